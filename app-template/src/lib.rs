@@ -1,0 +1,1 @@
+//! The reference service: how an app should be built to scale.

@@ -1,0 +1,3 @@
+//! The reference service: how an app should be built to scale.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The API types of ScalableApp: what kubectl reads and writes.

@@ -1,0 +1,1 @@
+//! A real Kubernetes from package registries, and one test per promise.

@@ -1,0 +1,3 @@
+//! kubectl plugin for ScalableApp.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Every decision of ScalableApp, as pure functions.

@@ -1,0 +1,3 @@
+//! The ScalableApp operator process.
+
+fn main() {}
