@@ -1,1 +1,37 @@
 //! The API types of ScalableApp: what kubectl reads and writes.
+//!
+//! Pure. No client, no async: a value is described here, and defaulted, checked and acted on elsewhere.
+//! A field enters this crate when its behaviour enters the operator; nothing is accepted and ignored.
+
+mod behavior;
+mod condition;
+mod container;
+mod decision;
+mod duration;
+mod metric;
+mod pod_template;
+mod probe;
+mod quantity;
+mod rollout;
+mod scalableapp;
+mod service;
+mod status;
+
+pub use behavior::{Behavior, PolicyType, ScalingPolicyRule, ScalingRules, SelectPolicy};
+pub use condition::{Condition, ConditionStatus, condition_type, set_condition};
+pub use container::{EnvVar, EnvVarSource, FieldSelector, KeySelector, ResourceFieldSelector, Resources};
+pub use decision::{DecisionRecord, LastGood, LatencyStep, Proposal, ScaleEvent, ScalingMemory, Stage};
+pub use duration::{GoDuration, InvalidDuration};
+pub use metric::{Latency, Metric, Prometheus, RequestRate, ResourceTarget};
+pub use pod_template::PodTemplate;
+pub use probe::{Exec, Grpc, HttpGet, Probe, Probes, TcpSocket};
+pub use quantity::{InvalidQuantity, Quantity};
+pub use rollout::{IntOrPercent, InvalidIntOrPercent, Rolling, Rollout};
+pub use scalableapp::{ScalableApp, ScalableAppSpec, scalable_app_crd};
+pub use service::{Scaling, Service};
+pub use status::{ComponentStatus, RevisionStatus, ScalableAppStatus, Tier};
+
+/// API group of every kind.
+pub const GROUP: &str = "scalableapp.dev";
+/// The served and stored version.
+pub const VERSION: &str = "v1alpha1";

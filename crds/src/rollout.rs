@@ -1,0 +1,129 @@
+//! How a new version replaces the old one. Pure.
+
+use kube::KubeSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::{borrow::Cow, fmt};
+
+/// How a new revision takes over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// Replace pods gradually. This is the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolling: Option<Rolling>,
+}
+
+/// A gradual replacement, with the meaning that a Deployment's rolling update gives to the two numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("!(has(self.maxSurge) && has(self.maxUnavailable) && string(self.maxSurge) in ['0', '0%'] && string(self.maxUnavailable) in ['0', '0%']) && !(has(self.maxSurge) && !has(self.maxUnavailable) && string(self.maxSurge) in ['0', '0%'])", "maxSurge and maxUnavailable must not both be 0, or no pod could ever be replaced (maxUnavailable is 0 unless it is set)"))]
+pub struct Rolling {
+    /// Pods above the wanted number while both revisions run: a number or a percentage, rounded up. Default: 25%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_surge: Option<IntOrPercent>,
+    /// Pods below the wanted number while both revisions run: a number or a percentage, rounded down. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<IntOrPercent>,
+}
+
+/// A number of pods (`2`) or a percentage of them (`25%`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum IntOrPercent {
+    /// A number of pods.
+    Int(i32),
+    /// A percentage as written, for example `25%`.
+    Percent(String),
+}
+
+/// The text is neither a number nor a percentage.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("\"{0}\" is neither a number such as 2 nor a percentage such as 25%")]
+pub struct InvalidIntOrPercent(String);
+
+impl IntOrPercent {
+    /// Pods out of `total`, a percentage rounded up.
+    ///
+    /// # Errors
+    /// When the text is not a percentage.
+    pub fn of_rounded_up(&self, total: i32) -> Result<i32, InvalidIntOrPercent> {
+        self.of(total, 99)
+    }
+
+    /// Pods out of `total`, a percentage rounded down.
+    ///
+    /// # Errors
+    /// When the text is not a percentage.
+    pub fn of_rounded_down(&self, total: i32) -> Result<i32, InvalidIntOrPercent> {
+        self.of(total, 0)
+    }
+
+    fn of(&self, total: i32, round_by: i64) -> Result<i32, InvalidIntOrPercent> {
+        match self {
+            Self::Int(value) => Ok(*value),
+            Self::Percent(text) => {
+                let invalid = || InvalidIntOrPercent(text.clone());
+                let percent: i64 = text.strip_suffix('%').unwrap_or(text).parse().map_err(|_| invalid())?;
+                i32::try_from((i64::from(total) * percent + round_by) / 100).map_err(|_| invalid())
+            }
+        }
+    }
+}
+
+impl fmt::Display for IntOrPercent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(value) => write!(f, "{value}"),
+            Self::Percent(text) => f.write_str(text),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for IntOrPercent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Raw {
+            Int(i32),
+            String(String),
+        }
+        Ok(match Raw::deserialize(deserializer)? {
+            Raw::Int(value) => Self::Int(value),
+            Raw::String(text) => Self::Percent(text),
+        })
+    }
+}
+
+impl JsonSchema for IntOrPercent {
+    fn schema_name() -> Cow<'static, str> {
+        "IntOrPercent".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "x-kubernetes-int-or-string": true,
+            "minimum": 0,
+            "maximum": 1000,
+            "maxLength": 5,
+            "pattern": "^(100|[1-9]?[0-9])%$",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_round_as_a_deployment_rounds_them() {
+        let quarter = IntOrPercent::Percent("25%".into());
+        assert_eq!(quarter.of_rounded_up(10), Ok(3));
+        assert_eq!(quarter.of_rounded_down(10), Ok(2));
+        assert_eq!(IntOrPercent::Int(4).of_rounded_up(10), Ok(4));
+    }
+}

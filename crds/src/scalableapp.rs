@@ -1,0 +1,65 @@
+//! `ScalableApp`: the stack that a team declares. Pure.
+
+use crate::{ScalableAppStatus, Service};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
+use kube::{CustomResource, CustomResourceExt, KubeSchema};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The stack that a team declares.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "scalableapp.dev",
+    version = "v1alpha1",
+    kind = "ScalableApp",
+    namespaced,
+    status = "ScalableAppStatus",
+    derive = "PartialEq",
+    shortname = "sapp",
+    category = "scalable",
+    doc = "A whole application stack whose services are run and scaled as one.",
+    cel,
+    validation = ("self.metadata.name.size() <= 30 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name must be at most 30 lower case letters, digits and hyphens, and start with a letter: it becomes part of the names of Services and Deployments"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Replicas", type_ = "string", json_path = ".status.replicas", description = "Ready replicas out of the desired ones, over all components."),
+    printcolumn(name = "Limited-By", type_ = "string", json_path = ".status.limitedBy", description = "What keeps the replicas from what the metrics ask for."),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Metrics", type_ = "string", json_path = ".status.conditions[?(@.type==\"MetricsAvailable\")].status", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("has(self.image) || self.services.all(s, has(s.image))", "set image, or an image for each service")
+)]
+pub struct ScalableAppSpec {
+    /// Image of every service that does not name its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub image: Option<String>,
+    /// Stateless services, one entry for each part of the app that scales on its own.
+    #[schemars(length(min = 1, max = 20))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub services: Vec<Service>,
+}
+
+/// The CustomResourceDefinition of `ScalableApp`, as the chart installs it.
+///
+/// `status` defaults to an `observedGeneration` of -1: without it, tools that follow kstatus take an object that no
+/// operator has seen yet for a finished one.
+#[must_use]
+pub fn scalable_app_crd() -> CustomResourceDefinition {
+    let mut crd = ScalableApp::crd();
+    for version in &mut crd.spec.versions {
+        let status = version
+            .schema
+            .as_mut()
+            .and_then(|validation| validation.open_api_v3_schema.as_mut())
+            .and_then(|schema| schema.properties.as_mut())
+            .and_then(|properties| properties.get_mut("status"));
+        if let Some(status) = status {
+            status.default = Some(JSON(json!({"observedGeneration": -1})));
+        }
+    }
+    crd
+}

@@ -1,0 +1,91 @@
+//! A stateless service and how it scales. Pure.
+
+use crate::{Behavior, EnvVar, Metric, PodTemplate, Probes, Resources, Rollout};
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// A stateless service: pods of one image behind one address, scaled as one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = (UTILIZATION_NEEDS_REQUEST_CPU, "a cpu utilization target needs resources.requests.cpu: utilization is a percentage of the request"),
+    validation = (UTILIZATION_NEEDS_REQUEST_MEMORY, "a memory utilization target needs resources.requests.memory: utilization is a percentage of the request"),
+    validation = ("!has(self.scaling) || !has(self.scaling.metrics) || has(self.metricsPort) || self.scaling.metrics.all(m, !has(m.requestRate) && !has(m.latency))", "requestRate and latency are read from the pods: set metricsPort to the port that serves /metrics")
+)]
+pub struct Service {
+    /// Name of the component, unique within the app: lower case letters, digits and hyphens, at most 20.
+    #[schemars(length(min = 1, max = 20), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Image of this service. Default: the app's `image`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub image: Option<String>,
+    /// Entry point instead of the image's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 4096)))]
+    pub command: Vec<String>,
+    /// Arguments of the entry point. Default: the image's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 4096)))]
+    pub args: Vec<String>,
+    /// Environment of the container.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub env: Vec<EnvVar>,
+    /// Port on which the container serves, and on which the Service of the same name answers.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub port: i32,
+    /// Port on which the container serves `/metrics` for Prometheus; it may equal `port`. Default: not scraped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_535))]
+    pub metrics_port: Option<i32>,
+    /// CPU and memory of the container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// Health probes. Default: `/readyz` and `/livez` on `port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Probes>,
+    /// Any other field of a PodTemplateSpec: volumes, sidecars, node selectors, annotations.
+    /// It is merged under what the operator owns, and a field that the operator owns is refused by name.
+    /// The component's own container is named after the component.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
+    /// How many replicas, and by which metrics. Default: one replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
+    /// How a new version replaces the old one. Default: rolling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+}
+
+/// How many replicas, and by which metrics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("!has(self.minReplicas) || self.minReplicas >= 1", "minReplicas must be at least 1: a service at zero replicas could not answer the request that should wake it"),
+    validation = ("(has(self.minReplicas) ? self.minReplicas : 1) <= self.maxReplicas", "maxReplicas must not be less than minReplicas"),
+    validation = ("has(self.metrics) || (has(self.minReplicas) ? self.minReplicas : 1) == self.maxReplicas", "set at least one metric, or make minReplicas and maxReplicas equal for a fixed number of replicas"),
+    validation = ("!has(self.metrics) || self.metrics.exists(m, !has(m.latency))", "latency cannot be the only metric: it may only ask for more replicas, so add requestRate, cpu, memory or prometheus")
+)]
+pub struct Scaling {
+    /// The fewest replicas, at least 1. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 10_000))]
+    pub min_replicas: Option<i32>,
+    /// The most replicas, 1 to 10000.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_replicas: i32,
+    /// What decides between the two. Each metric proposes a number and the largest wins; while one is missing,
+    /// nothing scales in. May be left out where `minReplicas` equals `maxReplicas`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 8))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub metrics: Option<Vec<Metric>>,
+    /// How fast replicas may change, in HPA v2's shape. Default: HPA v2's defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behavior: Option<Behavior>,
+}
+
+const UTILIZATION_NEEDS_REQUEST_CPU: &str = "!has(self.scaling) || !has(self.scaling.metrics) || !self.scaling.metrics.exists(m, has(m.cpu) && has(m.cpu.utilization)) || (has(self.resources) && ((has(self.resources.requests) && 'cpu' in self.resources.requests) || (has(self.resources.limits) && 'cpu' in self.resources.limits)))";
+const UTILIZATION_NEEDS_REQUEST_MEMORY: &str = "!has(self.scaling) || !has(self.scaling.metrics) || !self.scaling.metrics.exists(m, has(m.memory) && has(m.memory.utilization)) || (has(self.resources) && ((has(self.resources.requests) && 'memory' in self.resources.requests) || (has(self.resources.limits) && 'memory' in self.resources.limits)))";
