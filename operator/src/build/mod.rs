@@ -1,0 +1,1 @@
+//! From a resolved app to the children that it should have. Pure.

@@ -1,0 +1,1 @@
+//! From what the user wrote to what the operator works with: defaults filled in, everything checked once. Pure.

@@ -1,0 +1,1 @@
+//! The process: arguments, lease, HTTP server, metrics, logs and traces. I/O.
