@@ -18,7 +18,6 @@ use serde_json::json;
     shortname = "sapp",
     category = "scalable",
     doc = "A whole application stack whose services are run and scaled as one.",
-    cel,
     validation = ("self.metadata.name.size() <= 30 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name must be at most 30 lower case letters, digits and hyphens, and start with a letter: it becomes part of the names of Services and Deployments"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
