@@ -1,1 +1,2 @@
-//! A real Kubernetes from package registries, and one test per promise.
+//! A real Kubernetes for tests. `cluster` brings one up on this machine.
+pub mod cluster;

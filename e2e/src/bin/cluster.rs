@@ -1,0 +1,131 @@
+//! `cluster`: brings a real single-node Kubernetes up and down on this machine. The command line of the library.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use scalableapp_e2e::cluster::paths::{Cache, check_name};
+use scalableapp_e2e::cluster::{self, BuildRequest, UpOptions, doctor, status};
+
+/// A real single-node Kubernetes on this machine, from package registries alone.
+#[derive(Parser)]
+struct Arguments {
+    /// Clusters of different names run side by side.
+    #[arg(long, global = true, default_value = "scalableapp", value_parser = |name: &str| check_name(name))]
+    name: String,
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Build the cluster's programs into the cache, and nothing else.
+    Parts,
+    /// Bring the cluster up and wait until it can be used.
+    Up {
+        /// The port of 127.0.0.1 where the API server is reached; 0 takes any free one.
+        #[arg(long, default_value_t = 16443)]
+        port: u16,
+        /// After this long the cluster ends by itself.
+        #[arg(long, default_value = "6h", value_parser = duration)]
+        max_run: Duration,
+    },
+    /// Take the cluster down and remove every trace of it.
+    Down,
+    /// Say whether the cluster and each of its programs is up.
+    Status,
+    /// Print the path of the administrator's kubeconfig.
+    Kubeconfig,
+    /// Build the images of this repository's programs from target/release, and load them.
+    Images,
+    /// Load an OCI archive into the cluster.
+    LoadImage {
+        /// Its tags must be full names, such as localhost/name:tag.
+        archive: PathBuf,
+    },
+    /// Build an image from a Containerfile, whose ARG BASE is given the base image, and load it.
+    BuildImage {
+        containerfile: PathBuf,
+        /// The folder that COPY reads from.
+        context: PathBuf,
+        /// A full name, such as localhost/name:tag.
+        tag: String,
+    },
+    /// Print what a component has said; `init` is the cluster's process 1.
+    Logs { component: String },
+    /// Start process 1 in namespaces of its own. `up` does this.
+    #[command(hide = true)]
+    Launch {
+        #[arg(long, value_parser = duration)]
+        max_run: Duration,
+    },
+    /// Be process 1. `launch` does this.
+    #[command(hide = true)]
+    Init {
+        #[arg(long, value_parser = duration)]
+        max_run: Duration,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let cache = Cache::from_env()?;
+    let dir = cache.cluster(&arguments.name);
+    match arguments.command {
+        Action::Parts => {
+            doctor::before_parts(&cache)?;
+            cluster::build_parts(&cache)
+        }
+        Action::Up { port, max_run } => cluster::up(&cache, &dir, UpOptions { port, max_run }),
+        Action::Down => cluster::down(&cache, &dir),
+        Action::Status => {
+            println!("{}", status::describe(&dir)?);
+            if status::running_init(&dir).is_none() {
+                bail!("bring it up with 'cluster up'");
+            }
+            Ok(())
+        }
+        Action::Kubeconfig => {
+            println!("{}", dir.kubeconfig().display());
+            Ok(())
+        }
+        Action::Images => {
+            doctor::before_root_command("cluster images")?;
+            cluster::load_project_images(&cache, &dir)
+        }
+        Action::LoadImage { archive } => {
+            doctor::before_root_command("cluster load-image")?;
+            cluster::load_archive(&dir, &archive)
+        }
+        Action::BuildImage { containerfile, context, tag } => {
+            doctor::before_root_command("cluster build-image")?;
+            cluster::build_and_load(&cache, &dir, &BuildRequest { containerfile, context, tag })
+        }
+        Action::Logs { component } => {
+            let path = dir.log(&component);
+            let log = std::fs::read_to_string(&path)
+                .with_context(|| format!("failed to read {}", path.display()))?;
+            print!("{log}");
+            Ok(())
+        }
+        Action::Launch { max_run } => cluster::launch(&dir, max_run),
+        Action::Init { max_run } => cluster::init(&cache, &dir, max_run),
+    }
+}
+
+/// Reads `90s`, `30m` or `6h`.
+fn duration(text: &str) -> Result<Duration> {
+    let duration: jiff::SignedDuration = text.parse().context("write it as 90s, 30m or 6h")?;
+    Duration::try_from(duration).context("a duration is not negative")
+}

@@ -1,0 +1,34 @@
+//! A single-node Kubernetes on this machine, made from package registries alone. One module for each concept.
+//!
+//! `up` runs: doctor, packages, parts, images, state folder, launch, wait until ready. The launched process is process 1
+//! of a process namespace of its own (`init`), so that ending it ends everything.
+
+pub mod addresses;
+mod base;
+mod certificates;
+mod command;
+mod components;
+mod config;
+pub mod doctor;
+mod down;
+mod forwarder;
+mod image;
+mod init;
+mod isolation;
+mod launch;
+mod lock;
+mod machine;
+mod packages;
+mod parts;
+pub mod paths;
+mod progress;
+mod ready;
+pub mod status;
+mod up;
+
+pub use down::down;
+pub use image::{BuildRequest, build_and_load, load_archive, load_project_images};
+pub use init::init;
+pub use launch::launch;
+pub use parts::build_all as build_parts;
+pub use up::{UpOptions, up};

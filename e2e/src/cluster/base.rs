@@ -1,0 +1,67 @@
+//! The base image, assembled from Debian packages without running any of their scripts. Runs apt-get and dpkg-deb.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::command::output;
+use super::packages::apt_get;
+
+/// What a program that is linked to Debian's C library needs at run time.
+pub(super) const PACKAGES: [&str; 6] =
+    ["base-files", "netbase", "libc6", "libgcc-s1", "ca-certificates", "tzdata"];
+
+/// Fills a folder with the base image's files.
+pub(super) fn assemble(root: &Path) -> Result<()> {
+    fs::create_dir_all(root)?;
+    // The container's own user looks up the files, so its folder must not stay private.
+    fs::set_permissions(root, Permissions::from_mode(0o755))?;
+    // Debian's packages put files into /lib too; merged folders have to exist before they do.
+    for folder in ["bin", "sbin", "lib", "lib64"] {
+        fs::create_dir_all(root.join("usr").join(folder))?;
+        symlink(Path::new("usr").join(folder), root.join(folder))?;
+    }
+    unpack_packages(root)?;
+    write_certificates(root)?;
+    write_accounts(root)
+}
+
+fn unpack_packages(root: &Path) -> Result<()> {
+    let downloads = tempfile::tempdir()?;
+    // apt downloads as a user of its own, who has to reach the folder.
+    fs::set_permissions(downloads.path(), Permissions::from_mode(0o777))?;
+    output(apt_get().arg("update"))?;
+    output(apt_get().arg("download").args(PACKAGES).current_dir(downloads.path()))?;
+    for package in fs::read_dir(downloads.path())? {
+        output(Command::new("dpkg-deb").arg("--extract").arg(package?.path()).arg(root))?;
+    }
+    Ok(())
+}
+
+/// The bundle that the package's script would make: all certificates, one after the other.
+fn write_certificates(root: &Path) -> Result<()> {
+    let folder = root.join("usr/share/ca-certificates/mozilla");
+    let mut files: Vec<_> =
+        fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    files.sort();
+    let mut bundle = String::new();
+    for file in files {
+        bundle += &fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))?;
+    }
+    fs::create_dir_all(root.join("etc/ssl/certs"))?;
+    Ok(fs::write(root.join("etc/ssl/certs/ca-certificates.crt"), bundle)?)
+}
+
+fn write_accounts(root: &Path) -> Result<()> {
+    let passwd =
+        "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n";
+    fs::write(root.join("etc/passwd"), passwd)?;
+    fs::write(root.join("etc/group"), "root:x:0:\nnonroot:x:65532:\n")?;
+    fs::write(root.join("etc/nsswitch.conf"), "hosts: files dns\n")?;
+    let home = root.join("home/nonroot");
+    fs::create_dir_all(&home)?;
+    Ok(std::os::unix::fs::chown(home, Some(65532), Some(65532))?)
+}

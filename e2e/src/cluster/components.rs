@@ -1,0 +1,149 @@
+//! The programs of a cluster: their arguments, and what each waits for. Pure, but for the probes.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::addresses::{API_SERVER, ETCD, NODE, SERVICES};
+use super::config::{CONTAINERD_SOCKET, PAUSE_IMAGE};
+use super::parts::program;
+use super::paths::{Cache, ClusterDir};
+
+/// One long-running program.
+#[derive(Debug)]
+pub(super) struct Component {
+    pub(super) name: &'static str,
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<String>,
+    /// All of these hold before it is started.
+    pub(super) after: Vec<Probe>,
+}
+
+/// Something that another component or a command brings about.
+#[derive(Debug)]
+pub(super) enum Probe {
+    Listening(SocketAddr),
+    Exists(PathBuf),
+}
+
+impl Probe {
+    pub(super) fn holds(&self) -> bool {
+        match self {
+            Self::Listening(address) => {
+                TcpStream::connect_timeout(address, Duration::from_millis(200)).is_ok()
+            }
+            Self::Exists(path) => path.exists(),
+        }
+    }
+}
+
+/// All components, in the order in which they become useful.
+pub(super) fn all(cache: &Cache, dir: &ClusterDir) -> Result<Vec<Component>> {
+    let api_server = || vec![Probe::Listening(API_SERVER)];
+    let component = |name, arguments, after| -> Result<Component> {
+        Ok(Component { name, program: program(cache, name)?, arguments, after })
+    };
+    Ok(vec![
+        Component {
+            name: "containerd",
+            program: "containerd".into(),
+            arguments: containerd(dir),
+            after: vec![],
+        },
+        component("etcd", etcd(dir), vec![])?,
+        component("kube-apiserver", api_server_arguments(dir), vec![Probe::Listening(ETCD)])?,
+        component("kube-controller-manager", controller_manager(dir), api_server())?,
+        component("kube-scheduler", scheduler(dir), api_server())?,
+        component("kube-proxy", vec![flag("config", dir.etc("kube-proxy.json"))], api_server())?,
+        component(
+            "kubelet",
+            kubelet(dir),
+            // Without the image of the sandbox the first pods would fail, and wait long to be tried again.
+            vec![Probe::Listening(API_SERVER), Probe::Exists(dir.imported(PAUSE_IMAGE))],
+        )?,
+    ])
+}
+
+fn flag(name: &str, value: impl AsRef<Path>) -> String {
+    format!("--{name}={}", value.as_ref().display())
+}
+
+fn containerd(dir: &ClusterDir) -> Vec<String> {
+    vec![flag("config", dir.etc("containerd.toml")), "--log-level=warn".into()]
+}
+
+fn etcd(dir: &ClusterDir) -> Vec<String> {
+    vec![
+        flag("data-dir", dir.etcd_data()),
+        format!("--listen-client-urls=http://{ETCD}"),
+        format!("--advertise-client-urls=http://{ETCD}"),
+        // The state is thrown away with the cluster, and fsync is what a small disk is slow at.
+        "--unsafe-no-fsync".into(),
+        "--log-level=warn".into(),
+    ]
+}
+
+fn api_server_arguments(dir: &ClusterDir) -> Vec<String> {
+    vec![
+        format!("--etcd-servers=http://{ETCD}"),
+        format!("--advertise-address={NODE}"),
+        format!("--secure-port={}", API_SERVER.port()),
+        format!("--service-cluster-ip-range={SERVICES}"),
+        flag("tls-cert-file", dir.pki("kube-apiserver.crt")),
+        flag("tls-private-key-file", dir.pki("kube-apiserver.key")),
+        flag("client-ca-file", dir.pki("ca.crt")),
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local".into(),
+        flag("service-account-key-file", dir.pki("service-account.pub")),
+        flag("service-account-signing-key-file", dir.pki("service-account.key")),
+        flag("kubelet-certificate-authority", dir.pki("ca.crt")),
+        flag("kubelet-client-certificate", dir.pki("kube-apiserver-kubelet-client.crt")),
+        flag("kubelet-client-key", dir.pki("kube-apiserver-kubelet-client.key")),
+        "--kubelet-preferred-address-types=InternalIP".into(),
+        "--authorization-mode=Node,RBAC".into(),
+        "--enable-admission-plugins=NodeRestriction".into(),
+        flag("audit-policy-file", dir.etc("audit-policy.json")),
+        flag("audit-log-path", dir.audit_log()),
+        // In one file, so that a count of requests misses none. A cluster lives for hours.
+        "--audit-log-maxsize=4096".into(),
+    ]
+}
+
+fn controller_manager(dir: &ClusterDir) -> Vec<String> {
+    let mut arguments = client(dir, "kube-controller-manager");
+    arguments.extend([
+        flag("root-ca-file", dir.pki("ca.crt")),
+        flag("service-account-private-key-file", dir.pki("service-account.key")),
+        "--use-service-account-credentials=true".into(),
+        "--flex-volume-plugin-dir=/var/lib/kubelet/volume-plugins".into(),
+    ]);
+    arguments
+}
+
+fn scheduler(dir: &ClusterDir) -> Vec<String> {
+    client(dir, "kube-scheduler")
+}
+
+/// What the controller manager and the scheduler share. There is one of each, so they need no leader.
+fn client(dir: &ClusterDir, name: &str) -> Vec<String> {
+    let kubeconfig = dir.component_kubeconfig(name);
+    vec![
+        flag("kubeconfig", &kubeconfig),
+        flag("authentication-kubeconfig", &kubeconfig),
+        flag("authorization-kubeconfig", &kubeconfig),
+        "--leader-elect=false".into(),
+        "--bind-address=127.0.0.1".into(),
+    ]
+}
+
+fn kubelet(dir: &ClusterDir) -> Vec<String> {
+    vec![
+        flag("config", dir.etc("kubelet.json")),
+        flag("kubeconfig", dir.component_kubeconfig("kubelet")),
+        format!("--hostname-override={}", dir.name),
+        format!("--node-ip={NODE}"),
+        // cAdvisor looks for containerd by this; without it /metrics/cadvisor has no containers.
+        format!("--containerd={CONTAINERD_SOCKET}"),
+    ]
+}

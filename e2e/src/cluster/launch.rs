@@ -1,0 +1,34 @@
+//! Starts a cluster's process 1 in namespaces of its own. Runs in a process of its own, which ends at once.
+
+use std::fs::OpenOptions;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sched::{CloneFlags, unshare};
+
+use super::certificates::write_private;
+use super::paths::ClusterDir;
+use super::status::start_time;
+
+/// Makes the namespaces and starts `cluster init` in them. Standard input is the forwarder's listening socket: it was
+/// made in the machine's network namespace, and stays there.
+///
+/// # Errors
+/// When the kernel refuses the namespaces. Must be called before this process has started any thread.
+pub fn launch(dir: &ClusterDir, max_run: Duration) -> Result<()> {
+    nix::unistd::setsid().context("failed to leave the terminal's session")?;
+    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID)
+        .context("failed to make namespaces")?;
+    let log = OpenOptions::new().create(true).append(true).open(dir.log("init"))?;
+    let init = Command::new(std::env::current_exe()?)
+        .args(["init", "--name", &dir.name, "--max-run", &format!("{}s", max_run.as_secs())])
+        .current_dir("/")
+        .stdin(Stdio::inherit())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .context("failed to start the cluster's process 1")?;
+    let started = start_time(init.id()).context("the cluster's process 1 ended at once")?;
+    write_private(&dir.init_pid(), &format!("{} {started}\n", init.id()))
+}

@@ -1,0 +1,109 @@
+//! Whether a cluster is up, told from its process 1 and not from what files say. Reads only.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::init::Report;
+use super::machine::Machine;
+use super::paths::ClusterDir;
+
+/// The machine's process id of the cluster's process 1, when that runs.
+pub fn running_init(dir: &ClusterDir) -> Option<i32> {
+    let recorded = fs::read_to_string(dir.init_pid()).ok()?;
+    let (pid, started) = recorded.trim().split_once(' ')?;
+    let pid = pid.parse::<u32>().ok()?;
+    // The kernel uses process ids again: the same id that started at another time is another process.
+    (start_time(pid)?.to_string() == started).then_some(i32::try_from(pid).ok()?)
+}
+
+/// When a process started, in clock ticks since boot (proc(5), stat, field 22). None when it has ended, reaped or not.
+pub(super) fn start_time(pid: u32) -> Option<u64> {
+    parse_start_time(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse_start_time(stat: &str) -> Option<u64> {
+    // The name is in parentheses and may hold anything, so fields are counted from behind the last one.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    if matches!(*fields.first()?, "Z" | "X") {
+        return None;
+    }
+    fields.get(19)?.parse().ok()
+}
+
+/// The processes in the cluster's cgroups: those of its pods.
+pub(super) fn cgroup_processes(dir: &ClusterDir) -> Vec<i32> {
+    let folders =
+        Machine::observe().map(|machine| machine.cgroups.folders(&dir.cgroup())).unwrap_or_default();
+    let mut processes = Vec::new();
+    for folder in folders {
+        collect_processes(&folder, &mut processes);
+    }
+    processes
+}
+
+fn collect_processes(folder: &Path, processes: &mut Vec<i32>) {
+    let listed = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    processes.extend(listed.lines().filter_map(|line| line.parse::<i32>().ok()));
+    let children = fs::read_dir(folder).into_iter().flatten().flatten();
+    for child in children.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        collect_processes(&child.path(), processes);
+    }
+}
+
+/// One line for the cluster and one for each component.
+///
+/// # Errors
+/// When the state folder holds something else than a report.
+pub fn describe(dir: &ClusterDir) -> Result<String> {
+    let Some(pid) = running_init(dir) else {
+        let state = if dir.root.exists() {
+            "not running, and its state is left: 'cluster down' removes it"
+        } else {
+            "down"
+        };
+        return Ok(format!("cluster {}: {state}", dir.name));
+    };
+    let mut lines = vec![format!("cluster {}: up, process {pid}, {}", dir.name, dir.root.display())];
+    for (name, report) in reports(dir)? {
+        let state =
+            report.pid.map_or("waits".to_owned(), |pid| format!("runs as process {pid} of the cluster"));
+        let ended =
+            if report.ended > 0 { format!(", has ended {} times", report.ended) } else { String::new() };
+        lines.push(format!("  {name}: {state}{ended}"));
+    }
+    Ok(lines.join("\n"))
+}
+
+/// What process 1 last said of its components.
+pub(super) fn reports(dir: &ClusterDir) -> Result<BTreeMap<String, Report>> {
+    let Ok(content) = fs::read(dir.components()) else { return Ok(BTreeMap::new()) };
+    Ok(serde_json::from_slice(&content)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_start_and_a_dead_one_by_its_state() {
+        let stat =
+            |state: &str| format!("17 (a) b) {state} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20");
+        assert_eq!(parse_start_time(&stat("S")), Some(4711));
+        assert_eq!(parse_start_time(&stat("Z")), None);
+        assert_eq!(parse_start_time(""), None);
+    }
+
+    #[test]
+    fn a_pid_that_another_process_has_now_is_not_the_cluster() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = ClusterDir { name: "test".into(), root: folder.path().to_owned() };
+        let me = std::process::id();
+        fs::write(dir.init_pid(), format!("{me} {}\n", start_time(me).unwrap())).unwrap();
+        assert_eq!(running_init(&dir), i32::try_from(me).ok());
+        fs::write(dir.init_pid(), format!("{me} 1\n")).unwrap();
+        assert_eq!(running_init(&dir), None);
+    }
+}

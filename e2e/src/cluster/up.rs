@@ -1,0 +1,102 @@
+//! Brings a cluster up, from whatever state the machine is in.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::machine::{Cgroups, Machine};
+use super::parts::{build_all, create_file};
+use super::paths::{CGROUP_PARENT, Cache, ClusterDir, HIDDEN};
+use super::progress::step;
+use super::status::running_init;
+use super::{certificates, config, doctor, down, image, lock, packages, ready};
+use anyhow::{Context, Result, anyhow, bail};
+
+/// What a person chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpOptions {
+    /// The port of 127.0.0.1 where the API server is reached. 0 takes any free one.
+    pub port: u16,
+    /// After this long the cluster ends by itself.
+    pub max_run: Duration,
+}
+
+/// Brings the cluster up and waits until it can be used. Says so when it is up already.
+///
+/// # Errors
+/// When something is missing on the machine, or the cluster does not get ready.
+pub fn up(cache: &Cache, dir: &ClusterDir, options: UpOptions) -> Result<()> {
+    doctor::before_up(cache, dir)?;
+    let _held = lock::hold(cache, dir)?;
+    if running_init(dir).is_some() {
+        ready::wait(cache, dir)?;
+        eprintln!("cluster {} is already up: export KUBECONFIG={}", dir.name, dir.kubeconfig().display());
+        return Ok(());
+    }
+    down::remove(dir).context("failed to remove what an earlier run has left")?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
+        .map_err(|error| anyhow!(doctor::port_problem(options.port, &error)))?;
+    packages::ensure()?;
+    build_all(cache)?;
+    let images = image::cluster_images(cache)?;
+    step("cluster: certificates and settings", || prepare(dir, listener.local_addr()?.port()))?;
+    start(dir, listener, options.max_run)?;
+    ready::wait_for_containerd(dir)?;
+    for (tag, archive) in &images {
+        image::load(dir, tag, archive)?;
+    }
+    ready::wait(cache, dir)?;
+    eprintln!("cluster {} is up: export KUBECONFIG={}", dir.name, dir.kubeconfig().display());
+    Ok(())
+}
+
+fn prepare(dir: &ClusterDir, port: u16) -> Result<()> {
+    let machine = Machine::observe()?;
+    certificates::write(dir)?;
+    config::write(dir, machine.settings(), port)?;
+    create_file(&dir.log("init"))?;
+    for hidden in HIDDEN {
+        fs::create_dir_all(dir.private(hidden))?;
+    }
+    create_cgroups(&machine.cgroups, dir)
+}
+
+fn create_cgroups(cgroups: &Cgroups, dir: &ClusterDir) -> Result<()> {
+    for folder in cgroups.folders(&dir.cgroup()) {
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("failed to make the cgroup {}", folder.display()))?;
+    }
+    if let Cgroups::V2(_) = cgroups {
+        for level in ["/", CGROUP_PARENT, &dir.cgroup()] {
+            for folder in cgroups.folders(level) {
+                delegate(&folder)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lets a version 2 cgroup's children have all controllers that it has.
+fn delegate(folder: &Path) -> Result<()> {
+    let available = fs::read_to_string(folder.join("cgroup.controllers"))?;
+    for controller in available.split_whitespace() {
+        // Some cannot be delegated in every place; the kubelet says which one it misses.
+        let _ = fs::write(folder.join("cgroup.subtree_control"), format!("+{controller}"));
+    }
+    Ok(())
+}
+
+/// Starts process 1 through a process that ends at once, so that this one stays in the machine's namespaces.
+fn start(dir: &ClusterDir, listener: TcpListener, max_run: Duration) -> Result<()> {
+    let status = Command::new(std::env::current_exe()?)
+        .args(["launch", "--name", &dir.name, "--max-run", &format!("{}s", max_run.as_secs())])
+        .stdin(Stdio::from(OwnedFd::from(listener)))
+        .status()?;
+    if !status.success() {
+        bail!("failed to start cluster {}: read {}", dir.name, dir.log("init").display());
+    }
+    Ok(())
+}
