@@ -1,1 +1,83 @@
-//! The reference service: how an app should be built to scale.
+//! The reference service: how an app should be built to scale. This file wires the process together.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `args` | what can be set from outside, and its limits |
+//! | `router` | which layers surround which routes |
+//! | `module` | one module of the app: its name, its routes and their series |
+//! | `modules/` | the modules themselves |
+//! | `health` | `/livez`, `/readyz`, `/healthz` |
+//! | `metrics` | what is measured of each request, and `/metrics` |
+//! | `trace` | one span per request, continued from the caller's |
+//! | `telemetry` | where logs and spans go |
+//! | `cpu_pool` | computing without stalling the reactor, and saying no in time |
+//! | `phase` | how far the process is on its way out |
+//! | `server` | listening, and leaving without losing a request |
+//! | `problem` | every refusal, as a problem document |
+
+mod args;
+mod cpu_pool;
+mod health;
+mod metrics;
+mod module;
+mod modules;
+mod phase;
+mod problem;
+mod router;
+mod server;
+mod telemetry;
+mod trace;
+
+use std::net::SocketAddr;
+
+pub use args::Args;
+pub use telemetry::{Telemetry, TelemetryError};
+
+use cpu_pool::CpuPool;
+use server::ServerError;
+
+/// Why the process could not start, or could not leave cleanly.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The handlers of SIGTERM and SIGINT could not be installed.
+    #[error("failed to listen for SIGTERM and SIGINT: {0}")]
+    Signals(#[source] std::io::Error),
+    /// The metrics recorder could not be installed.
+    #[error(transparent)]
+    Metrics(#[from] metrics::MetricsError),
+    /// A port could not be opened, or requests were still open when the drain time ran out.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+/// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// A port that cannot be opened, and requests that outlived `--drain`.
+pub async fn run(args: Args) -> Result<(), RunError> {
+    // Before anything slow: without a handler a SIGTERM that comes during the start kills the process.
+    let phase = phase::advance_on_signal(args.lame_duck, args.drain).map_err(RunError::Signals)?;
+
+    let exposition = metrics::install()?;
+    let state =
+        router::AppState { cpu: CpuPool::new(args.cpu_workers(), args.cpu_queue), phase: phase.clone() };
+    let app = router::service(state);
+
+    let service = server::listen(SocketAddr::new(args.address, args.port), "--port").await?;
+    let scrape = server::listen(SocketAddr::new(args.address, args.metrics_port), "--metrics-port").await?;
+    tracing::info!(
+        service = %service.address,
+        metrics = %scrape.address,
+        cpu_workers = args.cpu_workers(),
+        cpu_queue = args.cpu_queue,
+        "serving"
+    );
+
+    // Metrics are served to the very end, so that the last scrape sees the drain.
+    let metrics = tokio::spawn(server::serve_to_the_end(scrape, router::metrics(exposition)));
+    let outcome = server::serve(service, app, phase, args.drain).await;
+    metrics.abort();
+    tracing::info!(clean = outcome.is_ok(), "stopped");
+    Ok(outcome?)
+}

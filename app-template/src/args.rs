@@ -1,0 +1,100 @@
+//! What can be set from outside, and its limits. No I/O.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use clap::Parser;
+use jiff::SignedDuration;
+
+/// The reference service of ScalableApp.
+///
+/// Logs are JSON on stdout, filtered by RUST_LOG (default info). Traces are sent when
+/// OTEL_EXPORTER_OTLP_ENDPOINT is set.
+#[derive(Debug, Clone, Parser)]
+#[command(version)]
+pub struct Args {
+    /// Address to listen on; `::` for IPv6.
+    #[arg(long, env = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    pub address: IpAddr,
+
+    /// Port of the service and its health routes; 0 takes any free port.
+    #[arg(long, env = "PORT", default_value_t = 8080)]
+    pub port: u16,
+
+    /// Port of /metrics; 0 takes any free port.
+    #[arg(long, env = "METRICS_PORT", default_value_t = 9090)]
+    pub metrics_port: u16,
+
+    /// How long after SIGTERM new connections are still served, for example 5s.
+    ///
+    /// Not needed where the pod's preStop sleep holds SIGTERM back until the endpoints are gone.
+    #[arg(long, env = "LAME_DUCK", default_value = "0s", value_parser = duration)]
+    pub lame_duck: Duration,
+
+    /// How long the requests in flight may take to finish once no new connection is taken.
+    ///
+    /// preStop sleep, lame duck and drain together must end before terminationGracePeriodSeconds.
+    #[arg(long, env = "DRAIN", default_value = "10s", value_parser = duration)]
+    pub drain: Duration,
+
+    /// How many requests compute at the same time; by default the CPU limit, rounded down to at least 1.
+    #[arg(long, env = "CPU_WORKERS")]
+    cpu_workers: Option<NonZeroUsize>,
+
+    /// How many requests may wait for a CPU worker; one more is refused with 503. 0 refuses at once.
+    #[arg(long, env = "CPU_QUEUE", default_value_t = 64, value_parser = queue_length)]
+    pub cpu_queue: usize,
+}
+
+impl Args {
+    /// How many requests compute at the same time.
+    ///
+    /// The default comes from the CPU affinity and the cgroup's quota, which is what a container's CPU limit
+    /// becomes.
+    pub fn cpu_workers(&self) -> usize {
+        self.cpu_workers.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|parsed| Duration::try_from(parsed).ok())
+        .filter(|parsed| *parsed <= Duration::from_secs(3600))
+        .ok_or_else(|| "give a time from 0s to 1h, for example 10s or 1m30s".to_owned())
+}
+
+fn queue_length(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|length| *length <= 100_000)
+        .ok_or_else(|| "give a whole number from 0 to 100000".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_like_kubernetes() {
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn a_bad_duration_says_what_to_write() {
+        for bad in ["", "10", "-5s", "soon", "2h"] {
+            assert!(duration(bad).unwrap_err().contains("for example 10s"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn there_is_always_a_cpu_worker() {
+        let args = Args::parse_from(["app-template"]);
+        assert!(args.cpu_workers() >= 1);
+        assert!(Args::try_parse_from(["app-template", "--cpu-workers", "0"]).is_err());
+    }
+}

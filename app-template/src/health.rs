@@ -1,0 +1,35 @@
+//! `/livez`, `/readyz`, `/healthz`: who may ask what. No I/O.
+//!
+//! None of them is counted in the request histogram: probes are not load.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::phase::Phase;
+use crate::problem;
+use crate::router::AppState;
+
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .route("/healthz", get(healthz))
+        .method_not_allowed_fallback(problem::method_not_allowed)
+}
+
+/// A dependency that is down does not make the pod unready: it is down for all pods alike, and taking all of
+/// them out of the Service would turn a degraded mode into an outage.
+async fn ready(State(app): State<AppState>) -> (StatusCode, &'static str) {
+    match *app.phase.borrow() {
+        Phase::Serving => (StatusCode::OK, "ready\n"),
+        Phase::LameDuck | Phase::Draining | Phase::Closing => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+    }
+}
+
+/// One entry for each dependency, with the state of its circuit breaker; this service has none.
+async fn healthz() -> Json<Value> {
+    Json(json!({ "dependencies": [] }))
+}

@@ -1,0 +1,143 @@
+//! What is measured of each request, and `/metrics`. No I/O but reading /proc at a scrape.
+//!
+//! Names and buckets follow the OpenTelemetry semantic conventions for HTTP servers, as Prometheus spells
+//! them. Labels that say where a sample comes from (namespace, pod, component, revision) are the scraper's.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use metrics::{Gauge, Histogram, Unit};
+use metrics::{describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_process::Collector;
+
+const REQUEST_DURATION: &str = "http_server_request_duration_seconds";
+const ACTIVE_REQUESTS: &str = "http_server_active_requests";
+
+/// The label `module` of a request that matches no route; Prometheus reads an empty label as an absent one.
+pub(crate) const NO_MODULE: &str = "";
+
+/// Upper bounds in seconds, as the OpenTelemetry conventions advise for `http.server.request.duration`.
+const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// How often samples are folded into their buckets when nobody scrapes; without it they pile up in memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// The status of a request whose client went away before the answer, as nginx logs it.
+///
+/// Under overload those are the slowest requests. A histogram without them would look best when it is worst.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// Why nothing can be measured.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to install the metrics recorder: {0}")]
+pub struct MetricsError(#[from] BuildError);
+
+/// Makes the process record; to be called once, before the first series is named.
+///
+/// # Errors
+/// When a recorder is installed already.
+pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
+    let exposition = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(REQUEST_DURATION.to_owned()), &BUCKETS)?
+        .install_recorder()?;
+    describe_histogram!(REQUEST_DURATION, Unit::Seconds, "Time from a request's head to its answer's head.");
+    describe_gauge!(ACTIVE_REQUESTS, "Requests that are being answered.");
+    describe_gauge!("bulkhead_limit", "How many calls may run at the same time.");
+    describe_gauge!("bulkhead_in_use", "How many calls are running.");
+    describe_counter!("bulkhead_rejected_total", "Calls refused because the queue was full.");
+    Collector::default().describe();
+    active_requests("GET").set(0.0);
+
+    let upkeep = exposition.clone();
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(exposition)
+}
+
+/// Shows the series of a successful `GET route` at zero: a rate can only be computed from two samples, and
+/// the first request must not be lost to the first of them.
+pub(crate) fn expect_get(module: &'static str, route: &'static str) {
+    // Naming a series creates it.
+    let _ = request_duration(module, "GET", route.to_owned(), 200);
+}
+
+/// Measures one request of `module`.
+pub(crate) async fn measure(State(module): State<&'static str>, request: Request, next: Next) -> Response {
+    let mut measurement = Measurement::begin(module, &request);
+    let response = next.run(request).await;
+    measurement.status = response.status().as_u16();
+    response
+}
+
+/// `GET /metrics`.
+pub(crate) async fn expose(State(exposition): State<PrometheusHandle>) -> impl IntoResponse {
+    Collector::default().collect();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], exposition.render())
+}
+
+/// A request that is being answered; recorded when it is dropped, so that an abandoned one is recorded too.
+struct Measurement {
+    module: &'static str,
+    method: &'static str,
+    /// The pattern that matched, never the path: one series per route, not one per customer.
+    route: String,
+    begun: Instant,
+    status: u16,
+}
+
+impl Measurement {
+    fn begin(module: &'static str, request: &Request) -> Self {
+        let method = method_label(request.method());
+        active_requests(method).increment(1.0);
+        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
+        Self { module, method, route, begun: Instant::now(), status: CLIENT_CLOSED_REQUEST }
+    }
+}
+
+impl Drop for Measurement {
+    fn drop(&mut self) {
+        active_requests(self.method).decrement(1.0);
+        request_duration(self.module, self.method, std::mem::take(&mut self.route), self.status)
+            .record(self.begun.elapsed());
+    }
+}
+
+fn request_duration(module: &'static str, method: &'static str, route: String, status: u16) -> Histogram {
+    histogram!(
+        REQUEST_DURATION,
+        "http_request_method" => method,
+        "http_route" => route,
+        "http_response_status_code" => status.to_string(),
+        "module" => module,
+    )
+}
+
+fn active_requests(method: &'static str) -> Gauge {
+    gauge!(ACTIVE_REQUESTS, "http_request_method" => method, "url_scheme" => "http")
+}
+
+/// A method is text of the client's choice; whatever HTTP does not name shares one label value, `_OTHER`.
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "CONNECT" => "CONNECT",
+        "DELETE" => "DELETE",
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "TRACE" => "TRACE",
+        _ => "_OTHER",
+    }
+}

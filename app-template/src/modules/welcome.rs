@@ -1,0 +1,11 @@
+//! `GET /`: what this is. No I/O.
+
+use crate::module::Module;
+
+pub(crate) fn module() -> Module {
+    Module::new("welcome").get("/", welcome)
+}
+
+async fn welcome() -> &'static str {
+    "This is the reference service of ScalableApp: /work?ms=20 costs CPU time, /wait?ms=50 only waits.\n"
+}

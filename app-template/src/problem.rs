@@ -1,0 +1,80 @@
+//! Every refusal, as a problem document (RFC 9457). No I/O.
+
+use std::any::Any;
+
+use axum::http::header::RETRY_AFTER;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use problem_details::ProblemDetails;
+
+use crate::cpu_pool::CpuPoolError;
+
+/// A request that is not answered as its sender wished.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    /// A sentence for the person who sent the request.
+    detail: String,
+}
+
+impl Problem {
+    /// The request cannot be understood; `detail` says what to send instead.
+    pub(crate) fn bad_request(detail: String) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, detail }
+    }
+
+    /// The service has no room now. 503 makes gateways and clients try another pod.
+    fn overloaded() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            detail: "All CPU workers are busy and their queue is full; try again in a second.".to_owned(),
+        }
+    }
+
+    /// The cause is for the log only: it may quote private data.
+    fn defect() -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            detail: "The service has a defect here; its log says more.".to_owned(),
+        }
+    }
+}
+
+/// The fallback for a path that no route has.
+pub(crate) async fn not_found(uri: Uri) -> Problem {
+    Problem { status: StatusCode::NOT_FOUND, detail: format!("There is no route {}.", uri.path()) }
+}
+
+/// The fallback for a route that does not know the method; axum adds the `Allow` header.
+pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    Problem {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        detail: format!("{} does not answer {method}; the Allow header lists what it answers.", uri.path()),
+    }
+}
+
+/// The answer in place of a handler that panicked; the panic hook has written the cause to stderr.
+pub(crate) fn panicked(_cause: Box<dyn Any + Send>) -> Response {
+    tracing::error!("failed to answer a request: its handler panicked");
+    Problem::defect().into_response()
+}
+
+impl From<CpuPoolError> for Problem {
+    fn from(error: CpuPoolError) -> Self {
+        match error {
+            CpuPoolError::Full => Self::overloaded(),
+            CpuPoolError::Lost(_) => {
+                tracing::error!(%error, "failed to answer a request");
+                Self::defect()
+            }
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let overloaded = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        let document = ProblemDetails::from_status_code(self.status).with_detail(self.detail);
+        if overloaded { ([(RETRY_AFTER, "1")], document).into_response() } else { document.into_response() }
+    }
+}

@@ -1,0 +1,54 @@
+//! Which layers surround which routes. No I/O.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::handler::Handler;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
+
+use crate::cpu_pool::CpuPool;
+use crate::phase::Phase;
+use crate::{health, metrics, modules, problem, trace};
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub(crate) struct AppState {
+    pub(crate) cpu: CpuPool,
+    pub(crate) phase: watch::Receiver<Phase>,
+}
+
+/// Everything on the service port.
+pub(crate) fn service(state: AppState) -> Router {
+    modules::all()
+        .into_iter()
+        .fold(Router::new(), |app, module| app.merge(module.into_router()))
+        .fallback(problem::not_found.layer(from_fn_with_state(metrics::NO_MODULE, metrics::measure)))
+        .layer(from_fn(trace::follow))
+        .merge(health::routes())
+        .layer(from_fn_with_state(state.phase.clone(), send_away))
+        .with_state(state)
+}
+
+/// Everything on the metrics port.
+pub(crate) fn metrics(exposition: PrometheusHandle) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics::expose))
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .with_state(exposition)
+}
+
+/// Once the process is leaving, each answer asks its client to come back on a new connection, which leads to
+/// another pod.
+async fn send_away(State(phase): State<watch::Receiver<Phase>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if *phase.borrow() > Phase::Serving {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

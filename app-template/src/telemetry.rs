@@ -1,0 +1,91 @@
+//! Where logs and spans go. I/O: stdout, and the OTLP endpoint if there is one.
+
+use std::env;
+use std::time::Duration;
+
+use opentelemetry::global::set_text_map_propagator;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{Layer, fmt};
+
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// The last spans must not hold a pod back for longer than this when the collector is gone.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Why logs and traces cannot be written as asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TelemetryError {
+    /// `RUST_LOG` is not a filter.
+    #[error("failed to read RUST_LOG, write for example info or app_template=debug: {0}")]
+    Filter(#[from] ParseError),
+    /// The exporter is built without TLS: a collector stands beside the app, in the same cluster.
+    #[error("failed to use OTEL_EXPORTER_OTLP_ENDPOINT={0}, give a URL that begins with http://")]
+    Scheme(String),
+    /// Some other `OTEL_*` variable is not usable.
+    #[error("failed to set up the trace exporter, check the OTEL_ variables: {0}")]
+    Exporter(#[from] ExporterBuildError),
+    /// Something in the process logs already.
+    #[error("failed to install the log writer: {0}")]
+    Install(#[from] TryInitError),
+}
+
+/// Writes logs and sends traces for as long as the process lives.
+#[derive(Debug)]
+pub struct Telemetry {
+    tracing: SdkTracerProvider,
+}
+
+impl Telemetry {
+    /// JSON logs to stdout; spans to the collector if `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
+    ///
+    /// Spans are made in any case, because their trace ids are in the logs.
+    ///
+    /// # Errors
+    /// A `RUST_LOG` or an `OTEL_*` variable that cannot be used.
+    pub fn start() -> Result<Self, TelemetryError> {
+        let filter = match env::var(EnvFilter::DEFAULT_ENV) {
+            Ok(directives) if !directives.is_empty() => EnvFilter::try_new(directives)?,
+            _ => EnvFilter::new("info"),
+        };
+        let logs = fmt::layer().json().flatten_event(true).with_span_list(false).with_filter(filter);
+
+        set_text_map_propagator(TraceContextPropagator::new());
+        let tracing = provider(env::var(ENDPOINT).ok().filter(|endpoint| !endpoint.is_empty()))?;
+        // Only spans: an event per log line would send the logs a second time.
+        let spans = tracing_opentelemetry::layer()
+            .with_tracer(tracing.tracer("app-template"))
+            .with_filter(LevelFilter::INFO);
+
+        tracing_subscriber::registry().with(logs).with(spans).try_init()?;
+        Ok(Self { tracing })
+    }
+
+    /// Sends the spans that are still buffered.
+    pub fn flush(self) {
+        if let Err(error) = self.tracing.shutdown_with_timeout(FLUSH) {
+            tracing::warn!(%error, "failed to send the last spans");
+        }
+    }
+}
+
+fn provider(endpoint: Option<String>) -> Result<SdkTracerProvider, TelemetryError> {
+    let name = env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| "app-template".to_owned());
+    let provider =
+        SdkTracerProvider::builder().with_resource(Resource::builder().with_service_name(name).build());
+    let Some(endpoint) = endpoint else { return Ok(provider.build()) };
+    if !endpoint.starts_with("http://") {
+        return Err(TelemetryError::Scheme(endpoint));
+    }
+    // The exporter reads the endpoint, its headers and its time-out from the environment itself.
+    let exporter = SpanExporter::builder().with_http().build()?;
+    Ok(provider.with_batch_exporter(exporter).build())
+}

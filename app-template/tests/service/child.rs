@@ -1,0 +1,129 @@
+//! The service as a child process that ends with its test. I/O: processes and pipes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::client::Connection;
+
+/// No step of a test waits longer; reaching it is a failure.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Service {
+    process: Child,
+    logs: Receiver<Value>,
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: SocketAddr,
+}
+
+/// The binary with nothing from this process's environment, on free ports of loopback.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_app-template"));
+    command
+        .env_clear()
+        .args(["--address", "127.0.0.1", "--port", "0", "--metrics-port", "0"])
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+impl Service {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::spawn(&mut command(arguments))
+    }
+
+    /// Returns once the service says that it is serving.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut process = command.spawn().unwrap();
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        let (sender, logs) = channel();
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let line = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let address = |line: &Value, port: &str| line[port].as_str().unwrap().parse().unwrap();
+        let serving = logs.recv_timeout(PATIENCE).unwrap();
+        let (address, metrics) = (address(&serving, "service"), address(&serving, "metrics"));
+        Self { process, logs, address, metrics }
+    }
+
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(self.address).unwrap()
+    }
+
+    /// The text of `/metrics`.
+    pub(crate) fn scrape(&self) -> String {
+        Connection::open(self.metrics).unwrap().get("/metrics").unwrap().body
+    }
+
+    /// Scrapes until the sample `series` has `value`.
+    pub(crate) fn wait_for_sample(&self, series: &str, value: &str) {
+        let line = format!("{series} {value}");
+        let begun = Instant::now();
+        loop {
+            let metrics = self.scrape();
+            if metrics.lines().any(|sample| sample == line) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "no sample {line} in\n{metrics}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Reads the log up to the line with this message.
+    pub(crate) fn wait_for_log(&self, message: &str) -> Value {
+        loop {
+            let line = self.logs.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no log line {message}"));
+            if line["message"] == message {
+                return line;
+            }
+        }
+    }
+
+    pub(crate) fn terminate(&self) {
+        kill(Pid::from_raw(self.process.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    }
+
+    /// How the process ended, and its stderr.
+    pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
+        wait(&mut self.process)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// How the process ended, and its stderr.
+pub(crate) fn wait(process: &mut Child) -> (ExitStatus, String) {
+    let begun = Instant::now();
+    let status = loop {
+        if let Some(status) = process.try_wait().unwrap() {
+            break status;
+        }
+        if begun.elapsed() > PATIENCE {
+            process.kill().unwrap();
+            panic!("the service did not end within {PATIENCE:?}");
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    let mut stderr = String::new();
+    process.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    (status, stderr)
+}

@@ -1,0 +1,82 @@
+//! An HTTP/1.1 client that shows what a connection does, which clients in libraries hide. I/O: sockets.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+use crate::child::PATIENCE;
+
+/// One keep-alive connection.
+pub(crate) struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// By lower-case name.
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The server asks to come back on a new connection.
+    pub(crate) fn sends_away(&self) -> bool {
+        self.headers.get("connection").is_some_and(|value| value == "close")
+    }
+
+    /// The body of a problem document; panics on any other.
+    pub(crate) fn problem(&self) -> Value {
+        assert_eq!(self.headers["content-type"], "application/problem+json", "{}", self.body);
+        let problem: Value = serde_json::from_str(&self.body).unwrap();
+        assert_eq!(problem["status"], self.status);
+        problem
+    }
+}
+
+impl Connection {
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    pub(crate) fn get(&mut self, path: &str) -> io::Result<Answer> {
+        self.send("GET", path, "")?;
+        self.receive()
+    }
+
+    /// Sends a request and does not wait; `headers` are whole lines.
+    pub(crate) fn send(&mut self, method: &str, path: &str, headers: &str) -> io::Result<()> {
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n");
+        self.stream.get_mut().write_all(request.as_bytes())
+    }
+
+    pub(crate) fn receive(&mut self) -> io::Result<Answer> {
+        let status = self.line()?;
+        let status = status.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut headers = BTreeMap::new();
+        loop {
+            let line = self.line()?;
+            let Some((name, value)) = line.split_once(": ") else { break };
+            headers.insert(name.to_ascii_lowercase(), value.to_owned());
+        }
+        let mut body = vec![0; headers["content-length"].parse().unwrap()];
+        self.stream.read_exact(&mut body)?;
+        Ok(Answer { status, headers, body: String::from_utf8(body).unwrap() })
+    }
+
+    /// Waits until the server closes the connection.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        matches!(self.stream.read(&mut [0]), Ok(0))
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line)? {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
+            _ => Ok(line.trim_end().to_owned()),
+        }
+    }
+}

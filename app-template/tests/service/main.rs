@@ -1,0 +1,16 @@
+//! The promises of the service, kept by a real process on loopback.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says by a panic what went wrong; clippy recognises only the test functions as tests"
+)]
+
+mod child;
+mod client;
+
+mod contract;
+mod drain;
+mod overload;
+mod start;
+mod traces;
