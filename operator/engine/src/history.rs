@@ -1,0 +1,91 @@
+//! What scaling remembers of the past: recommendations and scale events, kept as HPA keeps them. Pure.
+//!
+//! The lists never shrink; an entry that no longer counts is overwritten by the next one. Which entry that is shows in
+//! later results once the behavior was changed, so the order of the lists is part of the definition.
+
+use crate::behavior::Behavior;
+use jiff::{SignedDuration, Timestamp};
+
+/// Recommendations and scale events of one component.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    pub(crate) recommendations: Vec<Recommendation>,
+    pub(crate) ups: Vec<ScaleEvent>,
+    pub(crate) downs: Vec<ScaleEvent>,
+}
+
+/// What the metrics asked for at some time, before it was stabilized.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Recommendation {
+    pub(crate) replicas: i32,
+    pub(crate) at: Timestamp,
+}
+
+/// A change of replicas that was written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ScaleEvent {
+    /// Replicas added or removed, above 0.
+    pub(crate) change: i32,
+    pub(crate) at: Timestamp,
+    /// Older than every period of its direction at some time in the past; free to be overwritten.
+    pub(crate) outdated: bool,
+    /// Known only from the status, where events may be merged: it slows its own direction, but gives no credit to the
+    /// other, so that a restart never widens a change.
+    pub(crate) restored: bool,
+}
+
+pub(crate) fn seconds(seconds: i32) -> SignedDuration {
+    SignedDuration::from_secs(i64::from(seconds))
+}
+
+impl History {
+    /// Starts the recommendations with the replicas that were found, so that nothing scales in before they grow old.
+    pub(crate) fn seed(&mut self, now: Timestamp, current_replicas: i32) {
+        if self.recommendations.is_empty() {
+            self.recommendations.push(Recommendation { replicas: current_replicas, at: now });
+        }
+    }
+
+    /// Adds a recommendation in the place of the last one that is old.
+    pub(crate) fn recommend(&mut self, newest: Recommendation, is_old: impl Fn(&Recommendation) -> bool) {
+        match self.recommendations.iter_mut().rev().find(|one| is_old(one)) {
+            Some(old) => *old = newest,
+            None => self.recommendations.push(newest),
+        }
+    }
+
+    /// Adds a change of replicas that was written.
+    pub fn record_scale(&mut self, behavior: &Behavior, now: Timestamp, from: i32, to: i32) {
+        let (events, rules) = if to > from {
+            (&mut self.ups, &behavior.scale_up)
+        } else {
+            (&mut self.downs, &behavior.scale_down)
+        };
+        let period = seconds(rules.longest_period_seconds());
+        for event in events.iter_mut() {
+            event.outdated |= now.duration_since(event.at) > period;
+        }
+        let change = to.wrapping_sub(from).wrapping_abs();
+        let newest = ScaleEvent { change, at: now, outdated: false, restored: false };
+        match events.iter_mut().rev().find(|event| event.outdated) {
+            Some(old) => *old = newest,
+            None => events.push(newest),
+        }
+    }
+}
+
+/// Sum of the changes inside the period that ends now.
+pub(crate) fn changed_within(events: &[ScaleEvent], now: Timestamp, period_seconds: i32) -> i32 {
+    sum_within(events.iter(), now, period_seconds)
+}
+
+/// The same sum for the rules of the other direction.
+pub(crate) fn credited_within(events: &[ScaleEvent], now: Timestamp, period_seconds: i32) -> i32 {
+    sum_within(events.iter().filter(|event| !event.restored), now, period_seconds)
+}
+
+fn sum_within<'a>(events: impl Iterator<Item = &'a ScaleEvent>, now: Timestamp, period_seconds: i32) -> i32 {
+    events
+        .filter(|event| now.duration_since(event.at) < seconds(period_seconds))
+        .fold(0, |sum, event| sum.wrapping_add(event.change))
+}
