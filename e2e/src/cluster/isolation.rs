@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 
 use super::addresses::{NODE, SERVICES};
 use super::command::output;
@@ -25,6 +26,7 @@ const KUBELET_SYSCTLS: [(&str, &str); 6] = [
 
 /// Gives the cluster its own `/proc`, `/run`, `/var/lib` and `/var/log`.
 pub(super) fn mounts(dir: &ClusterDir) -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).context("failed to make a mount namespace")?;
     // The copy of the machine's mounts is cut off first: nothing that is mounted from here on reaches the machine.
     change("/", MsFlags::MS_REC | MsFlags::MS_PRIVATE)?;
     file_system("proc", "/proc")?;

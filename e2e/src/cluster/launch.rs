@@ -11,17 +11,17 @@ use super::certificates::write_private;
 use super::paths::ClusterDir;
 use super::status::start_time;
 
-/// Makes the namespaces and starts `cluster init` in them. Standard input is the forwarder's listening socket: it was
+/// Makes the network and process namespaces and starts `cluster init` in them, which makes its own mount namespace:
+/// this process still has to see the machine's `/proc`. Standard input is the forwarder's listening socket: it was
 /// made in the machine's network namespace, and stays there.
 ///
 /// # Errors
 /// When the kernel refuses the namespaces. Must be called before this process has started any thread.
 pub fn launch(dir: &ClusterDir, max_run: Duration) -> Result<()> {
     nix::unistd::setsid().context("failed to leave the terminal's session")?;
-    unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID)
-        .context("failed to make namespaces")?;
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID).context("failed to make namespaces")?;
     let log = OpenOptions::new().create(true).append(true).open(dir.log("init"))?;
-    let init = Command::new(std::env::current_exe()?)
+    let mut init = Command::new(std::env::current_exe()?)
         .args(["init", "--name", &dir.name, "--max-run", &format!("{}s", max_run.as_secs())])
         .current_dir("/")
         .stdin(Stdio::inherit())
@@ -29,6 +29,15 @@ pub fn launch(dir: &ClusterDir, max_run: Duration) -> Result<()> {
         .stderr(log)
         .spawn()
         .context("failed to start the cluster's process 1")?;
-    let started = start_time(init.id()).context("the cluster's process 1 ended at once")?;
-    write_private(&dir.init_pid(), &format!("{} {started}\n", init.id()))
+    let recorded = record(dir, init.id());
+    if recorded.is_err() {
+        // A cluster that nobody knows of could never be taken down.
+        let _ = init.kill();
+    }
+    recorded
+}
+
+fn record(dir: &ClusterDir, pid: u32) -> Result<()> {
+    let started = start_time(pid).context("the cluster's process 1 ended at once")?;
+    write_private(&dir.init_pid(), &format!("{pid} {started}\n"))
 }

@@ -16,7 +16,8 @@ pub(super) struct Machine {
 /// The cgroup version and where its hierarchies are mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cgroups {
-    /// One hierarchy for each controller or pair of controllers.
+    /// One hierarchy for each controller or pair of controllers. On a hybrid machine the one of version 2, which has no
+    /// controllers, is among them: runc makes a cgroup in that too.
     V1(Vec<PathBuf>),
     /// One hierarchy for all controllers.
     V2(PathBuf),
@@ -67,12 +68,11 @@ impl Cgroups {
             let of_kind = fields.filter(|fields| fields.get(2) == Some(&kind));
             of_kind.filter_map(|fields| fields.get(1).map(PathBuf::from)).collect()
         };
-        let v1 = mounted("cgroup");
-        // A machine with both keeps its controllers in version 1: the hybrid layout.
+        let (v1, v2) = (mounted("cgroup"), mounted("cgroup2"));
         if v1.iter().any(|hierarchy| controllers(hierarchy).any(|controller| controller == "memory")) {
-            return Ok(Self::V1(v1));
+            return Ok(Self::V1([v1, v2].concat()));
         }
-        match mounted("cgroup2").into_iter().next() {
+        match v2.into_iter().next() {
             Some(unified) => Ok(Self::V2(unified)),
             None => bail!("no cgroups are mounted: mount them in /sys/fs/cgroup"),
         }
@@ -140,7 +140,7 @@ cgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0
             }
         );
         let folders = machine.cgroups.folders("/a/b");
-        assert_eq!(folders.len(), 3, "{folders:?}");
+        assert_eq!(folders.len(), 4, "{folders:?}");
         assert_eq!(folders[1], Path::new("/sys/fs/cgroup/memory/a/b"));
     }
 
