@@ -130,3 +130,24 @@ fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_is_in_the_queue_when_the_socket_closes_is_served() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let clients: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+
+        let queued = close(listener);
+
+        let of = |client: &std::net::TcpStream| client.local_addr().unwrap();
+        assert_eq!(
+            queued.iter().map(|(_, peer)| *peer).collect::<Vec<_>>(),
+            clients.iter().map(of).collect::<Vec<_>>()
+        );
+        assert!(std::net::TcpStream::connect(address).is_err());
+    }
+}

@@ -16,10 +16,15 @@ struct Tally {
     sent_away: usize,
 }
 
-/// Sends requests on keep-alive connections, one after the other, until a new connection is refused.
+/// Sends requests on keep-alive connections, with a pause after each, until a new connection is refused.
 ///
 /// Panics when a request gets no answer, or when a connection is refused before `draining`.
-fn keep_asking(address: SocketAddr, path: &str, draining: &AtomicBool, answered: &AtomicUsize) -> Tally {
+fn keep_asking(
+    address: SocketAddr,
+    (path, pause): (&str, Duration),
+    draining: &AtomicBool,
+    answered: &AtomicUsize,
+) -> Tally {
     let mut tally = Tally::default();
     loop {
         let late = draining.load(Ordering::SeqCst);
@@ -44,6 +49,7 @@ fn keep_asking(address: SocketAddr, path: &str, draining: &AtomicBool, answered:
                 tally.sent_away += 1;
                 break;
             }
+            thread::sleep(pause);
         }
     }
 }
@@ -57,8 +63,10 @@ fn sigterm_under_keep_alive_load_loses_no_request() {
         .map(|client| {
             let (address, draining, answered) =
                 (service.address, Arc::clone(&draining), Arc::clone(&answered));
-            let path = ["/", "/wait?ms=7", "/work?ms=1"][client % 3];
-            thread::spawn(move || keep_asking(address, path, &draining, &answered))
+            // The first kind is mostly idle, the second mostly in flight, the third never rests.
+            let habit = [("/", 20), ("/wait?ms=7", 0), ("/work?ms=1", 0)][client % 3];
+            let habit = (habit.0, Duration::from_millis(habit.1));
+            thread::spawn(move || keep_asking(address, habit, &draining, &answered))
         })
         .collect();
     while answered.load(Ordering::SeqCst) < 500 {
