@@ -1,1 +1,11 @@
 //! The process: arguments, lease, HTTP server, metrics, logs and traces. I/O.
+
+pub mod args;
+pub mod clock;
+pub mod health;
+pub mod lease;
+pub mod live;
+pub mod metrics;
+pub mod server;
+pub mod shutdown;
+pub mod telemetry;

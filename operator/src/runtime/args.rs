@@ -1,0 +1,149 @@
+//! What the process can be told on its command line or by environment variables. Pure.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use scalableapp_crds::GoDuration;
+
+/// The ScalableApp operator: scales whole stacks from Prometheus metrics.
+///
+/// Durations are written as in Go: 300ms, 30s, 1h30m.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "scalableapp-operator", version)]
+pub struct Args {
+    /// How Prometheus is reached and asked.
+    #[command(flatten)]
+    pub prometheus: PrometheusArgs,
+
+    /// Namespaces to work in, separated by commas. Empty: all.
+    #[arg(long, env = "SCALABLEAPP_NAMESPACES", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+
+    /// Time between two rounds of measuring and deciding, at least 1s.
+    #[arg(long, env = "SCALABLEAPP_TICK", default_value = "5s", value_parser = at_least_a_second)]
+    pub tick: Duration,
+
+    /// Namespace of the Lease that elects the leader; in a pod its own.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub lease_namespace: String,
+
+    /// Name of the Lease.
+    #[arg(long, env = "SCALABLEAPP_LEASE_NAME", default_value = "scalableapp-operator")]
+    pub lease_name: String,
+
+    /// Name of this process in the Lease; in a pod the pod's name. A random part is added, so that a restarted
+    /// container is not taken for the one before it.
+    #[arg(long, env = "POD_NAME", default_value = "scalableapp-operator")]
+    pub identity: String,
+
+    /// Port of /metrics, /livez, /readyz and /v1/apps.
+    #[arg(long, env = "SCALABLEAPP_HTTP_PORT", default_value_t = 8080)]
+    pub http_port: u16,
+
+    /// How log lines are written. RUST_LOG filters them, for example `info,scalableapp_operator=debug`.
+    #[arg(long, env = "SCALABLEAPP_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+}
+
+/// How Prometheus is reached and asked.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PrometheusArgs {
+    /// Base URL of Prometheus or of a server with its query API, for example http://prometheus:9090.
+    #[arg(long = "prometheus-url", env = "PROMETHEUS_URL")]
+    pub url: String,
+
+    /// File with a bearer token for Prometheus. Read again for each request, because such tokens rotate.
+    #[arg(long = "prometheus-token-file", env = "PROMETHEUS_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// File with the PEM certificates that may sign Prometheus' certificate, instead of the system's.
+    #[arg(long = "prometheus-ca-file", env = "PROMETHEUS_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Matchers that are added to every selector, for example `cluster="a"` where Thanos or Mimir hold many clusters.
+    #[arg(long = "prometheus-matchers", env = "PROMETHEUS_MATCHERS", default_value = "")]
+    pub matchers: String,
+
+    /// Time that one query may take. It must be shorter than the tick.
+    #[arg(long = "prometheus-timeout", env = "PROMETHEUS_TIMEOUT", default_value = "3s", value_parser = positive)]
+    pub timeout: Duration,
+
+    /// Time between two runs of a query that a ScalableApp brings itself.
+    #[arg(long = "prometheus-query-interval", env = "PROMETHEUS_QUERY_INTERVAL", default_value = "15s", value_parser = at_least_a_second)]
+    pub query_interval: Duration,
+
+    /// Such queries that may run at the same time.
+    #[arg(long = "prometheus-queries-in-flight", env = "PROMETHEUS_QUERIES_IN_FLIGHT", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub queries_in_flight: u16,
+
+    /// Window of request rate and latency: at least four scrape intervals.
+    #[arg(long = "request-window", env = "SCALABLEAPP_REQUEST_WINDOW", default_value = "1m", value_parser = at_least_a_second)]
+    pub request_window: Duration,
+
+    /// Window of CPU usage. The kubelet measures every 15 to 18 seconds, so less than 2m reads too low.
+    #[arg(long = "cpu-window", env = "SCALABLEAPP_CPU_WINDOW", default_value = "2m", value_parser = at_least_a_second)]
+    pub cpu_window: Duration,
+
+    /// Age from which a sample counts as stale: several scrape intervals, so that one missed scrape changes nothing.
+    #[arg(long = "staleness", env = "SCALABLEAPP_STALENESS", default_value = "90s", value_parser = at_least_a_second)]
+    pub staleness: Duration,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// One line of text, for a person.
+    Text,
+}
+
+fn positive(text: &str) -> Result<Duration, String> {
+    let duration = GoDuration(text.to_owned()).parse().map_err(|error| error.to_string())?;
+    if duration.is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(duration) }
+}
+
+fn at_least_a_second(text: &str) -> Result<Duration, String> {
+    let duration = positive(text)?;
+    if duration < Duration::from_secs(1) { Err("must be at least 1s".to_owned()) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUIRED: [&str; 5] =
+        ["scalableapp-operator", "--prometheus-url", "http://prometheus:9090", "--lease-namespace", "operator"];
+
+    fn parse(more: &[&str]) -> Result<Args, String> {
+        Args::try_parse_from(REQUIRED.iter().chain(more)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let args = parse(&[]).unwrap();
+        assert_eq!(args.tick, Duration::from_secs(5));
+        assert_eq!(args.prometheus.staleness, Duration::from_secs(90));
+        assert_eq!(args.prometheus.cpu_window, Duration::from_secs(120));
+        assert!(args.namespaces.is_empty());
+    }
+
+    #[test]
+    fn durations_are_read_in_go_notation_and_refused_in_words() {
+        assert_eq!(parse(&["--tick", "1m30s"]).unwrap().tick, Duration::from_secs(90));
+        assert!(parse(&["--tick", "5"]).unwrap_err().contains("is not a duration such as 300ms"));
+        assert!(parse(&["--tick", "300ms"]).unwrap_err().contains("must be at least 1s"));
+    }
+
+    #[test]
+    fn namespaces_are_a_list() {
+        assert_eq!(parse(&["--namespaces", "shop,blog"]).unwrap().namespaces, ["shop", "blog"]);
+    }
+
+    #[test]
+    fn a_missing_prometheus_is_named() {
+        let error = Args::try_parse_from(["scalableapp-operator", "--lease-namespace", "operator"]);
+        assert!(error.is_err_and(|error| error.to_string().contains("--prometheus-url")));
+    }
+}

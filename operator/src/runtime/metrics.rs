@@ -1,0 +1,181 @@
+//! The process' own metrics: one table of what there is, and one function for each event. Pure but for the recorder.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// What a metric counts or measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only ever grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts observations in buckets.
+    Histogram,
+}
+
+/// One metric, as `docs/metrics.md` lists it.
+#[derive(Clone, Copy, Debug)]
+pub struct Description {
+    /// Name as Prometheus sees it.
+    pub name: &'static str,
+    /// Counter, gauge or histogram.
+    pub kind: Kind,
+    /// Unit of its value.
+    pub unit: Unit,
+    /// Labels, in the order in which they are documented.
+    pub labels: &'static [&'static str],
+    /// Meaning in one sentence.
+    pub help: &'static str,
+}
+
+const RECONCILE_DURATION: &str = "scalableapp_reconcile_duration_seconds";
+const RECONCILE_ERRORS: &str = "scalableapp_reconcile_errors_total";
+const DECISIONS: &str = "scalableapp_decisions_total";
+const TICK_LATENESS: &str = "scalableapp_tick_lateness_seconds";
+const QUERY_DURATION: &str = "scalableapp_prometheus_query_duration_seconds";
+const QUERIES: &str = "scalableapp_prometheus_queries_total";
+const API_WRITES: &str = "scalableapp_api_writes_total";
+const DESIRED_REPLICAS: &str = "scalableapp_desired_replicas";
+const LEADER: &str = "scalableapp_leader";
+
+/// Few buckets, because each costs memory for every label: from a fast query to one that times out.
+const BUCKETS: [f64; 6] = [0.005, 0.025, 0.1, 0.5, 1.0, 5.0];
+
+/// Every metric of the process.
+pub const DESCRIPTIONS: [Description; 9] = [
+    Description {
+        name: RECONCILE_DURATION,
+        kind: Kind::Histogram,
+        unit: Unit::Seconds,
+        labels: &[],
+        help: "Time to bring one ScalableApp's children in line with its spec.",
+    },
+    Description {
+        name: RECONCILE_ERRORS,
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels: &["reason"],
+        help: "Reconciles that failed, by the reason that the condition shows.",
+    },
+    Description {
+        name: DECISIONS,
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels: &["direction"],
+        help: "Decisions on a component's replicas, by direction: out, in or hold.",
+    },
+    Description {
+        name: TICK_LATENESS,
+        kind: Kind::Histogram,
+        unit: Unit::Seconds,
+        labels: &[],
+        help: "Time by which a tick began later than planned.",
+    },
+    Description {
+        name: QUERY_DURATION,
+        kind: Kind::Histogram,
+        unit: Unit::Seconds,
+        labels: &["template"],
+        help: "Time of one Prometheus query, by template; custom stands for the queries that apps bring.",
+    },
+    Description {
+        name: QUERIES,
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels: &["result"],
+        help: "Prometheus queries, by result: ok, refused, timeout, http, invalid, too_large or rejected.",
+    },
+    Description {
+        name: API_WRITES,
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels: &["kind", "result"],
+        help: "Writes to the Kubernetes API, by kind of object and result: ok, conflict or error.",
+    },
+    Description {
+        name: DESIRED_REPLICAS,
+        kind: Kind::Gauge,
+        unit: Unit::Count,
+        labels: &["namespace", "scalableapp", "component"],
+        help: "Replicas that the last decision asked for.",
+    },
+    Description {
+        name: LEADER,
+        kind: Kind::Gauge,
+        unit: Unit::Count,
+        labels: &[],
+        help: "1 if this process holds the lease, 0 if it stands by.",
+    },
+];
+
+/// Installs the recorder of the process. The handle renders `/metrics`.
+///
+/// # Errors
+/// When the process has a recorder already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let mut builder = PrometheusBuilder::new();
+    for one in DESCRIPTIONS.iter().filter(|one| one.kind == Kind::Histogram) {
+        builder = builder.set_buckets_for_metric(Matcher::Full(one.name.to_owned()), &BUCKETS)?;
+    }
+    let handle = builder.install_recorder()?;
+    for one in DESCRIPTIONS {
+        match one.kind {
+            Kind::Counter => describe_counter!(one.name, one.unit, one.help),
+            Kind::Gauge => describe_gauge!(one.name, one.unit, one.help),
+            Kind::Histogram => describe_histogram!(one.name, one.unit, one.help),
+        }
+    }
+    leader(false);
+    Ok(handle)
+}
+
+/// A reconcile ended, well or not.
+pub fn reconciled(duration: Duration) {
+    histogram!(RECONCILE_DURATION).record(duration);
+}
+
+/// A reconcile failed.
+pub fn reconcile_failed(reason: &'static str) {
+    counter!(RECONCILE_ERRORS, "reason" => reason).increment(1);
+}
+
+/// A component's replicas were decided: `from` are its current ones.
+pub fn decided(from: i32, to: i32) {
+    let direction = match to.cmp(&from) {
+        std::cmp::Ordering::Greater => "out",
+        std::cmp::Ordering::Less => "in",
+        std::cmp::Ordering::Equal => "hold",
+    };
+    counter!(DECISIONS, "direction" => direction).increment(1);
+}
+
+/// A tick began.
+pub fn tick_began(lateness: Duration) {
+    histogram!(TICK_LATENESS).record(lateness);
+}
+
+/// A query to Prometheus ended. `template` is `custom` for an app's own query.
+pub fn queried(template: &'static str, duration: Duration, result: &'static str) {
+    histogram!(QUERY_DURATION, "template" => template).record(duration);
+    counter!(QUERIES, "result" => result).increment(1);
+}
+
+/// A write to the Kubernetes API ended.
+pub fn wrote(kind: &'static str, result: &'static str) {
+    counter!(API_WRITES, "kind" => kind, "result" => result).increment(1);
+}
+
+/// Replicas that a component should have.
+pub fn desired_replicas(namespace: &str, app: &str, component: &str, replicas: i32) {
+    let labels = [("namespace", namespace), ("scalableapp", app), ("component", component)]
+        .map(|(name, value)| (name, value.to_owned()));
+    gauge!(DESIRED_REPLICAS, &labels).set(replicas);
+}
+
+/// Whether this process leads.
+pub fn leader(leads: bool) {
+    gauge!(LEADER).set(if leads { 1 } else { 0 });
+}
