@@ -1,7 +1,7 @@
 //! The base image, assembled from Debian packages without running any of their scripts. Runs apt-get and dpkg-deb.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -16,14 +16,8 @@ pub(super) const PACKAGES: [&str; 6] =
 
 /// Fills a folder with the base image's files.
 pub(super) fn assemble(root: &Path) -> Result<()> {
-    fs::create_dir_all(root)?;
-    // The container's own user looks up the files, so its folder must not stay private.
+    // The folder becomes the image's root, which the container's user has to reach.
     fs::set_permissions(root, Permissions::from_mode(0o755))?;
-    // Debian's packages put files into /lib too; merged folders have to exist before they do.
-    for folder in ["bin", "sbin", "lib", "lib64"] {
-        fs::create_dir_all(root.join("usr").join(folder))?;
-        symlink(Path::new("usr").join(folder), root.join(folder))?;
-    }
     unpack_packages(root)?;
     write_certificates(root)?;
     write_accounts(root)

@@ -19,15 +19,19 @@ pub fn running_init(dir: &ClusterDir) -> Option<i32> {
     (start_time(pid)?.to_string() == started).then_some(i32::try_from(pid).ok()?)
 }
 
-/// When a process started, in clock ticks since boot (proc(5), stat, field 22). None when it has ended, reaped or not.
+/// When a process started, in clock ticks since boot. None when it has ended, reaped or not.
 pub(super) fn start_time(pid: u32) -> Option<u64> {
-    parse_start_time(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().count();
+    parse_start_time(&stat, threads)
 }
 
-fn parse_start_time(stat: &str) -> Option<u64> {
+/// Reads `/proc/PID/stat` (proc(5), fields 3 and 22).
+fn parse_start_time(stat: &str, threads: usize) -> Option<u64> {
     // The name is in parentheses and may hold anything, so fields are counted from behind the last one.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    if matches!(*fields.first()?, "Z" | "X") {
+    // The first thread may be a zombie while another still ends the processes of the namespace.
+    if matches!(*fields.first()?, "Z" | "X") && threads < 2 {
         return None;
     }
     fields.get(19)?.parse().ok()
@@ -91,9 +95,10 @@ mod tests {
     fn a_process_is_known_by_its_start_and_a_dead_one_by_its_state() {
         let stat =
             |state: &str| format!("17 (a) b) {state} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20");
-        assert_eq!(parse_start_time(&stat("S")), Some(4711));
-        assert_eq!(parse_start_time(&stat("Z")), None);
-        assert_eq!(parse_start_time(""), None);
+        assert_eq!(parse_start_time(&stat("S"), 1), Some(4711));
+        assert_eq!(parse_start_time(&stat("Z"), 2), Some(4711));
+        assert_eq!(parse_start_time(&stat("Z"), 1), None);
+        assert_eq!(parse_start_time("", 0), None);
     }
 
     #[test]
