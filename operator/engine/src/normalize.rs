@@ -1,6 +1,7 @@
 //! How a recommendation is delayed and limited before it is acted on: stabilization, rates, and the bounds. Pure.
 
 use crate::behavior::{Behavior, Limit, Policy, ScalingRules, SelectPolicy};
+use crate::bounds::Range;
 use crate::convert::to_i32;
 use crate::history::{History, Recommendation, changed_within, credited_within, seconds};
 use jiff::Timestamp;
@@ -49,15 +50,6 @@ impl Normalized {
     pub fn is_limited(&self) -> bool {
         self.replicas != self.stabilized
     }
-}
-
-/// The fewest and the most replicas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// The fewest.
-    pub min: i32,
-    /// The most.
-    pub max: i32,
 }
 
 /// Normalizes with a behavior (KEP-853), and records the recommendation.

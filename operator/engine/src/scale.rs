@@ -1,8 +1,9 @@
 //! One step of an HPA: from what the metrics ask for to what is written. Pure.
 
 use crate::behavior::Behavior;
+use crate::bounds::Range;
 use crate::history::History;
-use crate::normalize::{Normalized, Range, with_behavior, without_behavior};
+use crate::normalize::{Normalized, with_behavior, without_behavior};
 use jiff::Timestamp;
 
 /// How a component is scaled.
@@ -10,10 +11,20 @@ use jiff::Timestamp;
 pub struct Scaling<'a> {
     /// The fewest and the most replicas.
     pub range: Range,
-    /// The behavior; nothing for HPA v1's own, which the operator never uses.
-    pub behavior: Option<&'a Behavior>,
-    /// Seconds of stabilization where there is no behavior.
-    pub downscale_stabilization_seconds: i32,
+    /// How a recommendation is delayed and limited.
+    pub normalization: Normalization<'a>,
+}
+
+/// How a recommendation is delayed and limited.
+#[derive(Clone, Copy, Debug)]
+pub enum Normalization<'a> {
+    /// By a behavior.
+    Behavior(&'a Behavior),
+    /// As HPA v1 did, and HPA v2 does where no behavior is given.
+    Legacy {
+        /// Seconds of stabilization before fewer replicas.
+        downscale_stabilization_seconds: i32,
+    },
 }
 
 /// What a step led to.
@@ -80,16 +91,14 @@ pub fn step(
     let Some(recommended) = proposed else {
         return Step { desired: current, outcome: Outcome::NoValidMetric };
     };
-    let normalized = match scaling.behavior {
-        Some(behavior) => with_behavior(behavior, scaling.range, history, now, current, recommended),
-        None => without_behavior(
-            scaling.downscale_stabilization_seconds,
-            scaling.range,
-            history,
-            now,
-            current,
-            recommended,
-        ),
+    let range = scaling.range;
+    let normalized = match scaling.normalization {
+        Normalization::Behavior(behavior) => {
+            with_behavior(behavior, range, history, now, current, recommended)
+        }
+        Normalization::Legacy { downscale_stabilization_seconds: window } => {
+            without_behavior(window, range, history, now, current, recommended)
+        }
     };
     let outcome = match recommended.cmp(&current) {
         std::cmp::Ordering::Greater => Outcome::MetricAboveTarget(normalized),

@@ -5,11 +5,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::behavior::Behavior;
+use scalableapp_engine::bounds::Range;
 use scalableapp_engine::combine::combine;
 use scalableapp_engine::history::History;
-use scalableapp_engine::normalize::Range;
 use scalableapp_engine::pod::{ByResource, Container, Phase, Pod, PodSample, Ready, ReadyStatus, Resource};
-use scalableapp_engine::scale::{Outcome, Scaling, step};
+use scalableapp_engine::scale::{Normalization, Outcome, Scaling, step};
 use scalableapp_engine::signal::{
     PodMetric, PodTarget, PodTiming, Proposal, Series, SignalError, Tolerance, average_value, total_value,
 };
@@ -420,8 +420,10 @@ impl Life {
         let (now, current) = (at(input.t_ms), input.current);
         let scaling = Scaling {
             range: Range { min: self.spec.min.unwrap_or(1), max: self.spec.max },
-            behavior: self.behavior.as_ref(),
-            downscale_stabilization_seconds: self.window_seconds,
+            normalization: match &self.behavior {
+                Some(behavior) => Normalization::Behavior(behavior),
+                None => Normalization::Legacy { downscale_stabilization_seconds: self.window_seconds },
+            },
         };
         let result = step(&scaling, &mut self.history, now, current, input.proposed);
         let normalized = result.outcome.normalized();

@@ -1,0 +1,236 @@
+//! The decision for one component: signals, combination, bounds, behavior, in this order. Pure.
+
+use crate::behavior::Behavior;
+use crate::bounds::Range;
+use crate::combine::combine;
+use crate::evaluate::{Invalid, Signal, Vote, evaluate};
+use crate::explain;
+use crate::latency::LatencyStep;
+use crate::memory::{Memory, ScaleChange};
+use crate::metric::{Metric, Target};
+use crate::normalize::{Limitation, Normalized, Stabilization};
+use crate::pod::Pod;
+use crate::reason::{self, Reason};
+use crate::sample::Reading;
+use crate::scale::{Normalization, Outcome, Scaling, Step, step};
+use crate::signal::PodTiming;
+use jiff::{SignedDuration, Timestamp};
+use scalableapp_crds::{Proposal, Stage};
+use std::collections::BTreeMap;
+
+/// Everything that a decision for one component depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The instant of the decision.
+    pub now: Timestamp,
+    /// The fewest replicas.
+    pub min_replicas: i32,
+    /// The most replicas.
+    pub max_replicas: i32,
+    /// The declared metrics, in their order.
+    pub metrics: &'a [Metric],
+    /// How fast replicas may change, with defaults filled in.
+    pub behavior: &'a Behavior,
+    /// The replicas that were last asked for, without the surge of a rollout
+    /// (see [`current_replicas`](crate::rollout::current_replicas)).
+    pub current_replicas: i32,
+    /// The replicas that exist: the sum of `status.replicas` over the live revisions.
+    pub status_replicas: i32,
+    /// The pods of all live revisions.
+    pub pods: &'a [Pod],
+    /// What the queries returned, by metric name. CPU and memory are read from `pods` instead.
+    pub readings: &'a BTreeMap<String, Reading>,
+    /// The age up to which a sample is fresh.
+    pub max_sample_age: SignedDuration,
+    /// How long CPU samples of young pods are distrusted.
+    pub timing: PodTiming,
+    /// What earlier decisions left behind.
+    pub memory: &'a Memory,
+}
+
+/// What to do, why, and what to remember.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Replicas before.
+    pub current: i32,
+    /// Replicas that the component should have.
+    pub desired: i32,
+    /// Why.
+    pub reason: Reason,
+    /// What keeps `desired` from what the metrics ask for; empty if nothing.
+    pub limited_by: Vec<Reason>,
+    /// Why nothing may be done; nothing if the metrics can be acted on.
+    pub hold: Option<Reason>,
+    /// Metrics that could not be evaluated, by name. Latency is never among them.
+    pub invalid: BTreeMap<String, Invalid>,
+    /// What each metric asked for, latency last.
+    pub proposals: Vec<Proposal>,
+    /// What each stage did, in order.
+    pub stages: Vec<Stage>,
+    /// The change to write and then to tell [`Memory::record`]; nothing if there is none, and nothing for the first
+    /// replicas of a component, which no policy counts.
+    pub change: Option<ScaleChange>,
+    /// The memory for the next decision, as long as `change` was not written.
+    pub memory: Memory,
+}
+
+/// Decides the replicas of one component.
+///
+/// Zero replicas never mean "paused", as they do to HPA: a component that has none, because it was just created or
+/// because somebody set it so, gets its minimum.
+pub fn decide(input: &Input<'_>) -> Decision {
+    let mut memory = input.memory.clone();
+    memory.forget_undeclared(input.metrics);
+    let (range, conflict) = Range::resolve(input.min_replicas, input.max_replicas);
+    if input.current_replicas == 0 && range.min > 0 {
+        return first_replicas(input, range.min, conflict, memory);
+    }
+
+    let signals = evaluate(input, &mut memory);
+    let asked = Asked::of(&signals, input.current_replicas);
+    let scaling = Scaling { range, normalization: Normalization::Behavior(input.behavior) };
+    let step = step(&scaling, &mut memory.history, input.now, input.current_replicas, asked.replicas);
+
+    let hold = (step.outcome == Outcome::NoValidMetric).then_some(match asked.largest {
+        None => reason::NO_VALID_METRIC,
+        Some(_) => reason::SCALE_IN_NEEDS_ALL_METRICS,
+    });
+    let proposals = explain::proposals(&signals, &memory, input.now);
+    let stages = explain::stages(input, &signals, &asked, range, &step);
+    Decision {
+        current: input.current_replicas,
+        desired: step.desired,
+        reason: hold.unwrap_or_else(|| cause(&step.outcome, asked.is_fixed)),
+        limited_by: limited_by(&step.outcome, conflict),
+        hold,
+        invalid: invalid(&signals),
+        proposals,
+        stages,
+        change: change(input, &signals, &asked, &step),
+        memory,
+    }
+}
+
+/// What the metrics ask for together.
+pub(crate) struct Asked {
+    /// Replicas that may be acted on; nothing where a missing metric forbids it.
+    pub(crate) replicas: Option<i32>,
+    /// The largest proposal, whether or not it may be acted on.
+    pub(crate) largest: Option<i32>,
+    /// The largest proposal without those of latency.
+    pub(crate) largest_without_latency: Option<i32>,
+    /// Whether no metric is declared that could ask for fewer.
+    pub(crate) is_fixed: bool,
+}
+
+impl Asked {
+    fn of(signals: &[Signal<'_>], current: i32) -> Self {
+        let counted = |signal: &&Signal<'_>| !matches!(signal.metric.target, Target::Latency { .. });
+        let proposal = |signal: &Signal<'_>| signal.vote.proposal().map(|proposal| proposal.replicas);
+        let silent = |signal: &&Signal<'_>| !matches!(signal.vote, Vote::Silent(..));
+        if !signals.iter().any(|signal| counted(&signal)) {
+            let largest = Some(current);
+            return Self { replicas: largest, largest, largest_without_latency: largest, is_fixed: true };
+        }
+        let all = combine(current, signals.iter().filter(silent).map(proposal));
+        let others = combine(current, signals.iter().filter(counted).map(proposal));
+        Self {
+            replicas: all.replicas,
+            largest: all.largest,
+            largest_without_latency: others.largest,
+            is_fixed: false,
+        }
+    }
+}
+
+fn first_replicas(input: &Input<'_>, min: i32, limited_by: Vec<Reason>, mut memory: Memory) -> Decision {
+    memory.history.seed(input.now, min);
+    Decision {
+        current: 0,
+        desired: min,
+        reason: reason::CREATED,
+        limited_by,
+        hold: None,
+        invalid: BTreeMap::new(),
+        proposals: Vec::new(),
+        stages: vec![explain::stage("bounds", format!("starts with minReplicas {min}"))],
+        change: None,
+        memory,
+    }
+}
+
+fn cause(outcome: &Outcome, is_fixed: bool) -> Reason {
+    match outcome {
+        Outcome::AboveMax => reason::ABOVE_MAX_REPLICAS,
+        Outcome::BelowMin => reason::BELOW_MIN_REPLICAS,
+        Outcome::MetricAboveTarget(_) => reason::METRIC_ABOVE_TARGET,
+        Outcome::AllBelowTarget(_) => reason::ALL_METRICS_BELOW_TARGET,
+        Outcome::AtTarget(_) if is_fixed => reason::FIXED_REPLICAS,
+        Outcome::AtTarget(_) => reason::AT_TARGET,
+        Outcome::NoValidMetric | Outcome::Disabled => reason::NO_VALID_METRIC,
+    }
+}
+
+fn limited_by(outcome: &Outcome, conflict: Vec<Reason>) -> Vec<Reason> {
+    let mut reasons = conflict;
+    let mut add = |reason| {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    };
+    match outcome {
+        Outcome::AboveMax => add(reason::MAX_REPLICAS),
+        Outcome::BelowMin => add(reason::MIN_REPLICAS),
+        _ => {}
+    }
+    if let Some(normalized) = outcome.normalized() {
+        stabilization(normalized).into_iter().chain(limitation(normalized)).for_each(add);
+    }
+    reasons
+}
+
+fn stabilization(normalized: &Normalized) -> Option<Reason> {
+    match normalized.stabilization {
+        Stabilization::ReadyForNewScale => None,
+        Stabilization::ScaleUpStabilized => Some(reason::SCALE_UP_STABILIZED),
+        Stabilization::ScaleDownStabilized => Some(reason::SCALE_DOWN_STABILIZED),
+    }
+}
+
+fn limitation(normalized: &Normalized) -> Option<Reason> {
+    match normalized.limitation {
+        _ if !normalized.is_limited() => None,
+        Limitation::DesiredWithinRange => None,
+        Limitation::TooFewReplicas => Some(reason::MIN_REPLICAS),
+        Limitation::TooManyReplicas => Some(reason::MAX_REPLICAS),
+        Limitation::ScaleUpLimit => Some(reason::SCALE_UP_LIMIT),
+        Limitation::ScaleDownLimit => Some(reason::SCALE_DOWN_LIMIT),
+    }
+}
+
+fn invalid(signals: &[Signal<'_>]) -> BTreeMap<String, Invalid> {
+    let invalid = |signal: &Signal<'_>| match &signal.vote {
+        Vote::Invalid(invalid) => Some((signal.metric.name.clone(), invalid.clone())),
+        Vote::Asks(_) | Vote::Silent(..) => None,
+    };
+    signals.iter().filter_map(invalid).collect()
+}
+
+fn change(input: &Input<'_>, signals: &[Signal<'_>], asked: &Asked, step: &Step) -> Option<ScaleChange> {
+    if step.desired == input.current_replicas {
+        return None;
+    }
+    let is_latency = |signal: &&Signal<'_>| matches!(signal.metric.target, Target::Latency { .. });
+    let largest = |signal: &&Signal<'_>| signal.vote.proposal().map(|proposal| proposal.replicas);
+    let beyond_others = step.desired > input.current_replicas.max(asked.largest_without_latency.unwrap_or(0));
+    let latency = signals.iter().filter(is_latency).max_by_key(largest).filter(|_| beyond_others);
+    let latency_step = latency.and_then(|signal| {
+        Some(LatencyStep {
+            metric: signal.metric.name.clone(),
+            at: input.now,
+            replicas: step.desired,
+            before: signal.vote.proposal()?.usage,
+        })
+    });
+    Some(ScaleChange { at: input.now, from: input.current_replicas, to: step.desired, latency_step })
+}

@@ -1,0 +1,158 @@
+//! A decision in words: what each metric said, what each stage did, and the record for the status. Pure.
+//!
+//! A record of eight metrics stays within 2 KiB as JSON, so every text here is short.
+
+use crate::bounds::Range;
+use crate::decide::{Asked, Decision, Input};
+use crate::evaluate::{Signal, Vote};
+use crate::memory::{LastGood, Memory};
+use crate::metric::Metric;
+use crate::normalize::{Normalized, Stabilization};
+use crate::scale::{Outcome, Step};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use scalableapp_crds::{DecisionRecord, Proposal, Stage};
+
+/// Characters that the value of a proposal has at most.
+const VALUE_LENGTH: usize = 80;
+/// Characters that the effect of a stage has at most.
+const EFFECT_LENGTH: usize = 120;
+
+impl Decision {
+    /// The decision as one sentence, for events and conditions.
+    pub fn message(&self) -> String {
+        let effect = if self.desired == self.current {
+            format!("{} replicas stay", self.current)
+        } else {
+            format!("from {} to {} replicas", self.current, self.desired)
+        };
+        let limits: Vec<&str> = self.limited_by.iter().map(|reason| reason.name).collect();
+        let limits =
+            if limits.is_empty() { String::new() } else { format!(", limited by {}", limits.join(", ")) };
+        format!("{} Result: {effect}{limits}.", self.reason.sentence)
+    }
+
+    /// The decision as the status keeps it.
+    pub fn record(&self, now: Timestamp) -> DecisionRecord {
+        DecisionRecord {
+            time: Time(now),
+            from: self.current,
+            to: self.desired,
+            reason: self.reason.name.to_owned(),
+            message: self.message(),
+            proposals: self.proposals.clone(),
+            stages: self.stages.clone(),
+        }
+    }
+}
+
+pub(crate) fn stage(name: &str, effect: String) -> Stage {
+    Stage { name: name.to_owned(), effect: clipped(effect, EFFECT_LENGTH) }
+}
+
+pub(crate) fn proposals(signals: &[Signal<'_>], memory: &Memory, now: Timestamp) -> Vec<Proposal> {
+    signals.iter().map(|signal| proposal(signal, memory.last_good.get(&signal.metric.name), now)).collect()
+}
+
+fn proposal(signal: &Signal<'_>, last_good: Option<&LastGood>, now: Timestamp) -> Proposal {
+    let Metric { name, target } = signal.metric;
+    let value = match (&signal.vote, last_good) {
+        (Vote::Asks(proposal), _) => target.show(target.measured(proposal)),
+        (Vote::Invalid(invalid), None) => invalid.why.clone(),
+        (Vote::Invalid(invalid), Some(good)) => {
+            let age = now.duration_since(good.at).as_secs();
+            format!("{}; {age} s ago {}", invalid.why, target.show(good.milli))
+        }
+        (Vote::Silent(Some(latency), why), _) if why.is_empty() => target.show(*latency),
+        (Vote::Silent(Some(latency), why), _) => format!("{}; {why}", target.show(*latency)),
+        (Vote::Silent(None, why), _) => format!("{why}; it blocks nothing"),
+    };
+    Proposal {
+        metric: name.clone(),
+        value: clipped(value, VALUE_LENGTH),
+        target: target.show_target(),
+        replicas: signal.vote.proposal().map(|proposal| proposal.replicas),
+    }
+}
+
+pub(crate) fn stages(
+    input: &Input<'_>,
+    signals: &[Signal<'_>],
+    asked: &Asked,
+    range: Range,
+    step: &Step,
+) -> Vec<Stage> {
+    vec![
+        stage("signals", signals_effect(signals)),
+        stage("combine", combine_effect(signals, asked, input.current_replicas)),
+        stage("bounds", bounds_effect(asked, range, step, input.current_replicas)),
+        stage("behavior", behavior_effect(input, step)),
+    ]
+}
+
+fn signals_effect(signals: &[Signal<'_>]) -> String {
+    let invalid = signals.iter().filter(|signal| matches!(signal.vote, Vote::Invalid(_)));
+    let invalid: Vec<&str> = invalid.map(|signal| signal.metric.name.as_str()).collect();
+    match (signals.len(), invalid.len()) {
+        (0, _) => "no metric is declared".to_owned(),
+        (total, 0) => format!("{total} of {total} metrics can be evaluated"),
+        (total, missing) => {
+            format!("{} of {total} metrics can be evaluated; not {}", total - missing, invalid.join(", "))
+        }
+    }
+}
+
+fn combine_effect(signals: &[Signal<'_>], asked: &Asked, current: i32) -> String {
+    let Some(largest) = asked.largest else {
+        return format!("no metric can be evaluated: hold {current}");
+    };
+    if asked.is_fixed {
+        return format!("{current} replicas, fixed");
+    }
+    if asked.replicas.is_none() {
+        return format!("{largest} would be enough, but a metric is missing: no scale-in from {current}");
+    }
+    let is_largest =
+        |signal: &&Signal<'_>| signal.vote.proposal().is_some_and(|proposal| proposal.replicas == largest);
+    let name = signals.iter().find(is_largest).map_or("", |signal| signal.metric.name.as_str());
+    format!("{largest} replicas, asked for by {name}")
+}
+
+fn bounds_effect(asked: &Asked, range: Range, step: &Step, current: i32) -> String {
+    let Range { min, max } = range;
+    match (&step.outcome, asked.replicas) {
+        (Outcome::AboveMax, _) => format!("{current} is above maxReplicas {max}: acts at once"),
+        (Outcome::BelowMin, _) => format!("{current} is below minReplicas {min}: acts at once"),
+        (_, Some(replicas)) if replicas > max => format!("{replicas} is above maxReplicas {max}"),
+        (_, Some(replicas)) if replicas < min => format!("{replicas} is below minReplicas {min}"),
+        (_, Some(replicas)) => format!("{replicas} is within {min} to {max}"),
+        (_, None) => format!("{min} to {max}"),
+    }
+}
+
+fn behavior_effect(input: &Input<'_>, step: &Step) -> String {
+    let current = input.current_replicas;
+    let Some(normalized) = step.outcome.normalized() else {
+        return format!("not asked; {current} to {}", step.desired);
+    };
+    let Normalized { stabilized, replicas, .. } = *normalized;
+    let window = match normalized.stabilization {
+        Stabilization::ReadyForNewScale => None,
+        Stabilization::ScaleUpStabilized => Some(input.behavior.scale_up.stabilization_window_seconds),
+        Stabilization::ScaleDownStabilized => Some(input.behavior.scale_down.stabilization_window_seconds),
+    };
+    let stabilized_text =
+        window.map(|seconds| format!("{stabilized} by the recommendations of the last {seconds} s; "));
+    let limited_text =
+        normalized.is_limited().then(|| format!("{stabilized} limited by {:?}; ", normalized.limitation));
+    let effect =
+        if replicas == current { format!("stays {current}") } else { format!("{current} to {replicas}") };
+    [stabilized_text, limited_text, Some(effect)].into_iter().flatten().collect()
+}
+
+fn clipped(text: String, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text,
+    }
+}

@@ -1,0 +1,159 @@
+//! What a component's scaling remembers, and the part of it that outlives a restart. Pure.
+//!
+//! A restart must neither hasten a scale-in nor widen a change in either direction. Recommendations are not kept: they
+//! start anew with the replicas that are found, so that a scale-in waits one full stabilization window. Scale events
+//! are kept while a policy still counts them, and where they must be merged they err towards slower.
+
+use crate::behavior::Behavior;
+use crate::history::{History, ScaleEvent, seconds};
+use crate::latency::{LatencyMemory, LatencyStep};
+use crate::metric::{Metric, decimal};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use scalableapp_crds as api;
+use std::collections::BTreeMap;
+
+/// Scale events that the status holds at most.
+pub const PERSISTED_EVENTS: usize = 16;
+
+/// Everything that scaling remembers of one component between two decisions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    pub(crate) history: History,
+    pub(crate) last_good: BTreeMap<String, LastGood>,
+    pub(crate) latency: LatencyMemory,
+}
+
+/// A metric's last value that could be acted on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct LastGood {
+    /// Thousandths of the unit in which the metric is written.
+    pub(crate) milli: i64,
+    pub(crate) at: Timestamp,
+}
+
+/// A change of replicas that a decision asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScaleChange {
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Replicas before.
+    pub from: i32,
+    /// Replicas after.
+    pub to: i32,
+    /// Set where latency alone asked for it.
+    pub latency_step: Option<LatencyStep>,
+}
+
+impl Memory {
+    /// Adds a change of replicas. It belongs into the memory that is persisted together with the write of the replicas,
+    /// and into the memory in process once that write has succeeded.
+    pub fn record(&mut self, change: &ScaleChange, behavior: &Behavior) {
+        self.history.record_scale(behavior, change.at, change.from, change.to);
+        if let Some(step) = &change.latency_step {
+            self.latency.step = Some(step.clone());
+        }
+    }
+
+    /// The part to keep in the status: scale events that a policy still counts, last good values, the latency step.
+    pub fn persist(&self, now: Timestamp, behavior: &Behavior) -> api::ScalingMemory {
+        let counted = |events: &[ScaleEvent], period| {
+            let recent = events.iter().filter(|event| now.duration_since(event.at) < seconds(period));
+            let mut recent: Vec<(Timestamp, i32)> = recent.map(|event| (event.at, event.change)).collect();
+            recent.sort_unstable();
+            recent
+        };
+        let mut ups = counted(&self.history.ups, behavior.scale_up.longest_period_seconds());
+        let mut downs = counted(&self.history.downs, behavior.scale_down.longest_period_seconds());
+        merge_oldest(&mut ups, &mut downs);
+        let ups = ups.into_iter();
+        let downs = downs.into_iter().map(|(at, change)| (at, -change));
+        api::ScalingMemory {
+            events: ups
+                .chain(downs)
+                .map(|(at, change)| api::ScaleEvent { time: MicroTime(next_microsecond(at)), change })
+                .collect(),
+            last_good: self.last_good.iter().map(|(metric, good)| good.persist(metric)).collect(),
+            latency_step: self.latency.step.as_ref().map(LatencyStep::persist),
+        }
+    }
+
+    /// The memory of a process that starts with what the status holds.
+    pub fn restore(persisted: &api::ScalingMemory) -> Self {
+        let (ups, downs): (Vec<_>, Vec<_>) = persisted.events.iter().partition(|event| event.change > 0);
+        let events = |events: Vec<&api::ScaleEvent>| {
+            let restored = |event: &api::ScaleEvent| ScaleEvent {
+                change: event.change.saturating_abs(),
+                at: event.time.0,
+                outdated: false,
+                restored: true,
+            };
+            events.into_iter().map(restored).collect()
+        };
+        let good = |good: &api::LastGood| {
+            Some((good.metric.clone(), LastGood { milli: good.value.milli().ok()?, at: good.time.0 }))
+        };
+        Self {
+            history: History { recommendations: Vec::new(), ups: events(ups), downs: events(downs) },
+            last_good: persisted.last_good.iter().filter_map(good).collect(),
+            latency: LatencyMemory {
+                baselines: BTreeMap::new(),
+                step: persisted.latency_step.as_ref().map(LatencyStep::restore),
+            },
+        }
+    }
+
+    /// Forgets metrics that are no longer declared.
+    pub(crate) fn forget_undeclared(&mut self, metrics: &[Metric]) {
+        let declared = |name: &str| metrics.iter().any(|metric| metric.name == name);
+        self.last_good.retain(|name, _| declared(name));
+        self.latency.baselines.retain(|name, _| declared(name));
+        self.latency.step = self.latency.step.take().filter(|step| declared(&step.metric));
+    }
+}
+
+/// Merges the oldest events of the fuller direction until all fit. The later time counts, so that the sum within any
+/// period never becomes smaller than it was.
+fn merge_oldest(ups: &mut Vec<(Timestamp, i32)>, downs: &mut Vec<(Timestamp, i32)>) {
+    while ups.len() + downs.len() > PERSISTED_EVENTS {
+        let fuller = if ups.len() >= downs.len() { &mut *ups } else { &mut *downs };
+        let (_, change) = fuller.remove(0);
+        if let Some((_, merged)) = fuller.first_mut() {
+            *merged = merged.saturating_add(change);
+        }
+    }
+}
+
+/// The status holds microseconds; rounded up, so that an event never leaves its period earlier.
+fn next_microsecond(at: Timestamp) -> Timestamp {
+    at.round(TimestampRound::new().smallest(Unit::Microsecond).mode(RoundMode::Ceil)).unwrap_or(at)
+}
+
+impl LastGood {
+    fn persist(&self, metric: &str) -> api::LastGood {
+        let value = api::Quantity(decimal(self.milli));
+        api::LastGood { metric: metric.to_owned(), value, time: Time(self.at) }
+    }
+}
+
+impl LatencyStep {
+    fn persist(&self) -> api::LatencyStep {
+        api::LatencyStep {
+            metric: self.metric.clone(),
+            time: Time(self.at),
+            replicas: self.replicas,
+            // In seconds, rounded down: a step must not seem to have helped because of rounding.
+            before: api::Quantity(decimal(self.before / 1000)),
+        }
+    }
+
+    fn restore(persisted: &api::LatencyStep) -> Self {
+        Self {
+            metric: persisted.metric.clone(),
+            at: persisted.time.0,
+            replicas: persisted.replicas,
+            // What cannot be read counts as a step that did not help.
+            before: persisted.before.milli().map_or(0, |milli| milli.saturating_mul(1000)),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Every reason that a decision can give: one word for machines, one sentence for people. Pure.
+
+/// A reason: `name` for conditions and events, `sentence` for the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reason {
+    /// One word in PascalCase.
+    pub name: &'static str,
+    /// One sentence.
+    pub sentence: &'static str,
+}
+
+macro_rules! reasons {
+    ($($constant:ident = $name:literal: $sentence:literal;)*) => {
+        $(#[doc = $sentence] pub const $constant: Reason = Reason { name: $name, sentence: $sentence };)*
+
+        /// All reasons, in the order of the documentation.
+        pub fn all() -> impl Iterator<Item = Reason> {
+            [$($constant),*].into_iter()
+        }
+    };
+}
+
+reasons! {
+    // Why the replicas are what they are.
+    CREATED = "Created": "A new component starts with its fewest replicas.";
+    METRIC_ABOVE_TARGET = "MetricAboveTarget": "At least one metric is above its target and asks for more replicas.";
+    ALL_METRICS_BELOW_TARGET = "AllMetricsBelowTarget": "Every metric is below its target and asks for fewer replicas.";
+    AT_TARGET = "AtTarget": "The metrics ask for the replicas that there are.";
+    ABOVE_MAX_REPLICAS = "AboveMaxReplicas": "There were more replicas than maxReplicas allows.";
+    BELOW_MIN_REPLICAS = "BelowMinReplicas": "There were fewer replicas than minReplicas asks for.";
+    FIXED_REPLICAS = "FixedReplicas": "No metric is declared, so the number of replicas is fixed.";
+
+    // Why nothing is done for now.
+    NO_VALID_METRIC = "NoValidMetric": "No metric has fresh evidence, so the replicas stay as they are.";
+    SCALE_IN_NEEDS_ALL_METRICS = "ScaleInNeedsAllMetrics": "The metrics that have fresh evidence ask for fewer replicas, but one has none, and nothing scales in on missing evidence.";
+
+    // What keeps the replicas from what the metrics ask for.
+    MAX_REPLICAS = "MaxReplicas": "The metrics ask for more replicas than maxReplicas allows.";
+    MIN_REPLICAS = "MinReplicas": "The metrics ask for fewer replicas than minReplicas allows.";
+    SCALE_UP_LIMIT = "ScaleUpLimit": "The scale-up policies allow no more new replicas in this period.";
+    SCALE_DOWN_LIMIT = "ScaleDownLimit": "The scale-down policies allow no more replicas to go in this period.";
+    SCALE_UP_STABILIZED = "ScaleUpStabilized": "A lower recommendation within the scale-up window holds more replicas back.";
+    SCALE_DOWN_STABILIZED = "ScaleDownStabilized": "A higher recommendation within the scale-down window keeps the replicas.";
+
+    // Why a metric has no say.
+    METRIC_ABSENT = "MetricAbsent": "The metric has no sample, or not from every pod that should report.";
+    METRIC_STALE = "MetricStale": "The metric's newest sample is too old to act on.";
+    METRIC_IMPLAUSIBLE = "MetricImplausible": "The metric's value cannot be true: not a number, infinite, negative, or several values where one is expected.";
+    REQUEST_MISSING = "RequestMissing": "Utilization is a share of the request, and a container of the pod has no request.";
+
+    // What a condition says of the stack.
+    UP_AS_DECLARED = "UpAsDeclared": "Every component runs its declared version with at least minReplicas ready pods.";
+    PODS_NOT_READY = "PodsNotReady": "A component has fewer ready pods than minReplicas asks for.";
+    ROLLING_OUT = "RollingOut": "A new revision is taking over from the old one.";
+    ROLLED_OUT = "RolledOut": "Every component runs one revision, the declared one.";
+    CONVERGED = "Converged": "There is nothing left to do for the declared state.";
+    NOT_STALLED = "NotStalled": "Nothing needs a change by somebody.";
+    INVALID_SPEC = "InvalidSpec": "The spec says something that cannot be done; what runs stays as it is.";
+    UNREADABLE = "Unreadable": "The stored object cannot be read by this version of the operator.";
+    NAME_TAKEN = "NameTaken": "A child's name belongs to an object that is not part of this ScalableApp.";
+    CHILD_REFUSED = "ChildRefused": "The API server refuses a child as the spec describes it.";
+    PODS_REFUSED = "PodsRefused": "The API server refuses pods, for example because a quota is used up.";
+    IMAGE_PULL_FAILED = "ImagePullFailed": "An image cannot be pulled.";
+    CONTAINER_CRASHES = "ContainerCrashes": "A container keeps ending.";
+    CONTAINER_NOT_CREATED = "ContainerNotCreated": "A container cannot be created, for example because a Secret is missing.";
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded": "The pods of the declared revision did not become ready in time.";
+
+    // What a condition says of the metrics and the limits.
+    ALL_METRICS_FRESH = "AllMetricsFresh": "Every metric of every component has fresh evidence.";
+    NO_METRICS = "NoMetrics": "No component declares a metric.";
+    NOT_MEASURED_YET = "NotMeasuredYet": "The operator has not asked Prometheus about this app yet.";
+    WITHIN_LIMITS = "WithinLimits": "The replicas are what the metrics ask for.";
+
+    // What an event says.
+    SCALED = "Scaled": "The number of replicas was changed.";
+    CHILD_REVERTED = "ChildReverted": "Somebody's edit of a child was undone; change the ScalableApp instead.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_unique_words_and_sentences_are_sentences() {
+        let names: BTreeSet<_> = all().map(|reason| reason.name).collect();
+        assert_eq!(names.len(), all().count());
+        for reason in all() {
+            assert!(
+                reason.name.len() <= 64 && reason.name.chars().all(char::is_alphanumeric),
+                "{}",
+                reason.name
+            );
+            assert!(reason.name.starts_with(char::is_uppercase), "{}", reason.name);
+            assert!(reason.sentence.ends_with('.'), "{}", reason.sentence);
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! How replicas move from old revisions to the target one: the rolling plan. Pure.
+//!
+//! One round looks at what is available now and says what each revision should have; the rounds that follow see what
+//! became of it. The wanted total may change at any round. Every round keeps two promises: the revisions together are
+//! never asked for more than the wanted total and the surge, and no available pod is taken away while fewer than the
+//! wanted total without `max_unavailable` are available.
+
+use std::collections::BTreeMap;
+
+/// One live revision: one Deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// Hash that names it.
+    pub hash: String,
+    /// Its `spec.replicas`.
+    pub replicas: i32,
+    /// Its `status.availableReplicas`.
+    pub available: i32,
+    /// Whether it is the one that takes over.
+    pub is_target: bool,
+}
+
+impl Revision {
+    /// Available pods that `spec.replicas` keeps; the others are already on their way out.
+    fn serving(&self) -> i32 {
+        self.available.min(self.replicas).max(0)
+    }
+}
+
+/// Pods that may be above or below the wanted total while several revisions live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rolling {
+    /// Pods above it; a percentage is rounded up.
+    pub max_surge: Amount,
+    /// Pods below it; a percentage is rounded down. Where both come to 0 it counts as 1, as for a Deployment.
+    pub max_unavailable: Amount,
+}
+
+/// A number of pods, or a percentage of the wanted total.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// A number of pods, at least 0.
+    Pods(i32),
+    /// A percentage, at least 0.
+    Percent(i32),
+}
+
+impl Default for Rolling {
+    fn default() -> Self {
+        Self { max_surge: Amount::Percent(25), max_unavailable: Amount::Pods(0) }
+    }
+}
+
+impl Rolling {
+    /// Surge and unavailable pods for a wanted total.
+    fn resolve(self, desired: i32) -> (i32, i32) {
+        let part = |amount, round_by| match amount {
+            Amount::Pods(pods) => pods.max(0),
+            Amount::Percent(percent) => {
+                let pods = (i64::from(desired) * i64::from(percent.max(0)) + round_by) / 100;
+                i32::try_from(pods).unwrap_or(i32::MAX)
+            }
+        };
+        let unavailable = part(self.max_unavailable, 0).min(desired);
+        match (part(self.max_surge, 99), unavailable) {
+            (0, 0) => (0, 1),
+            both => both,
+        }
+    }
+}
+
+/// The replicas that a component was last asked to have, which scaling starts from.
+///
+/// With one live revision that is its `spec.replicas`. With several, their sum holds the surge too, which nobody asked
+/// for and which must not become the new number; so it is at most what the last decision asked for.
+pub fn current_replicas(revisions: &[Revision], last_desired: Option<i32>) -> i32 {
+    let sum = revisions.iter().fold(0_i32, |sum, revision| sum.saturating_add(revision.replicas));
+    let live = revisions.iter().filter(|revision| revision.replicas > 0).count();
+    match last_desired {
+        Some(desired) if live > 1 => sum.min(desired),
+        _ => sum,
+    }
+}
+
+/// The `spec.replicas` that each revision should have in this round, by hash.
+///
+/// `desired` is the wanted total; `revisions` are given oldest first and one of them is the target. Without a target
+/// all stay as they are. Old revisions give up pods that are not available first.
+///
+/// A total that grows during the rollout is shared in proportion to the pods that serve. So a target whose pods do not
+/// become available gets no more of them than surge and unavailable allow, and the old revisions grow instead.
+pub fn plan(desired: i32, revisions: &[Revision], rolling: Rolling) -> BTreeMap<&str, i32> {
+    let mut planned: BTreeMap<&str, i32> =
+        revisions.iter().map(|revision| (revision.hash.as_str(), revision.replicas)).collect();
+    let Some(target) = revisions.iter().find(|revision| revision.is_target) else {
+        return planned;
+    };
+    let old: Vec<&Revision> = revisions.iter().filter(|revision| !revision.is_target).collect();
+    let old_replicas: i32 = old.iter().map(|revision| revision.replicas).sum();
+    let old_serving: i32 = old.iter().map(|revision| revision.serving()).sum();
+    if old_replicas == 0 {
+        planned.insert(&target.hash, desired);
+        return planned;
+    }
+
+    let (surge, unavailable) = rolling.resolve(desired);
+    let limit = desired.saturating_add(surge);
+    let target_serving = target.serving().min(desired);
+    // What the old revisions must still serve so that the promise of `max_unavailable` holds.
+    let needed = (desired - unavailable - target_serving).max(0);
+    let missing = (desired - old_replicas - target.replicas).max(0);
+    let (old_share, target_share) = match (old_serving, target_serving) {
+        (0, _) => (0, missing),
+        (_, 0) => (needed - old_replicas, 0),
+        (old, target) => {
+            let share = i64::from(missing) * i64::from(old) / i64::from(old + target);
+            let share = i32::try_from(share).unwrap_or(missing);
+            (share, missing - share)
+        }
+    };
+    let in_flight = target_serving.saturating_add(surge).saturating_add(unavailable);
+    let old_planned = if old_replicas >= needed {
+        needed
+    } else {
+        let room = limit - target.replicas.min(in_flight).min(desired);
+        (old_replicas + old_share).min(needed).min(room).max(old_replicas.min(limit))
+    };
+    let target_planned = in_flight.max(target.replicas.saturating_add(target_share));
+    planned.insert(&target.hash, target_planned.min(desired).min(limit - old_planned));
+    match old_planned - old_replicas {
+        growth if growth > 0 => grow(&mut planned, &old, growth),
+        shrinkage => shrink(&mut planned, &old, -shrinkage),
+    }
+    planned
+}
+
+/// Gives pods to the old revision that serves most, the newest of equals.
+fn grow<'a>(planned: &mut BTreeMap<&'a str, i32>, old: &[&'a Revision], pods: i32) {
+    if let Some(revision) = old.iter().max_by_key(|revision| revision.serving()) {
+        planned.insert(&revision.hash, revision.replicas + pods);
+    }
+}
+
+/// Takes pods from the old revisions, oldest first: those that do not serve, then the others.
+fn shrink<'a>(planned: &mut BTreeMap<&'a str, i32>, old: &[&'a Revision], mut pods: i32) {
+    let idle = old.iter().map(|revision| (revision, revision.replicas - revision.serving()));
+    let serving = old.iter().map(|revision| (revision, revision.serving()));
+    for (revision, most) in idle.chain(serving) {
+        let taken = most.min(pods);
+        pods -= taken;
+        if let Some(replicas) = planned.get_mut(revision.hash.as_str()) {
+            *replicas -= taken;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn old(hash: &str, replicas: i32, available: i32) -> Revision {
+        Revision { hash: hash.to_owned(), replicas, available, is_target: false }
+    }
+
+    fn target(replicas: i32, available: i32) -> Revision {
+        Revision { is_target: true, ..old("new", replicas, available) }
+    }
+
+    fn rolling(max_surge: Amount, max_unavailable: Amount) -> Rolling {
+        Rolling { max_surge, max_unavailable }
+    }
+
+    /// Applies a plan, and makes the target's pods available if they ever become so.
+    fn next_round(revisions: &mut [Revision], desired: i32, rolling: Rolling, target_works: bool) {
+        let planned: BTreeMap<String, i32> =
+            plan(desired, revisions, rolling).into_iter().map(|(hash, n)| (hash.to_owned(), n)).collect();
+        for revision in revisions {
+            revision.replicas = planned[&revision.hash];
+            let becomes = if revision.is_target && !target_works { 0 } else { revision.replicas };
+            revision.available = becomes;
+        }
+    }
+
+    #[test]
+    fn the_first_revision_gets_all_replicas_at_once() {
+        assert_eq!(plan(5, &[target(0, 0)], Rolling::default())["new"], 5);
+        assert_eq!(plan(3, &[target(5, 5)], Rolling::default())["new"], 3);
+    }
+
+    #[test]
+    fn a_round_surges_first_and_takes_old_pods_as_new_ones_serve() {
+        let revisions = [old("a", 4, 4), target(0, 0)];
+        let planned = plan(4, &revisions, Rolling::default());
+        assert_eq!((planned["a"], planned["new"]), (4, 1));
+        let revisions = [old("a", 4, 4), target(1, 1)];
+        let planned = plan(4, &revisions, Rolling::default());
+        assert_eq!((planned["a"], planned["new"]), (3, 2));
+    }
+
+    #[test]
+    fn a_target_that_never_becomes_ready_stops_at_surge_and_old_pods_serve() {
+        let mut revisions = [old("a", 4, 4), target(0, 0)];
+        for desired in [4, 4, 4, 10, 10, 10] {
+            next_round(&mut revisions, desired, Rolling::default(), false);
+        }
+        assert_eq!((revisions[0].replicas, revisions[1].replicas), (10, 3));
+    }
+
+    #[test]
+    fn growth_during_a_rollout_is_shared_by_what_serves() {
+        let revisions = [old("a", 1, 1), target(3, 3)];
+        let planned = plan(40, &revisions, Rolling::default());
+        assert_eq!((planned["a"], planned["new"]), (10, 30));
+        let revisions = [old("a", 10, 1), target(30, 3)];
+        let planned = plan(40, &revisions, Rolling::default());
+        assert_eq!(
+            (planned["a"], planned["new"]),
+            (10, 30),
+            "a total that stays moves nothing before pods serve"
+        );
+    }
+
+    #[test]
+    fn pods_that_do_not_serve_leave_first() {
+        let revisions = [old("a", 2, 2), old("b", 2, 0), target(2, 2)];
+        let planned = plan(4, &revisions, Rolling::default());
+        assert_eq!((planned["a"], planned["b"]), (2, 0));
+    }
+
+    #[test]
+    fn neither_surge_nor_unavailable_counts_as_one_unavailable() {
+        let none = rolling(Amount::Percent(0), Amount::Percent(10));
+        let revisions = [old("a", 4, 4), target(0, 0)];
+        let planned = plan(4, &revisions, none);
+        assert_eq!((planned["a"], planned["new"]), (3, 1));
+    }
+
+    #[test]
+    fn the_surge_never_becomes_the_wanted_number() {
+        let during = [old("a", 4, 4), target(1, 0)];
+        assert_eq!(current_replicas(&during, Some(4)), 4);
+        assert_eq!(current_replicas(&during, None), 5);
+        assert_eq!(current_replicas(&[target(7, 7)], Some(4)), 7, "an edit by hand is seen");
+        assert_eq!(current_replicas(&[old("a", 0, 0), target(7, 7)], Some(4)), 7);
+    }
+
+    fn amounts() -> impl Strategy<Value = Amount> {
+        prop_oneof![(0..6).prop_map(Amount::Pods), (0..101).prop_map(Amount::Percent)]
+    }
+
+    fn revisions() -> impl Strategy<Value = Vec<Revision>> {
+        let one = (0..12_i32, 0..12_i32);
+        (proptest::collection::vec(one.clone(), 0..4), one).prop_map(|(olds, (replicas, available))| {
+            let olds = olds.into_iter().enumerate();
+            let mut all: Vec<Revision> = olds
+                .map(|(index, (replicas, available))| old(&format!("r{index}"), replicas, available))
+                .collect();
+            all.push(target(replicas, available));
+            all
+        })
+    }
+
+    fn serving_after(revisions: &[Revision], planned: &BTreeMap<&str, i32>) -> i32 {
+        revisions.iter().map(|revision| revision.serving().min(planned[revision.hash.as_str()])).sum()
+    }
+
+    proptest! {
+        #[test]
+        fn the_sum_stays_within_the_surge(
+            desired in 1..30_i32, revisions in revisions(), surge in amounts(), unavailable in amounts(),
+        ) {
+            let rolling = rolling(surge, unavailable);
+            let planned = plan(desired, &revisions, rolling);
+            let (surge, _) = rolling.resolve(desired);
+            prop_assert!(planned.values().sum::<i32>() <= desired + surge, "{planned:?}");
+            prop_assert!(planned.values().all(|replicas| *replicas >= 0), "{planned:?}");
+        }
+
+        #[test]
+        fn no_serving_pod_is_taken_below_the_promise(
+            desired in 1..30_i32, revisions in revisions(), surge in amounts(), unavailable in amounts(),
+        ) {
+            let rolling = rolling(surge, unavailable);
+            let planned = plan(desired, &revisions, rolling);
+            let (_, unavailable) = rolling.resolve(desired);
+            let before: i32 = revisions.iter().map(Revision::serving).sum();
+            let after = serving_after(&revisions, &planned);
+            prop_assert!(after >= before.min(desired - unavailable), "{before} to {after}: {planned:?}");
+        }
+
+        #[test]
+        fn a_working_target_takes_over_in_a_bounded_number_of_rounds(
+            desired in proptest::collection::vec(1..30_i32, 1..6), mut revisions in revisions(),
+            surge in amounts(), unavailable in amounts(),
+        ) {
+            let rolling = rolling(surge, unavailable);
+            for wanted in &desired {
+                next_round(&mut revisions, *wanted, rolling, true);
+            }
+            let last = desired[desired.len() - 1];
+            for _ in 0..=last {
+                next_round(&mut revisions, last, rolling, true);
+            }
+            for revision in &revisions {
+                prop_assert_eq!(revision.replicas, if revision.is_target { last } else { 0 });
+            }
+        }
+
+        #[test]
+        fn a_broken_target_never_takes_capacity_from_a_growing_app(
+            desired in proptest::collection::vec(1..30_i32, 1..6), old_replicas in 1..12_i32,
+            surge in amounts(), unavailable in amounts(),
+        ) {
+            let rolling = rolling(surge, unavailable);
+            // Who allows every pod to be unavailable gets that.
+            prop_assume!(desired.iter().all(|wanted| rolling.resolve(*wanted).1 < *wanted));
+            let mut revisions = [old("a", old_replicas, old_replicas), target(0, 0)];
+            for wanted in desired {
+                next_round(&mut revisions, wanted, rolling, false);
+                let (surge, unavailable) = rolling.resolve(wanted);
+                prop_assert!(revisions[0].replicas >= wanted - unavailable, "{revisions:?}");
+                prop_assert!(revisions[1].replicas <= surge + unavailable, "{revisions:?}");
+            }
+        }
+    }
+}

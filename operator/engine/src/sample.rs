@@ -1,0 +1,223 @@
+//! Whether a sample may be acted on: fresh, stale, absent or implausible. Pure.
+//!
+//! Absent is not zero. Only a fresh sample lets a metric ask for anything; the other three make it invalid, and then
+//! nothing scales in.
+
+use crate::pod::{ByResource, Pod, PodSample};
+use crate::reason::{self, Reason};
+use jiff::{SignedDuration, Timestamp};
+use std::borrow::Cow;
+
+/// What a query returned for one metric of one component.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// The value of each series; exactly one is expected.
+    pub values: Vec<f64>,
+    /// When the oldest sample behind the value was taken; nothing if that is not known.
+    pub at: Option<Timestamp>,
+    /// How many pods are behind the value; nothing where a query does not tell.
+    pub coverage: Option<Coverage>,
+}
+
+/// How many pods are behind a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    /// Pods that reported.
+    pub reporting: u32,
+    /// Pods that should have: those ready for long enough to have been scraped.
+    pub expected: u32,
+}
+
+/// A value that may be acted on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fresh {
+    /// The value, finite and not negative; it fits an i64 in thousandths and in millionths.
+    pub value: f64,
+    /// When it was measured.
+    pub at: Timestamp,
+}
+
+/// The quality of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quality {
+    /// Good enough to act on.
+    Fresh,
+    /// Too old.
+    Stale,
+    /// Not there, or not from everyone.
+    Absent,
+    /// There, but it cannot be true.
+    Implausible,
+}
+
+/// Why a sample may not be acted on.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum Unfit {
+    /// The newest sample is older than the limit.
+    #[error("stale: {0} s old")]
+    TooOld(i64),
+    /// The query returned nothing.
+    #[error("absent: no sample")]
+    NoSample,
+    /// The age of the sample is not known.
+    #[error("absent: the age of the sample is not known")]
+    AgeUnknown,
+    /// Some pods that should report do not.
+    #[error("absent: {reporting} of {expected} pods report")]
+    Partial {
+        /// Pods that reported.
+        reporting: u32,
+        /// Pods that should have.
+        expected: u32,
+    },
+    /// Several series where one is expected.
+    #[error("implausible: {0} series, make the query return one")]
+    ManySeries(usize),
+    /// Not a number.
+    #[error("implausible: not a number")]
+    NotANumber,
+    /// Infinite, or larger than can be counted in millionths.
+    #[error("implausible: too large")]
+    TooLarge,
+    /// Less than zero.
+    #[error("implausible: negative")]
+    Negative,
+    /// Taken later than now by more than clocks differ.
+    #[error("implausible: {0} s in the future, check the clocks")]
+    InTheFuture(i64),
+}
+
+impl Unfit {
+    /// The quality that the sample has instead of fresh.
+    pub fn quality(&self) -> Quality {
+        match self {
+            Self::TooOld(_) => Quality::Stale,
+            Self::NoSample | Self::AgeUnknown | Self::Partial { .. } => Quality::Absent,
+            Self::ManySeries(_)
+            | Self::NotANumber
+            | Self::TooLarge
+            | Self::Negative
+            | Self::InTheFuture(_) => Quality::Implausible,
+        }
+    }
+
+    /// The reason to give for a metric with such a sample.
+    pub fn reason(&self) -> Reason {
+        match self.quality() {
+            Quality::Stale => reason::METRIC_STALE,
+            Quality::Implausible => reason::METRIC_IMPLAUSIBLE,
+            Quality::Absent | Quality::Fresh => reason::METRIC_ABSENT,
+        }
+    }
+}
+
+/// The largest value whose millionths fit an i64.
+const LARGEST: f64 = 9.0e12;
+
+/// Judges what a query returned; no reading at all is a query that was not answered.
+///
+/// # Errors
+/// When the sample may not be acted on.
+pub fn judge(reading: Option<&Reading>, now: Timestamp, max_age: SignedDuration) -> Result<Fresh, Unfit> {
+    let reading = reading.ok_or(Unfit::NoSample)?;
+    let value = match reading.values[..] {
+        [] => return Err(Unfit::NoSample),
+        [value] => value,
+        [..] => return Err(Unfit::ManySeries(reading.values.len())),
+    };
+    if value.is_nan() {
+        return Err(Unfit::NotANumber);
+    }
+    if value < 0.0 {
+        return Err(Unfit::Negative);
+    }
+    if value > LARGEST {
+        return Err(Unfit::TooLarge);
+    }
+    let at = reading.at.ok_or(Unfit::AgeUnknown)?;
+    let age = now.duration_since(at);
+    if age > max_age {
+        return Err(Unfit::TooOld(age.as_secs()));
+    }
+    if age < -max_age {
+        return Err(Unfit::InTheFuture(-age.as_secs()));
+    }
+    match reading.coverage {
+        Some(Coverage { reporting, expected }) if reporting < expected => {
+            Err(Unfit::Partial { reporting, expected })
+        }
+        _ => Ok(Fresh { value, at }),
+    }
+}
+
+/// The pods without the samples that may not be acted on; HPA's rules for pods without a sample then apply to them.
+pub fn with_fresh_samples(pods: &[Pod], now: Timestamp, max_age: SignedDuration) -> Cow<'_, [Pod]> {
+    let fresh = |sample: PodSample| {
+        let age = now.duration_since(sample.at);
+        sample.milli >= 0 && age <= max_age && age >= -max_age
+    };
+    let all_fresh = |pod: &Pod| pod.usage.cpu.is_none_or(fresh) && pod.usage.memory.is_none_or(fresh);
+    if pods.iter().all(all_fresh) {
+        return Cow::Borrowed(pods);
+    }
+    let mut pods = pods.to_vec();
+    for pod in &mut pods {
+        let ByResource { cpu, memory } = pod.usage;
+        pod.usage =
+            ByResource { cpu: cpu.filter(|one| fresh(*one)), memory: memory.filter(|one| fresh(*one)) };
+    }
+    Cow::Owned(pods)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX_AGE: SignedDuration = SignedDuration::from_secs(60);
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).expect("a valid time")
+    }
+
+    fn reading(values: &[f64]) -> Reading {
+        Reading { values: values.to_vec(), at: Some(now()), coverage: None }
+    }
+
+    #[test]
+    fn absent_is_not_zero() {
+        assert_eq!(judge(None, now(), MAX_AGE), Err(Unfit::NoSample));
+        assert_eq!(judge(Some(&reading(&[])), now(), MAX_AGE), Err(Unfit::NoSample));
+        assert_eq!(judge(Some(&reading(&[0.0])), now(), MAX_AGE), Ok(Fresh { value: 0.0, at: now() }));
+    }
+
+    #[test]
+    fn what_cannot_be_true_is_implausible() {
+        for values in [&[f64::NAN][..], &[f64::INFINITY], &[f64::NEG_INFINITY], &[-1.0], &[1e18], &[1.0, 2.0]]
+        {
+            let unfit = judge(Some(&reading(values)), now(), MAX_AGE).expect_err("unfit");
+            assert_eq!(unfit.quality(), Quality::Implausible, "{values:?}");
+        }
+        let ahead = Reading { at: Some(now() + MAX_AGE * 2), ..reading(&[1.0]) };
+        assert_eq!(judge(Some(&ahead), now(), MAX_AGE), Err(Unfit::InTheFuture(120)));
+    }
+
+    #[test]
+    fn age_counts_from_the_oldest_sample() {
+        let aged = |age| Reading { at: Some(now() - age), ..reading(&[1.0]) };
+        assert!(judge(Some(&aged(MAX_AGE)), now(), MAX_AGE).is_ok());
+        let old = aged(MAX_AGE + SignedDuration::from_secs(1));
+        assert_eq!(judge(Some(&old), now(), MAX_AGE), Err(Unfit::TooOld(61)));
+        let unknown = Reading { at: None, ..reading(&[1.0]) };
+        assert_eq!(judge(Some(&unknown), now(), MAX_AGE), Err(Unfit::AgeUnknown));
+    }
+
+    #[test]
+    fn a_sum_over_some_of_the_pods_is_absent() {
+        let coverage = Some(Coverage { reporting: 2, expected: 3 });
+        let unfit = judge(Some(&Reading { coverage, ..reading(&[1.0]) }), now(), MAX_AGE).expect_err("unfit");
+        assert_eq!(
+            (unfit.quality(), unfit.to_string().as_str()),
+            (Quality::Absent, "absent: 2 of 3 pods report")
+        );
+    }
+}
