@@ -1,3 +1,31 @@
-//! kubectl plugin for ScalableApp.
+//! kubectl plugin for ScalableApp: the process. I/O.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use kubectl_scalableapp::args::{Arguments, Command};
+use kubectl_scalableapp::watch;
+
+/// The command line or the connection is wrong. clap's own code for it is 2, which here says that time ran out.
+const FAILED: u8 = 3;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
+            // Where the message cannot be written, the exit code still says it.
+            let _ = error.print();
+            return code;
+        }
+    };
+    let Command::Status(status) = arguments.command;
+    match watch::run(status).await {
+        Ok(outcome) => ExitCode::from(outcome as u8),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}

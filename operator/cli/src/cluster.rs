@@ -1,0 +1,190 @@
+//! The API server: connects to it and reads ScalableApps. I/O.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kube::api::ListParams;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Api, Client, Config, ResourceExt};
+use scalableapp_crds::ScalableApp;
+use thiserror::Error;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why the cluster could not be asked, and what to do about it.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// No kubeconfig was found.
+    #[error("failed to find a cluster: set KUBECONFIG, write ~/.kube/config or pass --kubeconfig ({0})")]
+    NoKubeconfig(String),
+    /// The kubeconfig that was named cannot be used.
+    #[error("failed to use the kubeconfig: correct it, or pass another with --kubeconfig or --context ({0})")]
+    BadKubeconfig(#[source] Box<KubeconfigError>),
+    /// No connection, or no answer in time.
+    #[error(
+        "failed to reach the API server {server}: check that it is up and that the kubeconfig names it ({cause})"
+    )]
+    Unreachable {
+        /// The server's address.
+        server: String,
+        /// The innermost cause.
+        cause: String,
+    },
+    /// The API server does not know who asks.
+    #[error("failed to log in to the API server: the kubeconfig's credentials are refused, renew them")]
+    Unauthorized,
+    /// The right to read apps is missing.
+    #[error(
+        "failed to read ScalableApps: you have no right to in namespace {0}, ask for the ClusterRole 'view' there"
+    )]
+    Forbidden(String),
+    /// The CustomResourceDefinition is missing.
+    #[error(
+        "failed to read ScalableApps: the cluster does not know the kind, install the chart first (helm install scalableapp charts/scalableapp)"
+    )]
+    NotInstalled,
+    /// There is no app of that name.
+    #[error("failed to find ScalableApp {name} in namespace {namespace}: {}", alternatives(existing))]
+    NotFound {
+        /// The name that was asked for.
+        name: String,
+        /// Where it was looked for.
+        namespace: String,
+        /// The names that exist there.
+        existing: Vec<String>,
+    },
+    /// There is no app at all.
+    #[error("failed to find a ScalableApp in namespace {0}: apply one, or name another namespace with -n")]
+    NoApps(String),
+    /// Another answer of the API server.
+    #[error("failed to read ScalableApps: {0}")]
+    Refused(String),
+}
+
+impl Error {
+    /// Whether waiting may help.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Refused(_))
+    }
+}
+
+fn alternatives(existing: &[String]) -> String {
+    if existing.is_empty() {
+        "there is none, apply one or name another namespace with -n".to_owned()
+    } else {
+        format!("there are {}", existing.join(", "))
+    }
+}
+
+/// A connection to one cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    /// The client; it does not retry by itself.
+    pub client: Client,
+    server: String,
+    default_namespace: String,
+}
+
+impl Cluster {
+    /// Reads the kubeconfig and makes a client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When there is no kubeconfig that can be used.
+    pub async fn connect(kubeconfig: Option<PathBuf>, context: Option<String>) -> Result<Self, Error> {
+        let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+        let bad = |error| Error::BadKubeconfig(Box::new(error));
+        let mut config = match kubeconfig {
+            Some(path) => {
+                let read = Kubeconfig::read_from(path).map_err(bad)?;
+                Config::from_custom_kubeconfig(read, &options).await.map_err(bad)?
+            }
+            None => match Config::from_kubeconfig(&options).await {
+                Ok(config) => config,
+                Err(error) if options.context.is_some() => return Err(bad(error)),
+                // In a pod there is no kubeconfig, but a service account.
+                Err(error) => Config::incluster().map_err(|_| Error::NoKubeconfig(innermost(&error)))?,
+            },
+        };
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        // The next look is the retry: a look that waits would show old values as if they were new.
+        config.default_retry = false;
+        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let default_namespace = config.default_namespace.clone();
+        let client = Client::try_from(config)
+            .map_err(|error| Error::Unreachable { server: server.clone(), cause: innermost(&error) })?;
+        Ok(Self { client, server, default_namespace })
+    }
+
+    /// The namespace that was asked for, or the kubeconfig's.
+    #[must_use]
+    pub fn namespace(&self, asked: Option<&str>) -> String {
+        asked.unwrap_or(&self.default_namespace).to_owned()
+    }
+
+    /// Reads the named app, or every app of the namespace, in the order of their names.
+    ///
+    /// # Errors
+    /// When the API server cannot be reached or refuses, or when there is no such app.
+    pub async fn apps(&self, namespace: &str, name: Option<&str>) -> Result<Vec<ScalableApp>, Error> {
+        let api: Api<ScalableApp> = Api::namespaced(self.client.clone(), namespace);
+        let Some(name) = name else {
+            let apps = self.list(&api, namespace).await?;
+            return if apps.is_empty() { Err(Error::NoApps(namespace.to_owned())) } else { Ok(apps) };
+        };
+        match self.answer(namespace, api.get_opt(name)).await? {
+            Some(app) => Ok(vec![app]),
+            None => Err(Error::NotFound {
+                name: name.to_owned(),
+                namespace: namespace.to_owned(),
+                existing: self.list(&api, namespace).await?.iter().map(ResourceExt::name_any).collect(),
+            }),
+        }
+    }
+
+    async fn list(&self, api: &Api<ScalableApp>, namespace: &str) -> Result<Vec<ScalableApp>, Error> {
+        let mut apps = self.answer(namespace, api.list(&ListParams::default())).await?.items;
+        apps.sort_by_key(ResourceExt::name_any);
+        Ok(apps)
+    }
+
+    async fn answer<T>(
+        &self,
+        namespace: &str,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(ANSWER_TIMEOUT, request).await {
+            Ok(answer) => answer.map_err(|error| self.explain(namespace, &error)),
+            Err(_) => Err(self.unreachable(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
+        }
+    }
+
+    fn explain(&self, namespace: &str, error: &kube::Error) -> Error {
+        match error {
+            kube::Error::Api(status) => match status.code {
+                401 => Error::Unauthorized,
+                403 => Error::Forbidden(namespace.to_owned()),
+                404 => Error::NotInstalled,
+                _ => Error::Refused(status.message.clone()),
+            },
+            kube::Error::SerdeError(cause) => Error::Refused(format!(
+                "one of them has another shape than this plugin knows, use the plugin of the operator's version ({cause})"
+            )),
+            other => self.unreachable(innermost(other)),
+        }
+    }
+
+    fn unreachable(&self, cause: String) -> Error {
+        Error::Unreachable { server: self.server.clone(), cause }
+    }
+}
+
+/// The innermost cause says what happened; the layers around it only say who noticed.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,260 @@
+//! What is to be said of an app: worked out from the object and the live measurements. Pure.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use scalableapp_crds::{ComponentStatus, Condition, ConditionStatus, ScalableApp, condition_type};
+use serde::Serialize;
+
+use crate::live::{LiveApp, LiveComponent, Unavailable};
+
+/// What is to be said of one app.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppStatus {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is up as declared.
+    pub health: Health,
+    /// When the leader measured it; nothing without live measurements.
+    pub measured_at: Option<Timestamp>,
+    /// Its components, in the order of the status.
+    pub components: Vec<Component>,
+    /// Conditions that are not as they should be.
+    pub deviations: Vec<Deviation>,
+    /// The last decision of each component, the newest first.
+    pub decisions: Vec<Decision>,
+    /// What else a reader has to know, as sentences.
+    pub notes: Vec<String>,
+}
+
+/// Whether an app is up as declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Health {
+    /// The condition `Ready` is true for the object's newest generation.
+    Ready,
+    /// It is not, and the operator works on it.
+    NotReady,
+    /// It is not, and waiting does not help: the condition `Stalled` is true.
+    Stalled,
+}
+
+/// What is to be said of one component.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Component {
+    /// Its name.
+    pub name: String,
+    /// Requests per second; nothing if not measured.
+    pub request_rate: Option<f64>,
+    /// The 99th percentile of the latency in seconds; nothing if not measured.
+    pub p99: Option<f64>,
+    /// Pods that are ready.
+    pub ready: i32,
+    /// Replicas that the last decision asked for.
+    pub desired: i32,
+    /// The last decision as a sentence; empty before the first.
+    pub reason: String,
+}
+
+/// A condition that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deviation {
+    /// The condition's type.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: ConditionStatus,
+    /// Why, as one word.
+    pub reason: String,
+    /// Why, as a sentence.
+    pub message: String,
+}
+
+/// A decision on a component.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// When it was made.
+    pub time: Timestamp,
+    /// The component.
+    pub component: String,
+    /// Replicas before it.
+    pub from: i32,
+    /// Replicas that it asked for.
+    pub to: i32,
+    /// Why, as one word.
+    pub reason: String,
+    /// Why, as a sentence.
+    pub message: String,
+}
+
+impl AppStatus {
+    /// Joins what the object says with what the leader measured; without measurements it says why there are none.
+    #[must_use]
+    pub fn new(app: &ScalableApp, live: &Result<LiveApp, Unavailable>) -> Self {
+        let status = app.status.clone().unwrap_or_default();
+        let observed = app.status.as_ref().map_or(-1, |status| status.observed_generation);
+        let up_to_date = observed >= app.metadata.generation.unwrap_or(0);
+        let mut notes = Vec::new();
+        if observed < 0 {
+            notes.push("The operator has not seen this app yet: check that it is running.".to_owned());
+        } else if !up_to_date {
+            notes.push("The operator has not seen the last change of this app yet.".to_owned());
+        }
+        notes.extend(live.as_ref().err().map(|why| sentence(&why.to_string())));
+        let mut decisions: Vec<Decision> = status.components.iter().filter_map(Decision::last).collect();
+        decisions.sort_by(|a, b| b.cmp(a));
+        Self {
+            namespace: app.namespace().unwrap_or_default(),
+            name: app.name_any(),
+            health: health(&status.conditions, up_to_date),
+            measured_at: live.as_ref().ok().map(|live| live.observed_at),
+            components: status
+                .components
+                .iter()
+                .map(|component| Component::new(component, live.as_ref().ok()))
+                .collect(),
+            deviations: status
+                .conditions
+                .iter()
+                .filter(|condition| deviates(condition))
+                .map(Deviation::new)
+                .collect(),
+            decisions,
+            notes,
+        }
+    }
+}
+
+impl AppStatus {
+    /// Marks a look as the last that succeeded: it must neither pass for a current one nor hide why there is none.
+    pub fn not_current(&mut self, why: &str) {
+        self.health = Health::NotReady;
+        self.notes = vec![sentence(why)];
+    }
+}
+
+impl Component {
+    fn new(component: &ComponentStatus, live: Option<&LiveApp>) -> Self {
+        let measured: Option<&LiveComponent> =
+            live.and_then(|live| live.components.iter().find(|measured| measured.name == component.name));
+        let recorded = || component.last_decision.as_ref().map(|decision| decision.message.clone());
+        Self {
+            name: component.name.clone(),
+            request_rate: measured.and_then(|measured| measured.request_rate),
+            p99: measured.and_then(|measured| measured.latency).and_then(|latency| latency.p99),
+            ready: measured.map_or(component.ready, |measured| measured.ready),
+            desired: measured.map_or(component.desired, |measured| measured.desired),
+            reason: measured
+                .map(|measured| measured.message.clone())
+                .filter(|message| !message.is_empty())
+                .or_else(recorded)
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl Decision {
+    fn last(component: &ComponentStatus) -> Option<Self> {
+        let record = component.last_decision.as_ref()?;
+        Some(Self {
+            time: record.time.0,
+            component: component.name.clone(),
+            from: record.from,
+            to: record.to,
+            reason: record.reason.clone(),
+            message: record.message.clone(),
+        })
+    }
+}
+
+impl Deviation {
+    fn new(condition: &Condition) -> Self {
+        Self {
+            type_: condition.type_.clone(),
+            status: condition.status,
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+        }
+    }
+}
+
+fn health(conditions: &[Condition], up_to_date: bool) -> Health {
+    let holds = |type_| {
+        conditions
+            .iter()
+            .any(|condition| condition.type_ == type_ && condition.status == ConditionStatus::True)
+    };
+    if holds(condition_type::STALLED) {
+        Health::Stalled
+    } else if up_to_date && holds(condition_type::READY) {
+        Health::Ready
+    } else {
+        Health::NotReady
+    }
+}
+
+/// A condition of a type that this version does not know has no right or wrong status, and is left out.
+fn deviates(condition: &Condition) -> bool {
+    let expected = match condition.type_.as_str() {
+        condition_type::READY | condition_type::METRICS_AVAILABLE => ConditionStatus::True,
+        condition_type::RECONCILING
+        | condition_type::STALLED
+        | condition_type::SCALING_LIMITED
+        | condition_type::ROLLOUT_PROGRESSING => ConditionStatus::False,
+        _ => return false,
+    };
+    condition.status != expected
+}
+
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters
+        .next()
+        .map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), characters.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    fn condition(type_: &str, status: ConditionStatus) -> Condition {
+        Condition {
+            type_: type_.to_owned(),
+            status,
+            observed_generation: 1,
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+            reason: "R".to_owned(),
+            message: "m".to_owned(),
+        }
+    }
+
+    #[test]
+    fn ready_of_an_older_generation_is_not_ready() {
+        let conditions = [condition("Ready", ConditionStatus::True)];
+        assert_eq!(health(&conditions, true), Health::Ready);
+        assert_eq!(health(&conditions, false), Health::NotReady);
+        assert_eq!(health(&[], true), Health::NotReady);
+    }
+
+    #[test]
+    fn stalled_is_not_waited_for() {
+        let conditions =
+            [condition("Ready", ConditionStatus::True), condition("Stalled", ConditionStatus::True)];
+        assert_eq!(health(&conditions, true), Health::Stalled);
+    }
+
+    #[test]
+    fn a_condition_deviates_by_its_own_polarity() {
+        let deviating = |type_, status| deviates(&condition(type_, status));
+        assert!(deviating("Ready", ConditionStatus::False) && !deviating("Ready", ConditionStatus::True));
+        assert!(deviating("Stalled", ConditionStatus::True) && !deviating("Stalled", ConditionStatus::False));
+        assert!(deviating("ScalingLimited", ConditionStatus::Unknown));
+        assert!(!deviating("OfALaterVersion", ConditionStatus::Unknown));
+    }
+}

@@ -1,0 +1,126 @@
+//! Statuses as text for people. Pure.
+
+use jiff::Timestamp;
+
+use crate::status::{AppStatus, Component, Decision, Health};
+
+/// All apps: each with its components, the conditions that are not as they should be, and its last decisions.
+#[must_use]
+pub fn render(apps: &[AppStatus]) -> String {
+    apps.iter().map(render_app).collect::<Vec<_>>().join("\n")
+}
+
+fn render_app(app: &AppStatus) -> String {
+    let measured = app.measured_at.map(|time| format!(", measured at {}", time.strftime("%H:%M:%SZ")));
+    let mut blocks = vec![format!("{}{}\n", headline(app), measured.unwrap_or_default())];
+    blocks.push(table(
+        ["COMPONENT", "REQ/S", "P99", "READY/DESIRED", "REASON"],
+        app.components.iter().map(component_row),
+    ));
+    blocks.push(table(
+        ["CONDITION", "STATUS", "REASON", "MESSAGE"],
+        app.deviations.iter().map(|deviation| {
+            let status = format!("{:?}", deviation.status);
+            [deviation.type_.clone(), status, deviation.reason.clone(), deviation.message.clone()]
+        }),
+    ));
+    blocks.push(table(
+        ["DECIDED AT", "COMPONENT", "REPLICAS", "REASON", "MESSAGE"],
+        app.decisions.iter().map(decision_row),
+    ));
+    blocks.push(app.notes.iter().map(|note| format!("{note}\n")).collect());
+    blocks.retain(|block| !block.is_empty());
+    blocks.join("\n")
+}
+
+/// A line for each thing that differs between two looks at an app: decisions, replicas, health, notes.
+///
+/// `decisions` are those that are new, the oldest first; `now` is when the second look was taken.
+#[must_use]
+pub fn changes(before: &AppStatus, after: &AppStatus, decisions: &[Decision], now: Timestamp) -> Vec<String> {
+    let mut lines: Vec<String> = decisions.iter().map(|decision| decision_row(decision).join("  ")).collect();
+    let now = time(now);
+    for component in &after.components {
+        let known = before.components.iter().find(|known| known.name == component.name);
+        if known.is_none_or(|known| (known.ready, known.desired) != (component.ready, component.desired)) {
+            lines.push(format!("{now}  {}  {} ready", component.name, replicas(component)));
+        }
+    }
+    if after.health != before.health {
+        lines.push(format!("{now}  {}", headline(after)));
+    }
+    let new_notes = after.notes.iter().filter(|note| !before.notes.contains(note));
+    lines.extend(new_notes.map(|note| format!("{now}  {note}")));
+    lines
+}
+
+fn headline(app: &AppStatus) -> String {
+    let health = match app.health {
+        Health::Ready => "ready",
+        Health::NotReady => "not ready",
+        Health::Stalled => "stalled",
+    };
+    format!("{}/{} is {health}", app.namespace, app.name)
+}
+
+fn component_row(component: &Component) -> [String; 5] {
+    let reason = if component.reason.is_empty() { "no decision yet" } else { &component.reason };
+    [
+        component.name.clone(),
+        component.request_rate.map_or_else(missing, |rate| format!("{rate:.1}")),
+        component.p99.map_or_else(missing, latency),
+        replicas(component),
+        reason.to_owned(),
+    ]
+}
+
+fn decision_row(decision: &Decision) -> [String; 5] {
+    [
+        time(decision.time),
+        decision.component.clone(),
+        format!("{} -> {}", decision.from, decision.to),
+        decision.reason.clone(),
+        decision.message.clone(),
+    ]
+}
+
+fn replicas(component: &Component) -> String {
+    format!("{}/{}", component.ready, component.desired)
+}
+
+/// Absent is not zero, so it does not look like zero.
+fn missing() -> String {
+    "-".to_owned()
+}
+
+fn latency(seconds: f64) -> String {
+    if seconds < 0.01 {
+        format!("{:.1} ms", seconds * 1e3)
+    } else if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1e3)
+    } else {
+        format!("{seconds:.2} s")
+    }
+}
+
+fn time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// Columns as wide as their widest cell; nothing at all without rows.
+fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let mut lines = vec![header.map(str::to_owned)];
+    lines.extend(rows);
+    if lines.len() == 1 {
+        return String::new();
+    }
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for line in &lines {
+        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,274 @@
+//! The plugin as a process against an API server of the test's own on loopback: what it prints and how it exits.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy sees tests only in functions marked as such"
+)]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+/// Answers by path: each path has a list of answers, of which the last one stays.
+type Script = Vec<(&'static str, Vec<(u16, Value)>)>;
+type Answers = Arc<Mutex<BTreeMap<&'static str, VecDeque<(u16, Value)>>>>;
+
+const APPS: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalableapps";
+const APP: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalableapps/shop";
+const SERVICES: &str = "/api/v1/services";
+const LIVE: &str =
+    "/api/v1/namespaces/scalableapp-system/services/scalableapp-operator:http/proxy/v1/apps/store/shop";
+
+struct ApiServer {
+    folder: tempfile::TempDir,
+    kubeconfig: PathBuf,
+}
+
+impl ApiServer {
+    async fn start(script: Script) -> Self {
+        let answers = script.into_iter().map(|(path, answers)| (path, answers.into())).collect();
+        let router = Router::new().fallback(answer).with_state(Answers::new(Mutex::new(answers)));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async { axum::serve(listener, router).await });
+        Self::at(&format!("http://{address}"))
+    }
+
+    fn at(server: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = folder.path().join("config");
+        let content = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {"server": server}}],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "store"}}]
+        });
+        std::fs::write(&kubeconfig, content.to_string()).unwrap();
+        Self { folder, kubeconfig }
+    }
+
+    async fn run(&self, arguments: &str) -> (i32, String, String) {
+        let child = Command::new(env!("CARGO_BIN_EXE_kubectl-scalableapp"))
+            .args(arguments.split_whitespace())
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("KUBECONFIG", &self.kubeconfig)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let Output { status, stdout, stderr } =
+            tokio::time::timeout(Duration::from_secs(30), child).await.expect("the plugin ends").unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (status.code().expect("an exit code"), text(stdout), text(stderr))
+    }
+}
+
+async fn answer(State(answers): State<Answers>, uri: Uri) -> (StatusCode, String) {
+    let mut answers = answers.lock().unwrap();
+    let Some(answers) = answers.get_mut(uri.path()) else {
+        return (StatusCode::NOT_FOUND, "404 page not found\n".to_owned());
+    };
+    let (code, body) = if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() };
+    (StatusCode::from_u16(code).unwrap(), body.to_string())
+}
+
+fn refusal(code: u16, reason: &str) -> (u16, Value) {
+    let message = format!("refused: {reason}");
+    (
+        code,
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message}),
+    )
+}
+
+fn app(ready: bool, replicas: i32, reason: &str) -> Value {
+    json!({
+        "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp",
+        "metadata": {"name": "shop", "namespace": "store", "generation": 1},
+        "spec": {"image": "shop:1", "services": [{"name": "web", "port": 8080}]},
+        "status": {
+            "observedGeneration": 1,
+            "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }, "observedGeneration": 1,
+                "lastTransitionTime": "2026-01-02T03:04:05Z", "reason": "R", "message": "Because."}],
+            "components": [{"name": "web", "tier": "service", "desired": replicas, "ready": replicas,
+                "lastDecision": {"time": format!("2026-01-02T03:04:{replicas:02}Z"), "from": 1, "to": replicas,
+                    "reason": reason, "message": format!("{reason} asks for {replicas}.")}}]
+        }
+    })
+}
+
+fn list(items: &[Value]) -> Value {
+    json!({"apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableAppList", "metadata": {}, "items": items})
+}
+
+fn live() -> (u16, Value) {
+    (
+        200,
+        json!({"app": "shop", "namespace": "store", "observedAt": "2026-01-02T03:05:07Z", "components": [
+        {"name": "web", "desired": 2, "ready": 2, "current": 2, "requestRate": 37.5,
+         "latency": {"p50": 0.01, "p99": 0.042}, "metrics": [], "reason": "R", "message": "rps asks for 2."}]}),
+    )
+}
+
+fn forbidden() -> (u16, Value) {
+    refusal(403, "Forbidden")
+}
+
+#[tokio::test]
+async fn a_ready_app_is_shown_with_live_measurements_and_exits_0() {
+    let server = ApiServer::start(vec![
+        (APPS, vec![(200, list(&[app(true, 2, "Rate")]))]),
+        (SERVICES, vec![forbidden()]),
+        (LIVE, vec![live()]),
+    ])
+    .await;
+    let (code, out, error) = server.run("status").await;
+    assert_eq!((code, error.as_str()), (0, ""), "{out}");
+    let row = "web        37.5   42 ms  2/2            rps asks for 2.";
+    assert!(out.contains("store/shop is ready, measured at 03:05:07Z") && out.contains(row), "{out}");
+}
+
+#[tokio::test]
+async fn an_app_that_is_not_ready_exits_1_with_the_reason() {
+    let server =
+        ApiServer::start(vec![(APP, vec![(200, app(false, 2, "Rate"))]), (LIVE, vec![live()])]).await;
+    let (code, out, _) = server.run("status shop").await;
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("Ready      False   R       Because."), "{out}");
+}
+
+#[tokio::test]
+async fn without_the_right_to_live_measurements_the_status_is_shown_with_the_grant() {
+    let server =
+        ApiServer::start(vec![(APP, vec![(200, app(true, 2, "Rate"))]), (LIVE, vec![forbidden()])]).await;
+    let (code, out, _) = server.run("status shop").await;
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("--clusterrole scalableapp-live-viewer") && out.contains("services/proxy"), "{out}");
+}
+
+#[tokio::test]
+async fn a_standby_is_asked_again_until_the_leader_answers() {
+    let standby = (503, json!({"error": "not the leader", "leader": "other"}));
+    let server = ApiServer::start(vec![
+        (APP, vec![(200, app(true, 2, "Rate"))]),
+        (LIVE, vec![standby.clone(), standby, live()]),
+    ])
+    .await;
+    let (_, out, _) = server.run("status shop").await;
+    assert!(out.contains("37.5"), "{out}");
+}
+
+#[tokio::test]
+async fn the_operator_is_found_by_its_label() {
+    let elsewhere = "/api/v1/namespaces/ops/services/prod-operator:http/proxy/v1/apps/store/shop";
+    let service = |name: &str, port: &str| {
+        json!({"metadata": {"name": name, "namespace": "ops"},
+               "spec": {"ports": [{"name": port, "port": 8080}]}})
+    };
+    let services = json!({"kind": "ServiceList", "apiVersion": "v1", "metadata": {},
+        "items": [service("prod-prometheus", "http"), service("prod-operator", "http")]});
+    let server = ApiServer::start(vec![
+        (APP, vec![(200, app(true, 2, "Rate"))]),
+        (SERVICES, vec![(200, services)]),
+        (elsewhere, vec![live()]),
+    ])
+    .await;
+    let (_, out, _) = server.run("status shop").await;
+    assert!(out.contains("37.5"), "{out}");
+    let (_, out, _) = server.run("status shop --operator-namespace wrong").await;
+    assert!(!out.contains("37.5"), "what is named is not searched for: {out}");
+}
+
+#[tokio::test]
+async fn a_watch_appends_a_line_for_each_decision_and_ends_when_ready() {
+    let looks = vec![(200, app(false, 2, "Rate")), (200, app(false, 5, "Rate")), (200, app(true, 5, "Rate"))];
+    let server = ApiServer::start(vec![(APP, looks), (LIVE, vec![forbidden()])]).await;
+    let (code, out, _) = server.run("status shop --watch --timeout 20s").await;
+    assert_eq!(code, 0, "{out}");
+    let line = "2026-01-02 03:04:05Z  web  1 -> 5  Rate  Rate asks for 5.";
+    assert_eq!(out.matches(line).count(), 1, "{out}");
+    assert!(out.trim_end().ends_with("store/shop is ready"), "{out}");
+}
+
+#[tokio::test]
+async fn a_watch_that_is_not_ready_in_time_exits_2() {
+    let server =
+        ApiServer::start(vec![(APP, vec![(200, app(false, 2, "Rate"))]), (LIVE, vec![forbidden()])]).await;
+    let (code, out, _) = server.run("status shop --watch --timeout 1s").await;
+    assert_eq!(code, 2, "{out}");
+}
+
+#[tokio::test]
+async fn a_watch_outlives_an_api_server_that_fails_for_a_while() {
+    let looks = vec![(200, app(true, 2, "Rate")), refusal(500, "InternalError")];
+    let server = ApiServer::start(vec![(APP, looks), (LIVE, vec![live()])]).await;
+    let mut watch = Command::new(env!("CARGO_BIN_EXE_kubectl-scalableapp"))
+        .args(["status", "shop", "--watch", "-o", "json"])
+        .env("KUBECONFIG", &server.kubeconfig)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut next = async || -> Value {
+        let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.expect("a line");
+        serde_json::from_str(&line.unwrap().expect("an open pipe")).unwrap()
+    };
+    assert_eq!(next().await[0]["health"], "Ready");
+    let failed = next().await;
+    assert_eq!(failed[0]["health"], "NotReady", "an old look does not pass for a current one");
+    assert!(failed[0]["notes"][0].as_str().unwrap().contains("InternalError"), "{failed}");
+    watch.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn each_mistake_exits_3_with_one_sentence_that_says_what_to_do() {
+    let not_found = refusal(404, "NotFound");
+    let no_such_kind = (404, Value::Null);
+    let cases: Vec<(Script, &str, &str)> = vec![
+        (
+            vec![(APP, vec![not_found.clone()]), (APPS, vec![(200, list(&[app(true, 1, "R")]))])],
+            "status shop",
+            "there are shop",
+        ),
+        (vec![(APP, vec![not_found]), (APPS, vec![(200, list(&[]))])], "status shop", "there is none"),
+        (vec![(APPS, vec![(200, list(&[]))])], "status", "name another namespace with -n"),
+        (vec![(APPS, vec![no_such_kind])], "status", "install the chart first"),
+        (vec![], "status shop", "install the chart first"),
+        (vec![(APPS, vec![forbidden()])], "status", "no right to in namespace store"),
+        (vec![(APPS, vec![refusal(401, "Unauthorized")])], "status", "renew them"),
+        (vec![], "status --kubeconfig /nowhere", "correct it, or pass another"),
+        (vec![], "status --context nowhere", "correct it, or pass another"),
+    ];
+    for (answers, arguments, sentence) in cases {
+        let server = ApiServer::start(answers).await;
+        let (code, out, error) = server.run(arguments).await;
+        assert_eq!((code, out.as_str()), (3, ""), "{arguments}: {error}");
+        assert!(error.contains(sentence) && error.lines().count() == 1, "{arguments}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn no_cluster_exits_3_with_one_sentence_that_says_what_to_do() {
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut server = ApiServer::at(&format!("http://{gone}"));
+    let (code, _, error) = server.run("status").await;
+    assert!(code == 3 && error.contains("check that it is up") && error.contains("refused"), "{error}");
+    server.kubeconfig = server.folder.path().join("missing");
+    let (code, _, error) = server.run("status").await;
+    assert!(code == 3 && error.contains("set KUBECONFIG"), "{error}");
+    let (code, _, error) = server.run("status --timeout 1m").await;
+    assert!(code == 3 && error.contains("--watch"), "a wrong command line is no time-out: {error}");
+    let (code, out, _) = server.run("--help").await;
+    assert!(code == 0 && out.contains("kubectl scalableapp"), "{out}");
+}

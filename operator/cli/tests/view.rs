@@ -1,0 +1,126 @@
+//! The text that people read, one snapshot for each situation.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy sees tests only in functions marked as such"
+)]
+
+use kubectl_scalableapp::live::{LiveApp, Unavailable};
+use kubectl_scalableapp::status::AppStatus;
+use kubectl_scalableapp::view::{changes, render};
+use scalableapp_crds::ScalableApp;
+use serde_json::{Value, json};
+
+fn app(status: &Value) -> ScalableApp {
+    serde_json::from_value(json!({
+        "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp",
+        "metadata": {"name": "shop", "namespace": "store", "generation": 2},
+        "spec": {"image": "shop:1", "services": [{"name": "web", "port": 8080}, {"name": "checkout", "port": 8080}]},
+        "status": status
+    }))
+    .expect("a ScalableApp")
+}
+
+fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({"type": type_, "status": status, "observedGeneration": 2, "lastTransitionTime": "2026-01-02T03:04:05Z",
+           "reason": reason, "message": message})
+}
+
+fn decision(time: &str, from: i32, to: i32, reason: &str, message: &str) -> Value {
+    json!({"time": time, "from": from, "to": to, "reason": reason, "message": message})
+}
+
+fn scaling_out() -> ScalableApp {
+    app(&json!({
+        "observedGeneration": 2,
+        "conditions": [
+            condition("Ready", "True", "UpAsDeclared", "All components are up as declared."),
+            condition("ScalingLimited", "True", "MaxReplicas", "web asks for 9 replicas and maxReplicas is 6."),
+            condition("MetricsAvailable", "True", "Fresh", "Every metric is fresh.")
+        ],
+        "components": [
+            {"name": "web", "tier": "service", "desired": 6, "ready": 4, "limitedBy": "MaxReplicas",
+             "lastDecision": decision("2026-01-02T03:05:00Z", 2, 6, "MetricAboveTarget", "rps asks for 9: 178/s over a target of 20/s for each replica.")},
+            {"name": "checkout", "tier": "service", "desired": 1, "ready": 1}
+        ]
+    }))
+}
+
+fn live() -> LiveApp {
+    serde_json::from_value(json!({
+        "app": "shop", "namespace": "store", "observedAt": "2026-01-02T03:05:07.25Z",
+        "components": [
+            {"name": "web", "desired": 6, "ready": 5, "current": 6, "requestRate": 178.04,
+             "latency": {"p50": 0.011, "p99": 0.2346}, "metrics": [], "reason": "MetricAboveTarget",
+             "message": "rps asks for 9: 178/s over a target of 20/s for each replica."},
+            {"name": "checkout", "desired": 1, "ready": 1, "current": 1, "requestRate": null, "latency": null,
+             "metrics": [], "reason": "", "message": ""}
+        ]
+    }))
+    .expect("the operator's answer")
+}
+
+#[test]
+fn live_view_shows_measurements_and_what_deviates() {
+    let status = AppStatus::new(&scaling_out(), &Ok(live()));
+    insta::assert_snapshot!(render(&[status]));
+}
+
+#[test]
+fn without_live_measurements_the_status_is_shown_and_said_to_be_all() {
+    let why = Unavailable::Forbidden {
+        namespace: "scalableapp-system".into(),
+        service: "scalableapp-operator".into(),
+        release: "scalableapp".into(),
+    };
+    let status = AppStatus::new(&scaling_out(), &Err(why));
+    insta::assert_snapshot!(render(&[status]));
+}
+
+#[test]
+fn an_app_that_no_operator_has_seen_is_said_to_be_so() {
+    let unseen = app(&json!({"observedGeneration": -1}));
+    insta::assert_snapshot!(render(&[AppStatus::new(&unseen, &Err(Unavailable::NotMeasured))]));
+}
+
+#[test]
+fn absent_measurements_do_not_look_like_zero() {
+    let mut idle = live();
+    idle.components[0].request_rate = Some(0.0);
+    idle.components[0].latency = None;
+    let text = render(&[AppStatus::new(&scaling_out(), &Ok(idle))]);
+    let row = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).expect("a row");
+        line.split_whitespace().take(4).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(row("web"), ["web", "0.0", "-", "5/6"]);
+    assert_eq!(row("checkout"), ["checkout", "-", "-", "1/1"]);
+}
+
+#[test]
+fn each_change_between_two_looks_is_a_line() {
+    let before = AppStatus::new(&scaling_out(), &Ok(live()));
+    let mut after = AppStatus::new(
+        &app(&json!({
+            "observedGeneration": 2,
+            "conditions": [condition("Ready", "False", "PodsNotReady", "4 of 7 pods are ready.")],
+            "components": [{"name": "web", "tier": "service", "desired": 7, "ready": 4,
+                "lastDecision": decision("2026-01-02T03:06:00Z", 6, 7, "MetricAboveTarget", "rps asks for 7.")}]
+        })),
+        &Err(Unavailable::NoLeader),
+    );
+    let new = std::mem::take(&mut after.decisions);
+    let now = "2026-01-02T03:06:02Z".parse().expect("a time");
+    insta::assert_snapshot!(changes(&before, &after, &new, now).join("\n"));
+}
+
+#[test]
+fn nothing_changed_is_no_line() {
+    let status = AppStatus::new(&scaling_out(), &Ok(live()));
+    let mut later = live();
+    later.components[0].request_rate = Some(180.0);
+    let after = AppStatus::new(&scaling_out(), &Ok(later));
+    assert!(changes(&status, &after, &[], jiff::Timestamp::UNIX_EPOCH).is_empty());
+}
