@@ -1,2 +1,4 @@
-//! A real Kubernetes for tests. `cluster` brings one up on this machine.
+//! A real Kubernetes for tests: a local cluster, and a load generator.
+
 pub mod cluster;
+pub mod load;

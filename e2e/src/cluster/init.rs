@@ -73,7 +73,7 @@ impl<'a> Supervisor<'a> {
             let flags = if all_run { None } else { Some(WaitPidFlag::WNOHANG) };
             match waitpid(None, flags) {
                 Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD | Errno::EINTR) => {
-                    thread::sleep(PROBE_INTERVAL)
+                    thread::sleep(PROBE_INTERVAL);
                 }
                 Ok(status) => self.note_end(status)?,
                 Err(error) => return Err(error).context("failed to wait for the components"),

@@ -1,0 +1,173 @@
+//! Sends requests as the profile says and counts what comes of them. Talks to the target.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use hyper::Uri;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep_until, timeout};
+
+use super::connection::Pool;
+use super::profile::Profile;
+use super::report::{Outcome, Report, Tally};
+
+/// How often a line tells how far the run is.
+const PROGRESS: Duration = Duration::from_secs(5);
+
+/// What to send, and the bounds of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// A Service's URL, from `target::parse`.
+    pub target: Uri,
+    /// When requests are sent.
+    pub profile: Profile,
+    /// How long one request may take, with its connection.
+    pub timeout: Duration,
+    /// Requests that may wait for their answers at once.
+    pub connections: usize,
+    /// A connection is closed after this many requests, so that pods that have just come get their share. At least 1.
+    pub requests_per_connection: u32,
+}
+
+/// Runs the profile to its end, or until `stop` does, and waits for the answers that are due.
+///
+/// # Errors
+/// When a request could not be counted. A request that fails is a count, not an error.
+pub async fn generate(options: &Options, stop: impl Future<Output = ()>) -> Result<Report> {
+    let pool = Arc::new(Pool::new(options.target.clone(), options.requests_per_connection));
+    let tally = Arc::new(Mutex::new(Tally::new()?));
+    let mut requests = JoinSet::new();
+    tokio::select! {
+        () = send_all(options, &pool, &tally, &mut requests) => {}
+        () = tell_progress(&tally) => {}
+        () = stop => {}
+    }
+    // Each of them ends within its time-out.
+    while requests.join_next().await.is_some() {}
+    Ok(tally.lock().map_err(|_| anyhow!("a request was not counted"))?.report())
+}
+
+async fn send_all(
+    options: &Options,
+    pool: &Arc<Pool>,
+    tally: &Arc<Mutex<Tally>>,
+    requests: &mut JoinSet<()>,
+) {
+    let started = Instant::now();
+    let permits = Arc::new(Semaphore::new(options.connections));
+    for arrival in options.profile.arrivals() {
+        let due = started + arrival;
+        sleep_until(due).await;
+        while requests.try_join_next().is_some() {}
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+            count(tally, Outcome::Saturated, due);
+            continue;
+        };
+        let (pool, tally, limit) = (Arc::clone(pool), Arc::clone(tally), options.timeout);
+        requests.spawn(async move {
+            let outcome = timeout(limit, pool.get()).await.unwrap_or(Outcome::Timeout);
+            drop(permit);
+            count(&tally, outcome, due);
+        });
+    }
+    sleep_until(started + options.profile.duration()).await;
+}
+
+fn count(tally: &Mutex<Tally>, outcome: Outcome, due: Instant) {
+    if let Ok(mut tally) = tally.lock() {
+        tally.add(outcome, due.elapsed());
+    }
+}
+
+async fn tell_progress(tally: &Mutex<Tally>) {
+    let mut ticks = interval(PROGRESS);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        if let Ok(tally) = tally.lock() {
+            let report = tally.report();
+            let (failed, p99) = (report.failed.total(), report.latency_ms.p99);
+            eprintln!("answered {}, ok {}, failed {failed}, p99 {p99:.0} ms", report.sent, report.ok);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// A server that answers every request with the given bytes, and counts its connections. No bytes: it hangs up.
+    async fn server(answer: &'static str) -> (Uri, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counter.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    let mut buffer = [0; 1024];
+                    while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) && !answer.is_empty() {
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        (target, connections)
+    }
+
+    fn options(target: Uri) -> Options {
+        let profile = "200ms@100".parse().unwrap();
+        Options {
+            target,
+            profile,
+            timeout: Duration::from_secs(5),
+            connections: 100,
+            requests_per_connection: 4,
+        }
+    }
+
+    #[tokio::test]
+    async fn new_connections_are_opened_all_along() {
+        let (target, connections) = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
+        let report = generate(&options(target), pending()).await.unwrap();
+        assert_eq!((report.sent, report.ok, report.failed.total()), (20, 20, 0));
+        assert!(connections.load(Ordering::Relaxed) >= 5, "20 requests at 4 for each connection");
+    }
+
+    #[tokio::test]
+    async fn what_goes_wrong_is_counted_by_its_kind() {
+        let (target, _) = server("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await;
+        assert_eq!(generate(&options(target), pending()).await.unwrap().failed.status, 20);
+        let (target, _) = server("").await;
+        assert_eq!(generate(&options(target), pending()).await.unwrap().failed.reset, 20);
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target: Uri = format!("http://{}/", closed.local_addr().unwrap()).parse().unwrap();
+        drop(closed);
+        assert_eq!(generate(&options(target), pending()).await.unwrap().failed.connect, 20);
+    }
+
+    #[tokio::test]
+    async fn arrivals_do_not_wait_for_answers() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target: Uri = format!("http://{}/", silent.local_addr().unwrap()).parse().unwrap();
+        let slow = Options { timeout: Duration::from_millis(1500), connections: 15, ..options(target) };
+        let report = generate(&slow, pending()).await.unwrap();
+        assert_eq!((report.sent, report.failed.timeout, report.failed.saturated), (20, 15, 5));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_stopped_tells_what_it_sent() {
+        let (target, _) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let long = Options { profile: "1h@1".parse().unwrap(), ..options(target) };
+        let stop = tokio::time::sleep(Duration::from_millis(100));
+        let report = generate(&long, stop).await.unwrap();
+        assert_eq!((report.sent, report.ok), (1, 1));
+    }
+}
