@@ -35,6 +35,7 @@ pub struct ScalingRules {
     /// Limits of the change within a period; at least one unless left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 8))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub policies: Option<Vec<ScalingPolicyRule>>,
     /// Relative distance from the target, as a quantity, inside which nothing changes in this direction.
     /// Default: `0.1`, which is 10 percent. `0` reacts to every difference.

@@ -24,10 +24,12 @@ pub struct DecisionRecord {
     /// What each metric proposed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub proposals: Vec<Proposal>,
     /// What each stage did with the proposals, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub stages: Vec<Stage>,
 }
 
@@ -68,10 +70,12 @@ pub struct ScalingMemory {
     /// Changes of replicas inside the longest policy period, at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub events: Vec<ScaleEvent>,
     /// The last good value of each metric.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub last_good: Vec<LastGood>,
     /// The last step that a latency metric asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

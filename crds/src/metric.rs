@@ -1,7 +1,8 @@
 //! What a component may be scaled on. Pure.
 
-use crate::{GoDuration, Quantity};
+use crate::{GoDuration, Quantity, service::COMPONENT_NAME};
 use kube::KubeSchema;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// One metric. Each metric proposes a number of replicas and the largest proposal wins.
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = ("[has(self.requestRate), has(self.latency), has(self.cpu), has(self.memory), has(self.prometheus)].filter(x, x).size() == 1", "set exactly one of requestRate, latency, cpu, memory, prometheus"))]
 pub struct Metric {
     /// Name of the metric in decisions and status, unique within the component.
-    #[schemars(length(max = 20), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 20))]
+    #[x_kube(validation = (COMPONENT_NAME, "name must be lower case letters, digits and hyphens, start with a letter and not end with a hyphen"))]
     pub name: String,
     /// HTTP requests per second that one replica should serve.
     /// Read from `http_server_request_duration_seconds` at the component's `metricsPort`.
@@ -44,11 +46,12 @@ pub struct RequestRate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
-    /// The quantile, as a quantity strictly between 0 and 1, for example `"0.99"`.
+    /// The quantile, strictly between 0 and 1 and in quotes, for example `"0.99"`.
+    #[schemars(schema_with = "fraction_schema")]
     #[x_kube(validation = (BETWEEN_0_AND_1, "quantile must be between 0 and 1, for example \"0.99\""))]
     pub quantile: Quantity,
-    /// The latency that the quantile should not pass, for example `300ms`.
-    #[x_kube(validation = ("duration(self) > duration('0s')", "target must be longer than 0s"))]
+    /// The latency that the quantile should not pass, for example `300ms`; at most 1h.
+    #[x_kube(validation = (LATENCY_RANGE, "target must be longer than 0s and at most 1h"))]
     pub target: GoDuration,
 }
 
@@ -81,6 +84,19 @@ pub struct Prometheus {
     pub per_replica: Quantity,
 }
 
-const POSITIVE: &str = "type(self) == int ? self > 0 : quantity(string(self)).isGreaterThan(quantity('0'))";
+/// An API server of Kubernetes 1.33 prices a function over an int-or-string as if its text filled a whole request, which
+/// no CRD may cost. Comparisons with constants are cheap, so they name the usual spellings of zero; the operator refuses
+/// the others in the object's conditions.
+const POSITIVE: &str = "self != 0 && !(self in ['0', '0.0', '0.00', '0m'])";
 const BETWEEN_0_AND_1: &str =
-    "type(self) == string && quantity(self).isGreaterThan(quantity('0')) && quantity(self).isLessThan(quantity('1'))";
+    "quantity(self).isGreaterThan(quantity('0')) && quantity(self).isLessThan(quantity('1'))";
+const LATENCY_RANGE: &str = "duration(self) > duration('0s') && duration(self) <= duration('1h')";
+
+/// Only text: a number strictly between 0 and 1 is never an integer, and CEL reads a bounded text cheaply.
+fn fraction_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 16,
+        "pattern": "^[0-9]*\\.?[0-9]+m?$",
+    })
+}

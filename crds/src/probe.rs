@@ -100,10 +100,10 @@ pub struct Grpc {
 pub struct Exec {
     /// The command and its arguments; no shell is involved.
     #[schemars(length(min = 1, max = 32), inner(length(max = 1024)))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub command: Vec<String>,
 }
 
 const WHOLE_SECONDS: &str =
     "duration(self).getMilliseconds() % 1000 == 0 && duration(self) <= duration('1h')";
-const WHOLE_SECONDS_FROM_1: &str =
-    "duration(self).getMilliseconds() % 1000 == 0 && duration(self) >= duration('1s') && duration(self) <= duration('1h')";
+const WHOLE_SECONDS_FROM_1: &str = "duration(self).getMilliseconds() % 1000 == 0 && duration(self) >= duration('1s') && duration(self) <= duration('1h')";

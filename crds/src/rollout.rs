@@ -17,7 +17,7 @@ pub struct Rollout {
 /// A gradual replacement, with the meaning that a Deployment's rolling update gives to the two numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("!(has(self.maxSurge) && has(self.maxUnavailable) && string(self.maxSurge) in ['0', '0%'] && string(self.maxUnavailable) in ['0', '0%']) && !(has(self.maxSurge) && !has(self.maxUnavailable) && string(self.maxSurge) in ['0', '0%'])", "maxSurge and maxUnavailable must not both be 0, or no pod could ever be replaced (maxUnavailable is 0 unless it is set)"))]
+#[x_kube(validation = (SOME_POD_CAN_BE_REPLACED, "maxSurge and maxUnavailable must not both be 0, or no pod could ever be replaced (maxUnavailable is 0 unless it is set)"))]
 pub struct Rolling {
     /// Pods above the wanted number while both revisions run: a number or a percentage, rounded up. Default: 25%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,6 +26,10 @@ pub struct Rolling {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_unavailable: Option<IntOrPercent>,
 }
+
+/// Compared with constants only, which are the two spellings of zero that the schema lets through: an API server of
+/// Kubernetes 1.33 prices any function over an int-or-string too high.
+const SOME_POD_CAN_BE_REPLACED: &str = "!has(self.maxSurge) || (self.maxSurge != 0 && self.maxSurge != '0%') || (has(self.maxUnavailable) && self.maxUnavailable != 0 && self.maxUnavailable != '0%')";
 
 /// A number of pods (`2`) or a percentage of them (`25%`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

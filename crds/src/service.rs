@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 )]
 pub struct Service {
     /// Name of the component, unique within the app: lower case letters, digits and hyphens, at most 20.
-    #[schemars(length(min = 1, max = 20), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 20))]
+    #[x_kube(validation = (COMPONENT_NAME, "name must be lower case letters, digits and hyphens, start with a letter and not end with a hyphen"))]
     pub name: String,
     /// Image of this service. Default: the app's `image`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,10 +24,12 @@ pub struct Service {
     /// Entry point instead of the image's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 4096)))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub command: Vec<String>,
     /// Arguments of the entry point. Default: the image's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 4096)))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub args: Vec<String>,
     /// Environment of the container.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -71,7 +74,7 @@ pub struct Service {
 pub struct Scaling {
     /// The fewest replicas, at least 1. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(max = 10_000))]
+    #[schemars(range(min = 0, max = 10_000))]
     pub min_replicas: Option<i32>,
     /// The most replicas, 1 to 10000.
     #[schemars(range(min = 1, max = 10_000))]
@@ -87,5 +90,7 @@ pub struct Scaling {
     pub behavior: Option<Behavior>,
 }
 
+/// In words by CEL: a `pattern` in the schema would answer with the regular expression.
+pub(crate) const COMPONENT_NAME: &str = "self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')";
 const UTILIZATION_NEEDS_REQUEST_CPU: &str = "!has(self.scaling) || !has(self.scaling.metrics) || !self.scaling.metrics.exists(m, has(m.cpu) && has(m.cpu.utilization)) || (has(self.resources) && ((has(self.resources.requests) && 'cpu' in self.resources.requests) || (has(self.resources.limits) && 'cpu' in self.resources.limits)))";
 const UTILIZATION_NEEDS_REQUEST_MEMORY: &str = "!has(self.scaling) || !has(self.scaling.metrics) || !self.scaling.metrics.exists(m, has(m.memory) && has(m.memory.utilization)) || (has(self.resources) && ((has(self.resources.requests) && 'memory' in self.resources.requests) || (has(self.resources.limits) && 'memory' in self.resources.limits)))";

@@ -56,6 +56,7 @@ pub struct ComponentStatus {
     /// Live revisions, the target first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub revisions: Vec<RevisionStatus>,
     /// What scaling must remember over a restart; written only together with a change of replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
