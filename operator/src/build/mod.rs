@@ -1,1 +1,66 @@
 //! From a resolved app to the children that it should have. Pure.
+
+mod container;
+mod deployment;
+pub mod labels;
+mod merge;
+pub mod names;
+mod network_policy;
+mod pod_disruption_budget;
+mod pod_template;
+mod service;
+mod service_account;
+
+use crate::resolve::app::{App, Service};
+use k8s_openapi::api::core::v1::{Service as ClusterService, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
+
+pub use deployment::{EPOCH_ANNOTATION, deployment};
+pub use pod_template::METRICS_PORT_ANNOTATION;
+
+/// The children of a service that outlive its revisions, in the order in which they are to be applied: pods must find
+/// their ServiceAccount.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceChildren {
+    /// What the pods run as.
+    pub service_account: ServiceAccount,
+    /// The address of the pods of all revisions.
+    pub service: ClusterService,
+    /// How many pods of all revisions may be evicted at once.
+    pub pod_disruption_budget: PodDisruptionBudget,
+    /// Who may connect to the pods.
+    pub network_policy: NetworkPolicy,
+    /// The Deployment of the current revision, without replicas: those belong to scaling. Deployments of earlier
+    /// revisions are left as they are, so that their pods are, too.
+    pub deployment: Value,
+}
+
+/// The children of each service, in the order of the spec. `epoch` is that of the leader that applies them.
+#[must_use]
+pub fn build(app: &App, epoch: u64) -> Vec<ServiceChildren> {
+    app.services.iter().map(|service| children(app, service, epoch)).collect()
+}
+
+fn children(app: &App, service: &Service, epoch: u64) -> ServiceChildren {
+    ServiceChildren {
+        service_account: service_account::service_account(app, service),
+        service: service::service(app, service),
+        pod_disruption_budget: pod_disruption_budget::pod_disruption_budget(app, service),
+        network_policy: network_policy::network_policy(app, service),
+        deployment: deployment(app, service, epoch),
+    }
+}
+
+/// Metadata of a child of a service that outlives its revisions.
+fn metadata(app: &App, service: &Service) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(names::component(app, service)),
+        namespace: Some(app.namespace.clone()),
+        labels: Some(labels::component(app, service)),
+        owner_references: Some(vec![app.owner_reference()]),
+        ..ObjectMeta::default()
+    }
+}

@@ -1,1 +1,436 @@
 //! From what the user wrote to what the operator works with: defaults filled in, everything checked once. Pure.
+//!
+//! The CRD refuses most of this already. It is checked again because an object may be older than its CRD, and because
+//! the rest of the operator takes resolved types only and asks no question twice.
+
+pub mod app;
+mod canonical;
+mod container;
+pub mod invalid;
+pub mod name;
+mod path;
+mod pod_security;
+mod pod_template;
+pub mod probe;
+pub mod revision;
+mod rolling;
+mod scaling;
+mod service;
+
+use app::App;
+use invalid::{Invalid, Problems};
+use name::AppName;
+use path::Path;
+use scalableapp_crds::ScalableApp;
+use std::collections::BTreeSet;
+
+/// Resolves an app, or names everything that is wrong with it, in the order of the spec.
+///
+/// The result depends on nothing but `metadata.{name,namespace,uid,generation}` and `spec`, so that it may be kept for
+/// as long as uid and generation stay the same.
+///
+/// # Errors
+/// Each problem with its path and one sentence that says what to change.
+pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
+    let mut problems = Problems::default();
+    let metadata = &app.metadata;
+    let in_metadata = Path::Field(&Path::Root, "metadata");
+    let mut read_from_server = |field: &str, value: &Option<String>| {
+        value.clone().unwrap_or_else(|| {
+            let sentence = format!("{field} is missing: read the object from the API server first");
+            problems.refuse(Path::Field(&in_metadata, field), sentence);
+            String::new()
+        })
+    };
+    let (namespace, uid) =
+        (read_from_server("namespace", &metadata.namespace), read_from_server("uid", &metadata.uid));
+    let name = AppName::resolve(
+        metadata.name.as_deref().unwrap_or_default(),
+        Path::Field(&in_metadata, "name"),
+        &mut problems,
+    );
+    let services = services(app, &mut problems);
+    problems.or(App { name, namespace, uid, generation: metadata.generation.unwrap_or(0), services })
+}
+
+fn services(app: &ScalableApp, problems: &mut Problems) -> Vec<app::Service> {
+    let list = Path::Field(&Path::Root, "services");
+    if app.spec.services.is_empty() {
+        problems.refuse(list, "add at least one service");
+    }
+    let mut names = BTreeSet::new();
+    let mut resolved = Vec::with_capacity(app.spec.services.len());
+    for written in &app.spec.services {
+        let path = Path::Item(&list, &written.name);
+        if !names.insert(&written.name) {
+            problems.refuse(path, "give each service a name of its own");
+        }
+        resolved.push(service::resolve(written, app.spec.image.as_deref(), path, problems));
+    }
+    resolved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    /// An app with one service `web`, changed by these fields of the service.
+    fn app(service: &Value) -> ScalableApp {
+        let mut web = json!({"name": "web", "image": "shop:1", "port": 8080, "metricsPort": 9090});
+        for (field, value) in service.as_object().into_iter().flatten() {
+            web[field] = value.clone();
+        }
+        serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 3},
+            "spec": {"services": [web]},
+        }))
+        .expect("an app")
+    }
+
+    fn problems(app: &ScalableApp) -> Vec<String> {
+        resolve(app).map_or_else(|problems| problems.iter().map(Invalid::to_string).collect(), |_| Vec::new())
+    }
+
+    fn with_template(spec: &Value) -> ScalableApp {
+        app(&json!({"podTemplate": {"spec": spec}}))
+    }
+
+    fn with_metric(metric: &Value) -> ScalableApp {
+        app(
+            &json!({"scaling": {"maxReplicas": 3, "metrics": [{"name": "cpu", "cpu": {"averageValue": 1}}, metric]}}),
+        )
+    }
+
+    #[test]
+    fn a_service_without_anything_optional_has_the_documented_defaults() {
+        let app = resolve(&app(&json!({}))).expect("no problem");
+        let web = &app.services[0];
+        assert_eq!((web.scaling.min_replicas, web.scaling.max_replicas), (1, 1));
+        assert_eq!(web.scaling.behavior, scalableapp_engine::behavior::Behavior::default());
+        assert_eq!(web.rolling, scalableapp_engine::rollout::Rolling::default());
+    }
+
+    #[test]
+    fn all_problems_are_named_at_once_and_in_order() {
+        let app = app(&json!({
+            "port": 0,
+            "podTemplate": {"spec": {"hostNetwork": true}},
+            "scaling": {"minReplicas": 0, "maxReplicas": 2},
+        }));
+        let paths: Vec<String> =
+            resolve(&app).expect_err("problems").into_iter().map(|problem| problem.path).collect();
+        assert_eq!(
+            paths,
+            [
+                "services[web].port",
+                "services[web].podTemplate.spec.hostNetwork",
+                "services[web].scaling.minReplicas",
+                "services[web].scaling.metrics",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_object_that_was_not_read_from_the_server_has_no_children() {
+        let mut app = app(&json!({}));
+        app.metadata.uid = None;
+        assert_eq!(
+            problems(&app),
+            ["metadata.uid: uid is missing: read the object from the API server first"]
+        );
+    }
+
+    #[test]
+    fn two_services_of_one_name_are_refused() {
+        let mut app = app(&json!({}));
+        app.spec.services.push(app.spec.services[0].clone());
+        assert_eq!(problems(&app), ["services[web]: give each service a name of its own"]);
+    }
+
+    #[rstest]
+    #[case(json!({"image": ""}), "image: set an image here, or one for the whole app")]
+    #[case(json!({"port": 65_536}), "port: use a port from 1 to 65535")]
+    #[case(json!({"metricsPort": -1}), "metricsPort: use a port from 1 to 65535")]
+    #[case(json!({"env": [{"name": "A"}, {"name": "A"}]}), "env[A]: set the variable once")]
+    #[case(
+        json!({"env": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}]}),
+        "env[A]: set only one of value, valueFrom"
+    )]
+    #[case(
+        json!({"env": [{"name": "A", "valueFrom": {}}]}),
+        "env[A].valueFrom: set exactly one of secretKeyRef, configMapKeyRef, fieldRef, resourceFieldRef"
+    )]
+    #[case(
+        json!({"resources": {"requests": {"cpu": "lots"}}}),
+        "resources.requests.cpu: \"lots\" is not a quantity such as 50, 0.5, 500m or 2Gi"
+    )]
+    #[case(
+        json!({"resources": {"limits": {"cpu": "-1"}}}),
+        "resources.limits.cpu: use an amount that is not negative"
+    )]
+    #[case(
+        json!({"resources": {"requests": {"cpu": 2}, "limits": {"cpu": "1500m"}}}),
+        "resources.requests.cpu: request no more than limits.cpu"
+    )]
+    #[case(
+        json!({"probes": {"liveness": {}}}),
+        "probes.liveness: set exactly one of httpGet, tcpSocket, grpc, exec"
+    )]
+    #[case(
+        json!({"probes": {"liveness": {"tcpSocket": {"port": 0}}}}),
+        "probes.liveness.tcpSocket.port: use a port from 1 to 65535"
+    )]
+    #[case(
+        json!({"probes": {"liveness": {"tcpSocket": {}, "period": "0s"}}}),
+        "probes.liveness.period: use whole seconds, from 1s to 1h"
+    )]
+    #[case(
+        json!({"probes": {"liveness": {"tcpSocket": {}, "timeout": "1500ms"}}}),
+        "probes.liveness.timeout: use whole seconds, from 1s to 1h"
+    )]
+    #[case(
+        json!({"probes": {"liveness": {"tcpSocket": {}, "initialDelay": "-1s"}}}),
+        "probes.liveness.initialDelay: \"-1s\" is not a duration such as 300ms, 30s or 1h30m"
+    )]
+    #[case(
+        json!({"probes": {"liveness": {"tcpSocket": {}, "failureThreshold": 0}}}),
+        "probes.liveness.failureThreshold: use 1 to 1000 failures"
+    )]
+    #[case(
+        json!({"rollout": {"rolling": {"maxSurge": "0%"}}}),
+        "rollout.rolling: raise maxSurge or maxUnavailable above 0, or no pod could ever be replaced"
+    )]
+    #[case(
+        json!({"rollout": {"rolling": {"maxUnavailable": "half"}}}),
+        "rollout.rolling.maxUnavailable: \"half\" is neither a number such as 2 nor a percentage such as 25%"
+    )]
+    #[case(
+        json!({"rollout": {"rolling": {"maxUnavailable": -1}}}),
+        "rollout.rolling.maxUnavailable: use 0 to 1000 pods, or 0% to 100% of them"
+    )]
+    fn what_a_service_must_change_is_said_in_one_sentence(#[case] service: Value, #[case] sentence: &str) {
+        assert_eq!(problems(&app(&service)), [format!("services[web].{sentence}")]);
+    }
+
+    #[rstest]
+    #[case(
+        json!({"minReplicas": 0, "maxReplicas": 0}),
+        &[
+            "minReplicas: use at least 1: a service at zero replicas could not answer the request that should wake it",
+            "maxReplicas: use no less than minReplicas",
+        ]
+    )]
+    #[case(json!({"minReplicas": 10_001, "maxReplicas": 10_001}), &["maxReplicas: use at most 10000"])]
+    #[case(
+        json!({"maxReplicas": 3}),
+        &["metrics: add a metric, or make minReplicas and maxReplicas equal for a fixed number of replicas"]
+    )]
+    #[case(
+        json!({"maxReplicas": 3, "metrics": [{"name": "p99", "latency": {"quantile": "0.99", "target": "1s"}}]}),
+        &["metrics: add requestRate, cpu, memory or prometheus: latency may only ask for more replicas"]
+    )]
+    #[case(
+        json!({"maxReplicas": 1, "behavior": {"scaleUp": {"stabilizationWindowSeconds": 3601}}}),
+        &["behavior.scaleUp.stabilizationWindowSeconds: use 0 to 3600 seconds"]
+    )]
+    #[case(
+        json!({"maxReplicas": 1, "behavior": {"scaleDown": {"policies": []}}}),
+        &["behavior.scaleDown.policies: add a policy, or leave policies out for the default ones"]
+    )]
+    #[case(
+        json!({"maxReplicas": 1, "behavior": {"scaleDown": {
+            "policies": [{"type": "Pods", "value": 0, "periodSeconds": 1801}],
+        }}}),
+        &[
+            "behavior.scaleDown.policies[0].value: use 1 to 100000",
+            "behavior.scaleDown.policies[0].periodSeconds: use 1 to 1800 seconds",
+        ]
+    )]
+    #[case(
+        json!({"maxReplicas": 1, "behavior": {"scaleUp": {"tolerance": "-0.1"}}}),
+        &["behavior.scaleUp.tolerance: use a tolerance that is not negative"]
+    )]
+    fn what_scaling_must_change_is_said_in_one_sentence(#[case] scaling: Value, #[case] sentences: &[&str]) {
+        let sentences: Vec<String> =
+            sentences.iter().map(|sentence| format!("services[web].scaling.{sentence}")).collect();
+        assert_eq!(problems(&app(&json!({"scaling": scaling}))), sentences);
+    }
+
+    #[rstest]
+    #[case(
+        json!({}),
+        ": set exactly one of requestRate, latency, cpu, memory, prometheus"
+    )]
+    #[case(json!({"requestRate": {"perReplica": "0e3"}}), ".requestRate.perReplica: use a quantity above 0")]
+    #[case(
+        json!({"latency": {"quantile": "1", "target": "1s"}}),
+        ".latency.quantile: use a quantile between 0 and 1, for example \"0.99\""
+    )]
+    #[case(
+        json!({"latency": {"quantile": "0.5", "target": "0s"}}),
+        ".latency.target: use a latency longer than 0s and of at most 1h"
+    )]
+    #[case(
+        json!({"memory": {"utilization": 50, "averageValue": "1Mi"}}),
+        ".memory: set exactly one of utilization, averageValue"
+    )]
+    #[case(
+        json!({"memory": {"utilization": 50}}),
+        ".memory.utilization: set the service's resources.requests.memory: utilization is a percentage of the request"
+    )]
+    #[case(
+        json!({"prometheus": {"query": " ", "perReplica": 1}}),
+        ".prometheus.query: write a query in PromQL"
+    )]
+    fn what_a_metric_must_change_is_said_in_one_sentence(#[case] metric: Value, #[case] sentence: &str) {
+        let mut metric = metric;
+        metric["name"] = json!("it");
+        assert_eq!(problems(&with_metric(&metric)), [format!("services[web].scaling.metrics[it]{sentence}")]);
+    }
+
+    #[test]
+    fn metrics_that_are_scraped_need_a_port_to_scrape() {
+        let mut app = with_metric(&json!({"name": "rps", "requestRate": {"perReplica": 1}}));
+        app.spec.services[0].metrics_port = None;
+        let sentence =
+            "set the service's metricsPort to the port that serves /metrics: the value is read there";
+        assert_eq!(problems(&app), [format!("services[web].scaling.metrics[rps].requestRate: {sentence}")]);
+    }
+
+    #[rstest]
+    #[case(
+        json!({"serviceAccountName": "admin"}),
+        "serviceAccountName: remove it: the pods run as a ServiceAccount of the component's own, to which roles can be bound"
+    )]
+    #[case(
+        json!({"automountServiceAccountToken": true}),
+        "automountServiceAccountToken: remove it: pods get no token unasked; mount one with a projected volume where it is needed"
+    )]
+    #[case(
+        json!({"restartPolicy": "Never"}),
+        "restartPolicy: remove it: the containers of a service are always restarted"
+    )]
+    #[case(
+        json!({"terminationGracePeriodSeconds": 5}),
+        "terminationGracePeriodSeconds: use 6 to 3600 seconds: a pod waits for 5 before it is told to stop"
+    )]
+    #[case(json!({"containers": {}}), "containers: write containers as a list")]
+    #[case(json!({"containers": [{"image": "x"}]}), "containers[0]: give it a name")]
+    #[case(json!({"volumes": [{"name": "a"}, {"name": "a"}]}), "volumes[a]: give it a name of its own")]
+    #[case(
+        json!({"containers": [{"name": "web", "image": "x"}]}),
+        "containers[web].image: set the service's image instead"
+    )]
+    #[case(
+        json!({"containers": [{"name": "web", "ports": []}]}),
+        "containers[web].ports: set the service's port and metricsPort instead"
+    )]
+    #[case(
+        json!({"containers": [{"name": "web", "livenessProbe": {}}]}),
+        "containers[web].livenessProbe: set the service's probes.liveness instead"
+    )]
+    #[case(
+        json!({"containers": [{"name": "web", "lifecycle": {"preStop": {}}}]}),
+        "containers[web].lifecycle.preStop: remove it: the operator keeps a stopping container serving until no request is sent to it"
+    )]
+    fn a_pod_field_that_the_operator_owns_is_refused_by_name(#[case] spec: Value, #[case] sentence: &str) {
+        assert_eq!(problems(&with_template(&spec)), [format!("services[web].podTemplate.spec.{sentence}")]);
+    }
+
+    #[rstest]
+    #[case(json!({"containers": []}), "containers: move containers under podTemplate.spec or podTemplate.metadata")]
+    #[case(
+        json!({"metadata": {"namespace": "other"}}),
+        "metadata.namespace: remove it: pods are named by the operator and run in the app's namespace"
+    )]
+    #[case(
+        json!({"metadata": {"labels": {"scalableapp.dev/revision": "1"}}}),
+        "metadata.labels[scalableapp.dev/revision]: remove it: the operator sets it"
+    )]
+    #[case(
+        json!({"metadata": {"labels": {"app.kubernetes.io/part-of": "1"}}}),
+        "metadata.labels[app.kubernetes.io/part-of]: remove it: the operator sets it"
+    )]
+    #[case(
+        json!({"metadata": {"annotations": {"scalableapp.dev/metrics-port": "1"}}}),
+        "metadata.annotations[scalableapp.dev/metrics-port]: remove it: the operator sets it"
+    )]
+    #[case(
+        json!({"metadata": {"labels": {"version": 2}}}),
+        "metadata.labels[version]: put the value in quotes: it must be a string"
+    )]
+    #[case(json!({"spec": []}), "spec: write spec as an object")]
+    fn metadata_that_the_operator_owns_is_refused_by_name(#[case] template: Value, #[case] sentence: &str) {
+        let app = app(&json!({"podTemplate": template}));
+        assert_eq!(problems(&app), [format!("services[web].podTemplate.{sentence}")]);
+    }
+
+    #[rstest]
+    #[case(json!({"hostNetwork": true}), "hostNetwork")]
+    #[case(json!({"hostPID": true}), "hostPID")]
+    #[case(json!({"hostIPC": true}), "hostIPC")]
+    #[case(json!({"volumes": [{"name": "a", "hostPath": {"path": "/"}}]}), "volumes[a].hostPath")]
+    #[case(
+        json!({"containers": [{"name": "a", "ports": [{"containerPort": 1, "hostPort": 1}]}]}),
+        "containers[a].ports[0].hostPort"
+    )]
+    fn what_reaches_the_host_is_refused(#[case] spec: Value, #[case] path: &str) {
+        let problems = resolve(&with_template(&spec)).expect_err("a problem");
+        assert_eq!(problems[0].path, format!("services[web].podTemplate.spec.{path}"));
+    }
+
+    #[rstest]
+    #[case("privileged", json!(true))]
+    #[case("allowPrivilegeEscalation", json!(true))]
+    #[case("runAsNonRoot", json!(false))]
+    #[case("runAsUser", json!(0))]
+    #[case("procMount", json!("Unmasked"))]
+    #[case("seccompProfile", json!({"type": "Unconfined"}))]
+    #[case("appArmorProfile", json!({"type": "Unconfined"}))]
+    #[case("seLinuxOptions", json!({"type": "spc_t"}))]
+    #[case("seLinuxOptions", json!({"user": "root"}))]
+    #[case("windowsOptions", json!({"hostProcess": true}))]
+    #[case("sysctls", json!([{"name": "kernel.msgmax", "value": "1"}]))]
+    #[case("capabilities", json!({"add": ["NET_ADMIN"]}))]
+    #[case("capabilities", json!({"drop": ["KILL"]}))]
+    fn a_security_context_that_loosens_the_restricted_standard_is_refused(
+        #[case] field: &str,
+        #[case] value: Value,
+    ) {
+        let context = json!({field: value});
+        for (spec, path) in [
+            (json!({"securityContext": context}), "securityContext"),
+            (
+                json!({"containers": [{"name": "web", "securityContext": context}]}),
+                "containers[web].securityContext",
+            ),
+            (
+                json!({"initContainers": [{"name": "a", "securityContext": context}]}),
+                "initContainers[a].securityContext",
+            ),
+        ] {
+            let problems = resolve(&with_template(&spec)).expect_err("a problem");
+            assert_eq!(problems[0].path, format!("services[web].podTemplate.spec.{path}.{field}"));
+        }
+    }
+
+    #[test]
+    fn what_the_restricted_standard_allows_passes() {
+        let app = with_template(&json!({
+            "hostNetwork": false,
+            "terminationGracePeriodSeconds": 3600,
+            "fromTomorrow": {"any": "thing"},
+            "securityContext": {
+                "runAsUser": 1000,
+                "seccompProfile": {"type": "Localhost", "localhostProfile": "strict.json"},
+                "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"}],
+            },
+            "containers": [{"name": "web", "envFrom": [], "lifecycle": {"postStart": {"sleep": {"seconds": 1}}},
+                "securityContext": {"readOnlyRootFilesystem": false, "capabilities": {"add": ["NET_BIND_SERVICE"]}}}],
+            "volumes": [{"name": "a", "configMap": {"name": "a"}}, {"name": "b", "secret": {"secretName": "b"}}],
+        }));
+        assert_eq!(problems(&app), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,90 @@
+//! The component's own container. Pure.
+
+use super::names;
+use crate::resolve::app::{App, Pod, Service};
+use crate::resolve::probe::{Action, Probe};
+use serde_json::{Value, json};
+
+/// Name of the port that the Service points at.
+pub(super) const HTTP_PORT: &str = "http";
+
+/// Name of the port with `/metrics`, where it is another one.
+const METRICS_PORT: &str = "metrics";
+
+/// Seconds for which a stopping container goes on as before. Requests are still sent to it until every node has heard
+/// that it stops, which takes longer than the signal to stop; without this wait those requests are lost.
+const PRE_STOP_SECONDS: u32 = 5;
+
+/// Everything about the container that the operator or the service itself says.
+pub(super) fn container(app: &App, service: &Service) -> Value {
+    let pod = &service.pod;
+    let mut container = json!({
+        "name": service.name.as_str(),
+        "image": pod.image,
+        "env": env(app, service),
+        "ports": ports(pod),
+        "resources": pod.resources,
+        "readinessProbe": probe(&pod.probes.readiness),
+        "livenessProbe": probe(&pod.probes.liveness),
+        "startupProbe": probe(&pod.probes.startup),
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+    });
+    for (field, words) in [("command", &pod.command), ("args", &pod.args)] {
+        if !words.is_empty() {
+            container[field] = json!(words);
+        }
+    }
+    container
+}
+
+/// What the operator says comes first, so that the user's own variables may refer to it; what the user says counts.
+///
+/// None of it may differ between pods of a revision or change while they run: it is part of their template.
+fn env(app: &App, service: &Service) -> Vec<Value> {
+    let pod = &service.pod;
+    let deployment = names::deployment(app, service, &service.revision);
+    let resource = format!(
+        "service.namespace={},k8s.namespace.name={},k8s.deployment.name={deployment}",
+        app.name, app.namespace
+    );
+    let given = [
+        ("PORT", Some(pod.port.to_string())),
+        ("METRICS_PORT", pod.metrics_port.map(|port| port.to_string())),
+        ("OTEL_SERVICE_NAME", Some(service.name.to_string())),
+        ("OTEL_RESOURCE_ATTRIBUTES", Some(resource)),
+    ];
+    let is_set = |name: &str| pod.env.iter().any(|variable| variable.name == name);
+    given
+        .into_iter()
+        .filter(|(name, _)| !is_set(name))
+        .filter_map(|(name, value)| Some(json!({"name": name, "value": value?})))
+        .chain(pod.env.iter().map(|variable| json!(variable)))
+        .collect()
+}
+
+fn ports(pod: &Pod) -> Vec<Value> {
+    let port = |name: &str, port: i32| json!({"name": name, "containerPort": port, "protocol": "TCP"});
+    let metrics_port = pod.metrics_port.filter(|metrics_port| *metrics_port != pod.port);
+    [Some(port(HTTP_PORT, pod.port)), metrics_port.map(|number| port(METRICS_PORT, number))]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn probe(probe: &Probe) -> Value {
+    let mut rendered = json!({
+        "initialDelaySeconds": probe.initial_delay_seconds,
+        "periodSeconds": probe.period_seconds,
+        "timeoutSeconds": probe.timeout_seconds,
+        "failureThreshold": probe.failure_threshold,
+    });
+    let (action, value) = match &probe.action {
+        Action::HttpGet { path, port } => ("httpGet", json!({"path": path, "port": port})),
+        Action::TcpSocket { port } => ("tcpSocket", json!({"port": port})),
+        Action::Grpc { port, service: None } => ("grpc", json!({"port": port})),
+        Action::Grpc { port, service: Some(service) } => ("grpc", json!({"port": port, "service": service})),
+        Action::Exec { command } => ("exec", json!({"command": command})),
+    };
+    rendered[action] = value;
+    rendered
+}

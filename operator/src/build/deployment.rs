@@ -1,0 +1,37 @@
+//! The Deployment of a revision. Pure.
+
+use super::{labels, names, pod_template};
+use crate::resolve::app::{App, Service};
+use serde_json::{Value, json};
+
+/// Annotation of a Deployment with the epoch of the leader that applied it. A new leader's first apply changes it, and
+/// with it the resourceVersion on which a late write of the old leader would have to stand.
+pub const EPOCH_ANNOTATION: &str = "scalableapp.dev/epoch";
+
+/// The Deployment of the service's current revision, as JSON because its template holds fields that this release may
+/// not know.
+///
+/// It says nothing of replicas: they belong to scaling. Its template never changes, so that it never rolls; a new
+/// revision is a new Deployment.
+#[must_use]
+pub fn deployment(app: &App, service: &Service, epoch: u64) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": names::deployment(app, service, &service.revision),
+            "namespace": app.namespace,
+            "labels": labels::revision(app, service),
+            "annotations": {EPOCH_ANNOTATION: epoch.to_string()},
+            "ownerReferences": [app.owner_reference()],
+        },
+        "spec": {
+            "minReadySeconds": 0,
+            "progressDeadlineSeconds": 600,
+            "revisionHistoryLimit": 0,
+            "selector": labels::selector(labels::selected_by_revision(app, service)),
+            "strategy": {"type": "RollingUpdate"},
+            "template": pod_template::pod_template(app, service),
+        },
+    })
+}

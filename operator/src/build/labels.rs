@@ -1,0 +1,66 @@
+//! Labels of children and the selectors over them. Pure.
+//!
+//! No label of the app itself is passed on: tools that track what they applied by label would claim the children.
+
+use crate::resolve::app::{App, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use std::collections::BTreeMap;
+
+/// Name of the app.
+pub const APP: &str = "scalableapp.dev/app";
+/// Name of the component.
+pub const COMPONENT: &str = "scalableapp.dev/component";
+/// Kind of the component.
+pub const TIER: &str = "scalableapp.dev/tier";
+/// Revision of a Deployment and its pods.
+pub const REVISION: &str = "scalableapp.dev/revision";
+
+/// Label selector of the children and pods of all apps.
+pub const MANAGED: &str = "app.kubernetes.io/managed-by=scalableapp";
+
+/// Labels of every child of a service.
+#[must_use]
+pub fn component(app: &App, service: &Service) -> BTreeMap<String, String> {
+    let mut labels = selected_by_component(app, service);
+    labels.extend(
+        [
+            (TIER, "service"),
+            ("app.kubernetes.io/name", service.name.as_str()),
+            ("app.kubernetes.io/part-of", app.name.as_str()),
+            ("app.kubernetes.io/managed-by", "scalableapp"),
+        ]
+        .map(owned),
+    );
+    labels
+}
+
+/// Labels of the current revision's Deployment and of its pods.
+#[must_use]
+pub fn revision(app: &App, service: &Service) -> BTreeMap<String, String> {
+    let mut labels = component(app, service);
+    labels.insert(REVISION.to_owned(), service.revision.to_string());
+    labels
+}
+
+/// Selects the pods of all revisions.
+#[must_use]
+pub fn selected_by_component(app: &App, service: &Service) -> BTreeMap<String, String> {
+    BTreeMap::from([(APP, app.name.as_str()), (COMPONENT, service.name.as_str())].map(owned))
+}
+
+/// Selects the pods of the current revision.
+#[must_use]
+pub fn selected_by_revision(app: &App, service: &Service) -> BTreeMap<String, String> {
+    let mut labels = selected_by_component(app, service);
+    labels.insert(REVISION.to_owned(), service.revision.to_string());
+    labels
+}
+
+/// The selector for these labels.
+pub(super) fn selector(labels: BTreeMap<String, String>) -> LabelSelector {
+    LabelSelector { match_labels: Some(labels), match_expressions: None }
+}
+
+fn owned((key, value): (&str, &str)) -> (String, String) {
+    (key.to_owned(), value.to_owned())
+}

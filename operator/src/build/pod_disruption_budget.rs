@@ -1,0 +1,24 @@
+//! How many of a component's pods may be evicted at once. Pure.
+
+use super::{labels, metadata};
+use crate::resolve::app::{App, Service};
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+/// Kubernetes rounds the percentage up: one pod of up to ten, two of up to twenty. A minimum would block the drain of
+/// every node that holds the only pod, and a fixed number would make the drain of a large component endless.
+const MAX_UNAVAILABLE: &str = "10%";
+
+/// One budget over the pods of all revisions. A pod that is not ready serves nobody and may always be evicted.
+pub(super) fn pod_disruption_budget(app: &App, service: &Service) -> PodDisruptionBudget {
+    PodDisruptionBudget {
+        metadata: metadata(app, service),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::String(MAX_UNAVAILABLE.to_owned())),
+            selector: Some(labels::selector(labels::selected_by_component(app, service))),
+            unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        ..PodDisruptionBudget::default()
+    }
+}

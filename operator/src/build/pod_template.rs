@@ -1,0 +1,72 @@
+//! The template of a component's pods: the operator's defaults, what the user says over them, and over both what the
+//! operator owns. Pure.
+
+use super::merge::merge;
+use super::{container, labels, names};
+use crate::resolve::app::{App, Service};
+use serde_json::{Value, json};
+
+/// Annotation of a pod that serves `/metrics`, with the port. Discovery goes by it, because a pod whose metrics are on
+/// its service port has no port of their name.
+pub const METRICS_PORT_ANNOTATION: &str = "scalableapp.dev/metrics-port";
+
+/// Seconds that a pod has to stop, the wait before the signal among them.
+const TERMINATION_GRACE_PERIOD_SECONDS: u32 = 40;
+
+/// The template of the current revision's pods. It depends on the revision and on names only.
+pub(super) fn pod_template(app: &App, service: &Service) -> Value {
+    let mut template = defaults(app, service);
+    merge(&mut template, Value::Object(service.pod.template.clone()));
+    merge(&mut template, owned(app, service));
+    for list in ["/spec/containers", "/spec/initContainers"] {
+        for container in template.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            restrict(container);
+        }
+    }
+    template
+}
+
+/// What a user may change.
+fn defaults(app: &App, service: &Service) -> Value {
+    json!({"spec": {
+        // The component's own container comes first, so that its ports are found first by their names.
+        "containers": [{"name": service.name.as_str()}],
+        "enableServiceLinks": false,
+        "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+        "terminationGracePeriodSeconds": TERMINATION_GRACE_PERIOD_SECONDS,
+        "topologySpreadConstraints": [{
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": labels::selected_by_component(app, service)},
+        }],
+    }})
+}
+
+fn owned(app: &App, service: &Service) -> Value {
+    let mut metadata = json!({"labels": labels::revision(app, service)});
+    if let Some(port) = service.pod.metrics_port {
+        metadata["annotations"] = json!({METRICS_PORT_ANNOTATION: port.to_string()});
+    }
+    json!({
+        "metadata": metadata,
+        "spec": {
+            "automountServiceAccountToken": false,
+            "containers": [container::container(app, service)],
+            "serviceAccountName": names::component(app, service),
+        },
+    })
+}
+
+/// Fills in what the restricted Pod Security Standard asks of each container, under what the user says of it.
+fn restrict(container: &mut Value) {
+    let mut context = json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": true,
+    });
+    if let Some(written) = container.get_mut("securityContext") {
+        merge(&mut context, written.take());
+    }
+    container["securityContext"] = context;
+}

@@ -1,0 +1,26 @@
+//! The address of a component. Pure.
+
+use super::{container, labels, metadata};
+use crate::resolve::app::{App, Service};
+use k8s_openapi::api::core::v1::{Service as ClusterService, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+/// A Service over the ready pods of all revisions, so that a rollout never changes the address.
+pub(super) fn service(app: &App, service: &Service) -> ClusterService {
+    ClusterService {
+        metadata: metadata(app, service),
+        spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".to_owned()),
+            selector: Some(labels::selected_by_component(app, service)),
+            ports: Some(vec![ServicePort {
+                name: Some(container::HTTP_PORT.to_owned()),
+                protocol: Some("TCP".to_owned()),
+                port: service.pod.port,
+                target_port: Some(IntOrString::String(container::HTTP_PORT.to_owned())),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        ..ClusterService::default()
+    }
+}

@@ -1,0 +1,79 @@
+//! The resolved app: what every later stage reads instead of the spec. Pure.
+
+use super::name::{AppName, ComponentName};
+use super::probe::Probes;
+use super::revision::Revision;
+use super::scaling::Scaling;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::Resource;
+use scalableapp_crds::{EnvVar, Resources, ScalableApp};
+use scalableapp_engine::rollout::Rolling;
+use serde_json::{Map, Value};
+
+/// An app that was checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct App {
+    /// Its name.
+    pub name: AppName,
+    /// Its namespace, and that of all its children.
+    pub namespace: String,
+    /// Its `metadata.uid`.
+    pub uid: String,
+    /// The `metadata.generation` that was resolved.
+    pub generation: i64,
+    /// Its services, in the order of the spec.
+    pub services: Vec<Service>,
+}
+
+impl App {
+    /// What each child names as its controller, so that the garbage collector removes it together with the app.
+    #[must_use]
+    pub fn owner_reference(&self) -> OwnerReference {
+        OwnerReference {
+            api_version: ScalableApp::api_version(&()).into_owned(),
+            kind: ScalableApp::kind(&()).into_owned(),
+            name: self.name.to_string(),
+            uid: self.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: Some(true),
+        }
+    }
+}
+
+/// A service that was checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Name of the component.
+    pub name: ComponentName,
+    /// What its pods are made of.
+    pub pod: Pod,
+    /// Names the pods' content: the same revision always means the same pods.
+    pub revision: Revision,
+    /// How many replicas, and by which metrics.
+    pub scaling: Scaling,
+    /// How a new revision takes over.
+    pub rolling: Rolling,
+}
+
+/// What the user says about a component's pods.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pod {
+    /// Image of the component's container.
+    pub image: String,
+    /// Entry point; empty for the image's own.
+    pub command: Vec<String>,
+    /// Arguments of the entry point; empty for the image's own.
+    pub args: Vec<String>,
+    /// Environment, in the order in which one variable may refer to another.
+    pub env: Vec<EnvVar>,
+    /// Port on which the container serves.
+    pub port: i32,
+    /// Port on which it serves `/metrics`; it may equal `port`.
+    pub metrics_port: Option<i32>,
+    /// CPU and memory.
+    pub resources: Resources,
+    /// Health probes.
+    pub probes: Probes,
+    /// Any other part of a PodTemplateSpec, in canonical form and free of what the operator owns.
+    pub template: Map<String, Value>,
+}

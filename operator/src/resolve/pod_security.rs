@@ -1,0 +1,206 @@
+//! The restricted Pod Security Standard: what `podTemplate` may not loosen. Pure.
+//!
+//! The operator renders pods that meet the standard, so that only what a user adds can break it. Source of the rules:
+//! Kubernetes, "Pod Security Standards", profiles Baseline and Restricted.
+
+use super::invalid::Problems;
+use super::path::Path;
+use super::pod_template::list;
+use serde_json::{Map, Value, json};
+
+/// A field, whether a value of it is allowed, and what to do if it is not.
+type Rule = (&'static str, fn(&Value) -> bool, &'static str);
+
+/// Rules for a pod.
+const POD: [Rule; 3] = [
+    (
+        "hostNetwork",
+        is_false,
+        "remove it: the restricted Pod Security Standard keeps pods off the host's network",
+    ),
+    (
+        "hostPID",
+        is_false,
+        "remove it: the restricted Pod Security Standard keeps pods off the host's processes",
+    ),
+    ("hostIPC", is_false, "remove it: the restricted Pod Security Standard keeps pods off the host's memory"),
+];
+
+/// Rules for the `securityContext` of a pod and of a container.
+const SECURITY_CONTEXT: [Rule; 11] = [
+    (
+        "privileged",
+        is_false,
+        "remove it: the restricted Pod Security Standard allows no privileged container",
+    ),
+    (
+        "allowPrivilegeEscalation",
+        is_false,
+        "remove it: the restricted Pod Security Standard wants it false, as the operator sets it",
+    ),
+    (
+        "runAsNonRoot",
+        is_true,
+        "remove it: the restricted Pod Security Standard wants it true, as the operator sets it",
+    ),
+    (
+        "runAsUser",
+        is_not_root,
+        "use a user other than 0: the restricted Pod Security Standard allows no root",
+    ),
+    ("procMount", is_default, "remove it: the restricted Pod Security Standard allows only Default"),
+    (
+        "seccompProfile",
+        is_confined,
+        "use the type RuntimeDefault or Localhost: the restricted Pod Security Standard wants a profile",
+    ),
+    (
+        "appArmorProfile",
+        is_confined,
+        "use the type RuntimeDefault or Localhost: the restricted Pod Security Standard wants a profile",
+    ),
+    (
+        "seLinuxOptions",
+        is_container_type,
+        "set no user or role, and only a type made for containers: the restricted Pod Security Standard allows no other",
+    ),
+    (
+        "windowsOptions",
+        is_no_host_process,
+        "remove hostProcess: the restricted Pod Security Standard allows no host process",
+    ),
+    ("sysctls", are_safe_sysctls, "keep to the sysctls that the restricted Pod Security Standard calls safe"),
+    (
+        "capabilities",
+        is_least_privilege,
+        "drop ALL and add nothing but NET_BIND_SERVICE, as the restricted Pod Security Standard wants it",
+    ),
+];
+
+/// Sources of volumes that are not the host's.
+const VOLUME_SOURCES: [&str; 8] = [
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+];
+
+/// Sysctls that concern nobody but the pod.
+const SAFE_SYSCTLS: [&str; 12] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_wmem",
+];
+
+/// Checks a template whose shape was checked.
+pub(super) fn check(template: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
+    let Some(spec) = template.get("spec").and_then(Value::as_object) else { return };
+    let path = Path::Field(&path, "spec");
+    check_rules(&POD, spec, path, problems);
+    check_security_context(spec, path, problems);
+    for field in ["containers", "initContainers"] {
+        let path = Path::Field(&path, field);
+        for container in list(spec, field).iter().filter_map(Value::as_object) {
+            let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+            let path = Path::Item(&path, name);
+            check_security_context(container, path, problems);
+            check_ports(container, path, problems);
+        }
+    }
+    check_volumes(spec, Path::Field(&path, "volumes"), problems);
+}
+
+fn check_rules(rules: &[Rule], object: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
+    for (field, is_allowed, sentence) in rules {
+        if object.get(*field).is_some_and(|value| !is_allowed(value)) {
+            problems.refuse(Path::Field(&path, field), *sentence);
+        }
+    }
+}
+
+fn check_security_context(object: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
+    let path = Path::Field(&path, "securityContext");
+    match object.get("securityContext") {
+        Some(Value::Object(context)) => check_rules(&SECURITY_CONTEXT, context, path, problems),
+        Some(_) => problems.refuse(path, "write securityContext as an object"),
+        None => {}
+    }
+}
+
+fn check_ports(container: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
+    let ports = Path::Field(&path, "ports");
+    for (index, port) in list(container, "ports").iter().enumerate() {
+        if port.get("hostPort").is_some_and(|port| *port != json!(0)) {
+            let item = Path::Index(&ports, index);
+            let sentence = "remove it: the restricted Pod Security Standard keeps pods off the host's ports";
+            problems.refuse(Path::Field(&item, "hostPort"), sentence);
+        }
+    }
+}
+
+fn check_volumes(spec: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
+    for volume in list(spec, "volumes").iter().filter_map(Value::as_object) {
+        let name = volume.get("name").and_then(Value::as_str).unwrap_or_default();
+        for source in volume.keys().filter(|key| *key != "name" && !VOLUME_SOURCES.contains(&key.as_str())) {
+            let item = Path::Item(&path, name);
+            let sentence = format!("use one of {}", VOLUME_SOURCES.join(", "));
+            problems.refuse(Path::Field(&item, source), sentence);
+        }
+    }
+}
+
+fn is_false(value: &Value) -> bool {
+    *value == json!(false)
+}
+
+fn is_true(value: &Value) -> bool {
+    *value == json!(true)
+}
+
+fn is_not_root(value: &Value) -> bool {
+    *value != json!(0)
+}
+
+fn is_default(value: &Value) -> bool {
+    *value == json!("Default")
+}
+
+fn is_confined(value: &Value) -> bool {
+    matches!(value.get("type").and_then(Value::as_str), None | Some("RuntimeDefault" | "Localhost"))
+}
+
+fn is_container_type(value: &Value) -> bool {
+    let allowed = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+    let text = |field| value.get(field).and_then(Value::as_str).unwrap_or_default();
+    allowed.contains(&text("type")) && text("user").is_empty() && text("role").is_empty()
+}
+
+fn is_no_host_process(value: &Value) -> bool {
+    value.get("hostProcess").is_none_or(is_false)
+}
+
+fn are_safe_sysctls(value: &Value) -> bool {
+    let is_safe = |sysctl: &Value| {
+        sysctl.get("name").and_then(Value::as_str).is_some_and(|name| SAFE_SYSCTLS.contains(&name))
+    };
+    value.as_array().is_some_and(|sysctls| sysctls.iter().all(is_safe))
+}
+
+fn is_least_privilege(value: &Value) -> bool {
+    let names = |field| value.get(field).and_then(Value::as_array);
+    names("add").is_none_or(|added| added.iter().all(|name| *name == json!("NET_BIND_SERVICE")))
+        && names("drop").is_none_or(|dropped| dropped.contains(&json!("ALL")))
+}

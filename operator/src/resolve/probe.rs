@@ -1,0 +1,158 @@
+//! Health probes with the defaults that the API documents. Pure.
+
+use super::container;
+use super::invalid::Problems;
+use super::path::Path;
+use scalableapp_crds as api;
+use std::time::Duration;
+
+/// The probes of a component's container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probes {
+    /// Whether a pod may get traffic.
+    pub readiness: Probe,
+    /// Whether the container must be restarted.
+    pub liveness: Probe,
+    /// Whether the container has started.
+    pub startup: Probe,
+}
+
+/// One probe. Times are whole seconds, as Kubernetes counts them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// What is tried.
+    pub action: Action,
+    /// From the start of the container to the first try.
+    pub initial_delay_seconds: u32,
+    /// Between tries.
+    pub period_seconds: u32,
+    /// After this a try has failed.
+    pub timeout_seconds: u32,
+    /// Failures in a row that count.
+    pub failure_threshold: i32,
+}
+
+/// What a probe tries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// An HTTP GET.
+    HttpGet {
+        /// Path of the request.
+        path: String,
+        /// Port of the request.
+        port: i32,
+    },
+    /// A TCP connection.
+    TcpSocket {
+        /// Port of the connection.
+        port: i32,
+    },
+    /// A gRPC health check.
+    Grpc {
+        /// Port of the check.
+        port: i32,
+        /// The service that is asked about; nothing for the server as a whole.
+        service: Option<String>,
+    },
+    /// A command in the container.
+    Exec {
+        /// The command and its arguments.
+        command: Vec<String>,
+    },
+}
+
+impl Probe {
+    fn get(path: &str, port: i32, period_seconds: u32, failure_threshold: i32) -> Self {
+        Self {
+            action: Action::HttpGet { path: path.to_owned(), port },
+            initial_delay_seconds: 0,
+            period_seconds,
+            timeout_seconds: 1,
+            failure_threshold,
+        }
+    }
+}
+
+pub(super) fn resolve(
+    written: Option<&api::Probes>,
+    port: i32,
+    path: Path<'_>,
+    problems: &mut Problems,
+) -> Probes {
+    let mut given = |name: &str, probe: Option<&api::Probe>| {
+        probe.map(|probe| resolve_one(probe, port, Path::Field(&path, name), problems))
+    };
+    let readiness = given("readiness", written.and_then(|probes| probes.readiness.as_ref()))
+        .unwrap_or_else(|| Probe::get("/readyz", port, 5, 2));
+    let liveness = given("liveness", written.and_then(|probes| probes.liveness.as_ref()))
+        .unwrap_or_else(|| Probe::get("/livez", port, 10, 3));
+    let startup = given("startup", written.and_then(|probes| probes.startup.as_ref())).unwrap_or_else(|| {
+        Probe { initial_delay_seconds: 0, period_seconds: 1, failure_threshold: 60, ..readiness.clone() }
+    });
+    Probes { readiness, liveness, startup }
+}
+
+fn resolve_one(written: &api::Probe, port: i32, path: Path<'_>, problems: &mut Problems) -> Probe {
+    let api::Probe { http_get, tcp_socket, grpc, exec, initial_delay, period, timeout, failure_threshold } =
+        written;
+    let mut seconds = |name: &str, written: &Option<api::GoDuration>, least: u32, default: u32| {
+        written
+            .as_ref()
+            .map_or(default, |written| whole_seconds(written, least, Path::Field(&path, name), problems))
+    };
+    let initial_delay_seconds = seconds("initialDelay", initial_delay, 0, 0);
+    let period_seconds = seconds("period", period, 1, 10);
+    let timeout_seconds = seconds("timeout", timeout, 1, 1);
+    let failure_threshold = failure_threshold.unwrap_or(3);
+    if !(1..=1000).contains(&failure_threshold) {
+        problems.refuse(Path::Field(&path, "failureThreshold"), "use 1 to 1000 failures");
+    }
+    let mut port_of = |name: &str, written: Option<i32>| {
+        written.map_or(port, |port| {
+            container::port(port, Path::Field(&Path::Field(&path, name), "port"), problems)
+        })
+    };
+    let actions: Vec<Action> = [
+        http_get
+            .as_ref()
+            .map(|get| Action::HttpGet { path: get.path.clone(), port: port_of("httpGet", get.port) }),
+        tcp_socket.as_ref().map(|tcp| Action::TcpSocket { port: port_of("tcpSocket", tcp.port) }),
+        grpc.as_ref()
+            .map(|grpc| Action::Grpc { port: port_of("grpc", grpc.port), service: grpc.service.clone() }),
+        exec.as_ref().map(|exec| Action::Exec { command: exec.command.clone() }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let action = only(actions).unwrap_or_else(|| {
+        problems.refuse(path, "set exactly one of httpGet, tcpSocket, grpc, exec");
+        Action::TcpSocket { port }
+    });
+    Probe { action, initial_delay_seconds, period_seconds, timeout_seconds, failure_threshold }
+}
+
+/// The item, if there is exactly one.
+fn only<T>(items: Vec<T>) -> Option<T> {
+    let [item] = <[T; 1]>::try_from(items).ok()?;
+    Some(item)
+}
+
+fn whole_seconds(written: &api::GoDuration, least: u32, path: Path<'_>, problems: &mut Problems) -> u32 {
+    match written.parse() {
+        Ok(duration) if is_whole(duration) && (u64::from(least)..=3600).contains(&duration.as_secs()) => {
+            u32::try_from(duration.as_secs()).unwrap_or(3600)
+        }
+        Ok(_) => {
+            problems.refuse(path, format!("use whole seconds, from {least}s to 1h"));
+            least
+        }
+        Err(invalid) => {
+            problems.refuse(path, invalid.to_string());
+            least
+        }
+    }
+}
+
+fn is_whole(duration: Duration) -> bool {
+    duration.subsec_nanos() == 0
+}

@@ -1,0 +1,190 @@
+//! The name of what a component's pods are made of. Pure.
+
+use super::app::Pod;
+use super::canonical::canonical;
+use scalableapp_crds::Probes;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// Version of the rendering: what the operator makes of the same input. It rises when a release renders pods
+/// differently, because a template that changes under the same name would restart the pods of that name.
+pub const RENDER_VERSION: u32 = 1;
+
+/// Characters of a revision.
+const LENGTH: usize = 10;
+
+/// The first 10 hexadecimal digits of the SHA-256 of the user's pod inputs and [`RENDER_VERSION`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(String);
+
+impl Revision {
+    /// Hashes what the user wrote, and no default of the operator: a later release that fills in more must not restart
+    /// the pods of an app that did not change. For the same reason an absent field is left out.
+    pub(super) fn of(pod: &Pod, probes: &Probes) -> Self {
+        let inputs = json!({
+            "renderVersion": RENDER_VERSION,
+            "image": pod.image,
+            "command": pod.command,
+            "args": pod.args,
+            "env": pod.env,
+            "port": pod.port,
+            "metricsPort": pod.metrics_port,
+            "resources": pod.resources,
+            "probes": probes,
+            "podTemplate": pod.template,
+        });
+        let digest = Sha256::digest(canonical(&inputs).to_string());
+        let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        hex.truncate(LENGTH);
+        Self(hex)
+    }
+
+    /// The revision as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::resolve;
+    use proptest::prelude::*;
+    use serde_json::{Map, Value};
+
+    fn service() -> Value {
+        json!({
+            "name": "web",
+            "image": "shop:1",
+            "command": ["/shop"],
+            "args": ["a", "b"],
+            "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)"}],
+            "port": 8080,
+            "metricsPort": 9090,
+            "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "64Mi"}},
+            "probes": {"liveness": {"tcpSocket": {"port": 8080}}},
+            "podTemplate": {
+                "metadata": {"labels": {"team": "a", "room": "b"}},
+                "spec": {
+                    "nodeSelector": {"a": "1", "b": "2"},
+                    "tolerations": [{"key": "a"}, {"key": "b"}],
+                    "volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "emptyDir": {}}],
+                },
+            },
+            "scaling": {"maxReplicas": 3, "metrics": [{"name": "rps", "requestRate": {"perReplica": 20}}]},
+        })
+    }
+
+    /// Revision of an app with this service, given as text so that the order of its keys is kept.
+    fn revision_of(service: &str) -> Revision {
+        let metadata = r#"{"name": "shop", "namespace": "shop", "uid": "1"}"#;
+        let app = format!(r#"{{"metadata": {metadata}, "spec": {{"services": [{service}]}}}}"#);
+        let app = resolve(&serde_json::from_str(&app).expect("an app")).expect("no problem");
+        app.services[0].revision.clone()
+    }
+
+    /// The same value as text, with the keys of each object in an order that the seed picks.
+    fn shuffled(value: &Value, seed: u64) -> String {
+        match value {
+            Value::Object(object) => {
+                let mut fields: Vec<_> = object.iter().collect();
+                fields.sort_by_key(|(key, _)| Sha256::digest(format!("{seed}{key}")).to_vec());
+                let fields: Vec<String> = fields
+                    .into_iter()
+                    .map(|(key, value)| format!("{}:{}", json!(key), shuffled(value, seed)))
+                    .collect();
+                format!("{{{}}}", fields.join(","))
+            }
+            Value::Array(items) => {
+                let items: Vec<String> = items.iter().map(|item| shuffled(item, seed)).collect();
+                format!("[{}]", items.join(","))
+            }
+            _ => value.to_string(),
+        }
+    }
+
+    fn changed(pointer: &str, value: Value) -> Revision {
+        let mut service = service();
+        *service.pointer_mut(pointer).expect("a field") = value;
+        revision_of(&service.to_string())
+    }
+
+    #[test]
+    fn a_revision_is_the_same_in_every_release_of_this_render_version() {
+        let revision = revision_of(r#"{"name": "web", "image": "shop:1", "port": 8080}"#);
+        assert_eq!((RENDER_VERSION, revision.as_str()), (1, "20b40aa24c"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn the_order_of_keys_makes_no_revision(seed: u64) {
+            let service = service();
+            prop_assert_eq!(revision_of(&shuffled(&service, seed)), revision_of(&service.to_string()));
+        }
+    }
+
+    #[test]
+    fn an_order_of_items_that_means_nothing_makes_no_revision() {
+        let before = revision_of(&service().to_string());
+        for pointer in ["/podTemplate/spec/volumes", "/podTemplate/spec/tolerations"] {
+            let mut items = service().pointer(pointer).and_then(Value::as_array).expect("a list").clone();
+            items.reverse();
+            assert_eq!(changed(pointer, json!(items)), before, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_pods_makes_a_revision() {
+        let before = revision_of(&service().to_string());
+        assert_eq!(changed("/scaling/maxReplicas", json!(9)), before);
+        assert_eq!(changed("/scaling/metrics/0/name", json!("other")), before);
+        let mut service = service();
+        service["rollout"] = json!({"rolling": {"maxSurge": 1}});
+        service["podTemplate"]["spec"]["nodeName"] = Value::Null;
+        assert_eq!(revision_of(&service.to_string()), before);
+    }
+
+    #[test]
+    fn every_change_of_the_pods_makes_a_revision() {
+        let mut revisions = vec![revision_of(&service().to_string())];
+        for (pointer, value) in [
+            ("/image", json!("shop:2")),
+            ("/command", json!([])),
+            ("/args", json!(["b", "a"])),
+            ("/env", json!([{"name": "B", "value": "$(A)"}, {"name": "A", "value": "1"}])),
+            ("/env/0/value", json!("2")),
+            ("/port", json!(8081)),
+            ("/metricsPort", json!(9091)),
+            ("/resources/requests/cpu", json!("200m")),
+            ("/resources/limits", json!({})),
+            ("/probes/liveness", json!({"tcpSocket": {"port": 9090}})),
+            ("/podTemplate/metadata/labels", json!({"team": "b"})),
+            ("/podTemplate/spec/nodeSelector", json!({"a": "2"})),
+            ("/podTemplate/spec/volumes/0", json!({"name": "a", "configMap": {"name": "a"}})),
+            ("/podTemplate/spec", Value::Object(Map::new())),
+        ] {
+            revisions.push(changed(pointer, value));
+        }
+        let count = revisions.len();
+        revisions.sort();
+        revisions.dedup();
+        assert_eq!(revisions.len(), count);
+    }
+
+    #[test]
+    fn a_revision_fits_the_name_of_a_deployment() {
+        let revision = revision_of(&service().to_string());
+        assert_eq!(revision.as_str().len(), 10);
+        assert!(revision.as_str().chars().all(|c| c.is_ascii_digit() || c.is_ascii_lowercase()));
+    }
+}

@@ -1,0 +1,243 @@
+//! How many replicas, and by which metrics, in the types of the engine. Pure.
+
+use super::invalid::Problems;
+use super::path::Path;
+use jiff::SignedDuration;
+use scalableapp_crds as api;
+use scalableapp_engine::behavior::Behavior;
+use scalableapp_engine::metric::{Metric, Target};
+use scalableapp_engine::signal::PodTarget;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The most replicas that a component may ask for.
+const MOST_REPLICAS: i32 = 10_000;
+
+/// The longest latency to aim at.
+const MOST_LATENCY: Duration = Duration::from_secs(3600);
+
+/// How a component is scaled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scaling {
+    /// The fewest replicas, at least 1.
+    pub min_replicas: i32,
+    /// The most replicas, at least `min_replicas`.
+    pub max_replicas: i32,
+    /// What decides between the two; empty for a fixed number of replicas.
+    pub metrics: Vec<Metric>,
+    /// The query of each metric that has one of its own, by the name of the metric. It is as the user wrote it, so that
+    /// it must be confined to the app's namespace before it is sent.
+    pub queries: BTreeMap<String, String>,
+    /// How fast replicas may change.
+    pub behavior: Behavior,
+}
+
+/// Resolves the scaling of a service; without any it has one replica.
+pub(super) fn resolve(service: &api::Service, path: Path<'_>, problems: &mut Problems) -> Scaling {
+    let path = Path::Field(&path, "scaling");
+    let Some(written) = &service.scaling else {
+        return Scaling {
+            min_replicas: 1,
+            max_replicas: 1,
+            metrics: Vec::new(),
+            queries: BTreeMap::new(),
+            behavior: Behavior::default(),
+        };
+    };
+    let metrics = written.metrics.as_deref().unwrap_or_default();
+    let (min_replicas, max_replicas) = bounds(written, path, problems);
+    check_choice(metrics, min_replicas == max_replicas, path, problems);
+    let list = Path::Field(&path, "metrics");
+    let mut names = BTreeSet::new();
+    let mut queries = BTreeMap::new();
+    let metrics = metrics
+        .iter()
+        .map(|metric| {
+            let item = Path::Item(&list, &metric.name);
+            if !names.insert(&metric.name) {
+                problems.refuse(item, "give each metric a name of its own");
+            }
+            if let Some(prometheus) = &metric.prometheus {
+                queries.insert(metric.name.clone(), prometheus.query.clone());
+            }
+            Metric { name: metric.name.clone(), target: target(metric, service, item, problems) }
+        })
+        .collect();
+    let behavior = behavior(written.behavior.as_ref(), Path::Field(&path, "behavior"), problems);
+    Scaling { min_replicas, max_replicas, metrics, queries, behavior }
+}
+
+fn bounds(written: &api::Scaling, path: Path<'_>, problems: &mut Problems) -> (i32, i32) {
+    let (min, max) = (written.min_replicas.unwrap_or(1), written.max_replicas);
+    if min < 1 {
+        let sentence =
+            "use at least 1: a service at zero replicas could not answer the request that should wake it";
+        problems.refuse(Path::Field(&path, "minReplicas"), sentence);
+    }
+    if max > MOST_REPLICAS {
+        problems.refuse(Path::Field(&path, "maxReplicas"), format!("use at most {MOST_REPLICAS}"));
+    }
+    if max < min.max(1) {
+        problems.refuse(Path::Field(&path, "maxReplicas"), "use no less than minReplicas");
+    }
+    (min, max)
+}
+
+/// Something must choose between the bounds, and it must be able to ask for fewer replicas, too.
+fn check_choice(metrics: &[api::Metric], is_fixed: bool, path: Path<'_>, problems: &mut Problems) {
+    let list = Path::Field(&path, "metrics");
+    if metrics.is_empty() && !is_fixed {
+        let sentence =
+            "add a metric, or make minReplicas and maxReplicas equal for a fixed number of replicas";
+        problems.refuse(list, sentence);
+    }
+    if !metrics.is_empty() && metrics.iter().all(|metric| metric.latency.is_some()) {
+        let sentence = "add requestRate, cpu, memory or prometheus: latency may only ask for more replicas";
+        problems.refuse(list, sentence);
+    }
+}
+
+fn target(metric: &api::Metric, service: &api::Service, path: Path<'_>, problems: &mut Problems) -> Target {
+    let api::Metric { name: _, request_rate, latency, cpu, memory, prometheus } = metric;
+    let field = |name| Path::Field(&path, name);
+    match (request_rate, latency, cpu, memory, prometheus) {
+        (Some(rate), None, None, None, None) => {
+            let path = field("requestRate");
+            check_scraped(service, path, problems);
+            Target::RequestRate { per_replica: above_zero(&rate.per_replica, "perReplica", path, problems) }
+        }
+        (None, Some(latency), None, None, None) => {
+            check_scraped(service, field("latency"), problems);
+            latency_target(latency, field("latency"), problems)
+        }
+        (None, None, Some(cpu), None, None) => {
+            Target::Cpu(pod_target(cpu, "cpu", service, field("cpu"), problems))
+        }
+        (None, None, None, Some(memory), None) => {
+            Target::Memory(pod_target(memory, "memory", service, field("memory"), problems))
+        }
+        (None, None, None, None, Some(prometheus)) => {
+            let path = field("prometheus");
+            if prometheus.query.trim().is_empty() {
+                problems.refuse(Path::Field(&path, "query"), "write a query in PromQL");
+            }
+            Target::Prometheus {
+                per_replica: above_zero(&prometheus.per_replica, "perReplica", path, problems),
+            }
+        }
+        _ => {
+            problems.refuse(path, "set exactly one of requestRate, latency, cpu, memory, prometheus");
+            Target::RequestRate { per_replica: 1 }
+        }
+    }
+}
+
+fn check_scraped(service: &api::Service, path: Path<'_>, problems: &mut Problems) {
+    if service.metrics_port.is_none() {
+        let sentence =
+            "set the service's metricsPort to the port that serves /metrics: the value is read there";
+        problems.refuse(path, sentence);
+    }
+}
+
+fn latency_target(latency: &api::Latency, path: Path<'_>, problems: &mut Problems) -> Target {
+    let quantile = above_zero(&latency.quantile, "quantile", path, problems);
+    if quantile >= 1000 {
+        problems
+            .refuse(Path::Field(&path, "quantile"), "use a quantile between 0 and 1, for example \"0.99\"");
+    }
+    let target = match latency.target.parse() {
+        Ok(duration) if !duration.is_zero() && duration <= MOST_LATENCY => {
+            SignedDuration::try_from(duration).unwrap_or_default()
+        }
+        Ok(_) => {
+            problems.refuse(Path::Field(&path, "target"), "use a latency longer than 0s and of at most 1h");
+            SignedDuration::ZERO
+        }
+        Err(invalid) => {
+            problems.refuse(Path::Field(&path, "target"), invalid.to_string());
+            SignedDuration::ZERO
+        }
+    };
+    Target::Latency { quantile: quantile as f64 / 1000.0, target }
+}
+
+fn pod_target(
+    written: &api::ResourceTarget,
+    resource: &str,
+    service: &api::Service,
+    path: Path<'_>,
+    problems: &mut Problems,
+) -> PodTarget {
+    match (&written.utilization, &written.average_value) {
+        (Some(percent), None) => {
+            if !(1..=10_000).contains(percent) {
+                problems.refuse(Path::Field(&path, "utilization"), "use 1 to 10000 percent");
+            }
+            // A limit counts as a request where there is none, as Kubernetes has it.
+            let has_request = service.resources.as_ref().is_some_and(|resources| {
+                resources.requests.contains_key(resource) || resources.limits.contains_key(resource)
+            });
+            if !has_request {
+                let sentence = format!(
+                    "set the service's resources.requests.{resource}: utilization is a percentage of the request"
+                );
+                problems.refuse(Path::Field(&path, "utilization"), sentence);
+            }
+            PodTarget::Utilization(*percent)
+        }
+        (None, Some(value)) => PodTarget::AverageValue(above_zero(value, "averageValue", path, problems)),
+        _ => {
+            problems.refuse(path, "set exactly one of utilization, averageValue");
+            PodTarget::Utilization(100)
+        }
+    }
+}
+
+/// A quantity above 0, in thousandths.
+fn above_zero(quantity: &api::Quantity, field: &str, path: Path<'_>, problems: &mut Problems) -> i64 {
+    let path = Path::Field(&path, field);
+    match quantity.milli() {
+        Ok(milli) if milli > 0 => return milli,
+        Ok(_) => problems.refuse(path, "use a quantity above 0"),
+        Err(invalid) => problems.refuse(path, invalid.to_string()),
+    }
+    1
+}
+
+fn behavior(written: Option<&api::Behavior>, path: Path<'_>, problems: &mut Problems) -> Behavior {
+    let Some(written) = written else { return Behavior::default() };
+    for (name, rules) in [("scaleUp", &written.scale_up), ("scaleDown", &written.scale_down)] {
+        if let Some(rules) = rules {
+            check_rules(rules, Path::Field(&path, name), problems);
+        }
+    }
+    Behavior::resolve(written).unwrap_or_default()
+}
+
+fn check_rules(rules: &api::ScalingRules, path: Path<'_>, problems: &mut Problems) {
+    if rules.stabilization_window_seconds.is_some_and(|seconds| !(0..=3600).contains(&seconds)) {
+        problems.refuse(Path::Field(&path, "stabilizationWindowSeconds"), "use 0 to 3600 seconds");
+    }
+    let list = Path::Field(&path, "policies");
+    if rules.policies.as_ref().is_some_and(Vec::is_empty) {
+        problems.refuse(list, "add a policy, or leave policies out for the default ones");
+    }
+    for (index, policy) in rules.policies.iter().flatten().enumerate() {
+        let item = Path::Index(&list, index);
+        if !(1..=100_000).contains(&policy.value) {
+            problems.refuse(Path::Field(&item, "value"), "use 1 to 100000");
+        }
+        if !(1..=1800).contains(&policy.period_seconds) {
+            problems.refuse(Path::Field(&item, "periodSeconds"), "use 1 to 1800 seconds");
+        }
+    }
+    if let Some(tolerance) = &rules.tolerance {
+        let path = Path::Field(&path, "tolerance");
+        match tolerance.milli() {
+            Ok(milli) if milli >= 0 => {}
+            Ok(_) => problems.refuse(path, "use a tolerance that is not negative"),
+            Err(invalid) => problems.refuse(path, invalid.to_string()),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! One service. Pure.
+
+use super::app::{Pod, Service};
+use super::invalid::Problems;
+use super::name::ComponentName;
+use super::path::Path;
+use super::revision::Revision;
+use super::{canonical, container, pod_security, pod_template, probe, rolling, scaling};
+use scalableapp_crds as api;
+
+/// Resolves one service; `default_image` is the app's.
+pub(super) fn resolve(
+    written: &api::Service,
+    default_image: Option<&str>,
+    path: Path<'_>,
+    problems: &mut Problems,
+) -> Service {
+    let name = ComponentName::resolve(&written.name, Path::Field(&path, "name"), problems);
+    let pod = pod(written, default_image, path, problems);
+    let revision = Revision::of(&pod, &written.probes.clone().unwrap_or_default());
+    let scaling = scaling::resolve(written, path, problems);
+    let rolling = rolling::resolve(written.rollout.as_ref(), Path::Field(&path, "rollout"), problems);
+    Service { name, pod, revision, scaling, rolling }
+}
+
+fn pod(written: &api::Service, default_image: Option<&str>, path: Path<'_>, problems: &mut Problems) -> Pod {
+    let image = container::image(written.image.as_deref().or(default_image), path, problems);
+    container::check_env(&written.env, Path::Field(&path, "env"), problems);
+    let port = container::port(written.port, Path::Field(&path, "port"), problems);
+    let metrics_port =
+        written.metrics_port.map(|port| container::port(port, Path::Field(&path, "metricsPort"), problems));
+    let resources = written.resources.clone().unwrap_or_default();
+    container::check_resources(&resources, Path::Field(&path, "resources"), problems);
+    let probes = probe::resolve(written.probes.as_ref(), port, Path::Field(&path, "probes"), problems);
+    let template = written.pod_template.as_ref().map(|template| {
+        let at = Path::Field(&path, "podTemplate");
+        let template = canonical::canonical_object(&template.0);
+        pod_template::check(&template, &written.name, at, problems);
+        pod_security::check(&template, at, problems);
+        template
+    });
+    Pod {
+        image,
+        command: written.command.clone(),
+        args: written.args.clone(),
+        env: written.env.clone(),
+        port,
+        metrics_port,
+        resources,
+        probes,
+        template: template.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,288 @@
+//! What the operator makes of each example, and what holds for the pods of all of them.
+
+use kube::core::cel::validate_cel;
+use rstest::rstest;
+use scalableapp_crds::ScalableApp;
+use scalableapp_operator::build::{METRICS_PORT_ANNOTATION, ServiceChildren, build, deployment};
+use scalableapp_operator::resolve::app::App;
+use scalableapp_operator::resolve::resolve;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const EPOCH: u64 = 7;
+
+/// The manifests of `examples/`, sorted by name.
+fn examples() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder).expect("examples").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    paths
+}
+
+fn read(path: &Path) -> ScalableApp {
+    let text = fs::read_to_string(path).expect("a manifest");
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The app as it would be read from namespace `shop`.
+fn resolved(mut app: ScalableApp) -> App {
+    app.metadata.namespace = Some("shop".to_owned());
+    app.metadata.uid = Some("3d1a7e4c".to_owned());
+    resolve(&app).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+/// An app with one service, whose fields are these beside name, image and port.
+fn app(service: &Value) -> App {
+    let mut web = json!({"name": "web", "image": "shop:1", "port": 8080});
+    for (field, value) in service.as_object().expect("an object") {
+        web[field] = value.clone();
+    }
+    let app = json!({"metadata": {"name": "shop"}, "spec": {"services": [web]}});
+    resolved(serde_json::from_value(app).expect("an app"))
+}
+
+fn template(app: &App) -> Value {
+    deployment(app, &app.services[0], EPOCH)["spec"]["template"].clone()
+}
+
+fn as_json(children: &ServiceChildren) -> Vec<Value> {
+    let ServiceChildren { service_account, service, pod_disruption_budget, network_policy, deployment } =
+        children;
+    vec![
+        json!(service_account),
+        json!(service),
+        json!(pod_disruption_budget),
+        json!(network_policy),
+        deployment.clone(),
+    ]
+}
+
+#[test]
+fn each_example_has_the_children_of_its_snapshot() {
+    for path in examples() {
+        let children: Vec<Value> = build(&resolved(read(&path)), EPOCH).iter().flat_map(as_json).collect();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        insta::with_settings!({
+            sort_maps => true,
+            prepend_module_to_snapshot => false,
+            description => format!("Children of examples/{name}.yaml"),
+            omit_expression => true,
+        }, { insta::assert_yaml_snapshot!(name, children) });
+    }
+}
+
+#[test]
+fn each_example_begins_with_a_comment_and_passes_the_rules_of_the_crd() {
+    for path in examples() {
+        let text = fs::read_to_string(&path).expect("a manifest");
+        let comment = text.lines().take_while(|line| line.starts_with("# ")).count();
+        assert!((1..=3).contains(&comment), "{}", path.display());
+        let app = read(&path);
+        if let Err(errors) = validate_cel(&app) {
+            panic!("{}: {errors:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_full_example_shows_every_field_of_the_api() {
+    fn fields(schema: &Value, path: &str, into: &mut BTreeSet<String>) {
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            into.insert(path.clone());
+            fields(property, &path, into);
+            fields(&property["items"], &path, into);
+        }
+    }
+    fn used(value: &Value, path: &str, into: &mut BTreeSet<String>) {
+        for (name, value) in value.as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            into.insert(path.clone());
+            used(value, &path, into);
+        }
+        for item in value.as_array().into_iter().flatten() {
+            used(item, path, into);
+        }
+    }
+    let crd = json!(scalableapp_crds::scalable_app_crd());
+    let mut declared = BTreeSet::new();
+    fields(
+        &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"],
+        "spec",
+        &mut declared,
+    );
+    let full = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/full.yaml"));
+    let mut shown = BTreeSet::new();
+    used(&json!(full.spec), "spec", &mut shown);
+    // Probes, directions and pod metrics have the same fields as their like; each field once is enough.
+    let same = |path: &str| {
+        path.replace(".liveness", ".readiness")
+            .replace(".startup", ".readiness")
+            .replace(".scaleDown", ".scaleUp")
+            .replace(".metrics.memory", ".metrics.cpu")
+    };
+    let shown: BTreeSet<String> = shown.iter().map(|path| same(path)).collect();
+    let missing: Vec<String> =
+        declared.iter().map(|path| same(path)).filter(|path| !shown.contains(path)).collect();
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+/// What the restricted Pod Security Standard asks of a pod, written without a look at how it is rendered.
+fn assert_restricted(template: &Value, name: &str) {
+    let spec = &template["spec"];
+    assert_eq!(spec["securityContext"]["runAsNonRoot"], json!(true), "{name}");
+    assert_eq!(spec["securityContext"]["seccompProfile"]["type"], json!("RuntimeDefault"), "{name}");
+    for field in ["hostNetwork", "hostPID", "hostIPC"] {
+        assert!(spec[field].is_null(), "{name} {field}");
+    }
+    let lists =
+        ["containers", "initContainers"].map(|list| spec[list].as_array().cloned().unwrap_or_default());
+    for container in lists.iter().flatten() {
+        let context = &container["securityContext"];
+        assert_eq!(context["allowPrivilegeEscalation"], json!(false), "{name}");
+        assert_eq!(context["capabilities"]["drop"], json!(["ALL"]), "{name}");
+        assert!(context["privileged"].is_null() && context["runAsUser"] != json!(0), "{name}");
+        for port in container["ports"].as_array().into_iter().flatten() {
+            assert!(port["hostPort"].is_null(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_pods_of_each_example_meet_the_restricted_standard_and_get_no_token() {
+    for path in examples() {
+        let app = resolved(read(&path));
+        for children in build(&app, EPOCH) {
+            let template = &children.deployment["spec"]["template"];
+            let name = path.display().to_string();
+            assert_restricted(template, &name);
+            assert_eq!(template["spec"]["automountServiceAccountToken"], json!(false), "{name}");
+            assert_eq!(children.service_account.automount_service_account_token, Some(false), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_security_context_of_the_user_is_laid_over_the_restricted_one() {
+    let app = app(&json!({"podTemplate": {"spec": {"containers": [
+        {"name": "web", "securityContext": {"readOnlyRootFilesystem": false, "capabilities": {"add": ["NET_BIND_SERVICE"]}}},
+        {"name": "sidecar", "image": "sidecar:1"},
+    ]}}}));
+    let containers = &template(&app)["spec"]["containers"];
+    let wanted = json!({
+        "allowPrivilegeEscalation": false,
+        "capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]},
+        "readOnlyRootFilesystem": false,
+    });
+    assert_eq!(containers[0]["securityContext"], wanted);
+    assert_eq!(containers[1]["securityContext"]["readOnlyRootFilesystem"], json!(true));
+}
+
+#[test]
+fn a_field_from_a_newer_kubernetes_reaches_the_pod() {
+    let app = app(&json!({"podTemplate": {"spec": {
+        "fromTomorrow": {"deep": [1]},
+        "containers": [{"name": "web", "alsoNew": true}],
+    }}}));
+    let spec = &template(&app)["spec"];
+    assert_eq!(spec["fromTomorrow"], json!({"deep": [1]}));
+    assert_eq!(spec["containers"][0]["alsoNew"], json!(true));
+    assert_eq!(spec["containers"][0]["name"], json!("web"));
+}
+
+#[test]
+fn the_components_own_container_is_the_first() {
+    let app = app(&json!({"podTemplate": {"spec": {"containers": [{"name": "a-sidecar"}]}}}));
+    let containers = template(&app)["spec"]["containers"].as_array().expect("a list").clone();
+    let names: Vec<&Value> = containers.iter().map(|container| &container["name"]).collect();
+    assert_eq!(names, ["web", "a-sidecar"]);
+}
+
+#[rstest]
+#[case(None, json!([["http", 8080]]), Value::Null, 1)]
+#[case(Some(9090), json!([["http", 8080], ["metrics", 9090]]), json!("9090"), 2)]
+#[case(Some(8080), json!([["http", 8080]]), json!("8080"), 1)]
+fn metrics_are_found_on_a_port_of_their_own_or_on_the_services(
+    #[case] metrics_port: Option<i32>,
+    #[case] ports: Value,
+    #[case] annotation: Value,
+    #[case] open_ports: usize,
+) {
+    let app = app(&json!({"metricsPort": metrics_port}));
+    let template = template(&app);
+    let rendered: Vec<Value> = template["spec"]["containers"][0]["ports"]
+        .as_array()
+        .expect("ports")
+        .iter()
+        .map(|port| json!([port["name"], port["containerPort"]]))
+        .collect();
+    assert_eq!(json!(rendered), ports);
+    assert_eq!(template["metadata"]["annotations"][METRICS_PORT_ANNOTATION], annotation);
+    let policy = json!(build(&app, EPOCH)[0].network_policy);
+    assert_eq!(policy["spec"]["ingress"][0]["ports"].as_array().map(Vec::len), Some(open_ports));
+}
+
+#[test]
+fn a_variable_of_the_user_counts_and_may_refer_to_the_operators() {
+    let app = app(&json!({"metricsPort": 9090, "env": [
+        {"name": "URL", "value": "http://localhost:$(PORT)"},
+        {"name": "OTEL_SERVICE_NAME", "value": "storefront"},
+    ]}));
+    let env = template(&app)["spec"]["containers"][0]["env"].clone();
+    let names: Vec<&str> =
+        env.as_array().expect("a list").iter().filter_map(|variable| variable["name"].as_str()).collect();
+    assert_eq!(names, ["PORT", "METRICS_PORT", "OTEL_RESOURCE_ATTRIBUTES", "URL", "OTEL_SERVICE_NAME"]);
+}
+
+#[test]
+fn what_makes_no_revision_leaves_the_template_as_it_is() {
+    let volumes = [json!({"name": "a", "emptyDir": {}}), json!({"name": "b", "emptyDir": {}})];
+    let in_order = |volumes: &[Value]| {
+        app(&json!({"scaling": {"maxReplicas": 1}, "podTemplate": {"spec": {"volumes": volumes}}}))
+    };
+    let (one, other) = (in_order(&volumes), in_order(&[volumes[1].clone(), volumes[0].clone()]));
+    assert_eq!(one.services[0].revision, other.services[0].revision);
+    assert_eq!(template(&one).to_string(), template(&other).to_string());
+}
+
+#[test]
+fn a_new_leader_changes_the_deployment_and_not_its_pods() {
+    let app = app(&json!({}));
+    let (old, new) = (deployment(&app, &app.services[0], 7), deployment(&app, &app.services[0], 8));
+    assert_ne!(old["metadata"]["annotations"], new["metadata"]["annotations"]);
+    assert_eq!(old["spec"], new["spec"]);
+}
+
+#[test]
+fn replicas_are_left_to_scaling() {
+    let app = app(&json!({"scaling": {"minReplicas": 3, "maxReplicas": 3}}));
+    assert!(build(&app, EPOCH)[0].deployment["spec"].get("replicas").is_none());
+}
+
+#[test]
+fn every_child_is_owned_by_the_app_and_carries_none_of_its_labels() {
+    let mut written = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/minimal.yaml"));
+    written.metadata.labels = Some([("argocd.argoproj.io/instance".to_owned(), "x".to_owned())].into());
+    for child in build(&resolved(written), EPOCH).iter().flat_map(as_json) {
+        let metadata = &child["metadata"];
+        assert_eq!(metadata["ownerReferences"][0]["uid"], json!("3d1a7e4c"));
+        assert_eq!(metadata["ownerReferences"][0]["controller"], json!(true));
+        assert_eq!(metadata["namespace"], json!("shop"));
+        assert!(!child.to_string().contains("argocd"), "{child}");
+    }
+}
+
+#[test]
+fn the_longest_names_fit() {
+    let name = |length: usize| "a".repeat(length);
+    let service = json!({"name": name(20), "image": "shop:1", "port": 8080});
+    let app = json!({"metadata": {"name": name(30)}, "spec": {"services": [service]}});
+    let app = resolved(serde_json::from_value(app).expect("an app"));
+    for child in build(&app, EPOCH).iter().flat_map(as_json) {
+        assert!(child["metadata"]["name"].as_str().is_some_and(|name| name.len() <= 63), "{child}");
+    }
+}
