@@ -1,4 +1,5 @@
-//! A real Kubernetes for tests: a local cluster, and a load generator.
+//! Tests of ScalableApp on a real Kubernetes: a local cluster, what one test sees of it, and a load generator.
 
 pub mod cluster;
 pub mod load;
+pub mod world;

@@ -1,0 +1,312 @@
+//! Draws a recording: load, latency and replicas below each other over one time axis, as SVG. Pure.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use crate::recording::{Mark, Recording, Sample};
+
+// Okabe and Ito's colours stay apart for every kind of colour vision, and in grey.
+const BLUE: RGBColor = RGBColor(0, 114, 178);
+const ORANGE: RGBColor = RGBColor(230, 159, 0);
+const VERMILION: RGBColor = RGBColor(213, 94, 0);
+const GREEN: RGBColor = RGBColor(0, 158, 115);
+const INK: RGBColor = RGBColor(60, 60, 60);
+const GRID: RGBColor = RGBColor(225, 225, 225);
+
+const WIDTH: u32 = 1000;
+const TITLE_HEIGHT: u32 = 48;
+const PANEL_HEIGHT: u32 = 200;
+const TIME_AXIS_HEIGHT: u32 = 48;
+const ROW_HEIGHT: u32 = 20;
+const LEFT: i32 = 24;
+/// Characters of a decision's sentence that fit on its row; hovering shows the rest.
+const ROW_CHARACTERS: usize = 165;
+/// About the width of a character of the legend, in pixels: no font is at hand that could be measured.
+const LEGEND_CHARACTER: usize = 6;
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// One line of a panel.
+struct Line {
+    name: &'static str,
+    color: RGBColor,
+    width: u32,
+    /// Stretches without a gap.
+    stretches: Vec<Vec<(f64, f64)>>,
+}
+
+/// One chart: a quantity over time.
+struct Panel {
+    /// The quantity and its unit.
+    title: &'static str,
+    lines: Vec<Line>,
+    /// The axis reaches at least up to here, so that noise about zero does not fill the panel.
+    at_least: f64,
+    /// Whether the quantity is a count, whose axis has whole numbers only.
+    whole: bool,
+}
+
+/// Draws the picture.
+///
+/// # Errors
+/// When the recording has a number that cannot be drawn.
+pub(crate) fn draw(recording: &Recording) -> Result<String> {
+    let panels = panels(recording);
+    let end = recording.samples.iter().map(|sample| sample.at).chain(recording.offered.iter().map(|point| point.0));
+    let end = end.fold(1.0, f64::max);
+    let rows = u32::try_from(recording.decisions.len())? * ROW_HEIGHT;
+    let charts_height = PANEL_HEIGHT * u32::try_from(panels.len())?;
+    let height = TITLE_HEIGHT + charts_height + TIME_AXIS_HEIGHT + ROW_HEIGHT * 2 + rows;
+    let mut svg = String::new();
+    let mut marks = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        root.fill(&WHITE)?;
+        root.draw_text("Replicas follow the load", &text(22), (LEFT, 14))?;
+        let (_, below_title) = root.split_vertically(TITLE_HEIGHT);
+        let (charts, list) = below_title.split_vertically(charts_height + TIME_AXIS_HEIGHT);
+        let mut rest = charts;
+        for (index, panel) in panels.iter().enumerate() {
+            let last = index + 1 == panels.len();
+            let (area, below) =
+                rest.split_vertically(if last { PANEL_HEIGHT + TIME_AXIS_HEIGHT } else { PANEL_HEIGHT });
+            let chart = draw_panel(&area, panel, end, last)?;
+            for (number, mark) in (1..).zip(&recording.decisions) {
+                marks.push_str(&marker(&chart, number, mark, panel.whole));
+            }
+            rest = below;
+        }
+        list_decisions(&list, &recording.decisions)?;
+        root.present()?;
+    }
+    // The drawing library knows no titles to hover over, so the marks are put behind what it has drawn.
+    Ok(svg.replace("</svg>", &format!("{marks}</svg>")))
+}
+
+fn panels(recording: &Recording) -> [Panel; 3] {
+    let measured = |value: fn(&Sample) -> Option<f64>| stretches(&recording.samples, value);
+    let line = |name, color, width, stretches| Line { name, color, width, stretches };
+    [
+        Panel {
+            title: "Load (requests per second)",
+            lines: vec![
+                line("offered by the load generator", ORANGE, 2, vec![recording.offered.clone()]),
+                line("measured by Prometheus", BLUE, 2, measured(|sample| sample.request_rate)),
+            ],
+            at_least: 10.0,
+            whole: false,
+        },
+        Panel {
+            title: "Latency (ms)",
+            lines: vec![line("99th percentile", VERMILION, 2, measured(|sample| sample.p99.map(|p99| p99 * 1e3)))],
+            at_least: 10.0,
+            whole: false,
+        },
+        Panel {
+            title: "Replicas",
+            lines: vec![
+                line("ready", GREEN, 5, steps(measured(|sample| Some(f64::from(sample.ready))))),
+                line("desired", INK, 2, steps(measured(|sample| Some(f64::from(sample.desired))))),
+            ],
+            at_least: 2.0,
+            whole: true,
+        },
+    ]
+}
+
+/// Absent is not zero: where nothing was measured the line has a gap.
+fn stretches(samples: &[Sample], value: impl Fn(&Sample) -> Option<f64>) -> Vec<Vec<(f64, f64)>> {
+    samples
+        .split(|sample| value(sample).is_none())
+        .map(|stretch| stretch.iter().filter_map(|sample| Some((sample.at, value(sample)?))).collect())
+        .collect()
+}
+
+/// A count keeps its value until it changes at once.
+fn steps(stretches: Vec<Vec<(f64, f64)>>) -> Vec<Vec<(f64, f64)>> {
+    let corners = |pair: &[(f64, f64)]| [pair[0], (pair[1].0, pair[0].1)];
+    let step = |stretch: Vec<(f64, f64)>| {
+        let mut points: Vec<_> = stretch.windows(2).flat_map(corners).collect();
+        points.extend(stretch.last());
+        points
+    };
+    stretches.into_iter().map(step).collect()
+}
+
+fn draw_panel<'a, 'b>(area: &'a Area<'b>, panel: &Panel, end: f64, time_axis: bool) -> Result<Chart<'a, 'b>> {
+    let highest = panel.lines.iter().flat_map(|line| line.stretches.iter().flatten()).map(|point| point.1);
+    let top = highest.fold(panel.at_least, f64::max) * 1.15;
+    let mut chart = ChartBuilder::on(area)
+        .margin_right(24)
+        .margin_top(26)
+        .set_label_area_size(LabelAreaPosition::Left, 64)
+        .set_label_area_size(LabelAreaPosition::Bottom, if time_axis { TIME_AXIS_HEIGHT } else { 8 })
+        .build_cartesian_2d(0.0..minutes(end), 0.0..top)?;
+    let mut mesh = chart.configure_mesh();
+    mesh.bold_line_style(GRID).light_line_style(TRANSPARENT).axis_style(INK).label_style(text(13));
+    mesh.x_labels(10).y_labels(6).y_label_formatter(&|value| format!("{value:.0}"));
+    if panel.whole {
+        mesh.y_labels(top as usize + 1);
+    }
+    if time_axis {
+        mesh.x_desc("Time since the load began (min:s)").x_label_formatter(&|minutes| clock(minutes * 60.0));
+    } else {
+        mesh.x_label_formatter(&|_| String::new());
+    }
+    mesh.draw()?;
+    for line in &panel.lines {
+        for stretch in &line.stretches {
+            let style = line.color.stroke_width(line.width);
+            chart.draw_series(LineSeries::new(stretch.iter().map(|point| (minutes(point.0), point.1)), style))?;
+        }
+    }
+    area.draw_text(panel.title, &text(14), (LEFT, 6))?;
+    draw_legend(area, &panel.lines)?;
+    Ok(chart)
+}
+
+/// Names of the lines with a piece of each, on the panel's right above it.
+fn draw_legend(area: &Area<'_>, lines: &[Line]) -> Result<()> {
+    let mut right = i32::try_from(WIDTH)? - LEFT;
+    for line in lines.iter().rev() {
+        let style = text(13).pos(Pos::new(HPos::Right, VPos::Top));
+        area.draw_text(line.name, &style, (right, 7))?;
+        right -= i32::try_from(line.name.chars().count() * LEGEND_CHARACTER)? + 8;
+        area.draw(&PathElement::new([(right - 24, 13), (right, 13)], line.color.stroke_width(line.width)))?;
+        right -= 48;
+    }
+    Ok(())
+}
+
+/// A decision: a line through the panel, with its number where the replicas are counted.
+fn marker(chart: &Chart<'_, '_>, number: u32, mark: &Mark, numbered: bool) -> String {
+    let (x, y) = chart.backend_coord(&(minutes(mark.at), f64::from(mark.to)));
+    let bottom = chart.backend_coord(&(minutes(mark.at), 0.0)).1;
+    let top = chart.backend_coord(&(minutes(mark.at), chart.y_range().end)).1;
+    let mut group = format!("<g><title>{}</title>", escaped(&sentence(number, mark)));
+    let line = format!("<line x1=\"{x}\" y1=\"{top}\" x2=\"{x}\" y2=\"{bottom}\"");
+    // The wide line that is not seen is what a pointer can hit.
+    let _ = write!(group, "{line} stroke=\"#3C3C3C\" stroke-opacity=\"0\" stroke-width=\"12\"/>");
+    let _ = write!(group, "{line} stroke=\"#3C3C3C\" stroke-opacity=\"0.6\" stroke-dasharray=\"2 3\"/>");
+    if numbered {
+        let _ = write!(group, "<circle cx=\"{x}\" cy=\"{y}\" r=\"9\" fill=\"#FFFFFF\" stroke=\"#3C3C3C\"/>");
+        let place = format!("x=\"{x}\" y=\"{}\"", y + 4);
+        let _ = write!(
+            group,
+            "<text {place} text-anchor=\"middle\" font-family=\"sans-serif\" font-size=\"11\">{number}</text>"
+        );
+    }
+    group + "</g>\n"
+}
+
+/// The decisions in words, for paper, where nothing can be hovered over.
+fn list_decisions(area: &Area<'_>, decisions: &[Mark]) -> Result<()> {
+    if decisions.is_empty() {
+        return Ok(());
+    }
+    area.draw_text("Decisions", &text(14), (LEFT, 10))?;
+    let mut y = i32::try_from(ROW_HEIGHT)? + 14;
+    for (number, mark) in (1..).zip(decisions) {
+        let mut row = sentence(number, mark);
+        if let Some((cut, _)) = row.char_indices().nth(ROW_CHARACTERS) {
+            row.truncate(cut);
+            row.push_str("...");
+        }
+        area.draw_text(&row, &text(13), (LEFT, y))?;
+        y += i32::try_from(ROW_HEIGHT)?;
+    }
+    Ok(())
+}
+
+fn sentence(number: u32, mark: &Mark) -> String {
+    format!("{number}.  {}  {} -> {}  {}", clock(mark.at), mark.from, mark.to, mark.message)
+}
+
+fn text(size: u32) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&INK)
+}
+
+/// The unit of the time axis, whose marks then lie on halves and quarters of a minute.
+fn minutes(seconds: f64) -> f64 {
+    seconds / 60.0
+}
+
+fn clock(seconds: f64) -> String {
+    let seconds = seconds.max(0.0).round() as u64;
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recording() -> Recording {
+        let offered = vec![(0.0, 5.0), (20.0, 5.0), (40.0, 90.0), (110.0, 90.0), (115.0, 5.0), (220.0, 5.0)];
+        let decisions = vec![
+            Mark { at: 33.0, from: 1, to: 2, message: "rps asks for 2: 27.3/s over a target of 20/s per replica.".into() },
+            Mark { at: 43.0, from: 2, to: 4, message: "rps asks for 4: 61.8/s over a target of 20/s per replica.".into() },
+            Mark { at: 63.0, from: 4, to: 5, message: "rps asks for 5: 89.9/s over a target of 20/s per replica & <limited> by maxReplicas, which is a long sentence that goes on.".into() },
+            Mark { at: 158.0, from: 5, to: 3, message: "rps asks for 3: 45.1/s below a target of 20/s per replica.".into() },
+            Mark { at: 188.0, from: 3, to: 1, message: "rps asks for 1: 5.0/s below a target of 20/s per replica.".into() },
+        ];
+        let desired = |at: f64| decisions.iter().rev().find(|mark| mark.at <= at).map_or(1, |mark| mark.to);
+        let samples = (0..220)
+            .map(|second| {
+                let at = f64::from(second);
+                let window = (at - 60.0).max(0.0);
+                let rate = (0..60).map(|step| {
+                    let at = window + (at - window) * f64::from(step) / 60.0;
+                    match at {
+                        20.0..40.0 => 5.0 + (at - 20.0) * 4.25,
+                        40.0..110.0 => 90.0,
+                        _ => 5.0,
+                    }
+                });
+                Sample {
+                    at,
+                    request_rate: (second > 5).then(|| rate.sum::<f64>() / 60.0),
+                    p99: (second > 5 && second != 100).then(|| 0.014 + if (35..70).contains(&second) { 0.12 } else { 0.0 } + 0.002 * (at / 3.0).sin()),
+                    desired: desired(at),
+                    ready: desired(at - 4.0),
+                }
+            })
+            .collect();
+        Recording { offered, samples, decisions }
+    }
+
+    #[test]
+    fn picture_tells_each_decision_on_hover_and_in_print() {
+        let svg = draw(&recording()).unwrap();
+        if let Some(path) = std::env::var_os("DEMO_PICTURE") {
+            std::fs::write(path, &svg).unwrap();
+        }
+        assert_eq!(svg.matches("<title>5.  3:08  3 -&gt; 1  rps asks for 1").count(), 3, "once for each panel");
+        assert!(svg.contains("&amp; &lt;limited&gt;") && svg.trim_end().ends_with("</svg>"));
+    }
+
+    #[test]
+    fn absent_measurements_are_gaps() {
+        let points = stretches(&recording().samples, |sample| sample.p99);
+        let ends: Vec<f64> = points.iter().filter_map(|stretch| stretch.last()).map(|point| point.0).collect();
+        assert_eq!(ends, [99.0, 219.0]);
+    }
+
+    #[test]
+    fn replicas_change_at_once() {
+        assert_eq!(steps(vec![vec![(0.0, 1.0), (1.0, 3.0)]]), [[(0.0, 1.0), (1.0, 1.0), (1.0, 3.0)]]);
+    }
+
+    #[test]
+    fn a_recording_without_samples_is_drawn_empty() {
+        assert!(draw(&Recording::default()).unwrap().contains("Replicas"));
+    }
+}

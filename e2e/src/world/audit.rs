@@ -1,0 +1,169 @@
+//! Reads the API server's audit log: who has changed what. Reads a file.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+/// The audit log of the local cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditLog {
+    path: PathBuf,
+}
+
+/// A place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(u64);
+
+/// A request that the API server let change something.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mutation {
+    /// The user, for example `system:serviceaccount:NAMESPACE:NAME`.
+    pub user: String,
+    /// One of create, update, patch, delete, deletecollection.
+    pub verb: String,
+    /// Empty for a cluster-wide object.
+    pub namespace: String,
+    /// With the subresource, for example `deployments/scale`.
+    pub resource: String,
+    /// Empty when the server chose it.
+    pub name: String,
+    /// The HTTP status.
+    pub code: u16,
+}
+
+const MUTATING: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
+
+/// Questions to the API server that are asked by `create` and change nothing.
+const QUESTIONS: [&str; 2] = ["authorization.k8s.io", "authentication.k8s.io"];
+
+impl AuditLog {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// The end of the log, now.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn mark(&self) -> Result<Mark> {
+        let metadata = std::fs::metadata(&self.path).context("failed to read the audit log")?;
+        Ok(Mark(metadata.len()))
+    }
+
+    /// The requests since a mark that changed something or tried to. Dry runs and questions do not.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn mutations_since(&self, mark: Mark) -> Result<Vec<Mutation>> {
+        let mut file = File::open(&self.path).context("failed to read the audit log")?;
+        file.seek(SeekFrom::Start(mark.0))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        parse(&text)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    stage: String,
+    #[serde(rename = "requestURI")]
+    request_uri: String,
+    verb: String,
+    user: User,
+    #[serde(default)]
+    object_ref: ObjectRef,
+    #[serde(default)]
+    response_status: Status,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ObjectRef {
+    api_group: String,
+    resource: String,
+    subresource: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    code: u16,
+}
+
+/// Lines are whole but for the last, which may be in the middle of being written. A mark always follows a whole line.
+fn parse(text: &str) -> Result<Vec<Mutation>> {
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let events =
+        whole.lines().map(|line| serde_json::from_str::<Event>(line).context("failed to read the audit log"));
+    events.filter_map(|event| event.map(mutation).transpose()).collect()
+}
+
+fn mutation(event: Event) -> Option<Mutation> {
+    let object = event.object_ref;
+    let mutates = event.stage == "ResponseComplete"
+        && MUTATING.contains(&event.verb.as_str())
+        && !QUESTIONS.contains(&object.api_group.as_str())
+        && !event.request_uri.contains("dryRun=");
+    let subresource =
+        if object.subresource.is_empty() { String::new() } else { format!("/{}", object.subresource) };
+    mutates.then(|| Mutation {
+        user: event.user.username,
+        verb: event.verb,
+        namespace: object.namespace,
+        resource: object.resource + &subresource,
+        name: object.name,
+        code: event.response_status.code,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(verb: &str, uri: &str, object: &str) -> String {
+        format!(
+            r#"{{"kind":"Event","stage":"ResponseComplete","requestURI":"{uri}","verb":"{verb}","user":{{"username":"operator"}},"objectRef":{object},"responseStatus":{{"metadata":{{}},"code":200}}}}"#
+        ) + "\n"
+    }
+
+    #[test]
+    fn what_changes_something_is_counted_and_what_asks_is_not() {
+        let scale = r#"{"resource":"deployments","subresource":"scale","namespace":"shop","name":"web","apiGroup":"apps"}"#;
+        let review = r#"{"resource":"subjectaccessreviews","apiGroup":"authorization.k8s.io"}"#;
+        let text = [
+            line("patch", "/apis/apps/v1/x?fieldManager=a", scale),
+            line("patch", "/apis/apps/v1/x?dryRun=All", scale),
+            line("get", "/x", scale),
+            line("create", "/y", review),
+            line("delete", "/z", scale)[..40].to_owned(),
+        ]
+        .concat();
+        let mutations = parse(&text).unwrap();
+        assert_eq!(mutations.len(), 1, "{mutations:?}");
+        assert_eq!((mutations[0].resource.as_str(), mutations[0].code), ("deployments/scale", 200));
+        assert_eq!((mutations[0].user.as_str(), mutations[0].namespace.as_str()), ("operator", "shop"));
+    }
+
+    #[test]
+    fn only_what_follows_the_mark_is_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let log = AuditLog::new(file.path().to_owned());
+        let before = line("create", "/a", r#"{"resource":"pods"}"#);
+        std::fs::write(file.path(), &before).unwrap();
+        let mark = log.mark().unwrap();
+        assert!(log.mutations_since(mark).unwrap().is_empty());
+        std::fs::write(file.path(), before + &line("create", "/b", r#"{"resource":"jobs"}"#)).unwrap();
+        assert_eq!(log.mutations_since(mark).unwrap()[0].resource, "jobs");
+    }
+}

@@ -1,0 +1,83 @@
+//! Which cluster the tests use, and the images of our programs there. Reads the environment and the kubeconfig.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::audit::AuditLog;
+use crate::cluster::paths::{Cache, ClusterDir};
+
+/// Images that the cluster can run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    /// The operator.
+    pub operator: String,
+    /// The reference service.
+    pub app: String,
+    /// The load generator.
+    pub load: String,
+}
+
+impl Images {
+    /// The variables win; without them the local cluster has images under fixed names, and another one has none.
+    fn resolve(local: bool, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let image = |name: &str, local_image: &str| {
+            variable(name).or_else(|| local.then(|| local_image.to_owned())).with_context(|| {
+                format!("{name} is not set: on a cluster of your own, name an image that it can pull")
+            })
+        };
+        Ok(Self {
+            operator: image("OPERATOR_IMAGE", "localhost/scalableapp-operator:dev")?,
+            app: image("APP_IMAGE", "localhost/app-template:dev")?,
+            load: image("LOAD_IMAGE", "localhost/scalableapp-load:dev")?,
+        })
+    }
+}
+
+pub(super) async fn connect() -> Result<(Client, Images, Option<AuditLog>)> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let path = match variable("KUBECONFIG") {
+        Some(path) => PathBuf::from(path),
+        None => Cache::from_env()?.cluster("scalableapp").kubeconfig(),
+    };
+    let kubeconfig = Kubeconfig::read_from(&path).with_context(|| {
+        format!(
+            "failed to read {}: bring the local cluster up with 'cluster up', or set KUBECONFIG",
+            path.display()
+        )
+    })?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    config.default_namespace = "default".to_owned();
+    let client = Client::try_from(config)?;
+    client.apiserver_version().await.context("failed to reach the cluster: is it up?")?;
+    let local = local_cluster(&path).filter(|dir| dir.audit_log().exists());
+    let images = Images::resolve(local.is_some(), variable)?;
+    Ok((client, images, local.map(|dir| AuditLog::new(dir.audit_log()))))
+}
+
+/// The local cluster that a kubeconfig would belong to.
+fn local_cluster(kubeconfig: &Path) -> Option<ClusterDir> {
+    let root = kubeconfig.parent()?;
+    Some(ClusterDir { name: root.file_name()?.to_str()?.to_owned(), root: root.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_of_ones_own_has_to_be_told_the_images() {
+        let error = Images::resolve(false, |_| None).unwrap_err().to_string();
+        assert!(error.contains("OPERATOR_IMAGE"), "{error}");
+        let images = Images::resolve(false, |name| Some(format!("example/{name}"))).unwrap();
+        assert_eq!(images.app, "example/APP_IMAGE");
+    }
+
+    #[test]
+    fn the_local_cluster_knows_its_images_and_a_variable_still_wins() {
+        let images = Images::resolve(true, |name| (name == "APP_IMAGE").then(|| "x:1".to_owned())).unwrap();
+        assert_eq!((images.app.as_str(), images.load.as_str()), ("x:1", "localhost/scalableapp-load:dev"));
+    }
+}

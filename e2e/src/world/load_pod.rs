@@ -1,0 +1,86 @@
+//! Load from inside the cluster: the load generator as a pod of the test's namespace. Talks to the API server.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, PostParams};
+use serde_json::json;
+
+use super::{World, wait_until};
+use crate::load::{Profile, Report, target};
+
+/// How long the pod may take to start and to tell its counts, beside its profile.
+const ALLOWANCE: Duration = Duration::from_secs(90);
+
+/// A load generator that runs.
+pub struct LoadPod<'a> {
+    world: &'a World,
+    name: String,
+    deadline: Duration,
+}
+
+impl World {
+    /// Starts load on a Service, for example `http://web.NAMESPACE.svc/work` with the profile `20s@10,60s@200`.
+    ///
+    /// # Errors
+    /// When the URL or the profile is refused, or the pod cannot be created.
+    pub async fn start_load(&self, name: &str, url: &str, profile: &str) -> Result<LoadPod<'_>> {
+        target::parse(url)?;
+        let duration = profile.parse::<Profile>()?.duration();
+        let pods: Api<Pod> = Api::namespaced(self.client(), &self.namespace);
+        let pod = pod(name, &self.images.load, url, profile)?;
+        pods.create(&PostParams::default(), &pod).await.context("failed to create the load generator")?;
+        Ok(LoadPod { world: self, name: name.to_owned(), deadline: duration + ALLOWANCE })
+    }
+}
+
+impl LoadPod<'_> {
+    /// Waits for the end of the profile and returns the counts.
+    ///
+    /// # Errors
+    /// When the generator does not start, fails, or tells no counts.
+    pub async fn finish(self) -> Result<Report> {
+        let pods: Api<Pod> = Api::namespaced(self.world.client(), &self.world.namespace);
+        let phase = wait_until("the load generator has ended", self.deadline, async || {
+            let status = pods.get(&self.name).await?.status.unwrap_or_default();
+            match status.phase.as_deref() {
+                Some(phase @ ("Succeeded" | "Failed")) => Ok(phase.to_owned()),
+                phase => bail!("its phase is {phase:?}"),
+            }
+        })
+        .await?;
+        let log = self.world.logs(&self.name, None).await?;
+        if phase == "Failed" {
+            bail!("the load generator failed: {}", log.trim());
+        }
+        let last = log.lines().last().unwrap_or_default();
+        serde_json::from_str(last).with_context(|| format!("the load generator told no counts: {last}"))
+    }
+}
+
+fn pod(name: &str, image: &str, url: &str, profile: &str) -> Result<Pod> {
+    Ok(serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": false,
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [{
+                "name": "load",
+                "image": image,
+                "args": ["--url", url, "--profile", profile],
+                "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+            }],
+        },
+    }))?)
+}
