@@ -57,7 +57,8 @@ struct Panel {
 /// When the recording has a number that cannot be drawn.
 pub(crate) fn draw(recording: &Recording) -> Result<String> {
     let panels = panels(recording);
-    let end = recording.samples.iter().map(|sample| sample.at).chain(recording.offered.iter().map(|point| point.0));
+    let end =
+        recording.samples.iter().map(|sample| sample.at).chain(recording.offered.iter().map(|point| point.0));
     let end = end.fold(1.0, f64::max);
     let rows = u32::try_from(recording.decisions.len())? * ROW_HEIGHT;
     let charts_height = PANEL_HEIGHT * u32::try_from(panels.len())?;
@@ -103,7 +104,12 @@ fn panels(recording: &Recording) -> [Panel; 3] {
         },
         Panel {
             title: "Latency (ms)",
-            lines: vec![line("99th percentile", VERMILION, 2, measured(|sample| sample.p99.map(|p99| p99 * 1e3)))],
+            lines: vec![line(
+                "99th percentile",
+                VERMILION,
+                2,
+                measured(|sample| sample.p99.map(|p99| p99 * 1e3)),
+            )],
             at_least: 10.0,
             whole: false,
         },
@@ -162,7 +168,10 @@ fn draw_panel<'a, 'b>(area: &'a Area<'b>, panel: &Panel, end: f64, time_axis: bo
     for line in &panel.lines {
         for stretch in &line.stretches {
             let style = line.color.stroke_width(line.width);
-            chart.draw_series(LineSeries::new(stretch.iter().map(|point| (minutes(point.0), point.1)), style))?;
+            chart.draw_series(LineSeries::new(
+                stretch.iter().map(|point| (minutes(point.0), point.1)),
+                style,
+            ))?;
         }
     }
     area.draw_text(panel.title, &text(14), (LEFT, 6))?;
@@ -274,7 +283,9 @@ mod tests {
                 Sample {
                     at,
                     request_rate: (second > 5).then(|| rate.sum::<f64>() / 60.0),
-                    p99: (second > 5 && second != 100).then(|| 0.014 + if (35..70).contains(&second) { 0.12 } else { 0.0 } + 0.002 * (at / 3.0).sin()),
+                    p99: (second > 5 && second != 100).then(|| {
+                        0.014 + if (35..70).contains(&second) { 0.12 } else { 0.0 } + 0.002 * (at / 3.0).sin()
+                    }),
                     desired: desired(at),
                     ready: desired(at - 4.0),
                 }
@@ -289,14 +300,19 @@ mod tests {
         if let Some(path) = std::env::var_os("DEMO_PICTURE") {
             std::fs::write(path, &svg).unwrap();
         }
-        assert_eq!(svg.matches("<title>5.  3:08  3 -&gt; 1  rps asks for 1").count(), 3, "once for each panel");
+        assert_eq!(
+            svg.matches("<title>5.  3:08  3 -&gt; 1  rps asks for 1").count(),
+            3,
+            "once for each panel"
+        );
         assert!(svg.contains("&amp; &lt;limited&gt;") && svg.trim_end().ends_with("</svg>"));
     }
 
     #[test]
     fn absent_measurements_are_gaps() {
         let points = stretches(&recording().samples, |sample| sample.p99);
-        let ends: Vec<f64> = points.iter().filter_map(|stretch| stretch.last()).map(|point| point.0).collect();
+        let ends: Vec<f64> =
+            points.iter().filter_map(|stretch| stretch.last()).map(|point| point.0).collect();
         assert_eq!(ends, [99.0, 219.0]);
     }
 

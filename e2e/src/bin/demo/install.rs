@@ -1,0 +1,51 @@
+//! Everything that stands before the load: cluster, programs, images, chart and example. Runs programs.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::progress::Progress;
+use crate::tools::Tools;
+
+/// Namespace of the operator and of the bundled Prometheus.
+pub(crate) const OPERATOR_NAMESPACE: &str = "scalableapp-system";
+/// Release of the chart.
+pub(crate) const RELEASE: &str = "scalableapp";
+/// Namespace of the example.
+pub(crate) const NAMESPACE: &str = "demo";
+/// Name of the example.
+pub(crate) const APP: &str = "shop";
+/// The example's service, as the operator names it.
+pub(crate) const SERVICE: &str = "shop-web";
+
+/// Brings everything up. What is up already stays, so that the demo can be run again.
+pub(crate) fn install(tools: &Tools, progress: &Progress, port: u16) -> Result<()> {
+    progress.step("cluster: its programs (built once, about 15 minutes) and its start", || {
+        tools.cluster(&["up", "--port", &port.to_string()])
+    })?;
+    progress.step("programs: operator, reference service, load generator, plugin", || {
+        let programs = ["scalableapp-operator", "app-template", "load", "kubectl-scalableapp"];
+        let bins = programs.iter().flat_map(|program| ["--bin", program]);
+        tools.cargo(&["build", "--quiet", "--release"].into_iter().chain(bins).collect::<Vec<_>>())
+    })?;
+    progress.step("images: of these programs, into the cluster", || tools.cluster(&["images"]))?;
+    progress.step("chart: the operator and a Prometheus", || chart(tools))?;
+    progress.step("example: examples/demo.yaml into namespace demo", || example(tools))?;
+    progress.say("note: examples/demo.yaml lets replicas go after 30 s of less load; HPA's default, and ours, is 300 s");
+    Ok(())
+}
+
+fn chart(tools: &Tools) -> Result<()> {
+    let install = ["upgrade", "--install", RELEASE, "charts/scalableapp", "--namespace", OPERATOR_NAMESPACE];
+    let images = ["--values", "e2e/values.yaml"];
+    let wait = ["--create-namespace", "--wait", "--timeout", "3m"];
+    tools.helm(&[install.as_slice(), &images, &wait].concat()).map(drop)
+}
+
+fn example(tools: &Tools) -> Result<()> {
+    tools.apply(&json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
+    }))?;
+    tools.kubectl(&["apply", "--namespace", NAMESPACE, "--filename", "examples/demo.yaml"]).map(drop)
+}

@@ -1,0 +1,107 @@
+//! The load of the demo: its course, and the pod that sends it. Talks to the cluster.
+
+use anyhow::{Context, Result};
+use scalableapp_e2e::load::Report;
+use serde_json::{Value, json};
+
+use crate::tools::Tools;
+
+/// Quiet, a rise, a plateau that asks for five replicas, a fall, and time for them to go again.
+///
+/// Each request costs 10 ms of CPU time: 90 of them in a second are nearly one core, which two cores can bear.
+const COURSE: [Stretch; 5] =
+    [stretch(20, 5, 5), stretch(20, 5, 90), stretch(70, 90, 90), stretch(5, 90, 5), stretch(105, 5, 5)];
+const PATH: &str = "/work?ms=10";
+const POD: &str = "load";
+
+/// A time in seconds, with the requests per second at its begin and end.
+struct Stretch {
+    seconds: u32,
+    from: u32,
+    to: u32,
+}
+
+const fn stretch(seconds: u32, from: u32, to: u32) -> Stretch {
+    Stretch { seconds, from, to }
+}
+
+/// How long the load lasts, in seconds.
+pub(crate) fn seconds() -> u32 {
+    COURSE.iter().map(|stretch| stretch.seconds).sum()
+}
+
+/// Corners of the offered load: seconds since its begin, and requests per second.
+pub(crate) fn corners() -> Vec<(f64, f64)> {
+    let mut at = 0;
+    let mut corners = Vec::new();
+    for stretch in &COURSE {
+        corners.push((f64::from(at), f64::from(stretch.from)));
+        at += stretch.seconds;
+        corners.push((f64::from(at), f64::from(stretch.to)));
+    }
+    corners
+}
+
+/// Starts the pod and waits until it runs.
+pub(crate) fn start(tools: &Tools, namespace: &str, service: &str) -> Result<()> {
+    tools.kubectl(&["delete", "pod", POD, "-n", namespace, "--ignore-not-found", "--timeout=60s"])?;
+    tools.apply(&pod(namespace, service))?;
+    let running = ["--for=jsonpath={.status.phase}=Running", "--timeout=60s"];
+    tools.kubectl(&[&["wait", "pod", POD, "-n", namespace], running.as_slice()].concat()).map(drop)
+}
+
+/// Waits for the pod's end and returns what it counted.
+pub(crate) fn report(tools: &Tools, namespace: &str) -> Result<Report> {
+    let ended = ["--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s"];
+    tools.kubectl(&[&["wait", "pod", POD, "-n", namespace], ended.as_slice()].concat())?;
+    let said = tools.kubectl(&["logs", POD, "-n", namespace])?;
+    let line = said.lines().rfind(|line| line.starts_with('{'));
+    serde_json::from_str(line.context("the load generator printed no counts")?)
+        .context("failed to read the load generator's counts")
+}
+
+fn pod(namespace: &str, service: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": POD, "namespace": namespace},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": false,
+            "activeDeadlineSeconds": seconds() + 60,
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "load",
+                "image": "localhost/scalableapp-load:dev",
+                "imagePullPolicy": "Never",
+                "args": ["--url", format!("http://{service}.{namespace}.svc:8080{PATH}"), "--profile", profile()],
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": {"drop": ["ALL"]}
+                }
+            }]
+        }
+    })
+}
+
+fn profile() -> String {
+    let written =
+        COURSE.iter().map(|stretch| format!("{}s@{}..{}", stretch.seconds, stretch.from, stretch.to));
+    written.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scalableapp_e2e::load::Profile;
+
+    #[test]
+    fn load_generator_is_told_the_course_that_the_picture_shows() {
+        let profile: Profile = profile().parse().unwrap();
+        assert_eq!(profile.duration().as_secs(), u64::from(seconds()));
+        let area = |pair: &[(f64, f64)]| (pair[1].0 - pair[0].0) * f64::midpoint(pair[0].1, pair[1].1);
+        let requests: f64 = corners().windows(2).map(area).sum();
+        assert!((profile.arrivals().count() as f64 - requests).abs() <= 1.0);
+    }
+}

@@ -1,0 +1,109 @@
+//! `demo`: brings up a cluster with the operator, drives load at an example, shows it scale, and draws a picture of it.
+
+mod install;
+mod load;
+mod observe;
+mod picture;
+mod progress;
+mod recording;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use kubectl_scalableapp::cluster::Cluster;
+use kubectl_scalableapp::live::Operator;
+use kubectl_scalableapp::watch::Target;
+use scalableapp_e2e::cluster::paths::check_name;
+
+use crate::install::{APP, NAMESPACE, OPERATOR_NAMESPACE, RELEASE};
+use crate::progress::Progress;
+use crate::tools::Tools;
+
+/// A service that scales out with its load and in again, on a real Kubernetes on this machine.
+#[derive(Parser)]
+struct Arguments {
+    /// Where the picture goes.
+    #[arg(long, default_value = "demo.svg")]
+    picture: PathBuf,
+    /// The cluster; it is brought up unless it is.
+    #[arg(long, default_value = "scalableapp", value_parser = |name: &str| check_name(name))]
+    name: String,
+    /// The port of 127.0.0.1 where the cluster's API server is reached; 0 takes any free one.
+    #[arg(long, default_value_t = 16443)]
+    port: u16,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let tools = match Tools::new(&arguments.name) {
+        Ok(tools) => tools,
+        Err(error) => {
+            eprintln!("{error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(&arguments, &tools).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error:#}; logs are in {}", tools.cluster.root.join("log").display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments, tools: &Tools) -> Result<()> {
+    let progress = Progress::start();
+    install::install(tools, &progress, arguments.port)?;
+    let cluster = Cluster::connect(Some(tools.cluster.kubeconfig()), None).await?;
+    let operator = Operator::find(&cluster.client, Some(OPERATOR_NAMESPACE.to_owned()), None).await;
+    let target = Target { cluster, operator, namespace: NAMESPACE.to_owned(), name: Some(APP.to_owned()) };
+    progress.say("example: waiting until it is ready");
+    observe::ready(&target).await.context("the example did not come up")?;
+    progress
+        .step(&format!("load: {} s of requests, quiet, then many, then quiet", load::seconds()), || {
+            load::start(tools, NAMESPACE, install::SERVICE)
+        })?;
+    let recording = observe::record(&target).await?;
+    let report = load::report(tools, NAMESPACE)?;
+    progress.say(&format!(
+        "load: {} requests, {} answered well, {} failed; half within {:.0} ms, 99 % within {:.0} ms",
+        report.sent,
+        report.ok,
+        report.failed.total(),
+        report.latency_ms.p50,
+        report.latency_ms.p99
+    ));
+    std::fs::write(&arguments.picture, picture::draw(&recording)?)
+        .with_context(|| format!("failed to write {}", arguments.picture.display()))?;
+    let picture = arguments.picture.canonicalize()?;
+    progress.say(&format!("picture: {}", picture.display()));
+    recording.check()?;
+    println!("{}", hints(tools));
+    Ok(())
+}
+
+/// How to look around, and how to take it down.
+fn hints(tools: &Tools) -> String {
+    let plugin = tools.repository.join("target/release");
+    format!(
+        "
+The cluster stays up. To look around:
+  export KUBECONFIG={kubeconfig}
+  export PATH={plugin}:{bin}:$PATH
+  kubectl scalableapp status -n {NAMESPACE} --watch     # the view from above
+  kubectl explain scalableapp.spec                 # every field
+  kubectl edit scalableapp {APP} -n {NAMESPACE}            # change something
+  kubectl get --raw '/api/v1/namespaces/{OPERATOR_NAMESPACE}/services/{RELEASE}-prometheus:http/proxy/api/v1/query?query=up'
+To see Prometheus in a browser, at http://localhost:9090:
+  kubectl port-forward -n {OPERATOR_NAMESPACE} service/{RELEASE}-prometheus 9090:http
+To take it down:
+  make down",
+        kubeconfig = tools.cluster.kubeconfig().display(),
+        plugin = plugin.display(),
+        bin = tools.bin.display(),
+    )
+}

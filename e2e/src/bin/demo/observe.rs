@@ -1,0 +1,95 @@
+//! Watches the example while it scales, shows it, and records it. Talks to the cluster.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use kubectl_scalableapp::args::Output;
+use kubectl_scalableapp::screen::Screen;
+use kubectl_scalableapp::status::{AppStatus, Decision, Health};
+use kubectl_scalableapp::watch::Target;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use crate::load;
+use crate::recording::{Mark, Recording, Sample};
+
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// From the example's creation to its pods being ready.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+/// From the end of the load to replicas being as few as before it.
+const SCALED_IN_WITHIN: Duration = Duration::from_secs(90);
+
+/// Waits until the example is up.
+pub(crate) async fn ready(target: &Target) -> Result<()> {
+    let end = Instant::now() + READY_WITHIN;
+    loop {
+        let app = look(target).await?;
+        if app.health == Health::Ready && app.measured_at.is_some() {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            let why = app.deviations.iter().map(|deviation| deviation.message.clone()).chain(app.notes);
+            bail!(
+                "it is not ready after {} s: {}",
+                READY_WITHIN.as_secs(),
+                why.collect::<Vec<_>>().join(" ")
+            );
+        }
+        sleep(BETWEEN_LOOKS).await;
+    }
+}
+
+/// Shows and records the example from the begin of the load until its replicas are as few as before.
+pub(crate) async fn record(target: &Target) -> Result<Recording> {
+    let (began, start) = (Timestamp::now(), Instant::now());
+    let load_ends = start + Duration::from_secs(load::seconds().into());
+    let mut recording = Recording { offered: load::corners(), ..Recording::default() };
+    let mut decisions = BTreeSet::new();
+    let mut screen = Screen::stdout(Output::Table);
+    let mut looks = interval(BETWEEN_LOOKS);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let app = look(target).await?;
+        recording.samples.extend(sample(&app, start.elapsed().as_secs_f64()));
+        decisions.extend(app.decisions.iter().filter(|decision| decision.time >= began).cloned());
+        screen.show(vec![app], Timestamp::now())?;
+        if Instant::now() > load_ends
+            && (scaled_in(&recording) || Instant::now() > load_ends + SCALED_IN_WITHIN)
+        {
+            break;
+        }
+    }
+    recording.decisions = decisions.into_iter().map(|decision| mark(decision, began)).collect();
+    Ok(recording)
+}
+
+async fn look(target: &Target) -> Result<AppStatus> {
+    target.look().await?.pop().context("the example has gone")
+}
+
+/// Only a measured look is a sample: the status alone is not of this second.
+fn sample(app: &AppStatus, at: f64) -> Option<Sample> {
+    app.measured_at?;
+    let component = app.components.first()?;
+    Some(Sample {
+        at,
+        request_rate: component.request_rate,
+        p99: component.p99,
+        desired: component.desired,
+        ready: component.ready,
+    })
+}
+
+fn mark(decision: Decision, began: Timestamp) -> Mark {
+    let at = decision.time.duration_since(began).as_secs_f64();
+    Mark { at, from: decision.from, to: decision.to, message: decision.message }
+}
+
+fn scaled_in(recording: &Recording) -> bool {
+    match (recording.samples.first(), recording.samples.last()) {
+        (Some(first), Some(last)) => last.desired <= first.desired && last.ready == last.desired,
+        _ => false,
+    }
+}

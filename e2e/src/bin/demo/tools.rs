@@ -1,0 +1,78 @@
+//! The programs that the demo runs: cargo, and the cluster's own kubectl and helm. Runs processes.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use scalableapp_e2e::cluster::paths::{CRATE_DIR, Cache, ClusterDir};
+
+/// The programs, and the cluster that they speak to.
+pub(crate) struct Tools {
+    /// The repository.
+    pub(crate) repository: PathBuf,
+    /// kubectl, helm and the cluster's other programs.
+    pub(crate) bin: PathBuf,
+    /// The cluster's state.
+    pub(crate) cluster: ClusterDir,
+}
+
+impl Tools {
+    pub(crate) fn new(cluster: &str) -> Result<Self> {
+        let cache = Cache::from_env()?;
+        let repository = Path::new(CRATE_DIR).parent().context("the crate has no repository")?.to_owned();
+        Ok(Self { repository, bin: cache.bin(), cluster: cache.cluster(cluster) })
+    }
+
+    /// Runs cargo in the repository; what it says is shown.
+    pub(crate) fn cargo(&self, arguments: &[&str]) -> Result<()> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo).args(arguments).current_dir(&self.repository).status();
+        if !status.context("failed to run cargo")?.success() {
+            bail!("'cargo {}' failed for the reason above", arguments.join(" "));
+        }
+        Ok(())
+    }
+
+    /// Runs the program `cluster` of this crate; what it says is shown.
+    pub(crate) fn cluster(&self, arguments: &[&str]) -> Result<()> {
+        let run = ["run", "--quiet", "--package", "scalableapp-e2e", "--bin", "cluster", "--"];
+        self.cargo(&[&run, ["--name", &self.cluster.name].as_slice(), arguments].concat())
+    }
+
+    /// Runs helm and returns what it says.
+    pub(crate) fn helm(&self, arguments: &[&str]) -> Result<String> {
+        self.run("helm", arguments, "")
+    }
+
+    /// Runs kubectl and returns what it says.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        self.run("kubectl", arguments, "")
+    }
+
+    /// Applies an object.
+    pub(crate) fn apply(&self, object: &serde_json::Value) -> Result<()> {
+        let arguments = ["apply", "--server-side", "--field-manager=demo", "--filename=-"];
+        self.run("kubectl", &arguments, &object.to_string()).map(drop)
+    }
+
+    fn run(&self, program: &str, arguments: &[&str], input: &str) -> Result<String> {
+        let mut child = Command::new(self.bin.join(program))
+            .args(arguments)
+            .env("KUBECONFIG", self.cluster.kubeconfig())
+            .current_dir(&self.repository)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("failed to run {program}"))?;
+        // Closing the pipe, by dropping it, is the end of the input.
+        child.stdin.take().context("no pipe to the input")?.write_all(input.as_bytes())?;
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("'{program} {}' says: {}", arguments.join(" "), said.trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
