@@ -1,1 +1,12 @@
 //! What is: objects from the API server's watches, samples from Prometheus. I/O in.
+
+pub mod backoff;
+pub mod custom;
+pub mod measurements;
+pub mod prometheus;
+pub mod promql;
+pub mod quantile;
+pub mod samples;
+pub mod signals;
+pub mod templates;
+pub mod wanted;

@@ -86,7 +86,7 @@ pub const DESCRIPTIONS: [Description; 9] = [
         kind: Kind::Counter,
         unit: Unit::Count,
         labels: &["result"],
-        help: "Prometheus queries, by result: ok, refused, timeout, http, invalid, too_large or rejected.",
+        help: "Prometheus queries, by result: ok, unreachable, timeout, http_error, rejected, invalid or too_large.",
     },
     Description {
         name: API_WRITES,

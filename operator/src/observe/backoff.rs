@@ -1,0 +1,70 @@
+//! How long to leave a failing server alone: exponential with full jitter. Pure but for the dice.
+//!
+//! Full jitter (Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015) draws from zero to the cap, so
+//! that many clients that failed together do not come back together.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+const FIRST: Duration = Duration::from_secs(1);
+const CAP: Duration = Duration::from_secs(30);
+
+/// Counts the failures in a row.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Backoff {
+    failures: u32,
+    until: Option<Instant>,
+}
+
+impl Backoff {
+    /// Whether the server may be asked.
+    #[must_use]
+    pub fn admits(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now >= until)
+    }
+
+    /// The server answered.
+    pub fn succeeded(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The server failed. It is left alone for up to 1 s, 2 s, 4 s and so on, at most 30 s.
+    pub fn failed(&mut self, now: Instant) {
+        let longest = FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(CAP);
+        self.failures = self.failures.saturating_add(1);
+        self.until = Some(now + longest.mul_f64(fastrand::f64()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_in_a_row_wait_longer_but_never_past_the_cap() {
+        let now = Instant::now();
+        let mut longest = [Duration::ZERO; 40];
+        for _ in 0..200 {
+            let mut backoff = Backoff::default();
+            for most in &mut longest {
+                backoff.failed(now);
+                *most = (*most).max(backoff.until.unwrap() - now);
+            }
+        }
+        assert!(longest[0] <= FIRST);
+        assert!(longest[3] > FIRST && longest[3] <= FIRST * 8);
+        assert!(longest.iter().all(|most| *most <= CAP));
+        assert!(longest[39] > CAP / 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_success_ends_the_wait() {
+        let mut backoff = Backoff::default();
+        let now = Instant::now();
+        (0..9).for_each(|_| backoff.failed(now));
+        assert!(backoff.admits(now + CAP));
+        backoff.succeeded();
+        assert!(backoff.admits(now));
+    }
+}

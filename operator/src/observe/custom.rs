@@ -1,0 +1,210 @@
+//! The queries that apps bring themselves: confined, sent once if identical, spread over their interval. I/O: Prometheus.
+//!
+//! Each runs in a task of its own, so that a slow query delays neither a tick nor another app. Of the queries that may
+//! be in flight one namespace may have half. A query that fails is left alone for longer each time, by itself: it says
+//! nothing about the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_http_query::response::Data;
+use promql_parser::label::Matcher;
+use tokio::sync::Semaphore;
+use tokio::task::{Id, JoinSet};
+use tokio::time::{Instant, timeout_at};
+
+use super::backoff::Backoff;
+use super::prometheus::{CUSTOM_LIMIT, Prometheus, QueryError};
+use super::promql::{Refusal, confine};
+use super::wanted::CustomQuery;
+use crate::runtime::clock;
+
+/// A tick waits for this long for the queries that it started; later answers count from the next one on.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// What a query returned last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// The value of each series. One is expected; the engine judges what else there is.
+    pub values: Vec<f64>,
+    /// When it was asked; nothing if it was never answered.
+    pub at: Option<Timestamp>,
+    /// What is wrong with it or with the attempts after it, as a sentence.
+    pub problem: Option<String>,
+}
+
+/// The answers by the query as its author wrote it.
+pub type Answers = BTreeMap<CustomQuery, Arc<Answer>>;
+
+/// The queries that are wanted and what they returned.
+pub struct CustomQueries {
+    prometheus: Prometheus,
+    matchers: Vec<Matcher>,
+    interval: Duration,
+    origin: Instant,
+    in_flight: Arc<Semaphore>,
+    in_flight_per_namespace: usize,
+    namespaces: BTreeMap<String, Arc<Semaphore>>,
+    confined: BTreeMap<CustomQuery, Result<String, Refusal>>,
+    entries: BTreeMap<String, Entry>,
+    running: JoinSet<Outcome>,
+}
+
+type Outcome = (Timestamp, Result<Vec<f64>, QueryError>);
+
+/// One confined query.
+struct Entry {
+    namespace: String,
+    next: Instant,
+    backoff: Backoff,
+    task: Option<Id>,
+    answer: Arc<Answer>,
+}
+
+impl CustomQueries {
+    /// No queries yet. `in_flight` of them may run at the same time.
+    #[must_use]
+    pub fn new(prometheus: Prometheus, matchers: Vec<Matcher>, interval: Duration, in_flight: usize) -> Self {
+        Self {
+            prometheus,
+            matchers,
+            interval,
+            origin: clock::monotonic(),
+            in_flight: Arc::new(Semaphore::new(in_flight)),
+            in_flight_per_namespace: in_flight.div_ceil(2),
+            namespaces: BTreeMap::new(),
+            confined: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            running: JoinSet::new(),
+        }
+    }
+
+    /// Starts what is due of the wanted queries, waits a moment for it, and returns the newest answers.
+    pub async fn refresh(&mut self, wanted: &BTreeSet<&CustomQuery>) -> Answers {
+        self.keep(wanted);
+        self.start_due();
+        let deadline = clock::monotonic() + GRACE;
+        while let Ok(Some(ended)) = timeout_at(deadline, self.running.join_next_with_id()).await {
+            match ended {
+                Ok((task, outcome)) => self.record(task, Some(outcome)),
+                Err(failed) => self.record(failed.id(), None),
+            }
+        }
+        self.confined.iter().map(|(query, confined)| (query.clone(), self.answer(confined))).collect()
+    }
+
+    fn answer(&self, confined: &Result<String, Refusal>) -> Arc<Answer> {
+        match confined {
+            Ok(text) => self.entries.get(text).map(|entry| Arc::clone(&entry.answer)).unwrap_or_default(),
+            Err(refusal) => Arc::new(Answer { problem: Some(refusal.to_string()), ..Answer::default() }),
+        }
+    }
+
+    /// Forgets what is not wanted any more, and confines what is new.
+    fn keep(&mut self, wanted: &BTreeSet<&CustomQuery>) {
+        self.confined.retain(|query, _| wanted.contains(query));
+        for query in wanted {
+            if !self.confined.contains_key(*query) {
+                let confined = confine(&query.text, &query.namespace, &self.matchers);
+                self.confined.insert((*query).clone(), confined);
+            }
+        }
+        let texts: BTreeMap<&String, &str> = self
+            .confined
+            .iter()
+            .filter_map(|(query, confined)| Some((confined.as_ref().ok()?, query.namespace.as_str())))
+            .collect();
+        self.entries.retain(|text, _| texts.contains_key(text));
+        let now = clock::monotonic();
+        for (text, namespace) in texts {
+            self.entries.entry(text.clone()).or_insert_with(|| Entry {
+                namespace: namespace.to_owned(),
+                next: now,
+                backoff: Backoff::default(),
+                task: None,
+                answer: Arc::default(),
+            });
+        }
+        let namespaces: BTreeSet<&str> = self.entries.values().map(|entry| entry.namespace.as_str()).collect();
+        self.namespaces.retain(|namespace, _| namespaces.contains(namespace.as_str()));
+    }
+
+    fn start_due(&mut self) {
+        let now = clock::monotonic();
+        for (text, entry) in &mut self.entries {
+            if entry.task.is_some() || now < entry.next || !entry.backoff.admits(now) {
+                continue;
+            }
+            entry.next = next_turn(text, self.origin, self.interval, now);
+            let of_namespace = self
+                .namespaces
+                .entry(entry.namespace.clone())
+                .or_insert_with(|| Arc::new(Semaphore::new(self.in_flight_per_namespace)));
+            let (of_namespace, of_all) = (Arc::clone(of_namespace), Arc::clone(&self.in_flight));
+            let (prometheus, text) = (self.prometheus.clone(), text.clone());
+            let task = self.running.spawn(async move {
+                // A closed semaphore would let everybody through; these are never closed.
+                let _permits = (of_namespace.acquire().await, of_all.acquire().await);
+                let asked = clock::wall();
+                let answer = prometheus.query("custom", &text, CUSTOM_LIMIT).await;
+                (asked, answer.map(values))
+            });
+            entry.task = Some(task.id());
+        }
+    }
+
+    /// Notes how a task ended; nothing if it was ended from outside.
+    fn record(&mut self, task: Id, outcome: Option<Outcome>) {
+        let Some(entry) = self.entries.values_mut().find(|entry| entry.task == Some(task)) else { return };
+        entry.task = None;
+        match outcome {
+            Some((asked, Ok(values))) => {
+                entry.backoff.succeeded();
+                let problem = problem(&values).map(str::to_owned).or_else(|| several(&values));
+                entry.answer = Arc::new(Answer { values, at: Some(asked), problem });
+            }
+            Some((_, Err(error))) => {
+                entry.backoff.failed(clock::monotonic());
+                // What was answered before stays, and ages.
+                entry.answer = Arc::new(Answer { problem: Some(error.to_string()), ..(*entry.answer).clone() });
+            }
+            None => {}
+        }
+    }
+}
+
+fn values(data: Data) -> Vec<f64> {
+    match data {
+        Data::Scalar(sample) => vec![sample.value()],
+        Data::Vector(vector) => vector.iter().map(|series| series.sample().value()).collect(),
+        Data::Matrix(_) => Vec::new(),
+    }
+}
+
+fn problem(values: &[f64]) -> Option<&'static str> {
+    match values {
+        [] => Some("the query returned no series"),
+        [value] if value.is_nan() => Some("the query returned NaN"),
+        [value] if value.is_infinite() => Some("the query returned infinity"),
+        _ => None,
+    }
+}
+
+fn several(values: &[f64]) -> Option<String> {
+    let count = values.len();
+    (count > 1).then(|| format!("the query returned {count} series, wrap it in sum() so that it returns one"))
+}
+
+/// The query's next moment: each has its own inside the interval, so that they do not all come at once.
+fn next_turn(text: &str, origin: Instant, interval: Duration, now: Instant) -> Instant {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let interval = interval.as_millis().max(1) as u64;
+    let phase = hasher.finish() % interval;
+    let elapsed = now.duration_since(origin).as_millis() as u64;
+    let until = interval - (elapsed + interval - phase) % interval;
+    now + Duration::from_millis(until)
+}

@@ -1,0 +1,125 @@
+//! What the templates measured, by component and by pod, from the series that Prometheus returned. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::{SignedDuration, Timestamp};
+use prometheus_http_query::response::Data;
+use scalableapp_engine::pod::PodSample;
+
+use super::quantile::Bucket;
+use super::wanted::ComponentKey;
+
+/// A value of a component, with what tells how far it can be trusted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured<T> {
+    /// The value.
+    pub value: T,
+    /// When the oldest sample behind it was taken; nothing if no sample is newer than Prometheus' look-back.
+    pub at: Option<Timestamp>,
+    /// Pods that are scraped; nothing if none of them is a target of Prometheus.
+    pub reporting: Option<u32>,
+}
+
+/// The values of all components.
+pub type ByComponent<T> = BTreeMap<ComponentKey, Measured<T>>;
+
+/// Usage of a resource by one pod.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PodUsage {
+    /// Sum over its containers, in thousandths.
+    pub milli: i64,
+    /// Containers that were measured.
+    pub containers: usize,
+    /// When the oldest sample was taken.
+    pub at: Timestamp,
+}
+
+impl PodUsage {
+    /// The sample of a pod with that many containers, as an average over `window`.
+    ///
+    /// As with Kubernetes' metrics API there is none unless every container was measured: a part of the sum would read
+    /// as a pod that does little.
+    #[must_use]
+    pub fn sample(&self, containers: usize, window: SignedDuration) -> Option<PodSample> {
+        (self.containers >= containers).then_some(PodSample { milli: self.milli, at: self.at, window })
+    }
+}
+
+/// Usage of a resource by namespace and pod.
+pub type ByPod = BTreeMap<(String, String), PodUsage>;
+
+/// Requests per second of each component.
+#[must_use]
+pub fn request_rates(rates: &Data, ages: &Data, pods: &Data, now: Timestamp) -> ByComponent<f64> {
+    let rates = series(rates).filter_map(|(labels, value)| Some((component(labels)?, value)));
+    measured(rates.collect(), ages, pods, now)
+}
+
+/// The latency histogram of each component.
+#[must_use]
+pub fn latencies(buckets: &Data, ages: &Data, pods: &Data, now: Timestamp) -> ByComponent<Vec<Bucket>> {
+    let mut histograms: BTreeMap<ComponentKey, Vec<Bucket>> = BTreeMap::new();
+    for (labels, rate) in series(buckets) {
+        let le = labels.get("le").and_then(|le| le.parse().ok());
+        if let (Some(key), Some(le)) = (component(labels), le) {
+            histograms.entry(key).or_default().push(Bucket { le, rate });
+        }
+    }
+    measured(histograms, ages, pods, now)
+}
+
+/// Usage of each pod. A container's amount is rounded up to a thousandth, as a Kubernetes quantity is.
+#[must_use]
+pub fn pod_usages(usages: &Data, ages: &Data, now: Timestamp) -> ByPod {
+    let ages: BTreeMap<_, _> =
+        series(ages).filter_map(|(labels, age)| Some((pod(labels)?, taken(now, age)?))).collect();
+    let mut pods = ByPod::new();
+    for (labels, value) in series(usages) {
+        let Some(key) = pod(labels).filter(|_| value.is_finite()) else { continue };
+        let Some(at) = ages.get(&key).copied() else { continue };
+        let usage = pods.entry(key).or_insert(PodUsage { milli: 0, containers: 0, at });
+        usage.milli = usage.milli.saturating_add((value * 1000.0).ceil() as i64);
+        usage.containers += 1;
+    }
+    pods
+}
+
+fn measured<T>(values: BTreeMap<ComponentKey, T>, ages: &Data, pods: &Data, now: Timestamp) -> ByComponent<T> {
+    let by_component = |data| {
+        series(data)
+            .filter_map(|(labels, value)| Some((component(labels)?, value)))
+            .collect::<BTreeMap<ComponentKey, f64>>()
+    };
+    let (ages, pods) = (by_component(ages), by_component(pods));
+    let measured = |(key, value)| {
+        let at = ages.get(&key).and_then(|age| taken(now, *age));
+        let reporting = pods.get(&key).map(|count| *count as u32);
+        (key, Measured { value, at, reporting })
+    };
+    values.into_iter().map(measured).collect()
+}
+
+type Labels = HashMap<String, String>;
+
+/// The samples of an instant vector with their labels; other kinds of results have none.
+fn series(data: &Data) -> impl Iterator<Item = (&Labels, f64)> {
+    let vector = match data {
+        Data::Vector(vector) => vector.as_slice(),
+        Data::Matrix(_) | Data::Scalar(_) => &[],
+    };
+    vector.iter().map(|one| (one.metric(), one.sample().value()))
+}
+
+/// A series that lacks one of the labels belongs to no component.
+fn component(labels: &Labels) -> Option<ComponentKey> {
+    Some(ComponentKey::new(labels.get("namespace")?, labels.get("scalableapp")?, labels.get("component")?))
+}
+
+fn pod(labels: &Labels) -> Option<(String, String)> {
+    Some((labels.get("namespace")?.clone(), labels.get("pod")?.clone()))
+}
+
+/// The time of a sample of that age in seconds.
+fn taken(now: Timestamp, age: f64) -> Option<Timestamp> {
+    now.checked_sub(SignedDuration::try_from_secs_f64(age).ok()?).ok()
+}

@@ -1,0 +1,224 @@
+//! Confines an app's own query to its namespace: parsed, every selector matched, printed again. Pure.
+//!
+//! Text is never pasted. The query is read into a tree, each selector of the tree gets the matchers, and the tree is
+//! printed; what was printed is read once more and must be the same tree, so that neither a quoted name nor a comment
+//! can carry text past the matchers. `info` is refused, because it reads series that no selector names.
+
+use promql_parser::label::{MatchOp, Matcher};
+use promql_parser::parser::value::ValueType;
+use promql_parser::parser::{
+    AggregateExpr, BinaryExpr, Call, Expr, ParenExpr, SubqueryExpr, UnaryExpr, VectorSelector, parse,
+};
+
+/// Why a query is not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The query is not PromQL.
+    #[error("the query is not PromQL: {0}")]
+    Syntax(String),
+    /// The result is neither a number nor series of numbers.
+    #[error("the query returns a {0}, make it return one series or a scalar")]
+    ResultType(&'static str),
+    /// A selector of the query can match nothing inside the matchers.
+    #[error("the selector {selector} is outside {matcher}, which the operator adds to every selector")]
+    Outside {
+        /// The selector as the user meant it.
+        selector: String,
+        /// The matcher that the operator adds.
+        matcher: String,
+    },
+    /// A function that reads series which no selector names.
+    #[error("the function {0} is not allowed, because it reads series that no selector names")]
+    Function(&'static str),
+    /// The query uses a notation that the operator cannot confine.
+    #[error("the operator cannot confine {0} to the namespace, write the query without it")]
+    Notation(&'static str),
+}
+
+/// The query with the namespace's matcher and the operator's own on every selector, as it is sent to Prometheus.
+///
+/// # Errors
+/// When the query is not PromQL, has no numeric result, or cannot be confined.
+pub fn confine(query: &str, namespace: &str, matchers: &[Matcher]) -> Result<String, Refusal> {
+    let mut confined = read(query)?;
+    match confined.value_type() {
+        ValueType::Scalar | ValueType::Vector => {}
+        ValueType::Matrix => return Err(Refusal::ResultType("range of samples")),
+        ValueType::String => return Err(Refusal::ResultType("string")),
+    }
+    let mut added = vec![Matcher::new(MatchOp::Equal, "namespace", namespace)];
+    added.extend_from_slice(matchers);
+    confine_expr(&mut confined, &added)?;
+    let printed = confined.to_string();
+    if read(&printed).as_ref() == Ok(&confined) { Ok(printed) } else { Err(Refusal::Notation("what this query is printed as")) }
+}
+
+/// Reads the matchers that the operator adds to every selector, such as `cluster="a"`.
+///
+/// # Errors
+/// When the text is not a list of matchers.
+pub fn read_matchers(text: &str) -> Result<Vec<Matcher>, Refusal> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    match read(&format!("{{{text}}}"))? {
+        Expr::VectorSelector(VectorSelector { name: None, matchers, offset: None, at: None })
+            if matchers.or_matchers.is_empty() =>
+        {
+            Ok(matchers.matchers)
+        }
+        _ => Err(Refusal::Syntax("write matchers such as cluster=\"a\", separated by commas".to_owned())),
+    }
+}
+
+fn read(query: &str) -> Result<Expr, Refusal> {
+    parse(query).map_err(Refusal::Syntax)
+}
+
+/// Visits every selector. Written out, because a new kind of expression must not be passed over silently.
+fn confine_expr(expr: &mut Expr, added: &[Matcher]) -> Result<(), Refusal> {
+    match expr {
+        Expr::Aggregate(AggregateExpr { expr, param, .. }) => {
+            if let Some(param) = param {
+                confine_expr(param, added)?;
+            }
+            confine_expr(expr, added)
+        }
+        Expr::Unary(UnaryExpr { expr })
+        | Expr::Paren(ParenExpr { expr })
+        | Expr::Subquery(SubqueryExpr { expr, .. }) => confine_expr(expr, added),
+        Expr::Binary(BinaryExpr { lhs, rhs, .. }) => {
+            confine_expr(lhs, added)?;
+            confine_expr(rhs, added)
+        }
+        Expr::Call(Call { func, .. }) if func.name == "info" => Err(Refusal::Function("info")),
+        Expr::Call(Call { args, .. }) => args.args.iter_mut().try_for_each(|arg| confine_expr(arg, added)),
+        Expr::VectorSelector(selector) => confine_selector(selector, added),
+        Expr::MatrixSelector(selector) => confine_selector(&mut selector.vs, added),
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) => Ok(()),
+        Expr::Extension(_) => Err(Refusal::Notation("an extension of PromQL")),
+    }
+}
+
+fn confine_selector(selector: &mut VectorSelector, added: &[Matcher]) -> Result<(), Refusal> {
+    if !selector.matchers.or_matchers.is_empty() {
+        return Err(Refusal::Notation("or between matchers"));
+    }
+    for matcher in added {
+        if selector.matchers.matchers.iter().any(|own| own.name == matcher.name && excludes(own, matcher)) {
+            return Err(Refusal::Outside { selector: selector.to_string(), matcher: matcher.to_string() });
+        }
+        if !selector.matchers.matchers.contains(matcher) {
+            selector.matchers.matchers.push(matcher.clone());
+        }
+    }
+    // In the order in which they are printed, so that the tree can be compared with the one that is read back.
+    selector.matchers.matchers.sort_by_cached_key(ToString::to_string);
+    Ok(())
+}
+
+/// Whether no value can satisfy both. Only an exact value can be tried against the other matcher.
+fn excludes(own: &Matcher, added: &Matcher) -> bool {
+    added.op == MatchOp::Equal && !own.is_match(&added.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn selectors<'a>(expr: &'a Expr, found: &mut Vec<&'a VectorSelector>) {
+        match expr {
+            Expr::Aggregate(AggregateExpr { expr, param, .. }) => {
+                selectors(expr, found);
+                if let Some(param) = param {
+                    selectors(param, found);
+                }
+            }
+            Expr::Unary(UnaryExpr { expr })
+            | Expr::Paren(ParenExpr { expr })
+            | Expr::Subquery(SubqueryExpr { expr, .. }) => selectors(expr, found),
+            Expr::Binary(BinaryExpr { lhs, rhs, .. }) => {
+                selectors(lhs, found);
+                selectors(rhs, found);
+            }
+            Expr::Call(call) => call.args.args.iter().for_each(|arg| selectors(arg, found)),
+            Expr::VectorSelector(selector) => found.push(selector),
+            Expr::MatrixSelector(selector) => found.push(&selector.vs),
+            Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
+        }
+    }
+
+    #[rstest]
+    #[case::plain("carts_open", 1)]
+    #[case::own_matchers("carts_open{z=\"1\",a!=\"2\"}", 1)]
+    #[case::nested("sum(rate(jobs_total{queue=~\"a|b\"}[5m])) / clamp_min(sum(workers), 1)", 2)]
+    #[case::aggregation_parameter("topk(scalar(secret), carts_open)", 2)]
+    #[case::quantile_parameter("sum(quantile(scalar(secret) / 100, carts_open))", 2)]
+    #[case::subquery("max_over_time((sum(rate(jobs_total[5m])))[1h:5m] @ end() offset 1h)", 1)]
+    #[case::offset("carts_open offset 5m", 1)]
+    #[case::at("carts_open @ 1609746000", 1)]
+    #[case::or("carts_open or secret or vector(0)", 2)]
+    #[case::unless("carts_open and ignoring (pod) secret unless other", 3)]
+    #[case::group_left("carts_open * on (pod) group_left (node) kube_pod_info", 2)]
+    #[case::label_replace("label_replace(carts_open, \"namespace\", \"other\", \"pod\", \"(.*)\")", 1)]
+    #[case::name_matcher("{__name__=~\".+\"}", 1)]
+    #[case::name_that_is_promql("{\"carts_open or secret\"}", 1)]
+    #[case::value_that_is_promql("carts_open{a=\"\\\"} or secret{b=\\\"\"}", 1)]
+    #[case::raw_string("carts_open{a=`\"} or secret{b=\"`}", 1)]
+    #[case::quoted_label("carts_open{\"namespace\"=\"shop\"}", 1)]
+    #[case::comment("carts_open # {namespace=\"shop\"}\n + secret", 2)]
+    #[case::same_namespace("carts_open{namespace=\"shop\"}", 1)]
+    #[case::wider_namespace("carts_open{namespace=~\".*\"}", 1)]
+    #[case::absent("absent(carts_open)", 1)]
+    #[case::unary("-(carts_open)", 1)]
+    #[case::bool("carts_open > bool 1", 1)]
+    #[case::no_selector("vector(time())", 0)]
+    fn every_selector_of_a_query_is_confined(#[case] query: &str, #[case] expected: usize) {
+        let cluster = read_matchers("cluster=\"a\"").unwrap();
+        let confined = confine(query, "shop", &cluster).unwrap();
+        let tree = parse(&confined).unwrap();
+        let mut found = Vec::new();
+        selectors(&tree, &mut found);
+        assert_eq!(found.len(), expected, "{confined}");
+        for selector in found {
+            for (name, value) in [("namespace", "shop"), ("cluster", "a")] {
+                let exact = |one: &&Matcher| one.name == name && one.op == MatchOp::Equal && one.value == value;
+                assert_eq!(selector.matchers.matchers.iter().filter(exact).count(), 1, "{confined}");
+            }
+        }
+    }
+
+    #[rstest]
+    #[case("carts_open{namespace=\"other\"}", "the selector carts_open{namespace=\"other\"} is outside namespace=\"shop\", which the operator adds to every selector")]
+    #[case("carts_open + secret{namespace!=\"shop\"}", "the selector secret{namespace!=\"shop\"} is outside namespace=\"shop\", which the operator adds to every selector")]
+    #[case("secret{namespace=~\"kube-.*\"}[5m:]", "the query returns a range of samples, make it return one series or a scalar")]
+    #[case("rate(secret{namespace=~\"kube-.*\"}[5m])", "the selector secret{namespace=~\"kube-.*\"} is outside namespace=\"shop\", which the operator adds to every selector")]
+    #[case("secret{namespace=\"\"}", "the selector secret{namespace=\"\"} is outside namespace=\"shop\", which the operator adds to every selector")]
+    #[case("info(carts_open)", "the function info is not allowed, because it reads series that no selector names")]
+    #[case("carts_open{a=\"1\" or b=\"2\"}", "the operator cannot confine or between matchers to the namespace, write the query without it")]
+    #[case("carts_open[5m]", "the query returns a range of samples, make it return one series or a scalar")]
+    #[case("\"carts\"", "the query returns a string, make it return one series or a scalar")]
+    #[case("sum(carts_open", "the query is not PromQL: unclosed left parenthesis")]
+    #[case("carts_open} or secret{a=\"\"", "the query is not PromQL: unexpected right bracket '}'")]
+    #[case("", "the query is not PromQL: no expression found in input")]
+    fn what_cannot_be_confined_is_refused_in_words(#[case] query: &str, #[case] sentence: &str) {
+        assert_eq!(confine(query, "shop", &[]).map_err(|refusal| refusal.to_string()), Err(sentence.to_owned()));
+    }
+
+    #[test]
+    fn queries_that_differ_in_spelling_only_are_the_same() {
+        let one = confine("sum( carts_open{a='1'} )", "shop", &[]);
+        assert_eq!(one, confine("sum(carts_open{namespace=\"shop\", a=\"1\"})", "shop", &[]));
+        assert_eq!(one, Ok("sum(carts_open{a=\"1\",namespace=\"shop\"})".to_owned()));
+    }
+
+    #[test]
+    fn matchers_of_the_operator_are_read_or_refused_in_words() {
+        assert_eq!(read_matchers(" ").unwrap(), []);
+        assert_eq!(read_matchers("cluster=\"a\", env!=\"dev\"").unwrap().len(), 2);
+        for text in ["cluster", "cluster=\"a\"} or x{a=\"\"", "cluster=\"a\" or b=\"c\""] {
+            assert!(matches!(read_matchers(text), Err(Refusal::Syntax(_))), "{text}");
+        }
+    }
+}

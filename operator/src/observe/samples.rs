@@ -1,0 +1,218 @@
+//! The newest good samples of every metric that is wanted. I/O: one batch of queries to Prometheus for each tick.
+//!
+//! A failed query takes nothing away: what was measured before stays and grows old, and its own time decides whether it
+//! may still be acted on (`--staleness`). So a Prometheus that misses one tick changes nothing, and one that is gone
+//! turns every sample stale at the same age. A query that succeeds without a component's series does take its sample
+//! away: the component is then absent, which is not zero.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Container, Pod};
+use scalableapp_engine::pod::{self, ByResource, PodSample, ReadyStatus};
+use scalableapp_engine::sample::{Coverage, Reading};
+use tokio::sync::Mutex;
+
+use super::custom::{Answers, CustomQueries};
+use super::measurements::{ByPod, Measured};
+use super::prometheus::Prometheus;
+use super::promql::{Refusal, read_matchers};
+use super::quantile::quantile;
+use super::signals::{Evidence, Signals};
+use super::templates::Selection;
+use super::wanted::{ComponentKey, Source, Wanted};
+use crate::runtime::args::PrometheusArgs;
+use crate::runtime::live::LiveLatency;
+
+/// Takes the samples and keeps the newest.
+pub struct SampleStore {
+    taking: Mutex<Taking>,
+    latest: RwLock<Arc<Samples>>,
+}
+
+struct Taking {
+    signals: Signals,
+    custom: CustomQueries,
+}
+
+impl SampleStore {
+    /// No samples yet.
+    ///
+    /// # Errors
+    /// When `--prometheus-matchers` is no list of matchers.
+    pub fn new(prometheus: Prometheus, args: &PrometheusArgs) -> Result<Self, Refusal> {
+        let matchers = read_matchers(&args.matchers)?;
+        let selection = Selection {
+            matchers: matchers.clone(),
+            request_window: args.request_window,
+            cpu_window: args.cpu_window,
+        };
+        let in_flight = usize::from(args.queries_in_flight);
+        let taking = Taking {
+            signals: Signals::new(prometheus.clone(), selection),
+            custom: CustomQueries::new(prometheus, matchers, args.query_interval, in_flight),
+        };
+        let samples = Samples {
+            max_age: SignedDuration::try_from(args.staleness).unwrap_or(SignedDuration::MAX),
+            cpu_window: SignedDuration::try_from(args.cpu_window).unwrap_or(SignedDuration::MAX),
+            ..Samples::default()
+        };
+        Ok(Self { taking: Mutex::new(taking), latest: RwLock::new(Arc::new(samples)) })
+    }
+
+    /// Takes the wanted samples, and returns the newest good ones. `now` is the time of the tick.
+    ///
+    /// It lasts for as long as the slowest template query, at most `--prometheus-timeout`.
+    pub async fn sample(&self, wanted: &Wanted, now: Timestamp) -> Arc<Samples> {
+        let mut taking = self.taking.lock().await;
+        let Taking { signals, custom } = &mut *taking;
+        let (of_signals, of_custom) = (wanted.signals(), wanted.custom());
+        let (evidence, custom) = tokio::join!(signals.refresh(&of_signals, now), custom.refresh(&of_custom));
+        let samples = Arc::new(Samples {
+            wanted: wanted.clone(),
+            evidence,
+            custom,
+            taken: Some(now),
+            ..(*self.latest()).clone()
+        });
+        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&samples);
+        samples
+    }
+
+    /// The samples of the last tick.
+    #[must_use]
+    pub fn latest(&self) -> Arc<Samples> {
+        Arc::clone(&self.latest.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The samples of one tick.
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    wanted: Wanted,
+    evidence: Evidence,
+    custom: Answers,
+    max_age: SignedDuration,
+    cpu_window: SignedDuration,
+    taken: Option<Timestamp>,
+}
+
+impl Samples {
+    /// The age up to which a sample is fresh.
+    #[must_use]
+    pub fn max_age(&self) -> SignedDuration {
+        self.max_age
+    }
+
+    /// Whether a tick has asked Prometheus at all.
+    #[must_use]
+    pub fn were_taken(&self) -> bool {
+        self.taken.is_some()
+    }
+
+    /// What the queries of a component returned, by the metric's name. CPU and memory are read with [`Self::usage`].
+    ///
+    /// A pod that has been ready for longer than a sample may be old is expected to report; with fewer pods behind it
+    /// a sum would read as less load.
+    #[must_use]
+    pub fn readings(
+        &self,
+        namespace: &str,
+        app: &str,
+        component: &str,
+        pods: &[pod::Pod],
+        now: Timestamp,
+    ) -> BTreeMap<String, Reading> {
+        let key = ComponentKey::new(namespace, app, component);
+        let expected = self.expected(pods, now);
+        let sources = self.wanted.components.get(&key).into_iter().flatten();
+        sources
+            .filter_map(|(metric, source)| Some((metric.clone(), self.reading(&key, source, expected)?)))
+            .collect()
+    }
+
+    fn reading(&self, key: &ComponentKey, source: &Source, expected: u32) -> Option<Reading> {
+        match source {
+            Source::Component(_) => {
+                self.evidence.request_rates.get(key).map(|rate| reading(rate, vec![rate.value], expected))
+            }
+            // A histogram without observations has no value: no traffic, which says nothing about the latency.
+            Source::Quantile(wanted) => self.evidence.latencies.get(key).map(|histogram| {
+                reading(histogram, quantile(*wanted, &histogram.value).into_iter().collect(), expected)
+            }),
+            Source::Pods(_) => None,
+            Source::Custom(query) => self.custom.get(query).map(|answer| Reading {
+                values: answer.values.clone(),
+                at: answer.at,
+                coverage: None,
+            }),
+        }
+    }
+
+    fn expected(&self, pods: &[pod::Pod], now: Timestamp) -> u32 {
+        let is_scraped = |pod: &&pod::Pod| {
+            !pod.deleting
+                && pod.ready.is_some_and(|ready| {
+                    ready.status == ReadyStatus::True && now.duration_since(ready.since) > self.max_age
+                })
+        };
+        pods.iter().filter(is_scraped).count() as u32
+    }
+
+    /// Usage of a pod, for the resources of which every container and sidecar was measured.
+    #[must_use]
+    pub fn usage(&self, pod: &Pod) -> ByResource<Option<PodSample>> {
+        let key =
+            (pod.metadata.namespace.clone().unwrap_or_default(), pod.metadata.name.clone().unwrap_or_default());
+        let containers = containers(pod);
+        let sample = |pods: &ByPod, window| pods.get(&key).and_then(|usage| usage.sample(containers, window));
+        ByResource {
+            cpu: sample(&self.evidence.cpu, self.cpu_window),
+            memory: sample(&self.evidence.memory, SignedDuration::ZERO),
+        }
+    }
+
+    /// What is wrong with the last attempt to read a metric, as a sentence; nothing if it was answered as it should.
+    #[must_use]
+    pub fn problem(&self, namespace: &str, app: &str, component: &str, metric: &str) -> Option<&str> {
+        match self.wanted.components.get(&ComponentKey::new(namespace, app, component))?.get(metric)? {
+            Source::Custom(query) => self.custom.get(query)?.problem.as_deref(),
+            source => self.evidence.problems.get(&source.signal()?).map(String::as_str),
+        }
+    }
+
+    /// HTTP requests per second of a component, if some app is scaled by them and the sample is fresh.
+    #[must_use]
+    pub fn request_rate(&self, namespace: &str, app: &str, component: &str) -> Option<f64> {
+        let rate = self.evidence.request_rates.get(&ComponentKey::new(namespace, app, component))?;
+        self.is_fresh(rate.at).then_some(rate.value)
+    }
+
+    /// HTTP latency of a component, if some app is scaled by it and the sample is fresh.
+    #[must_use]
+    pub fn latency(&self, namespace: &str, app: &str, component: &str) -> Option<LiveLatency> {
+        let histogram = self.evidence.latencies.get(&ComponentKey::new(namespace, app, component))?;
+        self.is_fresh(histogram.at).then(|| LiveLatency {
+            p50: quantile(0.5, &histogram.value),
+            p99: quantile(0.99, &histogram.value),
+        })
+    }
+
+    fn is_fresh(&self, at: Option<Timestamp>) -> bool {
+        at.zip(self.taken).is_some_and(|(at, taken)| taken.duration_since(at) <= self.max_age)
+    }
+}
+
+fn reading<T>(measured: &Measured<T>, values: Vec<f64>, expected: u32) -> Reading {
+    let coverage = measured.reporting.map(|reporting| Coverage { reporting, expected });
+    Reading { values, at: measured.at, coverage }
+}
+
+/// Containers that the kubelet measures for as long as the pod lives: the ordinary ones and the sidecars.
+fn containers(pod: &Pod) -> usize {
+    let is_sidecar = |container: &&Container| container.restart_policy.as_deref() == Some("Always");
+    pod.spec.as_ref().map_or(0, |spec| {
+        spec.containers.len() + spec.init_containers.iter().flatten().filter(is_sidecar).count()
+    })
+}

@@ -1,0 +1,168 @@
+//! The PromQL of the metrics that every app can use: each sent once for all apps. Pure.
+//!
+//! Series of the apps carry the target labels `namespace`, `pod`, `scalableapp` and `component`, which the scrape
+//! configuration adds from the pods' labels. Series of the kubelet carry `namespace`, `pod` and `container` only; they
+//! are joined with the pods in the process.
+//!
+//! Beside each value its age is asked for, because the timestamp of a result is the time of the evaluation and says
+//! nothing about the samples. Prometheus itself subtracts, so its clock need not agree with ours.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use promql_parser::label::Matcher;
+use promql_parser::util::display_duration;
+
+use super::wanted::Signal;
+
+/// One query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Template {
+    /// HTTP requests per second by component.
+    RequestRate,
+    /// HTTP requests per second by component and upper bound of their latency.
+    LatencyBuckets,
+    /// Age in seconds of the oldest sample of the HTTP series, by component.
+    RequestAge,
+    /// Pods whose scrape succeeds, by component.
+    ReportingPods,
+    /// CPU in cores by pod and container.
+    CpuUsage,
+    /// Age in seconds of the oldest CPU sample, by pod.
+    CpuAge,
+    /// Memory working set in bytes by pod and container.
+    MemoryUsage,
+    /// Age in seconds of the oldest memory sample, by pod.
+    MemoryAge,
+}
+
+impl Signal {
+    /// The queries that the signal consists of. It is only as good as all of them together.
+    #[must_use]
+    pub fn templates(self) -> &'static [Template] {
+        match self {
+            Self::RequestRate => &[Template::RequestRate, Template::RequestAge, Template::ReportingPods],
+            Self::Latency => &[Template::LatencyBuckets, Template::RequestAge, Template::ReportingPods],
+            Self::Cpu => &[Template::CpuUsage, Template::CpuAge],
+            Self::Memory => &[Template::MemoryUsage, Template::MemoryAge],
+        }
+    }
+}
+
+/// What the templates are filled with.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Matchers of the operator, added to every selector.
+    pub matchers: Vec<Matcher>,
+    /// Window of request rate and latency.
+    pub request_window: Duration,
+    /// Window of CPU usage.
+    pub cpu_window: Duration,
+}
+
+const COMPONENT: &str = "namespace, scalableapp, component";
+const REQUESTS: &str = "http_server_request_duration_seconds";
+const CPU: &str = "container_cpu_usage_seconds_total";
+const MEMORY: &str = "container_memory_working_set_bytes";
+
+impl Template {
+    /// Name in the process' own metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RequestRate => "request_rate",
+            Self::LatencyBuckets => "latency_buckets",
+            Self::RequestAge => "request_age",
+            Self::ReportingPods => "reporting_pods",
+            Self::CpuUsage => "cpu_usage",
+            Self::CpuAge => "cpu_age",
+            Self::MemoryUsage => "memory_usage",
+            Self::MemoryAge => "memory_age",
+        }
+    }
+
+    /// The query. `namespaces` are those of the apps that want it.
+    ///
+    /// Of a container that two scrape jobs report (the kubelet's `/metrics/resource` and its cAdvisor) the larger value
+    /// counts, never their sum.
+    #[must_use]
+    pub fn query(self, selection: &Selection, namespaces: &BTreeSet<String>) -> String {
+        let of_apps = |series: &str| selection.selector(series, "scalableapp!=\"\"");
+        // Names of namespaces are DNS labels: none of their characters means anything in a regular expression.
+        let among: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+        let in_namespaces = format!("container!=\"\",namespace=~\"{}\"", among.join("|"));
+        let of_pods = |series: &str| selection.selector(series, &in_namespaces);
+        let request_window = display_duration(&selection.request_window);
+        let cpu_window = display_duration(&selection.cpu_window);
+        match self {
+            Self::RequestRate => {
+                format!("sum by ({COMPONENT}) (rate({}[{request_window}]))", of_apps(&format!("{REQUESTS}_count")))
+            }
+            Self::LatencyBuckets => format!(
+                "sum by ({COMPONENT}, le) (rate({}[{request_window}]))",
+                of_apps(&format!("{REQUESTS}_bucket"))
+            ),
+            Self::RequestAge => age(COMPONENT, &of_apps(&format!("{REQUESTS}_count"))),
+            Self::ReportingPods => {
+                format!("count by ({COMPONENT}) (max by ({COMPONENT}, pod) ({}) == 1)", of_apps("up"))
+            }
+            Self::CpuUsage => {
+                format!("max by (namespace, pod, container) (rate({}[{cpu_window}]))", of_pods(CPU))
+            }
+            Self::CpuAge => age("namespace, pod", &of_pods(CPU)),
+            Self::MemoryUsage => format!("max by (namespace, pod, container) ({})", of_pods(MEMORY)),
+            Self::MemoryAge => age("namespace, pod", &of_pods(MEMORY)),
+        }
+    }
+}
+
+impl Selection {
+    fn selector(&self, series: &str, matchers: &str) -> String {
+        let own = self.matchers.iter().map(|matcher| format!(",{matcher}")).collect::<String>();
+        format!("{series}{{{matchers}{own}}}")
+    }
+}
+
+fn age(by: &str, selector: &str) -> String {
+    format!("time() - min by ({by}) (timestamp({selector}))")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::promql::read_matchers;
+    use super::*;
+
+    const ALL: [Template; 8] = [
+        Template::RequestRate,
+        Template::LatencyBuckets,
+        Template::RequestAge,
+        Template::ReportingPods,
+        Template::CpuUsage,
+        Template::CpuAge,
+        Template::MemoryUsage,
+        Template::MemoryAge,
+    ];
+
+    fn queries(matchers: &str) -> Vec<String> {
+        let selection = Selection {
+            matchers: read_matchers(matchers).unwrap(),
+            request_window: Duration::from_secs(60),
+            cpu_window: Duration::from_secs(120),
+        };
+        let namespaces = BTreeSet::from(["blog".to_owned(), "shop".to_owned()]);
+        ALL.iter().map(|template| template.query(&selection, &namespaces)).collect()
+    }
+
+    #[test]
+    fn templates_are_what_the_documentation_shows() {
+        insta::assert_snapshot!(queries("").join("\n"));
+    }
+
+    #[test]
+    fn the_operators_matchers_are_on_every_selector_of_promql() {
+        for query in queries("cluster=\"a\"") {
+            promql_parser::parser::parse(&query).unwrap();
+            assert_eq!(query.matches('{').count(), query.matches("cluster=\"a\"}").count(), "{query}");
+        }
+    }
+}
