@@ -97,6 +97,16 @@ fn every_rule_says_what_to_change() {
     });
 }
 
+/// Kubernetes 1.33 prices both as if the text filled a whole request, and refuses the CustomResourceDefinition.
+#[test]
+fn no_rule_over_an_int_or_string_calls_a_function_or_orders() {
+    none_breaks(&root(), |node| {
+        let rules = node.schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+        let mut texts = rules.filter_map(|rule| rule["rule"].as_str());
+        node.is_int_or_string() && texts.any(|text| text.contains("self)") || text.contains(['<', '>', '?']))
+    });
+}
+
 /// One schema within the CustomResourceDefinition's.
 struct Node<'a> {
     path: String,
