@@ -119,28 +119,41 @@ pub(crate) struct Asked {
     pub(crate) largest: Option<i32>,
     /// The largest proposal without those of latency.
     pub(crate) largest_without_latency: Option<i32>,
+    /// Whether latency raised a smaller number to the current one.
+    pub(crate) kept_by_latency: bool,
     /// Whether no metric is declared that could ask for fewer.
     pub(crate) is_fixed: bool,
 }
 
 impl Asked {
     fn of(signals: &[Signal<'_>], current: i32) -> Self {
-        let counted = |signal: &&Signal<'_>| !matches!(signal.metric.target, Target::Latency { .. });
         let proposal = |signal: &Signal<'_>| signal.vote.proposal().map(|proposal| proposal.replicas);
-        let silent = |signal: &&Signal<'_>| !matches!(signal.vote, Vote::Silent(..));
-        if !signals.iter().any(|signal| counted(&signal)) {
+        let (latencies, others): (Vec<_>, Vec<_>) = signals.iter().partition(|signal| is_latency(signal));
+        if others.is_empty() {
             let largest = Some(current);
-            return Self { replicas: largest, largest, largest_without_latency: largest, is_fixed: true };
+            return Self {
+                replicas: largest,
+                largest,
+                largest_without_latency: largest,
+                kept_by_latency: false,
+                is_fixed: true,
+            };
         }
-        let all = combine(current, signals.iter().filter(silent).map(proposal));
-        let others = combine(current, signals.iter().filter(counted).map(proposal));
+        let more = latencies.iter().filter_map(|signal| proposal(signal)).map(Some);
+        let all = combine(current, others.iter().map(|signal| proposal(signal)).chain(more));
+        let keeps = latencies.iter().any(|signal| matches!(signal.vote, Vote::Keeps { .. }));
         Self {
-            replicas: all.replicas,
+            replicas: all.replicas.map(|replicas| if keeps { replicas.max(current) } else { replicas }),
             largest: all.largest,
-            largest_without_latency: others.largest,
+            largest_without_latency: others.iter().filter_map(|signal| proposal(signal)).max(),
+            kept_by_latency: keeps && all.replicas.is_some_and(|replicas| replicas < current),
             is_fixed: false,
         }
     }
+}
+
+fn is_latency(signal: &Signal<'_>) -> bool {
+    matches!(signal.metric.target, Target::Latency { .. })
 }
 
 fn first_replicas(input: &Input<'_>, min: i32, limited_by: Vec<Reason>, mut memory: Memory) -> Decision {
@@ -211,7 +224,7 @@ fn limitation(normalized: &Normalized) -> Option<Reason> {
 fn invalid(signals: &[Signal<'_>]) -> BTreeMap<String, Invalid> {
     let invalid = |signal: &Signal<'_>| match &signal.vote {
         Vote::Invalid(invalid) => Some((signal.metric.name.clone(), invalid.clone())),
-        Vote::Asks(_) | Vote::Silent(..) => None,
+        Vote::Asks(_) | Vote::Keeps { .. } | Vote::Silent { .. } => None,
     };
     signals.iter().filter_map(invalid).collect()
 }
@@ -220,10 +233,10 @@ fn change(input: &Input<'_>, signals: &[Signal<'_>], asked: &Asked, step: &Step)
     if step.desired == input.current_replicas {
         return None;
     }
-    let is_latency = |signal: &&Signal<'_>| matches!(signal.metric.target, Target::Latency { .. });
     let largest = |signal: &&Signal<'_>| signal.vote.proposal().map(|proposal| proposal.replicas);
     let beyond_others = step.desired > input.current_replicas.max(asked.largest_without_latency.unwrap_or(0));
-    let latency = signals.iter().filter(is_latency).max_by_key(largest).filter(|_| beyond_others);
+    let latency =
+        signals.iter().filter(|signal| is_latency(signal)).max_by_key(largest).filter(|_| beyond_others);
     let latency_step = latency.and_then(|signal| {
         Some(LatencyStep {
             metric: signal.metric.name.clone(),

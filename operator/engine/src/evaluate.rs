@@ -1,7 +1,7 @@
 //! What each declared metric says: a proposal, nothing to add, or that it cannot be evaluated. Pure.
 
 use crate::decide::Input;
-use crate::latency::{Evidence, Silence};
+use crate::latency::{Evidence, Opinion};
 use crate::memory::{LastGood, Memory};
 use crate::metric::{Metric, Target, micros};
 use crate::pod::{Pod, Resource};
@@ -23,8 +23,20 @@ pub(crate) enum Vote {
     Asks(Proposal),
     /// It cannot be evaluated, so nothing may scale in.
     Invalid(Invalid),
-    /// Latency that asks for nothing, with its value in microseconds if there is one.
-    Silent(Option<i64>, String),
+    /// Latency that asks for no fewer replicas.
+    Keeps {
+        /// Latency in microseconds.
+        latency: i64,
+        /// Why it cannot ask for more.
+        why: &'static str,
+    },
+    /// Latency that asks for nothing.
+    Silent {
+        /// Latency in microseconds, if it is known.
+        latency: Option<i64>,
+        /// Why it asks for nothing; empty while it is not above its target.
+        why: String,
+    },
 }
 
 /// Why a metric cannot be evaluated.
@@ -87,7 +99,7 @@ impl Vote {
     pub(crate) fn proposal(&self) -> Option<&Proposal> {
         match self {
             Self::Asks(proposal) => Some(proposal),
-            Self::Invalid(_) | Self::Silent(..) => None,
+            Self::Invalid(_) | Self::Keeps { .. } | Self::Silent { .. } => None,
         }
     }
 }
@@ -133,7 +145,7 @@ fn on_latency(
 ) -> Vote {
     let fresh = match judge(input.readings.get(&metric.name), input.now, input.max_sample_age) {
         Ok(fresh) => fresh,
-        Err(unfit) => return Vote::Silent(None, unfit.to_string()),
+        Err(unfit) => return Vote::Silent { latency: None, why: unfit.to_string() },
     };
     let latency = (fresh.value * 1_000_000.0).round() as i64;
     let evidence = Evidence {
@@ -145,9 +157,10 @@ fn on_latency(
         current_replicas: input.current_replicas,
         tolerance: input.behavior.tolerance(),
     };
-    match memory.latency.propose(&evidence) {
-        Ok(proposal) => Vote::Asks(proposal),
-        Err(Silence::NotAboveTarget) => Vote::Silent(Some(latency), String::new()),
-        Err(silence) => Vote::Silent(Some(latency), silence.to_string()),
+    match memory.latency.judge(&evidence) {
+        Opinion::More(proposal) => Vote::Asks(proposal),
+        Opinion::Keep(why) => Vote::Keeps { latency, why },
+        Opinion::Nothing(why) => Vote::Silent { latency: Some(latency), why: why.to_owned() },
+        Opinion::Content => Vote::Silent { latency: Some(latency), why: String::new() },
     }
 }

@@ -63,9 +63,10 @@ fn proposal(signal: &Signal<'_>, last_good: Option<&LastGood>, now: Timestamp) -
             let age = now.duration_since(good.at).as_secs();
             format!("{}; {age} s ago {}", invalid.why, target.show(good.milli))
         }
-        (Vote::Silent(Some(latency), why), _) if why.is_empty() => target.show(*latency),
-        (Vote::Silent(Some(latency), why), _) => format!("{}; {why}", target.show(*latency)),
-        (Vote::Silent(None, why), _) => format!("{why}; it blocks nothing"),
+        (Vote::Keeps { latency, why }, _) => format!("{}; {why}", target.show(*latency)),
+        (Vote::Silent { latency: Some(latency), why }, _) if why.is_empty() => target.show(*latency),
+        (Vote::Silent { latency: Some(latency), why }, _) => format!("{}; {why}", target.show(*latency)),
+        (Vote::Silent { latency: None, why }, _) => format!("{why}; it blocks nothing"),
     };
     Proposal {
         metric: name.clone(),
@@ -111,6 +112,9 @@ fn combine_effect(signals: &[Signal<'_>], asked: &Asked, current: i32) -> String
     }
     if asked.replicas.is_none() {
         return format!("{largest} would be enough, but a metric is missing: no scale-in from {current}");
+    }
+    if asked.kept_by_latency {
+        return format!("{largest} would be enough, but latency keeps {current}");
     }
     let is_largest =
         |signal: &&Signal<'_>| signal.vote.proposal().is_some_and(|proposal| proposal.replicas == largest);

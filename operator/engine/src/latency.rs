@@ -11,10 +11,13 @@
 //!    latency has fallen by more than the tolerance since. A step that does not lower latency stays the last one until
 //!    latency was clearly inside its target again: the cause lies elsewhere.
 //!
-//! Limits of the rule. A baseline is not kept over a restart, and without one latency has no say, because a restart
-//! must never widen a change; so latency helps only once it was inside its target with some load. The load is that of
-//! the tightest metric alone: where a metric that does not follow load (often memory) is the tightest, latency stays
-//! silent. Latency neither counts as a valid metric nor as a missing one, so without traffic it blocks nothing.
+//! Where the rule cannot tell, because no baseline is known yet or another latency metric's step is still being judged,
+//! latency above its target keeps the replicas that are there. Baselines do not outlive a restart, and neither may a
+//! restart widen a change nor take away what latency would have asked for; keeping is the one answer that does neither.
+//!
+//! Limits of the rule. A latency target that is never met keeps replicas from going. The load is that of the tightest
+//! metric alone: where a metric that does not follow load (often memory) is the tightest, latency stays silent.
+//! Latency neither counts as a valid metric nor as a missing one, so without traffic it blocks nothing.
 
 use crate::pod::Pod;
 use crate::signal::{Proposal, Series, Tolerance, total_value};
@@ -57,29 +60,23 @@ pub(crate) struct Evidence<'a> {
     pub(crate) tolerance: Tolerance,
 }
 
-/// Why latency asks for nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Silence {
-    #[error("not above its target")]
-    NotAboveTarget,
-    #[error("waits until the pods of its last step are ready")]
-    StepNotReady,
-    #[error("more replicas did not lower it: the cause lies elsewhere")]
-    StepDidNotHelp,
-    #[error("no other fresh metric shows the load")]
-    LoadUnknown,
-    #[error("not yet seen inside its target under load")]
-    NoBaseline,
-    #[error("load per replica has not risen: the cause lies elsewhere")]
-    LoadNotRisen,
-    #[error("the ready pods need no more replicas")]
-    NoMoreThanCurrent,
+/// What a latency metric asks for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Opinion {
+    /// More replicas.
+    More(Proposal),
+    /// No fewer replicas, for a reason.
+    Keep(&'static str),
+    /// Nothing, for a reason.
+    Nothing(&'static str),
+    /// Nothing, because latency is not above its target.
+    Content,
 }
 
 impl LatencyMemory {
     /// Applies the rule to one latency metric, and learns its baseline.
-    pub(crate) fn propose(&mut self, evidence: &Evidence<'_>) -> Result<Proposal, Silence> {
-        let Evidence { metric, tolerance, current_replicas, .. } = *evidence;
+    pub(crate) fn judge(&mut self, evidence: &Evidence<'_>) -> Opinion {
+        let Evidence { metric, tolerance, .. } = *evidence;
         let ratio = evidence.latency as f64 / evidence.target as f64;
         if ratio < 1.0 - tolerance.down {
             if let Some(load) = evidence.load {
@@ -88,37 +85,51 @@ impl LatencyMemory {
             self.step = self.step.take().filter(|step| step.metric != metric);
         }
         if ratio <= 1.0 + tolerance.up {
-            return Err(Silence::NotAboveTarget);
+            return Opinion::Content;
         }
-        self.check_step(evidence)?;
-        let load = evidence.load.ok_or(Silence::LoadUnknown)?;
-        let baseline = self.baselines.get(metric).ok_or(Silence::NoBaseline)?;
-        if load <= baseline * (1.0 + tolerance.up) {
-            return Err(Silence::LoadNotRisen);
-        }
-        total_value(
-            Series::External(&[evidence.latency]),
-            evidence.target,
-            current_replicas,
-            evidence.pods,
-            tolerance,
-        )
-        .ok()
-        .filter(|proposal| proposal.replicas > current_replicas)
-        .ok_or(Silence::NoMoreThanCurrent)
-    }
-
-    fn check_step(&self, evidence: &Evidence<'_>) -> Result<(), Silence> {
-        let Some(step) = &self.step else {
-            return Ok(());
+        let Some(baseline) = self.baselines.get(metric) else {
+            return Opinion::Keep("not yet seen inside its target under load");
         };
+        if let Some(opinion) = self.step.as_ref().and_then(|step| step.blocks(evidence)) {
+            return opinion;
+        }
+        match evidence.load {
+            None => Opinion::Nothing("no other fresh metric shows the load"),
+            Some(load) if load <= baseline * (1.0 + tolerance.up) => {
+                Opinion::Nothing("load per replica has not risen: the cause lies elsewhere")
+            }
+            Some(_) => evidence.more(),
+        }
+    }
+}
+
+impl LatencyStep {
+    /// Why this step allows no further one yet, if so.
+    fn blocks(&self, evidence: &Evidence<'_>) -> Option<Opinion> {
         let ready = evidence.pods.iter().filter(|pod| pod.is_ready() && !pod.deleting).count();
         // Scale-in since the step takes pods of it away for good.
-        let expected = step.replicas.min(evidence.current_replicas);
-        if i64::from(expected) > ready as i64 {
-            return Err(Silence::StepNotReady);
+        let expected = self.replicas.min(evidence.current_replicas);
+        let fallen = (evidence.latency as f64) < self.before as f64 * (1.0 - evidence.tolerance.down);
+        if self.metric != evidence.metric {
+            Some(Opinion::Keep("the last step of another latency metric is not judged yet"))
+        } else if i64::from(expected) > ready as i64 {
+            Some(Opinion::Nothing("waits until the pods of its last step are ready"))
+        } else if !fallen {
+            Some(Opinion::Nothing("more replicas did not lower it: the cause lies elsewhere"))
+        } else {
+            None
         }
-        let fallen = (evidence.latency as f64) < step.before as f64 * (1.0 - evidence.tolerance.down);
-        if step.metric == evidence.metric && fallen { Ok(()) } else { Err(Silence::StepDidNotHelp) }
+    }
+}
+
+impl Evidence<'_> {
+    /// HPA's ratio of the ready pods.
+    fn more(&self) -> Opinion {
+        let latency = [self.latency];
+        let series = Series::External(&latency);
+        match total_value(series, self.target, self.current_replicas, self.pods, self.tolerance) {
+            Ok(proposal) if proposal.replicas > self.current_replicas => Opinion::More(proposal),
+            _ => Opinion::Nothing("the ready pods need no more replicas"),
+        }
     }
 }

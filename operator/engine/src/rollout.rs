@@ -246,7 +246,7 @@ mod tests {
     }
 
     fn amounts() -> impl Strategy<Value = Amount> {
-        prop_oneof![(0..6).prop_map(Amount::Pods), (0..101).prop_map(Amount::Percent)]
+        prop_oneof![(0..6).prop_map(Amount::Pods), (0..100).prop_map(Amount::Percent)]
     }
 
     fn revisions() -> impl Strategy<Value = Vec<Revision>> {
@@ -309,12 +309,10 @@ mod tests {
 
         #[test]
         fn a_broken_target_never_takes_capacity_from_a_growing_app(
-            desired in proptest::collection::vec(1..30_i32, 1..6), old_replicas in 1..12_i32,
+            desired in proptest::collection::vec(6..30_i32, 1..6), old_replicas in 1..12_i32,
             surge in amounts(), unavailable in amounts(),
         ) {
             let rolling = rolling(surge, unavailable);
-            // Who allows every pod to be unavailable gets that.
-            prop_assume!(desired.iter().all(|wanted| rolling.resolve(*wanted).1 < *wanted));
             let mut revisions = [old("a", old_replicas, old_replicas), target(0, 0)];
             for wanted in desired {
                 next_round(&mut revisions, wanted, rolling, false);

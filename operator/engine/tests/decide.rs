@@ -1,0 +1,316 @@
+//! What `decide` promises, case by case.
+#![allow(clippy::expect_used, reason = "clippy sees tests only in functions marked as such")]
+
+mod fixture;
+
+use fixture::{Component, cpu, latency, metric, rate};
+use scalableapp_engine::memory::Memory;
+use scalableapp_engine::metric::Target;
+use scalableapp_engine::sample::Reading;
+use scalableapp_engine::{Decision, reason};
+
+fn value(decision: &Decision, metric: &str) -> String {
+    let proposal = decision.proposals.iter().find(|proposal| proposal.metric == metric);
+    proposal.expect("a proposal").value.clone()
+}
+
+fn effect(decision: &Decision, stage: &str) -> String {
+    decision.stages.iter().find(|one| one.name == stage).expect("a stage").effect.clone()
+}
+
+#[test]
+fn the_largest_proposal_wins_and_is_explained() {
+    let mut app = Component::new(4, &[rate(50), cpu(70)]);
+    app.uses_cpu(300).reads("rps", 310.0);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.reason), (7, reason::METRIC_ABOVE_TARGET));
+    assert_eq!(decision.limited_by, []);
+    assert_eq!(value(&decision, "rps"), "77.5/s per replica");
+    assert_eq!(value(&decision, "cpu"), "30%");
+    assert_eq!(effect(&decision, "signals"), "2 of 2 metrics can be evaluated");
+    assert_eq!(effect(&decision, "combine"), "7 replicas, asked for by rps");
+    assert_eq!(effect(&decision, "bounds"), "7 is within 1 to 20");
+    assert_eq!(effect(&decision, "behavior"), "4 to 7");
+    assert_eq!(
+        decision.message(),
+        "At least one metric is above its target and asks for more replicas. Result: from 4 to 7 replicas."
+    );
+}
+
+#[test]
+fn absent_metric_never_scales_in() {
+    let mut app = Component::new(4, &[rate(50), cpu(70)]);
+    app.behavior.scale_down.stabilization_window_seconds = 0;
+    app.uses_cpu(10);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.hold), (4, Some(reason::SCALE_IN_NEEDS_ALL_METRICS)));
+    assert_eq!(decision.invalid["rps"].reason, reason::METRIC_ABSENT);
+    assert_eq!(value(&decision, "rps"), "absent: no sample");
+    app.uses_cpu(10).reads("rps", 10.0);
+    assert_eq!(app.decide().desired, 1, "with both metrics it does scale in");
+}
+
+#[test]
+fn absent_metric_does_not_stop_scale_out() {
+    let mut app = Component::new(4, &[rate(50), cpu(70)]);
+    app.uses_cpu(1400);
+    assert_eq!(app.decide().desired, 8);
+}
+
+#[test]
+fn without_any_valid_metric_the_replicas_stay() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", f64::NAN);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.hold), (4, Some(reason::NO_VALID_METRIC)));
+    assert_eq!(decision.invalid["rps"].reason, reason::METRIC_IMPLAUSIBLE);
+    assert_eq!(effect(&decision, "combine"), "no metric can be evaluated: hold 4");
+}
+
+#[test]
+fn a_hold_names_the_last_good_value() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 200.0);
+    app.act();
+    app.later(90);
+    let decision = app.decide();
+    assert_eq!(value(&decision, "rps"), "stale: 90 s old; 90 s ago 50/s per replica");
+    assert_eq!(decision.invalid["rps"].reason, reason::METRIC_STALE);
+}
+
+#[test]
+fn two_series_where_one_is_expected_are_refused_in_words() {
+    let mut app = Component::new(4, &[metric("cart", Target::Prometheus { per_replica: 1000 })]);
+    let two = Reading { values: vec![1.0, 2.0], at: Some(app.now), coverage: None };
+    app.readings.insert("cart".to_owned(), two);
+    assert_eq!(value(&app.decide(), "cart"), "implausible: 2 series, make the query return one");
+}
+
+#[test]
+fn the_surge_of_a_rollout_is_not_taken_for_demand() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 200.0);
+    let revision = |hash: &str, replicas, is_target| scalableapp_engine::rollout::Revision {
+        hash: hash.to_owned(),
+        replicas,
+        available: replicas,
+        is_target,
+    };
+    for _ in 0..20 {
+        let revisions = [revision("a", app.replicas, false), revision("b", 1, true)];
+        app.replicas = scalableapp_engine::rollout::current_replicas(&revisions, Some(app.replicas));
+        app.act();
+        app.later(15).reads("rps", 200.0);
+    }
+    assert_eq!(app.replicas, 4);
+}
+
+#[test]
+fn a_component_without_replicas_starts_at_its_minimum() {
+    let mut app = Component::new(0, &[rate(50)]);
+    app.min = 2;
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.reason, decision.change), (2, reason::CREATED, None));
+    app.reads("rps", 1_000.0);
+    assert_eq!(app.decide().desired, 6, "the first replicas use up no scale-up policy");
+}
+
+#[test]
+fn bounds_act_at_once_and_whatever_the_metrics_say() {
+    let mut app = Component::new(12, &[rate(50)]);
+    app.max = 10;
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.reason), (10, reason::ABOVE_MAX_REPLICAS));
+    assert_eq!(decision.limited_by, [reason::MAX_REPLICAS]);
+    app.replicas = 2;
+    app.min = 3;
+    assert_eq!((app.decide().desired, app.decide().reason), (3, reason::BELOW_MIN_REPLICAS));
+}
+
+#[test]
+fn what_limits_is_named() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 1_000.0);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.limited_by), (8, vec![reason::SCALE_UP_LIMIT]));
+    app.later(15).reads("rps", 10_000.0);
+    app.act();
+    app.later(15).reads("rps", 10_000.0);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.limited_by), (20, vec![reason::MAX_REPLICAS]));
+    app.later(15).reads("rps", 0.0);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.limited_by.clone()), (20, vec![reason::SCALE_DOWN_STABILIZED]));
+    assert_eq!(effect(&decision, "behavior"), "20 by the recommendations of the last 300 s; stays 20");
+    app.later(301).reads("rps", 0.0);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.limited_by), (1, vec![reason::MIN_REPLICAS]));
+}
+
+#[test]
+fn without_metrics_the_replicas_are_fixed() {
+    let app = Component::new(4, &[]);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.reason), (4, reason::FIXED_REPLICAS));
+}
+
+#[test]
+fn a_failed_write_is_no_scale_event() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 10_000.0);
+    let failed = app.decide();
+    app.memory = failed.memory;
+    assert_eq!(app.decide().desired, 8);
+    app.act();
+    assert_eq!(app.decide().desired, 8, "the event uses up the policy until its period ends");
+}
+
+/// A component whose latency was inside its target at half its load.
+fn calm() -> Component {
+    let mut app = Component::new(4, &[rate(50), latency(300)]);
+    app.reads("rps", 100.0).reads("p99", 0.120);
+    app.act();
+    app.later(15);
+    app
+}
+
+#[test]
+fn latency_asks_for_more_while_load_has_risen_with_it() {
+    let mut app = calm();
+    app.reads("rps", 190.0).reads("p99", 0.450);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.reason), (6, reason::METRIC_ABOVE_TARGET));
+    assert_eq!(effect(&decision, "combine"), "6 replicas, asked for by p99");
+}
+
+#[test]
+fn latency_alone_blames_something_else() {
+    let mut app = calm();
+    app.reads("rps", 100.0).reads("p99", 0.900);
+    let decision = app.decide();
+    assert_eq!(decision.desired, 4);
+    assert_eq!(value(&decision, "p99"), "900ms; load per replica has not risen: the cause lies elsewhere");
+}
+
+#[test]
+fn latency_never_asks_for_fewer_nor_blocks_scale_in() {
+    let mut app = calm();
+    app.behavior.scale_down.stabilization_window_seconds = 0;
+    app.reads("rps", 10.0).reads("p99", 0.001);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.proposals[1].replicas), (1, None));
+    app.readings.remove("p99");
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.invalid.len()), (1, 0));
+    assert_eq!(value(&decision, "p99"), "absent: no sample; it blocks nothing");
+}
+
+#[test]
+fn latency_takes_one_step_for_each_effect_that_is_seen() {
+    let mut app = calm();
+    app.reads("rps", 195.0).reads("p99", 0.600);
+    assert_eq!(app.act().desired, 8);
+    app.later(15).reads("rps", 390.0).reads("p99", 0.600);
+    let unmoved = app.decide();
+    assert_eq!(unmoved.desired, 8);
+    assert_eq!(value(&unmoved, "p99"), "600ms; more replicas did not lower it: the cause lies elsewhere");
+    app.pods.truncate(6);
+    assert_eq!(value(&app.decide(), "p99"), "600ms; waits until the pods of its last step are ready");
+    app.all_pods_ready();
+    app.reads("p99", 0.450);
+    assert_eq!(app.act().desired, 12, "it has fallen and is still too long");
+}
+
+#[test]
+fn latency_that_was_never_inside_its_target_only_keeps_replicas() {
+    let mut app = Component::new(4, &[rate(50), latency(300)]);
+    app.behavior.scale_down.stabilization_window_seconds = 0;
+    app.reads("rps", 190.0).reads("p99", 0.900);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.proposals[1].replicas), (4, None));
+    assert_eq!(value(&decision, "p99"), "900ms; not yet seen inside its target under load");
+    app.reads("rps", 10.0);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.reason), (4, reason::AT_TARGET));
+    assert_eq!(effect(&decision, "combine"), "1 would be enough, but latency keeps 4");
+}
+
+#[test]
+fn a_restart_allows_no_second_step_for_the_same_effect() {
+    let mut app = calm();
+    app.reads("rps", 195.0).reads("p99", 0.600);
+    app.act();
+    app.restart().later(15).reads("rps", 390.0).reads("p99", 0.600);
+    let decision = app.decide();
+    assert_eq!(decision.desired, 8);
+    assert_eq!(decision.memory.persist(app.now, &app.behavior).latency_step, app.status.latency_step);
+}
+
+#[test]
+fn at_most_sixteen_events_are_kept_and_none_is_forgotten_early() {
+    let mut app = Component::new(100, &[rate(1)]);
+    app.max = 1_000;
+    app.behavior.scale_up.policies[0].period_seconds = 1800;
+    for replicas in 101..=150 {
+        app.later(15).reads("rps", f64::from(replicas) * 1.2);
+        let decision = app.decide();
+        let mut change = decision.change.expect("a change");
+        change.to = replicas;
+        change.from = replicas - 1;
+        app.memory.record(&change, &app.behavior);
+        app.replicas = replicas;
+    }
+    let persisted = app.memory.persist(app.now, &app.behavior);
+    assert_eq!(persisted.events.len(), 16);
+    assert_eq!(persisted.events.iter().map(|event| event.change).sum::<i32>(), 50);
+    let restored = Memory::restore(&persisted).persist(app.now, &app.behavior);
+    assert_eq!(restored, persisted);
+}
+
+fn record_size(app: &Component) -> usize {
+    serde_json::to_string(&app.decide().record(app.now)).expect("JSON").len()
+}
+
+/// Eight metrics with the longest names, on as many replicas as there may be.
+fn eight(target: &Target) -> Component {
+    let names = (0..8).map(|index| format!("a-metric-of-length-{index}"));
+    let metrics: Vec<_> = names.map(|name| metric(&name, target.clone())).collect();
+    let mut app = Component::new(10_000, &metrics);
+    app.max = 10_000;
+    app
+}
+
+#[test]
+fn a_record_of_eight_metrics_stays_within_two_kibibytes() {
+    let mut totals = eight(&Target::Prometheus { per_replica: 123_456_789_012 });
+    let names: Vec<String> = totals.metrics.iter().map(|metric| metric.name.clone()).collect();
+    for name in &names {
+        totals.reads(name, 1_234_567_890_123.456);
+    }
+    assert!(record_size(&totals) <= 2048, "{}", record_size(&totals));
+    totals.act();
+    totals.later(1_000_000_000);
+    let many = Reading { values: vec![1.0; 1_000_000], at: Some(totals.now), coverage: None };
+    for name in &names {
+        totals.readings.insert(name.clone(), many.clone());
+    }
+    assert!(record_size(&totals) <= 2048, "{}", record_size(&totals));
+
+    let mut pods = eight(&cpu(70).target);
+    pods.uses_cpu(100);
+    pods.pods[0].containers[0].name = "a".repeat(63);
+    pods.pods[0].containers[0].requests.cpu = None;
+    assert!(record_size(&pods) <= 2048, "{}", record_size(&pods));
+
+    let mut latencies = eight(&latency(300_123).target);
+    latencies.metrics[0] = rate(50);
+    latencies.reads("rps", 500_000.0);
+    for name in &names {
+        latencies.reads(name, 1.0);
+    }
+    latencies.act();
+    for name in &names {
+        latencies.reads(name, 3_599.123_456);
+    }
+    assert!(record_size(&latencies) <= 2048, "{}", record_size(&latencies));
+}

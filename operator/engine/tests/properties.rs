@@ -1,0 +1,164 @@
+//! What holds for every component, load and history.
+#![allow(clippy::expect_used, reason = "clippy sees tests only in functions marked as such")]
+
+mod fixture;
+
+use fixture::{Component, cpu, latency, rate};
+use proptest::prelude::*;
+use scalableapp_engine::behavior::{Behavior, Limit, Policy, ScalingRules, SelectPolicy};
+
+/// What happens to a component between two decisions.
+#[derive(Clone, Debug)]
+struct Moment {
+    seconds: i64,
+    /// Requests per second; nothing if the query fails.
+    load: Option<f64>,
+    latency: Option<f64>,
+    /// Thousandths of a core on each pod; nothing if the kubelets do not answer.
+    cpu: Option<i64>,
+}
+
+fn moments(length: usize) -> impl Strategy<Value = Vec<Moment>> {
+    let load = prop_oneof![4 => (0.0..2_000.0).prop_map(Some), 1 => Just(None)];
+    let latency = prop_oneof![4 => (0.05..1.5).prop_map(Some), 1 => Just(None)];
+    let cpu = prop_oneof![4 => (0..2_000_i64).prop_map(Some), 1 => Just(None)];
+    let moment = (1..90_i64, load, latency, cpu).prop_map(|(seconds, load, latency, cpu)| Moment {
+        seconds,
+        load,
+        latency,
+        cpu,
+    });
+    proptest::collection::vec(moment, 1..length)
+}
+
+fn rules(windows: &'static [i32], percent: i32) -> impl Strategy<Value = ScalingRules> {
+    let limit = prop_oneof![(1..12_i32).prop_map(Limit::Pods), (1..=percent).prop_map(Limit::Percent)];
+    let policy = (limit, 1..400_i32).prop_map(|(limit, period_seconds)| Policy { limit, period_seconds });
+    let select = prop_oneof![4 => Just(SelectPolicy::Max), 3 => Just(SelectPolicy::Min), 1 => Just(SelectPolicy::Disabled)];
+    (proptest::sample::select(windows), select, proptest::collection::vec(policy, 1..3)).prop_map(
+        |(stabilization_window_seconds, select_policy, policies)| ScalingRules {
+            stabilization_window_seconds,
+            select_policy,
+            policies,
+            tolerance: 0.1,
+        },
+    )
+}
+
+fn behaviors() -> impl Strategy<Value = Behavior> {
+    let any = (rules(&[0, 0, 20, 120], 300), rules(&[0, 30, 300], 100))
+        .prop_map(|(scale_up, scale_down)| Behavior { scale_up, scale_down });
+    prop_oneof![1 => Just(Behavior::default()), 3 => any]
+}
+
+fn component(replicas: i32, behavior: Behavior) -> Component {
+    let mut app = Component::new(replicas, &[rate(50), cpu(70), latency(300)]);
+    app.behavior = behavior;
+    app.max = 40;
+    app
+}
+
+fn live(app: &mut Component, moment: &Moment) {
+    app.later(moment.seconds);
+    app.readings.clear();
+    if let Some(load) = moment.load {
+        app.reads("rps", load);
+    }
+    if let Some(latency) = moment.latency {
+        app.reads("p99", latency);
+    }
+    if let Some(milli) = moment.cpu {
+        app.uses_cpu(milli);
+    }
+    app.act();
+}
+
+proptest! {
+    #[test]
+    fn desired_is_within_bounds(
+        replicas in 0..60_i32, min in 1..20_i32, more in 0..20_i32,
+        behavior in behaviors(), moments in moments(12),
+    ) {
+        let mut app = component(replicas, behavior);
+        app.min = min;
+        app.max = min + more;
+        for moment in &moments {
+            live(&mut app, moment);
+            prop_assert!((min..=min + more).contains(&app.replicas));
+        }
+    }
+
+    #[test]
+    fn more_load_never_means_fewer_replicas(
+        replicas in 1..40_i32, behavior in behaviors(), moments in moments(12),
+        load in 0.0..3_000.0_f64, more in 0.0..500.0_f64,
+    ) {
+        let mut app = component(replicas, behavior);
+        app.metrics.truncate(1);
+        for moment in &moments {
+            live(&mut app, moment);
+        }
+        let less = app.later(5).reads("rps", load).decide().desired;
+        let many = app.reads("rps", load + more).decide().desired;
+        prop_assert!(less <= many, "{less} replicas for {load}/s, {many} for {more}/s more");
+    }
+
+    #[test]
+    fn inside_the_tolerance_nothing_changes(
+        replicas in 1..40_i32, noise in proptest::collection::vec(0.9..1.1_f64, 1..30),
+    ) {
+        let mut app = component(replicas, Behavior::default());
+        for ratio in noise {
+            let load = f64::from(replicas) * 50.0 * ratio;
+            app.later(5).reads("rps", load).uses_cpu((700.0 * ratio).round() as i64);
+            let decision = app.act();
+            prop_assert_eq!((decision.desired, &decision.change), (replicas, &None));
+            prop_assert_eq!((decision.limited_by, decision.hold), (vec![], None));
+        }
+    }
+
+    #[test]
+    fn absent_never_scales_in(
+        replicas in 1..40_i32, behavior in behaviors(), moments in moments(12),
+        load in proptest::option::of(0.0..2_000.0_f64), usage in proptest::option::of(0..2_000_i64),
+    ) {
+        prop_assume!(load.is_none() || usage.is_none());
+        let mut app = component(replicas, behavior);
+        for moment in &moments {
+            live(&mut app, moment);
+        }
+        let before = app.replicas;
+        live(&mut app, &Moment { seconds: 400, load, latency: None, cpu: usage });
+        prop_assert!(app.replicas >= before, "{before} to {}", app.replicas);
+    }
+
+    #[test]
+    fn a_restart_neither_hastens_scale_in_nor_widens_a_change(
+        replicas in 1..40_i32, behavior in behaviors(), before in moments(30), after in moments(30),
+    ) {
+        let mut steady = component(replicas, behavior);
+        for moment in &before {
+            live(&mut steady, moment);
+        }
+        let mut restarted = steady.clone();
+        restarted.restart();
+        let start = restarted.now;
+        let window = i64::from(restarted.behavior.scale_down.stabilization_window_seconds);
+        for moment in &after {
+            let from = steady.replicas;
+            live(&mut steady, moment);
+            live(&mut restarted, moment);
+            let (without, with) = (steady.replicas, restarted.replicas);
+            prop_assert!(
+                (from.min(without)..=from.max(without)).contains(&with),
+                "from {from}: {without} without a restart, {with} with one"
+            );
+            // The first decision finds the replicas anew and dates its seed then.
+            let age = restarted.now.duration_since(start).as_secs() - after[0].seconds;
+            prop_assert!(with >= from || age >= window, "scale-in {age} s after the restart");
+            if without != with {
+                break;
+            }
+        }
+    }
+}
