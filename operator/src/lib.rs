@@ -6,7 +6,10 @@
 //! ```
 //! Only `observe`, `apply` and `runtime` may await; `decide` is the crate `scalableapp-engine`.
 
+pub mod apply;
 pub mod build;
+pub mod controller;
 pub mod observe;
+pub mod report;
 pub mod resolve;
 pub mod runtime;

@@ -1,3 +1,101 @@
-//! The ScalableApp operator process.
+//! The ScalableApp operator: starts the loops, and stops them in an order that leaves no write behind the lease.
 
-fn main() {}
+use anyhow::Context as _;
+use clap::Parser;
+use kube::{Client, Config};
+use scalableapp_operator::{
+    apply::{events::Events, writer::Writer},
+    controller::{self, Context, Watches, memory::Memories},
+    observe::{prometheus::Prometheus, samples::SampleStore},
+    runtime::{
+        args::Args, health::Health, lease::Candidate, live::LiveView, metrics, server, shutdown,
+        telemetry::Telemetry,
+    },
+};
+use std::{future::pending, sync::Arc};
+use tokio::sync::{mpsc, oneshot};
+
+/// Apps that wait to be reconciled; more than this many hold back the tick.
+const TRIGGERS: usize = 256;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let telemetry = Telemetry::start(args.log_format)?;
+    let result = run(args).await;
+    if let Err(error) = &result {
+        tracing::error!("{error:#}");
+    }
+    telemetry.stop();
+    result
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        anyhow::bail!("another TLS provider is installed already");
+    }
+    let handle = metrics::install().context("failed to install the metrics recorder")?;
+    let stopping = shutdown::on_signal().context("failed to listen for signals")?;
+    let mut config =
+        Config::infer().await.context("no Kubernetes API server: run in a pod or set KUBECONFIG")?;
+    let reader = Client::try_from(config.clone()).context("failed to set up the Kubernetes client")?;
+    config.default_retry = false;
+    let writer = Client::try_from(config).context("failed to set up the Kubernetes client")?;
+
+    let (candidate, leadership) =
+        Candidate::new(writer.clone(), &args.lease_namespace, &args.lease_name, &args.identity);
+    let health = Health::default();
+    let live = LiveView::default();
+    let listener = server::listen(args.http_port)
+        .await
+        .with_context(|| format!("failed to listen on port {}; set --http-port", args.http_port))?;
+    let shown = server::Shown {
+        metrics: handle,
+        health: health.clone(),
+        leadership: leadership.clone(),
+        live: live.clone(),
+    };
+    let serving = tokio::spawn(server::serve(listener, shown, stopping.clone().cancelled_owned()));
+
+    let prometheus = Prometheus::new(&args.prometheus).context("failed to set up the Prometheus client")?;
+    let samples = SampleStore::new(prometheus, &args.prometheus).context("--prometheus-matchers")?;
+    let watches = Watches::new(&reader);
+    let writer = Writer::new(writer, leadership.clone());
+    let context = Arc::new(Context {
+        cluster: watches.cluster.clone(),
+        samples,
+        events: Events::new(writer.clone(), &args.identity),
+        writer,
+        memories: Memories::default(),
+        live,
+    });
+    let (triggers, triggered) = mpsc::channel(TRIGGERS);
+    let (stopped, writers_stopped) = oneshot::channel::<()>();
+    let election = tokio::spawn(candidate.run(async {
+        // A sender that is dropped without a word is a panic elsewhere: the lease then runs out by itself.
+        if writers_stopped.await.is_err() {
+            pending::<()>().await;
+        }
+    }));
+    let cluster = context.cluster.clone();
+    let readiness = health.clone();
+    let syncing = tokio::spawn(async move {
+        if cluster.synced().await.is_ok() {
+            readiness.mark_synced();
+        }
+    });
+    let ticking = tokio::spawn(controller::tick::run(
+        Arc::clone(&context),
+        triggers,
+        health,
+        args.tick,
+        stopping.clone().cancelled_owned(),
+    ));
+    controller::run(context, watches, triggered, leadership, stopping.cancelled_owned()).await;
+    ticking.await.context("the tick loop failed")?;
+    syncing.abort();
+    let _ = stopped.send(());
+    election.await.context("the election failed")?;
+    serving.await.context("the HTTP server failed")?.context("the HTTP server failed")?;
+    Ok(())
+}

@@ -128,7 +128,8 @@ impl CustomQueries {
                 answer: Arc::default(),
             });
         }
-        let namespaces: BTreeSet<&str> = self.entries.values().map(|entry| entry.namespace.as_str()).collect();
+        let namespaces: BTreeSet<&str> =
+            self.entries.values().map(|entry| entry.namespace.as_str()).collect();
         self.namespaces.retain(|namespace, _| namespaces.contains(namespace.as_str()));
     }
 
@@ -169,7 +170,8 @@ impl CustomQueries {
             Some((_, Err(error))) => {
                 entry.backoff.failed(clock::monotonic());
                 // What was answered before stays, and ages.
-                entry.answer = Arc::new(Answer { problem: Some(error.to_string()), ..(*entry.answer).clone() });
+                entry.answer =
+                    Arc::new(Answer { problem: Some(error.to_string()), ..(*entry.answer).clone() });
             }
             None => {}
         }

@@ -84,7 +84,12 @@ pub fn pod_usages(usages: &Data, ages: &Data, now: Timestamp) -> ByPod {
     pods
 }
 
-fn measured<T>(values: BTreeMap<ComponentKey, T>, ages: &Data, pods: &Data, now: Timestamp) -> ByComponent<T> {
+fn measured<T>(
+    values: BTreeMap<ComponentKey, T>,
+    ages: &Data,
+    pods: &Data,
+    now: Timestamp,
+) -> ByComponent<T> {
     let by_component = |data| {
         series(data)
             .filter_map(|(labels, value)| Some((component(labels)?, value)))

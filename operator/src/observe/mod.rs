@@ -1,6 +1,7 @@
 //! What is: objects from the API server's watches, samples from Prometheus. I/O in.
 
 pub mod backoff;
+pub mod cluster;
 pub mod custom;
 pub mod measurements;
 pub mod prometheus;
@@ -10,3 +11,4 @@ pub mod samples;
 pub mod signals;
 pub mod templates;
 pub mod wanted;
+pub mod workload;

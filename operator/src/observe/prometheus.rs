@@ -180,7 +180,9 @@ impl Prometheus {
         match serde_json::from_slice(&body) {
             Ok(Answer { data: Some(data), .. }) => Ok(data),
             // What Prometheus calls the error is a word of a fixed list; only such a word is repeated.
-            Ok(Answer { error_type: Some(kind), .. }) if kind.chars().all(|c| c.is_ascii_lowercase() || c == '_') => {
+            Ok(Answer { error_type: Some(kind), .. })
+                if kind.chars().all(|c| c.is_ascii_lowercase() || c == '_') =>
+            {
                 Err(QueryError::Rejected(kind))
             }
             _ if status.is_success() => Err(QueryError::NotPrometheus { server: self.server.clone() }),
@@ -216,7 +218,8 @@ impl Prometheus {
     /// The first cause says what a person can act on: a refused connection, an unknown host, a certificate.
     fn explain<'e>(&self, error: &'e (dyn Error + 'static)) -> QueryError {
         let server = self.server.clone();
-        let causes = || std::iter::successors(Some(error), |error: &&'e (dyn Error + 'static)| (*error).source());
+        let causes =
+            || std::iter::successors(Some(error), |error: &&'e (dyn Error + 'static)| (*error).source());
         let timed_out = |error: &&'e (dyn Error + 'static)| {
             error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)
         };

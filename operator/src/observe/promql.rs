@@ -50,7 +50,11 @@ pub fn confine(query: &str, namespace: &str, matchers: &[Matcher]) -> Result<Str
     added.extend_from_slice(matchers);
     confine_expr(&mut confined, &added)?;
     let printed = confined.to_string();
-    if read(&printed).as_ref() == Ok(&confined) { Ok(printed) } else { Err(Refusal::Notation("what this query is printed as")) }
+    if read(&printed).as_ref() == Ok(&confined) {
+        Ok(printed)
+    } else {
+        Err(Refusal::Notation("what this query is printed as"))
+    }
 }
 
 /// Reads the matchers that the operator adds to every selector, such as `cluster="a"`.
@@ -183,27 +187,52 @@ mod tests {
         assert_eq!(found.len(), expected, "{confined}");
         for selector in found {
             for (name, value) in [("namespace", "shop"), ("cluster", "a")] {
-                let exact = |one: &&Matcher| one.name == name && one.op == MatchOp::Equal && one.value == value;
+                let exact =
+                    |one: &&Matcher| one.name == name && one.op == MatchOp::Equal && one.value == value;
                 assert_eq!(selector.matchers.matchers.iter().filter(exact).count(), 1, "{confined}");
             }
         }
     }
 
     #[rstest]
-    #[case("carts_open{namespace=\"other\"}", "the selector carts_open{namespace=\"other\"} is outside namespace=\"shop\", which the operator adds to every selector")]
-    #[case("carts_open + secret{namespace!=\"shop\"}", "the selector secret{namespace!=\"shop\"} is outside namespace=\"shop\", which the operator adds to every selector")]
-    #[case("secret{namespace=~\"kube-.*\"}[5m:]", "the query returns a range of samples, make it return one series or a scalar")]
-    #[case("rate(secret{namespace=~\"kube-.*\"}[5m])", "the selector secret{namespace=~\"kube-.*\"} is outside namespace=\"shop\", which the operator adds to every selector")]
-    #[case("secret{namespace=\"\"}", "the selector secret{namespace=\"\"} is outside namespace=\"shop\", which the operator adds to every selector")]
-    #[case("info(carts_open)", "the function info is not allowed, because it reads series that no selector names")]
-    #[case("carts_open{a=\"1\" or b=\"2\"}", "the operator cannot confine or between matchers to the namespace, write the query without it")]
+    #[case(
+        "carts_open{namespace=\"other\"}",
+        "the selector carts_open{namespace=\"other\"} is outside namespace=\"shop\", which the operator adds to every selector"
+    )]
+    #[case(
+        "carts_open + secret{namespace!=\"shop\"}",
+        "the selector secret{namespace!=\"shop\"} is outside namespace=\"shop\", which the operator adds to every selector"
+    )]
+    #[case(
+        "secret{namespace=~\"kube-.*\"}[5m:]",
+        "the query returns a range of samples, make it return one series or a scalar"
+    )]
+    #[case(
+        "rate(secret{namespace=~\"kube-.*\"}[5m])",
+        "the selector secret{namespace=~\"kube-.*\"} is outside namespace=\"shop\", which the operator adds to every selector"
+    )]
+    #[case(
+        "secret{namespace=\"\"}",
+        "the selector secret{namespace=\"\"} is outside namespace=\"shop\", which the operator adds to every selector"
+    )]
+    #[case(
+        "info(carts_open)",
+        "the function info is not allowed, because it reads series that no selector names"
+    )]
+    #[case(
+        "carts_open{a=\"1\" or b=\"2\"}",
+        "the operator cannot confine or between matchers to the namespace, write the query without it"
+    )]
     #[case("carts_open[5m]", "the query returns a range of samples, make it return one series or a scalar")]
     #[case("\"carts\"", "the query returns a string, make it return one series or a scalar")]
     #[case("sum(carts_open", "the query is not PromQL: unclosed left parenthesis")]
     #[case("carts_open} or secret{a=\"\"", "the query is not PromQL: unexpected right bracket '}'")]
     #[case("", "the query is not PromQL: no expression found in input")]
     fn what_cannot_be_confined_is_refused_in_words(#[case] query: &str, #[case] sentence: &str) {
-        assert_eq!(confine(query, "shop", &[]).map_err(|refusal| refusal.to_string()), Err(sentence.to_owned()));
+        assert_eq!(
+            confine(query, "shop", &[]).map_err(|refusal| refusal.to_string()),
+            Err(sentence.to_owned())
+        );
     }
 
     #[test]

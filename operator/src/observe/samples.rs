@@ -163,8 +163,10 @@ impl Samples {
     /// Usage of a pod, for the resources of which every container and sidecar was measured.
     #[must_use]
     pub fn usage(&self, pod: &Pod) -> ByResource<Option<PodSample>> {
-        let key =
-            (pod.metadata.namespace.clone().unwrap_or_default(), pod.metadata.name.clone().unwrap_or_default());
+        let key = (
+            pod.metadata.namespace.clone().unwrap_or_default(),
+            pod.metadata.name.clone().unwrap_or_default(),
+        );
         let containers = containers(pod);
         let sample = |pods: &ByPod, window| pods.get(&key).and_then(|usage| usage.sample(containers, window));
         ByResource {

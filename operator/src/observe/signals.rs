@@ -55,8 +55,11 @@ impl Signals {
     pub async fn refresh(&mut self, wanted: &BTreeMap<Signal, BTreeSet<String>>, now: Timestamp) -> Evidence {
         self.forget_unwanted(wanted);
         let started = clock::monotonic();
-        let due: Vec<Signal> =
-            wanted.keys().copied().filter(|one| self.backoffs.entry(*one).or_default().admits(started)).collect();
+        let due: Vec<Signal> = wanted
+            .keys()
+            .copied()
+            .filter(|one| self.backoffs.entry(*one).or_default().admits(started))
+            .collect();
         let answers = self.ask(&due, wanted).await;
         for signal in due {
             let backoff = self.backoffs.entry(signal).or_default();
@@ -107,7 +110,12 @@ impl Signals {
 }
 
 /// Replaces a signal if every one of its queries was answered.
-fn take(evidence: &mut Evidence, signal: Signal, answers: &Answers, now: Timestamp) -> Result<(), QueryError> {
+fn take(
+    evidence: &mut Evidence,
+    signal: Signal,
+    answers: &Answers,
+    now: Timestamp,
+) -> Result<(), QueryError> {
     let of = |template: &Template| answers[template].as_ref().map_err(Clone::clone);
     let data = signal.templates().iter().map(of).collect::<Result<Vec<&Data>, _>>()?;
     match (signal, data.as_slice()) {

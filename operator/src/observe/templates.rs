@@ -96,7 +96,10 @@ impl Template {
         let cpu_window = display_duration(&selection.cpu_window);
         match self {
             Self::RequestRate => {
-                format!("sum by ({COMPONENT}) (rate({}[{request_window}]))", of_apps(&format!("{REQUESTS}_count")))
+                format!(
+                    "sum by ({COMPONENT}) (rate({}[{request_window}]))",
+                    of_apps(&format!("{REQUESTS}_count"))
+                )
             }
             Self::LatencyBuckets => format!(
                 "sum by ({COMPONENT}, le) (rate({}[{request_window}]))",

@@ -96,8 +96,9 @@ impl Wanted {
                     }),
                 };
                 let metrics = service.scaling.metrics.iter();
-                let sources =
-                    metrics.filter_map(|one| Some((one.name.clone(), source(&one.name, &one.target)?))).collect();
+                let sources = metrics
+                    .filter_map(|one| Some((one.name.clone(), source(&one.name, &one.target)?)))
+                    .collect();
                 let key = ComponentKey::new(&app.namespace, app.name.as_str(), service.name.as_str());
                 components.insert(key, sources);
             }

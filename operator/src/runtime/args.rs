@@ -113,8 +113,13 @@ fn at_least_a_second(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    const REQUIRED: [&str; 5] =
-        ["scalableapp-operator", "--prometheus-url", "http://prometheus:9090", "--lease-namespace", "operator"];
+    const REQUIRED: [&str; 5] = [
+        "scalableapp-operator",
+        "--prometheus-url",
+        "http://prometheus:9090",
+        "--lease-namespace",
+        "operator",
+    ];
 
     fn parse(more: &[&str]) -> Result<Args, String> {
         Args::try_parse_from(REQUIRED.iter().chain(more)).map_err(|error| error.to_string())

@@ -309,12 +309,17 @@ impl Candidate {
         let now = Some(MicroTime(clock::wall()));
         let (mut metadata, before) = match &self.seen {
             Some(seen) => (seen.lease.metadata.clone(), seen.lease.spec.clone().unwrap_or_default()),
-            None => (ObjectMeta { name: Some(self.name.clone()), ..Default::default() }, LeaseSpec::default()),
+            None => {
+                (ObjectMeta { name: Some(self.name.clone()), ..Default::default() }, LeaseSpec::default())
+            }
         };
         metadata.managed_fields = None;
         let transitions = before.lease_transitions.unwrap_or(0);
-        let (acquire_time, transitions) =
-            if self.is_mine() { (before.acquire_time.clone(), transitions) } else { (now.clone(), transitions + 1) };
+        let (acquire_time, transitions) = if self.is_mine() {
+            (before.acquire_time.clone(), transitions)
+        } else {
+            (now.clone(), transitions + 1)
+        };
         let spec = LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: Some(LEASE_DURATION.as_secs() as i32),

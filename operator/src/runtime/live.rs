@@ -79,7 +79,8 @@ pub struct LiveView(Arc<RwLock<BTreeMap<(String, String), Arc<LiveApp>>>>);
 impl LiveView {
     /// Shows these apps and no others.
     pub fn replace(&self, apps: impl IntoIterator<Item = LiveApp>) {
-        let apps = apps.into_iter().map(|app| ((app.namespace.clone(), app.app.clone()), Arc::new(app))).collect();
+        let apps =
+            apps.into_iter().map(|app| ((app.namespace.clone(), app.app.clone()), Arc::new(app))).collect();
         // The lock guards one assignment, so a panic elsewhere cannot have left the map half written.
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = apps;
     }

@@ -54,7 +54,9 @@ impl Telemetry {
         let spans = exporter()?;
         // Spans only: events are in the log already.
         let traces = spans.as_ref().map(|provider| {
-            tracing_opentelemetry::layer().with_tracer(provider.tracer(SERVICE)).with_filter(LevelFilter::INFO)
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer(SERVICE))
+                .with_filter(LevelFilter::INFO)
         });
         tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces).try_init()?;
         Ok(Self { spans })
@@ -77,7 +79,10 @@ fn exporter() -> Result<Option<SdkTracerProvider>, TelemetryError> {
         }
         let exporter = SpanExporter::builder().with_http().build()?;
         return Ok(Some(
-            SdkTracerProvider::builder().with_resource(resource.build()).with_batch_exporter(exporter).build(),
+            SdkTracerProvider::builder()
+                .with_resource(resource.build())
+                .with_batch_exporter(exporter)
+                .build(),
         ));
     }
     Ok(None)

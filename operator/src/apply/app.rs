@@ -1,0 +1,229 @@
+//! The writes of one app in their order: children, then (after the status) replicas, growing before shrinking. I/O out.
+
+use super::{
+    children::{Child, Ensured, Owner, delete, ensure},
+    events::Happening,
+    fence::{fence, is_fenced},
+    record::Records,
+    replicas,
+    writer::{WriteError, Writer},
+};
+use crate::{
+    build::{ServiceChildren, labels, names},
+    controller::{decide::ComponentPass, memory::AppMemory},
+    observe::{
+        cluster::{Cluster, HasLabels, Observed},
+        workload::LiveRevision,
+    },
+    report::standing::{Failure, Standing},
+    resolve::app::{App, Service},
+    runtime::metrics,
+};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use scalableapp_engine::reason;
+use serde_json::Value;
+use std::{collections::BTreeSet, sync::Arc};
+
+/// The process that leads, and its tenure.
+#[derive(Clone, Copy)]
+pub struct Leader<'a> {
+    /// What sends writes.
+    pub writer: &'a Writer,
+    /// The caches, in which children are looked up before they are written.
+    pub cluster: &'a Cluster,
+    /// `leaseTransitions` of the tenure.
+    pub epoch: i32,
+}
+
+/// Applies every child of an app and removes what the spec no longer names. What the API server refuses is noted in
+/// the standing of its component and stops no other.
+///
+/// # Errors
+/// When a write fails in a way that another attempt may mend.
+pub async fn apply(
+    leader: Leader<'_>,
+    app: &App,
+    observed: &Observed,
+    children: Vec<ServiceChildren>,
+    memory: &mut AppMemory,
+    passes: &mut [ComponentPass],
+) -> Result<Vec<Happening>, WriteError> {
+    let mut reverted = Vec::new();
+    for ((service, children), pass) in app.services.iter().zip(children).zip(passes) {
+        let applied = Applier { leader, app, service, records: &mut memory.records, reverted: &mut reverted };
+        match applied.service(children, &mut pass.standing).await {
+            Ok(()) => {}
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => pass.standing.failure = Some(failure(&error)),
+        }
+        retire(leader, pass).await?;
+    }
+    prune(leader, app, observed).await?;
+    Ok(reverted)
+}
+
+fn failure(error: &WriteError) -> Failure {
+    let reason = match error {
+        WriteError::NameTaken { .. } => reason::NAME_TAKEN,
+        _ => reason::CHILD_REFUSED,
+    };
+    Failure { reason, message: error.to_string() }
+}
+
+struct Applier<'a> {
+    leader: Leader<'a>,
+    app: &'a App,
+    service: &'a Service,
+    records: &'a mut Records,
+    reverted: &'a mut Vec<Happening>,
+}
+
+impl Applier<'_> {
+    async fn service(mut self, children: ServiceChildren, standing: &mut Standing) -> Result<(), WriteError> {
+        // Without `..`, so that a new kind of child cannot be built and then forgotten here.
+        let ServiceChildren { service_account, service, pod_disruption_budget, network_policy, deployment } =
+            children;
+        let name = names::component(self.app, self.service);
+        let cluster = self.leader.cluster;
+        let cached = cluster.service_accounts.get(&ObjectRef::new(&name).within(&self.app.namespace));
+        self.child(cached, to_value(&service_account)).await?;
+        let cached = cluster.services.get(&ObjectRef::new(&name).within(&self.app.namespace));
+        self.child(cached, to_value(&service)).await?;
+        let cached = cluster.disruption_budgets.get(&ObjectRef::new(&name).within(&self.app.namespace));
+        self.child(cached, to_value(&pod_disruption_budget)).await?;
+        let cached = cluster.network_policies.get(&ObjectRef::new(&name).within(&self.app.namespace));
+        self.child(cached, to_value(&network_policy)).await?;
+        let cached = standing.revisions.iter().find(|one| one.hash == standing.target);
+        let cached = cached.map(|revision| Arc::clone(&revision.deployment));
+        let is_new = cached.is_none();
+        if let Some(created) = self.child::<Deployment>(cached, deployment).await?
+            && is_new
+        {
+            standing.revisions.push(LiveRevision::of(Arc::new(created), &standing.target));
+        }
+        Ok(())
+    }
+
+    /// Ensures one child; returns it if it was written.
+    async fn child<K: Child>(
+        &mut self,
+        cached: Option<Arc<K>>,
+        desired: Value,
+    ) -> Result<Option<K>, WriteError> {
+        let owner = Owner { namespace: &self.app.namespace, uid: &self.app.uid };
+        let cached = cached.as_deref();
+        match ensure(self.leader.writer, self.records, owner, cached, &desired).await? {
+            Ensured::Kept => Ok(None),
+            Ensured::Written(child) => Ok(Some(child)),
+            Ensured::Reverted(child) => {
+                self.reverted.push(Happening {
+                    warning: true,
+                    reason: reason::CHILD_REVERTED.name,
+                    action: "Revert",
+                    note: format!(
+                        "{} {}: {}",
+                        K::kind(&()),
+                        child.name_any(),
+                        reason::CHILD_REVERTED.sentence
+                    ),
+                });
+                Ok(Some(child))
+            }
+        }
+    }
+}
+
+fn to_value(child: &impl serde::Serialize) -> Value {
+    // Kubernetes types always serialize; were one not to, the API server would refuse the null in words.
+    serde_json::to_value(child).unwrap_or(Value::Null)
+}
+
+/// Fences earlier revisions, and deletes those that have no pods left.
+async fn retire(leader: Leader<'_>, pass: &mut ComponentPass) -> Result<(), WriteError> {
+    let ComponentPass { standing, planned, .. } = pass;
+    let mut kept = Vec::with_capacity(standing.revisions.len());
+    for revision in standing.revisions.drain(..) {
+        if revision.hash == standing.target {
+            kept.push(revision);
+            continue;
+        }
+        let drained = revision.pods == 0 && revision.replicas == 0;
+        if drained && planned.get(&revision.hash).is_none_or(|replicas| *replicas == 0) {
+            delete(leader.writer, &*revision.deployment).await?;
+            continue;
+        }
+        if !is_fenced(&revision.deployment, leader.epoch) {
+            fence(leader.writer, &revision.deployment, leader.epoch).await?;
+        }
+        kept.push(revision);
+    }
+    standing.revisions = kept;
+    Ok(())
+}
+
+/// Deletes the children of components that the spec no longer names.
+async fn prune(leader: Leader<'_>, app: &App, observed: &Observed) -> Result<(), WriteError> {
+    let named: BTreeSet<&str> = app.services.iter().map(|service| service.name.as_str()).collect();
+    let (writer, cluster) = (leader.writer, leader.cluster);
+    for deployment in observed.deployments.values() {
+        if is_orphan(&**deployment, app, &named) {
+            delete(writer, &**deployment).await?;
+        }
+    }
+    for child in cluster.services.state_filter(|child| is_orphan(child, app, &named)) {
+        delete(writer, &*child).await?;
+    }
+    for child in cluster.disruption_budgets.state_filter(|child| is_orphan(child, app, &named)) {
+        delete(writer, &*child).await?;
+    }
+    for child in cluster.network_policies.state_filter(|child| is_orphan(child, app, &named)) {
+        delete(writer, &*child).await?;
+    }
+    for child in cluster.service_accounts.state_filter(|child| is_orphan(child, app, &named)) {
+        delete(writer, &*child).await?;
+    }
+    Ok(())
+}
+
+fn is_orphan<K: Child>(child: &K, app: &App, named: &BTreeSet<&str>) -> bool {
+    child.namespace_name() == Some(app.namespace.as_str())
+        && child.label(labels::APP) == Some(app.name.as_str())
+        && child.label(labels::COMPONENT).is_some_and(|component| !named.contains(component))
+        && super::children::Controlled::controller_owner(child) == Some(app.uid.as_str())
+        && child.meta().deletion_timestamp.is_none()
+}
+
+/// Writes the replicas that a pass planned, revisions that grow before those that shrink.
+///
+/// # Errors
+/// [`WriteError::Conflict`] when a Deployment has changed since the decision; then it must be decided again.
+pub async fn scale(
+    leader: Leader<'_>,
+    app: &App,
+    memory: &mut AppMemory,
+    passes: &[ComponentPass],
+) -> Result<(), WriteError> {
+    for (service, pass) in app.services.iter().zip(passes) {
+        let Some(decision) = &pass.decision else { continue };
+        let component = memory.components.entry(pass.standing.name.clone()).or_default();
+        let mut changes: Vec<(&LiveRevision, i32)> = pass
+            .standing
+            .revisions
+            .iter()
+            .filter_map(|revision| Some((revision, *pass.planned.get(&revision.hash)?)))
+            .filter(|(revision, planned)| revision.replicas != *planned)
+            .collect();
+        changes.sort_by_key(|(revision, planned)| revision.replicas - planned);
+        if changes.iter().any(|(revision, _)| !is_fenced(&revision.deployment, leader.epoch)) {
+            continue;
+        }
+        for (revision, planned) in changes {
+            let written = replicas::scale(leader.writer, &revision.deployment, planned).await?;
+            component.await_generation(&written.name_any(), written.metadata.generation);
+        }
+        component.commit(service, decision);
+        metrics::decided(decision.current, decision.desired);
+    }
+    Ok(())
+}

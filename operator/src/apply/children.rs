@@ -1,0 +1,167 @@
+//! Children by server-side apply: created, kept as rendered, and deleted when the spec no longer names them. I/O out.
+
+use super::{
+    MANAGER,
+    record::{Drift, Live, Records},
+    writer::{WriteError, Writer},
+};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    core::NamespaceResourceScope,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::fmt::Debug;
+
+/// A kind of child that the operator applies.
+pub trait Child:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize
+{
+}
+
+impl<K> Child for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize
+{
+}
+
+/// What was done about one child.
+#[derive(Debug)]
+pub enum Ensured<K> {
+    /// Nothing: it is as it should be.
+    Kept,
+    /// It was written, because it was missing or something else is wanted of it now.
+    Written(K),
+    /// Somebody's edit was undone.
+    Reverted(K),
+}
+
+/// Whose children are applied.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// Namespace of the app and of its children.
+    pub namespace: &'a str,
+    /// `metadata.uid` of the app.
+    pub uid: &'a str,
+}
+
+/// Makes one child what it should be. `cached` is what the cache shows of it.
+///
+/// # Errors
+/// [`WriteError::NameTaken`] when the name belongs to somebody else; else as [`Writer::send`].
+pub async fn ensure<K: Child>(
+    writer: &Writer,
+    records: &mut Records,
+    owner: Owner<'_>,
+    cached: Option<&K>,
+    desired: &Value,
+) -> Result<Ensured<K>, WriteError> {
+    let kind = kind_of::<K>();
+    let name = desired.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let api: Api<K> = Api::namespaced(writer.client(), owner.namespace);
+    let found;
+    let existing = match cached {
+        Some(object) => Some(object),
+        None => {
+            found = writer.send(kind, api.get_opt(name)).await?;
+            found.as_ref()
+        }
+    };
+    let Some(existing) = existing else {
+        let created = apply(writer, &api, name, desired).await?;
+        records.applied(kind, name, desired, None, &Live::of(&created));
+        return Ok(Ensured::Written(created));
+    };
+    if existing.controller_owner() != Some(owner.uid) {
+        return Err(WriteError::NameTaken { kind, name: name.to_owned() });
+    }
+    let live = Live::of(existing);
+    let drift = records.drift(kind, name, desired, &live);
+    let result = match drift {
+        Drift::None => return Ok(Ensured::Kept),
+        Drift::Wanted => apply(writer, &api, name, desired).await?,
+        Drift::Foreign => replace(writer, &api, existing, desired).await?,
+    };
+    records.applied(kind, name, desired, live.resource_version, &Live::of(&result));
+    Ok(if drift == Drift::Foreign { Ensured::Reverted(result) } else { Ensured::Written(result) })
+}
+
+async fn apply<K: Child>(
+    writer: &Writer,
+    api: &Api<K>,
+    name: &str,
+    desired: &Value,
+) -> Result<K, WriteError> {
+    let params = PatchParams::apply(MANAGER).force();
+    writer.send(kind_of::<K>(), api.patch(name, &params, &Patch::Apply(desired))).await
+}
+
+/// Undoes an edit. Server-side apply would keep what another manager has added (a container, a label), so the
+/// wanted `spec` replaces the whole one; replicas stay as they are, for they are the scaler's.
+async fn replace<K: Child>(
+    writer: &Writer,
+    api: &Api<K>,
+    existing: &K,
+    desired: &Value,
+) -> Result<K, WriteError> {
+    let kind = kind_of::<K>();
+    let refused = |error: serde_json::Error| WriteError::Refused { kind, message: error.to_string() };
+    let mut body = desired.clone();
+    let live = serde_json::to_value(existing).map_err(refused)?;
+    for pointer in ["/spec/replicas", "/spec/clusterIP", "/spec/clusterIPs"] {
+        let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
+        if let Some(value) = live.pointer(pointer)
+            && let Some(object) = body.pointer_mut(parent).and_then(Value::as_object_mut)
+        {
+            object.insert(key.to_owned(), value.clone());
+        }
+    }
+    if let Some(metadata) = body.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+        metadata.insert("resourceVersion".to_owned(), existing.resource_version().into());
+    }
+    let object: K = serde_json::from_value(body).map_err(refused)?;
+    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+    writer.send(kind, api.replace(&existing.name_any(), &params, &object)).await
+}
+
+/// Deletes one child, if it still is the object that was read.
+///
+/// # Errors
+/// As [`Writer::send`]; an object that is gone already is no error.
+pub async fn delete<K: Child>(writer: &Writer, child: &K) -> Result<(), WriteError> {
+    let kind = kind_of::<K>();
+    let api: Api<K> = Api::namespaced(writer.client(), child.meta().namespace.as_deref().unwrap_or_default());
+    let params = DeleteParams::background()
+        .preconditions(Preconditions { uid: child.uid(), resource_version: child.resource_version() });
+    let request = async {
+        match api.delete(&child.name_any(), &params).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            answer => answer.map(|_| ()),
+        }
+    };
+    writer.send(kind, request).await
+}
+
+/// Reads who controls an object.
+pub trait Controlled {
+    /// `uid` of the controlling owner.
+    fn controller_owner(&self) -> Option<&str>;
+}
+
+impl<K: Resource> Controlled for K {
+    fn controller_owner(&self) -> Option<&str> {
+        let owners = self.meta().owner_references.as_ref()?;
+        owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
+    }
+}
+
+fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
+    match K::kind(&()) {
+        std::borrow::Cow::Borrowed(kind) => kind,
+        std::borrow::Cow::Owned(_) => "object",
+    }
+}

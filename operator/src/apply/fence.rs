@@ -1,0 +1,44 @@
+//! The leader's epoch on every Deployment, so that a write that another leader had under way comes too late. I/O out.
+//!
+//! A process that was stopped between its check of the lease and its write wakes up with a `resourceVersion` from
+//! before; once the new leader has put its epoch there, that write is a conflict.
+
+use super::{
+    FENCE,
+    writer::{WriteError, Writer},
+};
+use crate::build::EPOCH_ANNOTATION;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+/// Whether the cache shows the leader's epoch on a Deployment. Its replicas are not written before.
+#[must_use]
+pub fn is_fenced(deployment: &Deployment, epoch: i32) -> bool {
+    deployment.annotations().get(EPOCH_ANNOTATION).is_some_and(|known| *known == epoch.to_string())
+}
+
+/// Puts the leader's epoch on the Deployment of an earlier revision; that of the declared one carries it already.
+///
+/// # Errors
+/// As [`Writer::send`].
+pub async fn fence(writer: &Writer, deployment: &Deployment, epoch: i32) -> Result<(), WriteError> {
+    let name = deployment.name_any();
+    let api: Api<Deployment> =
+        Api::namespaced(writer.client(), deployment.metadata.namespace.as_deref().unwrap_or_default());
+    let body = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": name,
+            "uid": deployment.metadata.uid,
+            "annotations": {EPOCH_ANNOTATION: epoch.to_string()},
+        },
+    });
+    let params = PatchParams::apply(FENCE).force();
+    writer.send("Deployment", api.patch(&name, &params, &Patch::Apply(&body))).await?;
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! Writes of `spec.replicas`: each carries the `uid` and `resourceVersion` that its decision read. I/O out.
+
+use super::{
+    SCALER,
+    writer::{WriteError, Writer},
+};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+/// Sets the replicas of one Deployment and returns it as the API server then has it.
+///
+/// # Errors
+/// [`WriteError::Conflict`] when the Deployment has changed since `observed` was read: observe and decide again.
+pub async fn scale(writer: &Writer, observed: &Deployment, replicas: i32) -> Result<Deployment, WriteError> {
+    let name = observed.name_any();
+    let api: Api<Deployment> =
+        Api::namespaced(writer.client(), observed.metadata.namespace.as_deref().unwrap_or_default());
+    let body = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": name,
+            "uid": observed.metadata.uid,
+            "resourceVersion": observed.metadata.resource_version,
+        },
+        "spec": {"replicas": replicas},
+    });
+    let params = PatchParams::apply(SCALER).force();
+    writer.send("Deployment", api.patch(&name, &params, &Patch::Apply(&body))).await
+}

@@ -1,0 +1,147 @@
+//! The gate that every write passes: it is sent only while the lease outlasts its time-out. I/O out.
+
+use crate::runtime::{lease::Leadership, metrics};
+use kube::Client;
+use std::{future::Future, time::Duration};
+
+/// Time-out of one write. It ends inside the lease, or the write is not sent.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Sends writes while this process leads.
+#[derive(Clone)]
+pub struct Writer {
+    /// A client that does not retry: a repeated write could outlive the lease and the decision behind it.
+    client: Client,
+    leadership: Leadership,
+}
+
+/// Why a write did not happen, or may not have happened.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Another process leads, or may lead before the write would have ended.
+    #[error("did not write the {kind}: this process does not hold the lease for long enough")]
+    NotLeader {
+        /// Kind of the object.
+        kind: &'static str,
+    },
+    /// No answer came in time; the write may have happened.
+    #[error("failed to write the {kind} within {} s", WRITE_TIMEOUT.as_secs())]
+    TimedOut {
+        /// Kind of the object.
+        kind: &'static str,
+    },
+    /// The object has changed since it was read.
+    #[error("did not write the {kind}: it has changed since it was read")]
+    Conflict {
+        /// Kind of the object.
+        kind: &'static str,
+    },
+    /// The API server refuses the object as it is.
+    #[error("{message}")]
+    Refused {
+        /// Kind of the object.
+        kind: &'static str,
+        /// The API server's own words.
+        message: String,
+    },
+    /// The name is taken by an object that is not ours.
+    #[error(
+        "{kind} {name} exists and does not belong to this ScalableApp; delete it or rename the app or component"
+    )]
+    NameTaken {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Name of the object.
+        name: String,
+    },
+    /// The request failed.
+    #[error("failed to write the {kind}: {source}")]
+    Api {
+        /// Kind of the object.
+        kind: &'static str,
+        /// What went wrong.
+        source: Box<kube::Error>,
+    },
+}
+
+impl WriteError {
+    /// Whether the same write can succeed without a change by somebody.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        !matches!(self, Self::Refused { .. } | Self::NameTaken { .. })
+    }
+
+    /// The error as a metric label.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NotLeader { .. } => "not_leader",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Conflict { .. } => "conflict",
+            Self::Refused { .. } => "refused",
+            Self::NameTaken { .. } => "name_taken",
+            Self::Api { .. } => "api",
+        }
+    }
+
+    /// Sorts an error of the client.
+    #[must_use]
+    pub fn from_api(kind: &'static str, error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if status.is_conflict() => Self::Conflict { kind },
+            kube::Error::Api(status)
+                if status.is_invalid() || status.is_forbidden() || status.code == 400 =>
+            {
+                Self::Refused { kind, message: status.message.clone() }
+            }
+            source => Self::Api { kind, source: Box::new(source) },
+        }
+    }
+}
+
+impl Writer {
+    /// A writer for the time that `leadership` lasts. `client` must not retry.
+    #[must_use]
+    pub fn new(client: Client, leadership: Leadership) -> Self {
+        Self { client, leadership }
+    }
+
+    /// The client, for building an `Api`; what writes goes through [`Writer::send`].
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The lease's fencing number, larger with each change of leader.
+    #[must_use]
+    pub fn epoch(&self) -> Option<i32> {
+        self.leadership.epoch()
+    }
+
+    /// Whether a write could be sent now.
+    #[must_use]
+    pub fn may_write(&self) -> bool {
+        self.leadership.writable_for(WRITE_TIMEOUT).is_ok()
+    }
+
+    /// Sends one write, if it will end inside the lease.
+    ///
+    /// # Errors
+    /// When the lease does not last, no answer comes in time, or the API server refuses.
+    pub async fn send<T>(
+        &self,
+        kind: &'static str,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, WriteError> {
+        let result = match self.leadership.writable_for(WRITE_TIMEOUT) {
+            Err(_) => Err(WriteError::NotLeader { kind }),
+            Ok(_) => match tokio::time::timeout(WRITE_TIMEOUT, request).await {
+                Err(_) => Err(WriteError::TimedOut { kind }),
+                Ok(answer) => answer.map_err(|error| WriteError::from_api(kind, error)),
+            },
+        };
+        let outcome = result.as_ref().map_or_else(WriteError::label, |_| "ok");
+        metrics::wrote(kind, outcome);
+        result
+    }
+}

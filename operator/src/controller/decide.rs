@@ -1,0 +1,219 @@
+//! One pass over one app: what is observed goes into the engine, and what each component should have comes out. Pure.
+
+use super::memory::AppMemory;
+use crate::{
+    observe::{
+        cluster::Observed,
+        samples::Samples,
+        workload::{self, LiveRevision},
+    },
+    report::standing::{Evidence, Failure, Standing},
+    resolve::app::{App, Service},
+};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use scalableapp_crds::{ComponentStatus, ScalableAppStatus};
+use scalableapp_engine::{
+    Decision, Input, decide,
+    memory::Memory,
+    reason,
+    rollout::{self, Revision},
+    signal::PodTiming,
+};
+use std::collections::BTreeMap;
+
+/// What is remembered of one component between two passes.
+#[derive(Default)]
+pub struct ComponentMemory {
+    scaling: Option<Memory>,
+    /// Generation that the cache must show of a Deployment before the component is decided again.
+    awaited: BTreeMap<String, i64>,
+}
+
+/// What a pass says of one component.
+pub struct ComponentPass {
+    /// How it stands.
+    pub standing: Standing,
+    /// The decision; nothing while the cache does not show the last write.
+    pub decision: Option<Decision>,
+    /// `spec.replicas` of each revision, by hash.
+    pub planned: BTreeMap<String, i32>,
+}
+
+impl ComponentMemory {
+    /// Waits for a write to show in the cache.
+    pub fn await_generation(&mut self, deployment: &str, generation: Option<i64>) {
+        self.awaited.insert(deployment.to_owned(), generation.unwrap_or_default());
+    }
+
+    /// Remembers that the replicas of a decision were written.
+    pub fn commit(&mut self, service: &Service, decision: &Decision) {
+        if let (Some(memory), Some(change)) = (&mut self.scaling, &decision.change) {
+            memory.record(change, &service.scaling.behavior);
+        }
+    }
+
+    /// Whether the cache shows every write of replicas. What is gone from the cache was deleted, or is not there yet;
+    /// either way there is nothing to wait for once the API server has said so.
+    fn is_shown(&mut self, revisions: &[LiveRevision]) -> bool {
+        self.awaited.retain(|name, generation| {
+            revisions.iter().any(|revision| {
+                revision.deployment.name_any() == *name
+                    && revision.deployment.metadata.generation.unwrap_or_default() < *generation
+            })
+        });
+        self.awaited.is_empty()
+    }
+}
+
+/// Decides every component of an app.
+pub fn pass(
+    app: &App,
+    known: Option<&ScalableAppStatus>,
+    observed: &Observed,
+    samples: &Samples,
+    memory: &mut AppMemory,
+    now: Timestamp,
+) -> Vec<ComponentPass> {
+    app.services
+        .iter()
+        .map(|service| {
+            let name = service.name.as_str();
+            let known =
+                known.and_then(|status| status.components.iter().find(|component| component.name == name));
+            let memory = memory.components.entry(name.to_owned()).or_default();
+            component(app, service, known, observed, samples, memory, now)
+        })
+        .collect()
+}
+
+fn component(
+    app: &App,
+    service: &Service,
+    known: Option<&ComponentStatus>,
+    observed: &Observed,
+    samples: &Samples,
+    memory: &mut ComponentMemory,
+    now: Timestamp,
+) -> ComponentPass {
+    let name = service.name.as_str();
+    let revisions = workload::revisions(observed, name);
+    let pods = observed.pods_of(name);
+    let mut standing = Standing {
+        name: name.to_owned(),
+        min: service.scaling.min_replicas,
+        desired: known.map_or(0, |known| known.desired),
+        target: service.revision.to_string(),
+        problem: workload::problem(&revisions, pods),
+        revisions,
+        ..Standing::default()
+    };
+    if !memory.is_shown(&standing.revisions) {
+        standing.measured = known_evidence(known);
+        let planned = standing.revisions.iter().map(|one| (one.hash.clone(), one.replicas)).collect();
+        return ComponentPass { standing, decision: None, planned };
+    }
+    let mut rolling: Vec<Revision> =
+        standing.revisions.iter().map(|one| revision(one, &standing.target)).collect();
+    // With no Deployment left, for example deleted by hand, the last decision is what there was.
+    let current = if rolling.is_empty() {
+        known.map_or(0, |known| known.desired)
+    } else {
+        rollout::current_replicas(&rolling, known.map(|known| known.desired))
+    };
+    let scaling = memory.scaling.take().unwrap_or_else(|| {
+        known.and_then(|known| known.memory.as_ref()).map(Memory::restore).unwrap_or_default()
+    });
+    let engine_pods: Vec<_> = pods.iter().map(|pod| workload::engine_pod(pod, samples.usage(pod))).collect();
+    let readings = samples.readings(&app.namespace, app.name.as_str(), name, &engine_pods, now);
+    let decision = decide(&Input {
+        now,
+        min_replicas: service.scaling.min_replicas,
+        max_replicas: service.scaling.max_replicas,
+        metrics: &service.scaling.metrics,
+        behavior: &service.scaling.behavior,
+        current_replicas: current,
+        status_replicas: standing.revisions.iter().map(|revision| revision.pods).sum(),
+        pods: &engine_pods,
+        readings: &readings,
+        max_sample_age: samples.max_age(),
+        timing: PodTiming::default(),
+        memory: &scaling,
+    });
+    memory.scaling = Some(decision.memory.clone());
+
+    if !rolling.iter().any(|revision| revision.is_target) {
+        rolling.push(Revision { hash: standing.target.clone(), replicas: 0, available: 0, is_target: true });
+    }
+    let planned = rollout::plan(decision.desired, &rolling, service.rolling)
+        .into_iter()
+        .map(|(hash, replicas)| (hash.to_owned(), replicas))
+        .collect();
+    standing.desired = decision.desired;
+    standing.limited_by.clone_from(&decision.limited_by);
+    standing.measured = evidence(app, service, samples, &decision, standing.ready());
+    record(&mut standing, service, known, &decision, now);
+    ComponentPass { standing, decision: Some(decision), planned }
+}
+
+fn revision(live: &LiveRevision, target: &str) -> Revision {
+    Revision {
+        hash: live.hash.clone(),
+        replicas: live.replicas,
+        available: live.ready,
+        is_target: live.hash == target,
+    }
+}
+
+/// Records a decision when replicas, their limit or the reason of a hold change, and never for a mere change of load.
+fn record(
+    standing: &mut Standing,
+    service: &Service,
+    known: Option<&ComponentStatus>,
+    decision: &Decision,
+    now: Timestamp,
+) {
+    let recorded_hold = known
+        .and_then(|known| known.last_decision.as_ref())
+        .map(|record| record.reason.as_str())
+        .filter(|name| {
+            [reason::NO_VALID_METRIC, reason::SCALE_IN_NEEDS_ALL_METRICS].iter().any(|r| r.name == *name)
+        });
+    let is_new = known.is_none_or(|known| {
+        known.last_decision.is_none()
+            || known.desired != decision.desired
+            || known.limited_by != standing.limited_by_names()
+            || recorded_hold != decision.hold.map(|hold| hold.name)
+    });
+    if is_new {
+        standing.record = Some(decision.record(now));
+    }
+    if let Some(change) = &decision.change {
+        let mut memory = decision.memory.clone();
+        memory.record(change, &service.scaling.behavior);
+        standing.memory = Some(memory.persist(now, &service.scaling.behavior));
+    }
+}
+
+fn evidence(app: &App, service: &Service, samples: &Samples, decision: &Decision, ready: i32) -> Evidence {
+    if service.scaling.metrics.is_empty() {
+        return Evidence::NotAsked;
+    }
+    if !samples.were_taken() || (ready == 0 && !decision.invalid.is_empty()) {
+        return Evidence::NotYet;
+    }
+    match decision.invalid.iter().next() {
+        None => Evidence::Fresh,
+        Some((metric, invalid)) => {
+            // The sentence of the list, not the age or count of the moment: a condition must not change with time alone.
+            let cause = samples
+                .problem(&app.namespace, app.name.as_str(), service.name.as_str(), metric)
+                .unwrap_or(invalid.reason.sentence);
+            Evidence::Missing(Failure { reason: invalid.reason, message: format!("{metric}: {cause}") })
+        }
+    }
+}
+
+fn known_evidence(known: Option<&ComponentStatus>) -> Evidence {
+    if known.is_some() { Evidence::Fresh } else { Evidence::NotYet }
+}

@@ -1,0 +1,99 @@
+//! What the process remembers of each app between two passes. It lasts for one tenure of the lease: another leader
+//! may have acted since, and what must outlive a tenure is in the app's status.
+
+use crate::{
+    apply::record::Records,
+    resolve::{app::App, invalid::Invalid},
+};
+use kube::ResourceExt;
+use scalableapp_crds::{ScalableApp, ScalableAppStatus};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// An app that was checked, or what is wrong with it.
+pub type Resolved = Arc<Result<App, Vec<Invalid>>>;
+
+/// The memories of all apps.
+#[derive(Default)]
+pub struct Memories {
+    apps: Mutex<BTreeMap<(String, String), Arc<tokio::sync::Mutex<AppMemory>>>>,
+    /// Each app is resolved once for each generation of its spec.
+    resolved: Mutex<BTreeMap<(String, String), (String, i64, Resolved)>>,
+    /// Generations of the objects that could not be read, by namespace and name.
+    unreadable: Mutex<BTreeMap<(String, String), i64>>,
+}
+
+/// What is remembered of one app.
+#[derive(Default)]
+pub struct AppMemory {
+    epoch: i32,
+    uid: String,
+    /// What was applied.
+    pub records: Records,
+    /// What is remembered of each component.
+    pub components: BTreeMap<String, super::decide::ComponentMemory>,
+    /// The status that was written last; the cache may still show the one before it.
+    pub reported: Option<ScalableAppStatus>,
+}
+
+impl Memories {
+    /// The memory of one app; empty for an app, or a tenure, that is new.
+    #[must_use]
+    pub fn of(&self, app: &ScalableApp) -> Arc<tokio::sync::Mutex<AppMemory>> {
+        let key = (app.namespace().unwrap_or_default(), app.name_any());
+        let mut memories = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(memories.entry(key).or_default())
+    }
+
+    /// The app as it is resolved.
+    pub fn resolve(&self, app: &ScalableApp) -> Resolved {
+        let key = (app.namespace().unwrap_or_default(), app.name_any());
+        let (uid, generation) = (app.uid().unwrap_or_default(), app.metadata.generation.unwrap_or_default());
+        let mut all = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get(&key) {
+            Some((known_uid, known, resolved)) if *known_uid == uid && *known == generation => {
+                Arc::clone(resolved)
+            }
+            _ => {
+                let resolved = Arc::new(crate::resolve::resolve(app));
+                all.insert(key, (uid, generation, Arc::clone(&resolved)));
+                resolved
+            }
+        }
+    }
+
+    /// Whether an unreadable object was not reported yet in this generation.
+    pub fn is_news(&self, namespace: &str, name: &str, generation: i64) -> bool {
+        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        unreadable.insert((namespace.to_owned(), name.to_owned()), generation) != Some(generation)
+    }
+
+    /// Forgets the apps that are gone.
+    pub fn retain(&self, exists: impl Fn(&str, &str) -> bool) {
+        fn prune<T>(map: &Mutex<BTreeMap<(String, String), T>>, exists: impl Fn(&str, &str) -> bool) {
+            let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
+            map.retain(|(namespace, name), _| exists(namespace, name));
+        }
+        prune(&self.apps, &exists);
+        prune(&self.resolved, &exists);
+        prune(&self.unreadable, &exists);
+    }
+}
+
+impl AppMemory {
+    /// Starts anew if the tenure or the app behind the name is another one.
+    pub fn enter(&mut self, epoch: i32, app: &ScalableApp) {
+        let uid = app.uid().unwrap_or_default();
+        if self.epoch != epoch || self.uid != uid {
+            *self = Self { epoch, uid, ..Self::default() };
+        }
+    }
+
+    /// The status that the API server has, as far as this process knows.
+    #[must_use]
+    pub fn known_status<'a>(&'a self, app: &'a ScalableApp) -> Option<&'a ScalableAppStatus> {
+        self.reported.as_ref().or(app.status.as_ref())
+    }
+}

@@ -1,0 +1,147 @@
+//! The pipeline for one app: observe, resolve, decide, build, apply, report. I/O.
+
+use super::{
+    Context,
+    decide::{self, ComponentPass},
+    memory::AppMemory,
+};
+use crate::{
+    apply::{self, app::Leader, events::Happening, writer::WriteError},
+    build::build,
+    observe::cluster::GuardedApp,
+    report::{self, standing::Failure},
+    resolve::invalid::Invalid,
+    runtime::{clock, metrics},
+};
+use kube::{Resource, ResourceExt, runtime::controller::Action};
+use scalableapp_crds::ScalableApp;
+use scalableapp_engine::reason;
+use std::{sync::Arc, time::Duration};
+
+/// After a write that came too late: the cache shows the newer object by then.
+const AGAIN: Duration = Duration::from_millis(500);
+/// After an error that waiting helps.
+const RETRY: Duration = Duration::from_secs(5);
+/// A second look at everything, should a watch have lost an event.
+const RESYNC: Duration = Duration::from_secs(600);
+
+/// Why a reconcile did not get to its end.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Error(#[from] WriteError);
+
+/// Brings one app closer to what it declares.
+///
+/// # Errors
+/// When a write fails in a way that another attempt may mend.
+pub async fn reconcile(object: Arc<GuardedApp>, context: Arc<Context>) -> Result<Action, Error> {
+    let Some(epoch) = context.writer.epoch() else { return Ok(Action::await_change()) };
+    let app = match &object.0 {
+        Ok(app) if app.metadata.deletion_timestamp.is_some() => return Ok(Action::await_change()),
+        Ok(app) => app,
+        Err(invalid) => return unreadable(&context, &object, &invalid.error).await,
+    };
+    let memory = context.memories.of(app);
+    let mut memory = memory.lock().await;
+    memory.enter(epoch, app);
+    let started = clock::monotonic();
+    let result = pipeline(&context, app, &mut memory, epoch).await;
+    metrics::reconciled(started.elapsed());
+    result
+}
+
+async fn pipeline(
+    context: &Context,
+    app: &ScalableApp,
+    memory: &mut AppMemory,
+    epoch: i32,
+) -> Result<Action, Error> {
+    let observed = context.cluster.of_app(&app.namespace().unwrap_or_default(), &app.name_any());
+    let resolved = context.memories.resolve(app);
+    let resolved = match &*resolved {
+        Ok(resolved) => resolved,
+        Err(invalid) => return invalid_spec(context, app, memory, invalid).await,
+    };
+    let known = memory.known_status(app).cloned();
+    let samples = context.samples.latest();
+    let mut passes = decide::pass(resolved, known.as_ref(), &observed, &samples, memory, clock::wall());
+    let children = build(resolved, u64::try_from(epoch).unwrap_or_default());
+    let leader = Leader { writer: &context.writer, cluster: &context.cluster, epoch };
+    let reverted = apply::app::apply(leader, resolved, &observed, children, memory, &mut passes).await?;
+    // The status before the replicas: a change that is remembered and did not happen makes the next leader slower,
+    // one that happened and is not remembered would make it faster.
+    say(context, app, memory, &passes, None, reverted).await?;
+    apply::app::scale(leader, resolved, memory, &passes).await?;
+    Ok(Action::requeue(RESYNC))
+}
+
+async fn invalid_spec(
+    context: &Context,
+    app: &ScalableApp,
+    memory: &mut AppMemory,
+    invalid: &[Invalid],
+) -> Result<Action, Error> {
+    let sentences: Vec<String> = invalid.iter().map(Invalid::to_string).collect();
+    let failure = Failure { reason: reason::INVALID_SPEC, message: sentences.join("; ") };
+    say(context, app, memory, &[], Some(&failure), Vec::new()).await?;
+    Ok(Action::await_change())
+}
+
+/// The one status write, and the events that go with it.
+async fn say(
+    context: &Context,
+    app: &ScalableApp,
+    memory: &mut AppMemory,
+    passes: &[ComponentPass],
+    failure: Option<&Failure>,
+    mut happenings: Vec<Happening>,
+) -> Result<(), Error> {
+    let standings: Vec<_> = passes.iter().map(|pass| pass.standing.clone()).collect();
+    let generation = app.metadata.generation.unwrap_or_default();
+    let known = memory.known_status(app);
+    let status = report::status(known, generation, &standings, failure, clock::wall());
+    happenings.extend(report::happenings::happenings(known, &status));
+    let namespace = app.namespace().unwrap_or_default();
+    apply::status::report(&context.writer, &namespace, &app.name_any(), known, &status).await?;
+    memory.reported = Some(status);
+    let about = app.object_ref(&());
+    for happening in happenings {
+        tracing::info!(namespace, app = app.name_any(), reason = happening.reason, "{}", happening.note);
+        context.events.publish(&about, happening).await;
+    }
+    Ok(())
+}
+
+/// An object that this version cannot read gets a condition of its own and harms nobody else.
+async fn unreadable(context: &Context, object: &GuardedApp, error: &str) -> Result<Action, Error> {
+    let Err(invalid) = &object.0 else { return Ok(Action::await_change()) };
+    let failure =
+        Failure { reason: reason::UNREADABLE, message: format!("{} ({error})", reason::UNREADABLE.sentence) };
+    let metadata = &invalid.metadata;
+    let generation = metadata.generation.unwrap_or_default();
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    let status = report::status(None, generation, &[], Some(&failure), clock::wall());
+    // Its status cannot be read either, so whether this is news is known to this process alone.
+    let news = context.memories.is_news(&namespace, &object.name_any(), generation);
+    if news {
+        apply::status::report(&context.writer, &namespace, &object.name_any(), None, &status).await?;
+    }
+    Ok(Action::await_change())
+}
+
+/// When to try again.
+pub fn on_error(object: Arc<GuardedApp>, error: &Error, _: Arc<Context>) -> Action {
+    let Error(error) = error;
+    metrics::reconcile_failed(error.label());
+    match error {
+        WriteError::Conflict { .. } => {
+            tracing::debug!(app = object.name_any(), %error, "deciding again");
+            Action::requeue(AGAIN)
+        }
+        WriteError::NotLeader { .. } => Action::await_change(),
+        _ => {
+            tracing::warn!(app = object.name_any(), %error, "will try again");
+            Action::requeue(RETRY)
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The operator's caches of the API server: its apps, their children and their pods. I/O in, by watches alone.
+
+use futures::Stream;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Container, ContainerStatus, Pod, PodSpec, PodStatus, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::DeserializeGuard,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use scalableapp_crds::ScalableApp;
+use serde::de::DeserializeOwned;
+use std::{collections::BTreeMap, fmt::Debug, hash::Hash, sync::Arc};
+
+use crate::build::labels;
+
+/// An app as the watch delivers it: an object that cannot be read is still an object, and harms no other.
+pub type GuardedApp = DeserializeGuard<ScalableApp>;
+
+/// The caches.
+#[derive(Clone)]
+pub struct Cluster {
+    /// The apps.
+    pub apps: Store<GuardedApp>,
+    /// Deployments that the operator made.
+    pub deployments: Store<Deployment>,
+    /// Services that the operator made.
+    pub services: Store<Service>,
+    /// ServiceAccounts that the operator made.
+    pub service_accounts: Store<ServiceAccount>,
+    /// PodDisruptionBudgets that the operator made.
+    pub disruption_budgets: Store<PodDisruptionBudget>,
+    /// NetworkPolicies that the operator made.
+    pub network_policies: Store<NetworkPolicy>,
+    /// Pods of the operator's Deployments, pruned to what is read of them.
+    pub pods: Store<Pod>,
+}
+
+/// What the caches hold of one app.
+#[derive(Clone, Default)]
+pub struct Observed {
+    /// Its Deployments, by name.
+    pub deployments: BTreeMap<String, Arc<Deployment>>,
+    /// Its pods, by component.
+    pub pods: BTreeMap<String, Vec<Arc<Pod>>>,
+}
+
+impl Cluster {
+    /// Waits until every cache holds what the API server held.
+    ///
+    /// # Errors
+    /// When a watch has ended, which happens only at shutdown.
+    pub async fn synced(&self) -> Result<(), reflector::store::WriterDropped> {
+        self.apps.wait_until_ready().await?;
+        self.deployments.wait_until_ready().await?;
+        self.services.wait_until_ready().await?;
+        self.service_accounts.wait_until_ready().await?;
+        self.disruption_budgets.wait_until_ready().await?;
+        self.network_policies.wait_until_ready().await?;
+        self.pods.wait_until_ready().await
+    }
+
+    /// What the caches hold of one app.
+    #[must_use]
+    pub fn of_app(&self, namespace: &str, app: &str) -> Observed {
+        let mut observed = Observed::default();
+        let belongs = |object: &dyn HasLabels| {
+            object.namespace_name() == Some(namespace) && object.label(labels::APP) == Some(app)
+        };
+        for deployment in self.deployments.state_filter(|deployment| belongs(deployment)) {
+            observed.add_deployment(deployment);
+        }
+        for pod in self.pods.state_filter(|pod| belongs(pod)) {
+            observed.add_pod(pod);
+        }
+        observed
+    }
+
+    /// What the caches hold of every app, by namespace and name, in one pass.
+    #[must_use]
+    pub fn by_app(&self) -> BTreeMap<(String, String), Observed> {
+        let mut all: BTreeMap<(String, String), Observed> = BTreeMap::new();
+        for deployment in self.deployments.state() {
+            if let Some(key) = app_key(deployment.as_ref()) {
+                all.entry(key).or_default().add_deployment(deployment);
+            }
+        }
+        for pod in self.pods.state() {
+            if let Some(key) = app_key(pod.as_ref()) {
+                all.entry(key).or_default().add_pod(pod);
+            }
+        }
+        all
+    }
+}
+
+impl Observed {
+    fn add_deployment(&mut self, deployment: Arc<Deployment>) {
+        self.deployments.insert(deployment.name_any(), deployment);
+    }
+
+    fn add_pod(&mut self, pod: Arc<Pod>) {
+        if let Some(component) = pod.label(labels::COMPONENT) {
+            self.pods.entry(component.to_owned()).or_default().push(pod);
+        }
+    }
+
+    /// The Deployments of one component, by name.
+    pub fn deployments_of<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a Arc<Deployment>> {
+        self.deployments
+            .values()
+            .filter(move |deployment| deployment.label(labels::COMPONENT) == Some(component))
+    }
+
+    /// The pods of one component.
+    #[must_use]
+    pub fn pods_of(&self, component: &str) -> &[Arc<Pod>] {
+        self.pods.get(component).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Reads labels without caring for the kind.
+pub trait HasLabels {
+    /// The value of a label.
+    fn label(&self, key: &str) -> Option<&str>;
+    /// The namespace.
+    fn namespace_name(&self) -> Option<&str>;
+}
+
+impl<K: Resource> HasLabels for K {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.meta().labels.as_ref()?.get(key).map(String::as_str)
+    }
+
+    fn namespace_name(&self) -> Option<&str> {
+        self.meta().namespace.as_deref()
+    }
+}
+
+fn app_key(object: &impl HasLabels) -> Option<(String, String)> {
+    Some((object.namespace_name()?.to_owned(), object.label(labels::APP)?.to_owned()))
+}
+
+/// A cache and the stream that fills it; the stream yields each object that was touched, deleted ones too.
+pub type Reflected<K> = (Store<K>, std::pin::Pin<Box<dyn Stream<Item = watcher::Result<K>> + Send>>);
+
+/// The cache of the apps.
+#[must_use]
+pub fn reflect_apps(client: Client) -> Reflected<GuardedApp> {
+    reflect(Api::all(client), watcher::Config::default(), |_| {})
+}
+
+/// A cache of a kind of children: what carries the operator's label.
+#[must_use]
+pub fn reflect_children<K>(client: Client) -> Reflected<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    reflect(Api::all(client), watcher::Config::default().labels(labels::MANAGED), |_| {})
+}
+
+/// The cache of the pods.
+#[must_use]
+pub fn reflect_pods(client: Client) -> Reflected<Pod> {
+    reflect(Api::all(client), watcher::Config::default().labels(labels::MANAGED), prune_pod)
+}
+
+fn reflect<K>(api: Api<K>, config: watcher::Config, prune: fn(&mut K)) -> Reflected<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K::DynamicType: Default + Eq + Hash + Clone + Send + Sync,
+{
+    let (reader, writer) = reflector::store();
+    let stream = watcher(api, config)
+        .default_backoff()
+        .modify(move |object| {
+            object.managed_fields_mut().clear();
+            prune(object);
+        })
+        .reflect(writer)
+        .touched_objects();
+    (reader, Box::pin(stream))
+}
+
+/// Keeps what the scaling arithmetic and the conditions read; a pod is by far the most numerous object.
+fn prune_pod(pod: &mut Pod) {
+    pod.metadata.annotations = None;
+    if let Some(spec) = pod.spec.take() {
+        let slim = |container: Container| Container {
+            name: container.name,
+            resources: container.resources,
+            restart_policy: container.restart_policy,
+            ..Container::default()
+        };
+        pod.spec = Some(PodSpec {
+            containers: spec.containers.into_iter().map(slim).collect(),
+            init_containers: spec.init_containers.map(|list| list.into_iter().map(slim).collect()),
+            resources: spec.resources,
+            ..PodSpec::default()
+        });
+    }
+    if let Some(status) = pod.status.take() {
+        pod.status = Some(PodStatus {
+            phase: status.phase,
+            conditions: status
+                .conditions
+                .map(|list| list.into_iter().filter(|c| c.type_ == "Ready").collect()),
+            start_time: status.start_time,
+            container_statuses: status.container_statuses.map(|list| {
+                list.into_iter()
+                    .map(|status| ContainerStatus {
+                        name: status.name,
+                        state: status.state,
+                        restart_count: status.restart_count,
+                        ready: status.ready,
+                        image: status.image,
+                        ..ContainerStatus::default()
+                    })
+                    .collect()
+            }),
+            reason: status.reason,
+            ..PodStatus::default()
+        });
+    }
+}
+
+/// The reference by which the controller knows an app.
+#[must_use]
+pub fn app_ref(namespace: &str, name: &str) -> ObjectRef<GuardedApp> {
+    ObjectRef::new(name).within(namespace)
+}

@@ -1,0 +1,231 @@
+//! The conditions of an app after a pass. Pure.
+//!
+//! `Ready` speaks of the stack being up as declared; metrics, load and limits have conditions of their own, because a
+//! GitOps tool that waits for `Ready` must not fail a release over them.
+
+use super::standing::{Evidence, Failure, Standing};
+use jiff::Timestamp;
+use scalableapp_crds::{Condition, ConditionStatus, condition_type, set_condition};
+use scalableapp_engine::reason::{self, Reason};
+
+/// A condition's status with its word and its sentence.
+type Verdict = (ConditionStatus, Reason, String);
+
+/// Sets every condition.
+pub fn conditions(
+    list: &mut Vec<Condition>,
+    components: &[Standing],
+    failure: Option<&Failure>,
+    generation: i64,
+    now: Timestamp,
+) {
+    let mut set = |type_, (status, reason, message): Verdict| {
+        set_condition(list, type_, status, reason.name, &message, generation, now);
+    };
+    let stalled = stalled(components, failure);
+    let ready = ready(components, failure);
+    set(condition_type::READY, ready.clone());
+    set(condition_type::RECONCILING, reconciling(&ready, &stalled));
+    set(condition_type::STALLED, stalled);
+    set(condition_type::METRICS_AVAILABLE, metrics_available(components));
+    set(condition_type::SCALING_LIMITED, scaling_limited(components));
+    set(condition_type::ROLLOUT_PROGRESSING, rollout(components));
+}
+
+fn yes(reason: Reason, message: impl Into<String>) -> Verdict {
+    (ConditionStatus::True, reason, message.into())
+}
+
+fn no(reason: Reason, message: impl Into<String>) -> Verdict {
+    (ConditionStatus::False, reason, message.into())
+}
+
+fn of(standing: &Standing, failure: &Failure) -> String {
+    format!("{}: {}", standing.name, failure.message)
+}
+
+fn ready(components: &[Standing], failure: Option<&Failure>) -> Verdict {
+    if let Some(failure) = failure {
+        return no(failure.reason, failure.message.clone());
+    }
+    for standing in components {
+        if let Some(failure) = &standing.failure {
+            return no(failure.reason, of(standing, failure));
+        }
+    }
+    for standing in components {
+        if let Some(problem) =
+            standing.problem.as_ref().filter(|_| !standing.is_up() || !standing.is_rolled_out())
+        {
+            return no(problem.reason, of(standing, problem));
+        }
+        if !standing.is_up() {
+            let (ready, min, name) = (standing.ready(), standing.min, &standing.name);
+            return no(reason::PODS_NOT_READY, format!("{name}: {ready} of at least {min} pods are ready"));
+        }
+        if !standing.is_rolled_out() {
+            return no(reason::ROLLING_OUT, rolling_out(standing));
+        }
+    }
+    yes(reason::UP_AS_DECLARED, reason::UP_AS_DECLARED.sentence)
+}
+
+fn rolling_out(standing: &Standing) -> String {
+    format!("{}: revision {} is taking over", standing.name, standing.target)
+}
+
+fn stalled(components: &[Standing], failure: Option<&Failure>) -> Verdict {
+    if let Some(failure) = failure {
+        return yes(failure.reason, failure.message.clone());
+    }
+    for standing in components {
+        if let Some(failure) = &standing.failure {
+            return yes(failure.reason, of(standing, failure));
+        }
+        if standing.gave_up() && !standing.is_rolled_out() {
+            let words = standing
+                .problem
+                .as_ref()
+                .map_or(reason::PROGRESS_DEADLINE_EXCEEDED.sentence, |problem| problem.message.as_str());
+            return yes(reason::PROGRESS_DEADLINE_EXCEEDED, format!("{}: {words}", standing.name));
+        }
+    }
+    no(reason::NOT_STALLED, reason::NOT_STALLED.sentence)
+}
+
+fn reconciling(ready: &Verdict, stalled: &Verdict) -> Verdict {
+    let (status, reason, message) = ready.clone();
+    if status == ConditionStatus::True || stalled.0 == ConditionStatus::True {
+        no(reason::CONVERGED, reason::CONVERGED.sentence)
+    } else {
+        yes(reason, message)
+    }
+}
+
+fn metrics_available(components: &[Standing]) -> Verdict {
+    for standing in components {
+        match &standing.measured {
+            Evidence::Missing(failure) => return no(failure.reason, of(standing, failure)),
+            Evidence::NotYet => {
+                let (reason, sentence) = (reason::NOT_MEASURED_YET, reason::NOT_MEASURED_YET.sentence);
+                return (ConditionStatus::Unknown, reason, sentence.to_owned());
+            }
+            Evidence::NotAsked | Evidence::Fresh => {}
+        }
+    }
+    if components.iter().all(|standing| standing.measured == Evidence::NotAsked) {
+        return yes(reason::NO_METRICS, reason::NO_METRICS.sentence);
+    }
+    yes(reason::ALL_METRICS_FRESH, reason::ALL_METRICS_FRESH.sentence)
+}
+
+fn scaling_limited(components: &[Standing]) -> Verdict {
+    for standing in components {
+        if let Some(limit) = standing.limited_by.first() {
+            return yes(*limit, format!("{}: {}", standing.name, limit.sentence));
+        }
+    }
+    no(reason::WITHIN_LIMITS, reason::WITHIN_LIMITS.sentence)
+}
+
+fn rollout(components: &[Standing]) -> Verdict {
+    match components.iter().find(|standing| !standing.is_rolled_out()) {
+        Some(standing) => yes(reason::ROLLING_OUT, rolling_out(standing)),
+        None => no(reason::ROLLED_OUT, reason::ROLLED_OUT.sentence),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::workload::LiveRevision;
+    use std::sync::Arc;
+
+    fn revision(hash: &str, ready: i32) -> LiveRevision {
+        LiveRevision { hash: hash.into(), deployment: Arc::default(), replicas: ready, pods: ready, ready }
+    }
+
+    fn web(ready: i32) -> Standing {
+        Standing {
+            name: "web".into(),
+            min: 2,
+            desired: 2,
+            target: "new".into(),
+            revisions: vec![revision("new", ready)],
+            measured: Evidence::Fresh,
+            ..Standing::default()
+        }
+    }
+
+    fn failure(reason: Reason) -> Failure {
+        Failure { reason, message: "why".into() }
+    }
+
+    fn said(
+        components: &[Standing],
+        failure: Option<&Failure>,
+        type_: &str,
+    ) -> (ConditionStatus, String, String) {
+        let mut list = Vec::new();
+        conditions(&mut list, components, failure, 1, Timestamp::UNIX_EPOCH);
+        let condition =
+            list.into_iter().find(|condition| condition.type_ == type_).expect("every condition is set");
+        (condition.status, condition.reason, condition.message)
+    }
+
+    fn says(components: &[Standing], type_: &str) -> (ConditionStatus, String) {
+        let (status, reason, _) = said(components, None, type_);
+        (status, reason)
+    }
+
+    #[test]
+    fn ready_never_depends_on_metrics_or_limits() {
+        let mut standing = web(2);
+        standing.measured = Evidence::Missing(failure(reason::METRIC_ABSENT));
+        standing.limited_by = vec![reason::MAX_REPLICAS];
+        standing.desired = 40;
+        assert_eq!(says(&[standing.clone()], "Ready"), (ConditionStatus::True, "UpAsDeclared".into()));
+        assert_eq!(
+            says(&[standing.clone()], "MetricsAvailable"),
+            (ConditionStatus::False, "MetricAbsent".into())
+        );
+        assert_eq!(says(&[standing], "ScalingLimited"), (ConditionStatus::True, "MaxReplicas".into()));
+    }
+
+    #[test]
+    fn too_few_ready_pods_are_not_ready_and_the_cause_is_named() {
+        let mut standing = web(1);
+        assert_eq!(says(&[standing.clone()], "Ready"), (ConditionStatus::False, "PodsNotReady".into()));
+        standing.problem = Some(failure(reason::IMAGE_PULL_FAILED));
+        assert_eq!(says(&[standing.clone()], "Ready"), (ConditionStatus::False, "ImagePullFailed".into()));
+        assert_eq!(says(&[standing], "Reconciling"), (ConditionStatus::True, "ImagePullFailed".into()));
+    }
+
+    #[test]
+    fn a_stack_that_is_up_stays_ready_while_an_extra_pod_is_refused() {
+        let mut standing = web(2);
+        standing.desired = 5;
+        standing.problem = Some(failure(reason::PODS_REFUSED));
+        assert_eq!(says(&[standing], "Ready"), (ConditionStatus::True, "UpAsDeclared".into()));
+    }
+
+    #[test]
+    fn two_live_revisions_are_a_rollout() {
+        let mut standing = web(2);
+        standing.revisions.push(revision("old", 1));
+        assert_eq!(says(&[standing.clone()], "Ready"), (ConditionStatus::False, "RollingOut".into()));
+        assert_eq!(says(&[standing], "RolloutProgressing"), (ConditionStatus::True, "RollingOut".into()));
+    }
+
+    #[test]
+    fn a_spec_that_cannot_be_done_stalls() {
+        let invalid = failure(reason::INVALID_SPEC);
+        for (type_, status) in [
+            ("Ready", ConditionStatus::False),
+            ("Stalled", ConditionStatus::True),
+            ("Reconciling", ConditionStatus::False),
+        ] {
+            assert_eq!(said(&[], Some(&invalid), type_).0, status, "{type_}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! How one component stands after a pass. Pure.
+
+use crate::observe::workload::{LiveRevision, Problem, deadline_exceeded};
+use scalableapp_crds::{DecisionRecord, ScalingMemory};
+use scalableapp_engine::reason::Reason;
+
+/// Something that went wrong, as one word and one sentence.
+pub type Failure = Problem;
+
+/// How one component stands.
+#[derive(Clone, Default)]
+pub struct Standing {
+    /// Name of the component.
+    pub name: String,
+    /// The fewest replicas that the spec asks for.
+    pub min: i32,
+    /// Replicas that the last decision asked for.
+    pub desired: i32,
+    /// Hash of the declared revision.
+    pub target: String,
+    /// Its live revisions.
+    pub revisions: Vec<LiveRevision>,
+    /// What keeps its pods from running.
+    pub problem: Option<Problem>,
+    /// What kept its children from being written.
+    pub failure: Option<Failure>,
+    /// What keeps `desired` from what the metrics ask for.
+    pub limited_by: Vec<Reason>,
+    /// Whether the component declares metrics.
+    pub measured: Evidence,
+    /// The decision to record, if it differs from the one that is recorded.
+    pub record: Option<DecisionRecord>,
+    /// What scaling must remember, if replicas are about to change.
+    pub memory: Option<ScalingMemory>,
+}
+
+/// What is known of a component's metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Evidence {
+    /// It declares none.
+    #[default]
+    NotAsked,
+    /// Prometheus has not been asked yet.
+    NotYet,
+    /// Every metric has fresh evidence.
+    Fresh,
+    /// A metric has none: why, and in which words.
+    Missing(Failure),
+}
+
+impl Standing {
+    /// Pods that are ready, over all revisions.
+    #[must_use]
+    pub fn ready(&self) -> i32 {
+        self.revisions.iter().map(|revision| revision.ready).sum()
+    }
+
+    /// Whether the declared revision is the only one that has pods.
+    #[must_use]
+    pub fn is_rolled_out(&self) -> bool {
+        self.revisions.iter().any(|revision| revision.hash == self.target)
+            && self.revisions.iter().all(|revision| revision.hash == self.target || revision.pods == 0)
+    }
+
+    /// Whether enough pods are ready for the component to be up. Load has no say: growing towards a larger number
+    /// is no reason to call a component down.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.ready() >= self.min
+    }
+
+    /// Whether the declared revision gave up waiting for its pods.
+    #[must_use]
+    pub fn gave_up(&self) -> bool {
+        self.revisions
+            .iter()
+            .any(|revision| revision.hash == self.target && deadline_exceeded(&revision.deployment))
+    }
+
+    /// The limits as one text, for example `MaxReplicas`.
+    #[must_use]
+    pub fn limited_by_names(&self) -> String {
+        let names: Vec<&str> = self.limited_by.iter().map(|reason| reason.name).collect();
+        names.join(", ")
+    }
+}
