@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::Parser;
 use jiff::SignedDuration;
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// The reference service of ScalableApp.
 ///
 /// Logs are JSON on stdout, filtered by RUST_LOG (default info). Traces are sent when
@@ -30,13 +32,13 @@ pub struct Args {
     /// How long after SIGTERM new connections are still served, for example 5s.
     ///
     /// Not needed where the pod's preStop sleep holds SIGTERM back until the endpoints are gone.
-    #[arg(long, env = "LAME_DUCK", default_value = "0s", value_parser = duration)]
+    #[arg(long, env = "LAME_DUCK", default_value = "0s", value_parser = lame_duck)]
     pub lame_duck: Duration,
 
     /// How long the requests in flight may take to finish once no new connection is taken.
     ///
     /// preStop sleep, lame duck and drain together must end before terminationGracePeriodSeconds.
-    #[arg(long, env = "DRAIN", default_value = "10s", value_parser = duration)]
+    #[arg(long, env = "DRAIN", default_value = "10s", value_parser = drain)]
     pub drain: Duration,
 
     /// How many requests compute at the same time; by default the CPU limit, rounded down to at least 1.
@@ -58,12 +60,20 @@ impl Args {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    text.parse::<SignedDuration>()
-        .ok()
-        .and_then(|parsed| Duration::try_from(parsed).ok())
-        .filter(|parsed| *parsed <= Duration::from_secs(3600))
-        .ok_or_else(|| "give a time from 0s to 1h, for example 10s or 1m30s".to_owned())
+fn lame_duck(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .filter(|parsed| *parsed <= HOUR)
+        .ok_or_else(|| "give a time from 0s to 1h, for example 5s".to_owned())
+}
+
+fn drain(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .filter(|parsed| (Duration::from_secs(1)..=HOUR).contains(parsed))
+        .ok_or_else(|| "give a time from 1s to 1h, for example 10s or 1m30s".to_owned())
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    text.parse::<SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok())
 }
 
 fn queue_length(text: &str) -> Result<usize, String> {
@@ -79,16 +89,18 @@ mod tests {
 
     #[test]
     fn durations_read_like_kubernetes() {
-        assert_eq!(duration("0s"), Ok(Duration::ZERO));
-        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(lame_duck("0s"), Ok(Duration::ZERO));
+        assert_eq!(lame_duck("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(drain("1m30s"), Ok(Duration::from_secs(90)));
     }
 
     #[test]
     fn a_bad_duration_says_what_to_write() {
         for bad in ["", "10", "-5s", "soon", "2h"] {
-            assert!(duration(bad).unwrap_err().contains("for example 10s"), "{bad}");
+            assert!(lame_duck(bad).unwrap_err().contains("for example 5s"), "{bad}");
+            assert!(drain(bad).unwrap_err().contains("for example 10s"), "{bad}");
         }
+        assert!(drain("999ms").unwrap_err().contains("from 1s"));
     }
 
     #[test]

@@ -56,7 +56,8 @@ pub enum RunError {
 /// # Errors
 /// A port that cannot be opened, and requests that outlived `--drain`.
 pub async fn run(args: Args) -> Result<(), RunError> {
-    // Before anything slow: without a handler a SIGTERM that comes during the start kills the process.
+    // Before anything slow: a SIGTERM that finds no handler is lost, since a container's first process
+    // ignores it.
     let phase = phase::advance_on_signal(args.lame_duck, args.drain).map_err(RunError::Signals)?;
 
     let exposition = metrics::install()?;

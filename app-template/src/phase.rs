@@ -42,7 +42,8 @@ pub(crate) fn advance_on_signal(lame_duck: Duration, drain: Duration) -> io::Res
         }
         for (next, lasts) in [
             (Phase::LameDuck, lame_duck),
-            (Phase::Draining, KEEP_ALIVE_GRACE.min(drain)),
+            // At most half, so that the other half is left for the last of their requests.
+            (Phase::Draining, KEEP_ALIVE_GRACE.min(drain / 2)),
             (Phase::Closing, Duration::ZERO),
         ] {
             phase.send_replace(next);

@@ -9,8 +9,8 @@ use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing::Level;
+use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
@@ -60,10 +60,10 @@ impl Telemetry {
 
         set_text_map_propagator(TraceContextPropagator::new());
         let tracing = provider(env::var(ENDPOINT).ok().filter(|endpoint| !endpoint.is_empty()))?;
-        // Only spans: an event per log line would send the logs a second time.
+        // Only spans: as span events the log lines would be sent a second time.
         let spans = tracing_opentelemetry::layer()
             .with_tracer(tracing.tracer("app-template"))
-            .with_filter(LevelFilter::INFO);
+            .with_filter(filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO));
 
         tracing_subscriber::registry().with(logs).with(spans).try_init()?;
         Ok(Self { tracing })
