@@ -166,6 +166,10 @@ impl Cluster {
                 401 => Error::Unauthorized,
                 403 => Error::Forbidden(namespace.to_owned()),
                 404 => Error::NotInstalled,
+                _ if status.message.is_empty() => Error::Refused(format!(
+                    "the answer gives no reason, check that {} is the address of an API server",
+                    self.server
+                )),
                 _ => Error::Refused(status.message.clone()),
             },
             kube::Error::SerdeError(cause) => Error::Refused(format!(

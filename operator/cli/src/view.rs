@@ -4,18 +4,25 @@ use jiff::Timestamp;
 
 use crate::status::{AppStatus, Component, Decision, Health};
 
+const GAP: &str = "  ";
+/// Sentences are not broken into less than this many characters, however narrow the terminal is.
+const NARROWEST_SENTENCE: usize = 20;
+
 /// All apps: each with its components, the conditions that are not as they should be, and its last decisions.
+///
+/// Sentences go on in the next line where a line would be longer than `columns` characters.
 #[must_use]
-pub fn render(apps: &[AppStatus]) -> String {
-    apps.iter().map(render_app).collect::<Vec<_>>().join("\n")
+pub fn render(apps: &[AppStatus], columns: usize) -> String {
+    apps.iter().map(|app| render_app(app, columns)).collect::<Vec<_>>().join("\n")
 }
 
-fn render_app(app: &AppStatus) -> String {
+fn render_app(app: &AppStatus, columns: usize) -> String {
     let measured = app.measured_at.map(|time| format!(", measured at {}", time.strftime("%H:%M:%SZ")));
     let mut blocks = vec![format!("{}{}\n", headline(app), measured.unwrap_or_default())];
     blocks.push(table(
         ["COMPONENT", "REQ/S", "P99", "READY/DESIRED", "REASON"],
         app.components.iter().map(component_row),
+        columns,
     ));
     blocks.push(table(
         ["CONDITION", "STATUS", "REASON", "MESSAGE"],
@@ -23,12 +30,14 @@ fn render_app(app: &AppStatus) -> String {
             let status = format!("{:?}", deviation.status);
             [deviation.type_.clone(), status, deviation.reason.clone(), deviation.message.clone()]
         }),
+        columns,
     ));
     blocks.push(table(
-        ["DECIDED AT", "COMPONENT", "REPLICAS", "REASON", "MESSAGE"],
+        ["DECIDED AT", "COMPONENT", "REPLICAS", "REASON"],
         app.decisions.iter().map(decision_row),
+        columns,
     ));
-    blocks.push(app.notes.iter().map(|note| format!("{note}\n")).collect());
+    blocks.push(app.notes.iter().map(|note| broken(note, columns).join("\n") + "\n").collect());
     blocks.retain(|block| !block.is_empty());
     blocks.join("\n")
 }
@@ -38,7 +47,7 @@ fn render_app(app: &AppStatus) -> String {
 /// `decisions` are those that are new, the oldest first; `now` is when the second look was taken.
 #[must_use]
 pub fn changes(before: &AppStatus, after: &AppStatus, decisions: &[Decision], now: Timestamp) -> Vec<String> {
-    let mut lines: Vec<String> = decisions.iter().map(|decision| decision_row(decision).join("  ")).collect();
+    let mut lines: Vec<String> = decisions.iter().map(|decision| decision_row(decision).join(GAP)).collect();
     let now = time(now);
     for component in &after.components {
         let known = before.components.iter().find(|known| known.name == component.name);
@@ -74,12 +83,11 @@ fn component_row(component: &Component) -> [String; 5] {
     ]
 }
 
-fn decision_row(decision: &Decision) -> [String; 5] {
+fn decision_row(decision: &Decision) -> [String; 4] {
     [
         time(decision.time),
         decision.component.clone(),
         format!("{} -> {}", decision.from, decision.to),
-        decision.reason.clone(),
         decision.message.clone(),
     ]
 }
@@ -107,20 +115,47 @@ fn time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// Columns as wide as their widest cell; nothing at all without rows.
-fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+/// Columns as wide as their widest cell, but for the last, which is a sentence; nothing at all without rows.
+fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    columns: usize,
+) -> String {
     let mut lines = vec![header.map(str::to_owned)];
     lines.extend(rows);
     if lines.len() == 1 {
         return String::new();
     }
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
+    let widths: Vec<usize> = (0..N - 1).map(width).collect();
+    let indent = widths.iter().map(|width| width + GAP.len()).sum();
     let mut text = String::new();
     for line in &lines {
-        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        for (cell, width) in line.iter().zip(&widths) {
+            text.push_str(&format!("{cell:<width$}{GAP}"));
+        }
+        let sentence = broken(&line[N - 1], columns.saturating_sub(indent));
+        text.push_str(sentence.join(&format!("\n{:indent$}", "")).trim_end());
         text.push('\n');
     }
     text
+}
+
+/// A sentence as lines of at most that many characters, unless a word is longer.
+fn broken(sentence: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(NARROWEST_SENTENCE);
+    let mut lines = vec![String::new()];
+    for word in sentence.split_whitespace() {
+        if let Some(line) = lines.last_mut() {
+            if line.is_empty() {
+                line.push_str(word);
+            } else if line.chars().count() + 1 + word.chars().count() <= columns {
+                line.push(' ');
+                line.push_str(word);
+            } else {
+                lines.push(word.to_owned());
+            }
+        }
+    }
+    lines
 }

@@ -195,7 +195,7 @@ async fn a_watch_appends_a_line_for_each_decision_and_ends_when_ready() {
     let server = ApiServer::start(vec![(APP, looks), (LIVE, vec![forbidden()])]).await;
     let (code, out, _) = server.run("status shop --watch --timeout 20s").await;
     assert_eq!(code, 0, "{out}");
-    let line = "2026-01-02 03:04:05Z  web  1 -> 5  Rate  Rate asks for 5.";
+    let line = "2026-01-02 03:04:05Z  web  1 -> 5  Rate asks for 5.";
     assert_eq!(out.matches(line).count(), 1, "{out}");
     assert!(out.trim_end().ends_with("store/shop is ready"), "{out}");
 }

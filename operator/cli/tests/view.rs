@@ -13,6 +13,9 @@ use kubectl_scalableapp::view::{changes, render};
 use scalableapp_crds::ScalableApp;
 use serde_json::{Value, json};
 
+/// As wide as it takes: what a pipe gets.
+const WIDE: usize = usize::MAX;
+
 fn app(status: &Value) -> ScalableApp {
     serde_json::from_value(json!({
         "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp",
@@ -65,7 +68,7 @@ fn live() -> LiveApp {
 #[test]
 fn live_view_shows_measurements_and_what_deviates() {
     let status = AppStatus::new(&scaling_out(), &Ok(live()));
-    insta::assert_snapshot!(render(&[status]));
+    insta::assert_snapshot!(render(&[status], WIDE));
 }
 
 #[test]
@@ -76,13 +79,21 @@ fn without_live_measurements_the_status_is_shown_and_said_to_be_all() {
         release: "scalableapp".into(),
     };
     let status = AppStatus::new(&scaling_out(), &Err(why));
-    insta::assert_snapshot!(render(&[status]));
+    insta::assert_snapshot!(render(&[status], WIDE));
+}
+
+#[test]
+fn a_narrow_terminal_gets_whole_sentences_on_more_lines() {
+    let status = AppStatus::new(&scaling_out(), &Err(Unavailable::NoLeader));
+    let text = render(&[status], 80);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    insta::assert_snapshot!(text);
 }
 
 #[test]
 fn an_app_that_no_operator_has_seen_is_said_to_be_so() {
     let unseen = app(&json!({"observedGeneration": -1}));
-    insta::assert_snapshot!(render(&[AppStatus::new(&unseen, &Err(Unavailable::NotMeasured))]));
+    insta::assert_snapshot!(render(&[AppStatus::new(&unseen, &Err(Unavailable::NotMeasured))], WIDE));
 }
 
 #[test]
@@ -90,7 +101,7 @@ fn absent_measurements_do_not_look_like_zero() {
     let mut idle = live();
     idle.components[0].request_rate = Some(0.0);
     idle.components[0].latency = None;
-    let text = render(&[AppStatus::new(&scaling_out(), &Ok(idle))]);
+    let text = render(&[AppStatus::new(&scaling_out(), &Ok(idle))], WIDE);
     let row = |name: &str| {
         let line = text.lines().find(|line| line.starts_with(name)).expect("a row");
         line.split_whitespace().take(4).map(str::to_owned).collect::<Vec<_>>()
