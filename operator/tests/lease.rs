@@ -82,7 +82,10 @@ impl ApiServer {
 impl Server {
     fn answer(&mut self, method: &Method, body: Option<Value>) -> (StatusCode, Value) {
         let status = |code: StatusCode, reason: &str| {
-            (code, json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": reason, "code": code.as_u16()}))
+            (
+                code,
+                json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": reason, "code": code.as_u16()}),
+            )
         };
         let version = self.lease.as_ref().map(|lease| lease["metadata"]["resourceVersion"].clone());
         match (method.as_str(), version, body) {
@@ -216,7 +219,10 @@ async fn a_lease_that_another_took_is_not_fought_for() {
     one.leadership.gained().await;
     api.hold_as("usurper_0a1b2c3d", "2026-01-01T00:00:00.000000Z");
     one.leadership.lost().await;
-    assert_eq!(one.leadership.writable_for(Duration::ZERO), Err(NotLeader::Standby(Some("usurper".to_owned()))));
+    assert_eq!(
+        one.leadership.writable_for(Duration::ZERO),
+        Err(NotLeader::Standby(Some("usurper".to_owned())))
+    );
     assert_eq!(api.holder().as_deref(), Some("usurper_0a1b2c3d"));
 }
 

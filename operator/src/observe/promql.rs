@@ -226,7 +226,7 @@ mod tests {
     #[case("carts_open[5m]", "the query returns a range of samples, make it return one series or a scalar")]
     #[case("\"carts\"", "the query returns a string, make it return one series or a scalar")]
     #[case("sum(carts_open", "the query is not PromQL: unclosed left parenthesis")]
-    #[case("carts_open} or secret{a=\"\"", "the query is not PromQL: unexpected right bracket '}'")]
+    #[case("carts_open} or secret{a=\"\"", "the query is not PromQL: unexpected right brace '}'")]
     #[case("", "the query is not PromQL: no expression found in input")]
     fn what_cannot_be_confined_is_refused_in_words(#[case] query: &str, #[case] sentence: &str) {
         assert_eq!(

@@ -74,7 +74,9 @@ pub struct LiveMetric {
 
 /// The apps of the last tick by namespace and name. Clones share one map.
 #[derive(Clone, Debug, Default)]
-pub struct LiveView(Arc<RwLock<BTreeMap<(String, String), Arc<LiveApp>>>>);
+pub struct LiveView(Arc<RwLock<ByName>>);
+
+type ByName = BTreeMap<(String, String), Arc<LiveApp>>;
 
 impl LiveView {
     /// Shows these apps and no others.
