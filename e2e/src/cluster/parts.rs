@@ -34,9 +34,10 @@ pub(super) const PARTS: [Part; 6] = [
         name: "kubernetes",
         packages: "tool",
         tags: "",
-        // Without these the server reports v0.0.0, and helm refuses charts by version.
+        // Without these the server and its clients report v0.0.0, and helm refuses charts by version.
         ldflags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.35.1 \
-                  -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=35",
+                  -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=35 \
+                  -X k8s.io/client-go/pkg/version.gitVersion=v1.35.1",
         rename: None,
         programs: &[
             "kube-apiserver",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use kube::api::{Api, PostParams};
 use serde_json::json;
 
@@ -46,7 +46,7 @@ impl LoadPod<'_> {
             let status = pods.get(&self.name).await?.status.unwrap_or_default();
             match status.phase.as_deref() {
                 Some(phase @ ("Succeeded" | "Failed")) => Ok(phase.to_owned()),
-                phase => bail!("its phase is {phase:?}"),
+                phase => bail!("its phase is {}{}", phase.unwrap_or("unknown"), waiting_for(&status)),
             }
         })
         .await?;
@@ -57,6 +57,16 @@ impl LoadPod<'_> {
         let last = log.lines().last().unwrap_or_default();
         serde_json::from_str(last).with_context(|| format!("the load generator told no counts: {last}"))
     }
+}
+
+/// Why the container has not started, such as an image that cannot be pulled.
+fn waiting_for(status: &PodStatus) -> String {
+    let container = status.container_statuses.iter().flatten().next();
+    let waiting = container.and_then(|container| container.state.as_ref()?.waiting.as_ref());
+    waiting
+        .and_then(|waiting| waiting.message.as_ref())
+        .map(|message| format!(": {message}"))
+        .unwrap_or_default()
 }
 
 fn pod(name: &str, image: &str, url: &str, profile: &str) -> Result<Pod> {

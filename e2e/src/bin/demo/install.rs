@@ -17,6 +17,12 @@ pub(crate) const APP: &str = "shop";
 /// The example's service, as the operator names it.
 pub(crate) const SERVICE: &str = "shop-web";
 
+/// The chart's images as the cluster has them: nothing is pulled.
+const LOCAL_IMAGES: &str = "image.pullPolicy=Never,\
+    prometheus.bundled.image.repository=localhost/prometheus,\
+    prometheus.bundled.image.tag=v3.16.0,\
+    prometheus.bundled.image.pullPolicy=Never";
+
 /// Brings everything up. What is up already stays, so that the demo can be run again.
 pub(crate) fn install(tools: &Tools, progress: &Progress, port: u16) -> Result<()> {
     progress.step("cluster: its programs (built once, about 15 minutes) and its start", || {
@@ -35,17 +41,27 @@ pub(crate) fn install(tools: &Tools, progress: &Progress, port: u16) -> Result<(
 }
 
 fn chart(tools: &Tools) -> Result<()> {
+    let installed = tools.helm(&["status", RELEASE, "--namespace", OPERATOR_NAMESPACE]).is_ok();
     let install = ["upgrade", "--install", RELEASE, "charts/scalableapp", "--namespace", OPERATOR_NAMESPACE];
-    let images = ["--values", "e2e/values.yaml"];
-    let wait = ["--create-namespace", "--wait", "--timeout", "3m"];
-    tools.helm(&[install.as_slice(), &images, &wait].concat()).map(drop)
+    let wait = ["--create-namespace", "--set", LOCAL_IMAGES, "--wait", "--timeout", "3m"];
+    tools.helm(&[install, wait].concat())?;
+    if installed {
+        // The image's tag is the same, but its content may have changed since the last run.
+        let operator = format!("deployment/{RELEASE}-operator");
+        tools.kubectl(&["rollout", "restart", &operator, "-n", OPERATOR_NAMESPACE])?;
+        tools.kubectl(&["rollout", "status", &operator, "-n", OPERATOR_NAMESPACE, "--timeout=2m"])?;
+    }
+    Ok(())
 }
 
+/// An example of an earlier run goes first: each run begins with one replica and no history.
 fn example(tools: &Tools) -> Result<()> {
+    let delete = ["delete", "scalableapp", APP, "-n", NAMESPACE, "--ignore-not-found"];
+    tools.kubectl(&[delete.as_slice(), &["--cascade=foreground", "--timeout=2m"]].concat())?;
     tools.apply(&json!({
         "apiVersion": "v1",
         "kind": "Namespace",
         "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
     }))?;
-    tools.kubectl(&["apply", "--namespace", NAMESPACE, "--filename", "examples/demo.yaml"]).map(drop)
+    tools.kubectl(&["apply", "-n", NAMESPACE, "--filename", "examples/demo.yaml"]).map(drop)
 }

@@ -36,7 +36,7 @@ impl Tools {
 
     /// Runs the program `cluster` of this crate; what it says is shown.
     pub(crate) fn cluster(&self, arguments: &[&str]) -> Result<()> {
-        let run = ["run", "--quiet", "--package", "scalableapp-e2e", "--bin", "cluster", "--"];
+        let run = ["run", "--release", "--quiet", "--package", "scalableapp-e2e", "--bin", "cluster", "--"];
         self.cargo(&[&run, ["--name", &self.cluster.name].as_slice(), arguments].concat())
     }
 
