@@ -105,10 +105,10 @@ mod tests {
 
     #[test]
     fn ports_of_one_number_and_two_protocols_are_two_ports() {
-        let base = json!({"ports": [{"containerPort": 53}]});
+        let base = json!({"ports": [{"containerPort": 53, "protocol": "TCP"}]});
         let over = json!({"ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "name": "dns"}]});
         let wanted = json!({"ports": [
-            {"containerPort": 53, "name": "dns"},
+            {"containerPort": 53, "protocol": "TCP", "name": "dns"},
             {"containerPort": 53, "protocol": "UDP"},
         ]});
         assert_eq!(merged(base, over), wanted);

@@ -8,20 +8,17 @@ use serde_json::{Map, Value};
 
 /// Fields of the pod that the operator owns.
 const OWNED_BY_POD: [(&str, &str); 4] = [
-    (
-        "serviceAccountName",
-        "remove it: the pods run as a ServiceAccount of the component's own, to which roles can be bound",
-    ),
-    (
-        "serviceAccount",
-        "remove it: the pods run as a ServiceAccount of the component's own, to which roles can be bound",
-    ),
+    ("serviceAccountName", OWN_SERVICE_ACCOUNT),
+    ("serviceAccount", OWN_SERVICE_ACCOUNT),
     (
         "automountServiceAccountToken",
         "remove it: pods get no token unasked; mount one with a projected volume where it is needed",
     ),
     ("restartPolicy", "remove it: the containers of a service are always restarted"),
 ];
+
+const OWN_SERVICE_ACCOUNT: &str =
+    "remove it: the pods run as a ServiceAccount of the component's own, to which roles can be bound";
 
 /// Fields of the component's own container that the service itself has.
 const OWNED_BY_CONTAINER: [(&str, &str); 9] = [

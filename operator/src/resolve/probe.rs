@@ -4,7 +4,6 @@ use super::container;
 use super::invalid::Problems;
 use super::path::Path;
 use scalableapp_crds as api;
-use std::time::Duration;
 
 /// The probes of a component's container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,53 +92,50 @@ pub(super) fn resolve(
 }
 
 fn resolve_one(written: &api::Probe, port: i32, path: Path<'_>, problems: &mut Problems) -> Probe {
-    let api::Probe { http_get, tcp_socket, grpc, exec, initial_delay, period, timeout, failure_threshold } =
-        written;
     let mut seconds = |name: &str, written: &Option<api::GoDuration>, least: u32, default: u32| {
         written
             .as_ref()
             .map_or(default, |written| whole_seconds(written, least, Path::Field(&path, name), problems))
     };
-    let initial_delay_seconds = seconds("initialDelay", initial_delay, 0, 0);
-    let period_seconds = seconds("period", period, 1, 10);
-    let timeout_seconds = seconds("timeout", timeout, 1, 1);
-    let failure_threshold = failure_threshold.unwrap_or(3);
+    let initial_delay_seconds = seconds("initialDelay", &written.initial_delay, 0, 0);
+    let period_seconds = seconds("period", &written.period, 1, 10);
+    let timeout_seconds = seconds("timeout", &written.timeout, 1, 1);
+    let failure_threshold = written.failure_threshold.unwrap_or(3);
     if !(1..=1000).contains(&failure_threshold) {
         problems.refuse(Path::Field(&path, "failureThreshold"), "use 1 to 1000 failures");
     }
-    let mut port_of = |name: &str, written: Option<i32>| {
-        written.map_or(port, |port| {
-            container::port(port, Path::Field(&Path::Field(&path, name), "port"), problems)
-        })
-    };
-    let actions: Vec<Action> = [
-        http_get
-            .as_ref()
-            .map(|get| Action::HttpGet { path: get.path.clone(), port: port_of("httpGet", get.port) }),
-        tcp_socket.as_ref().map(|tcp| Action::TcpSocket { port: port_of("tcpSocket", tcp.port) }),
-        grpc.as_ref()
-            .map(|grpc| Action::Grpc { port: port_of("grpc", grpc.port), service: grpc.service.clone() }),
-        exec.as_ref().map(|exec| Action::Exec { command: exec.command.clone() }),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    let action = only(actions).unwrap_or_else(|| {
-        problems.refuse(path, "set exactly one of httpGet, tcpSocket, grpc, exec");
-        Action::TcpSocket { port }
-    });
+    let action = action(written, port, path, problems);
     Probe { action, initial_delay_seconds, period_seconds, timeout_seconds, failure_threshold }
 }
 
-/// The item, if there is exactly one.
-fn only<T>(items: Vec<T>) -> Option<T> {
-    let [item] = <[T; 1]>::try_from(items).ok()?;
-    Some(item)
+/// What the probe tries, by default on the service's port.
+fn action(written: &api::Probe, service_port: i32, path: Path<'_>, problems: &mut Problems) -> Action {
+    let mut port = |field: &str, written: Option<i32>| {
+        written.map_or(service_port, |port| {
+            container::port(port, Path::Field(&Path::Field(&path, field), "port"), problems)
+        })
+    };
+    match (&written.http_get, &written.tcp_socket, &written.grpc, &written.exec) {
+        (Some(get), None, None, None) => {
+            Action::HttpGet { path: get.path.clone(), port: port("httpGet", get.port) }
+        }
+        (None, Some(tcp), None, None) => Action::TcpSocket { port: port("tcpSocket", tcp.port) },
+        (None, None, Some(grpc), None) => {
+            Action::Grpc { port: port("grpc", grpc.port), service: grpc.service.clone() }
+        }
+        (None, None, None, Some(exec)) => Action::Exec { command: exec.command.clone() },
+        _ => {
+            problems.refuse(path, "set exactly one of httpGet, tcpSocket, grpc, exec");
+            Action::TcpSocket { port: service_port }
+        }
+    }
 }
 
 fn whole_seconds(written: &api::GoDuration, least: u32, path: Path<'_>, problems: &mut Problems) -> u32 {
     match written.parse() {
-        Ok(duration) if is_whole(duration) && (u64::from(least)..=3600).contains(&duration.as_secs()) => {
+        Ok(duration)
+            if duration.subsec_nanos() == 0 && (u64::from(least)..=3600).contains(&duration.as_secs()) =>
+        {
             u32::try_from(duration.as_secs()).unwrap_or(3600)
         }
         Ok(_) => {
@@ -151,8 +147,4 @@ fn whole_seconds(written: &api::GoDuration, least: u32, path: Path<'_>, problems
             least
         }
     }
-}
-
-fn is_whole(duration: Duration) -> bool {
-    duration.subsec_nanos() == 0
 }

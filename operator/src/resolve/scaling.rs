@@ -141,11 +141,11 @@ fn check_scraped(service: &api::Service, path: Path<'_>, problems: &mut Problems
 }
 
 fn latency_target(latency: &api::Latency, path: Path<'_>, problems: &mut Problems) -> Target {
-    let quantile = above_zero(&latency.quantile, "quantile", path, problems);
-    if quantile >= 1000 {
+    let quantile = fraction(&latency.quantile).unwrap_or_else(|| {
         problems
             .refuse(Path::Field(&path, "quantile"), "use a quantile between 0 and 1, for example \"0.99\"");
-    }
+        0.5
+    });
     let target = match latency.target.parse() {
         Ok(duration) if !duration.is_zero() && duration <= MOST_LATENCY => {
             SignedDuration::try_from(duration).unwrap_or_default()
@@ -159,7 +159,17 @@ fn latency_target(latency: &api::Latency, path: Path<'_>, problems: &mut Problem
             SignedDuration::ZERO
         }
     };
-    Target::Latency { quantile: quantile as f64 / 1000.0, target }
+    Target::Latency { quantile, target }
+}
+
+/// A quantity strictly between 0 and 1. It is not read in thousandths, which would make 1 of 0.9999.
+fn fraction(quantity: &api::Quantity) -> Option<f64> {
+    let (number, unit) = match quantity.0.strip_suffix('m') {
+        Some(number) => (number, 1000.0),
+        None => (quantity.0.as_str(), 1.0),
+    };
+    let fraction = number.parse::<f64>().ok()? / unit;
+    (fraction > 0.0 && fraction < 1.0).then_some(fraction)
 }
 
 fn pod_target(
@@ -238,6 +248,21 @@ fn check_rules(rules: &api::ScalingRules, path: Path<'_>, problems: &mut Problem
             Ok(milli) if milli >= 0 => {}
             Ok(_) => problems.refuse(path, "use a tolerance that is not negative"),
             Err(invalid) => problems.refuse(path, invalid.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_keeps_every_digit() {
+        let fraction = |text: &str| fraction(&api::Quantity(text.to_owned()));
+        assert_eq!(fraction("0.9999"), Some(0.9999));
+        assert_eq!(fraction("999m"), Some(0.999));
+        for text in ["0", "1", "1000m", "-0.5", "nan", "inf", "", "half"] {
+            assert_eq!(fraction(text), None, "{text}");
         }
     }
 }
