@@ -1,5 +1,7 @@
 //! What the operator makes of each example, and what holds for the pods of all of them.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "clippy sees tests only in functions marked as such")]
+
 use kube::core::cel::validate_cel;
 use rstest::rstest;
 use scalableapp_crds::ScalableApp;
