@@ -210,3 +210,32 @@ fn next_turn(text: &str, origin: Instant, interval: Duration, now: Instant) -> I
     let until = interval - (elapsed + interval - phase) % interval;
     now + Duration::from_millis(until)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn queries_are_spread_over_their_interval() {
+        let interval = Duration::from_secs(15);
+        let origin = Instant::now();
+        let now = origin + Duration::from_secs(1_000);
+        let mut per_second = [0; 15];
+        for index in 0..1_500 {
+            let next = next_turn(&format!("query_{index}"), origin, interval, now);
+            assert!(next > now && next <= now + interval);
+            per_second[(next - now).as_millis() as usize % 15_000 / 1_000] += 1;
+        }
+        assert!(per_second.iter().all(|count| (50..200).contains(count)), "{per_second:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_query_keeps_its_own_moment() {
+        let interval = Duration::from_secs(15);
+        let origin = Instant::now();
+        let first = next_turn("carts", origin, interval, origin + Duration::from_secs(100));
+        assert_eq!(next_turn("carts", origin, interval, first), first + interval);
+        // A tick that came late moves nothing.
+        assert_eq!(next_turn("carts", origin, interval, first + Duration::from_secs(4)), first + interval);
+    }
+}

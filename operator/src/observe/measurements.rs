@@ -128,3 +128,65 @@ fn pod(labels: &Labels) -> Option<(String, String)> {
 fn taken(now: Timestamp, age: f64) -> Option<Timestamp> {
     now.checked_sub(SignedDuration::try_from_secs_f64(age).ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::ToSpan;
+    use serde_json::{Value, json};
+
+    fn vector(series: &[(Value, &str)]) -> Data {
+        let result: Vec<Value> =
+            series.iter().map(|(labels, value)| json!({"metric": labels, "value": [0.0, value]})).collect();
+        serde_json::from_value(json!({"resultType": "vector", "result": result})).unwrap()
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    fn web() -> Value {
+        json!({"namespace": "shop", "scalableapp": "shop", "component": "web"})
+    }
+
+    #[test]
+    fn a_value_has_the_age_of_its_own_samples() {
+        let rates = request_rates(
+            &vector(&[(web(), "12.5")]),
+            &vector(&[(web(), "3.5")]),
+            &vector(&[(web(), "2")]),
+            now(),
+        );
+        let expected = Measured { value: 12.5, at: Some(now() - 3500.milliseconds()), reporting: Some(2) };
+        assert_eq!(rates[&ComponentKey::new("shop", "shop", "web")], expected);
+    }
+
+    #[test]
+    fn a_value_without_recent_samples_has_no_age() {
+        let none = vector(&[]);
+        let rates = request_rates(&vector(&[(web(), "12.5")]), &none, &none, now());
+        let expected = Measured { value: 12.5, at: None, reporting: None };
+        assert_eq!(rates[&ComponentKey::new("shop", "shop", "web")], expected);
+    }
+
+    #[test]
+    fn series_without_the_labels_of_an_app_are_passed_over() {
+        let none = vector(&[]);
+        let unlabelled = vector(&[(json!({"namespace": "shop"}), "12.5"), (json!({}), "1")]);
+        assert!(request_rates(&unlabelled, &none, &none, now()).is_empty());
+        assert!(latencies(&unlabelled, &none, &none, now()).is_empty());
+        assert!(pod_usages(&unlabelled, &unlabelled, now()).is_empty());
+    }
+
+    #[test]
+    fn containers_of_a_pod_are_added_up_and_what_is_no_number_is_passed_over() {
+        let container = |name: &str| json!({"namespace": "shop", "pod": "web-1", "container": name});
+        let usages =
+            vector(&[(container("web"), "0.2501"), (container("proxy"), "0.01"), (container("bad"), "NaN")]);
+        let ages = vector(&[(json!({"namespace": "shop", "pod": "web-1"}), "8")]);
+        let usage = pod_usages(&usages, &ages, now())[&("shop".to_owned(), "web-1".to_owned())];
+        assert_eq!(usage, PodUsage { milli: 261, containers: 2, at: now() - 8.seconds() });
+        assert!(usage.sample(3, SignedDuration::ZERO).is_none());
+        assert_eq!(usage.sample(2, SignedDuration::ZERO).unwrap().milli, 261);
+    }
+}

@@ -130,3 +130,64 @@ impl Wanted {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::resolve;
+    use serde_json::{Value, json};
+
+    fn app(namespace: &str, name: &str, metrics: &Value) -> App {
+        let app = serde_json::from_value(json!({
+            "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp",
+            "metadata": {"name": name, "namespace": namespace, "uid": "1", "generation": 1},
+            "spec": {"image": "registry.example/shop:1", "services": [{
+                "name": "web", "port": 8080, "metricsPort": 9090,
+                "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
+                "scaling": {"minReplicas": 1, "maxReplicas": 9, "metrics": metrics},
+            }]},
+        }));
+        resolve(&app.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn many_apps_with_one_kind_of_metric_want_one_signal() {
+        let metrics = json!([{"name": "rps", "requestRate": {"perReplica": "50"}}]);
+        let apps: Vec<App> = (0..100)
+            .map(|index| app(&format!("team-{}", index % 3), &format!("app-{index}"), &metrics))
+            .collect();
+        let signals = Wanted::of(&apps).signals();
+        assert_eq!(signals.keys().collect::<Vec<_>>(), [&Signal::RequestRate]);
+        assert_eq!(signals[&Signal::RequestRate].len(), 3);
+    }
+
+    #[test]
+    fn each_kind_of_metric_has_its_source() {
+        let metrics = json!([
+            {"name": "rps", "requestRate": {"perReplica": "50"}},
+            {"name": "p99", "latency": {"quantile": "0.99", "target": "300ms"}},
+            {"name": "cpu", "cpu": {"utilization": 70}},
+            {"name": "memory", "memory": {"averageValue": "64Mi"}},
+            {"name": "carts", "prometheus": {"query": "sum(carts_open)", "perReplica": "200"}},
+        ]);
+        let wanted = Wanted::of(&[app("shop", "shop", &metrics)]);
+        let query = CustomQuery { namespace: "shop".to_owned(), text: "sum(carts_open)".to_owned() };
+        let expected = BTreeMap::from([
+            ("rps".to_owned(), Source::Component(Signal::RequestRate)),
+            ("p99".to_owned(), Source::Quantile(0.99)),
+            ("cpu".to_owned(), Source::Pods(Signal::Cpu)),
+            ("memory".to_owned(), Source::Pods(Signal::Memory)),
+            ("carts".to_owned(), Source::Custom(query)),
+        ]);
+        assert_eq!(wanted.components[&ComponentKey::new("shop", "shop", "web")], expected);
+        assert_eq!(wanted.signals().len(), 4);
+    }
+
+    #[test]
+    fn a_query_is_wanted_once_for_each_namespace() {
+        let metrics =
+            json!([{"name": "carts", "prometheus": {"query": "sum(carts_open)", "perReplica": "200"}}]);
+        let apps = [app("shop", "one", &metrics), app("shop", "two", &metrics), app("blog", "one", &metrics)];
+        assert_eq!(Wanted::of(&apps).custom().len(), 2);
+    }
+}
