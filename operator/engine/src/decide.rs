@@ -143,10 +143,11 @@ impl Asked {
         let all = combine(current, others.iter().map(|signal| proposal(signal)).chain(more));
         let keeps = latencies.iter().any(|signal| matches!(signal.vote, Vote::Keeps { .. }));
         Self {
-            replicas: all.replicas.map(|replicas| if keeps { replicas.max(current) } else { replicas }),
+            // What latency keeps is a recommendation of its own, as its asking would have been.
+            replicas: if keeps { all.largest.map(|largest| largest.max(current)) } else { all.replicas },
             largest: all.largest,
             largest_without_latency: others.iter().filter_map(|signal| proposal(signal)).max(),
-            kept_by_latency: keeps && all.replicas.is_some_and(|replicas| replicas < current),
+            kept_by_latency: keeps && all.largest.is_some_and(|largest| largest < current),
             is_fixed: false,
         }
     }

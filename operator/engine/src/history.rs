@@ -12,6 +12,9 @@ pub struct History {
     pub(crate) recommendations: Vec<Recommendation>,
     pub(crate) ups: Vec<ScaleEvent>,
     pub(crate) downs: Vec<ScaleEvent>,
+    /// Whether the lists began as what the status held. Their order is lost then, and with it which old events would
+    /// have been overwritten first; so all of them go, and none gives credit that the lost lists would not have given.
+    pub(crate) restored: bool,
 }
 
 /// What the metrics asked for at some time, before it was stabilized.
@@ -64,6 +67,9 @@ impl History {
         let period = seconds(rules.longest_period_seconds());
         for event in events.iter_mut() {
             event.outdated |= now.duration_since(event.at) > period;
+        }
+        if self.restored {
+            events.retain(|event| !event.outdated);
         }
         let change = to.wrapping_sub(from).wrapping_abs();
         let newest = ScaleEvent { change, at: now, outdated: false, restored: false };

@@ -1,4 +1,64 @@
 //! Every decision of ScalableApp, as pure functions.
+//!
+//! No clock, no I/O, no async, no logging: what a decision depends on comes in as [`Input`], what it leads to goes out
+//! as [`Decision`], and the same input always gives the same output. The stages of a decision, in their order:
+//!
+//! | stage | module | may |
+//! |---|---|---|
+//! | signals | [`sample`] judges each sample, [`signal`] does HPA's arithmetic, [`metric`] names target and unit | propose |
+//! | combine | [`combine`] | take the largest; nothing scales in while a metric is missing |
+//! | bounds | [`bounds`] | name the fewest and the most replicas |
+//! | behavior | [`scale`] does one HPA step with [`normalize`], [`behavior`] and [`history`] | delay, limit, clamp |
+//!
+//! Beside them, [`memory`] is what lasts between decisions and over restarts, [`reason`] lists every reason that can be
+//! given, and [`rollout`] moves the decided replicas between revisions. When latency may ask for replicas is the
+//! subject of `latency`, and the words of a decision are in `explain`.
+//!
+//! The arithmetic from signals to behavior is that of HorizontalPodAutoscaler v2: `tests/hpa_vectors.rs` compares it
+//! with what Kubernetes' own controller computed.
+//!
+//! # Example
+//!
+//! ```
+//! use jiff::{SignedDuration, Timestamp};
+//! use scalableapp_engine::behavior::Behavior;
+//! use scalableapp_engine::memory::Memory;
+//! use scalableapp_engine::metric::{Metric, Target};
+//! use scalableapp_engine::sample::Reading;
+//! use scalableapp_engine::signal::PodTiming;
+//! use scalableapp_engine::{Input, decide, reason};
+//! use std::collections::BTreeMap;
+//!
+//! let now = Timestamp::UNIX_EPOCH;
+//! let metrics = [Metric { name: "rps".into(), target: Target::RequestRate { per_replica: 50_000 } }];
+//! let reading = Reading { values: vec![340.0], at: Some(now), coverage: None };
+//! let mut memory = Memory::default();
+//! let behavior = Behavior::default();
+//!
+//! let decision = decide(&Input {
+//!     now,
+//!     min_replicas: 2,
+//!     max_replicas: 40,
+//!     metrics: &metrics,
+//!     behavior: &behavior,
+//!     current_replicas: 4,
+//!     status_replicas: 4,
+//!     pods: &[],
+//!     readings: &BTreeMap::from([("rps".into(), reading)]),
+//!     max_sample_age: SignedDuration::from_secs(60),
+//!     timing: PodTiming::default(),
+//!     memory: &memory,
+//! });
+//! assert_eq!(decision.desired, 7);
+//! assert_eq!(decision.reason, reason::METRIC_ABOVE_TARGET);
+//! assert_eq!(decision.proposals[0].value, "85/s per replica");
+//!
+//! // Whatever comes of it, the next decision starts from this memory; a change that was written is added.
+//! memory = decision.memory;
+//! if let Some(change) = &decision.change {
+//!     memory.record(change, &behavior);
+//! }
+//! ```
 
 pub mod behavior;
 pub mod bounds;

@@ -94,7 +94,12 @@ impl Memory {
             Some((good.metric.clone(), LastGood { milli: good.value.milli().ok()?, at: good.time.0 }))
         };
         Self {
-            history: History { recommendations: Vec::new(), ups: events(ups), downs: events(downs) },
+            history: History {
+                recommendations: Vec::new(),
+                ups: events(ups),
+                downs: events(downs),
+                restored: true,
+            },
             last_good: persisted.last_good.iter().filter_map(good).collect(),
             latency: LatencyMemory {
                 baselines: BTreeMap::new(),
