@@ -12,7 +12,7 @@ use super::World;
 use crate::cluster::paths::CRATE_DIR;
 
 /// Where the operator is found in any namespace: its chart labels its pods so.
-const OPERATOR_PODS: &str = "app.kubernetes.io/name=scalableapp-operator";
+const OPERATOR_PODS: &str = "app.kubernetes.io/name=scalableapp,app.kubernetes.io/component=operator";
 
 impl World {
     /// Writes the error, all objects but Secrets, and the logs of the namespace and of the operator.
