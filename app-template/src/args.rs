@@ -22,11 +22,11 @@ pub struct Args {
     pub address: IpAddr,
 
     /// Port of the service and its health routes; 0 takes any free port.
-    #[arg(long, env = "PORT", default_value_t = 8080)]
+    #[arg(long, env = "PORT", default_value_t = 8080, value_parser = port)]
     pub port: u16,
 
     /// Port of /metrics; 0 takes any free port.
-    #[arg(long, env = "METRICS_PORT", default_value_t = 9090)]
+    #[arg(long, env = "METRICS_PORT", default_value_t = 9090, value_parser = port)]
     pub metrics_port: u16,
 
     /// How long after SIGTERM new connections are still served, for example 5s.
@@ -58,6 +58,14 @@ impl Args {
     pub fn cpu_workers(&self) -> usize {
         self.cpu_workers.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get)
     }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    // What Kubernetes writes into METRICS_PORT of pods beside a Service called `metrics`.
+    if text.starts_with("tcp://") {
+        return Err("this is the address of a Service; set enableServiceLinks: false in the pod".to_owned());
+    }
+    text.parse().map_err(|_| "give a port from 0 to 65535".to_owned())
 }
 
 fn lame_duck(text: &str) -> Result<Duration, String> {
@@ -101,6 +109,13 @@ mod tests {
             assert!(drain(bad).unwrap_err().contains("for example 10s"), "{bad}");
         }
         assert!(drain("999ms").unwrap_err().contains("from 1s"));
+    }
+
+    #[test]
+    fn a_service_link_in_place_of_a_port_says_how_to_switch_it_off() {
+        assert_eq!(port("8080"), Ok(8080));
+        assert!(port("tcp://10.0.0.1:9090").unwrap_err().contains("enableServiceLinks: false"));
+        assert!(port("65536").unwrap_err().contains("from 0 to 65535"));
     }
 
     #[test]
