@@ -95,3 +95,30 @@ fn sum_within<'a>(events: impl Iterator<Item = &'a ScaleEvent>, now: Timestamp, 
         .filter(|event| now.duration_since(event.at) < seconds(period_seconds))
         .fold(0, |sum, event| sum.wrapping_add(event.change))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two_old_events(restored: bool) -> History {
+        let at = Timestamp::UNIX_EPOCH;
+        let event = ScaleEvent { change: 3, at, outdated: false, restored };
+        History { ups: vec![event, event], restored, ..History::default() }
+    }
+
+    fn changes_after_one_more(mut history: History) -> Vec<i32> {
+        let now = Timestamp::UNIX_EPOCH + seconds(60);
+        history.record_scale(&Behavior::default(), now, 4, 5);
+        history.ups.iter().map(|event| event.change).collect()
+    }
+
+    #[test]
+    fn a_new_event_overwrites_one_that_is_outdated() {
+        assert_eq!(changes_after_one_more(two_old_events(false)), [3, 1]);
+    }
+
+    #[test]
+    fn after_a_restart_no_outdated_event_is_left() {
+        assert_eq!(changes_after_one_more(two_old_events(true)), [1]);
+    }
+}

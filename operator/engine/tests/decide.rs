@@ -4,6 +4,7 @@
 mod fixture;
 
 use fixture::{Component, cpu, latency, metric, rate};
+use scalableapp_engine::behavior::{Limit, Policy};
 use scalableapp_engine::memory::Memory;
 use scalableapp_engine::metric::Target;
 use scalableapp_engine::sample::Reading;
@@ -236,6 +237,15 @@ fn latency_that_was_never_inside_its_target_only_keeps_replicas() {
 }
 
 #[test]
+fn latency_at_its_target_is_content() {
+    let mut app = Component::new(4, &[rate(50), latency(300)]);
+    app.behavior.scale_down.stabilization_window_seconds = 0;
+    app.reads("rps", 10.0).reads("p99", 0.325);
+    let decision = app.decide();
+    assert_eq!((decision.desired, value(&decision, "p99").as_str()), (1, "325ms"));
+}
+
+#[test]
 fn a_restart_allows_no_second_step_for_the_same_effect() {
     let mut app = calm();
     app.reads("rps", 195.0).reads("p99", 0.600);
@@ -265,6 +275,20 @@ fn at_most_sixteen_events_are_kept_and_none_is_forgotten_early() {
     assert_eq!(persisted.events.iter().map(|event| event.change).sum::<i32>(), 50);
     let restored = Memory::restore(&persisted).persist(app.now, &app.behavior);
     assert_eq!(restored, persisted);
+}
+
+#[test]
+fn events_known_from_the_status_give_no_credit_to_the_other_direction() {
+    let mut app = Component::new(10, &[rate(50)]);
+    let pods = |pods| vec![Policy { limit: Limit::Pods(pods), period_seconds: 60 }];
+    app.behavior.scale_up.policies = pods(2);
+    app.behavior.scale_down.policies = pods(5);
+    app.behavior.scale_down.stabilization_window_seconds = 0;
+    app.reads("rps", 0.0);
+    assert_eq!(app.act().desired, 5);
+    app.later(15).reads("rps", 1_000.0);
+    assert_eq!(app.decide().desired, 12, "five that went and two more");
+    assert_eq!(app.restart().decide().desired, 7);
 }
 
 fn record_size(app: &Component) -> usize {
