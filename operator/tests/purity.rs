@@ -1,5 +1,7 @@
 //! What the layout promises: one place reads clocks, and the pure stages do no I/O.
 
+#![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! What the HTTP server promises, over real sockets.
 
+#![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! What traces promise: spans reach the endpoint that the environment names. One test, because a process has one
 //! subscriber.
 
+#![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

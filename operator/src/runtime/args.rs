@@ -16,10 +16,6 @@ pub struct Args {
     #[command(flatten)]
     pub prometheus: PrometheusArgs,
 
-    /// Namespaces to work in, separated by commas. Empty: all.
-    #[arg(long, env = "SCALABLEAPP_NAMESPACES", value_delimiter = ',')]
-    pub namespaces: Vec<String>,
-
     /// Time between two rounds of measuring and deciding, at least 1s.
     #[arg(long, env = "SCALABLEAPP_TICK", default_value = "5s", value_parser = at_least_a_second)]
     pub tick: Duration,
@@ -131,7 +127,6 @@ mod tests {
         assert_eq!(args.tick, Duration::from_secs(5));
         assert_eq!(args.prometheus.staleness, Duration::from_secs(90));
         assert_eq!(args.prometheus.cpu_window, Duration::from_secs(120));
-        assert!(args.namespaces.is_empty());
     }
 
     #[test]
@@ -139,11 +134,6 @@ mod tests {
         assert_eq!(parse(&["--tick", "1m30s"]).unwrap().tick, Duration::from_secs(90));
         assert!(parse(&["--tick", "5"]).unwrap_err().contains("is not a duration such as 300ms"));
         assert!(parse(&["--tick", "300ms"]).unwrap_err().contains("must be at least 1s"));
-    }
-
-    #[test]
-    fn namespaces_are_a_list() {
-        assert_eq!(parse(&["--namespaces", "shop,blog"]).unwrap().namespaces, ["shop", "blog"]);
     }
 
     #[test]
