@@ -57,7 +57,8 @@ pub struct Decision {
     pub desired: i32,
     /// Why.
     pub reason: Reason,
-    /// What keeps `desired` from what the metrics ask for; empty if nothing.
+    /// What keeps `desired` from what the metrics ask for, now or, at these replicas, in the last five minutes; empty if
+    /// nothing. The stages say what binds now.
     pub limited_by: Vec<Reason>,
     /// Why nothing may be done; nothing if the metrics can be acted on.
     pub hold: Option<Reason>,
@@ -95,13 +96,15 @@ pub fn decide(input: &Input<'_>) -> Decision {
         None => reason::NO_VALID_METRIC,
         Some(_) => reason::SCALE_IN_NEEDS_ALL_METRICS,
     });
+    let replicas_stay = step.desired == input.current_replicas;
+    let limited_by = memory.linger(input.now, limited_by(&step.outcome, conflict), replicas_stay);
     let proposals = explain::proposals(&signals, &memory, input.now);
     let stages = explain::stages(input, &signals, &asked, range, &step);
     Decision {
         current: input.current_replicas,
         desired: step.desired,
         reason: hold.unwrap_or_else(|| cause(&step.outcome, asked.is_fixed)),
-        limited_by: limited_by(&step.outcome, conflict),
+        limited_by,
         hold,
         invalid: invalid(&signals),
         proposals,

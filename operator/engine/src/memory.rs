@@ -8,7 +8,8 @@ use crate::behavior::Behavior;
 use crate::history::{History, ScaleEvent, seconds};
 use crate::latency::{LatencyMemory, LatencyStep};
 use crate::metric::{Metric, decimal};
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use crate::reason::Reason;
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use scalableapp_crds as api;
 use std::collections::BTreeMap;
@@ -16,12 +17,18 @@ use std::collections::BTreeMap;
 /// Scale events that the status holds at most.
 pub const PERSISTED_EVENTS: usize = 16;
 
+/// Time for which a limit is still named after it last bound. Load that hovers at a limit would otherwise change the
+/// status with every measurement.
+pub const LIMIT_LINGERS: SignedDuration = SignedDuration::from_mins(5);
+
 /// Everything that scaling remembers of one component between two decisions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Memory {
     pub(crate) history: History,
     pub(crate) last_good: BTreeMap<String, LastGood>,
     pub(crate) latency: LatencyMemory,
+    /// When each limit last bound, since the replicas last changed.
+    limits: BTreeMap<Reason, Timestamp>,
 }
 
 /// A metric's last value that could be acted on.
@@ -105,7 +112,20 @@ impl Memory {
                 baselines: BTreeMap::new(),
                 step: persisted.latency_step.as_ref().map(LatencyStep::restore),
             },
+            limits: BTreeMap::new(),
         }
+    }
+
+    /// The limits to name: those that bind now, and, while the replicas stay, those that did a short time ago.
+    pub(crate) fn linger(
+        &mut self,
+        now: Timestamp,
+        binding: Vec<Reason>,
+        replicas_stay: bool,
+    ) -> Vec<Reason> {
+        self.limits.retain(|_, bound| replicas_stay && now.duration_since(*bound) <= LIMIT_LINGERS);
+        self.limits.extend(binding.into_iter().map(|reason| (reason, now)));
+        self.limits.keys().copied().collect()
     }
 
     /// Forgets metrics that are no longer declared.

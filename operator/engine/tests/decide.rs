@@ -141,11 +141,24 @@ fn what_limits_is_named() {
     assert_eq!((decision.desired, decision.limited_by), (20, vec![reason::MAX_REPLICAS]));
     app.later(15).reads("rps", 0.0);
     let decision = app.act();
-    assert_eq!((decision.desired, decision.limited_by.clone()), (20, vec![reason::SCALE_DOWN_STABILIZED]));
+    let lingering = [reason::MAX_REPLICAS, reason::SCALE_DOWN_STABILIZED];
+    assert_eq!((decision.desired, &decision.limited_by[..]), (20, &lingering[..]));
     assert_eq!(effect(&decision, "behavior"), "20 by the recommendations of the last 300 s; stays 20");
     app.later(301).reads("rps", 0.0);
     let decision = app.act();
     assert_eq!((decision.desired, decision.limited_by), (1, vec![reason::MIN_REPLICAS]));
+}
+
+#[test]
+fn load_that_hovers_at_a_limit_does_not_change_what_is_named() {
+    let mut app = Component::new(2, &[rate(50)]);
+    app.min = 2;
+    for round in 0..100 {
+        app.later(5).reads("rps", if round % 2 == 0 { 40.0 } else { 95.0 });
+        assert_eq!(app.act().limited_by, [reason::SCALE_DOWN_STABILIZED], "round {round}");
+    }
+    app.later(301).reads("rps", 95.0);
+    assert_eq!(app.act().limited_by, []);
 }
 
 #[test]
