@@ -92,7 +92,8 @@ impl FaultProxy {
             "users": [{"name": "proxy", "user": {}}],
             "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}],
         });
-        std::fs::write(&path, config.to_string()).with_context(|| format!("failed to write {}", path.display()))?;
+        std::fs::write(&path, config.to_string())
+            .with_context(|| format!("failed to write {}", path.display()))?;
         Ok(path)
     }
 
@@ -150,12 +151,14 @@ async fn forward(proxied: &Proxied, request: Request) -> Result<Response> {
             onward = onward.header(name, value);
         }
     }
-    let onward = onward.body(kube::client::Body::from(body.to_vec())).context("failed to build the request")?;
+    let onward =
+        onward.body(kube::client::Body::from(body.to_vec())).context("failed to build the request")?;
     // In a task of its own: the API server gets the write even if the one who sent it no longer listens, as it would
     // from a network.
     let client = proxied.client.clone();
     let answer = tokio::spawn(async move { client.send(onward).await });
-    let answer = answer.await.context("the request was given up")?.context("failed to reach the API server")?;
+    let answer =
+        answer.await.context("the request was given up")?.context("failed to reach the API server")?;
     if let Some(answered) = held {
         // Nobody waits for the answer if the test has failed meanwhile.
         let _ = answered.send(answer.status());

@@ -1,5 +1,6 @@
 //! Tests of ScalableApp on a real Kubernetes: a local cluster, what one test sees of it, and a load generator.
 
 pub mod cluster;
+pub mod fault_proxy;
 pub mod load;
 pub mod world;

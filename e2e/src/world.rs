@@ -1,5 +1,6 @@
 //! What one test sees of a real cluster: a namespace of its own, and what it may do there. Talks to the API server.
 
+mod app;
 mod audit;
 mod connection;
 mod dump;

@@ -12,18 +12,22 @@ use kube::{
     core::DeserializeGuard,
     runtime::{
         WatchStreamExt,
-        reflector::{self, ObjectRef, Store},
+        reflector::{self, ObjectRef, Store, store::WriterDropped},
         watcher,
     },
 };
 use scalableapp_crds::ScalableApp;
 use serde::de::DeserializeOwned;
-use std::{collections::BTreeMap, fmt::Debug, hash::Hash, sync::Arc};
+use std::{collections::BTreeMap, fmt::Debug, hash::Hash, sync::Arc, time::Duration};
+use tokio::time::timeout;
 
 use crate::build::labels;
 
 /// An app as the watch delivers it: an object that cannot be read is still an object, and harms no other.
 pub type GuardedApp = DeserializeGuard<ScalableApp>;
+
+/// Time between two looks at a cache that may be ready without having said so.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The caches.
 #[derive(Clone)]
@@ -58,7 +62,9 @@ impl Cluster {
     ///
     /// # Errors
     /// When a watch has ended, which happens only at shutdown.
-    pub async fn synced(&self) -> Result<(), reflector::store::WriterDropped> {
+    pub async fn synced(&self) -> Result<(), WriterDropped> {
+        // A store wakes only the last of those who wait for it, and the controller waits for the apps too.
+        while let Err(_elapsed) = timeout(LOOK_AGAIN, self.apps.wait_until_ready()).await {}
         self.apps.wait_until_ready().await?;
         self.deployments.wait_until_ready().await?;
         self.services.wait_until_ready().await?;

@@ -1,0 +1,144 @@
+//! A ScalableApp as a test sees it: applied from an example, its status, its Deployments. Talks to the API server.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+use scalableapp_crds::{ComponentStatus, Condition, ConditionStatus, ScalableApp};
+use serde_json::{Value, json};
+use std::path::Path;
+
+use super::World;
+use crate::cluster::paths::CRATE_DIR;
+
+/// The example that most tests start from.
+const MINIMAL: &str = "examples/minimal.yaml";
+
+impl World {
+    /// An example of the repository, with the image that the cluster has.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn example(&self, path: &str) -> Result<Value> {
+        let file = Path::new(CRATE_DIR).join("..").join(path);
+        let text = std::fs::read_to_string(&file).with_context(|| format!("failed to read {path}"))?;
+        let mut app: Value =
+            serde_saphyr::from_str(&text).with_context(|| format!("failed to read {path}"))?;
+        app["spec"]["image"] = json!(self.images().app);
+        Ok(app)
+    }
+
+    /// `examples/minimal.yaml` with another scaling: `web` from `min` to `max` replicas at `per_replica` requests per
+    /// second each.
+    ///
+    /// # Errors
+    /// When the example cannot be read.
+    pub fn shop(&self, min: i32, max: i32, per_replica: &str) -> Result<Value> {
+        let mut app = self.example(MINIMAL)?;
+        app["spec"]["services"][0]["scaling"] = json!({
+            "minReplicas": min,
+            "maxReplicas": max,
+            "metrics": [{"name": "rps", "requestRate": {"perReplica": per_replica}}],
+        });
+        Ok(app)
+    }
+
+    /// Applies a ScalableApp.
+    ///
+    /// # Errors
+    /// With the API server's own words when it is refused.
+    pub async fn apply_app(&self, app: &Value) -> Result<()> {
+        self.apply(&app.to_string()).await.map(drop)
+    }
+
+    /// The API of the namespace's ScalableApps.
+    pub fn apps(&self) -> Api<ScalableApp> {
+        Api::namespaced(self.client(), self.namespace())
+    }
+
+    /// What the status says of the component `web` of `shop`.
+    ///
+    /// # Errors
+    /// When there is no such status yet.
+    pub async fn web(&self) -> Result<ComponentStatus> {
+        let status = self.apps().get("shop").await?.status.context("there is no status yet")?;
+        status
+            .components
+            .into_iter()
+            .find(|component| component.name == "web")
+            .context("web is not in the status")
+    }
+
+    /// A condition of `shop`.
+    ///
+    /// # Errors
+    /// When it is not set yet.
+    pub async fn condition(&self, type_: &str) -> Result<Condition> {
+        let status = self.apps().get("shop").await?.status.context("there is no status yet")?;
+        let mut conditions = status.conditions.into_iter();
+        conditions
+            .find(|condition| condition.type_ == type_)
+            .with_context(|| format!("{type_} is not set yet"))
+    }
+
+    /// Succeeds if a condition of `shop` has this status and this reason.
+    ///
+    /// # Errors
+    /// With the condition as it is.
+    pub async fn says(&self, type_: &str, status: ConditionStatus, reason: &str) -> Result<Condition> {
+        let condition = self.condition(type_).await?;
+        ensure!(condition.status == status && condition.reason == reason, "{condition:?}");
+        Ok(condition)
+    }
+
+    /// Succeeds if `shop` is up as declared, in the generation that was applied last.
+    ///
+    /// # Errors
+    /// With the condition as it is.
+    pub async fn is_up(&self) -> Result<()> {
+        let app = self.apps().get("shop").await?;
+        let observed = app.status.as_ref().map(|status| status.observed_generation);
+        ensure!(observed == app.metadata.generation, "the operator has seen generation {observed:?} only");
+        self.says("Ready", ConditionStatus::True, "UpAsDeclared").await.map(drop)
+    }
+
+    /// The Deployments of the namespace, oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn deployments(&self) -> Result<Vec<Deployment>> {
+        let api: Api<Deployment> = Api::namespaced(self.client(), self.namespace());
+        let mut deployments = api.list(&ListParams::default()).await?.items;
+        deployments.sort_by_key(|deployment| deployment.creation_timestamp().map(|time| time.0));
+        Ok(deployments)
+    }
+
+    /// `spec.replicas` over all Deployments of the namespace.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn replicas(&self) -> Result<i32> {
+        let deployments = self.deployments().await?;
+        let replicas = |deployment: &Deployment| deployment.spec.as_ref().and_then(|spec| spec.replicas);
+        Ok(deployments.iter().filter_map(replicas).sum())
+    }
+
+    /// The pods of `web`, whatever their revision.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn web_pods(&self) -> Result<Vec<Pod>> {
+        let api: Api<Pod> = Api::namespaced(self.client(), self.namespace());
+        Ok(api.list(&ListParams::default().labels("scalableapp.dev/component=web")).await?.items)
+    }
+
+    /// Starts load on `web` of `shop`. The path is what the service is asked for.
+    ///
+    /// # Errors
+    /// As [`World::start_load`].
+    pub async fn load_web(&self, path: &str, profile: &str) -> Result<super::LoadPod<'_>> {
+        let url = format!("http://shop-web.{}.svc:8080{path}", self.namespace());
+        self.start_load("load", &url, profile).await
+    }
+}

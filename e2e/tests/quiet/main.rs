@@ -1,0 +1,13 @@
+//! Promises that are tested side by side: each in a namespace of its own, none disturbing the others, so that those
+//! who must wait wait together. The operator is the one of the chart.
+
+mod app_deleted_mid_scale;
+mod at_rest_only_the_lease_is_written;
+mod bad_image_is_named;
+mod bad_manifest_is_refused_in_words;
+mod hand_edit_is_reverted;
+mod image_change_loses_no_request;
+mod pods_are_restricted;
+mod quota_is_named;
+mod scales_in;
+mod scales_out;
