@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::{Response, StatusCode};
-use kube::Client;
+use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use kube::client::Body;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use scalableapp_operator::runtime::health::Health;
@@ -29,7 +31,7 @@ fn election(holder: Option<&'static str>) -> (Candidate, Leadership) {
             Response::builder().status(status).body(Body::from(body.to_string().into_bytes()))?,
         )
     });
-    Candidate::new(Client::new(service, "operator"), "operator", "election", "operator-7f-abcde")
+    Candidate::new(kube::Client::new(service, "operator"), "operator", "election", "operator-7f-abcde")
 }
 
 fn lease(holder: &str) -> Value {
@@ -69,10 +71,11 @@ impl Server {
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
-        let response = client.get(format!("{}{path}", self.url)).send().await.unwrap();
-        (response.status().as_u16(), response.text().await.unwrap())
+        let client = Client::builder(TokioExecutor::new()).build_http::<String>();
+        let response = client.get(format!("{}{path}", self.url).parse().unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
     }
 }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus_http_query::response::Data;
 use promql_parser::label::Matcher;
 use tokio::sync::Semaphore;
 use tokio::task::{Id, JoinSet};
@@ -151,7 +150,7 @@ impl CustomQueries {
                 let _permits = (of_namespace.acquire().await, of_all.acquire().await);
                 let asked = clock::wall();
                 let answer = prometheus.query("custom", &text, CUSTOM_LIMIT).await;
-                (asked, answer.map(values))
+                (asked, answer.map(|data| data.series().map(|(_, value)| value).collect()))
             });
             entry.task = Some(task.id());
         }
@@ -175,14 +174,6 @@ impl CustomQueries {
             }
             None => {}
         }
-    }
-}
-
-fn values(data: Data) -> Vec<f64> {
-    match data {
-        Data::Scalar(sample) => vec![sample.value()],
-        Data::Vector(vector) => vector.iter().map(|series| series.sample().value()).collect(),
-        Data::Matrix(_) => Vec::new(),
     }
 }
 

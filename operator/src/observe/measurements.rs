@@ -1,11 +1,11 @@
 //! What the templates measured, by component and by pod, from the series that Prometheus returned. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use prometheus_http_query::response::Data;
 use scalableapp_engine::pod::PodSample;
 
+use super::answer::{Data, Labels};
 use super::quantile::Bucket;
 use super::wanted::ComponentKey;
 
@@ -51,7 +51,7 @@ pub type ByPod = BTreeMap<(String, String), PodUsage>;
 /// Requests per second of each component.
 #[must_use]
 pub fn request_rates(rates: &Data, ages: &Data, pods: &Data, now: Timestamp) -> ByComponent<f64> {
-    let rates = series(rates).filter_map(|(labels, value)| Some((component(labels)?, value)));
+    let rates = rates.series().filter_map(|(labels, value)| Some((component(labels)?, value)));
     measured(rates.collect(), ages, pods, now)
 }
 
@@ -59,7 +59,7 @@ pub fn request_rates(rates: &Data, ages: &Data, pods: &Data, now: Timestamp) -> 
 #[must_use]
 pub fn latencies(buckets: &Data, ages: &Data, pods: &Data, now: Timestamp) -> ByComponent<Vec<Bucket>> {
     let mut histograms: BTreeMap<ComponentKey, Vec<Bucket>> = BTreeMap::new();
-    for (labels, rate) in series(buckets) {
+    for (labels, rate) in buckets.series() {
         let le = labels.get("le").and_then(|le| le.parse().ok());
         if let (Some(key), Some(le)) = (component(labels), le) {
             histograms.entry(key).or_default().push(Bucket { le, rate });
@@ -72,9 +72,9 @@ pub fn latencies(buckets: &Data, ages: &Data, pods: &Data, now: Timestamp) -> By
 #[must_use]
 pub fn pod_usages(usages: &Data, ages: &Data, now: Timestamp) -> ByPod {
     let ages: BTreeMap<_, _> =
-        series(ages).filter_map(|(labels, age)| Some((pod(labels)?, taken(now, age)?))).collect();
+        ages.series().filter_map(|(labels, age)| Some((pod(labels)?, taken(now, age)?))).collect();
     let mut pods = ByPod::new();
-    for (labels, value) in series(usages) {
+    for (labels, value) in usages.series() {
         let Some(key) = pod(labels).filter(|_| value.is_finite()) else { continue };
         let Some(at) = ages.get(&key).copied() else { continue };
         let usage = pods.entry(key).or_insert(PodUsage { milli: 0, containers: 0, at });
@@ -90,8 +90,8 @@ fn measured<T>(
     pods: &Data,
     now: Timestamp,
 ) -> ByComponent<T> {
-    let by_component = |data| {
-        series(data)
+    let by_component = |data: &Data| {
+        data.series()
             .filter_map(|(labels, value)| Some((component(labels)?, value)))
             .collect::<BTreeMap<ComponentKey, f64>>()
     };
@@ -102,17 +102,6 @@ fn measured<T>(
         (key, Measured { value, at, reporting })
     };
     values.into_iter().map(measured).collect()
-}
-
-type Labels = HashMap<String, String>;
-
-/// The samples of an instant vector with their labels; other kinds of results have none.
-fn series(data: &Data) -> impl Iterator<Item = (&Labels, f64)> {
-    let vector = match data {
-        Data::Vector(vector) => vector.as_slice(),
-        Data::Matrix(_) | Data::Scalar(_) => &[],
-    };
-    vector.iter().map(|one| (one.metric(), one.sample().value()))
 }
 
 /// A series that lacks one of the labels belongs to no component.

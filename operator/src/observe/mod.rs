@@ -1,5 +1,6 @@
 //! What is: objects from the API server's watches, samples from Prometheus. I/O in.
 
+pub mod answer;
 pub mod backoff;
 pub mod cluster;
 pub mod custom;

@@ -9,11 +9,20 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use prometheus_http_query::response::Data;
-use reqwest::header::{AUTHORIZATION, HeaderValue, InvalidHeaderValue};
-use reqwest::{Certificate, Response, StatusCode, Url, redirect};
-use serde::Deserialize;
+use form_urlencoded::Serializer;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::ConfigExt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::time::timeout;
 
+use super::answer::{Answer, Data};
 use crate::runtime::{args::PrometheusArgs, clock, metrics};
 
 /// Largest answer to a template, which covers all apps.
@@ -25,8 +34,11 @@ pub const CUSTOM_LIMIT: usize = 256 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The URL is not one.
-    #[error("failed to read --prometheus-url {0}; write for example http://prometheus:9090")]
-    Url(String),
+    #[error("failed to read --prometheus-url; write for example http://prometheus:9090")]
+    Url,
+    /// The URL carries a user name or a password.
+    #[error("failed to use the user name in --prometheus-url; give a token by --prometheus-token-file")]
+    Credentials,
     /// The file with the certificates cannot be read.
     #[error("failed to read the certificates in {path}")]
     CaFile {
@@ -35,9 +47,12 @@ pub enum ClientError {
         /// What the system says.
         source: io::Error,
     },
-    /// The file holds no certificates, or the TLS library cannot be set up.
-    #[error("failed to set up TLS for Prometheus; --prometheus-ca-file must hold PEM certificates")]
-    Tls(#[source] reqwest::Error),
+    /// The file holds something else than certificates.
+    #[error("failed to find PEM certificates in {0}")]
+    NoCertificates(PathBuf),
+    /// The TLS library cannot be set up.
+    #[error("failed to set up TLS for Prometheus")]
+    Tls(#[source] kube::Error),
 }
 
 /// Why a query has no answer.
@@ -112,45 +127,46 @@ impl QueryError {
 }
 
 /// Asks one Prometheus, over one pool of connections. Cheap to clone.
+///
+/// It goes over the HTTP stack that the Kubernetes client brings along; a second one would cost memory and build time.
 #[derive(Clone)]
 pub struct Prometheus {
-    client: prometheus_http_query::Client,
+    client: Client<HttpsConnector<HttpConnector>, String>,
+    endpoint: Uri,
     server: String,
     token_file: Option<PathBuf>,
     timeout: Duration,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    data: Option<Data>,
-    error_type: Option<String>,
-}
-
 impl Prometheus {
-    /// A client that has not connected yet. A TLS provider must be installed in the process.
+    /// A client that has not connected yet.
     ///
     /// Redirects and proxies are not followed: the server that is named is the one that gets the token.
     ///
     /// # Errors
     /// When the URL is none, or the certificates cannot be used.
     pub fn new(args: &PrometheusArgs) -> Result<Self, ClientError> {
-        let invalid = || ClientError::Url(args.url.clone());
-        let url = Url::parse(&args.url).map_err(|_| invalid())?;
-        let host = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https")).ok_or_else(invalid)?;
-        let server = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
-        let mut builder =
-            reqwest::Client::builder().timeout(args.timeout).redirect(redirect::Policy::none()).no_proxy();
-        if let Some(path) = &args.ca_file {
-            let pem = fs::read(path).map_err(|source| ClientError::CaFile { path: path.clone(), source })?;
-            builder = builder.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(ClientError::Tls)?);
-        } else if url.scheme() == "http" {
-            // The system's certificates are not needed, and an image without any must do for plain HTTP.
-            builder = builder.tls_certs_only([]);
+        let url: Uri = args.url.parse().map_err(|_| ClientError::Url)?;
+        let authority = url.authority().ok_or(ClientError::Url)?;
+        let port = match url.scheme_str() {
+            Some("http") => 80,
+            Some("https") => 443,
+            _ => return Err(ClientError::Url),
+        };
+        if authority.as_str().contains('@') {
+            return Err(ClientError::Credentials);
         }
-        let client = builder.build().map_err(ClientError::Tls)?;
-        let client = prometheus_http_query::Client::from(client, url.as_str()).map_err(|_| invalid())?;
-        Ok(Self { client, server, token_file: args.token_file.clone(), timeout: args.timeout })
+        let server = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(port));
+        let endpoint = format!("{}/api/v1/query", args.url.trim_end_matches('/'))
+            .parse()
+            .map_err(|_| ClientError::Url)?;
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        let mut tls = kube::Config::new(url.clone());
+        tls.root_cert = roots(args, &url)?;
+        let connector = tls.rustls_https_connector_with_connector(connector).map_err(ClientError::Tls)?;
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { client, endpoint, server, token_file: args.token_file.clone(), timeout: args.timeout })
     }
 
     /// Runs a query now. `name` stands for it in the process' own metrics; `limit` is in bytes.
@@ -160,23 +176,25 @@ impl Prometheus {
     #[tracing::instrument(level = "info", skip_all, fields(template = name), err(level = "debug"))]
     pub async fn query(&self, name: &'static str, query: &str, limit: usize) -> Result<Data, QueryError> {
         let started = clock::monotonic();
-        let answer = self.ask(query, limit).await;
+        let timed_out = || QueryError::TimedOut { server: self.server.clone(), limit: self.timeout };
+        let answer = timeout(self.timeout, self.ask(query, limit)).await.unwrap_or_else(|_| Err(timed_out()));
         let result = answer.as_ref().err().map_or("ok", QueryError::result);
         metrics::queried(name, started.elapsed(), result);
         answer
     }
 
     async fn ask(&self, query: &str, limit: usize) -> Result<Data, QueryError> {
-        let mut request = self.client.query(query).timeout(self.timeout.as_millis() as i64);
-        if let Some(bearer) = self.bearer()? {
-            request = request.header(AUTHORIZATION, bearer);
-        }
-        let response = request.post_raw().await.map_err(|error| self.explain(&error))?;
+        let response =
+            self.client.request(self.request(query)?).await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         if status.is_server_error() || status.is_redirection() {
             return Err(self.refused(status));
         }
-        let body = self.read(response, limit).await?;
+        let body = match Limited::new(response.into_body(), limit).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => return Err(QueryError::TooLarge(limit)),
+            Err(error) => return Err(self.unreachable(&*error)),
+        };
         match serde_json::from_slice(&body) {
             Ok(Answer { data: Some(data), .. }) => Ok(data),
             // What Prometheus calls the error is a word of a fixed list; only such a word is repeated.
@@ -190,15 +208,22 @@ impl Prometheus {
         }
     }
 
-    async fn read(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, QueryError> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.explain(&error))? {
-            if body.len() + chunk.len() > limit {
-                return Err(QueryError::TooLarge(limit));
-            }
-            body.extend_from_slice(&chunk);
+    /// A POST, because the names of many namespaces do not fit into a URL. Prometheus gives up when we do.
+    fn request(&self, query: &str) -> Result<Request<String>, QueryError> {
+        let form = Serializer::new(String::new())
+            .append_pair("query", query)
+            .append_pair("timeout", &format!("{}ms", self.timeout.as_millis()))
+            .finish();
+        let mut request = Request::new(form);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.endpoint.clone();
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        if let Some(bearer) = self.bearer()? {
+            request.headers_mut().insert(AUTHORIZATION, bearer);
         }
-        Ok(body)
+        Ok(request)
     }
 
     fn bearer(&self) -> Result<Option<HeaderValue>, QueryError> {
@@ -206,7 +231,7 @@ impl Prometheus {
         let unreadable = |cause: String| QueryError::Token { path: path.clone(), cause };
         let token = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
         let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim()))
-            .map_err(|error: InvalidHeaderValue| unreadable(error.to_string()))?;
+            .map_err(|error| unreadable(error.to_string()))?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
@@ -215,18 +240,26 @@ impl Prometheus {
         QueryError::Status { server: self.server.clone(), status }
     }
 
-    /// The first cause says what a person can act on: a refused connection, an unknown host, a certificate.
-    fn explain<'e>(&self, error: &'e (dyn Error + 'static)) -> QueryError {
-        let server = self.server.clone();
-        let causes =
-            || std::iter::successors(Some(error), |error: &&'e (dyn Error + 'static)| (*error).source());
-        let timed_out = |error: &&'e (dyn Error + 'static)| {
-            error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)
-        };
-        if causes().find(timed_out).is_some() {
-            return QueryError::TimedOut { server, limit: self.timeout };
+    /// The innermost cause is what a person can act on: a refused connection, an unknown host, a certificate.
+    fn unreachable(&self, error: &(dyn Error + 'static)) -> QueryError {
+        let mut cause = error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
         }
-        let cause = causes().last().map(ToString::to_string).unwrap_or_default();
-        QueryError::Unreachable { server, cause }
+        QueryError::Unreachable { server: self.server.clone(), cause: cause.to_string() }
+    }
+}
+
+/// The certificates, in DER, that may sign the server's; nothing for the system's.
+fn roots(args: &PrometheusArgs, url: &Uri) -> Result<Option<Vec<Vec<u8>>>, ClientError> {
+    let Some(path) = &args.ca_file else {
+        // Plain HTTP needs none, and must work in an image without any.
+        return Ok((url.scheme_str() == Some("http")).then(Vec::new));
+    };
+    let pem = fs::read(path).map_err(|source| ClientError::CaFile { path: path.clone(), source })?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match certificates {
+        Ok(found) if !found.is_empty() => Ok(Some(found.iter().map(|one| one.to_vec()).collect())),
+        _ => Err(ClientError::NoCertificates(path.clone())),
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use prometheus_http_query::response::Data;
 
+use super::answer::Data;
 use super::backoff::Backoff;
 use super::measurements::{ByComponent, ByPod, latencies, pod_usages, request_rates};
 use super::prometheus::{Prometheus, QueryError, TEMPLATE_LIMIT};

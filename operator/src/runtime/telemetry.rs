@@ -25,6 +25,9 @@ pub enum TelemetryError {
     /// `RUST_LOG` is not a list of directives.
     #[error("failed to read RUST_LOG; write for example info,scalableapp_operator=debug")]
     Filter(#[from] ParseError),
+    /// The exporter has no TLS: a collector stands in the same cluster, or forwards from there.
+    #[error("failed to use OTEL_EXPORTER_OTLP_ENDPOINT; give a URL that begins with http://")]
+    Endpoint,
     /// An `OTEL_*` variable cannot be used.
     #[error("failed to set up the trace exporter; check the OTEL_ variables")]
     Exporter(#[from] ExporterBuildError),
@@ -72,18 +75,17 @@ impl Telemetry {
 
 /// The exporter reads endpoint, headers and time-out from the environment itself.
 fn exporter() -> Result<Option<SdkTracerProvider>, TelemetryError> {
-    if env::var("OTEL_EXPORTER_OTLP_ENDPOINT").is_ok_and(|endpoint| !endpoint.is_empty()) {
-        let mut resource = Resource::builder();
-        if env::var_os("OTEL_SERVICE_NAME").is_none() {
-            resource = resource.with_service_name(SERVICE);
-        }
-        let exporter = SpanExporter::builder().with_http().build()?;
-        return Ok(Some(
-            SdkTracerProvider::builder()
-                .with_resource(resource.build())
-                .with_batch_exporter(exporter)
-                .build(),
-        ));
+    match env::var("OTEL_EXPORTER_OTLP_ENDPOINT") {
+        Ok(endpoint) if endpoint.starts_with("http://") => {}
+        Ok(endpoint) if !endpoint.is_empty() => return Err(TelemetryError::Endpoint),
+        _ => return Ok(None),
     }
-    Ok(None)
+    let mut resource = Resource::builder();
+    if env::var_os("OTEL_SERVICE_NAME").is_none() {
+        resource = resource.with_service_name(SERVICE);
+    }
+    let exporter = SpanExporter::builder().with_http().build()?;
+    let provider =
+        SdkTracerProvider::builder().with_resource(resource.build()).with_batch_exporter(exporter).build();
+    Ok(Some(provider))
 }
