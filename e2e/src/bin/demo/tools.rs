@@ -35,9 +35,11 @@ impl Tools {
     }
 
     /// Runs the program `cluster` of this crate; what it says is shown.
+    ///
+    /// No package is named here or anywhere in the demo: cargo builds dependencies once for each set of packages.
     pub(crate) fn cluster(&self, arguments: &[&str]) -> Result<()> {
-        let run = ["run", "--release", "--quiet", "--package", "scalableapp-e2e", "--bin", "cluster", "--"];
-        self.cargo(&[&run, ["--name", &self.cluster.name].as_slice(), arguments].concat())
+        let run = ["run", "--release", "--quiet", "--bin", "cluster", "--", "--name", &self.cluster.name];
+        self.cargo(&[run.as_slice(), arguments].concat())
     }
 
     /// Runs helm and returns what it says.
