@@ -66,7 +66,7 @@ pub struct LiveMetric {
     pub value: String,
     /// The target, with its unit.
     pub target: String,
-    /// `Fresh`, `Stale`, `Absent` or `Implausible`.
+    /// `Fresh`, or the reason why the sample may not be acted on, as one word from the list in `docs/reasons.md`.
     pub quality: String,
     /// Replicas that it asks for; null if it had no say.
     pub proposal: Option<i32>,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
 
 /// What a metric counts or measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,12 +112,18 @@ pub const DESCRIPTIONS: [Description; 9] = [
     },
 ];
 
-/// Installs the recorder of the process. The handle renders `/metrics`.
+/// Time after which a gauge that nobody sets any more is gone: an app that was deleted, or a lease that was lost.
+const GAUGE_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Observations are kept one by one until they are put into their buckets; a scrape does that, but may never come.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Installs the recorder of the process, inside a tokio runtime. The handle renders `/metrics`.
 ///
 /// # Errors
 /// When the process has a recorder already.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
-    let mut builder = PrometheusBuilder::new();
+    let mut builder = PrometheusBuilder::new().idle_timeout(MetricKindMask::GAUGE, Some(GAUGE_LIFETIME));
     for one in DESCRIPTIONS.iter().filter(|one| one.kind == Kind::Histogram) {
         builder = builder.set_buckets_for_metric(Matcher::Full(one.name.to_owned()), &BUCKETS)?;
     }
@@ -129,7 +136,15 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         }
     }
     leader(false);
+    tokio::spawn(keep_up(handle.clone()));
     Ok(handle)
+}
+
+async fn keep_up(handle: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(UPKEEP_INTERVAL).await;
+        handle.run_upkeep();
+    }
 }
 
 /// A reconcile ended, well or not.
