@@ -3,4 +3,5 @@
 pub mod cluster;
 pub mod fault_proxy;
 pub mod load;
+pub mod operator;
 pub mod world;

@@ -6,7 +6,7 @@ use kube::{Client, Config};
 use scalableapp_operator::{
     apply::{events::Events, writer::Writer},
     controller::{self, Context, Watches, memory::Memories},
-    observe::{prometheus::Prometheus, samples::SampleStore},
+    observe::{cluster::Cluster, prometheus::Prometheus, samples::SampleStore},
     runtime::{
         args::Args, health::Health, lease::Candidate, live::LiveView, metrics, server, shutdown,
         telemetry::Telemetry,
@@ -36,12 +36,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     }
     let handle = metrics::install().context("failed to install the metrics recorder")?;
     let stopping = shutdown::on_signal().context("failed to listen for signals")?;
-    let mut config =
-        Config::infer().await.context("no Kubernetes API server: run in a pod or set KUBECONFIG")?;
-    let reader = Client::try_from(config.clone()).context("failed to set up the Kubernetes client")?;
-    config.default_retry = false;
-    let writer = Client::try_from(config).context("failed to set up the Kubernetes client")?;
-
+    let (reader, writer) = clients().await?;
     let (candidate, leadership) =
         Candidate::new(writer.clone(), &args.lease_namespace, &args.lease_name, &args.identity);
     let health = Health::default();
@@ -71,19 +66,8 @@ async fn run(args: Args) -> anyhow::Result<()> {
     });
     let (triggers, triggered) = mpsc::channel(TRIGGERS);
     let (stopped, writers_stopped) = oneshot::channel::<()>();
-    let election = tokio::spawn(candidate.run(async {
-        // A sender that is dropped without a word is a panic elsewhere: the lease then runs out by itself.
-        if writers_stopped.await.is_err() {
-            pending::<()>().await;
-        }
-    }));
-    let cluster = context.cluster.clone();
-    let readiness = health.clone();
-    let syncing = tokio::spawn(async move {
-        if cluster.synced().await.is_ok() {
-            readiness.mark_synced();
-        }
-    });
+    let election = tokio::spawn(candidate.run(said(writers_stopped)));
+    let syncing = tokio::spawn(mark_synced(context.cluster.clone(), health.clone()));
     let ticking = tokio::spawn(controller::tick::run(
         Arc::clone(&context),
         triggers,
@@ -98,4 +82,28 @@ async fn run(args: Args) -> anyhow::Result<()> {
     election.await.context("the election failed")?;
     serving.await.context("the HTTP server failed")?.context("the HTTP server failed")?;
     Ok(())
+}
+
+/// A client that retries, for the watches, and one that does not, for writes: a repeated write could outlive the lease.
+async fn clients() -> anyhow::Result<(Client, Client)> {
+    let mut config =
+        Config::infer().await.context("no Kubernetes API server: run in a pod or set KUBECONFIG")?;
+    let reader = Client::try_from(config.clone()).context("failed to set up the Kubernetes client")?;
+    config.default_retry = false;
+    let writer = Client::try_from(config).context("failed to set up the Kubernetes client")?;
+    Ok((reader, writer))
+}
+
+/// Ends when the word is given; never if its sender is dropped, which is a panic elsewhere: the lease then runs out by
+/// itself.
+async fn said(word: oneshot::Receiver<()>) {
+    if word.await.is_err() {
+        pending::<()>().await;
+    }
+}
+
+async fn mark_synced(cluster: Cluster, health: Health) {
+    if cluster.synced().await.is_ok() {
+        health.mark_synced();
+    }
 }

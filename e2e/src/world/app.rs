@@ -124,13 +124,15 @@ impl World {
         Ok(deployments.iter().filter_map(replicas).sum())
     }
 
-    /// The pods of `web`, whatever their revision.
+    /// The pods of `web` that are not on their way out, whatever their revision.
     ///
     /// # Errors
     /// When they cannot be listed.
     pub async fn web_pods(&self) -> Result<Vec<Pod>> {
         let api: Api<Pod> = Api::namespaced(self.client(), self.namespace());
-        Ok(api.list(&ListParams::default().labels("scalableapp.dev/component=web")).await?.items)
+        let mut pods = api.list(&ListParams::default().labels("scalableapp.dev/component=web")).await?.items;
+        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        Ok(pods)
     }
 
     /// Starts load on `web` of `shop`. The path is what the service is asked for.

@@ -1,6 +1,8 @@
 //! The API server refuses a bad manifest with the sentence that its author needs, and takes every good one.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use kube::api::{Api, ApiResource, DynamicObject, PostParams};
+use scalableapp_crds::ScalableApp;
 use scalableapp_e2e::cluster::paths::CRATE_DIR;
 use scalableapp_e2e::world::World;
 use std::fs;
@@ -26,16 +28,20 @@ fn sentence(text: &str) -> Option<&str> {
 #[tokio::test]
 async fn bad_manifest_is_refused_in_words() -> Result<()> {
     World::run("bad_manifest", async |world| {
+        let resource = ApiResource::erase::<ScalableApp>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(world.client(), world.namespace(), &resource);
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
         for (path, text) in manifests("bad")? {
             let sentence = sentence(&text).with_context(|| format!("{} says nothing", path.display()))?;
-            let refusal = match world.apply(&text).await {
-                Ok(_) => anyhow::bail!("{} was accepted", path.display()),
-                Err(error) => format!("{error:#}"),
+            let refusal = match api.create(&dry_run, &serde_saphyr::from_str(&text)?).await {
+                Ok(_) => bail!("{} was accepted", path.display()),
+                Err(error) => error.to_string(),
             };
             ensure!(refusal.contains(sentence), "{}: {refusal}", path.display());
         }
         for (path, text) in manifests("good")? {
-            world.apply(&text).await.with_context(|| format!("{} was refused", path.display()))?;
+            let created = api.create(&dry_run, &serde_saphyr::from_str(&text)?).await;
+            created.with_context(|| format!("{} was refused", path.display()))?;
         }
         Ok(())
     })

@@ -57,7 +57,7 @@ pub struct Decision {
     pub desired: i32,
     /// Why.
     pub reason: Reason,
-    /// What keeps `desired` from what the metrics ask for, now or, at these replicas, in the last five minutes; empty if
+    /// What keeps `desired` from what the metrics ask for, now or, at these replicas, in the last minute; empty if
     /// nothing. The stages say what binds now.
     pub limited_by: Vec<Reason>,
     /// Why nothing may be done; nothing if the metrics can be acted on.
@@ -97,7 +97,8 @@ pub fn decide(input: &Input<'_>) -> Decision {
         Some(_) => reason::SCALE_IN_NEEDS_ALL_METRICS,
     });
     let replicas_stay = step.desired == input.current_replicas;
-    let limited_by = memory.linger(input.now, limited_by(&step.outcome, conflict), replicas_stay);
+    let limited_by =
+        memory.linger(input.now, limited_by(&step, range, asked.replicas, conflict), replicas_stay);
     let proposals = explain::proposals(&signals, &memory, input.now);
     let stages = explain::stages(input, &signals, &asked, range, &step);
     Decision {
@@ -188,20 +189,25 @@ fn cause(outcome: &Outcome, is_fixed: bool) -> Reason {
     }
 }
 
-fn limited_by(outcome: &Outcome, conflict: Vec<Reason>) -> Vec<Reason> {
+/// A bound that would bind without the window, too, is named instead of the window: what keeps an idle component at its
+/// minimum does not change when the window is over.
+fn limited_by(step: &Step, range: Range, asked: Option<i32>, conflict: Vec<Reason>) -> Vec<Reason> {
     let mut reasons = conflict;
     let mut add = |reason| {
         if !reasons.contains(&reason) {
             reasons.push(reason);
         }
     };
-    match outcome {
-        Outcome::AboveMax => add(reason::MAX_REPLICAS),
-        Outcome::BelowMin => add(reason::MIN_REPLICAS),
-        _ => {}
-    }
-    if let Some(normalized) = outcome.normalized() {
-        stabilization(normalized).into_iter().chain(limitation(normalized)).for_each(add);
+    match (&step.outcome, asked) {
+        (Outcome::AboveMax, _) => add(reason::MAX_REPLICAS),
+        (Outcome::BelowMin, _) => add(reason::MIN_REPLICAS),
+        (_, Some(asked)) if asked < range.min && step.desired == range.min => add(reason::MIN_REPLICAS),
+        (_, Some(asked)) if asked > range.max && step.desired == range.max => add(reason::MAX_REPLICAS),
+        _ => {
+            if let Some(normalized) = step.outcome.normalized() {
+                stabilization(normalized).into_iter().chain(limitation(normalized)).for_each(add);
+            }
+        }
     }
     reasons
 }

@@ -19,7 +19,7 @@ pub const PERSISTED_EVENTS: usize = 16;
 
 /// Time for which a limit is still named after it last bound. Load that hovers at a limit would otherwise change the
 /// status with every measurement.
-pub const LIMIT_LINGERS: SignedDuration = SignedDuration::from_mins(5);
+pub const LIMIT_LINGERS: SignedDuration = SignedDuration::from_secs(60);
 
 /// Everything that scaling remembers of one component between two decisions.
 #[derive(Clone, Debug, Default, PartialEq)]

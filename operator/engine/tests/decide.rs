@@ -155,7 +155,7 @@ fn load_that_hovers_at_a_limit_does_not_change_what_is_named() {
     app.min = 2;
     for round in 0..100 {
         app.later(5).reads("rps", if round % 2 == 0 { 40.0 } else { 95.0 });
-        assert_eq!(app.act().limited_by, [reason::SCALE_DOWN_STABILIZED], "round {round}");
+        assert_eq!(app.act().limited_by, [reason::MIN_REPLICAS], "round {round}");
     }
     app.later(301).reads("rps", 95.0);
     assert_eq!(app.act().limited_by, []);

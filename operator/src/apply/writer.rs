@@ -1,7 +1,7 @@
 //! The gate that every write passes: it is sent only while the lease outlasts its time-out. I/O out.
 
 use crate::runtime::{lease::Leadership, metrics};
-use kube::Client;
+use kube::{Client, core::Status};
 use std::{future::Future, time::Duration};
 
 /// Time-out of one write. It ends inside the lease, or the write is not sent.
@@ -89,6 +89,10 @@ impl WriteError {
     pub fn from_api(kind: &'static str, error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) if status.is_conflict() => Self::Conflict { kind },
+            // The app itself is about to go.
+            kube::Error::Api(status) if is_of_dying_namespace(&status) => {
+                Self::Api { kind, source: Box::new(kube::Error::Api(status)) }
+            }
             kube::Error::Api(status)
                 if status.is_invalid() || status.is_forbidden() || status.code == 400 =>
             {
@@ -97,6 +101,11 @@ impl WriteError {
             source => Self::Api { kind, source: Box::new(source) },
         }
     }
+}
+
+fn is_of_dying_namespace(status: &Status) -> bool {
+    let causes = status.details.as_ref().map(|details| details.causes.as_slice());
+    causes.unwrap_or_default().iter().any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 impl Writer {

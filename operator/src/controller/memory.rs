@@ -15,14 +15,17 @@ use std::{
 /// An app that was checked, or what is wrong with it.
 pub type Resolved = Arc<Result<App, Vec<Invalid>>>;
 
+/// Something of each app, by namespace and name.
+type OfEach<T> = Mutex<BTreeMap<(String, String), T>>;
+
 /// The memories of all apps.
 #[derive(Default)]
 pub struct Memories {
-    apps: Mutex<BTreeMap<(String, String), Arc<tokio::sync::Mutex<AppMemory>>>>,
-    /// Each app is resolved once for each generation of its spec.
-    resolved: Mutex<BTreeMap<(String, String), (String, i64, Resolved)>>,
-    /// Generations of the objects that could not be read, by namespace and name.
-    unreadable: Mutex<BTreeMap<(String, String), i64>>,
+    apps: OfEach<Arc<tokio::sync::Mutex<AppMemory>>>,
+    /// Each app is resolved once for each uid and generation.
+    resolved: OfEach<(String, i64, Resolved)>,
+    /// Generations of the objects that could not be read.
+    unreadable: OfEach<i64>,
 }
 
 /// What is remembered of one app.
@@ -72,7 +75,7 @@ impl Memories {
 
     /// Forgets the apps that are gone.
     pub fn retain(&self, exists: impl Fn(&str, &str) -> bool) {
-        fn prune<T>(map: &Mutex<BTreeMap<(String, String), T>>, exists: impl Fn(&str, &str) -> bool) {
+        fn prune<T>(map: &OfEach<T>, exists: impl Fn(&str, &str) -> bool) {
             let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
             map.retain(|(namespace, name), _| exists(namespace, name));
         }

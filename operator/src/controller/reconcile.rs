@@ -45,7 +45,7 @@ pub async fn reconcile(object: Arc<GuardedApp>, context: Arc<Context>) -> Result
     let mut memory = memory.lock().await;
     memory.enter(epoch, app);
     let started = clock::monotonic();
-    let result = pipeline(&context, app, &mut memory, epoch).await;
+    let result = Box::pin(pipeline(&context, app, &mut memory, epoch)).await;
     metrics::reconciled(started.elapsed());
     result
 }
@@ -130,6 +130,7 @@ async fn unreadable(context: &Context, object: &GuardedApp, error: &str) -> Resu
 }
 
 /// When to try again.
+#[expect(clippy::needless_pass_by_value, reason = "the controller hands over the object")]
 pub fn on_error(object: Arc<GuardedApp>, error: &Error, _: Arc<Context>) -> Action {
     let Error(error) = error;
     metrics::reconcile_failed(error.label());

@@ -1,0 +1,47 @@
+//! A restart of the operator changes no replica and restarts no pod, and its first decision is the one before it.
+
+use anyhow::{Result, ensure};
+use kube::ResourceExt;
+use scalableapp_e2e::operator::{self, OPERATOR};
+use scalableapp_e2e::world::{World, holds_for, wait_until};
+use std::time::Duration;
+
+#[tokio::test]
+async fn operator_restart_is_quiet() -> Result<()> {
+    World::run("operator_restart_is_quiet", async |world| {
+        world.apply_app(&world.shop(1, 4, "10")?).await?;
+        wait_until("the app is up", Duration::from_secs(90), async || world.is_up().await).await?;
+        let load = world.load_web("/wait?ms=5", "150s@28").await?;
+        wait_until("the load is three replicas", Duration::from_secs(90), async || {
+            let web = world.web().await?;
+            ensure!(web.desired == 3 && web.ready == 3, "{web:?}");
+            Ok(())
+        })
+        .await?;
+        let pods = async || -> Result<Vec<String>> {
+            let mut names: Vec<String> = world.web_pods().await?.iter().map(ResourceExt::name_any).collect();
+            names.sort();
+            Ok(names)
+        };
+        let before = pods().await?;
+        let generations = async || -> Result<Vec<Option<i64>>> {
+            Ok(world.deployments().await?.iter().map(|one| one.metadata.generation).collect())
+        };
+        let generation = generations().await?;
+        operator::crash(&world.client()).await?;
+        operator::scale(&world.client(), OPERATOR, 1).await?;
+        // Long enough for the lease of the crashed one to run out and for several decisions of the new one.
+        holds_for("pods and Deployments stay as they were", Duration::from_secs(45), async || {
+            let now = pods().await?;
+            ensure!(now == before, "{before:?} became {now:?}");
+            ensure!(generations().await? == generation, "a Deployment's spec was changed");
+            Ok(())
+        })
+        .await?;
+        world.is_up().await?;
+        let report = load.finish().await?;
+        ensure!(report.failed.total() == 0, "{report:?}");
+        Ok(())
+    })
+    .await
+}
