@@ -59,7 +59,7 @@ pub const DESCRIPTIONS: [Description; 9] = [
         kind: Kind::Counter,
         unit: Unit::Count,
         labels: &["reason"],
-        help: "Reconciles that failed, by the reason that the condition shows.",
+        help: "Reconciles that failed, by the result of the write that failed.",
     },
     Description {
         name: DECISIONS,
@@ -94,7 +94,7 @@ pub const DESCRIPTIONS: [Description; 9] = [
         kind: Kind::Counter,
         unit: Unit::Count,
         labels: &["kind", "result"],
-        help: "Writes to the Kubernetes API, by kind of object and result: ok, conflict or error.",
+        help: "Writes to the Kubernetes API, by kind of object and result: ok, conflict, refused, name_taken, timed_out, not_leader or api.",
     },
     Description {
         name: DESIRED_REPLICAS,
