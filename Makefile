@@ -7,7 +7,7 @@ help: ## List the tasks
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: ## Bring up a cluster, scale an example under load, draw a picture, leave the cluster up
-	cargo run -p scalableapp-e2e --bin demo
+	cargo run --release --bin demo
 
 test: ## Run every test, those on a real cluster included
 	@.ci/test
@@ -16,7 +16,7 @@ test-all: ## Run every test, and what takes longer
 	@.ci/test all
 
 down: ## Take the cluster down without a trace
-	cargo run -q -p scalableapp-e2e --bin cluster -- down
+	cargo run -q --release --bin cluster -- down
 
 fmt: ## Format the sources
 	cargo fmt --all

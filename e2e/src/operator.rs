@@ -14,11 +14,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
+use crate::chart::OPERATOR_NAMESPACE;
 use crate::cluster::paths::CRATE_DIR;
 use crate::world::wait_until;
 
-/// Namespace that the chart is installed in.
-pub const NAMESPACE: &str = "scalableapp-system";
 /// Name of the operator's Deployment, Service and Lease.
 pub const OPERATOR: &str = "scalableapp-operator";
 /// Name of the Deployment and Service of the bundled Prometheus.
@@ -29,7 +28,7 @@ pub const PROMETHEUS: &str = "scalableapp-prometheus";
 /// # Errors
 /// When the pods do not come or go in time.
 pub async fn scale(client: &Client, name: &str, replicas: i32) -> Result<()> {
-    let api: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+    let api: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
     let patch = json!({"spec": {"replicas": replicas}});
     api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
         .await
@@ -50,7 +49,7 @@ pub async fn scale(client: &Client, name: &str, replicas: i32) -> Result<()> {
 /// # Errors
 /// When the API server refuses.
 pub async fn crash(client: &Client) -> Result<()> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let api: Api<Pod> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
     let pods = ListParams::default().labels("app.kubernetes.io/component=operator");
     let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
     api.delete_collection(&at_once, &pods).await.context("failed to delete the operator's pods")?;

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use scalableapp_e2e::chart;
 use scalableapp_e2e::cluster::paths::{Cache, check_name};
 use scalableapp_e2e::cluster::{self, BuildRequest, UpOptions, doctor, status};
+use scalableapp_e2e::tools::Tools;
 
 /// A real single-node Kubernetes on this machine, from package registries alone.
 #[derive(Parser)]
@@ -40,6 +42,8 @@ enum Action {
     Kubeconfig,
     /// Build the images of this repository's programs from target/release, and load them.
     Images,
+    /// Install the chart with the images of `images` and a Prometheus of its own.
+    Install,
     /// Load an OCI archive into the cluster.
     LoadImage {
         /// Its tags must be full names, such as localhost/name:tag.
@@ -104,6 +108,7 @@ fn run(arguments: Arguments) -> Result<()> {
             doctor::before_root_command("cluster images")?;
             cluster::load_project_images(&cache, &dir)
         }
+        Action::Install => chart::install(&Tools::new(&arguments.name)?),
         Action::LoadImage { archive } => {
             doctor::before_root_command("cluster load-image")?;
             cluster::load_archive(&dir, &archive)

@@ -54,8 +54,9 @@ impl LoadPod<'_> {
         if phase == "Failed" {
             bail!("the load generator failed: {}", log.trim());
         }
-        let last = log.lines().last().unwrap_or_default();
-        serde_json::from_str(last).with_context(|| format!("the load generator told no counts: {last}"))
+        // The log mixes two streams, so that the counts need not be its last line.
+        let counts = log.lines().rev().find_map(|line| serde_json::from_str(line).ok());
+        counts.with_context(|| format!("the load generator told no counts: {}", log.trim()))
     }
 }
 

@@ -4,24 +4,15 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::progress::Progress;
-use crate::tools::Tools;
+use scalableapp_e2e::chart;
+use scalableapp_e2e::tools::Tools;
 
-/// Namespace of the operator and of the bundled Prometheus.
-pub(crate) const OPERATOR_NAMESPACE: &str = "scalableapp-system";
-/// Release of the chart.
-pub(crate) const RELEASE: &str = "scalableapp";
 /// Namespace of the example.
 pub(crate) const NAMESPACE: &str = "demo";
 /// Name of the example.
 pub(crate) const APP: &str = "shop";
 /// The example's service, as the operator names it.
 pub(crate) const SERVICE: &str = "shop-web";
-
-/// The chart's images as the cluster has them: nothing is pulled.
-const LOCAL_IMAGES: &str = "image.pullPolicy=Never,\
-    prometheus.bundled.image.repository=localhost/prometheus,\
-    prometheus.bundled.image.tag=v3.16.0,\
-    prometheus.bundled.image.pullPolicy=Never";
 
 /// Brings everything up. What is up already stays, so that the demo can be run again.
 pub(crate) fn install(tools: &Tools, progress: &Progress, port: u16) -> Result<()> {
@@ -34,23 +25,9 @@ pub(crate) fn install(tools: &Tools, progress: &Progress, port: u16) -> Result<(
         tools.cargo(&["build", "--quiet", "--release"].into_iter().chain(bins).collect::<Vec<_>>())
     })?;
     progress.step("images: of these programs, into the cluster", || tools.cluster(&["images"]))?;
-    progress.step("chart: the operator and a Prometheus", || chart(tools))?;
+    progress.step("chart: the operator and a Prometheus", || chart::install(tools))?;
     progress.step("example: examples/demo.yaml into namespace demo", || example(tools))?;
     progress.say("note: examples/demo.yaml lets replicas go after 30 s of less load; HPA's default, and ours, is 300 s");
-    Ok(())
-}
-
-fn chart(tools: &Tools) -> Result<()> {
-    let installed = tools.helm(&["status", RELEASE, "--namespace", OPERATOR_NAMESPACE]).is_ok();
-    let install = ["upgrade", "--install", RELEASE, "charts/scalableapp", "--namespace", OPERATOR_NAMESPACE];
-    let wait = ["--create-namespace", "--set", LOCAL_IMAGES, "--wait", "--timeout", "3m"];
-    tools.helm(&[install, wait].concat())?;
-    if installed {
-        // The image's tag is the same, but its content may have changed since the last run.
-        let operator = format!("deployment/{RELEASE}-operator");
-        tools.kubectl(&["rollout", "restart", &operator, "-n", OPERATOR_NAMESPACE])?;
-        tools.kubectl(&["rollout", "status", &operator, "-n", OPERATOR_NAMESPACE, "--timeout=2m"])?;
-    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use scalableapp_e2e::load::Report;
 use serde_json::{Value, json};
 
-use crate::tools::Tools;
+use scalableapp_e2e::tools::Tools;
 
 /// Quiet, a rise, a plateau that asks for five replicas, a fall, and time for them to go again.
 ///

@@ -6,7 +6,6 @@ mod observe;
 mod picture;
 mod progress;
 mod recording;
-mod tools;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,9 +17,10 @@ use kubectl_scalableapp::live::Operator;
 use kubectl_scalableapp::watch::Target;
 use scalableapp_e2e::cluster::paths::check_name;
 
-use crate::install::{APP, NAMESPACE, OPERATOR_NAMESPACE, RELEASE};
+use crate::install::{APP, NAMESPACE};
 use crate::progress::Progress;
-use crate::tools::Tools;
+use scalableapp_e2e::chart::{OPERATOR_NAMESPACE, RELEASE};
+use scalableapp_e2e::tools::Tools;
 
 /// A service that scales out with its load and in again, on a real Kubernetes on this machine.
 #[derive(Parser)]

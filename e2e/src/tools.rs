@@ -1,31 +1,38 @@
-//! The programs that the demo runs: cargo, and the cluster's own kubectl and helm. Runs processes.
+//! The programs that stand around a cluster: cargo, and the cluster's own kubectl and helm. Runs processes.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::cluster::paths::{CRATE_DIR, Cache, ClusterDir};
 use anyhow::{Context, Result, bail};
-use scalableapp_e2e::cluster::paths::{CRATE_DIR, Cache, ClusterDir};
 
 /// The programs, and the cluster that they speak to.
-pub(crate) struct Tools {
+pub struct Tools {
     /// The repository.
-    pub(crate) repository: PathBuf,
+    pub repository: PathBuf,
     /// kubectl, helm and the cluster's other programs.
-    pub(crate) bin: PathBuf,
+    pub bin: PathBuf,
     /// The cluster's state.
-    pub(crate) cluster: ClusterDir,
+    pub cluster: ClusterDir,
 }
 
 impl Tools {
-    pub(crate) fn new(cluster: &str) -> Result<Self> {
+    /// The tools for the cluster of this name.
+    ///
+    /// # Errors
+    /// When there is no place for a cache.
+    pub fn new(cluster: &str) -> Result<Self> {
         let cache = Cache::from_env()?;
         let repository = Path::new(CRATE_DIR).parent().context("the crate has no repository")?.to_owned();
         Ok(Self { repository, bin: cache.bin(), cluster: cache.cluster(cluster) })
     }
 
     /// Runs cargo in the repository; what it says is shown.
-    pub(crate) fn cargo(&self, arguments: &[&str]) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the program fails, with what it said.
+    pub fn cargo(&self, arguments: &[&str]) -> Result<()> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let status = Command::new(cargo).args(arguments).current_dir(&self.repository).status();
         if !status.context("failed to run cargo")?.success() {
@@ -37,23 +44,35 @@ impl Tools {
     /// Runs the program `cluster` of this crate; what it says is shown.
     ///
     /// No package is named here or anywhere in the demo: cargo builds dependencies once for each set of packages.
-    pub(crate) fn cluster(&self, arguments: &[&str]) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the program fails, with what it said.
+    pub fn cluster(&self, arguments: &[&str]) -> Result<()> {
         let run = ["run", "--release", "--quiet", "--bin", "cluster", "--", "--name", &self.cluster.name];
         self.cargo(&[run.as_slice(), arguments].concat())
     }
 
     /// Runs helm and returns what it says.
-    pub(crate) fn helm(&self, arguments: &[&str]) -> Result<String> {
+    ///
+    /// # Errors
+    /// When the program fails, with what it said.
+    pub fn helm(&self, arguments: &[&str]) -> Result<String> {
         self.run("helm", arguments, "")
     }
 
     /// Runs kubectl and returns what it says.
-    pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+    ///
+    /// # Errors
+    /// When the program fails, with what it said.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         self.run("kubectl", arguments, "")
     }
 
     /// Applies an object.
-    pub(crate) fn apply(&self, object: &serde_json::Value) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the program fails, with what it said.
+    pub fn apply(&self, object: &serde_json::Value) -> Result<()> {
         let arguments = ["apply", "--server-side", "--field-manager=demo", "--filename=-"];
         self.run("kubectl", &arguments, &object.to_string()).map(drop)
     }

@@ -1,0 +1,33 @@
+//! The chart in a local cluster, with the images that were built there. Runs programs.
+
+use anyhow::Result;
+
+use crate::tools::Tools;
+
+/// Namespace of the operator and of the bundled Prometheus.
+pub const OPERATOR_NAMESPACE: &str = "scalableapp-system";
+/// Release of the chart.
+pub const RELEASE: &str = "scalableapp";
+/// The chart's images as the cluster has them: nothing is pulled.
+const LOCAL_IMAGES: &str = "image.pullPolicy=Never,\
+    prometheus.bundled.image.repository=localhost/prometheus,\
+    prometheus.bundled.image.tag=v3.16.0,\
+    prometheus.bundled.image.pullPolicy=Never";
+
+/// Installs or upgrades the chart, and waits until the operator and Prometheus are ready.
+///
+/// # Errors
+/// With what helm or kubectl says.
+pub fn install(tools: &Tools) -> Result<()> {
+    let installed = tools.helm(&["status", RELEASE, "--namespace", OPERATOR_NAMESPACE]).is_ok();
+    let install = ["upgrade", "--install", RELEASE, "charts/scalableapp", "--namespace", OPERATOR_NAMESPACE];
+    let wait = ["--create-namespace", "--set", LOCAL_IMAGES, "--wait", "--timeout", "3m"];
+    tools.helm(&[install, wait].concat())?;
+    if installed {
+        // The image's tag is the same, but its content may have changed since the last run.
+        let operator = format!("deployment/{RELEASE}-operator");
+        tools.kubectl(&["rollout", "restart", &operator, "-n", OPERATOR_NAMESPACE])?;
+        tools.kubectl(&["rollout", "status", &operator, "-n", OPERATOR_NAMESPACE, "--timeout=2m"])?;
+    }
+    Ok(())
+}
