@@ -51,6 +51,7 @@ mod tests {
             to: 2,
             reason: "R".into(),
             message: "m".into(),
+            evidence: Vec::new(),
         }
     }
 

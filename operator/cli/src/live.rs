@@ -50,9 +50,28 @@ pub struct LiveComponent {
     /// Latency of the requests; nothing if it is not measured.
     #[serde(default)]
     pub latency: Option<LiveLatency>,
+    /// Its metrics.
+    #[serde(default)]
+    pub metrics: Vec<LiveMetric>,
     /// The last decision as a sentence.
     #[serde(default)]
     pub message: String,
+}
+
+/// What the leader read of one metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveMetric {
+    /// Its name.
+    pub name: String,
+    /// The value with its unit, or why there was none.
+    pub value: String,
+    /// The target with its unit.
+    pub target: String,
+    /// `Fresh`, `Stale`, `Absent` or `Implausible`.
+    pub quality: String,
+    /// Replicas that it asks for; nothing if it had no say.
+    #[serde(default)]
+    pub proposal: Option<i32>,
 }
 
 /// Latency quantiles in seconds; nothing without requests.

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use scalableapp_crds::{ComponentStatus, Condition, ConditionStatus, ScalableApp, condition_type};
+use scalableapp_crds::{ComponentStatus, Condition, ConditionStatus, Proposal, ScalableApp, condition_type};
 use serde::Serialize;
 
-use crate::live::{LiveApp, LiveComponent, Unavailable};
+use crate::live::{LiveApp, LiveComponent, LiveMetric, Unavailable};
 
 /// What is to be said of one app.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -56,6 +56,8 @@ pub struct Component {
     pub desired: i32,
     /// The last decision as a sentence; empty before the first.
     pub reason: String,
+    /// What was read of its metrics; nothing without live measurements.
+    pub metrics: Vec<LiveMetric>,
 }
 
 /// A condition that is not as it should be.
@@ -89,6 +91,8 @@ pub struct Decision {
     pub reason: String,
     /// Why, as a sentence.
     pub message: String,
+    /// What each metric said: its value, its target, and the replicas that it asked for.
+    pub evidence: Vec<String>,
 }
 
 impl AppStatus {
@@ -153,6 +157,7 @@ impl Component {
                 .filter(|message| !message.is_empty())
                 .or_else(recorded)
                 .unwrap_or_default(),
+            metrics: measured.map(|measured| measured.metrics.clone()).unwrap_or_default(),
         }
     }
 }
@@ -167,7 +172,16 @@ impl Decision {
             to: record.to,
             reason: record.reason.clone(),
             message: record.message.clone(),
+            evidence: record.proposals.iter().map(evidence).collect(),
         })
+    }
+}
+
+fn evidence(proposal: &Proposal) -> String {
+    let Proposal { metric, value, target, replicas } = proposal;
+    match replicas {
+        Some(replicas) => format!("{metric} is {value}, target {target}: asks for {replicas}."),
+        None => format!("{metric} is {value}, target {target}: has no say."),
     }
 }
 

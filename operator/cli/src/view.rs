@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::live::LiveMetric;
 use crate::status::{AppStatus, Component, Decision, Health};
 
 const GAP: &str = "  ";
@@ -22,6 +23,13 @@ fn render_app(app: &AppStatus, columns: usize) -> String {
     blocks.push(table(
         ["COMPONENT", "REQ/S", "P99", "READY/DESIRED", "REASON"],
         app.components.iter().map(component_row),
+        columns,
+    ));
+    blocks.push(table(
+        ["COMPONENT", "METRIC", "ASKS FOR", "TARGET", "VALUE"],
+        app.components
+            .iter()
+            .flat_map(|component| component.metrics.iter().map(|metric| metric_row(component, metric))),
         columns,
     ));
     blocks.push(table(
@@ -83,13 +91,27 @@ fn component_row(component: &Component) -> [String; 5] {
     ]
 }
 
+fn metric_row(component: &Component, metric: &LiveMetric) -> [String; 5] {
+    let asks = metric.proposal.map_or_else(missing, |replicas| replicas.to_string());
+    let doubt = if metric.quality == "Fresh" { String::new() } else { format!(" ({})", metric.quality) };
+    let value = format!("{}{doubt}", metric.value);
+    [component.name.clone(), metric.name.clone(), asks, metric.target.clone(), value]
+}
+
 fn decision_row(decision: &Decision) -> [String; 4] {
     [
         time(decision.time),
         decision.component.clone(),
         format!("{} -> {}", decision.from, decision.to),
-        decision.message.clone(),
+        reason(decision),
     ]
+}
+
+/// The sentence of a decision with the numbers that it stands on.
+#[must_use]
+pub fn reason(decision: &Decision) -> String {
+    let sentences = std::iter::once(&decision.message).chain(&decision.evidence);
+    sentences.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 fn replicas(component: &Component) -> String {

@@ -32,7 +32,9 @@ fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
 }
 
 fn decision(time: &str, from: i32, to: i32, reason: &str, message: &str) -> Value {
-    json!({"time": time, "from": from, "to": to, "reason": reason, "message": message})
+    let proposals =
+        json!([{"metric": "rps", "value": "89/s per replica", "target": "20/s per replica", "replicas": to}]);
+    json!({"time": time, "from": from, "to": to, "reason": reason, "message": message, "proposals": proposals})
 }
 
 fn scaling_out() -> ScalableApp {
@@ -45,7 +47,7 @@ fn scaling_out() -> ScalableApp {
         ],
         "components": [
             {"name": "web", "tier": "service", "desired": 6, "ready": 4, "limitedBy": "MaxReplicas",
-             "lastDecision": decision("2026-01-02T03:05:00Z", 2, 6, "MetricAboveTarget", "rps asks for 9: 178/s over a target of 20/s for each replica.")},
+             "lastDecision": decision("2026-01-02T03:05:00Z", 2, 6, "MetricAboveTarget", "At least one metric is above its target and asks for more replicas.")},
             {"name": "checkout", "tier": "service", "desired": 1, "ready": 1}
         ]
     }))
@@ -56,8 +58,11 @@ fn live() -> LiveApp {
         "app": "shop", "namespace": "store", "observedAt": "2026-01-02T03:05:07.25Z",
         "components": [
             {"name": "web", "desired": 6, "ready": 5, "current": 6, "requestRate": 178.04,
-             "latency": {"p50": 0.011, "p99": 0.2346}, "metrics": [], "reason": "MetricAboveTarget",
-             "message": "rps asks for 9: 178/s over a target of 20/s for each replica."},
+             "latency": {"p50": 0.011, "p99": 0.2346},
+             "metrics": [
+                {"name": "rps", "value": "89/s per replica", "target": "20/s per replica", "quality": "Fresh", "proposal": 9},
+                {"name": "cpu", "value": "the sample is 95 s old", "target": "70%", "quality": "Stale", "proposal": null}], "reason": "MetricAboveTarget",
+             "message": "At least one metric is above its target and asks for more replicas."},
             {"name": "checkout", "desired": 1, "ready": 1, "current": 1, "requestRate": null, "latency": null,
              "metrics": [], "reason": "", "message": ""}
         ]

@@ -1,11 +1,11 @@
 //! Everything that stands before the load: cluster, programs, images, chart and example. Runs programs.
 
 use anyhow::Result;
+use scalableapp_e2e::chart;
+use scalableapp_e2e::tools::Tools;
 use serde_json::json;
 
 use crate::progress::Progress;
-use scalableapp_e2e::chart;
-use scalableapp_e2e::tools::Tools;
 
 /// Namespace of the example.
 pub(crate) const NAMESPACE: &str = "demo";

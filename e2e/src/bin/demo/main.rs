@@ -15,12 +15,13 @@ use clap::Parser;
 use kubectl_scalableapp::cluster::Cluster;
 use kubectl_scalableapp::live::Operator;
 use kubectl_scalableapp::watch::Target;
-use scalableapp_e2e::cluster::paths::check_name;
+use scalableapp_e2e::chart::{OPERATOR_NAMESPACE, RELEASE};
+use scalableapp_e2e::cluster::doctor;
+use scalableapp_e2e::cluster::paths::{Cache, check_name};
+use scalableapp_e2e::tools::Tools;
 
 use crate::install::{APP, NAMESPACE};
 use crate::progress::Progress;
-use scalableapp_e2e::chart::{OPERATOR_NAMESPACE, RELEASE};
-use scalableapp_e2e::tools::Tools;
 
 /// A service that scales out with its load and in again, on a real Kubernetes on this machine.
 #[derive(Parser)]
@@ -39,7 +40,7 @@ struct Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let tools = match Tools::new(&arguments.name) {
+    let tools = match check_machine(&arguments.name) {
         Ok(tools) => tools,
         Err(error) => {
             eprintln!("{error:#}");
@@ -53,6 +54,13 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says what the machine lacks before anything is done.
+fn check_machine(cluster: &str) -> Result<Tools> {
+    let tools = Tools::new(cluster)?;
+    doctor::before_up(&Cache::from_env()?, &tools.cluster)?;
+    Ok(tools)
 }
 
 async fn run(arguments: &Arguments, tools: &Tools) -> Result<()> {
@@ -94,12 +102,11 @@ fn hints(tools: &Tools) -> String {
 The cluster stays up. To look around:
   export KUBECONFIG={kubeconfig}
   export PATH={plugin}:{bin}:$PATH
-  kubectl scalableapp status -n {NAMESPACE} --watch     # the view from above
-  kubectl explain scalableapp.spec                 # every field
-  kubectl edit scalableapp {APP} -n {NAMESPACE}            # change something
-  kubectl get --raw '/api/v1/namespaces/{OPERATOR_NAMESPACE}/services/{RELEASE}-prometheus:http/proxy/api/v1/query?query=up'
+  kubectl scalableapp status --namespace {NAMESPACE} --watch
+  kubectl edit scalableapp {APP} --namespace {NAMESPACE}
+  kubectl explain scalableapp.spec --recursive
 To see Prometheus in a browser, at http://localhost:9090:
-  kubectl port-forward -n {OPERATOR_NAMESPACE} service/{RELEASE}-prometheus 9090:http
+  kubectl port-forward --namespace {OPERATOR_NAMESPACE} service/{RELEASE}-prometheus 9090:http
 To take it down:
   make down",
         kubeconfig = tools.cluster.kubeconfig().display(),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kubectl_scalableapp::args::Output;
 use kubectl_scalableapp::screen::Screen;
 use kubectl_scalableapp::status::{AppStatus, Decision, Health};
+use kubectl_scalableapp::view::reason;
 use kubectl_scalableapp::watch::Target;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
@@ -53,7 +54,8 @@ pub(crate) async fn record(target: &Target) -> Result<Recording> {
         looks.tick().await;
         let app = look(target).await?;
         recording.samples.extend(sample(&app, start.elapsed().as_secs_f64()));
-        decisions.extend(app.decisions.iter().filter(|decision| decision.time >= began).cloned());
+        let changes = |decision: &&Decision| decision.time >= began && decision.from != decision.to;
+        decisions.extend(app.decisions.iter().filter(changes).cloned());
         screen.show(vec![app], Timestamp::now())?;
         if Instant::now() > load_ends
             && (scaled_in(&recording) || Instant::now() > load_ends + SCALED_IN_WITHIN)
@@ -61,7 +63,7 @@ pub(crate) async fn record(target: &Target) -> Result<Recording> {
             break;
         }
     }
-    recording.decisions = decisions.into_iter().map(|decision| mark(decision, began)).collect();
+    recording.decisions = decisions.iter().map(|decision| mark(decision, began)).collect();
     Ok(recording)
 }
 
@@ -82,9 +84,9 @@ fn sample(app: &AppStatus, at: f64) -> Option<Sample> {
     })
 }
 
-fn mark(decision: Decision, began: Timestamp) -> Mark {
+fn mark(decision: &Decision, began: Timestamp) -> Mark {
     let at = decision.time.duration_since(began).as_secs_f64();
-    Mark { at, from: decision.from, to: decision.to, message: decision.message }
+    Mark { at, from: decision.from, to: decision.to, reason: reason(decision) }
 }
 
 fn scaled_in(recording: &Recording) -> bool {

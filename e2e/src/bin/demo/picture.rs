@@ -233,7 +233,7 @@ fn list_decisions(area: &Area<'_>, decisions: &[Mark]) -> Result<()> {
 }
 
 fn sentence(number: u32, mark: &Mark) -> String {
-    format!("{number}.  {}  {} -> {}  {}", clock(mark.at), mark.from, mark.to, mark.message)
+    format!("{number}.  {}  {} -> {}  {}", clock(mark.at), mark.from, mark.to, mark.reason)
 }
 
 fn text(size: u32) -> TextStyle<'static> {
@@ -261,11 +261,11 @@ mod tests {
     fn recording() -> Recording {
         let offered = vec![(0.0, 5.0), (20.0, 5.0), (40.0, 90.0), (110.0, 90.0), (115.0, 5.0), (220.0, 5.0)];
         let decisions = vec![
-            Mark { at: 33.0, from: 1, to: 2, message: "rps asks for 2: 27.3/s over a target of 20/s per replica.".into() },
-            Mark { at: 43.0, from: 2, to: 4, message: "rps asks for 4: 61.8/s over a target of 20/s per replica.".into() },
-            Mark { at: 63.0, from: 4, to: 5, message: "rps asks for 5: 89.9/s over a target of 20/s per replica & <limited> by maxReplicas, which is a long sentence that goes on.".into() },
-            Mark { at: 158.0, from: 5, to: 3, message: "rps asks for 3: 45.1/s below a target of 20/s per replica.".into() },
-            Mark { at: 188.0, from: 3, to: 1, message: "rps asks for 1: 5.0/s below a target of 20/s per replica.".into() },
+            Mark { at: 33.0, from: 1, to: 2, reason: "rps asks for 2: 27.3/s over a target of 20/s per replica.".into() },
+            Mark { at: 43.0, from: 2, to: 4, reason: "rps asks for 4: 61.8/s over a target of 20/s per replica.".into() },
+            Mark { at: 63.0, from: 4, to: 5, reason: "rps asks for 5: 89.9/s over a target of 20/s per replica & <limited> by maxReplicas, which is a long sentence that goes on.".into() },
+            Mark { at: 158.0, from: 5, to: 3, reason: "rps asks for 3: 45.1/s below a target of 20/s per replica.".into() },
+            Mark { at: 188.0, from: 3, to: 1, reason: "rps asks for 1: 5.0/s below a target of 20/s per replica.".into() },
         ];
         let desired = |at: f64| decisions.iter().rev().find(|mark| mark.at <= at).map_or(1, |mark| mark.to);
         let samples = (0..220)

@@ -9,7 +9,7 @@ pub(crate) struct Recording {
     pub(crate) offered: Vec<(f64, f64)>,
     /// What the operator said, one after the other.
     pub(crate) samples: Vec<Sample>,
-    /// The decisions that were made meanwhile, the oldest first.
+    /// The decisions that changed the replicas meanwhile, the oldest first.
     pub(crate) decisions: Vec<Mark>,
 }
 
@@ -31,8 +31,8 @@ pub(crate) struct Mark {
     pub(crate) at: f64,
     pub(crate) from: i32,
     pub(crate) to: i32,
-    /// Why, as a sentence.
-    pub(crate) message: String,
+    /// Why, as sentences.
+    pub(crate) reason: String,
 }
 
 impl Recording {
