@@ -107,10 +107,10 @@ fn decision_row(decision: &Decision) -> [String; 4] {
     ]
 }
 
-/// The sentence of a decision with the numbers that it stands on.
+/// The numbers that a decision stands on, and its sentence.
 #[must_use]
 pub fn reason(decision: &Decision) -> String {
-    let sentences = std::iter::once(&decision.message).chain(&decision.evidence);
+    let sentences = decision.evidence.iter().chain([&decision.message]);
     sentences.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 

@@ -23,6 +23,9 @@ use scalableapp_e2e::tools::Tools;
 use crate::install::{APP, NAMESPACE};
 use crate::progress::Progress;
 
+/// The cluster that `make down` takes down.
+const DEFAULT_CLUSTER: &str = "scalableapp";
+
 /// A service that scales out with its load and in again, on a real Kubernetes on this machine.
 #[derive(Parser)]
 struct Arguments {
@@ -30,7 +33,7 @@ struct Arguments {
     #[arg(long, default_value = "demo.svg")]
     picture: PathBuf,
     /// The cluster; it is brought up unless it is.
-    #[arg(long, default_value = "scalableapp", value_parser = |name: &str| check_name(name))]
+    #[arg(long, default_value = DEFAULT_CLUSTER, value_parser = |name: &str| check_name(name))]
     name: String,
     /// The port of 127.0.0.1 where the cluster's API server is reached; 0 takes any free one.
     #[arg(long, default_value_t = 16443)]
@@ -97,6 +100,10 @@ async fn run(arguments: &Arguments, tools: &Tools) -> Result<()> {
 /// How to look around, and how to take it down.
 fn hints(tools: &Tools) -> String {
     let plugin = tools.repository.join("target/release");
+    let down = match tools.cluster.name.as_str() {
+        DEFAULT_CLUSTER => "make down".to_owned(),
+        other => format!("cargo run --release --bin cluster -- --name {other} down"),
+    };
     format!(
         "
 The cluster stays up. To look around:
@@ -108,7 +115,7 @@ The cluster stays up. To look around:
 To see Prometheus in a browser, at http://localhost:9090:
   kubectl port-forward --namespace {OPERATOR_NAMESPACE} service/{RELEASE}-prometheus 9090:http
 To take it down:
-  make down",
+  {down}",
         kubeconfig = tools.cluster.kubeconfig().display(),
         plugin = plugin.display(),
         bin = tools.bin.display(),

@@ -24,7 +24,7 @@ const TIME_AXIS_HEIGHT: u32 = 48;
 const ROW_HEIGHT: u32 = 20;
 const LEFT: i32 = 24;
 /// Characters of a decision's sentence that fit on its row; hovering shows the rest.
-const ROW_CHARACTERS: usize = 165;
+const ROW_CHARACTERS: usize = 180;
 /// About the width of a character of the legend, in pixels: no font is at hand that could be measured.
 const LEGEND_CHARACTER: usize = 6;
 
@@ -174,6 +174,13 @@ fn draw_panel<'a, 'b>(area: &'a Area<'b>, panel: &Panel, end: f64, time_axis: bo
             ))?;
         }
     }
+    if panel.lines.iter().all(|line| line.stretches.iter().all(Vec::is_empty)) {
+        area.draw_text(
+            "not measured",
+            &text(14),
+            (i32::try_from(WIDTH / 2)?, i32::try_from(PANEL_HEIGHT / 2)?),
+        )?;
+    }
     area.draw_text(panel.title, &text(14), (LEFT, 6))?;
     draw_legend(area, &panel.lines)?;
     Ok(chart)
@@ -322,7 +329,11 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_without_samples_is_drawn_empty() {
-        assert!(draw(&Recording::default()).unwrap().contains("Replicas"));
+    fn a_panel_without_a_measurement_says_so() {
+        let mut unmeasured = recording();
+        assert!(!draw(&unmeasured).unwrap().contains("not measured"));
+        unmeasured.samples.iter_mut().for_each(|sample| sample.p99 = None);
+        assert_eq!(draw(&unmeasured).unwrap().matches("not measured").count(), 1);
+        assert_eq!(draw(&Recording::default()).unwrap().matches("not measured").count(), 3);
     }
 }
