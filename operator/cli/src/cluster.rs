@@ -74,7 +74,7 @@ fn alternatives(existing: &[String]) -> String {
     if existing.is_empty() {
         "there is none, apply one or name another namespace with -n".to_owned()
     } else {
-        format!("there are {}", existing.join(", "))
+        format!("the names there are {}", existing.join(", "))
     }
 }
 

@@ -239,7 +239,7 @@ async fn each_mistake_exits_3_with_one_sentence_that_says_what_to_do() {
         (
             vec![(APP, vec![not_found.clone()]), (APPS, vec![(200, list(&[app(true, 1, "R")]))])],
             "status shop",
-            "there are shop",
+            "the names there are shop",
         ),
         (vec![(APP, vec![not_found]), (APPS, vec![(200, list(&[]))])], "status shop", "there is none"),
         (vec![(APPS, vec![(200, list(&[]))])], "status", "name another namespace with -n"),
