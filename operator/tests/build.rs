@@ -255,7 +255,7 @@ fn what_makes_no_revision_leaves_the_template_as_it_is() {
 fn a_new_leader_changes_the_deployment_and_not_its_pods() {
     let app = app(&json!({}));
     let (old, new) = (deployment(&app, &app.services[0], 7), deployment(&app, &app.services[0], 8));
-    assert_ne!(old["metadata"]["annotations"], new["metadata"]["annotations"]);
+    assert_ne!(old["metadata"]["labels"], new["metadata"]["labels"]);
     assert_eq!(old["spec"], new["spec"]);
 }
 

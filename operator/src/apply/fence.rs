@@ -7,7 +7,7 @@ use super::{
     FENCE,
     writer::{WriteError, Writer},
 };
-use crate::build::EPOCH_ANNOTATION;
+use crate::build::EPOCH_LABEL;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api, ResourceExt,
@@ -18,7 +18,7 @@ use serde_json::json;
 /// Whether the cache shows the leader's epoch on a Deployment. Its replicas are not written before.
 #[must_use]
 pub fn is_fenced(deployment: &Deployment, epoch: i32) -> bool {
-    deployment.annotations().get(EPOCH_ANNOTATION).is_some_and(|known| *known == epoch.to_string())
+    deployment.labels().get(EPOCH_LABEL).is_some_and(|known| *known == epoch.to_string())
 }
 
 /// Puts the leader's epoch on the Deployment of an earlier revision; that of the declared one carries it already.
@@ -35,7 +35,7 @@ pub async fn fence(writer: &Writer, deployment: &Deployment, epoch: i32) -> Resu
         "metadata": {
             "name": name,
             "uid": deployment.metadata.uid,
-            "annotations": {EPOCH_ANNOTATION: epoch.to_string()},
+            "labels": {EPOCH_LABEL: epoch.to_string()},
         },
     });
     let params = PatchParams::apply(FENCE).force();

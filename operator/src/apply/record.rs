@@ -1,6 +1,6 @@
 //! What was applied and what the API server made of it, so that nothing is sent twice. Pure.
 
-use crate::build::EPOCH_ANNOTATION;
+use crate::build::EPOCH_LABEL;
 use serde::Serialize;
 use serde_json::Value;
 use std::{
@@ -89,7 +89,9 @@ impl Live {
             metadata.retain(|key, _| matches!(key.as_str(), "labels" | "annotations" | "ownerReferences"));
             if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
                 annotations.remove("deployment.kubernetes.io/revision");
-                annotations.remove(EPOCH_ANNOTATION);
+            }
+            if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
+                labels.remove(EPOCH_LABEL);
             }
             metadata.retain(|_, value| value.as_object().is_none_or(|map| !map.is_empty()));
         }

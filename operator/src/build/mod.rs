@@ -18,7 +18,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-pub use deployment::{EPOCH_ANNOTATION, deployment};
+pub use deployment::{EPOCH_LABEL, deployment};
 pub use pod_template::METRICS_PORT_ANNOTATION;
 
 /// The children of a service that outlive its revisions, in the order in which they are to be applied: pods must find

@@ -34,7 +34,7 @@ pub struct ComponentMemory {
 pub struct ComponentPass {
     /// How it stands.
     pub standing: Standing,
-    /// The decision; nothing while the cache does not show the last write.
+    /// The decision; nothing while the cache does not show the last write, or before the first samples of a tenure.
     pub decision: Option<Decision>,
     /// `spec.replicas` of each revision, by hash.
     pub planned: BTreeMap<String, i32>,
@@ -108,8 +108,9 @@ fn component(
         revisions,
         ..Standing::default()
     };
-    if !memory.is_shown(&standing.revisions) {
-        standing.measured = known_evidence(known);
+    let is_measured = service.scaling.metrics.is_empty() || samples.were_taken();
+    let is_new = standing.revisions.is_empty();
+    if !memory.is_shown(&standing.revisions) || !(is_measured || is_new) {
         let planned = standing.revisions.iter().map(|one| (one.hash.clone(), one.replicas)).collect();
         return ComponentPass { standing, decision: None, planned };
     }
@@ -149,6 +150,7 @@ fn component(
         .into_iter()
         .map(|(hash, replicas)| (hash.to_owned(), replicas))
         .collect();
+    standing.decided = true;
     standing.desired = decision.desired;
     standing.limited_by.clone_from(&decision.limited_by);
     standing.measured = evidence(app, service, samples, &decision, standing.ready());
@@ -212,8 +214,4 @@ fn evidence(app: &App, service: &Service, samples: &Samples, decision: &Decision
             Evidence::Missing(Failure { reason: invalid.reason, message: format!("{metric}: {cause}") })
         }
     }
-}
-
-fn known_evidence(known: Option<&ComponentStatus>) -> Evidence {
-    if known.is_some() { Evidence::Fresh } else { Evidence::NotYet }
 }

@@ -11,7 +11,8 @@ use scalableapp_engine::reason::{self, Reason};
 /// A condition's status with its word and its sentence.
 type Verdict = (ConditionStatus, Reason, String);
 
-/// Sets every condition.
+/// Sets every condition. Where the app as a whole failed nothing new is known of its components, and what was said of
+/// them stands.
 pub fn conditions(
     list: &mut Vec<Condition>,
     components: &[Standing],
@@ -19,17 +20,27 @@ pub fn conditions(
     generation: i64,
     now: Timestamp,
 ) {
-    let mut set = |type_, (status, reason, message): Verdict| {
+    let is_set = |list: &[Condition], type_| list.iter().any(|condition| condition.type_ == type_);
+    let set = |list: &mut Vec<Condition>, type_, (status, reason, message): Verdict| {
         set_condition(list, type_, status, reason.name, &message, generation, now);
     };
     let stalled = stalled(components, failure);
     let ready = ready(components, failure);
-    set(condition_type::READY, ready.clone());
-    set(condition_type::RECONCILING, reconciling(&ready, &stalled));
-    set(condition_type::STALLED, stalled);
-    set(condition_type::METRICS_AVAILABLE, metrics_available(components));
-    set(condition_type::SCALING_LIMITED, scaling_limited(components));
-    set(condition_type::ROLLOUT_PROGRESSING, rollout(components));
+    let reconciling = reconciling(&ready, &stalled);
+    set(list, condition_type::READY, ready);
+    set(list, condition_type::RECONCILING, reconciling);
+    set(list, condition_type::STALLED, stalled);
+    if failure.is_some() {
+        return;
+    }
+    set(list, condition_type::ROLLOUT_PROGRESSING, rollout(components));
+    let decided = components.iter().all(|standing| standing.decided);
+    if decided || !is_set(list, condition_type::METRICS_AVAILABLE) {
+        set(list, condition_type::METRICS_AVAILABLE, metrics_available(components));
+    }
+    if decided || !is_set(list, condition_type::SCALING_LIMITED) {
+        set(list, condition_type::SCALING_LIMITED, scaling_limited(components));
+    }
 }
 
 fn yes(reason: Reason, message: impl Into<String>) -> Verdict {
@@ -149,6 +160,7 @@ mod tests {
         Standing {
             name: "web".into(),
             min: 2,
+            decided: true,
             desired: 2,
             target: "new".into(),
             revisions: vec![revision("new", ready)],
@@ -207,6 +219,18 @@ mod tests {
         standing.desired = 5;
         standing.problem = Some(failure(reason::PODS_REFUSED));
         assert_eq!(says(&[standing], "Ready"), (ConditionStatus::True, "UpAsDeclared".into()));
+    }
+
+    #[test]
+    fn what_was_said_of_scaling_stands_until_the_next_decision() {
+        let mut limited = web(2);
+        limited.limited_by = vec![reason::MAX_REPLICAS];
+        let mut list = Vec::new();
+        conditions(&mut list, &[limited], None, 1, Timestamp::UNIX_EPOCH);
+        let before = list.clone();
+        let undecided = Standing { decided: false, measured: Evidence::NotYet, ..web(2) };
+        conditions(&mut list, &[undecided], None, 1, Timestamp::UNIX_EPOCH);
+        assert_eq!(list, before);
     }
 
     #[test]

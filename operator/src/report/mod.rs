@@ -29,7 +29,9 @@ pub fn status(
             (ready + standing.ready(), desired + standing.desired)
         });
         status.replicas = format!("{ready}/{desired}");
-        status.limited_by = limited_by(components);
+        if components.iter().all(|standing| standing.decided) {
+            status.limited_by = limited_by(components);
+        }
     }
     conditions(&mut status.conditions, components, failure, generation, now);
     status
@@ -54,7 +56,10 @@ fn component(standing: &Standing, before: Option<&ScalableAppStatus>) -> Compone
         tier: Tier::Service,
         desired: standing.desired,
         ready: standing.ready(),
-        limited_by: standing.limited_by_names(),
+        limited_by: match known {
+            Some(known) if !standing.decided => known.limited_by.clone(),
+            _ => standing.limited_by_names(),
+        },
         revisions,
         memory: standing.memory.clone().or_else(|| known.and_then(|known| known.memory.clone())),
         last_decision: standing

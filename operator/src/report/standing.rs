@@ -14,6 +14,8 @@ pub struct Standing {
     pub name: String,
     /// The fewest replicas that the spec asks for.
     pub min: i32,
+    /// Whether this pass decided it. If not, what was said of its scaling still stands.
+    pub decided: bool,
     /// Replicas that the last decision asked for.
     pub desired: i32,
     /// Hash of the declared revision.
@@ -38,9 +40,9 @@ pub struct Standing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Evidence {
     /// It declares none.
-    #[default]
     NotAsked,
     /// Prometheus has not been asked yet.
+    #[default]
     NotYet,
     /// Every metric has fresh evidence.
     Fresh,
