@@ -116,14 +116,17 @@ fn apps(count: usize) -> Wanted {
         ("cpu".to_owned(), Source::Pods(Signal::Cpu)),
         ("memory".to_owned(), Source::Pods(Signal::Memory)),
     ]);
-    Wanted { components: (0..count).map(|index| (component(index), sources.clone())).collect() }
+    Wanted {
+        components: (0..count).map(|index| (component(index), sources.clone())).collect(),
+        ..Wanted::default()
+    }
 }
 
 /// One app with one metric of its own query.
 fn custom(text: &str) -> Wanted {
     let query = CustomQuery { namespace: "team-0".to_owned(), text: text.to_owned() };
     let sources = BTreeMap::from([("carts".to_owned(), Source::Custom(query))]);
-    Wanted { components: BTreeMap::from([(component(0), sources)]) }
+    Wanted { components: BTreeMap::from([(component(0), sources)]), ..Wanted::default() }
 }
 
 /// What a healthy Prometheus says of component 0 and its one pod, measured 7 s ago.

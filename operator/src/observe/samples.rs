@@ -184,14 +184,14 @@ impl Samples {
         }
     }
 
-    /// HTTP requests per second of a component, if some app is scaled by them and the sample is fresh.
+    /// HTTP requests per second of a component, if it serves metrics and the sample is fresh.
     #[must_use]
     pub fn request_rate(&self, namespace: &str, app: &str, component: &str) -> Option<f64> {
         let rate = self.evidence.request_rates.get(&ComponentKey::new(namespace, app, component))?;
         self.is_fresh(rate.at).then_some(rate.value)
     }
 
-    /// HTTP latency of a component, if some app is scaled by it and the sample is fresh.
+    /// HTTP latency of a component, if it serves metrics and the sample is fresh.
     #[must_use]
     pub fn latency(&self, namespace: &str, app: &str, component: &str) -> Option<LiveLatency> {
         let histogram = self.evidence.latencies.get(&ComponentKey::new(namespace, app, component))?;

@@ -77,6 +77,8 @@ impl Source {
 pub struct Wanted {
     /// For each component the source of each metric, by the metric's name.
     pub components: BTreeMap<ComponentKey, BTreeMap<String, Source>>,
+    /// Namespaces with a component that serves metrics. Its traffic is shown to people, whatever it is scaled on.
+    pub scraped: BTreeSet<String>,
 }
 
 impl Wanted {
@@ -84,8 +86,12 @@ impl Wanted {
     #[must_use]
     pub fn of<'a>(apps: impl IntoIterator<Item = &'a App>) -> Self {
         let mut components = BTreeMap::new();
+        let mut scraped = BTreeSet::new();
         for app in apps {
             for service in &app.services {
+                if service.pod.metrics_port.is_some() {
+                    scraped.insert(app.namespace.clone());
+                }
                 let source = |name: &str, target: &Target| match target {
                     Target::RequestRate { .. } => Some(Source::Component(Signal::RequestRate)),
                     Target::Latency { quantile, .. } => Some(Source::Quantile(*quantile)),
@@ -103,13 +109,18 @@ impl Wanted {
                 components.insert(key, sources);
             }
         }
-        Self { components }
+        Self { components, scraped }
     }
 
-    /// The signals that some metric is read from, each with the namespaces of the apps that use it.
+    /// The signals that are measured, each with the namespaces of the apps that use it: those that some metric is read
+    /// from, and the traffic of all that serve metrics.
     #[must_use]
     pub fn signals(&self) -> BTreeMap<Signal, BTreeSet<String>> {
         let mut signals: BTreeMap<Signal, BTreeSet<String>> = BTreeMap::new();
+        if !self.scraped.is_empty() {
+            signals.insert(Signal::RequestRate, self.scraped.clone());
+            signals.insert(Signal::Latency, self.scraped.clone());
+        }
         for (key, sources) in &self.components {
             for signal in sources.values().filter_map(Source::signal) {
                 signals.entry(signal).or_default().insert(key.namespace.clone());
@@ -151,13 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn many_apps_with_one_kind_of_metric_want_one_signal() {
+    fn many_apps_with_one_kind_of_metric_want_no_more_signals_than_one() {
         let metrics = json!([{"name": "rps", "requestRate": {"perReplica": "50"}}]);
         let apps: Vec<App> = (0..100)
             .map(|index| app(&format!("team-{}", index % 3), &format!("app-{index}"), &metrics))
             .collect();
         let signals = Wanted::of(&apps).signals();
-        assert_eq!(signals.keys().collect::<Vec<_>>(), [&Signal::RequestRate]);
+        assert_eq!(signals.keys().collect::<Vec<_>>(), [&Signal::RequestRate, &Signal::Latency]);
         assert_eq!(signals[&Signal::RequestRate].len(), 3);
     }
 
