@@ -1,7 +1,7 @@
 //! The load of the demo: its course, and the pod that sends it. Talks to the cluster.
 
 use anyhow::{Context, Result};
-use scalableapp_e2e::load::Report;
+use scalableapp_e2e::load::{Failed, Latency, Report};
 use serde_json::{Value, json};
 
 use scalableapp_e2e::tools::Tools;
@@ -60,6 +60,28 @@ pub(crate) fn report(tools: &Tools, namespace: &str) -> Result<Report> {
         .context("failed to read the load generator's counts")
 }
 
+/// What became of the requests, as a line.
+pub(crate) fn summary(report: &Report) -> String {
+    let Failed { status, connect, timeout, reset, saturated } = report.failed;
+    let kinds = [
+        (status, "answered with an error"),
+        (connect, "without a connection"),
+        (timeout, "not answered in time"),
+        (reset, "cut off"),
+        (saturated, "not sent"),
+    ];
+    let failed: String = kinds
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, kind)| format!(", {count} {kind}"))
+        .collect();
+    let Latency { p50, p99, .. } = report.latency_ms;
+    let (sent, ok) = (report.sent, report.ok);
+    format!(
+        "load: {sent} requests, {ok} answered well{failed}; half within {p50:.0} ms, 99 % within {p99:.0} ms"
+    )
+}
+
 fn pod(namespace: &str, service: &str) -> Value {
     json!({
         "apiVersion": "v1",
@@ -95,6 +117,14 @@ fn profile() -> String {
 mod tests {
     use super::*;
     use scalableapp_e2e::load::Profile;
+
+    #[test]
+    fn failed_requests_are_told_by_their_kind() {
+        let mut report = Report { sent: 9, ok: 9, ..Report::default() };
+        assert!(summary(&report).starts_with("load: 9 requests, 9 answered well; half"));
+        report = Report { ok: 7, failed: Failed { status: 2, ..Failed::default() }, ..report };
+        assert!(summary(&report).contains("7 answered well, 2 answered with an error; half"));
+    }
 
     #[test]
     fn load_generator_is_told_the_course_that_the_picture_shows() {

@@ -80,14 +80,7 @@ async fn run(arguments: &Arguments, tools: &Tools) -> Result<()> {
         })?;
     let recording = observe::record(&target).await?;
     let report = load::report(tools, NAMESPACE)?;
-    progress.say(&format!(
-        "load: {} requests, {} answered well, {} failed; half within {:.0} ms, 99 % within {:.0} ms",
-        report.sent,
-        report.ok,
-        report.failed.total(),
-        report.latency_ms.p50,
-        report.latency_ms.p99
-    ));
+    progress.say(&load::summary(&report));
     std::fs::write(&arguments.picture, picture::draw(&recording)?)
         .with_context(|| format!("failed to write {}", arguments.picture.display()))?;
     let picture = arguments.picture.canonicalize()?;
