@@ -1,6 +1,6 @@
 # Every task of the repository; `make` alone lists them.
 
-.PHONY: help demo test test-all down fmt lint generate
+.PHONY: help demo test test-all bench down fmt lint generate
 .DEFAULT_GOAL := help
 
 help: ## List the tasks
@@ -14,6 +14,9 @@ test: ## Run every test, those on a real cluster included
 
 test-all: ## Run every test, and what takes longer
 	@.ci/test all
+
+bench: ## Print how fast the operator reacts and what it costs at rest, on the cluster that `make demo` left up
+	KUBECONFIG=$$(cargo run -q --release --bin cluster -- kubeconfig) cargo run -q --release --bin bench
 
 down: ## Take the cluster down without a trace
 	cargo run -q --release --bin cluster -- down
