@@ -58,11 +58,6 @@ impl Records {
         let record = Record { desired: fingerprint(desired), before, live: result.fingerprint };
         self.0.insert((kind, name.to_owned()), record);
     }
-
-    /// Forgets everything, so that each child is applied once more.
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
 }
 
 /// An object as the API server has it, reduced to what is compared.

@@ -127,12 +127,6 @@ impl Writer {
         self.leadership.epoch()
     }
 
-    /// Whether a write could be sent now.
-    #[must_use]
-    pub fn may_write(&self) -> bool {
-        self.leadership.writable_for(WRITE_TIMEOUT).is_ok()
-    }
-
     /// Sends one write, if it will end inside the lease.
     ///
     /// # Errors
