@@ -188,8 +188,7 @@ fn quality(samples: &Samples, metric: &str, now: Timestamp) -> Quality {
 }
 
 fn problem(samples: &Samples, metric: &str) -> String {
-    let key = component(0);
-    samples.problem(&key.namespace, &key.app, &key.component, metric).unwrap_or_default().to_owned()
+    samples.problem(&component(0), metric, ["web-1"]).unwrap_or_default()
 }
 
 fn pod(name: &str, containers: usize) -> k8s_openapi::api::core::v1::Pod {
@@ -249,6 +248,28 @@ async fn a_component_without_series_is_absent_and_not_zero() {
     let samples = fake.store(&[]).sample(&apps(1), now()).await;
     assert_eq!(quality(&samples, "rps", now()), Quality::Absent);
     assert_eq!(reading(&samples, "rps"), None);
+}
+
+#[tokio::test]
+async fn a_component_without_series_is_told_what_its_scrape_job_lacks() {
+    let bare = json!({"namespace": "team-0", "pod": "web-1", "scalableapp": "app-0"});
+    let fake = Fake::start(move |query| {
+        Reply::Vector(if query.starts_with("group") { vec![(bare.clone(), "1")] } else { vec![] })
+    })
+    .await;
+    let (store, wanted) = (fake.store(&[]), apps(1));
+    store.sample(&wanted, now()).await;
+    assert!(!fake.take_queries().iter().any(|query| query.starts_with("group")));
+    let samples = store.sample(&wanted, now()).await;
+    assert!(problem(&samples, "rps").contains("without the label component"), "{}", problem(&samples, "rps"));
+    store.sample(&wanted, now()).await;
+    let asked = fake.take_queries().into_iter().filter(|query| query.starts_with("group"));
+    assert_eq!(asked.count(), 1, "a check is not repeated at every tick");
+
+    fake.respond(healthy);
+    store.sample(&wanted, now()).await;
+    let samples = store.sample(&wanted, now()).await;
+    assert_eq!(problem(&samples, "rps"), "");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use crate::{
     observe::{
         cluster::Observed,
         samples::Samples,
+        wanted::ComponentKey,
         workload::{self, LiveRevision},
     },
     report::standing::{Evidence, Failure, Standing},
@@ -16,6 +17,7 @@ use scalableapp_crds::{ComponentStatus, ScalableAppStatus};
 use scalableapp_engine::{
     Decision, Input, decide,
     memory::Memory,
+    pod::Pod,
     reason,
     rollout::{self, Revision},
     signal::PodTiming,
@@ -153,7 +155,7 @@ fn component(
     standing.decided = true;
     standing.desired = decision.desired;
     standing.limited_by.clone_from(&decision.limited_by);
-    standing.measured = evidence(app, service, samples, &decision, standing.ready());
+    standing.measured = evidence(app, service, samples, &decision, &engine_pods, standing.ready());
     record(&mut standing, service, known, &decision, now);
     ComponentPass { standing, decision: Some(decision), planned }
 }
@@ -197,7 +199,14 @@ fn record(
     }
 }
 
-fn evidence(app: &App, service: &Service, samples: &Samples, decision: &Decision, ready: i32) -> Evidence {
+fn evidence(
+    app: &App,
+    service: &Service,
+    samples: &Samples,
+    decision: &Decision,
+    pods: &[Pod],
+    ready: i32,
+) -> Evidence {
     if service.scaling.metrics.is_empty() {
         return Evidence::NotAsked;
     }
@@ -208,10 +217,58 @@ fn evidence(app: &App, service: &Service, samples: &Samples, decision: &Decision
         None => Evidence::Fresh,
         Some((metric, invalid)) => {
             // The sentence of the list, not the age or count of the moment: a condition must not change with time alone.
-            let cause = samples
-                .problem(&app.namespace, app.name.as_str(), service.name.as_str(), metric)
-                .unwrap_or(invalid.reason.sentence);
+            let key = ComponentKey::new(&app.namespace, app.name.as_str(), service.name.as_str());
+            let pods = pods.iter().map(|pod| pod.name.as_str());
+            let cause = samples.problem(&key, metric, pods);
+            let cause = cause.as_deref().unwrap_or(invalid.reason.sentence);
             Evidence::Missing(Failure { reason: invalid.reason, message: format!("{metric}: {cause}") })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::resolve;
+    use scalableapp_engine::reason::NO_VALID_METRIC;
+    use serde_json::json;
+
+    fn app() -> App {
+        let app = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1},
+            "spec": {"services": [{
+                "name": "web", "image": "shop:1", "port": 8080, "metricsPort": 9090,
+                "scaling": {
+                    "minReplicas": 1, "maxReplicas": 9,
+                    "metrics": [{"name": "rps", "requestRate": {"perReplica": "10"}}],
+                },
+            }]},
+        }));
+        resolve(&app.expect("an app")).expect("no problem")
+    }
+
+    fn known(desired: i32) -> ScalableAppStatus {
+        let status =
+            json!({"components": [{"name": "web", "tier": "service", "desired": desired, "ready": 0}]});
+        serde_json::from_value(status).expect("a status")
+    }
+
+    fn decided(known: Option<&ScalableAppStatus>) -> ComponentPass {
+        let mut memory = AppMemory::default();
+        let nothing = (Observed::default(), Samples::default());
+        pass(&app(), known, &nothing.0, &nothing.1, &mut memory, Timestamp::UNIX_EPOCH).remove(0)
+    }
+
+    #[test]
+    fn a_new_component_starts_with_its_fewest_replicas() {
+        let pass = decided(None);
+        assert_eq!(pass.planned, BTreeMap::from([(pass.standing.target.clone(), 1)]));
+    }
+
+    #[test]
+    fn a_deployment_that_was_deleted_comes_back_with_the_last_decision() {
+        let pass = decided(Some(&known(5)));
+        assert_eq!(pass.planned, BTreeMap::from([(pass.standing.target.clone(), 5)]));
+        assert_eq!(pass.decision.expect("a decision").hold, Some(NO_VALID_METRIC));
     }
 }

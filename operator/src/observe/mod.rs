@@ -10,6 +10,7 @@ pub mod promql;
 pub mod quantile;
 pub mod samples;
 pub mod signals;
+pub mod targets;
 pub mod templates;
 pub mod wanted;
 pub mod workload;

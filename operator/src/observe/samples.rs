@@ -5,7 +5,7 @@
 //! turns every sample stale at the same age. A query that succeeds without a component's series does take its sample
 //! away: the component is then absent, which is not zero.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +20,7 @@ use super::prometheus::Prometheus;
 use super::promql::{Refusal, read_matchers};
 use super::quantile::quantile;
 use super::signals::{Evidence, Signals};
+use super::targets::{TargetCheck, Targets};
 use super::templates::Selection;
 use super::wanted::{ComponentKey, Source, Wanted};
 use crate::runtime::args::PrometheusArgs;
@@ -34,6 +35,7 @@ pub struct SampleStore {
 struct Taking {
     signals: Signals,
     custom: CustomQueries,
+    targets: TargetCheck,
 }
 
 impl SampleStore {
@@ -50,7 +52,8 @@ impl SampleStore {
         };
         let in_flight = usize::from(args.queries_in_flight);
         let taking = Taking {
-            signals: Signals::new(prometheus.clone(), selection),
+            signals: Signals::new(prometheus.clone(), selection.clone()),
+            targets: TargetCheck::new(prometheus.clone(), selection),
             custom: CustomQueries::new(prometheus, matchers, args.query_interval, in_flight),
         };
         let samples = Samples {
@@ -66,13 +69,19 @@ impl SampleStore {
     /// It lasts for as long as the slowest template query, at most `--prometheus-timeout`.
     pub async fn sample(&self, wanted: &Wanted, now: Timestamp) -> Arc<Samples> {
         let mut taking = self.taking.lock().await;
-        let Taking { signals, custom } = &mut *taking;
+        let Taking { signals, custom, targets } = &mut *taking;
         let (of_signals, of_custom) = (wanted.signals(), wanted.custom());
-        let (evidence, custom) = tokio::join!(signals.refresh(&of_signals, now), custom.refresh(&of_custom));
+        let unmeasured = self.latest().unmeasured();
+        let (evidence, custom, targets) = tokio::join!(
+            signals.refresh(&of_signals, now),
+            custom.refresh(&of_custom),
+            targets.refresh(&unmeasured)
+        );
         let samples = Arc::new(Samples {
             wanted: wanted.clone(),
             evidence,
             custom,
+            targets,
             taken: Some(now),
             ..(*self.latest()).clone()
         });
@@ -93,6 +102,7 @@ pub struct Samples {
     wanted: Wanted,
     evidence: Evidence,
     custom: Answers,
+    targets: Option<Arc<Targets>>,
     max_age: SignedDuration,
     cpu_window: SignedDuration,
     taken: Option<Timestamp>,
@@ -176,11 +186,38 @@ impl Samples {
     }
 
     /// What is wrong with the last attempt to read a metric, as a sentence; nothing if it was answered as it should.
+    /// `pods` are the names of the component's pods.
     #[must_use]
-    pub fn problem(&self, namespace: &str, app: &str, component: &str, metric: &str) -> Option<&str> {
-        match self.wanted.components.get(&ComponentKey::new(namespace, app, component))?.get(metric)? {
-            Source::Custom(query) => self.custom.get(query)?.problem.as_deref(),
-            source => self.evidence.problems.get(&source.signal()?).map(String::as_str),
+    pub fn problem<'a>(
+        &self,
+        key: &ComponentKey,
+        metric: &str,
+        pods: impl IntoIterator<Item = &'a str>,
+    ) -> Option<String> {
+        let source = self.wanted.components.get(key)?.get(metric)?;
+        if let Source::Custom(query) = source {
+            return self.custom.get(query)?.problem.clone();
+        }
+        if let Some(problem) = self.evidence.problems.get(&source.signal()?) {
+            return Some(problem.clone());
+        }
+        let targets = self.targets.as_ref().filter(|_| self.lacks(key, source))?;
+        Some(targets.explain(&key.namespace, pods).to_string())
+    }
+
+    /// Namespaces with a component that has none of the series that a metric of it is read from.
+    fn unmeasured(&self) -> BTreeSet<String> {
+        let lacks = |(key, sources): &(&ComponentKey, &BTreeMap<String, Source>)| {
+            sources.values().any(|source| self.lacks(key, source))
+        };
+        self.wanted.components.iter().filter(lacks).map(|(key, _)| key.namespace.clone()).collect()
+    }
+
+    fn lacks(&self, key: &ComponentKey, source: &Source) -> bool {
+        match source {
+            Source::Component(_) => !self.evidence.request_rates.contains_key(key),
+            Source::Quantile(_) => !self.evidence.latencies.contains_key(key),
+            Source::Pods(_) | Source::Custom(_) => false,
         }
     }
 

@@ -88,9 +88,7 @@ impl Template {
     #[must_use]
     pub fn query(self, selection: &Selection, namespaces: &BTreeSet<String>) -> String {
         let of_apps = |series: &str| selection.selector(series, "scalableapp!=\"\"");
-        // Names of namespaces are DNS labels: none of their characters means anything in a regular expression.
-        let among: Vec<&str> = namespaces.iter().map(String::as_str).collect();
-        let in_namespaces = format!("container!=\"\",namespace=~\"{}\"", among.join("|"));
+        let in_namespaces = format!("container!=\"\",{}", among(namespaces));
         let of_pods = |series: &str| selection.selector(series, &in_namespaces);
         let request_window = display_duration(&selection.request_window);
         let cpu_window = display_duration(&selection.cpu_window);
@@ -120,10 +118,23 @@ impl Template {
 }
 
 impl Selection {
+    /// One series for each pod that is a target, whether or not the scrape job adds the labels of its component.
+    #[must_use]
+    pub fn targets(&self, namespaces: &BTreeSet<String>) -> String {
+        let pods = self.selector("up", &format!("pod!=\"\",{}", among(namespaces)));
+        format!("group by (namespace, pod, scalableapp, component) ({pods})")
+    }
+
     fn selector(&self, series: &str, matchers: &str) -> String {
         let own = self.matchers.iter().map(|matcher| format!(",{matcher}")).collect::<String>();
         format!("{series}{{{matchers}{own}}}")
     }
+}
+
+/// Names of namespaces are DNS labels: none of their characters means anything in a regular expression.
+fn among(namespaces: &BTreeSet<String>) -> String {
+    let names: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+    format!("namespace=~\"{}\"", names.join("|"))
 }
 
 fn age(by: &str, selector: &str) -> String {
@@ -153,7 +164,8 @@ mod tests {
             cpu_window: Duration::from_secs(120),
         };
         let namespaces = BTreeSet::from(["blog".to_owned(), "shop".to_owned()]);
-        ALL.iter().map(|template| template.query(&selection, &namespaces)).collect()
+        let templates = ALL.iter().map(|template| template.query(&selection, &namespaces));
+        templates.chain([selection.targets(&namespaces)]).collect()
     }
 
     #[test]

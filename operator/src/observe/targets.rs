@@ -1,0 +1,137 @@
+//! Whether Prometheus scrapes the pods, and adds the labels that the templates read: the check of an installation.
+//! I/O: Prometheus, only while a component that should be measured is not.
+//!
+//! Without it a missing relabelling shows as "no sample", which says nothing about what to change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::answer::Data;
+use super::backoff::Backoff;
+use super::prometheus::{Prometheus, TEMPLATE_LIMIT};
+use super::templates::Selection;
+use crate::runtime::clock;
+
+/// Time between two checks.
+const INTERVAL: Duration = Duration::from_secs(15);
+
+/// Labels that the scrape job must add to a target, beside `namespace` and `pod` by which it is found.
+const LABELS: [&str; 2] = ["scalableapp", "component"];
+
+/// The labels that each pod's target lacks, by namespace and pod.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Targets(BTreeMap<(String, String), BTreeSet<&'static str>>);
+
+/// Why the pods of a component have no series.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unscraped {
+    /// No pod is a target.
+    #[error(
+        "Prometheus scrapes none of the component's pods: give it the chart's scrape job, whose targets have the labels namespace, pod, scalableapp and component"
+    )]
+    NoTarget,
+    /// The targets lack labels.
+    #[error(
+        "Prometheus scrapes the component's pods without the label {0}: add the relabelling of the chart's scrape job"
+    )]
+    NoLabel(&'static str),
+    /// The pods are scraped, and the series are not there.
+    #[error(
+        "the component's pods are scraped but export no http_server_request_duration_seconds: measure the requests in the app, or scale on another metric"
+    )]
+    NoSeries,
+}
+
+impl Targets {
+    fn read(data: &Data) -> Self {
+        let target = |labels: &super::answer::Labels| {
+            let key = (labels.get("namespace")?.clone(), labels.get("pod")?.clone());
+            Some((key, LABELS.into_iter().filter(|label| !labels.contains_key(*label)).collect()))
+        };
+        Self(data.series().filter_map(|(labels, _)| target(labels)).collect())
+    }
+
+    /// Why the component with these pods has no series.
+    #[must_use]
+    pub fn explain<'a>(&self, namespace: &str, pods: impl IntoIterator<Item = &'a str>) -> Unscraped {
+        let key = |pod: &str| (namespace.to_owned(), pod.to_owned());
+        let mut lacking = pods.into_iter().filter_map(|pod| self.0.get(&key(pod))).peekable();
+        if lacking.peek().is_none() {
+            return Unscraped::NoTarget;
+        }
+        lacking.flatten().next().map_or(Unscraped::NoSeries, |label| Unscraped::NoLabel(label))
+    }
+}
+
+/// Asks for the targets while something is missing.
+pub struct TargetCheck {
+    prometheus: Prometheus,
+    selection: Selection,
+    next: Option<Instant>,
+    backoff: Backoff,
+    /// Nothing while nothing is missing, or before the first answer.
+    targets: Option<Arc<Targets>>,
+}
+
+impl TargetCheck {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(prometheus: Prometheus, selection: Selection) -> Self {
+        Self { prometheus, selection, next: None, backoff: Backoff::default(), targets: None }
+    }
+
+    /// The targets in the namespaces in which a component has no series.
+    pub async fn refresh(&mut self, namespaces: &BTreeSet<String>) -> Option<Arc<Targets>> {
+        if namespaces.is_empty() {
+            (self.next, self.targets) = (None, None);
+            return None;
+        }
+        let now = clock::monotonic();
+        if self.next.is_none_or(|next| now >= next) && self.backoff.admits(now) {
+            self.next = Some(now + INTERVAL);
+            let query = self.selection.targets(namespaces);
+            match self.prometheus.query("targets", &query, TEMPLATE_LIMIT).await {
+                Ok(data) => {
+                    self.backoff.succeeded();
+                    self.targets = Some(Arc::new(Targets::read(&data)));
+                }
+                // The signals name what is wrong with Prometheus.
+                Err(_) => self.backoff.failed(clock::monotonic()),
+            }
+        }
+        self.targets.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn targets(series: &[Value]) -> Targets {
+        let result: Vec<Value> =
+            series.iter().map(|labels| json!({"metric": labels, "value": [0.0, "1"]})).collect();
+        let data = serde_json::from_value(json!({"resultType": "vector", "result": result}));
+        Targets::read(&data.unwrap())
+    }
+
+    #[test]
+    fn what_the_scrape_job_lacks_is_named() {
+        let whole = json!({"namespace": "shop", "pod": "a", "scalableapp": "shop", "component": "web"});
+        let mut bare = whole.clone();
+        bare.as_object_mut().unwrap().remove("component");
+        let explained = |series: &[Value]| targets(series).explain("shop", ["a", "b"]);
+        assert_eq!(explained(&[]), Unscraped::NoTarget);
+        assert_eq!(explained(&[json!({"namespace": "shop"})]), Unscraped::NoTarget);
+        assert_eq!(
+            explained(&[json!({"namespace": "blog", "pod": "a", "scalableapp": "s", "component": "w"})]),
+            Unscraped::NoTarget
+        );
+        assert_eq!(explained(&[bare]), Unscraped::NoLabel("component"));
+        assert_eq!(explained(&[json!({"namespace": "shop", "pod": "b"})]), Unscraped::NoLabel("component"));
+        assert_eq!(explained(&[whole]), Unscraped::NoSeries);
+    }
+}
