@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use hyper::Uri;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep_until, timeout};
+use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
 use super::connection::Pool;
 use super::profile::Profile;
@@ -15,12 +15,17 @@ use super::report::{Outcome, Report, Tally};
 
 /// How often a line tells how far the run is.
 const PROGRESS: Duration = Duration::from_secs(5);
+/// Time between two requests for a first answer.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What to send, and the bounds of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// A Service's URL, from `target::parse`.
     pub target: Uri,
+    /// How long the target is asked for a first good answer before the profile begins: kube-proxy follows a Service that
+    /// has just become ready a moment later. Without one the profile begins all the same. These requests do not count.
+    pub patience: Duration,
     /// When requests are sent.
     pub profile: Profile,
     /// How long one request may take, with its connection.
@@ -40,13 +45,27 @@ pub async fn generate(options: &Options, stop: impl Future<Output = ()>) -> Resu
     let tally = Arc::new(Mutex::new(Tally::new()?));
     let mut requests = JoinSet::new();
     tokio::select! {
-        () = send_all(options, &pool, &tally, &mut requests) => {}
+        () = async {
+            first_answer(&pool, options.patience).await;
+            send_all(options, &pool, &tally, &mut requests).await;
+        } => {}
         () = tell_progress(&tally) => {}
         () = stop => {}
     }
     // Each of them ends within its time-out.
     while requests.join_next().await.is_some() {}
     Ok(tally.lock().map_err(|_| anyhow!("a request was not counted"))?.report())
+}
+
+async fn first_answer(pool: &Pool, patience: Duration) {
+    let answer = async {
+        while pool.get().await != Outcome::Ok {
+            sleep(ASK_AGAIN).await;
+        }
+    };
+    if timeout(patience, answer).await.is_err() && !patience.is_zero() {
+        eprintln!("no good answer within {} s, beginning all the same", patience.as_secs());
+    }
 }
 
 async fn send_all(
@@ -107,25 +126,27 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&connections);
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                counter.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(async move {
-                    let mut buffer = [0; 1024];
-                    while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) && !answer.is_empty() {
-                        stream.write_all(answer.as_bytes()).await.unwrap();
-                    }
-                });
-            }
-        });
+        tokio::spawn(serve(listener, answer, Arc::clone(&connections)));
         (target, connections)
+    }
+
+    async fn serve(listener: TcpListener, answer: &'static str, connections: Arc<AtomicUsize>) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            connections.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let mut buffer = [0; 1024];
+                while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) && !answer.is_empty() {
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
     }
 
     fn options(target: Uri) -> Options {
         let profile = "200ms@100".parse().unwrap();
         Options {
             target,
+            patience: Duration::ZERO,
             profile,
             timeout: Duration::from_secs(5),
             connections: 100,
@@ -151,6 +172,23 @@ mod tests {
         let target: Uri = format!("http://{}/", closed.local_addr().unwrap()).parse().unwrap();
         drop(closed);
         assert_eq!(generate(&options(target), pending()).await.unwrap().failed.connect, 20);
+    }
+
+    #[tokio::test]
+    async fn the_profile_begins_with_the_first_good_answer() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = closed.local_addr().unwrap();
+        drop(closed);
+        let patient = Options {
+            patience: Duration::from_secs(30),
+            ..options(format!("http://{address}/").parse().unwrap())
+        };
+        let load = tokio::spawn(async move { generate(&patient, pending()).await });
+        sleep(Duration::from_millis(500)).await;
+        let listener = TcpListener::bind(address).await.unwrap();
+        tokio::spawn(serve(listener, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", Arc::default()));
+        let report = load.await.unwrap().unwrap();
+        assert_eq!((report.sent, report.ok), (20, 20));
     }
 
     #[tokio::test]

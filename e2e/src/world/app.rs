@@ -8,15 +8,12 @@ use kube::api::{Api, ListParams};
 use scalableapp_crds::{ComponentStatus, Condition, ConditionStatus, ScalableApp};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::time::Duration;
 
 use super::World;
 use crate::cluster::paths::CRATE_DIR;
 
 /// The example that most tests start from.
 const MINIMAL: &str = "examples/minimal.yaml";
-/// Time in which kube-proxy has followed, even on a busy machine.
-const ENDPOINTS_FOLLOW: Duration = Duration::from_secs(5);
 
 impl World {
     /// An example of the repository, with the image that the cluster has.
@@ -138,13 +135,11 @@ impl World {
         Ok(pods)
     }
 
-    /// Starts load on `web` of `shop`. The path is what the service is asked for. It begins a moment later, because
-    /// kube-proxy follows the endpoints of a Service that has just become ready.
+    /// Starts load on `web` of `shop`. The path is what the service is asked for.
     ///
     /// # Errors
     /// As [`World::start_load`].
     pub async fn load_web(&self, path: &str, profile: &str) -> Result<super::LoadPod<'_>> {
-        tokio::time::sleep(ENDPOINTS_FOLLOW).await;
         let url = format!("http://shop-web.{}.svc:8080{path}", self.namespace());
         self.start_load("load", &url, profile).await
     }

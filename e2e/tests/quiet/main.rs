@@ -5,6 +5,7 @@ mod app_deleted_mid_scale;
 mod at_rest_only_the_lease_is_written;
 mod bad_image_is_named;
 mod bad_manifest_is_refused_in_words;
+mod bad_metric_is_named;
 mod hand_edit_is_reverted;
 mod image_change_loses_no_request;
 mod pods_are_restricted;
