@@ -39,7 +39,7 @@ struct Fake {
     url: String,
     respond: Arc<Mutex<Respond>>,
     queries: Arc<Mutex<Vec<String>>>,
-    tokens: Arc<Mutex<Vec<String>>>,
+    headers: Arc<Mutex<Vec<HeaderMap>>>,
 }
 
 impl Fake {
@@ -49,9 +49,13 @@ impl Fake {
             url: format!("http://{}", listener.local_addr().unwrap()),
             respond: Arc::new(Mutex::new(Arc::new(respond))),
             queries: Arc::default(),
-            tokens: Arc::default(),
+            headers: Arc::default(),
         };
-        let router = Router::new().route("/api/v1/query", post(answer)).with_state(fake.clone());
+        let router = Router::new()
+            .route("/api/v1/query", post(answer))
+            // Where Mimir serves the same API.
+            .route("/prometheus/api/v1/query", post(answer))
+            .with_state(fake.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         fake
     }
@@ -62,6 +66,12 @@ impl Fake {
 
     fn take_queries(&self) -> Vec<String> {
         std::mem::take(&mut self.queries.lock().unwrap())
+    }
+
+    /// The values of a header, one for each query.
+    fn received(&self, name: &str) -> Vec<String> {
+        let headers = self.headers.lock().unwrap();
+        headers.iter().map(|headers| headers[name].to_str().unwrap().to_owned()).collect()
     }
 
     fn args(&self, more: &[&str]) -> PrometheusArgs {
@@ -78,9 +88,7 @@ async fn answer(State(fake): State<Fake>, headers: HeaderMap, body: String) -> R
     let query =
         form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "query").unwrap().1.into_owned();
     fake.queries.lock().unwrap().push(query.clone());
-    if let Some(token) = headers.get(header::AUTHORIZATION) {
-        fake.tokens.lock().unwrap().push(token.to_str().unwrap().to_owned());
-    }
+    fake.headers.lock().unwrap().push(headers);
     let respond = Arc::clone(&fake.respond.lock().unwrap());
     match respond(&query) {
         Reply::Vector(series) => {
@@ -348,7 +356,7 @@ async fn each_failure_is_one_sentence_that_says_what_to_do() {
     assert_eq!(
         query(Reply::Error(StatusCode::UNAUTHORIZED, "hunter2"), &[]).await,
         format!(
-            "failed to query Prometheus at {server}: it answered 401 Unauthorized; check --prometheus-token-file"
+            "failed to query Prometheus at {server}: it answered 401 Unauthorized; check --prometheus-token-file, and --prometheus-header where the server has tenants"
         )
     );
     assert_eq!(
@@ -460,10 +468,20 @@ async fn the_token_is_read_for_each_request() {
     prometheus.query("test", "up", TEMPLATE_LIMIT).await.unwrap();
     std::fs::write(&path, "second\n").unwrap();
     prometheus.query("test", "up", TEMPLATE_LIMIT).await.unwrap();
-    assert_eq!(*fake.tokens.lock().unwrap(), ["Bearer first", "Bearer second"]);
+    assert_eq!(fake.received("authorization"), ["Bearer first", "Bearer second"]);
     std::fs::remove_file(&path).unwrap();
     let error = prometheus.query("test", "up", TEMPLATE_LIMIT).await.unwrap_err().to_string();
     assert!(error.starts_with("failed to read the token in "), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_with_tenants_and_a_path_of_its_own_is_asked_as_it_wants() {
+    let fake = Fake::start(healthy).await;
+    let mut args = fake.args(&["--prometheus-header", "X-Scope-OrgID: team-a"]);
+    args.url.push_str("/prometheus/");
+    let prometheus = Prometheus::new(&args).unwrap();
+    prometheus.query("test", "up", TEMPLATE_LIMIT).await.unwrap();
+    assert_eq!(fake.received("x-scope-orgid"), ["team-a"]);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use form_urlencoded::Serializer;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper_rustls::HttpsConnector;
@@ -106,7 +106,9 @@ pub enum QueryError {
 
 fn advice(status: StatusCode) -> &'static str {
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "; check --prometheus-token-file",
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            "; check --prometheus-token-file, and --prometheus-header where the server has tenants"
+        }
         StatusCode::NOT_FOUND => "; check --prometheus-url",
         _ => "",
     }
@@ -134,6 +136,7 @@ pub struct Prometheus {
     client: Client<HttpsConnector<HttpConnector>, String>,
     endpoint: Uri,
     server: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
     token_file: Option<PathBuf>,
     timeout: Duration,
 }
@@ -166,7 +169,14 @@ impl Prometheus {
         tls.root_cert = roots(args, &url)?;
         let connector = tls.rustls_https_connector_with_connector(connector).map_err(ClientError::Tls)?;
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { client, endpoint, server, token_file: args.token_file.clone(), timeout: args.timeout })
+        Ok(Self {
+            client,
+            endpoint,
+            server,
+            headers: args.headers.clone(),
+            token_file: args.token_file.clone(),
+            timeout: args.timeout,
+        })
     }
 
     /// Runs a query now. `name` stands for it in the process' own metrics; `limit` is in bytes.
@@ -220,6 +230,7 @@ impl Prometheus {
         request
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        request.headers_mut().extend(self.headers.iter().cloned());
         if let Some(bearer) = self.bearer()? {
             request.headers_mut().insert(AUTHORIZATION, bearer);
         }

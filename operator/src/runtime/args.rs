@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use scalableapp_crds::GoDuration;
 
 /// The ScalableApp operator: scales whole stacks from Prometheus metrics.
@@ -57,6 +58,11 @@ pub struct PrometheusArgs {
     #[arg(long = "prometheus-ca-file", env = "PROMETHEUS_CA_FILE")]
     pub ca_file: Option<PathBuf>,
 
+    /// Header that is sent with every query, for example `X-Scope-OrgID: team-a`, by which Mimir and Thanos tell tenants
+    /// apart. May be given several times.
+    #[arg(long = "prometheus-header", value_name = "NAME: VALUE", value_parser = header)]
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+
     /// Matchers that are added to every selector, for example `cluster="a"` where Thanos or Mimir hold many clusters.
     #[arg(long = "prometheus-matchers", env = "PROMETHEUS_MATCHERS", default_value = "")]
     pub matchers: String,
@@ -93,6 +99,19 @@ pub enum LogFormat {
     Json,
     /// One line of text, for a person.
     Text,
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let parsed = text.split_once(':').and_then(|(name, value)| {
+        Some((name.trim().parse::<HeaderName>().ok()?, value.trim().parse::<HeaderValue>().ok()?))
+    });
+    match parsed {
+        Some((name, _)) if name == AUTHORIZATION => {
+            Err("give the token by --prometheus-token-file, where others cannot read it".to_owned())
+        }
+        Some(header) => Ok(header),
+        None => Err("write it as `X-Scope-OrgID: team-a`".to_owned()),
+    }
 }
 
 fn positive(text: &str) -> Result<Duration, String> {
@@ -134,6 +153,15 @@ mod tests {
         assert_eq!(parse(&["--tick", "1m30s"]).unwrap().tick, Duration::from_secs(90));
         assert!(parse(&["--tick", "5"]).unwrap_err().contains("is not a duration such as 300ms"));
         assert!(parse(&["--tick", "300ms"]).unwrap_err().contains("must be at least 1s"));
+    }
+
+    #[test]
+    fn a_header_has_a_name_and_a_value_and_carries_no_token() {
+        let args = parse(&["--prometheus-header", "X-Scope-OrgID: team-a"]).unwrap();
+        assert_eq!(args.prometheus.headers[0].1, "team-a");
+        assert!(parse(&["--prometheus-header", "team-a"]).unwrap_err().contains("X-Scope-OrgID: team-a"));
+        let token = parse(&["--prometheus-header", "Authorization: Bearer x"]).unwrap_err();
+        assert!(token.contains("--prometheus-token-file"), "{token}");
     }
 
     #[test]
