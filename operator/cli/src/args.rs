@@ -20,6 +20,37 @@ pub enum Command {
     /// Show request rate, latency, replicas and the reason of the last decision of each component.
     #[command(after_help = EXIT_CODES)]
     Status(StatusArguments),
+    /// Show the last decision of each component stage by stage: what was measured, and what each stage made of it.
+    Explain(ExplainArguments),
+}
+
+/// Which cluster, and where in it.
+#[derive(Debug, Args)]
+pub struct ConnectionArguments {
+    /// The app's namespace; the kubeconfig's if it is not given.
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+    /// The kubeconfig file; $KUBECONFIG or ~/.kube/config if it is not given.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig; its current one if it is not given.
+    #[arg(long)]
+    pub context: Option<String>,
+}
+
+/// The arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// The app.
+    pub name: String,
+    /// The component; every component of the app if it is not given.
+    pub component: Option<String>,
+    /// Shape of the output.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+    /// Which cluster, and where in it.
+    #[command(flatten)]
+    pub connection: ConnectionArguments,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 every app is ready, 1 an app is not ready, 2 the time-out passed first, 3 the command line or the connection is wrong.";
@@ -29,9 +60,9 @@ const EXIT_CODES: &str = "Exit codes: 0 every app is ready, 1 an app is not read
 pub struct StatusArguments {
     /// The app; every app of the namespace if it is not given.
     pub name: Option<String>,
-    /// The app's namespace; the kubeconfig's if it is not given.
-    #[arg(short, long)]
-    pub namespace: Option<String>,
+    /// Which cluster, and where in it.
+    #[command(flatten)]
+    pub connection: ConnectionArguments,
     /// Go on showing: in place on a terminal, a line for each change elsewhere.
     #[arg(short, long)]
     pub watch: bool,
@@ -41,12 +72,6 @@ pub struct StatusArguments {
     /// Shape of the output; with --watch, json is one line for each look.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
-    /// The kubeconfig file; $KUBECONFIG or ~/.kube/config if it is not given.
-    #[arg(long)]
-    pub kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig; its current one if it is not given.
-    #[arg(long)]
-    pub context: Option<String>,
     /// Namespace of the operator; found by its label where Services may be listed, else scalableapp-system.
     #[arg(long)]
     pub operator_namespace: Option<String>,
@@ -82,7 +107,8 @@ mod tests {
 
     #[test]
     fn a_timeout_is_written_as_in_go() {
-        let Command::Status(status) = parse("x status shop --watch --timeout 10m").unwrap().command;
+        let command = parse("x status shop --watch --timeout 10m").unwrap().command;
+        let Command::Status(status) = command else { panic!("{command:?}") };
         assert_eq!(status.timeout, Some(Duration::from_secs(600)));
         for bad in [
             "x status --watch --timeout 0s",

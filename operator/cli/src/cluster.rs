@@ -9,6 +9,8 @@ use kube::{Api, Client, Config, ResourceExt};
 use scalableapp_crds::ScalableApp;
 use thiserror::Error;
 
+use crate::args::ConnectionArguments;
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -117,10 +119,14 @@ impl Cluster {
         Ok(Self { client, server, default_namespace })
     }
 
-    /// The namespace that was asked for, or the kubeconfig's.
-    #[must_use]
-    pub fn namespace(&self, asked: Option<&str>) -> String {
-        asked.unwrap_or(&self.default_namespace).to_owned()
+    /// The cluster and the namespace that a command line names.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn of(arguments: ConnectionArguments) -> Result<(Self, String), Error> {
+        let cluster = Self::connect(arguments.kubeconfig, arguments.context).await?;
+        let namespace = arguments.namespace.unwrap_or_else(|| cluster.default_namespace.clone());
+        Ok((cluster, namespace))
     }
 
     /// Reads the named app, or every app of the namespace, in the order of their names.

@@ -8,6 +8,7 @@
 
 pub mod args;
 pub mod cluster;
+pub mod explain;
 pub mod history;
 pub mod live;
 pub mod screen;

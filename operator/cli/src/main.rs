@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use kubectl_scalableapp::args::{Arguments, Command};
-use kubectl_scalableapp::watch;
+use kubectl_scalableapp::{explain, watch};
 
 /// The command line or the connection is wrong. clap's own code for it is 2, which here says that time ran out.
 const FAILED: u8 = 3;
@@ -20,12 +20,16 @@ async fn main() -> ExitCode {
             return code;
         }
     };
-    let Command::Status(status) = arguments.command;
-    match watch::run(status).await {
-        Ok(outcome) => ExitCode::from(outcome as u8),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(FAILED)
+    let result = match arguments.command {
+        Command::Status(status) => {
+            watch::run(status).await.map(|outcome| outcome as u8).map_err(|error| error.to_string())
         }
-    }
+        Command::Explain(explain) => {
+            explain::run(explain).await.map(|()| 0).map_err(|error| error.to_string())
+        }
+    };
+    ExitCode::from(result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        FAILED
+    }))
 }

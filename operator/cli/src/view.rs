@@ -119,7 +119,7 @@ fn replicas(component: &Component) -> String {
 }
 
 /// Absent is not zero, so it does not look like zero.
-fn missing() -> String {
+pub(crate) fn missing() -> String {
     "-".to_owned()
 }
 
@@ -133,12 +133,12 @@ fn latency(seconds: f64) -> String {
     }
 }
 
-fn time(time: Timestamp) -> String {
+pub(crate) fn time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// Columns as wide as their widest cell, but for the last, which is a sentence; nothing at all without rows.
-fn table<const N: usize>(
+pub(crate) fn table<const N: usize>(
     header: [&str; N],
     rows: impl Iterator<Item = [String; N]>,
     columns: usize,

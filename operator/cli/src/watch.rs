@@ -74,10 +74,9 @@ impl Target {
 /// # Errors
 /// When the cluster cannot be asked; once a watch has begun, only for what waiting cannot help.
 pub async fn run(arguments: StatusArguments) -> Result<Outcome, Error> {
-    let cluster = Cluster::connect(arguments.kubeconfig, arguments.context).await?;
+    let (cluster, namespace) = Cluster::of(arguments.connection).await?;
     let operator =
         Operator::find(&cluster.client, arguments.operator_namespace, arguments.operator_service).await;
-    let namespace = cluster.namespace(arguments.namespace.as_deref());
     let target = Target { cluster, operator, namespace, name: arguments.name };
     if arguments.watch {
         return watch(&target, arguments.output, arguments.timeout).await;

@@ -259,6 +259,28 @@ async fn each_mistake_exits_3_with_one_sentence_that_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_decision_is_explained_stage_by_stage() {
+    let mut explained = app(true, 2, "Rate");
+    let decision = &mut explained["status"]["components"][0]["lastDecision"];
+    decision["proposals"] = json!([{"metric": "rps", "value": "89/s per replica", "target": "50/s per replica", "replicas": 2},
+               {"metric": "cpu", "value": "absent: no sample", "target": "70 %"}]);
+    decision["stages"] = json!([{"name": "signals", "effect": "1 of 2 metrics can be evaluated; not cpu"},
+                                {"name": "combine", "effect": "2 replicas, asked for by rps"}]);
+    let server = ApiServer::start(vec![(APP, vec![(200, explained)])]).await;
+    let (code, out, error) = server.run("explain shop web").await;
+    assert_eq!((code, error.as_str()), (0, ""));
+    insta::assert_snapshot!(out);
+    let (_, json, _) = server.run("explain shop -o json").await;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["web"]["stages"][1]["effect"], "2 replicas, asked for by rps");
+    let (code, _, error) = server.run("explain shop api").await;
+    assert_eq!(
+        (code, error.as_str()),
+        (3, "error: failed to find component api of shop: its components are web\n")
+    );
+}
+
+#[tokio::test]
 async fn no_cluster_exits_3_with_one_sentence_that_says_what_to_do() {
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let mut server = ApiServer::at(&format!("http://{gone}"));

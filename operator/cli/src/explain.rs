@@ -1,0 +1,105 @@
+//! `kubectl scalableapp explain`: the last decision of a component, stage by stage. I/O: reads the app, writes to stdout.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use kube::ResourceExt;
+use scalableapp_crds::{ComponentStatus, DecisionRecord, ScalableApp};
+use thiserror::Error;
+
+use crate::args::{ExplainArguments, Output};
+use crate::cluster::{self, Cluster};
+use crate::screen::columns;
+use crate::view::{missing, table, time};
+
+/// Why a decision could not be explained.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The cluster could not be asked.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// There is no component of that name.
+    #[error("failed to find component {component} of {app}: {}", alternatives(existing))]
+    NotFound {
+        /// The name that was asked for.
+        component: String,
+        /// The app.
+        app: String,
+        /// The components that there are.
+        existing: Vec<String>,
+    },
+    /// The output could not be written.
+    #[error("failed to write the explanation: {0}")]
+    Output(#[from] io::Error),
+}
+
+fn alternatives(existing: &[String]) -> String {
+    if existing.is_empty() {
+        "the operator has not seen the app yet".to_owned()
+    } else {
+        format!("its components are {}", existing.join(", "))
+    }
+}
+
+/// Explains the decisions that the command line asks for.
+///
+/// # Errors
+/// When the app cannot be read, or has no such component.
+pub async fn run(arguments: ExplainArguments) -> Result<(), Error> {
+    let (cluster, namespace) = Cluster::of(arguments.connection).await?;
+    for app in cluster.apps(&namespace, Some(&arguments.name)).await? {
+        let components = components(&app, arguments.component.as_deref())?;
+        let text = match arguments.output {
+            Output::Table => render(&app.name_any(), &components, columns()),
+            Output::Json => json(&components)?,
+        };
+        io::stdout().write_all(text.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn components<'a>(app: &'a ScalableApp, asked: Option<&str>) -> Result<Vec<&'a ComponentStatus>, Error> {
+    let all = app.status.as_ref().map(|status| status.components.as_slice()).unwrap_or_default();
+    let found: Vec<_> = all.iter().filter(|one| asked.is_none_or(|name| name == one.name)).collect();
+    match asked {
+        Some(component) if found.is_empty() => Err(Error::NotFound {
+            component: component.to_owned(),
+            app: app.name_any(),
+            existing: all.iter().map(|component| component.name.clone()).collect(),
+        }),
+        _ => Ok(found),
+    }
+}
+
+fn json(components: &[&ComponentStatus]) -> io::Result<String> {
+    let decisions: BTreeMap<&str, &Option<DecisionRecord>> =
+        components.iter().map(|component| (component.name.as_str(), &component.last_decision)).collect();
+    Ok(serde_json::to_string_pretty(&decisions)? + "\n")
+}
+
+fn render(app: &str, components: &[&ComponentStatus], columns: usize) -> String {
+    let explained = components.iter().map(|component| {
+        let name = format!("{app}/{}", component.name);
+        match &component.last_decision {
+            None => format!("{name}: no decision yet\n"),
+            Some(decision) => explanation(&name, decision, columns),
+        }
+    });
+    explained.collect::<Vec<_>>().join("\n")
+}
+
+fn explanation(name: &str, decision: &DecisionRecord, columns: usize) -> String {
+    let DecisionRecord { time: at, from, to, reason, message, proposals, stages } = decision;
+    let metrics = proposals.iter().map(|one| {
+        let asks = one.replicas.map_or_else(missing, |replicas| replicas.to_string());
+        [one.metric.clone(), asks, one.target.clone(), one.value.clone()]
+    });
+    let stages = stages.iter().map(|stage| [stage.name.clone(), stage.effect.clone()]);
+    let mut blocks = vec![
+        format!("{name}: {from} -> {to}, {reason}, decided at {}\n{message}\n", time(at.0)),
+        table(["METRIC", "ASKS FOR", "TARGET", "VALUE"], metrics, columns),
+        table(["STAGE", "EFFECT"], stages, columns),
+    ];
+    blocks.retain(|block| !block.is_empty());
+    blocks.join("\n")
+}
