@@ -20,7 +20,7 @@ use crate::{
     runtime::metrics,
 };
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use kube::ResourceExt;
 use scalableapp_engine::reason;
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc};
@@ -85,14 +85,14 @@ impl Applier<'_> {
         let ServiceChildren { service_account, service, pod_disruption_budget, network_policy, deployment } =
             children;
         let name = names::component(self.app, self.service);
-        let cluster = self.leader.cluster;
-        let cached = cluster.service_accounts.get(&ObjectRef::new(&name).within(&self.app.namespace));
+        let (cluster, namespace) = (self.leader.cluster, self.app.namespace.as_str());
+        let cached = cluster.service_accounts.get(namespace, &name);
         self.child(cached, to_value(&service_account)).await?;
-        let cached = cluster.services.get(&ObjectRef::new(&name).within(&self.app.namespace));
+        let cached = cluster.services.get(namespace, &name);
         self.child(cached, to_value(&service)).await?;
-        let cached = cluster.disruption_budgets.get(&ObjectRef::new(&name).within(&self.app.namespace));
+        let cached = cluster.disruption_budgets.get(namespace, &name);
         self.child(cached, to_value(&pod_disruption_budget)).await?;
-        let cached = cluster.network_policies.get(&ObjectRef::new(&name).within(&self.app.namespace));
+        let cached = cluster.network_policies.get(namespace, &name);
         self.child(cached, to_value(&network_policy)).await?;
         let cached = standing.revisions.iter().find(|one| one.hash == standing.target);
         let cached = cached.map(|revision| Arc::clone(&revision.deployment));
@@ -166,22 +166,24 @@ async fn retire(leader: Leader<'_>, pass: &mut ComponentPass) -> Result<(), Writ
 async fn prune(leader: Leader<'_>, app: &App, observed: &Observed) -> Result<(), WriteError> {
     let named: BTreeSet<&str> = app.services.iter().map(|service| service.name.as_str()).collect();
     let (writer, cluster) = (leader.writer, leader.cluster);
-    for deployment in observed.deployments.values() {
-        if is_orphan(&**deployment, app, &named) {
-            delete(writer, &**deployment).await?;
+    delete_orphans(writer, app, &named, observed.deployments.values()).await?;
+    let (namespace, name) = (app.namespace.as_str(), app.name.as_str());
+    delete_orphans(writer, app, &named, &cluster.services.of_app(namespace, name)).await?;
+    delete_orphans(writer, app, &named, &cluster.disruption_budgets.of_app(namespace, name)).await?;
+    delete_orphans(writer, app, &named, &cluster.network_policies.of_app(namespace, name)).await?;
+    delete_orphans(writer, app, &named, &cluster.service_accounts.of_app(namespace, name)).await
+}
+
+async fn delete_orphans<'a, K: Child + 'a>(
+    writer: &Writer,
+    app: &App,
+    named: &BTreeSet<&str>,
+    children: impl IntoIterator<Item = &'a Arc<K>>,
+) -> Result<(), WriteError> {
+    for child in children {
+        if is_orphan(&**child, app, named) {
+            delete(writer, &**child).await?;
         }
-    }
-    for child in cluster.services.state_filter(|child| is_orphan(child, app, &named)) {
-        delete(writer, &*child).await?;
-    }
-    for child in cluster.disruption_budgets.state_filter(|child| is_orphan(child, app, &named)) {
-        delete(writer, &*child).await?;
-    }
-    for child in cluster.network_policies.state_filter(|child| is_orphan(child, app, &named)) {
-        delete(writer, &*child).await?;
-    }
-    for child in cluster.service_accounts.state_filter(|child| is_orphan(child, app, &named)) {
-        delete(writer, &*child).await?;
     }
     Ok(())
 }

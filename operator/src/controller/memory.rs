@@ -8,7 +8,7 @@ use crate::{
 use kube::ResourceExt;
 use scalableapp_crds::{ScalableApp, ScalableAppStatus};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -73,15 +73,14 @@ impl Memories {
         unreadable.insert((namespace.to_owned(), name.to_owned()), generation) != Some(generation)
     }
 
-    /// Forgets the apps that are gone.
-    pub fn retain(&self, exists: impl Fn(&str, &str) -> bool) {
-        fn prune<T>(map: &OfEach<T>, exists: impl Fn(&str, &str) -> bool) {
-            let mut map = map.lock().unwrap_or_else(PoisonError::into_inner);
-            map.retain(|(namespace, name), _| exists(namespace, name));
+    /// Forgets the apps that are gone: all but these, by namespace and name.
+    pub fn retain(&self, existing: &BTreeSet<(String, String)>) {
+        fn prune<T>(map: &OfEach<T>, existing: &BTreeSet<(String, String)>) {
+            map.lock().unwrap_or_else(PoisonError::into_inner).retain(|app, _| existing.contains(app));
         }
-        prune(&self.apps, &exists);
-        prune(&self.resolved, &exists);
-        prune(&self.unreadable, &exists);
+        prune(&self.apps, existing);
+        prune(&self.resolved, existing);
+        prune(&self.unreadable, existing);
     }
 }
 

@@ -8,7 +8,7 @@ pub mod tick;
 use crate::{
     apply::{events::Events, writer::Writer},
     observe::{
-        cluster::{Cluster, GuardedApp, Reflected, reflect_apps, reflect_children, reflect_pods},
+        cluster::{Cluster, GuardedApp, Touched, reflect_apps, reflect_children, reflect_pods},
         samples::SampleStore,
     },
     runtime::{lease::Leadership, live::LiveView},
@@ -22,10 +22,10 @@ use k8s_openapi::api::{
 };
 use kube::{
     Client, ResourceExt,
-    runtime::{Controller, controller, reflector::ObjectRef, watcher},
+    runtime::{Controller, controller, reflector::ObjectRef},
 };
 use memory::Memories;
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, sync::Arc};
 use tokio::sync::mpsc;
 
 /// Apps that may be reconciled at the same time.
@@ -51,22 +51,20 @@ pub struct Context {
 pub struct Watches {
     /// The caches.
     pub cluster: Cluster,
-    apps: Stream<GuardedApp>,
-    deployments: Stream<Deployment>,
-    services: Stream<Service>,
-    service_accounts: Stream<ServiceAccount>,
-    disruption_budgets: Stream<PodDisruptionBudget>,
-    network_policies: Stream<NetworkPolicy>,
-    pods: Stream<Pod>,
+    apps: Touched<GuardedApp>,
+    deployments: Touched<Deployment>,
+    services: Touched<Service>,
+    service_accounts: Touched<ServiceAccount>,
+    disruption_budgets: Touched<PodDisruptionBudget>,
+    network_policies: Touched<NetworkPolicy>,
+    pods: Touched<Pod>,
 }
-
-type Stream<K> = Pin<Box<dyn futures::Stream<Item = watcher::Result<K>> + Send>>;
 
 impl Watches {
     /// Watches that begin when the controller runs.
     #[must_use]
     pub fn new(client: &Client) -> Self {
-        let (app_store, apps): Reflected<GuardedApp> = reflect_apps(client.clone());
+        let (app_store, apps) = reflect_apps(client.clone());
         let (deployment_store, deployments) = reflect_children(client.clone());
         let (service_store, services) = reflect_children(client.clone());
         let (service_account_store, service_accounts) = reflect_children(client.clone());

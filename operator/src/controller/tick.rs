@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     observe::{
-        cluster::{GuardedApp, Observed, app_ref},
+        cluster::{GuardedApp, app_ref},
         samples::Samples,
         wanted::Wanted,
     },
@@ -54,28 +54,25 @@ pub async fn run(
 async fn turn(context: &Context, triggers: &mpsc::Sender<ObjectRef<GuardedApp>>, epoch: i32) {
     let guarded = context.cluster.apps.state();
     let apps: Vec<&ScalableApp> = guarded.iter().filter_map(|app| app.0.as_ref().ok()).collect();
-    context.memories.retain(|namespace, name| {
-        guarded.iter().any(|app| app.namespace().as_deref() == Some(namespace) && app.name_any() == name)
-    });
+    let existing = guarded.iter().map(|app| (app.namespace().unwrap_or_default(), app.name_any()));
+    context.memories.retain(&existing.collect());
     let resolved: Vec<(&ScalableApp, Resolved)> =
         apps.into_iter().map(|app| (app, context.memories.resolve(app))).collect();
     let wanted = Wanted::of(resolved.iter().filter_map(|(_, resolved)| resolved.as_ref().as_ref().ok()));
     let samples = context.samples.sample(&wanted, clock::wall()).await;
-    let observed = context.cluster.by_app();
-    let nothing = Observed::default();
     let mut live = Vec::with_capacity(resolved.len());
     for (app, resolved) in &resolved {
         let Ok(resolved) = &**resolved else { continue };
-        let key = (resolved.namespace.clone(), resolved.name.to_string());
-        let observed = observed.get(&key).unwrap_or(&nothing);
+        let (namespace, name) = (resolved.namespace.as_str(), resolved.name.as_str());
+        let observed = context.cluster.of_app(namespace, name);
         let memory = context.memories.of(app);
         // An app whose reconcile is under way decides for itself.
         let Ok(mut memory) = memory.try_lock() else { continue };
         memory.enter(epoch, app);
         let known = memory.known_status(app).cloned();
         let now = clock::wall();
-        let passes = decide::pass(resolved, known.as_ref(), observed, &samples, &mut memory, now);
-        if asks_for_a_write(app, &memory, &passes) && triggers.send(app_ref(&key.0, &key.1)).await.is_err() {
+        let passes = decide::pass(resolved, known.as_ref(), &observed, &samples, &mut memory, now);
+        if asks_for_a_write(app, &memory, &passes) && triggers.send(app_ref(namespace, name)).await.is_err() {
             return;
         }
         live.push(live_app(resolved, &samples, &passes));

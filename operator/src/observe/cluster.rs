@@ -1,6 +1,6 @@
 //! The operator's caches of the API server: its apps, their children and their pods. I/O in, by watches alone.
 
-use futures::Stream;
+use futures::{Stream, TryStreamExt};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Container, ContainerStatus, Pod, PodSpec, PodStatus, Service, ServiceAccount},
@@ -18,9 +18,10 @@ use kube::{
 };
 use scalableapp_crds::ScalableApp;
 use serde::de::DeserializeOwned;
-use std::{collections::BTreeMap, fmt::Debug, hash::Hash, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Debug, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
+use super::children::Children;
 use crate::build::labels;
 
 /// An app as the watch delivers it: an object that cannot be read is still an object, and harms no other.
@@ -35,17 +36,17 @@ pub struct Cluster {
     /// The apps.
     pub apps: Store<GuardedApp>,
     /// Deployments that the operator made.
-    pub deployments: Store<Deployment>,
+    pub deployments: Children<Deployment>,
     /// Services that the operator made.
-    pub services: Store<Service>,
+    pub services: Children<Service>,
     /// ServiceAccounts that the operator made.
-    pub service_accounts: Store<ServiceAccount>,
+    pub service_accounts: Children<ServiceAccount>,
     /// PodDisruptionBudgets that the operator made.
-    pub disruption_budgets: Store<PodDisruptionBudget>,
+    pub disruption_budgets: Children<PodDisruptionBudget>,
     /// NetworkPolicies that the operator made.
-    pub network_policies: Store<NetworkPolicy>,
+    pub network_policies: Children<NetworkPolicy>,
     /// Pods of the operator's Deployments, pruned to what is read of them.
-    pub pods: Store<Pod>,
+    pub pods: Children<Pod>,
 }
 
 /// What the caches hold of one app.
@@ -66,45 +67,25 @@ impl Cluster {
         // A store wakes only the last of those who wait for it, and the controller waits for the apps too.
         while let Err(_elapsed) = timeout(LOOK_AGAIN, self.apps.wait_until_ready()).await {}
         self.apps.wait_until_ready().await?;
-        self.deployments.wait_until_ready().await?;
-        self.services.wait_until_ready().await?;
-        self.service_accounts.wait_until_ready().await?;
-        self.disruption_budgets.wait_until_ready().await?;
-        self.network_policies.wait_until_ready().await?;
-        self.pods.wait_until_ready().await
+        self.deployments.synced().await?;
+        self.services.synced().await?;
+        self.service_accounts.synced().await?;
+        self.disruption_budgets.synced().await?;
+        self.network_policies.synced().await?;
+        self.pods.synced().await
     }
 
     /// What the caches hold of one app.
     #[must_use]
     pub fn of_app(&self, namespace: &str, app: &str) -> Observed {
         let mut observed = Observed::default();
-        let belongs = |object: &dyn HasLabels| {
-            object.namespace_name() == Some(namespace) && object.label(labels::APP) == Some(app)
-        };
-        for deployment in self.deployments.state_filter(|deployment| belongs(deployment)) {
+        for deployment in self.deployments.of_app(namespace, app) {
             observed.add_deployment(deployment);
         }
-        for pod in self.pods.state_filter(|pod| belongs(pod)) {
+        for pod in self.pods.of_app(namespace, app) {
             observed.add_pod(pod);
         }
         observed
-    }
-
-    /// What the caches hold of every app, by namespace and name, in one pass.
-    #[must_use]
-    pub fn by_app(&self) -> BTreeMap<(String, String), Observed> {
-        let mut all: BTreeMap<(String, String), Observed> = BTreeMap::new();
-        for deployment in self.deployments.state() {
-            if let Some(key) = app_key(deployment.as_ref()) {
-                all.entry(key).or_default().add_deployment(deployment);
-            }
-        }
-        for pod in self.pods.state() {
-            if let Some(key) = app_key(pod.as_ref()) {
-                all.entry(key).or_default().add_pod(pod);
-            }
-        }
-        all
     }
 }
 
@@ -151,49 +132,57 @@ impl<K: Resource> HasLabels for K {
     }
 }
 
-fn app_key(object: &impl HasLabels) -> Option<(String, String)> {
-    Some((object.namespace_name()?.to_owned(), object.label(labels::APP)?.to_owned()))
+/// The stream of a watch; it yields each object that was touched, deleted ones too.
+pub type Touched<K> = Pin<Box<dyn Stream<Item = watcher::Result<K>> + Send>>;
+
+/// The cache of the apps, and the stream that fills it.
+#[must_use]
+pub fn reflect_apps(client: Client) -> (Store<GuardedApp>, Touched<GuardedApp>) {
+    let (store, writer) = reflector::store();
+    let events = events(Api::all(client), watcher::Config::default(), |_| {});
+    (store, Box::pin(events.reflect(writer).touched_objects()))
 }
 
-/// A cache and the stream that fills it; the stream yields each object that was touched, deleted ones too.
-pub type Reflected<K> = (Store<K>, std::pin::Pin<Box<dyn Stream<Item = watcher::Result<K>> + Send>>);
-
-/// The cache of the apps.
+/// A cache of a kind of children, and the stream that fills it: what carries the operator's label.
 #[must_use]
-pub fn reflect_apps(client: Client) -> Reflected<GuardedApp> {
-    reflect(Api::all(client), watcher::Config::default(), |_| {})
-}
-
-/// A cache of a kind of children: what carries the operator's label.
-#[must_use]
-pub fn reflect_children<K>(client: Client) -> Reflected<K>
+pub fn reflect_children<K>(client: Client) -> (Children<K>, Touched<K>)
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    reflect(Api::all(client), watcher::Config::default().labels(labels::MANAGED), |_| {})
+    reflect_labelled(client, |_| {})
 }
 
-/// The cache of the pods.
+/// The cache of the pods, and the stream that fills it.
 #[must_use]
-pub fn reflect_pods(client: Client) -> Reflected<Pod> {
-    reflect(Api::all(client), watcher::Config::default().labels(labels::MANAGED), prune_pod)
+pub fn reflect_pods(client: Client) -> (Children<Pod>, Touched<Pod>) {
+    reflect_labelled(client, prune_pod)
 }
 
-fn reflect<K>(api: Api<K>, config: watcher::Config, prune: fn(&mut K)) -> Reflected<K>
+fn reflect_labelled<K>(client: Client, prune: fn(&mut K)) -> (Children<K>, Touched<K>)
 where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    K::DynamicType: Default + Eq + Hash + Clone + Send + Sync,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let (reader, writer) = reflector::store();
-    let stream = watcher(api, config)
-        .default_backoff()
-        .modify(move |object| {
-            object.managed_fields_mut().clear();
-            prune(object);
-        })
-        .reflect(writer)
-        .touched_objects();
-    (reader, Box::pin(stream))
+    let (store, writer) = reflector::store();
+    let children = Children::new(store);
+    let noting = children.clone();
+    let events = events(Api::all(client), watcher::Config::default().labels(labels::MANAGED), prune);
+    let noted = events.reflect(writer).inspect_ok(move |event| noting.note(event));
+    (children, Box::pin(noted.touched_objects()))
+}
+
+fn events<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    prune: fn(&mut K),
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K::DynamicType: Default,
+{
+    watcher(api, config).default_backoff().modify(move |object| {
+        object.managed_fields_mut().clear();
+        prune(object);
+    })
 }
 
 /// Keeps what the scaling arithmetic and the conditions read; a pod is by far the most numerous object.

@@ -1,0 +1,144 @@
+//! The cache of one kind of children or of pods, in which those of one app are found without looking at all others.
+//! Filled by a watch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use kube::runtime::reflector::store::WriterDropped;
+use kube::runtime::reflector::{Lookup, ObjectRef, Store};
+use kube::runtime::watcher;
+use kube::{Resource, ResourceExt};
+
+use super::cluster::HasLabels;
+use crate::build::labels;
+
+/// An app by namespace and name, and the names of its objects.
+type Names = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+
+/// A cache with an index by app. Cheap to clone.
+#[derive(Clone)]
+pub struct Children<K: Lookup + Clone + 'static>
+where
+    K::DynamicType: Eq + Hash + Clone,
+{
+    store: Store<K>,
+    names: Arc<RwLock<Names>>,
+}
+
+impl<K> Children<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    /// An index over a store; [`Self::note`] fills it.
+    #[must_use]
+    pub fn new(store: Store<K>) -> Self {
+        Self { store, names: Arc::default() }
+    }
+
+    /// Notes what the store was told.
+    ///
+    /// A name that is in the index and not in the store is passed over, so a watch that starts anew needs no clearing.
+    pub fn note(&self, event: &watcher::Event<K>) {
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+                if let (Some(namespace), Some(app)) = (object.namespace_name(), object.label(labels::APP)) {
+                    let of_namespace = names.entry(namespace.to_owned()).or_default();
+                    of_namespace.entry(app.to_owned()).or_default().insert(object.name_any());
+                }
+            }
+            watcher::Event::Delete(object) => forget(&mut names, object),
+            watcher::Event::Init | watcher::Event::InitDone => {}
+        }
+    }
+
+    /// The object of this name.
+    #[must_use]
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        self.store.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// The objects that carry the label of this app, by name.
+    #[must_use]
+    pub fn of_app(&self, namespace: &str, app: &str) -> Vec<Arc<K>> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let of_app = names.get(namespace).and_then(|apps| apps.get(app)).into_iter().flatten();
+        of_app
+            .filter_map(|name| self.get(namespace, name))
+            .filter(|object| object.label(labels::APP) == Some(app))
+            .collect()
+    }
+
+    /// Waits until the cache holds what the API server held.
+    ///
+    /// # Errors
+    /// When the watch has ended, which happens only at shutdown.
+    pub async fn synced(&self) -> Result<(), WriterDropped> {
+        self.store.wait_until_ready().await
+    }
+}
+
+fn forget<K: Resource<DynamicType = ()>>(names: &mut Names, object: &K) {
+    let (Some(namespace), Some(app)) = (object.namespace_name(), object.label(labels::APP)) else { return };
+    let Some(of_namespace) = names.get_mut(namespace) else { return };
+    if let Some(of_app) = of_namespace.get_mut(app) {
+        of_app.remove(&object.name_any());
+        if of_app.is_empty() {
+            of_namespace.remove(app);
+        }
+    }
+    if of_namespace.is_empty() {
+        names.remove(namespace);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::Service;
+    use kube::runtime::reflector;
+    use serde_json::json;
+
+    fn service(namespace: &str, app: &str, name: &str) -> Service {
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "namespace": namespace, "labels": {"scalableapp.dev/app": app}},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_app_finds_its_own_objects_and_no_others() {
+        let (store, mut writer) = reflector::store();
+        let children = Children::new(store);
+        let mut tell = |event: watcher::Event<Service>| {
+            writer.apply_watcher_event(&event);
+            children.note(&event);
+        };
+        tell(watcher::Event::Init);
+        for (namespace, app, name) in [
+            ("a", "shop", "shop-web"),
+            ("a", "shop", "shop-api"),
+            ("b", "shop", "shop-web"),
+            ("a", "blog", "x"),
+        ] {
+            tell(watcher::Event::InitApply(service(namespace, app, name)));
+        }
+        tell(watcher::Event::InitDone);
+        tell(watcher::Event::Apply(service("a", "shop", "shop-new")));
+        tell(watcher::Event::Delete(service("a", "shop", "shop-api")));
+        let names = |namespace, app| -> Vec<String> {
+            children.of_app(namespace, app).iter().map(|object| object.name_any()).collect()
+        };
+        assert_eq!(names("a", "shop"), ["shop-new", "shop-web"]);
+        assert_eq!(names("b", "shop"), ["shop-web"]);
+        assert_eq!(names("b", "blog"), [""; 0]);
+        // Another list, without one of them; and an object that was given to another app.
+        tell(watcher::Event::Init);
+        tell(watcher::Event::InitApply(service("a", "blog", "shop-web")));
+        tell(watcher::Event::InitDone);
+        assert_eq!((names("a", "shop"), names("a", "blog")), (vec![], vec!["shop-web".to_owned()]));
+        tell(watcher::Event::Delete(service("a", "blog", "shop-web")));
+        assert!(children.get("a", "shop-web").is_none());
+    }
+}
