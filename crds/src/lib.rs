@@ -14,6 +14,7 @@ mod probe;
 mod quantity;
 mod rollout;
 mod scalableapp;
+mod schedule;
 mod service;
 mod status;
 
@@ -28,6 +29,7 @@ pub use probe::{Exec, Grpc, HttpGet, Probe, Probes, TcpSocket};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use rollout::{IntOrPercent, InvalidIntOrPercent, Rolling, Rollout};
 pub use scalableapp::{ScalableApp, ScalableAppSpec, scalable_app_crd};
+pub use schedule::Schedule;
 pub use service::{Scaling, Service};
 pub use status::{ComponentStatus, RevisionStatus, ScalableAppStatus, Tier};
 

@@ -1,6 +1,6 @@
 //! A stateless service and how it scales. Pure.
 
-use crate::{Behavior, EnvVar, Metric, PodTemplate, Probes, Resources, Rollout};
+use crate::{Behavior, EnvVar, Metric, PodTemplate, Probes, Resources, Rollout, Schedule};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +68,7 @@ pub struct Service {
 #[x_kube(
     validation = ("!has(self.minReplicas) || self.minReplicas >= 1", "minReplicas must be at least 1: a service at zero replicas could not answer the request that should wake it"),
     validation = ("(has(self.minReplicas) ? self.minReplicas : 1) <= self.maxReplicas", "maxReplicas must not be less than minReplicas"),
-    validation = ("has(self.metrics) || (has(self.minReplicas) ? self.minReplicas : 1) == self.maxReplicas", "set at least one metric, or make minReplicas and maxReplicas equal for a fixed number of replicas"),
+    validation = ("has(self.metrics) || has(self.schedules) || (has(self.minReplicas) ? self.minReplicas : 1) == self.maxReplicas", "set at least one metric, or make minReplicas and maxReplicas equal for a fixed number of replicas"),
     validation = ("!has(self.metrics) || self.metrics.exists(m, !has(m.latency))", "latency cannot be the only metric: it may only ask for more replicas, so add requestRate, cpu, memory or prometheus")
 )]
 pub struct Scaling {
@@ -80,7 +80,7 @@ pub struct Scaling {
     #[schemars(range(min = 1, max = 10_000))]
     pub max_replicas: i32,
     /// What decides between the two. Each metric proposes a number and the largest wins; while one is missing,
-    /// nothing scales in. May be left out where `minReplicas` equals `maxReplicas`.
+    /// nothing scales in. May be left out where `minReplicas` equals `maxReplicas`, or where schedules alone decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
@@ -88,6 +88,11 @@ pub struct Scaling {
     /// How fast replicas may change, in HPA v2's shape. Default: HPA v2's defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behavior: Option<Behavior>,
+    /// Spans of time in which the fewest replicas are more than `minReplicas`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub schedules: Option<Vec<Schedule>>,
 }
 
 /// In words by CEL: a `pattern` in the schema would answer with the regular expression.

@@ -1,7 +1,7 @@
 //! The decision for one component: signals, combination, bounds, behavior, in this order. Pure.
 
 use crate::behavior::Behavior;
-use crate::bounds::Range;
+use crate::bounds::{Floor, Range};
 use crate::combine::combine;
 use crate::evaluate::{Invalid, Signal, Vote, evaluate};
 use crate::explain;
@@ -13,6 +13,7 @@ use crate::pod::Pod;
 use crate::reason::{self, Reason};
 use crate::sample::Reading;
 use crate::scale::{Normalization, Outcome, Scaling, Step, step};
+use crate::schedule::{self, Schedule};
 use crate::signal::PodTiming;
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds::{Proposal, Stage};
@@ -25,6 +26,8 @@ pub struct Input<'a> {
     pub now: Timestamp,
     /// The fewest replicas.
     pub min_replicas: i32,
+    /// Spans of time in which they are more.
+    pub schedules: &'a [Schedule],
     /// The most replicas.
     pub max_replicas: i32,
     /// The declared metrics, in their order.
@@ -82,13 +85,15 @@ pub struct Decision {
 pub fn decide(input: &Input<'_>) -> Decision {
     let mut memory = input.memory.clone();
     memory.forget_undeclared(input.metrics);
-    let (range, conflict) = Range::resolve(input.min_replicas, input.max_replicas);
+    let scheduled = schedule::highest(input.schedules, input.now).map(Floor::of_schedule);
+    let floor = Floor::of_spec(input.min_replicas).or_higher(scheduled);
+    let (range, conflict) = Range::resolve(&floor, input.max_replicas);
     if input.current_replicas == 0 && range.min > 0 {
-        return first_replicas(input, range.min, conflict, memory);
+        return first_replicas(input, range.min, &floor, conflict, memory);
     }
 
     let signals = evaluate(input, &mut memory);
-    let asked = Asked::of(&signals, input.current_replicas);
+    let asked = Asked::of(&signals, input.current_replicas, range.min);
     let scaling = Scaling { range, normalization: Normalization::Behavior(input.behavior) };
     let step = step(&scaling, &mut memory.history, input.now, input.current_replicas, asked.replicas);
 
@@ -97,14 +102,17 @@ pub fn decide(input: &Input<'_>) -> Decision {
         Some(_) => reason::SCALE_IN_NEEDS_ALL_METRICS,
     });
     let replicas_stay = step.desired == input.current_replicas;
-    let limited_by =
-        memory.linger(input.now, limited_by(&step, range, asked.replicas, conflict), replicas_stay);
+    let limited_by = memory.linger(
+        input.now,
+        limited_by(&step, range, floor.reason, asked.replicas, conflict),
+        replicas_stay,
+    );
     let proposals = explain::proposals(&signals, &memory, input.now);
-    let stages = explain::stages(input, &signals, &asked, range, &step);
+    let stages = explain::stages(input, &signals, &asked, &floor, range, &step);
     Decision {
         current: input.current_replicas,
         desired: step.desired,
-        reason: hold.unwrap_or_else(|| cause(&step.outcome, asked.is_fixed)),
+        reason: hold.unwrap_or_else(|| cause(&step.outcome, floor.reason, asked.is_fixed)),
         limited_by,
         hold,
         invalid: invalid(&signals),
@@ -130,11 +138,11 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    fn of(signals: &[Signal<'_>], current: i32) -> Self {
+    fn of(signals: &[Signal<'_>], current: i32, min: i32) -> Self {
         let proposal = |signal: &Signal<'_>| signal.vote.proposal().map(|proposal| proposal.replicas);
         let (latencies, others): (Vec<_>, Vec<_>) = signals.iter().partition(|signal| is_latency(signal));
         if others.is_empty() {
-            let largest = Some(current);
+            let largest = Some(if signals.is_empty() { min } else { current });
             return Self {
                 replicas: largest,
                 largest,
@@ -161,7 +169,13 @@ fn is_latency(signal: &Signal<'_>) -> bool {
     matches!(signal.metric.target, Target::Latency { .. })
 }
 
-fn first_replicas(input: &Input<'_>, min: i32, limited_by: Vec<Reason>, mut memory: Memory) -> Decision {
+fn first_replicas(
+    input: &Input<'_>,
+    min: i32,
+    floor: &Floor,
+    limited_by: Vec<Reason>,
+    mut memory: Memory,
+) -> Decision {
     memory.history.seed(input.now, min);
     Decision {
         current: 0,
@@ -171,19 +185,20 @@ fn first_replicas(input: &Input<'_>, min: i32, limited_by: Vec<Reason>, mut memo
         hold: None,
         invalid: BTreeMap::new(),
         proposals: Vec::new(),
-        stages: vec![explain::stage("bounds", format!("starts with minReplicas {min}"))],
+        stages: vec![explain::stage("bounds", format!("starts with {} {min}", floor.by))],
         change: None,
         memory,
     }
 }
 
-fn cause(outcome: &Outcome, is_fixed: bool) -> Reason {
+fn cause(outcome: &Outcome, floor: Reason, is_fixed: bool) -> Reason {
     match outcome {
         Outcome::AboveMax => reason::ABOVE_MAX_REPLICAS,
-        Outcome::BelowMin => reason::BELOW_MIN_REPLICAS,
+        Outcome::BelowMin if floor == reason::MIN_REPLICAS => reason::BELOW_MIN_REPLICAS,
+        Outcome::BelowMin => floor,
+        _ if is_fixed => reason::FIXED_REPLICAS,
         Outcome::MetricAboveTarget(_) => reason::METRIC_ABOVE_TARGET,
         Outcome::AllBelowTarget(_) => reason::ALL_METRICS_BELOW_TARGET,
-        Outcome::AtTarget(_) if is_fixed => reason::FIXED_REPLICAS,
         Outcome::AtTarget(_) => reason::AT_TARGET,
         Outcome::NoValidMetric | Outcome::Disabled => reason::NO_VALID_METRIC,
     }
@@ -191,7 +206,13 @@ fn cause(outcome: &Outcome, is_fixed: bool) -> Reason {
 
 /// A bound that would bind without the window, too, is named instead of the window: what keeps an idle component at its
 /// minimum does not change when the window is over.
-fn limited_by(step: &Step, range: Range, asked: Option<i32>, conflict: Vec<Reason>) -> Vec<Reason> {
+fn limited_by(
+    step: &Step,
+    range: Range,
+    floor: Reason,
+    asked: Option<i32>,
+    conflict: Vec<Reason>,
+) -> Vec<Reason> {
     let mut reasons = conflict;
     let mut add = |reason| {
         if !reasons.contains(&reason) {
@@ -200,12 +221,12 @@ fn limited_by(step: &Step, range: Range, asked: Option<i32>, conflict: Vec<Reaso
     };
     match (&step.outcome, asked) {
         (Outcome::AboveMax, _) => add(reason::MAX_REPLICAS),
-        (Outcome::BelowMin, _) => add(reason::MIN_REPLICAS),
-        (_, Some(asked)) if asked < range.min && step.desired == range.min => add(reason::MIN_REPLICAS),
+        (Outcome::BelowMin, _) => add(floor),
+        (_, Some(asked)) if asked < range.min && step.desired == range.min => add(floor),
         (_, Some(asked)) if asked > range.max && step.desired == range.max => add(reason::MAX_REPLICAS),
         _ => {
             if let Some(normalized) = step.outcome.normalized() {
-                stabilization(normalized).into_iter().chain(limitation(normalized)).for_each(add);
+                stabilization(normalized).into_iter().chain(limitation(normalized, floor)).for_each(add);
             }
         }
     }
@@ -220,11 +241,11 @@ fn stabilization(normalized: &Normalized) -> Option<Reason> {
     }
 }
 
-fn limitation(normalized: &Normalized) -> Option<Reason> {
+fn limitation(normalized: &Normalized, floor: Reason) -> Option<Reason> {
     match normalized.limitation {
         _ if !normalized.is_limited() => None,
         Limitation::DesiredWithinRange => None,
-        Limitation::TooFewReplicas => Some(reason::MIN_REPLICAS),
+        Limitation::TooFewReplicas => Some(floor),
         Limitation::TooManyReplicas => Some(reason::MAX_REPLICAS),
         Limitation::ScaleUpLimit => Some(reason::SCALE_UP_LIMIT),
         Limitation::ScaleDownLimit => Some(reason::SCALE_DOWN_LIMIT),

@@ -2,12 +2,13 @@
 //!
 //! A record of eight metrics stays within 2 KiB as JSON, so every text here is short.
 
-use crate::bounds::Range;
+use crate::bounds::{Floor, Range};
 use crate::decide::{Asked, Decision, Input};
 use crate::evaluate::{Signal, Vote};
 use crate::memory::{LastGood, Memory};
 use crate::metric::Metric;
 use crate::normalize::{Normalized, Stabilization};
+use crate::reason;
 use crate::scale::{Outcome, Step};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -80,13 +81,14 @@ pub(crate) fn stages(
     input: &Input<'_>,
     signals: &[Signal<'_>],
     asked: &Asked,
+    floor: &Floor,
     range: Range,
     step: &Step,
 ) -> Vec<Stage> {
     vec![
         stage("signals", signals_effect(signals)),
         stage("combine", combine_effect(signals, asked, input.current_replicas)),
-        stage("bounds", bounds_effect(asked, range, step, input.current_replicas)),
+        stage("bounds", bounds_effect(asked, floor, range, step, input.current_replicas)),
         stage("behavior", behavior_effect(input, step)),
     ]
 }
@@ -108,7 +110,7 @@ fn combine_effect(signals: &[Signal<'_>], asked: &Asked, current: i32) -> String
         return format!("no metric can be evaluated: hold {current}");
     };
     if asked.is_fixed {
-        return format!("{current} replicas, fixed");
+        return format!("no metric asks for replicas: {largest}");
     }
     if asked.replicas.is_none() {
         return format!("{largest} would be enough, but a metric is missing: no scale-in from {current}");
@@ -122,14 +124,21 @@ fn combine_effect(signals: &[Signal<'_>], asked: &Asked, current: i32) -> String
     format!("{largest} replicas, asked for by {name}")
 }
 
-fn bounds_effect(asked: &Asked, range: Range, step: &Step, current: i32) -> String {
+fn bounds_effect(asked: &Asked, floor: &Floor, range: Range, step: &Step, current: i32) -> String {
     let Range { min, max } = range;
+    let by = &floor.by;
+    if floor.replicas > max {
+        return format!("{by} {} is above maxReplicas {max}, which wins", floor.replicas);
+    }
     match (&step.outcome, asked.replicas) {
         (Outcome::AboveMax, _) => format!("{current} is above maxReplicas {max}: acts at once"),
-        (Outcome::BelowMin, _) => format!("{current} is below minReplicas {min}: acts at once"),
+        (Outcome::BelowMin, _) => format!("{current} is below {by} {min}: acts at once"),
         (_, Some(replicas)) if replicas > max => format!("{replicas} is above maxReplicas {max}"),
-        (_, Some(replicas)) if replicas < min => format!("{replicas} is below minReplicas {min}"),
-        (_, Some(replicas)) => format!("{replicas} is within {min} to {max}"),
+        (_, Some(replicas)) if replicas < min => format!("{replicas} is below {by} {min}"),
+        (_, Some(replicas)) if floor.reason == reason::MIN_REPLICAS => {
+            format!("{replicas} is within {min} to {max}")
+        }
+        (_, Some(replicas)) => format!("{replicas} is within {min} by {by} to {max}"),
         (_, None) => format!("{min} to {max}"),
     }
 }

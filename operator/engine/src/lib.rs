@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | signals | [`sample`] judges each sample, [`signal`] does HPA's arithmetic, [`metric`] names target and unit | propose |
 //! | combine | [`combine`] | take the largest; nothing scales in while a metric is missing |
-//! | bounds | [`bounds`] | name the fewest and the most replicas |
+//! | bounds | [`bounds`], with [`schedule`] | name the fewest and the most replicas |
 //! | behavior | [`scale`] does one HPA step with [`normalize`], [`behavior`] and [`history`] | delay, limit, clamp |
 //!
 //! Beside them, [`memory`] is what lasts between decisions and over restarts, [`reason`] lists every reason that can be
@@ -38,6 +38,7 @@
 //! let decision = decide(&Input {
 //!     now,
 //!     min_replicas: 2,
+//!     schedules: &[],
 //!     max_replicas: 40,
 //!     metrics: &metrics,
 //!     behavior: &behavior,
@@ -77,6 +78,7 @@ pub mod reason;
 pub mod rollout;
 pub mod sample;
 pub mod scale;
+pub mod schedule;
 pub mod signal;
 
 pub use decide::{Decision, Input, decide};

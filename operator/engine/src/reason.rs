@@ -28,7 +28,8 @@ reasons! {
     AT_TARGET = "AtTarget": "The metrics ask for the replicas that there are.";
     ABOVE_MAX_REPLICAS = "AboveMaxReplicas": "There were more replicas than maxReplicas allows.";
     BELOW_MIN_REPLICAS = "BelowMinReplicas": "There were fewer replicas than minReplicas asks for.";
-    FIXED_REPLICAS = "FixedReplicas": "No metric is declared, so the number of replicas is fixed.";
+    SCHEDULE = "Schedule": "A schedule asks for more replicas than the metrics do.";
+    FIXED_REPLICAS = "FixedReplicas": "No metric is declared, so minReplicas and the schedules alone decide.";
 
     // Why nothing is done for now.
     NO_VALID_METRIC = "NoValidMetric": "No metric has fresh evidence, so the replicas stay as they are.";

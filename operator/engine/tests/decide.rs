@@ -8,6 +8,7 @@ use scalableapp_engine::behavior::{Limit, Policy};
 use scalableapp_engine::memory::Memory;
 use scalableapp_engine::metric::Target;
 use scalableapp_engine::sample::Reading;
+use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
 use scalableapp_engine::{Decision, reason};
 
 fn value(decision: &Decision, metric: &str) -> String {
@@ -163,9 +164,66 @@ fn load_that_hovers_at_a_limit_does_not_change_what_is_named() {
 
 #[test]
 fn without_metrics_the_replicas_are_fixed() {
-    let app = Component::new(4, &[]);
+    let mut app = Component::new(4, &[]);
+    (app.min, app.max) = (4, 4);
     let decision = app.decide();
     assert_eq!((decision.desired, decision.reason), (4, reason::FIXED_REPLICAS));
+}
+
+/// From 8:00 to 18:00 UTC; the fixture's clock starts at 8:00 on a Friday.
+fn office_hours(min_replicas: i32) -> Schedule {
+    Schedule {
+        name: "office-hours".to_owned(),
+        time_zone: time_zone("UTC").expect("a time zone"),
+        from: CronLine::parse("0 8 * * *").expect("a cron line"),
+        to: CronLine::parse("0 18 * * *").expect("a cron line"),
+        min_replicas,
+    }
+}
+
+#[test]
+fn a_schedule_raises_the_floor_at_once_and_says_so() {
+    let mut app = Component::new(2, &[rate(50)]);
+    app.schedules = vec![office_hours(6)];
+    let decision = app.reads("rps", 90.0).act();
+    assert_eq!((decision.desired, decision.reason), (6, reason::SCHEDULE));
+    assert_eq!(decision.limited_by, [reason::SCHEDULE]);
+    assert_eq!(effect(&decision, "bounds"), "2 is below schedule office-hours 6: acts at once");
+
+    app.later(5).reads("rps", 90.0);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.limited_by.as_slice()), (6, &[reason::SCHEDULE][..]));
+    assert_eq!(effect(&decision, "bounds"), "2 is below schedule office-hours 6");
+
+    let decision = app.later(10 * 3600).reads("rps", 90.0).act();
+    assert_eq!((decision.desired, decision.reason), (2, reason::ALL_METRICS_BELOW_TARGET));
+}
+
+#[test]
+fn the_maximum_wins_over_a_schedule_and_both_are_named() {
+    let mut app = Component::new(2, &[rate(50)]);
+    app.schedules = vec![office_hours(30)];
+    let decision = app.reads("rps", 90.0).act();
+    assert_eq!(decision.desired, 20);
+    assert_eq!(decision.limited_by, [reason::MAX_REPLICAS, reason::SCHEDULE]);
+    assert_eq!(effect(&decision, "bounds"), "schedule office-hours 30 is above maxReplicas 20, which wins");
+}
+
+#[test]
+fn a_schedule_needs_no_metric() {
+    let mut app = Component::new(2, &[]);
+    (app.min, app.schedules) = (2, vec![office_hours(6)]);
+    assert_eq!(app.act().desired, 6);
+    app.later(10 * 3600);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.reason), (2, reason::FIXED_REPLICAS));
+}
+
+#[test]
+fn a_schedule_needs_no_fresh_evidence() {
+    let mut app = Component::new(2, &[rate(50)]);
+    app.schedules = vec![office_hours(6)];
+    assert_eq!(app.decide().desired, 6);
 }
 
 #[test]

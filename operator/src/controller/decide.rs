@@ -132,6 +132,7 @@ fn component(
     let decision = decide(&Input {
         now,
         min_replicas: service.scaling.min_replicas,
+        schedules: &service.scaling.schedules,
         max_replicas: service.scaling.max_replicas,
         metrics: &service.scaling.metrics,
         behavior: &service.scaling.behavior,

@@ -15,6 +15,7 @@ pub mod probe;
 pub mod revision;
 mod rolling;
 mod scaling;
+mod schedule;
 mod service;
 
 use app::App;
@@ -230,6 +231,20 @@ mod tests {
     #[case(
         json!({"maxReplicas": 3, "metrics": [{"name": "p99", "latency": {"quantile": "0.99", "target": "1s"}}]}),
         &["metrics: add requestRate, cpu, memory or prometheus: latency may only ask for more replicas"]
+    )]
+    #[case(
+        json!({"maxReplicas": 3, "schedules": [
+            {"name": "day", "timeZone": "Europe/Zurch", "from": "0 8 * *", "to": "0 0 30 2 *", "minReplicas": 0},
+            {"name": "day", "timeZone": "UTC", "from": "0 8 * * *", "to": "0 8 * * *", "minReplicas": 9},
+        ]}),
+        &[
+            "schedules[day].minReplicas: use 1 to 10000",
+            "schedules[day].timeZone: \"Europe/Zurch\" is not an IANA time zone such as Europe/Zurich or UTC",
+            "schedules[day].from: \"0 8 * *\" is not five cron fields (minute, hour, day of month, month, day of week) such as \"0 8 * * 1-5\"",
+            "schedules[day].to: \"0 0 30 2 *\" never comes around: name a day that the month has",
+            "schedules[day]: give each schedule a name of its own",
+            "schedules[day]: make from and to differ: a span that ends when it begins never takes place",
+        ]
     )]
     #[case(
         json!({"maxReplicas": 1, "behavior": {"scaleUp": {"stabilizationWindowSeconds": 3601}}}),

@@ -2,16 +2,18 @@
 
 use super::invalid::Problems;
 use super::path::Path;
+use super::schedule;
 use jiff::SignedDuration;
 use scalableapp_crds as api;
 use scalableapp_engine::behavior::Behavior;
 use scalableapp_engine::metric::{Metric, Target};
+use scalableapp_engine::schedule::Schedule;
 use scalableapp_engine::signal::PodTarget;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The most replicas that a component may ask for.
-const MOST_REPLICAS: i32 = 10_000;
+pub(super) const MOST_REPLICAS: i32 = 10_000;
 
 /// The longest latency to aim at.
 const MOST_LATENCY: Duration = Duration::from_secs(3600);
@@ -23,13 +25,15 @@ pub struct Scaling {
     pub min_replicas: i32,
     /// The most replicas, at least `min_replicas`.
     pub max_replicas: i32,
-    /// What decides between the two; empty for a fixed number of replicas.
+    /// What decides between the two; empty for a fixed number of replicas, or where schedules alone decide.
     pub metrics: Vec<Metric>,
     /// The query of each metric that has one of its own, by the name of the metric. It is as the user wrote it, so that
     /// it must be confined to the app's namespace before it is sent.
     pub queries: BTreeMap<String, String>,
     /// How fast replicas may change.
     pub behavior: Behavior,
+    /// Spans of time in which the fewest replicas are more.
+    pub schedules: Vec<Schedule>,
 }
 
 /// Resolves the scaling of a service; without any it has one replica.
@@ -42,11 +46,13 @@ pub(super) fn resolve(service: &api::Service, path: Path<'_>, problems: &mut Pro
             metrics: Vec::new(),
             queries: BTreeMap::new(),
             behavior: Behavior::default(),
+            schedules: Vec::new(),
         };
     };
     let metrics = written.metrics.as_deref().unwrap_or_default();
     let (min_replicas, max_replicas) = bounds(written, path, problems);
-    check_choice(metrics, min_replicas == max_replicas, path, problems);
+    let schedules = schedule::resolve(written.schedules.as_deref(), path, problems);
+    check_choice(metrics, min_replicas == max_replicas || !schedules.is_empty(), path, problems);
     let list = Path::Field(&path, "metrics");
     let mut names = BTreeSet::new();
     let mut queries = BTreeMap::new();
@@ -64,7 +70,7 @@ pub(super) fn resolve(service: &api::Service, path: Path<'_>, problems: &mut Pro
         })
         .collect();
     let behavior = behavior(written.behavior.as_ref(), Path::Field(&path, "behavior"), problems);
-    Scaling { min_replicas, max_replicas, metrics, queries, behavior }
+    Scaling { min_replicas, max_replicas, metrics, queries, behavior, schedules }
 }
 
 fn bounds(written: &api::Scaling, path: Path<'_>, problems: &mut Problems) -> (i32, i32) {
@@ -84,9 +90,9 @@ fn bounds(written: &api::Scaling, path: Path<'_>, problems: &mut Problems) -> (i
 }
 
 /// Something must choose between the bounds, and it must be able to ask for fewer replicas, too.
-fn check_choice(metrics: &[api::Metric], is_fixed: bool, path: Path<'_>, problems: &mut Problems) {
+fn check_choice(metrics: &[api::Metric], is_settled: bool, path: Path<'_>, problems: &mut Problems) {
     let list = Path::Field(&path, "metrics");
-    if metrics.is_empty() && !is_fixed {
+    if metrics.is_empty() && !is_settled {
         let sentence =
             "add a metric, or make minReplicas and maxReplicas equal for a fixed number of replicas";
         problems.refuse(list, sentence);
