@@ -1,6 +1,6 @@
 //! A stateless service and how it scales. Pure.
 
-use crate::{Behavior, EnvVar, Metric, PodTemplate, Probes, Resources, Rollout, Schedule};
+use crate::{Behavior, EnvVar, Forecast, Metric, PodTemplate, Probes, Resources, Rollout, Schedule};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,8 @@ pub struct Service {
     validation = ("!has(self.minReplicas) || self.minReplicas >= 1", "minReplicas must be at least 1: a service at zero replicas could not answer the request that should wake it"),
     validation = ("(has(self.minReplicas) ? self.minReplicas : 1) <= self.maxReplicas", "maxReplicas must not be less than minReplicas"),
     validation = ("has(self.metrics) || has(self.schedules) || (has(self.minReplicas) ? self.minReplicas : 1) == self.maxReplicas", "set at least one metric, or make minReplicas and maxReplicas equal for a fixed number of replicas"),
-    validation = ("!has(self.metrics) || self.metrics.exists(m, !has(m.latency))", "latency cannot be the only metric: it may only ask for more replicas, so add requestRate, cpu, memory or prometheus")
+    validation = ("!has(self.metrics) || self.metrics.exists(m, !has(m.latency))", "latency cannot be the only metric: it may only ask for more replicas, so add requestRate, cpu, memory or prometheus"),
+    validation = ("!has(self.forecast) || (has(self.metrics) && self.metrics.exists(m, has(m.requestRate) || has(m.prometheus)))", "a forecast needs a requestRate or prometheus metric: only a load that does not depend on the replicas can be foretold")
 )]
 pub struct Scaling {
     /// The fewest replicas, at least 1. Default: 1.
@@ -93,6 +94,9 @@ pub struct Scaling {
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub schedules: Option<Vec<Schedule>>,
+    /// Scaling for the load that is about to come. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Forecast>,
 }
 
 /// In words by CEL: a `pattern` in the schema would answer with the regular expression.

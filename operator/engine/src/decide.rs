@@ -5,6 +5,7 @@ use crate::bounds::{Floor, Range};
 use crate::combine::combine;
 use crate::evaluate::{Invalid, Signal, Vote, evaluate};
 use crate::explain;
+use crate::forecast::foresee;
 use crate::latency::LatencyStep;
 use crate::memory::{Memory, ScaleChange};
 use crate::metric::{Metric, Target};
@@ -47,6 +48,8 @@ pub struct Input<'a> {
     pub max_sample_age: SignedDuration,
     /// How long CPU samples of young pods are distrusted.
     pub timing: PodTiming,
+    /// How far ahead the load is foretold, above zero; nothing where the floor is not to be raised for it.
+    pub forecast: Option<SignedDuration>,
     /// What earlier decisions left behind.
     pub memory: &'a Memory,
 }
@@ -93,6 +96,9 @@ pub fn decide(input: &Input<'_>) -> Decision {
     }
 
     let signals = evaluate(input, &mut memory);
+    let foresight = foresee(input, &signals, &mut memory);
+    let floor = floor.or_higher(foresight.floor);
+    let (range, conflict) = Range::resolve(&floor, input.max_replicas);
     let asked = Asked::of(&signals, input.current_replicas, range.min);
     let scaling = Scaling { range, normalization: Normalization::Behavior(input.behavior) };
     let step = step(&scaling, &mut memory.history, input.now, input.current_replicas, asked.replicas);
@@ -108,7 +114,7 @@ pub fn decide(input: &Input<'_>) -> Decision {
         replicas_stay,
     );
     let proposals = explain::proposals(&signals, &memory, input.now);
-    let stages = explain::stages(input, &signals, &asked, &floor, range, &step);
+    let stages = explain::stages(input, &signals, &asked, foresight.effect, &floor, range, &step);
     Decision {
         current: input.current_replicas,
         desired: step.desired,

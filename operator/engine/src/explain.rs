@@ -81,16 +81,21 @@ pub(crate) fn stages(
     input: &Input<'_>,
     signals: &[Signal<'_>],
     asked: &Asked,
+    forecast: Option<String>,
     floor: &Floor,
     range: Range,
     step: &Step,
 ) -> Vec<Stage> {
-    vec![
+    let mut stages = vec![
         stage("signals", signals_effect(signals)),
         stage("combine", combine_effect(signals, asked, input.current_replicas)),
+    ];
+    stages.extend(forecast.map(|effect| stage("forecast", effect)));
+    stages.extend([
         stage("bounds", bounds_effect(asked, floor, range, step, input.current_replicas)),
         stage("behavior", behavior_effect(input, step)),
-    ]
+    ]);
+    stages
 }
 
 fn signals_effect(signals: &[Signal<'_>]) -> String {

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | signals | [`sample`] judges each sample, [`signal`] does HPA's arithmetic, [`metric`] names target and unit | propose |
 //! | combine | [`combine`] | take the largest; nothing scales in while a metric is missing |
-//! | bounds | [`bounds`], with [`schedule`] | name the fewest and the most replicas |
+//! | bounds | [`bounds`], with [`schedule`] and [`trend`] | name the fewest and the most replicas |
 //! | behavior | [`scale`] does one HPA step with [`normalize`], [`behavior`] and [`history`] | delay, limit, clamp |
 //!
 //! Beside them, [`memory`] is what lasts between decisions and over restarts, [`reason`] lists every reason that can be
@@ -48,6 +48,7 @@
 //!     readings: &BTreeMap::from([("rps".into(), reading)]),
 //!     max_sample_age: SignedDuration::from_secs(60),
 //!     timing: PodTiming::default(),
+//!     forecast: None,
 //!     memory: &memory,
 //! });
 //! assert_eq!(decision.desired, 7);
@@ -68,6 +69,7 @@ mod convert;
 pub mod decide;
 mod evaluate;
 mod explain;
+mod forecast;
 pub mod history;
 mod latency;
 pub mod memory;
@@ -80,6 +82,7 @@ pub mod sample;
 pub mod scale;
 pub mod schedule;
 pub mod signal;
+pub mod trend;
 
 pub use decide::{Decision, Input, decide};
 pub use evaluate::Invalid;

@@ -9,6 +9,7 @@ use crate::history::{History, ScaleEvent, seconds};
 use crate::latency::{LatencyMemory, LatencyStep};
 use crate::metric::{Metric, decimal};
 use crate::reason::Reason;
+use crate::trend::Trend;
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use scalableapp_crds as api;
@@ -27,6 +28,8 @@ pub struct Memory {
     pub(crate) history: History,
     pub(crate) last_good: BTreeMap<String, LastGood>,
     pub(crate) latency: LatencyMemory,
+    /// The trend of each load that is foretold, by the name of its metric.
+    pub(crate) trends: BTreeMap<String, Trend>,
     /// When each limit last bound, since the replicas last changed.
     limits: BTreeMap<Reason, Timestamp>,
 }
@@ -112,6 +115,7 @@ impl Memory {
                 baselines: BTreeMap::new(),
                 step: persisted.latency_step.as_ref().map(LatencyStep::restore),
             },
+            trends: BTreeMap::new(),
             limits: BTreeMap::new(),
         }
     }
@@ -132,6 +136,7 @@ impl Memory {
     pub(crate) fn forget_undeclared(&mut self, metrics: &[Metric]) {
         let declared = |name: &str| metrics.iter().any(|metric| metric.name == name);
         self.last_good.retain(|name, _| declared(name));
+        self.trends.retain(|name, _| declared(name));
         self.latency.baselines.retain(|name, _| declared(name));
         self.latency.step = self.latency.step.take().filter(|step| declared(&step.metric));
     }

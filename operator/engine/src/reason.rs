@@ -29,6 +29,8 @@ reasons! {
     ABOVE_MAX_REPLICAS = "AboveMaxReplicas": "There were more replicas than maxReplicas allows.";
     BELOW_MIN_REPLICAS = "BelowMinReplicas": "There were fewer replicas than minReplicas asks for.";
     SCHEDULE = "Schedule": "A schedule asks for more replicas than the metrics do.";
+    FORECAST = "Forecast": "The forecast asks for more replicas than the metrics do.";
+    FORECAST_LEARNING = "ForecastLearning": "The forecast has seen too little to be judged, so nothing scales in yet.";
     FIXED_REPLICAS = "FixedReplicas": "No metric is declared, so minReplicas and the schedules alone decide.";
 
     // Why nothing is done for now.

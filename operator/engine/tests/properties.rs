@@ -4,8 +4,10 @@
 mod fixture;
 
 use fixture::{Component, cpu, latency, rate};
+use jiff::SignedDuration;
 use proptest::prelude::*;
 use scalableapp_engine::behavior::{Behavior, Limit, Policy, ScalingRules, SelectPolicy};
+use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
 
 /// What happens to a component between two decisions.
 #[derive(Clone, Debug)]
@@ -51,9 +53,14 @@ fn behaviors() -> impl Strategy<Value = Behavior> {
     prop_oneof![1 => Just(Behavior::default()), 3 => any]
 }
 
-fn component(replicas: i32, behavior: Behavior) -> Component {
+fn forecasts() -> impl Strategy<Value = Option<SignedDuration>> {
+    proptest::option::of(proptest::sample::select(&[30, 60, 120][..]).prop_map(SignedDuration::from_secs))
+}
+
+fn component(replicas: i32, behavior: Behavior, forecast: Option<SignedDuration>) -> Component {
     let mut app = Component::new(replicas, &[rate(50), cpu(70), latency(300)]);
     app.behavior = behavior;
+    app.forecast = forecast;
     app.max = 40;
     app
 }
@@ -73,15 +80,28 @@ fn live(app: &mut Component, moment: &Moment) {
     app.act();
 }
 
+fn every_other_minute(min_replicas: i32) -> Schedule {
+    let line = |text| CronLine::parse(text).expect("a cron line");
+    let (from, to) = (line("*/2 * * * *"), line("1-59/2 * * * *"));
+    Schedule {
+        name: "flicker".to_owned(),
+        time_zone: time_zone("UTC").expect("a zone"),
+        from,
+        to,
+        min_replicas,
+    }
+}
+
 proptest! {
     #[test]
     fn desired_is_within_bounds(
         replicas in 0..60_i32, min in 1..20_i32, more in 0..20_i32,
-        behavior in behaviors(), moments in moments(12),
+        behavior in behaviors(), forecast in forecasts(), scheduled in 1..60_i32, moments in moments(12),
     ) {
-        let mut app = component(replicas, behavior);
+        let mut app = component(replicas, behavior, forecast);
         app.min = min;
         app.max = min + more;
+        app.schedules = vec![every_other_minute(scheduled)];
         for moment in &moments {
             live(&mut app, moment);
             prop_assert!((min..=min + more).contains(&app.replicas));
@@ -90,10 +110,10 @@ proptest! {
 
     #[test]
     fn more_load_never_means_fewer_replicas(
-        replicas in 1..40_i32, behavior in behaviors(), moments in moments(12),
+        replicas in 1..40_i32, behavior in behaviors(), forecast in forecasts(), moments in moments(30),
         load in 0.0..3_000.0_f64, more in 0.0..500.0_f64,
     ) {
-        let mut app = component(replicas, behavior);
+        let mut app = component(replicas, behavior, forecast);
         app.metrics.truncate(1);
         for moment in &moments {
             live(&mut app, moment);
@@ -107,7 +127,7 @@ proptest! {
     fn inside_the_tolerance_nothing_changes(
         replicas in 1..40_i32, noise in proptest::collection::vec(0.9..1.1_f64, 1..30),
     ) {
-        let mut app = component(replicas, Behavior::default());
+        let mut app = component(replicas, Behavior::default(), None);
         for ratio in noise {
             let load = f64::from(replicas) * 50.0 * ratio;
             app.later(5).reads("rps", load).uses_cpu((700.0 * ratio).round() as i64);
@@ -118,12 +138,57 @@ proptest! {
     }
 
     #[test]
+    fn noise_of_a_quarter_of_the_tolerance_is_no_trend(
+        replicas in 1..40_i32, noise in proptest::collection::vec(0.976..1.024_f64, 1..200),
+    ) {
+        let mut app = Component::new(replicas, &[rate(50)]);
+        (app.max, app.forecast) = (60, Some(SignedDuration::from_secs(60)));
+        for ratio in noise {
+            app.later(5).reads("rps", f64::from(replicas) * 50.0 * ratio);
+            prop_assert_eq!(app.act().desired, replicas);
+        }
+    }
+
+    #[test]
+    fn floors_only_ever_raise(
+        replicas in 1..40_i32, behavior in behaviors(), forecast in forecasts(), scheduled in 1..60_i32,
+        moments in moments(40),
+    ) {
+        let mut app = component(replicas, behavior, forecast);
+        for moment in &moments {
+            live(&mut app, moment);
+        }
+        app.later(5).reads("rps", 500.0);
+        let mut plain = app.clone();
+        plain.forecast = None;
+        let without = plain.decide().desired;
+        prop_assert!(app.decide().desired >= without);
+        plain.schedules = vec![every_other_minute(scheduled)];
+        prop_assert!(plain.decide().desired >= without);
+    }
+
+    #[test]
+    fn deciding_again_at_once_changes_nothing(
+        replicas in 1..40_i32, behavior in behaviors(), forecast in forecasts(), moments in moments(30),
+    ) {
+        let mut app = component(replicas, behavior, forecast);
+        for moment in &moments {
+            live(&mut app, moment);
+        }
+        app.later(5).reads("rps", 500.0);
+        let first = app.decide();
+        app.memory = first.memory.clone();
+        let second = app.decide();
+        prop_assert_eq!((first.desired, first.reason), (second.desired, second.reason));
+    }
+
+    #[test]
     fn absent_never_scales_in(
-        replicas in 1..40_i32, behavior in behaviors(), moments in moments(12),
+        replicas in 1..40_i32, behavior in behaviors(), forecast in forecasts(), moments in moments(12),
         load in proptest::option::of(0.0..2_000.0_f64), usage in proptest::option::of(0..2_000_i64),
     ) {
         prop_assume!(load.is_none() || usage.is_none());
-        let mut app = component(replicas, behavior);
+        let mut app = component(replicas, behavior, forecast);
         for moment in &moments {
             live(&mut app, moment);
         }
@@ -134,9 +199,10 @@ proptest! {
 
     #[test]
     fn a_restart_neither_hastens_scale_in_nor_widens_a_change(
-        replicas in 1..40_i32, behavior in behaviors(), before in moments(30), after in moments(30),
+        replicas in 1..40_i32, behavior in behaviors(), forecast in forecasts(),
+        before in moments(30), after in moments(30),
     ) {
-        let mut steady = component(replicas, behavior);
+        let mut steady = component(replicas, behavior, forecast);
         for moment in &before {
             live(&mut steady, moment);
         }

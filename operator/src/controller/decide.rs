@@ -142,6 +142,7 @@ fn component(
         readings: &readings,
         max_sample_age: samples.max_age(),
         timing: PodTiming::default(),
+        forecast: service.scaling.forecast,
         memory: &scaling,
     });
     memory.scaling = Some(decision.memory.clone());

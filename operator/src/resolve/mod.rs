@@ -247,6 +247,17 @@ mod tests {
         ]
     )]
     #[case(
+        json!({
+            "maxReplicas": 3,
+            "metrics": [{"name": "cpu", "cpu": {"averageValue": 1}}],
+            "forecast": {"horizon": "1h"},
+        }),
+        &[
+            "forecast: add a requestRate or prometheus metric: only a load that does not depend on the replicas can be foretold",
+            "forecast.horizon: use 10s to 30m: longer than pods take to start, and no longer than a trend lasts",
+        ]
+    )]
+    #[case(
         json!({"maxReplicas": 1, "behavior": {"scaleUp": {"stabilizationWindowSeconds": 3601}}}),
         &["behavior.scaleUp.stabilizationWindowSeconds: use 0 to 3600 seconds"]
     )]

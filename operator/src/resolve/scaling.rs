@@ -10,6 +10,7 @@ use scalableapp_engine::metric::{Metric, Target};
 use scalableapp_engine::schedule::Schedule;
 use scalableapp_engine::signal::PodTarget;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The most replicas that a component may ask for.
@@ -17,6 +18,9 @@ pub(super) const MOST_REPLICAS: i32 = 10_000;
 
 /// The longest latency to aim at.
 const MOST_LATENCY: Duration = Duration::from_secs(3600);
+
+/// The shortest and the longest time to look ahead.
+const HORIZONS: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(1800);
 
 /// How a component is scaled.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +38,8 @@ pub struct Scaling {
     pub behavior: Behavior,
     /// Spans of time in which the fewest replicas are more.
     pub schedules: Vec<Schedule>,
+    /// How far ahead the load is foretold; nothing where it is not.
+    pub forecast: Option<SignedDuration>,
 }
 
 /// Resolves the scaling of a service; without any it has one replica.
@@ -47,6 +53,7 @@ pub(super) fn resolve(service: &api::Service, path: Path<'_>, problems: &mut Pro
             queries: BTreeMap::new(),
             behavior: Behavior::default(),
             schedules: Vec::new(),
+            forecast: None,
         };
     };
     let metrics = written.metrics.as_deref().unwrap_or_default();
@@ -56,7 +63,7 @@ pub(super) fn resolve(service: &api::Service, path: Path<'_>, problems: &mut Pro
     let list = Path::Field(&path, "metrics");
     let mut names = BTreeSet::new();
     let mut queries = BTreeMap::new();
-    let metrics = metrics
+    let metrics: Vec<Metric> = metrics
         .iter()
         .map(|metric| {
             let item = Path::Item(&list, &metric.name);
@@ -70,7 +77,8 @@ pub(super) fn resolve(service: &api::Service, path: Path<'_>, problems: &mut Pro
         })
         .collect();
     let behavior = behavior(written.behavior.as_ref(), Path::Field(&path, "behavior"), problems);
-    Scaling { min_replicas, max_replicas, metrics, queries, behavior, schedules }
+    let forecast = written.forecast.as_ref().and_then(|forecast| horizon(forecast, &metrics, path, problems));
+    Scaling { min_replicas, max_replicas, metrics, queries, behavior, schedules, forecast }
 }
 
 fn bounds(written: &api::Scaling, path: Path<'_>, problems: &mut Problems) -> (i32, i32) {
@@ -101,6 +109,29 @@ fn check_choice(metrics: &[api::Metric], is_settled: bool, path: Path<'_>, probl
         let sentence = "add requestRate, cpu, memory or prometheus: latency may only ask for more replicas";
         problems.refuse(list, sentence);
     }
+}
+
+fn horizon(
+    forecast: &api::Forecast,
+    metrics: &[Metric],
+    path: Path<'_>,
+    problems: &mut Problems,
+) -> Option<SignedDuration> {
+    let path = Path::Field(&path, "forecast");
+    let is_load =
+        |metric: &Metric| matches!(metric.target, Target::RequestRate { .. } | Target::Prometheus { .. });
+    if !metrics.iter().any(is_load) {
+        let sentence = "add a requestRate or prometheus metric: only a load that does not depend on the replicas can be foretold";
+        problems.refuse(path, sentence);
+    }
+    let path = Path::Field(&path, "horizon");
+    match forecast.horizon.parse() {
+        Ok(horizon) if HORIZONS.contains(&horizon) => return SignedDuration::try_from(horizon).ok(),
+        Ok(_) => problems
+            .refuse(path, "use 10s to 30m: longer than pods take to start, and no longer than a trend lasts"),
+        Err(invalid) => problems.refuse(path, invalid.to_string()),
+    }
+    None
 }
 
 fn target(metric: &api::Metric, service: &api::Service, path: Path<'_>, problems: &mut Problems) -> Target {
