@@ -1,10 +1,10 @@
 # Every task of the repository; `make` alone lists them.
 
-.PHONY: help demo test test-all bench down fmt lint generate
+.PHONY: help demo test test-all bench bench-engine bench-scaling down fmt lint generate
 .DEFAULT_GOAL := help
 
 help: ## List the tasks
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: ## Bring up a cluster, scale an example under load, draw a picture, leave the cluster up
 	cargo run --release --bin demo
@@ -17,6 +17,14 @@ test-all: ## Run every test, and what takes longer
 
 bench: ## Print how fast the operator reacts and what it costs at rest, on the cluster that `make demo` left up
 	KUBECONFIG=$$(cargo run -q --release --bin cluster -- kubeconfig) cargo run -q --release --bin bench
+
+bench-engine: ## Print how many microseconds a decision takes
+	cargo bench -q -p scalableapp-engine --bench decide
+
+TRACES ?= e2e/traces/diurnal.txt e2e/traces/bursty.txt
+
+bench-scaling: ## Compare this engine with HPA and KEDA, each at its best, over the load of TRACES=; draw the trade-off
+	cargo run -q --release --bin bench_scaling -- $(TRACES)
 
 down: ## Take the cluster down without a trace
 	cargo run -q --release --bin cluster -- down

@@ -1,0 +1,192 @@
+//! The contenders at work: what each measures of the app, and how many replicas it then asks for. Pure.
+//!
+//! HPA and KEDA decide with the engine's own HPA arithmetic, which the vectors of Kubernetes' controller prove. This
+//! operator decides by `scalableapp_engine::decide`, as in production.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use scalableapp_engine::behavior::Behavior;
+use scalableapp_engine::bounds::Range;
+use scalableapp_engine::history::History;
+use scalableapp_engine::memory::Memory;
+use scalableapp_engine::metric::{Metric, Target};
+use scalableapp_engine::pod::{ByResource, Container, Phase, Pod, PodSample, Ready, ReadyStatus, Resource};
+use scalableapp_engine::sample::Reading;
+use scalableapp_engine::scale::{Normalization, Scaling, step};
+use scalableapp_engine::signal::{PodMetric, PodTarget, PodTiming, Series, average_value};
+use scalableapp_engine::{Input, decide};
+
+use crate::app::{self, App};
+use crate::setting::{Contender, Setting};
+use crate::workload::MEAN_SERVICE;
+
+/// Seconds between two scrapes of the request counters.
+pub(crate) const SCRAPE: i64 = 5;
+/// Seconds from a scrape to the next decision.
+const SCRAPE_AGE: i64 = 2;
+/// Seconds between two samples of metrics-server, and length of the window of each.
+pub(crate) const CPU_PERIOD: i64 = 15;
+/// Seconds by which the kubelet's CPU figures lag behind.
+pub(crate) const CPU_LAG: i64 = 5;
+
+const RANGE: Range = Range { min: 2, max: 100 };
+const METRIC: &str = "rps";
+
+/// A contender with one setting, and what it remembers.
+pub(crate) struct Autoscaler {
+    contender: Contender,
+    setting: Setting,
+    behavior: Behavior,
+    history: History,
+    memory: Memory,
+    metrics: [Metric; 1],
+}
+
+impl Autoscaler {
+    pub(crate) fn new(contender: Contender, setting: Setting) -> Self {
+        let mut behavior = Behavior::default();
+        behavior.scale_up.tolerance = setting.tolerance;
+        behavior.scale_down.tolerance = setting.tolerance;
+        behavior.scale_down.stabilization_window_seconds = setting.scale_down_window;
+        let per_replica = per_replica(&setting);
+        Self {
+            contender,
+            setting,
+            behavior,
+            history: History::default(),
+            memory: Memory::default(),
+            metrics: [Metric { name: METRIC.to_owned(), target: Target::RequestRate { per_replica } }],
+        }
+    }
+
+    /// Replicas that a load asks for in the long run.
+    pub(crate) fn settled(&self, load: f64) -> i32 {
+        let replicas = (load * 1000.0 / per_replica(&self.setting) as f64).ceil() as i32;
+        replicas.clamp(RANGE.min, RANGE.max)
+    }
+
+    /// The replicas to have from this second on.
+    pub(crate) fn decide(&mut self, second: usize, app: &App) -> i32 {
+        match self.contender {
+            Contender::HpaCpu => {
+                let proposed = self.on_cpu(second, app);
+                self.step(second, app, proposed)
+            }
+            Contender::HpaRate => {
+                let rate = self.rate(second, app);
+                self.on_rate(second, app, rate)
+            }
+            Contender::Keda => {
+                let cached = self.rate(second - second % self.setting.poll, app);
+                self.on_rate(second, app, cached)
+            }
+            Contender::Engine | Contender::EngineForecast => self.on_engine(second, app),
+        }
+    }
+
+    fn rate(&self, second: usize, app: &App) -> f64 {
+        let scraped = second as i64 - SCRAPE_AGE;
+        app.rate(scraped - self.setting.rate_window, scraped)
+    }
+
+    fn on_rate(&mut self, second: usize, app: &App, rate: f64) -> i32 {
+        let milli = [(rate * 1000.0).round() as i64];
+        let replicas = app.replicas();
+        let tolerance = self.behavior.tolerance();
+        let proposal =
+            average_value(Series::External(&milli), per_replica(&self.setting), replicas, tolerance);
+        self.step(second, app, proposal.ok().map(|proposal| proposal.replicas))
+    }
+
+    fn on_cpu(&self, second: usize, app: &App) -> Option<i32> {
+        let now = instant(second as f64);
+        let pods: Vec<Pod> = app.pods().iter().map(|one| pod(one, second)).collect();
+        let metric = PodMetric {
+            now,
+            pods: &pods,
+            unlisted: &[],
+            available: true,
+            resource: Resource::Cpu,
+            container: None,
+            target: PodTarget::Utilization((self.setting.target * 100.0).round() as i32),
+            current_replicas: app.replicas(),
+            tolerance: self.behavior.tolerance(),
+            timing: PodTiming::default(),
+        };
+        metric.propose().ok().map(|proposal| proposal.replicas)
+    }
+
+    fn step(&mut self, second: usize, app: &App, proposed: Option<i32>) -> i32 {
+        let (now, current) = (instant(second as f64), app.replicas());
+        let scaling = Scaling { range: RANGE, normalization: Normalization::Behavior(&self.behavior) };
+        let step = step(&scaling, &mut self.history, now, current, proposed);
+        if step.desired != current {
+            self.history.record_scale(&self.behavior, now, current, step.desired);
+        }
+        step.desired
+    }
+
+    fn on_engine(&mut self, second: usize, app: &App) -> i32 {
+        let now = instant(second as f64);
+        let measured = instant((second as i64 - SCRAPE_AGE) as f64);
+        let reading = Reading { values: vec![self.rate(second, app)], at: Some(measured), coverage: None };
+        let horizon = SignedDuration::from_secs(self.setting.horizon);
+        let decision = decide(&Input {
+            now,
+            min_replicas: RANGE.min,
+            schedules: &[],
+            max_replicas: RANGE.max,
+            metrics: &self.metrics,
+            behavior: &self.behavior,
+            current_replicas: app.replicas(),
+            status_replicas: app.replicas(),
+            pods: &[],
+            readings: &BTreeMap::from([(METRIC.to_owned(), reading)]),
+            max_sample_age: SignedDuration::from_secs(60),
+            timing: PodTiming::default(),
+            forecast: (self.contender == Contender::EngineForecast).then_some(horizon),
+            memory: &self.memory,
+        });
+        self.memory = decision.memory;
+        if let Some(change) = &decision.change {
+            self.memory.record(change, &self.behavior);
+        }
+        decision.desired
+    }
+}
+
+/// Thousandths of a request per second that one pod should serve.
+fn per_replica(setting: &Setting) -> i64 {
+    (setting.target * app::WORKERS as f64 / MEAN_SERVICE * 1000.0).round() as i64
+}
+
+fn instant(second: f64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs_f64(1e9 + second)
+}
+
+/// A pod as HPA sees it, with the newest sample of metrics-server. Its request is what it can use at most.
+fn pod(pod: &app::Pod, second: usize) -> Pod {
+    let now = second as i64;
+    let sampled = now - now % CPU_PERIOD - CPU_LAG;
+    let window = SignedDuration::from_secs(CPU_PERIOD);
+    let cores = pod.cores((sampled - CPU_PERIOD) as f64, sampled as f64);
+    let is_sampled = sampled - CPU_PERIOD >= pod.created as i64;
+    let sample = PodSample { milli: (cores * 1000.0).round() as i64, at: instant(sampled as f64), window };
+    let is_ready = pod.ready_at <= second as f64;
+    let ready = Ready {
+        status: if is_ready { ReadyStatus::True } else { ReadyStatus::False },
+        since: instant(if is_ready { pod.ready_at } else { pod.created }),
+    };
+    let requests = ByResource { cpu: Some(app::WORKERS as i64 * 1000), memory: None };
+    Pod {
+        name: String::new(),
+        phase: Phase::Running,
+        deleting: false,
+        ready: Some(ready),
+        start: Some(instant(pod.created)),
+        containers: vec![Container { name: "app".to_owned(), requests }],
+        requests: ByResource::default(),
+        usage: ByResource { cpu: is_sampled.then_some(sample), memory: None },
+    }
+}

@@ -1,0 +1,119 @@
+//! Runs of a contender over a workload, and the search for its cheapest setting that meets the objective. Pure.
+
+use fastrand::Rng;
+
+use crate::app::App;
+use crate::autoscaler::Autoscaler;
+use crate::setting::{Contender, Setting};
+use crate::workload::Workload;
+
+/// Settings that are drawn at random, for each contender and workload.
+pub(crate) const RANDOM: usize = 60;
+/// Settings near the best one so far, tried after those.
+pub(crate) const LOCAL: usize = 60;
+/// Minutes at the beginning in which nothing counts.
+pub(crate) const WARM_UP: usize = 3;
+
+/// What a part of a run cost and how it went.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Score {
+    pub(crate) violations: usize,
+    pub(crate) replica_hours: f64,
+}
+
+/// One run over a whole workload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) setting: Setting,
+    pub(crate) train: Score,
+    pub(crate) test: Score,
+    /// Pods that were started.
+    pub(crate) started: u32,
+}
+
+/// All runs of a contender over a workload.
+pub(crate) struct Tuned {
+    pub(crate) contender: Contender,
+    pub(crate) runs: Vec<Run>,
+    /// The run whose setting was the cheapest to meet the objective in every minute of the training part.
+    pub(crate) chosen: Option<Run>,
+}
+
+/// Tries settings and chooses one by the training part alone.
+pub(crate) fn tune(contender: Contender, workload: &Workload, seed: u64) -> Tuned {
+    let mut rng = Rng::with_seed(seed);
+    let mut runs: Vec<Run> = Vec::with_capacity(RANDOM + LOCAL);
+    for round in 0..RANDOM + LOCAL {
+        let setting = match cheapest(&runs).filter(|_| round >= RANDOM) {
+            Some(best) => best.setting.near(&mut rng),
+            None => Setting::random(&mut rng),
+        };
+        runs.push(run(contender, setting, workload));
+    }
+    let chosen = cheapest(&runs).copied();
+    Tuned { contender, runs, chosen }
+}
+
+fn cheapest(runs: &[Run]) -> Option<&Run> {
+    let meets = runs.iter().filter(|run| run.train.violations == 0);
+    meets.min_by(|one, other| one.train.replica_hours.total_cmp(&other.train.replica_hours))
+}
+
+/// The first minute of the test part.
+pub(crate) fn split(workload: &Workload) -> usize {
+    workload.seconds() / 120
+}
+
+fn run(contender: Contender, setting: Setting, workload: &Workload) -> Run {
+    let mut autoscaler = Autoscaler::new(contender, setting);
+    let seconds = workload.seconds();
+    let mut app = App::new(autoscaler.settled(workload.rates[0]), seconds);
+    for second in 0..seconds {
+        // Before the first minute is over the windows reach back to before the trace.
+        if second >= 60 && second % contender.period() == 0 {
+            let replicas = autoscaler.decide(second, &app);
+            app.scale(replicas, second as f64);
+        }
+        app.serve(second, workload.second(second));
+    }
+    let split = split(workload);
+    Run {
+        setting,
+        train: score(&app, WARM_UP..split),
+        test: score(&app, split..seconds / 60),
+        started: app.started,
+    }
+}
+
+fn score(app: &App, minutes: std::ops::Range<usize>) -> Score {
+    let violations = app.minutes()[minutes.clone()].iter().filter(|minute| minute.violates()).count();
+    let pod_seconds: u32 = app.pod_seconds[minutes.start * 60..minutes.end * 60].iter().sum();
+    Score { violations, replica_hours: f64::from(pod_seconds) / 3600.0 }
+}
+
+impl Tuned {
+    /// The trade-off on the test part: for each number of violation minutes the fewest replica-hours that any setting
+    /// needed. Only settings that are better than every one with fewer violations.
+    pub(crate) fn curve(&self) -> Vec<Score> {
+        let mut scores: Vec<Score> = self.runs.iter().map(|run| run.test).collect();
+        scores.sort_by(|one, other| {
+            one.violations.cmp(&other.violations).then(one.replica_hours.total_cmp(&other.replica_hours))
+        });
+        let mut curve: Vec<Score> = Vec::new();
+        for score in scores {
+            if curve.last().is_none_or(|last| score.replica_hours < last.replica_hours) {
+                if curve.last().is_some_and(|last| last.violations == score.violations) {
+                    continue;
+                }
+                curve.push(score);
+            }
+        }
+        curve
+    }
+
+    /// The fewest replica-hours of the test part with at most so many violation minutes.
+    pub(crate) fn hours_within(&self, violations: usize) -> Option<f64> {
+        let within = self.runs.iter().filter(|run| run.test.violations <= violations);
+        within.map(|run| run.test.replica_hours).min_by(f64::total_cmp)
+    }
+}

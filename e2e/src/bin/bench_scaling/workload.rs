@@ -1,0 +1,123 @@
+//! The requests that a load trace stands for: when each arrives, how long it takes, where it is sent. I/O: reads a file.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use fastrand::Rng;
+
+/// Mean time that a worker spends on a request, in seconds.
+pub(crate) const MEAN_SERVICE: f64 = 0.1;
+/// Standard deviation of that time as a share of its mean.
+pub(crate) const SERVICE_VARIATION: f64 = 0.5;
+
+/// The highest rate that is read, in requests per second.
+const MOST_REQUESTS: f64 = 10_000.0;
+
+/// One request.
+#[derive(Clone, Copy)]
+pub(crate) struct Request {
+    /// Seconds since the second began in which it arrives.
+    pub(crate) offset: f32,
+    /// Seconds of work.
+    pub(crate) service: f32,
+    /// Which of the ready pods it is sent to, as a share of `u32::MAX`.
+    pub(crate) route: u32,
+}
+
+/// A trace and its requests, the same for every contender.
+pub(crate) struct Workload {
+    pub(crate) name: String,
+    /// Requests per second, one number for each second.
+    pub(crate) rates: Vec<f64>,
+    requests: Vec<Request>,
+    /// Index of the first request of each second, and the number of all.
+    starts: Vec<usize>,
+}
+
+impl Workload {
+    /// Reads a trace, one number a line, and draws its requests.
+    pub(crate) fn read(path: &Path, seed: u64) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("failed to read the trace {}", path.display()))?;
+        let mut rates = Vec::new();
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let rate = line.trim().parse().ok().filter(|rate| (0.0..=MOST_REQUESTS).contains(rate));
+            rates.push(rate.with_context(|| {
+                format!("{}:{}: write one number of requests per second a line", path.display(), index + 1)
+            })?);
+        }
+        ensure!(rates.len() >= 1200, "{}: use a trace of at least 1200 seconds", path.display());
+        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        Ok(Self::draw(name, rates, seed))
+    }
+
+    fn draw(name: String, rates: Vec<f64>, seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let mut requests = Vec::new();
+        let mut starts = Vec::with_capacity(rates.len() + 1);
+        let mut next = 0.0;
+        for (second, rate) in rates.iter().enumerate() {
+            starts.push(requests.len());
+            let end = (second + 1) as f64;
+            if *rate <= 0.0 {
+                next = end;
+                continue;
+            }
+            next = f64::max(next, second as f64);
+            while next < end {
+                requests.push(Request {
+                    offset: (next - second as f64) as f32,
+                    service: service_time(&mut rng) as f32,
+                    route: rng.u32(..),
+                });
+                next -= (1.0 - rng.f64()).ln() / rate;
+            }
+        }
+        starts.push(requests.len());
+        Self { name, rates, requests, starts }
+    }
+
+    /// The requests that arrive within one second.
+    pub(crate) fn second(&self, second: usize) -> &[Request] {
+        &self.requests[self.starts[second]..self.starts[second + 1]]
+    }
+
+    /// Length in seconds.
+    pub(crate) fn seconds(&self) -> usize {
+        self.rates.len()
+    }
+}
+
+/// A log-normal time, by Box and Muller.
+fn service_time(rng: &mut Rng) -> f64 {
+    let variance = (1.0 + SERVICE_VARIATION * SERVICE_VARIATION).ln();
+    let normal = (-2.0 * (1.0 - rng.f64()).ln()).sqrt() * (std::f64::consts::TAU * rng.f64()).cos();
+    MEAN_SERVICE * (variance.sqrt() * normal - variance / 2.0).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_requests_have_the_rate_and_the_service_time_of_the_trace() {
+        let workload = Workload::draw("test".to_owned(), vec![200.0; 500], 1);
+        let count = workload.requests.len() as f64;
+        assert!((count / 500.0 - 200.0).abs() < 3.0, "{count}");
+        let mean = workload.requests.iter().map(|one| f64::from(one.service)).sum::<f64>() / count;
+        assert!((mean - MEAN_SERVICE).abs() < 0.002, "{mean}");
+        let variance =
+            workload.requests.iter().map(|one| (f64::from(one.service) - mean).powi(2)).sum::<f64>() / count;
+        assert!((variance.sqrt() / mean - SERVICE_VARIATION).abs() < 0.02);
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_requests() {
+        let routes = |seed| {
+            let workload = Workload::draw("test".to_owned(), vec![50.0; 20], seed);
+            workload.requests.iter().map(|one| one.route).collect::<Vec<_>>()
+        };
+        assert_eq!(routes(1), routes(1));
+        assert_ne!(routes(1), routes(2));
+    }
+}
