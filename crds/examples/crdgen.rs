@@ -3,6 +3,9 @@
 use std::io::{self, Write};
 
 fn main() -> io::Result<()> {
-    let yaml = serde_saphyr::to_string(&scalableapp_crds::scalable_app_crd()).map_err(io::Error::other)?;
-    io::stdout().write_all(yaml.as_bytes())
+    for crd in scalableapp_crds::crds() {
+        let yaml = serde_saphyr::to_string(&crd).map_err(io::Error::other)?;
+        write!(io::stdout(), "---\n{yaml}")?;
+    }
+    Ok(())
 }

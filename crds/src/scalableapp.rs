@@ -46,8 +46,7 @@ pub struct ScalableAppSpec {
 ///
 /// `status` defaults to an `observedGeneration` of -1: without it, tools that follow kstatus take an object that no
 /// operator has seen yet for a finished one.
-#[must_use]
-pub fn scalable_app_crd() -> CustomResourceDefinition {
+pub(crate) fn scalable_app_crd() -> CustomResourceDefinition {
     let mut crd = ScalableApp::crd();
     for version in &mut crd.spec.versions {
         let status = version

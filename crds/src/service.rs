@@ -1,6 +1,8 @@
 //! A stateless service and how it scales. Pure.
 
-use crate::{Behavior, EnvVar, Forecast, Metric, PodTemplate, Probes, Resources, Rollout, Schedule};
+use crate::{
+    Behavior, EnvVar, Fallback, Forecast, Metric, PodTemplate, Probes, Resources, Rollout, Schedule,
+};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +72,9 @@ pub struct Service {
     validation = ("(has(self.minReplicas) ? self.minReplicas : 1) <= self.maxReplicas", "maxReplicas must not be less than minReplicas"),
     validation = ("has(self.metrics) || has(self.schedules) || (has(self.minReplicas) ? self.minReplicas : 1) == self.maxReplicas", "set at least one metric, or make minReplicas and maxReplicas equal for a fixed number of replicas"),
     validation = ("!has(self.metrics) || self.metrics.exists(m, !has(m.latency))", "latency cannot be the only metric: it may only ask for more replicas, so add requestRate, cpu, memory or prometheus"),
-    validation = ("!has(self.forecast) || (has(self.metrics) && self.metrics.exists(m, has(m.requestRate) || has(m.prometheus)))", "a forecast needs a requestRate or prometheus metric: only a load that does not depend on the replicas can be foretold")
+    validation = ("!has(self.forecast) || (has(self.metrics) && self.metrics.exists(m, has(m.requestRate) || has(m.prometheus)))", "a forecast needs a requestRate or prometheus metric: only a load that does not depend on the replicas can be foretold"),
+    validation = ("!has(self.fallback) || has(self.metrics)", "a fallback stands in for missing metrics: add a metric, or remove the fallback"),
+    validation = ("!has(self.fallback) || self.fallback.replicas <= self.maxReplicas", "fallback.replicas must not be more than maxReplicas")
 )]
 pub struct Scaling {
     /// The fewest replicas, at least 1. Default: 1.
@@ -97,6 +101,9 @@ pub struct Scaling {
     /// Scaling for the load that is about to come. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Forecast>,
+    /// What to have while metrics are missing. Default: the replicas that there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
 }
 
 /// In words by CEL: a `pattern` in the schema would answer with the regular expression.

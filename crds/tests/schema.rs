@@ -1,28 +1,28 @@
-//! The CustomResourceDefinition that the chart ships is the generated one, and keeps the API conventions.
+//! The CustomResourceDefinitions that the chart ships are the generated ones, and keep the API conventions.
 //!
-//! `UPDATE=1 cargo test -p scalableapp-crds` rewrites the chart's file.
+//! `UPDATE=1 cargo test -p scalableapp-crds` rewrites the chart's files.
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 /// Of the CustomResourceDefinition as JSON. Client-side apply keeps a second copy in an annotation of at most 256 KiB.
 const SIZE_LIMIT: usize = 200_000;
 
 #[test]
-fn the_chart_ships_the_generated_crd() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../charts/scalableapp/templates/crds/scalableapps.yaml");
-    let generated = as_template(&serde_saphyr::to_string(&scalableapp_crds::scalable_app_crd()).unwrap());
-    if std::env::var_os("UPDATE").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, &generated).unwrap();
+fn the_chart_ships_the_generated_crds() {
+    for crd in scalableapp_crds::crds() {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("../charts/scalableapp/templates/crds/{}.yaml", crd.spec.names.plural));
+        let generated = as_template(&serde_saphyr::to_string(&crd).unwrap());
+        if std::env::var_os("UPDATE").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &generated).unwrap();
+        }
+        let shipped = fs::read_to_string(&path).unwrap_or_default();
+        assert!(shipped == generated, "{}: run `make generate` and commit the result", path.display());
     }
-    let shipped = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        shipped == generated,
-        "the chart's CustomResourceDefinition is not the generated one: run `make generate` and commit the result"
-    );
 }
 
 /// The template of Helm around the generated YAML: the values `crds.enabled` and `crds.keep` act on it.
@@ -36,24 +36,27 @@ fn as_template(crd: &str) -> String {
 }
 
 #[test]
-fn the_crd_is_small_enough_for_client_side_apply() {
-    let size = serde_json::to_vec(&scalableapp_crds::scalable_app_crd()).unwrap().len();
-    assert!(size <= SIZE_LIMIT, "{size} bytes");
+fn each_crd_is_small_enough_for_client_side_apply() {
+    for crd in scalableapp_crds::crds() {
+        let size = serde_json::to_vec(&crd).unwrap().len();
+        assert!(size <= SIZE_LIMIT, "{}: {size} bytes", crd.spec.names.kind);
+    }
 }
 
 #[test]
 fn an_object_that_no_operator_has_seen_does_not_look_finished() {
-    assert_eq!(root()["properties"]["status"]["default"], serde_json::json!({"observedGeneration": -1}));
+    let status = &roots()["ScalableApp"]["properties"]["status"];
+    assert_eq!(status["default"], serde_json::json!({"observedGeneration": -1}));
 }
 
 #[test]
 fn every_property_is_described() {
-    none_breaks(&root(), |node| node.is_property && node.text("description").is_empty());
+    none_breaks(|node| node.is_property && node.text("description").is_empty());
 }
 
 #[test]
 fn every_text_is_bounded() {
-    none_breaks(&root(), |node| {
+    none_breaks(|node| {
         let is_text = node.text("type") == "string" || node.is_int_or_string();
         is_text && !["maxLength", "enum", "format"].iter().any(|bound| node.has(bound))
     });
@@ -61,7 +64,7 @@ fn every_text_is_bounded() {
 
 #[test]
 fn every_list_and_map_is_bounded_and_every_list_says_how_it_merges() {
-    none_breaks(&root(), |node| match node.text("type") {
+    none_breaks(|node| match node.text("type") {
         "array" => !node.has("maxItems") || !node.has("x-kubernetes-list-type"),
         "object" => node.has("additionalProperties") && !node.has("maxProperties"),
         _ => false,
@@ -70,7 +73,7 @@ fn every_list_and_map_is_bounded_and_every_list_says_how_it_merges() {
 
 #[test]
 fn every_number_that_a_user_writes_is_bounded() {
-    none_breaks(&root()["properties"]["spec"], |node| match node.text("type") {
+    none_breaks_in_specs(|node| match node.text("type") {
         "integer" => !node.has("minimum") || !node.has("maximum"),
         _ => node.is_int_or_string() && !node.has("minimum"),
     });
@@ -78,18 +81,18 @@ fn every_number_that_a_user_writes_is_bounded() {
 
 #[test]
 fn no_number_is_a_float() {
-    none_breaks(&root(), |node| node.text("type") == "number");
+    none_breaks(|node| node.text("type") == "number");
 }
 
 /// GitOps tools compare a list's items with what they applied, and take a default inside one for a change by somebody.
 #[test]
 fn no_list_item_has_a_default() {
-    none_breaks(&root(), |node| node.path.contains("[]") && node.has("default"));
+    none_breaks(|node| node.path.contains("[]") && node.has("default"));
 }
 
 #[test]
 fn every_rule_says_what_to_change() {
-    none_breaks(&root(), |node| {
+    none_breaks(|node| {
         let rules = node.schema["x-kubernetes-validations"].as_array();
         rules.is_some_and(|rules| {
             rules.iter().any(|rule| rule["message"].as_str().unwrap_or_default().len() < 20)
@@ -100,7 +103,7 @@ fn every_rule_says_what_to_change() {
 /// Kubernetes 1.33 prices both as if the text filled a whole request, and refuses the CustomResourceDefinition.
 #[test]
 fn no_rule_over_an_int_or_string_calls_a_function_or_orders() {
-    none_breaks(&root(), |node| {
+    none_breaks(|node| {
         let rules = node.schema["x-kubernetes-validations"].as_array().into_iter().flatten();
         let mut texts = rules.filter_map(|rule| rule["rule"].as_str());
         node.is_int_or_string() && texts.any(|text| text.contains("self)") || text.contains(['<', '>', '?']))
@@ -128,14 +131,30 @@ impl Node<'_> {
     }
 }
 
-fn root() -> Value {
-    let crd = serde_json::to_value(scalableapp_crds::scalable_app_crd()).unwrap();
-    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+/// The schema of each kind.
+fn roots() -> BTreeMap<String, Value> {
+    let schema = |crd: &CustomResourceDefinition| {
+        let crd = serde_json::to_value(crd).unwrap();
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+    };
+    scalableapp_crds::crds().iter().map(|crd| (crd.spec.names.kind.clone(), schema(crd))).collect()
 }
 
-fn none_breaks(schema: &Value, broken: impl Fn(&Node<'_>) -> bool) {
+fn none_breaks(broken: impl Fn(&Node<'_>) -> bool) {
+    for (kind, root) in roots() {
+        none_breaks_in(&kind, &root, &broken);
+    }
+}
+
+fn none_breaks_in_specs(broken: impl Fn(&Node<'_>) -> bool) {
+    for (kind, root) in roots() {
+        none_breaks_in(&kind, &root["properties"]["spec"], &broken);
+    }
+}
+
+fn none_breaks_in(kind: &str, schema: &Value, broken: impl Fn(&Node<'_>) -> bool) {
     let mut paths = Vec::new();
-    let mut nodes = vec![Node { path: String::new(), schema, is_property: false }];
+    let mut nodes = vec![Node { path: kind.to_owned(), schema, is_property: false }];
     while let Some(node) = nodes.pop() {
         if broken(&node) {
             paths.push(node.path.clone());

@@ -110,7 +110,7 @@ fn the_full_example_shows_every_field_of_the_api() {
             used(item, path, into);
         }
     }
-    let crd = json!(scalableapp_crds::scalable_app_crd());
+    let crd = json!(scalableapp_crds::crds()[0]);
     let mut declared = BTreeSet::new();
     fields(
         &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"],

@@ -4,10 +4,16 @@
 //! or `# server says:` the API server's own words about the one bound that it breaks.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy sees tests only in functions marked as such")]
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::cel::Validator;
-use scalableapp_crds::ScalableApp;
+use scalableapp_crds::{ScalableApp, ScalingOverride};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 mod structural;
 
@@ -34,9 +40,19 @@ fn manifests(folder: &str) -> Vec<Manifest> {
     manifests
 }
 
-fn schema() -> Value {
-    let crd = serde_json::to_value(scalableapp_crds::scalable_app_crd()).unwrap();
-    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+/// The schema of each kind.
+fn schemas() -> BTreeMap<String, Value> {
+    let schema = |crd: &CustomResourceDefinition| {
+        let crd = serde_json::to_value(crd).unwrap();
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+    };
+    scalableapp_crds::crds().iter().map(|crd| (crd.spec.names.kind.clone(), schema(crd))).collect()
+}
+
+impl Manifest {
+    fn kind(&self) -> &str {
+        self.object["kind"].as_str().unwrap()
+    }
 }
 
 /// Messages of the rules that the object breaks.
@@ -47,25 +63,34 @@ fn broken_rules(schema: &Value, object: &Value) -> BTreeSet<String> {
 
 #[test]
 fn good_manifests_are_accepted() {
-    let schema = schema();
-    for Manifest { file, object, .. } in manifests("good") {
-        assert_eq!(structural::refused(&schema, &object), Vec::<String>::new(), "{file}");
-        assert_eq!(broken_rules(&schema, &object), BTreeSet::new(), "{file}");
+    let schemas = schemas();
+    for manifest in manifests("good") {
+        let (schema, file) = (&schemas[manifest.kind()], &manifest.file);
+        assert_eq!(structural::refused(schema, &manifest.object), Vec::<String>::new(), "{file}");
+        assert_eq!(broken_rules(schema, &manifest.object), BTreeSet::new(), "{file}");
     }
 }
 
 #[test]
 fn good_manifests_are_read_without_loss() {
-    for Manifest { file, object, .. } in manifests("good") {
-        let app: ScalableApp =
-            serde_json::from_value(object.clone()).unwrap_or_else(|error| panic!("{file}: {error}"));
-        let mut written = serde_json::to_value(app).unwrap();
-        let mut object = object;
+    for manifest in manifests("good") {
+        let mut written = match manifest.kind() {
+            "ScalableApp" => read_and_written::<ScalableApp>(&manifest),
+            "ScalingOverride" => read_and_written::<ScalingOverride>(&manifest),
+            kind => panic!("{}: {kind} is not read", manifest.file),
+        };
+        let Manifest { file, mut object, .. } = manifest;
         for value in [&mut written, &mut object] {
             write_integers_as_text(value);
         }
         assert_eq!(written, object, "{file}");
     }
+}
+
+fn read_and_written<K: DeserializeOwned + Serialize>(manifest: &Manifest) -> Value {
+    let read: K = serde_json::from_value(manifest.object.clone())
+        .unwrap_or_else(|error| panic!("{}: {error}", manifest.file));
+    serde_json::to_value(read).unwrap()
 }
 
 /// A quantity may be an integer in a manifest and is text ever after.
@@ -80,12 +105,14 @@ fn write_integers_as_text(value: &mut Value) {
 
 #[test]
 fn bad_manifests_are_refused_in_words() {
-    let schema = schema();
-    for Manifest { file, first_line, object } in manifests("bad") {
-        let refused = structural::refused(&schema, &object);
+    let schemas = schemas();
+    for manifest in manifests("bad") {
+        let schema = &schemas[manifest.kind()];
+        let Manifest { file, first_line, object } = manifest;
+        let refused = structural::refused(schema, &object);
         if let Some(says) = first_line.strip_prefix("# says: ") {
             assert_eq!(refused, Vec::<String>::new(), "{file}");
-            assert_eq!(broken_rules(&schema, &object), BTreeSet::from([says.to_owned()]), "{file}");
+            assert_eq!(broken_rules(schema, &object), BTreeSet::from([says.to_owned()]), "{file}");
         } else if let Some(says) = first_line.strip_prefix("# server says: ") {
             let [path] = refused.as_slice() else { panic!("{file}: one refusal is wanted, not {refused:?}") };
             assert!(says.contains(path.as_str()), "{file}: refused at {path}");
@@ -99,7 +126,7 @@ fn bad_manifests_are_refused_in_words() {
 fn every_rule_is_broken_by_a_bad_manifest() {
     let said: BTreeSet<_> = manifests("bad").into_iter().map(|manifest| manifest.first_line).collect();
     let mut messages = BTreeSet::new();
-    collect_messages(&schema(), &mut messages);
+    schemas().values().for_each(|schema| collect_messages(schema, &mut messages));
     let never_said: Vec<_> =
         messages.iter().filter(|message| !said.contains(&format!("# says: {message}"))).collect();
     assert!(never_said.is_empty(), "{never_said:#?}");
@@ -119,11 +146,13 @@ fn collect_messages(schema: &Value, messages: &mut BTreeSet<String>) {
 
 #[test]
 fn every_field_is_in_a_good_manifest() {
-    let shown: Vec<_> =
-        manifests("good").into_iter().map(|manifest| manifest.object["spec"].clone()).collect();
-    let shown: Vec<_> = shown.iter().collect();
+    let manifests = manifests("good");
     let mut missing = Vec::new();
-    collect_missing(&schema()["properties"]["spec"], &shown, "spec", &mut missing);
+    for (kind, schema) in schemas() {
+        let of_kind = manifests.iter().filter(|manifest| manifest.kind() == kind);
+        let shown: Vec<_> = of_kind.map(|manifest| &manifest.object["spec"]).collect();
+        collect_missing(&schema["properties"]["spec"], &shown, &kind, &mut missing);
+    }
     assert!(missing.is_empty(), "{missing:#?}");
 }
 

@@ -29,7 +29,8 @@ fn sentence(text: &str) -> Option<&str> {
 /// Sends a manifest as `kubectl create --dry-run=server` does, which is strict about fields that do not exist.
 async fn try_to_create(world: &World, text: &str) -> Result<()> {
     let manifest: Value = serde_saphyr::from_str(text)?;
-    let path = format!("/apis/{GROUP}/{VERSION}/namespaces/{}/scalableapps", world.namespace());
+    let kind = manifest["kind"].as_str().context("no kind")?.to_lowercase();
+    let path = format!("/apis/{GROUP}/{VERSION}/namespaces/{}/{kind}s", world.namespace());
     let request = Request::post(format!("{path}?dryRun=All&fieldValidation=Strict"))
         .header(header::CONTENT_TYPE, "application/json")
         .body(serde_json::to_vec(&manifest)?)?;

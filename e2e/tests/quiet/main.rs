@@ -8,6 +8,7 @@ mod bad_manifest_is_refused_in_words;
 mod bad_metric_is_named;
 mod hand_edit_is_reverted;
 mod image_change_loses_no_request;
+mod override_ends_by_itself;
 mod pods_are_restricted;
 mod quota_is_named;
 mod scales_in;

@@ -22,6 +22,86 @@ pub enum Command {
     Status(StatusArguments),
     /// Show the last decision of each component stage by stage: what was measured, and what each stage made of it.
     Explain(ExplainArguments),
+    /// Change the scaling of an app for a while: hold its replicas, or give it other bounds.
+    Override(OverrideArguments),
+    /// Write nothing for an app for a while, but its status.
+    Pause(PauseArguments),
+    /// End every override of an app.
+    Resume(ResumeArguments),
+}
+
+/// How long an act lasts, and who does it why.
+#[derive(Debug, Args)]
+pub struct ActArguments {
+    /// How long it lasts (30m, 2h); it ends by itself.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub duration: Duration,
+    /// Why, for those who find it.
+    #[arg(long)]
+    pub reason: String,
+    /// Who acts; the user of the kubeconfig if it is not given.
+    #[arg(long)]
+    pub by: Option<String>,
+}
+
+/// The arguments of `override`.
+#[derive(Debug, Args)]
+pub struct OverrideArguments {
+    /// The app.
+    pub name: String,
+    /// The component; every component of the app if it is not given.
+    #[arg(long)]
+    pub component: Option<String>,
+    /// What counts instead of the app's own.
+    #[command(flatten)]
+    pub what: OverrideWhat,
+    /// How long, who and why.
+    #[command(flatten)]
+    pub act: ActArguments,
+    /// Which cluster, and where in it.
+    #[command(flatten)]
+    pub connection: ConnectionArguments,
+}
+
+/// What an override asks for.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct OverrideWhat {
+    /// Keep the replicas that there are.
+    #[arg(long, conflicts_with_all = ["min", "max", "exact"])]
+    pub hold: bool,
+    /// At least so many replicas.
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub min: Option<i32>,
+    /// At most so many replicas.
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub max: Option<i32>,
+    /// Exactly so many replicas.
+    #[arg(long, conflicts_with_all = ["min", "max"], value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub exact: Option<i32>,
+}
+
+/// The arguments of `pause`.
+#[derive(Debug, Args)]
+pub struct PauseArguments {
+    /// The app.
+    pub name: String,
+    /// How long, who and why.
+    #[command(flatten)]
+    pub act: ActArguments,
+    /// Which cluster, and where in it.
+    #[command(flatten)]
+    pub connection: ConnectionArguments,
+}
+
+/// The arguments of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArguments {
+    /// The app.
+    pub name: String,
+    /// Which cluster, and where in it.
+    #[command(flatten)]
+    pub connection: ConnectionArguments,
 }
 
 /// Which cluster, and where in it.
@@ -67,7 +147,7 @@ pub struct StatusArguments {
     #[arg(short, long)]
     pub watch: bool,
     /// Stop watching when every app is ready, or when one cannot become ready without help, and after this time at the latest (90s, 10m, 1h).
-    #[arg(long, requires = "watch", value_parser = timeout)]
+    #[arg(long, requires = "watch", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Shape of the output; with --watch, json is one line for each look.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
@@ -89,7 +169,7 @@ pub enum Output {
     Json,
 }
 
-fn timeout(text: &str) -> Result<Duration, String> {
+fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<jiff::SignedDuration>()
         .ok()
         .and_then(|duration| Duration::try_from(duration).ok())

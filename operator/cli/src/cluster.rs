@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::args::ConnectionArguments;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the cluster could not be asked, and what to do about it.
 #[derive(Debug, Error)]
@@ -191,7 +191,7 @@ impl Cluster {
 }
 
 /// The innermost cause says what happened; the layers around it only say who noticed.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -6,6 +6,7 @@
 //! ```
 //! The demo shows exactly this view, which is why it is a library.
 
+pub mod acts;
 pub mod args;
 pub mod cluster;
 pub mod explain;

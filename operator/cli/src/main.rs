@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use kubectl_scalableapp::args::{Arguments, Command};
-use kubectl_scalableapp::{explain, watch};
+use kubectl_scalableapp::{acts, explain, watch};
 
 /// The command line or the connection is wrong. clap's own code for it is 2, which here says that time ran out.
 const FAILED: u8 = 3;
@@ -20,16 +20,24 @@ async fn main() -> ExitCode {
             return code;
         }
     };
-    let result = match arguments.command {
-        Command::Status(status) => {
-            watch::run(status).await.map(|outcome| outcome as u8).map_err(|error| error.to_string())
-        }
-        Command::Explain(explain) => {
-            explain::run(explain).await.map(|()| 0).map_err(|error| error.to_string())
-        }
-    };
-    ExitCode::from(result.unwrap_or_else(|error| {
+    ExitCode::from(run(arguments.command).await.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         FAILED
     }))
+}
+
+async fn run(command: Command) -> Result<u8, String> {
+    match command {
+        Command::Status(status) => {
+            watch::run(status).await.map(|outcome| outcome as u8).map_err(|error| error.to_string())
+        }
+        Command::Explain(explain) => done(explain::run(explain).await),
+        Command::Override(arguments) => done(acts::override_(arguments).await),
+        Command::Pause(arguments) => done(acts::pause(arguments).await),
+        Command::Resume(arguments) => done(acts::resume(arguments).await),
+    }
+}
+
+fn done<E: ToString>(result: Result<(), E>) -> Result<u8, String> {
+    result.map(|()| 0).map_err(|error| error.to_string())
 }

@@ -26,6 +26,9 @@ type Answers = Arc<Mutex<BTreeMap<&'static str, VecDeque<(u16, Value)>>>>;
 
 const APPS: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalableapps";
 const APP: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalableapps/shop";
+const OVERRIDES: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalingoverrides";
+const OVERRIDE: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalingoverrides/shop-web";
+const WHO: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 const SERVICES: &str = "/api/v1/services";
 const LIVE: &str =
     "/api/v1/namespaces/scalableapp-system/services/scalableapp-operator:http/proxy/v1/apps/store/shop";
@@ -278,6 +281,48 @@ async fn a_decision_is_explained_stage_by_stage() {
         (code, error.as_str()),
         (3, "error: failed to find component api of shop: its components are web\n")
     );
+}
+
+fn hold() -> Value {
+    json!({"apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalingOverride",
+        "metadata": {"name": "shop-web", "namespace": "store", "uid": "1"},
+        "spec": {"app": "shop", "component": "web", "expiresAt": "2026-01-02T03:04:05Z", "by": "jane",
+                 "reason": "a test", "hold": {}}})
+}
+
+#[tokio::test]
+async fn an_override_is_applied_and_ended_in_words() {
+    let server = ApiServer::start(vec![
+        (APP, vec![(200, app(true, 2, "Rate"))]),
+        (WHO, vec![(201, json!({"status": {"userInfo": {"username": "jane"}}}))]),
+        (OVERRIDE, vec![(200, hold())]),
+        (OVERRIDES, vec![(200, json!({"metadata": {}, "items": [hold()]}))]),
+    ])
+    .await;
+    let (code, out, error) = server.run("override shop --component web --hold --for 2h --reason test").await;
+    assert_eq!((code, error.as_str()), (0, ""));
+    let end = "end it with: kubectl scalableapp resume shop -n store";
+    assert!(out.starts_with("scalingoverride shop-web applied, until ") && out.contains(end), "{out}");
+    let (code, out, error) = server.run("resume shop").await;
+    assert_eq!((code, out.as_str(), error.as_str()), (0, "scalingoverride shop-web ended\n", ""));
+}
+
+#[tokio::test]
+async fn an_override_that_cannot_be_is_refused_in_words() {
+    let script = || vec![(APP, vec![(200, app(true, 2, "Rate"))]), (OVERRIDE, vec![forbidden()])];
+    for (arguments, sentence) in [
+        ("override shop --for 2h --reason test", "--hold"),
+        ("override shop --exact 3 --min 2 --for 2h --reason test", "cannot be used with"),
+        ("override shop --exact 0 --for 2h --reason test", "1..=10000"),
+        ("override shop --hold --for 2 --reason test", "write it as 90s, 10m or 1h"),
+        ("pause shop --for 2h", "--reason"),
+        ("override shop --component api --hold --for 2h --reason test", "its components are web"),
+        ("override shop --component web --hold --for 2h --reason test", "ask for the ClusterRole 'edit'"),
+    ] {
+        let (code, out, error) = ApiServer::start(script()).await.run(arguments).await;
+        assert_eq!((code, out.as_str()), (3, ""), "{arguments}: {error}");
+        assert!(error.contains(sentence), "{arguments}: {error}");
+    }
 }
 
 #[tokio::test]

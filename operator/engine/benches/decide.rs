@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::behavior::Behavior;
 use scalableapp_engine::memory::Memory;
 use scalableapp_engine::metric::{Metric, Target};
+use scalableapp_engine::overrides::Overrides;
 use scalableapp_engine::pod::{ByResource, Container, Phase, Pod, PodSample, Ready, ReadyStatus};
 use scalableapp_engine::sample::Reading;
 use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
@@ -25,6 +26,7 @@ struct Component {
     metrics: Vec<Metric>,
     schedules: Vec<Schedule>,
     forecast: Option<SignedDuration>,
+    overrides: Overrides,
     pods: usize,
 }
 
@@ -47,6 +49,7 @@ fn main() {
             metrics,
             schedules: (0..schedules).map(|_| office_hours()).collect(),
             forecast: forecast.then(|| SignedDuration::from_secs(90)),
+            overrides: Overrides::default(),
             pods,
         };
         let mut series: Vec<f64> = (0..SERIES).map(|_| component.time()).collect();
@@ -92,6 +95,8 @@ impl Component {
                 max_sample_age: SignedDuration::from_secs(60),
                 timing: PodTiming::default(),
                 forecast: self.forecast,
+                fallback: None,
+                overrides: &self.overrides,
                 memory: &memory,
             }));
             spent += begin.elapsed();

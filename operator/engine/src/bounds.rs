@@ -1,4 +1,4 @@
-//! The fewest and the most replicas that a component may have, and what asks for the fewest. Pure.
+//! The fewest and the most replicas that a component may have, and what asks for them. Pure.
 
 use crate::reason::{self, Reason};
 use crate::schedule::Schedule;
@@ -12,21 +12,35 @@ pub struct Range {
     pub max: i32,
 }
 
-/// The fewest replicas that something asks for.
+/// One end of the range.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Floor {
-    /// The fewest replicas.
+pub struct Bound {
+    /// The replicas.
     pub replicas: i32,
-    /// The reason to give where it holds replicas up.
+    /// The reason to give where it binds.
     pub reason: Reason,
     /// What asks for it, in words.
     pub by: String,
 }
 
-impl Floor {
-    /// The floor of the component itself.
-    pub fn of_spec(min_replicas: i32) -> Self {
-        Self { replicas: min_replicas, reason: reason::MIN_REPLICAS, by: "minReplicas".to_owned() }
+/// Both ends of the range, with what asks for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The fewest replicas.
+    pub floor: Bound,
+    /// The most replicas. Where the floor is above it, the ceiling wins.
+    pub ceiling: Bound,
+}
+
+impl Bound {
+    /// A component's own `minReplicas`.
+    pub fn of_min(replicas: i32) -> Self {
+        Self { replicas, reason: reason::MIN_REPLICAS, by: "minReplicas".to_owned() }
+    }
+
+    /// A component's own `maxReplicas`.
+    pub fn of_max(replicas: i32) -> Self {
+        Self { replicas, reason: reason::MAX_REPLICAS, by: "maxReplicas".to_owned() }
     }
 
     /// The floor of a schedule that is on.
@@ -40,16 +54,26 @@ impl Floor {
     pub fn or_higher(self, other: Option<Self>) -> Self {
         other.filter(|other| other.replicas > self.replicas).unwrap_or(self)
     }
+
+    /// The lower of two ceilings; this one if they are equal.
+    #[must_use]
+    pub fn or_lower(self, other: Option<Self>) -> Self {
+        other.filter(|other| other.replicas < self.replicas).unwrap_or(self)
+    }
 }
 
-impl Range {
-    /// The range to scale in, and the reasons to name at once: where the floor is above the maximum, the maximum wins
-    /// and both are named.
-    pub fn resolve(floor: &Floor, max: i32) -> (Self, Vec<Reason>) {
-        if floor.replicas > max {
-            (Self { min: max, max }, vec![floor.reason, reason::MAX_REPLICAS])
+impl Bounds {
+    /// The range to scale in.
+    pub fn range(&self) -> Range {
+        Range { min: self.floor.replicas.min(self.ceiling.replicas), max: self.ceiling.replicas }
+    }
+
+    /// The reasons to name at once: both, where the floor is above the ceiling.
+    pub fn conflict(&self) -> Vec<Reason> {
+        if self.floor.replicas > self.ceiling.replicas {
+            vec![self.floor.reason, self.ceiling.reason]
         } else {
-            (Self { min: floor.replicas, max }, Vec::new())
+            Vec::new()
         }
     }
 }
@@ -59,9 +83,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_maximum_wins_over_the_floor() {
-        let (range, limited_by) = Range::resolve(&Floor::of_spec(6), 4);
-        assert_eq!(range, Range { min: 4, max: 4 });
-        assert_eq!(limited_by, [reason::MIN_REPLICAS, reason::MAX_REPLICAS]);
+    fn the_ceiling_wins_over_the_floor() {
+        let bounds = Bounds { floor: Bound::of_min(6), ceiling: Bound::of_max(4) };
+        assert_eq!(bounds.range(), Range { min: 4, max: 4 });
+        assert_eq!(bounds.conflict(), [reason::MIN_REPLICAS, reason::MAX_REPLICAS]);
+    }
+
+    #[test]
+    fn the_tighter_of_two_bounds_counts() {
+        let (two, five) = (Bound::of_min(2), Bound::of_max(5));
+        assert_eq!(two.clone().or_higher(Some(five.clone())), five);
+        assert_eq!(five.clone().or_higher(Some(two.clone())), five);
+        assert_eq!(five.or_lower(Some(two.clone())), two);
     }
 }

@@ -1,15 +1,17 @@
 //! The decision for one component: signals, combination, bounds, behavior, in this order. Pure.
 
 use crate::behavior::Behavior;
-use crate::bounds::{Floor, Range};
+use crate::bounds::{Bound, Bounds};
 use crate::combine::combine;
 use crate::evaluate::{Invalid, Signal, Vote, evaluate};
 use crate::explain;
+use crate::fallback::{self, Fallback};
 use crate::forecast::foresee;
 use crate::latency::LatencyStep;
 use crate::memory::{Memory, ScaleChange};
 use crate::metric::{Metric, Target};
 use crate::normalize::{Limitation, Normalized, Stabilization};
+use crate::overrides::Overrides;
 use crate::pod::Pod;
 use crate::reason::{self, Reason};
 use crate::sample::Reading;
@@ -50,6 +52,10 @@ pub struct Input<'a> {
     pub timing: PodTiming,
     /// How far ahead the load is foretold, above zero; nothing where the floor is not to be raised for it.
     pub forecast: Option<SignedDuration>,
+    /// What to have while a metric is missing; nothing where the replicas then stay.
+    pub fallback: Option<Fallback>,
+    /// What people ask for a while.
+    pub overrides: &'a Overrides,
     /// What earlier decisions left behind.
     pub memory: &'a Memory,
 }
@@ -88,17 +94,17 @@ pub struct Decision {
 pub fn decide(input: &Input<'_>) -> Decision {
     let mut memory = input.memory.clone();
     memory.forget_undeclared(input.metrics);
-    let scheduled = schedule::highest(input.schedules, input.now).map(Floor::of_schedule);
-    let floor = Floor::of_spec(input.min_replicas).or_higher(scheduled);
-    let (range, conflict) = Range::resolve(&floor, input.max_replicas);
-    if input.current_replicas == 0 && range.min > 0 {
-        return first_replicas(input, range.min, &floor, conflict, memory);
+    let bounds = declared_bounds(input);
+    if input.current_replicas == 0 && bounds.range().min > 0 {
+        return first_replicas(input, &bounds, memory);
     }
 
     let signals = evaluate(input, &mut memory);
     let foresight = foresee(input, &signals, &mut memory);
-    let floor = floor.or_higher(foresight.floor);
-    let (range, conflict) = Range::resolve(&floor, input.max_replicas);
+    let fallback = fallback::floor(input.fallback, &signals, &mut memory, input.now);
+    let floor = bounds.floor.or_higher(foresight.floor).or_higher(fallback);
+    let bounds = input.overrides.held(Bounds { floor, ..bounds }, input.current_replicas);
+    let range = bounds.range();
     let asked = Asked::of(&signals, input.current_replicas, range.min);
     let scaling = Scaling { range, normalization: Normalization::Behavior(input.behavior) };
     let step = step(&scaling, &mut memory.history, input.now, input.current_replicas, asked.replicas);
@@ -108,17 +114,13 @@ pub fn decide(input: &Input<'_>) -> Decision {
         Some(_) => reason::SCALE_IN_NEEDS_ALL_METRICS,
     });
     let replicas_stay = step.desired == input.current_replicas;
-    let limited_by = memory.linger(
-        input.now,
-        limited_by(&step, range, floor.reason, asked.replicas, conflict),
-        replicas_stay,
-    );
+    let limited_by = memory.linger(input.now, limited_by(&step, &bounds, asked.replicas), replicas_stay);
     let proposals = explain::proposals(&signals, &memory, input.now);
-    let stages = explain::stages(input, &signals, &asked, foresight.effect, &floor, range, &step);
+    let stages = explain::stages(input, &signals, &asked, foresight.effect, &bounds, &step);
     Decision {
         current: input.current_replicas,
         desired: step.desired,
-        reason: hold.unwrap_or_else(|| cause(&step.outcome, floor.reason, asked.is_fixed)),
+        reason: hold.unwrap_or_else(|| cause(&step.outcome, &bounds, asked.is_fixed)),
         limited_by,
         hold,
         invalid: invalid(&signals),
@@ -175,33 +177,36 @@ fn is_latency(signal: &Signal<'_>) -> bool {
     matches!(signal.metric.target, Target::Latency { .. })
 }
 
-fn first_replicas(
-    input: &Input<'_>,
-    min: i32,
-    floor: &Floor,
-    limited_by: Vec<Reason>,
-    mut memory: Memory,
-) -> Decision {
+/// What spec, schedules and people ask for, whatever the metrics say.
+fn declared_bounds(input: &Input<'_>) -> Bounds {
+    let scheduled = schedule::highest(input.schedules, input.now).map(Bound::of_schedule);
+    let floor = Bound::of_min(input.min_replicas).or_higher(scheduled).or_higher(input.overrides.floor());
+    Bounds { floor, ceiling: Bound::of_max(input.max_replicas).or_lower(input.overrides.ceiling()) }
+}
+
+fn first_replicas(input: &Input<'_>, bounds: &Bounds, mut memory: Memory) -> Decision {
+    let min = bounds.range().min;
     memory.history.seed(input.now, min);
     Decision {
         current: 0,
         desired: min,
         reason: reason::CREATED,
-        limited_by,
+        limited_by: bounds.conflict(),
         hold: None,
         invalid: BTreeMap::new(),
         proposals: Vec::new(),
-        stages: vec![explain::stage("bounds", format!("starts with {} {min}", floor.by))],
+        stages: vec![explain::stage("bounds", format!("starts with {} {min}", bounds.floor.by))],
         change: None,
         memory,
     }
 }
 
-fn cause(outcome: &Outcome, floor: Reason, is_fixed: bool) -> Reason {
+fn cause(outcome: &Outcome, bounds: &Bounds, is_fixed: bool) -> Reason {
+    let declared =
+        |bound: &Bound, own: Reason, name: Reason| if bound.reason == own { name } else { bound.reason };
     match outcome {
-        Outcome::AboveMax => reason::ABOVE_MAX_REPLICAS,
-        Outcome::BelowMin if floor == reason::MIN_REPLICAS => reason::BELOW_MIN_REPLICAS,
-        Outcome::BelowMin => floor,
+        Outcome::AboveMax => declared(&bounds.ceiling, reason::MAX_REPLICAS, reason::ABOVE_MAX_REPLICAS),
+        Outcome::BelowMin => declared(&bounds.floor, reason::MIN_REPLICAS, reason::BELOW_MIN_REPLICAS),
         _ if is_fixed => reason::FIXED_REPLICAS,
         Outcome::MetricAboveTarget(_) => reason::METRIC_ABOVE_TARGET,
         Outcome::AllBelowTarget(_) => reason::ALL_METRICS_BELOW_TARGET,
@@ -212,27 +217,22 @@ fn cause(outcome: &Outcome, floor: Reason, is_fixed: bool) -> Reason {
 
 /// A bound that would bind without the window, too, is named instead of the window: what keeps an idle component at its
 /// minimum does not change when the window is over.
-fn limited_by(
-    step: &Step,
-    range: Range,
-    floor: Reason,
-    asked: Option<i32>,
-    conflict: Vec<Reason>,
-) -> Vec<Reason> {
-    let mut reasons = conflict;
+fn limited_by(step: &Step, bounds: &Bounds, asked: Option<i32>) -> Vec<Reason> {
+    let (range, floor, ceiling) = (bounds.range(), bounds.floor.reason, bounds.ceiling.reason);
+    let mut reasons = bounds.conflict();
     let mut add = |reason| {
         if !reasons.contains(&reason) {
             reasons.push(reason);
         }
     };
     match (&step.outcome, asked) {
-        (Outcome::AboveMax, _) => add(reason::MAX_REPLICAS),
+        (Outcome::AboveMax, _) => add(ceiling),
         (Outcome::BelowMin, _) => add(floor),
         (_, Some(asked)) if asked < range.min && step.desired == range.min => add(floor),
-        (_, Some(asked)) if asked > range.max && step.desired == range.max => add(reason::MAX_REPLICAS),
+        (_, Some(asked)) if asked > range.max && step.desired == range.max => add(ceiling),
         _ => {
             if let Some(normalized) = step.outcome.normalized() {
-                stabilization(normalized).into_iter().chain(limitation(normalized, floor)).for_each(add);
+                stabilization(normalized).into_iter().chain(limitation(normalized, bounds)).for_each(add);
             }
         }
     }
@@ -247,12 +247,12 @@ fn stabilization(normalized: &Normalized) -> Option<Reason> {
     }
 }
 
-fn limitation(normalized: &Normalized, floor: Reason) -> Option<Reason> {
+fn limitation(normalized: &Normalized, bounds: &Bounds) -> Option<Reason> {
     match normalized.limitation {
         _ if !normalized.is_limited() => None,
         Limitation::DesiredWithinRange => None,
-        Limitation::TooFewReplicas => Some(floor),
-        Limitation::TooManyReplicas => Some(reason::MAX_REPLICAS),
+        Limitation::TooFewReplicas => Some(bounds.floor.reason),
+        Limitation::TooManyReplicas => Some(bounds.ceiling.reason),
         Limitation::ScaleUpLimit => Some(reason::SCALE_UP_LIMIT),
         Limitation::ScaleDownLimit => Some(reason::SCALE_DOWN_LIMIT),
     }

@@ -2,7 +2,7 @@
 //!
 //! A record of eight metrics stays within 2 KiB as JSON, so every text here is short.
 
-use crate::bounds::{Floor, Range};
+use crate::bounds::{Bound, Bounds, Range};
 use crate::decide::{Asked, Decision, Input};
 use crate::evaluate::{Signal, Vote};
 use crate::memory::{LastGood, Memory};
@@ -82,8 +82,7 @@ pub(crate) fn stages(
     signals: &[Signal<'_>],
     asked: &Asked,
     forecast: Option<String>,
-    floor: &Floor,
-    range: Range,
+    bounds: &Bounds,
     step: &Step,
 ) -> Vec<Stage> {
     let mut stages = vec![
@@ -92,7 +91,7 @@ pub(crate) fn stages(
     ];
     stages.extend(forecast.map(|effect| stage("forecast", effect)));
     stages.extend([
-        stage("bounds", bounds_effect(asked, floor, range, step, input.current_replicas)),
+        stage("bounds", bounds_effect(asked, bounds, step, input.current_replicas)),
         stage("behavior", behavior_effect(input, step)),
     ]);
     stages
@@ -129,22 +128,24 @@ fn combine_effect(signals: &[Signal<'_>], asked: &Asked, current: i32) -> String
     format!("{largest} replicas, asked for by {name}")
 }
 
-fn bounds_effect(asked: &Asked, floor: &Floor, range: Range, step: &Step, current: i32) -> String {
-    let Range { min, max } = range;
-    let by = &floor.by;
-    if floor.replicas > max {
-        return format!("{by} {} is above maxReplicas {max}, which wins", floor.replicas);
+fn bounds_effect(asked: &Asked, bounds: &Bounds, step: &Step, current: i32) -> String {
+    let Range { min, max } = bounds.range();
+    let (floor, ceiling) = (&bounds.floor.by, &bounds.ceiling.by);
+    if bounds.floor.replicas > max {
+        return format!("{floor} {} is above {ceiling} {max}, which wins", bounds.floor.replicas);
     }
+    let of_spec = [reason::MIN_REPLICAS, reason::MAX_REPLICAS];
+    let is_declared = |bound: &Bound| of_spec.contains(&bound.reason);
+    let named = |bound: &Bound| if is_declared(bound) { String::new() } else { format!(" by {}", bound.by) };
     match (&step.outcome, asked.replicas) {
-        (Outcome::AboveMax, _) => format!("{current} is above maxReplicas {max}: acts at once"),
-        (Outcome::BelowMin, _) => format!("{current} is below {by} {min}: acts at once"),
-        (_, Some(replicas)) if replicas > max => format!("{replicas} is above maxReplicas {max}"),
-        (_, Some(replicas)) if replicas < min => format!("{replicas} is below {by} {min}"),
-        (_, Some(replicas)) if floor.reason == reason::MIN_REPLICAS => {
-            format!("{replicas} is within {min} to {max}")
+        (Outcome::AboveMax, _) => format!("{current} is above {ceiling} {max}: acts at once"),
+        (Outcome::BelowMin, _) => format!("{current} is below {floor} {min}: acts at once"),
+        (_, Some(replicas)) if replicas > max => format!("{replicas} is above {ceiling} {max}"),
+        (_, Some(replicas)) if replicas < min => format!("{replicas} is below {floor} {min}"),
+        (_, Some(replicas)) => {
+            format!("{replicas} is within {min}{} to {max}{}", named(&bounds.floor), named(&bounds.ceiling))
         }
-        (_, Some(replicas)) => format!("{replicas} is within {min} by {by} to {max}"),
-        (_, None) => format!("{min} to {max}"),
+        (_, None) => format!("{min}{} to {max}{}", named(&bounds.floor), named(&bounds.ceiling)),
     }
 }
 

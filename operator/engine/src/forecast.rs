@@ -4,7 +4,7 @@
 //! replicas for the load that is due within the horizon are computed as the metric's own, with the same tolerance. They
 //! only ever raise the floor, so that a wrong forecast costs money and never an outage.
 
-use crate::bounds::Floor;
+use crate::bounds::Bound;
 use crate::decide::Input;
 use crate::evaluate::{Signal, Vote};
 use crate::memory::Memory;
@@ -18,7 +18,7 @@ use jiff::SignedDuration;
 /// What the forecasts say together.
 pub(crate) struct Foresight {
     /// The floor, where it is above what the metric itself asks for.
-    pub(crate) floor: Option<Floor>,
+    pub(crate) floor: Option<Bound>,
     /// What each metric's forecast says, in words; nothing where none is asked for.
     pub(crate) effect: Option<String>,
 }
@@ -29,7 +29,7 @@ pub(crate) fn foresee(input: &Input<'_>, signals: &[Signal<'_>], memory: &mut Me
         memory.trends.clear();
         return Foresight { floor: None, effect: None };
     };
-    let mut floor: Option<Floor> = None;
+    let mut floor: Option<Bound> = None;
     let mut effects = Vec::new();
     for signal in signals {
         let Some((load, per_replica)) = load(input, signal) else { continue };
@@ -46,7 +46,7 @@ pub(crate) fn foresee(input: &Input<'_>, signals: &[Signal<'_>], memory: &mut Me
         };
         effects.push(format!("{name}: {effect}"));
         let reason = if outlook == Outlook::Learning { reason::FORECAST_LEARNING } else { reason::FORECAST };
-        let raised = Floor { replicas, reason, by: format!("forecast of {name}") };
+        let raised = Bound { replicas, reason, by: format!("forecast of {name}") };
         if replicas > own {
             floor = Some(match floor {
                 Some(floor) => floor.or_higher(Some(raised)),

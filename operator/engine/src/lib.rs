@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | signals | [`sample`] judges each sample, [`signal`] does HPA's arithmetic, [`metric`] names target and unit | propose |
 //! | combine | [`combine`] | take the largest; nothing scales in while a metric is missing |
-//! | bounds | [`bounds`], with [`schedule`] and [`trend`] | name the fewest and the most replicas |
+//! | bounds | [`bounds`], with [`schedule`], [`trend`], [`fallback`] and [`overrides`] | name the fewest and the most replicas |
 //! | behavior | [`scale`] does one HPA step with [`normalize`], [`behavior`] and [`history`] | delay, limit, clamp |
 //!
 //! Beside them, [`memory`] is what lasts between decisions and over restarts, [`reason`] lists every reason that can be
@@ -24,6 +24,7 @@
 //! use scalableapp_engine::behavior::Behavior;
 //! use scalableapp_engine::memory::Memory;
 //! use scalableapp_engine::metric::{Metric, Target};
+//! use scalableapp_engine::overrides::Overrides;
 //! use scalableapp_engine::sample::Reading;
 //! use scalableapp_engine::signal::PodTiming;
 //! use scalableapp_engine::{Input, decide, reason};
@@ -49,6 +50,8 @@
 //!     max_sample_age: SignedDuration::from_secs(60),
 //!     timing: PodTiming::default(),
 //!     forecast: None,
+//!     fallback: None,
+//!     overrides: &Overrides::default(),
 //!     memory: &memory,
 //! });
 //! assert_eq!(decision.desired, 7);
@@ -69,12 +72,14 @@ mod convert;
 pub mod decide;
 mod evaluate;
 mod explain;
+pub mod fallback;
 mod forecast;
 pub mod history;
 mod latency;
 pub mod memory;
 pub mod metric;
 pub mod normalize;
+pub mod overrides;
 pub mod pod;
 pub mod reason;
 pub mod rollout;

@@ -30,6 +30,8 @@ pub struct Memory {
     pub(crate) latency: LatencyMemory,
     /// The trend of each load that is foretold, by the name of its metric.
     pub(crate) trends: BTreeMap<String, Trend>,
+    /// Since when each metric has had no fresh evidence, for those that have none now.
+    pub(crate) missing_since: BTreeMap<String, Timestamp>,
     /// When each limit last bound, since the replicas last changed.
     limits: BTreeMap<Reason, Timestamp>,
 }
@@ -116,8 +118,14 @@ impl Memory {
                 step: persisted.latency_step.as_ref().map(LatencyStep::restore),
             },
             trends: BTreeMap::new(),
+            missing_since: BTreeMap::new(),
             limits: BTreeMap::new(),
         }
+    }
+
+    /// Forgets what the metrics asked for, so that a scale-in waits one full stabilization window again.
+    pub fn forget_recommendations(&mut self) {
+        self.history.recommendations.clear();
     }
 
     /// The limits to name: those that bind now, and, while the replicas stay, those that did a short time ago.

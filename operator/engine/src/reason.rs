@@ -31,6 +31,9 @@ reasons! {
     SCHEDULE = "Schedule": "A schedule asks for more replicas than the metrics do.";
     FORECAST = "Forecast": "The forecast asks for more replicas than the metrics do.";
     FORECAST_LEARNING = "ForecastLearning": "The forecast has seen too little to be judged, so nothing scales in yet.";
+    FALLBACK = "Fallback": "A metric has been missing for long, so no fewer replicas run than the fallback asks for.";
+    OVERRIDE = "Override": "An override asks for other bounds than the app's own.";
+    HELD = "Held": "An override keeps the replicas that there are.";
     FIXED_REPLICAS = "FixedReplicas": "No metric is declared, so minReplicas and the schedules alone decide.";
 
     // Why nothing is done for now.
@@ -50,6 +53,8 @@ reasons! {
     METRIC_STALE = "MetricStale": "The metric's newest sample is too old to act on.";
     METRIC_IMPLAUSIBLE = "MetricImplausible": "The metric's value cannot be true: not a number, infinite, negative, or several values where one is expected.";
     REQUEST_MISSING = "RequestMissing": "Utilization is a share of the request, and a container of the pod has no request.";
+
+    PAUSED = "Paused": "An override pauses the app: nothing is written but its status.";
 
     // What a condition says of the stack.
     UP_AS_DECLARED = "UpAsDeclared": "Every component runs its declared version with at least minReplicas ready pods.";

@@ -67,9 +67,8 @@ impl Trend {
             self.settle(now, load, horizon);
             self.samples.retain(|sample| now.duration_since(sample.0) <= horizon);
             self.samples.push_back((now, load));
-            let half = now - horizon / 2;
-            let latter = self.samples.iter().filter(|sample| sample.0 >= half);
-            let slope = slope(self.samples.iter()).min(slope(latter)).max(0.0);
+            let slopes = (slope(&self.samples, now - horizon), slope(&self.samples, now - horizon / 2));
+            let slope = slopes.0.min(slopes.1).max(0.0);
             let trend = load + slope * horizon.as_secs_f64();
             self.pending.push_back(Guess { due: now + horizon, trend, naive: load });
         }
@@ -100,15 +99,22 @@ impl Trend {
     }
 }
 
-/// Least-squares slope for each second; 0 for fewer than three samples.
-fn slope<'a>(samples: impl Iterator<Item = &'a (Timestamp, f64)> + Clone) -> f64 {
-    let count = samples.clone().count() as f64;
-    let Some((start, _)) = samples.clone().next().filter(|_| count >= 3.0) else { return 0.0 };
-    let seconds = |at: &Timestamp| at.duration_since(*start).as_secs_f64();
-    let sum = |part: &dyn Fn(&(Timestamp, f64)) -> f64| samples.clone().map(part).sum::<f64>();
-    let (mean_at, mean) = (sum(&|one| seconds(&one.0)) / count, sum(&|one| one.1) / count);
-    let spread = sum(&|one| (seconds(&one.0) - mean_at).powi(2));
-    if spread == 0.0 { 0.0 } else { sum(&|one| (seconds(&one.0) - mean_at) * (one.1 - mean)) / spread }
+/// Least-squares slope for each second over the samples from an instant on; 0 for fewer than three.
+fn slope(samples: &VecDeque<(Timestamp, f64)>, from: Timestamp) -> f64 {
+    let recent = || {
+        let recent = samples.iter().filter(|sample| sample.0 >= from);
+        recent.map(|sample| (sample.0.duration_since(from).as_secs_f64(), sample.1))
+    };
+    let count = recent().count() as f64;
+    if count < 3.0 {
+        return 0.0;
+    }
+    let (sum_at, sum) = recent().fold((0.0, 0.0), |sums, (at, load)| (sums.0 + at, sums.1 + load));
+    let (mean_at, mean) = (sum_at / count, sum / count);
+    let moments = recent().fold((0.0, 0.0), |moments, (at, load)| {
+        (moments.0 + (at - mean_at) * (load - mean), moments.1 + (at - mean_at).powi(2))
+    });
+    moments.0 / moments.1
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ mod fixture;
 use fixture::{Component, cpu, latency, metric, rate};
 use jiff::SignedDuration;
 use scalableapp_engine::behavior::{Limit, Policy};
+use scalableapp_engine::fallback::Fallback;
 use scalableapp_engine::memory::Memory;
 use scalableapp_engine::metric::Target;
+use scalableapp_engine::overrides::Overrides;
 use scalableapp_engine::sample::Reading;
 use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
 use scalableapp_engine::{Decision, reason};
@@ -451,4 +453,65 @@ fn a_record_of_eight_metrics_stays_within_two_kibibytes() {
         latencies.reads(name, 3_599.123_456);
     }
     assert!(record_size(&latencies) <= 2048, "{}", record_size(&latencies));
+}
+
+fn named(replicas: i32) -> Option<(i32, String)> {
+    Some((replicas, "jane".to_owned()))
+}
+
+#[test]
+fn an_override_gives_other_bounds_within_the_apps_own_maximum() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 200.0);
+    app.overrides = Overrides { min: named(6), ..Overrides::default() };
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.reason), (6, reason::OVERRIDE));
+    assert_eq!(effect(&decision, "bounds"), "4 is below override jane 6: acts at once");
+    app.overrides = Overrides { max: named(2), ..Overrides::default() };
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.limited_by), (2, vec![reason::OVERRIDE]));
+    app.overrides = Overrides { min: named(50), max: named(50), ..Overrides::default() };
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.limited_by), (20, vec![reason::MAX_REPLICAS, reason::OVERRIDE]));
+}
+
+#[test]
+fn a_hold_keeps_the_replicas_whatever_the_metrics_say() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.behavior.scale_down.stabilization_window_seconds = 0;
+    app.overrides.hold = Some("jane".to_owned());
+    for load in [1000.0, 10.0] {
+        app.reads("rps", load);
+        let decision = app.decide();
+        assert_eq!((decision.desired, decision.limited_by), (4, vec![reason::HELD]), "{load}");
+    }
+    app.max = 3;
+    assert_eq!(app.decide().desired, 3, "the app's own bounds still count");
+}
+
+#[test]
+fn a_fallback_raises_and_never_lowers() {
+    let fallback = Fallback { after: SignedDuration::from_mins(3), replicas: 6 };
+    for (before, after) in [(4, 6), (9, 9)] {
+        let mut app = Component::new(before, &[rate(50)]);
+        app.behavior.scale_down.stabilization_window_seconds = 0;
+        app.fallback = Some(fallback);
+        assert_eq!(app.act().desired, before);
+        assert_eq!(app.later(179).act().desired, before);
+        let decision = app.later(1).act();
+        assert_eq!(decision.desired, after);
+        assert_eq!(app.later(600).act().desired, after);
+        app.reads("rps", 100.0);
+        assert_eq!(app.act().desired, 2, "with evidence it scales in again");
+    }
+}
+
+#[test]
+fn a_restart_does_not_hasten_a_fallback() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.fallback = Some(Fallback { after: SignedDuration::from_mins(3), replicas: 6 });
+    app.reads("rps", 200.0).act();
+    app.later(600).restart();
+    assert_eq!(app.act().desired, 4);
+    assert_eq!(app.later(180).act().desired, 6);
 }

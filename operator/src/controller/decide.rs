@@ -9,11 +9,14 @@ use crate::{
         workload::{self, LiveRevision},
     },
     report::standing::{Evidence, Failure, Standing},
-    resolve::app::{App, Service},
+    resolve::{
+        app::{App, Service},
+        overrides,
+    },
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
-use scalableapp_crds::{ComponentStatus, ScalableAppStatus};
+use scalableapp_crds::{ComponentStatus, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec};
 use scalableapp_engine::{
     Decision, Input, decide,
     memory::Memory,
@@ -77,6 +80,7 @@ pub fn pass(
     memory: &mut AppMemory,
     now: Timestamp,
 ) -> Vec<ComponentPass> {
+    let paused = overrides::pause(&observed.overrides, now).map(pause);
     app.services
         .iter()
         .map(|service| {
@@ -84,7 +88,10 @@ pub fn pass(
             let known =
                 known.and_then(|status| status.components.iter().find(|component| component.name == name));
             let memory = memory.components.entry(name.to_owned()).or_default();
-            component(app, service, known, observed, samples, memory, now)
+            match &paused {
+                Some(paused) => paused_component(service, known, observed, memory, paused),
+                None => component(app, service, known, observed, samples, memory, now),
+            }
         })
         .collect()
 }
@@ -99,22 +106,12 @@ fn component(
     now: Timestamp,
 ) -> ComponentPass {
     let name = service.name.as_str();
-    let revisions = workload::revisions(observed, name);
     let pods = observed.pods_of(name);
-    let mut standing = Standing {
-        name: name.to_owned(),
-        min: service.scaling.min_replicas,
-        desired: known.map_or(0, |known| known.desired),
-        target: service.revision.to_string(),
-        problem: workload::problem(&revisions, pods),
-        revisions,
-        ..Standing::default()
-    };
+    let mut standing = standing(service, known, observed);
     let is_measured = service.scaling.metrics.is_empty() || samples.were_taken();
     let is_new = standing.revisions.is_empty();
     if !memory.is_shown(&standing.revisions) || !(is_measured || is_new) {
-        let planned = standing.revisions.iter().map(|one| (one.hash.clone(), one.replicas)).collect();
-        return ComponentPass { standing, decision: None, planned };
+        return undecided(standing);
     }
     let mut rolling: Vec<Revision> =
         standing.revisions.iter().map(|one| revision(one, &standing.target)).collect();
@@ -143,6 +140,8 @@ fn component(
         max_sample_age: samples.max_age(),
         timing: PodTiming::default(),
         forecast: service.scaling.forecast,
+        fallback: service.scaling.fallback,
+        overrides: &overrides::of_component(&observed.overrides, name, now),
         memory: &scaling,
     });
     memory.scaling = Some(decision.memory.clone());
@@ -160,6 +159,44 @@ fn component(
     standing.measured = evidence(app, service, samples, &decision, &engine_pods, standing.ready());
     record(&mut standing, service, known, &decision, now);
     ComponentPass { standing, decision: Some(decision), planned }
+}
+
+/// What is written of a component whose app is paused: nothing. Its past no longer tells when it may scale in.
+fn paused_component(
+    service: &Service,
+    known: Option<&ComponentStatus>,
+    observed: &Observed,
+    memory: &mut ComponentMemory,
+    paused: &str,
+) -> ComponentPass {
+    if let Some(scaling) = &mut memory.scaling {
+        scaling.forget_recommendations();
+    }
+    undecided(Standing { paused: Some(paused.to_owned()), ..standing(service, known, observed) })
+}
+
+fn standing(service: &Service, known: Option<&ComponentStatus>, observed: &Observed) -> Standing {
+    let name = service.name.as_str();
+    let revisions = workload::revisions(observed, name);
+    Standing {
+        name: name.to_owned(),
+        min: service.scaling.min_replicas,
+        desired: known.map_or(0, |known| known.desired),
+        target: service.revision.to_string(),
+        problem: workload::problem(&revisions, observed.pods_of(name)),
+        revisions,
+        ..Standing::default()
+    }
+}
+
+fn undecided(standing: Standing) -> ComponentPass {
+    let planned = standing.revisions.iter().map(|one| (one.hash.clone(), one.replicas)).collect();
+    ComponentPass { standing, decision: None, planned }
+}
+
+fn pause(by: &ScalingOverride) -> String {
+    let ScalingOverrideSpec { by: who, expires_at, reason, .. } = &by.spec;
+    format!("override {} by {who} pauses the app until {}: {reason}", by.name_any(), expires_at.0)
 }
 
 fn revision(live: &LiveRevision, target: &str) -> Revision {
@@ -256,9 +293,12 @@ mod tests {
     }
 
     fn decided(known: Option<&ScalableAppStatus>) -> ComponentPass {
+        decided_with(known, &Observed::default())
+    }
+
+    fn decided_with(known: Option<&ScalableAppStatus>, observed: &Observed) -> ComponentPass {
         let mut memory = AppMemory::default();
-        let nothing = (Observed::default(), Samples::default());
-        pass(&app(), known, &nothing.0, &nothing.1, &mut memory, Timestamp::UNIX_EPOCH).remove(0)
+        pass(&app(), known, observed, &Samples::default(), &mut memory, Timestamp::UNIX_EPOCH).remove(0)
     }
 
     #[test]
@@ -272,5 +312,18 @@ mod tests {
         let pass = decided(Some(&known(5)));
         assert_eq!(pass.planned, BTreeMap::from([(pass.standing.target.clone(), 5)]));
         assert_eq!(pass.decision.expect("a decision").hold, Some(NO_VALID_METRIC));
+    }
+
+    #[test]
+    fn a_paused_app_is_not_decided_and_says_who_paused_it() {
+        let pause = json!({
+            "metadata": {"name": "shop-pause"},
+            "spec": {"app": "shop", "expiresAt": "2026-01-01T00:00:00Z", "by": "jane", "reason": "repair", "pause": {}},
+        });
+        let overrides = vec![serde_json::from_value(pause).expect("an override")];
+        let pass = decided_with(Some(&known(5)), &Observed { overrides, ..Observed::default() });
+        assert_eq!((pass.decision, pass.planned.len(), pass.standing.desired), (None, 0, 5));
+        let said = "override shop-pause by jane pauses the app until 2026-01-01T00:00:00Z: repair";
+        assert_eq!(pass.standing.paused.as_deref(), Some(said));
     }
 }

@@ -8,7 +8,10 @@ pub mod tick;
 use crate::{
     apply::{events::Events, writer::Writer},
     observe::{
-        cluster::{Cluster, GuardedApp, Touched, reflect_apps, reflect_children, reflect_pods},
+        cluster::{
+            Cluster, GuardedApp, GuardedOverride, Touched, app_ref, overridden, reflect_children,
+            reflect_pods, reflect_written,
+        },
         samples::SampleStore,
     },
     runtime::{lease::Leadership, live::LiveView},
@@ -52,6 +55,7 @@ pub struct Watches {
     /// The caches.
     pub cluster: Cluster,
     apps: Touched<GuardedApp>,
+    overrides: Touched<GuardedOverride>,
     deployments: Touched<Deployment>,
     services: Touched<Service>,
     service_accounts: Touched<ServiceAccount>,
@@ -64,7 +68,8 @@ impl Watches {
     /// Watches that begin when the controller runs.
     #[must_use]
     pub fn new(client: &Client) -> Self {
-        let (app_store, apps) = reflect_apps(client.clone());
+        let (app_store, apps) = reflect_written(client.clone());
+        let (override_store, overrides) = reflect_written(client.clone());
         let (deployment_store, deployments) = reflect_children(client.clone());
         let (service_store, services) = reflect_children(client.clone());
         let (service_account_store, service_accounts) = reflect_children(client.clone());
@@ -73,6 +78,7 @@ impl Watches {
         let (pod_store, pods) = reflect_pods(client.clone());
         let cluster = Cluster {
             apps: app_store,
+            overrides: override_store,
             deployments: deployment_store,
             services: service_store,
             service_accounts: service_account_store,
@@ -83,6 +89,7 @@ impl Watches {
         Self {
             cluster,
             apps,
+            overrides,
             deployments,
             services,
             service_accounts,
@@ -119,6 +126,9 @@ pub async fn run(
         .owns_stream(watches.disruption_budgets)
         .owns_stream(watches.network_policies)
         .watches_stream(watches.pods, |pod| app_of(&pod))
+        .watches_stream(watches.overrides, |one| {
+            overridden(&one).map(|(namespace, app)| app_ref(namespace, app))
+        })
         .reconcile_on(triggers)
         .reconcile_all_on(leading)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))

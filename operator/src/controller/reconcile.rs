@@ -65,6 +65,10 @@ async fn pipeline(
     let known = memory.known_status(app).cloned();
     let samples = context.samples.latest();
     let mut passes = decide::pass(resolved, known.as_ref(), &observed, &samples, memory, clock::wall());
+    if passes.iter().any(|pass| pass.standing.paused.is_some()) {
+        say(context, app, memory, &passes, None, Vec::new()).await?;
+        return Ok(Action::requeue(RESYNC));
+    }
     let children = build(resolved, u64::try_from(epoch).unwrap_or_default());
     let leader = Leader { writer: &context.writer, cluster: &context.cluster, epoch };
     let reverted = apply::app::apply(leader, resolved, &observed, children, memory, &mut passes).await?;

@@ -16,7 +16,7 @@ use kube::{
         watcher,
     },
 };
-use scalableapp_crds::ScalableApp;
+use scalableapp_crds::{ScalableApp, ScalingOverride};
 use serde::de::DeserializeOwned;
 use std::{collections::BTreeMap, fmt::Debug, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -27,6 +27,9 @@ use crate::build::labels;
 /// An app as the watch delivers it: an object that cannot be read is still an object, and harms no other.
 pub type GuardedApp = DeserializeGuard<ScalableApp>;
 
+/// An override as the watch delivers it. One that cannot be read does nothing.
+pub type GuardedOverride = DeserializeGuard<ScalingOverride>;
+
 /// Time between two looks at a cache that may be ready without having said so.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -35,6 +38,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub struct Cluster {
     /// The apps.
     pub apps: Store<GuardedApp>,
+    /// The overrides. Few, as each is an act of a person that ends.
+    pub overrides: Store<GuardedOverride>,
     /// Deployments that the operator made.
     pub deployments: Children<Deployment>,
     /// Services that the operator made.
@@ -56,6 +61,8 @@ pub struct Observed {
     pub deployments: BTreeMap<String, Arc<Deployment>>,
     /// Its pods, by component.
     pub pods: BTreeMap<String, Vec<Arc<Pod>>>,
+    /// Its overrides, in force or not.
+    pub overrides: Vec<ScalingOverride>,
 }
 
 impl Cluster {
@@ -67,6 +74,7 @@ impl Cluster {
         // A store wakes only the last of those who wait for it, and the controller waits for the apps too.
         while let Err(_elapsed) = timeout(LOOK_AGAIN, self.apps.wait_until_ready()).await {}
         self.apps.wait_until_ready().await?;
+        self.overrides.wait_until_ready().await?;
         self.deployments.synced().await?;
         self.services.synced().await?;
         self.service_accounts.synced().await?;
@@ -85,6 +93,9 @@ impl Cluster {
         for pod in self.pods.of_app(namespace, app) {
             observed.add_pod(pod);
         }
+        let overrides = self.overrides.state();
+        let of_app = overrides.iter().filter(|one| overridden(one) == Some((namespace, app)));
+        observed.overrides = of_app.filter_map(|one| one.0.as_ref().ok().cloned()).collect();
         observed
     }
 }
@@ -135,9 +146,19 @@ impl<K: Resource> HasLabels for K {
 /// The stream of a watch; it yields each object that was touched, deleted ones too.
 pub type Touched<K> = Pin<Box<dyn Stream<Item = watcher::Result<K>> + Send>>;
 
-/// The cache of the apps, and the stream that fills it.
+/// Namespace and name of the app that an override acts upon.
 #[must_use]
-pub fn reflect_apps(client: Client) -> (Store<GuardedApp>, Touched<GuardedApp>) {
+pub fn overridden(guarded: &GuardedOverride) -> Option<(&str, &str)> {
+    let one = guarded.0.as_ref().ok()?;
+    Some((one.namespace_name()?, one.spec.app.as_str()))
+}
+
+/// A cache of what people write, apps or overrides, and the stream that fills it.
+#[must_use]
+pub fn reflect_written<K>(client: Client) -> (Store<DeserializeGuard<K>>, Touched<DeserializeGuard<K>>)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
     let (store, writer) = reflector::store();
     let events = events(Api::all(client), watcher::Config::default(), |_| {});
     (store, Box::pin(events.reflect(writer).touched_objects()))

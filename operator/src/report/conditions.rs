@@ -38,7 +38,10 @@ pub fn conditions(
     if decided || !is_set(list, condition_type::METRICS_AVAILABLE) {
         set(list, condition_type::METRICS_AVAILABLE, metrics_available(components));
     }
-    if decided || !is_set(list, condition_type::SCALING_LIMITED) {
+    let paused = components.iter().find_map(|standing| standing.paused.as_ref());
+    if let Some(paused) = paused {
+        set(list, condition_type::SCALING_LIMITED, yes(reason::PAUSED, paused.clone()));
+    } else if decided || !is_set(list, condition_type::SCALING_LIMITED) {
         set(list, condition_type::SCALING_LIMITED, scaling_limited(components));
     }
 }
@@ -231,6 +234,14 @@ mod tests {
         let undecided = Standing { decided: false, measured: Evidence::NotYet, ..web(2) };
         conditions(&mut list, &[undecided], None, 1, Timestamp::UNIX_EPOCH);
         assert_eq!(list, before);
+    }
+
+    #[test]
+    fn a_pause_is_said_and_takes_nothing_from_ready() {
+        let paused = Standing { decided: false, paused: Some("jane".into()), ..web(2) };
+        let (status, reason, message) = said(std::slice::from_ref(&paused), None, "ScalingLimited");
+        assert_eq!((status, reason.as_str(), message.as_str()), (ConditionStatus::True, "Paused", "jane"));
+        assert_eq!(says(&[paused], "Ready"), (ConditionStatus::True, "UpAsDeclared".into()));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod standing;
 use conditions::conditions;
 use jiff::Timestamp;
 use scalableapp_crds::{ComponentStatus, RevisionStatus, ScalableAppStatus, Tier};
+use scalableapp_engine::reason;
 use standing::{Failure, Standing};
 
 /// The status of an app after a pass. What is said already keeps its times, so that saying it again changes nothing.
@@ -29,7 +30,9 @@ pub fn status(
             (ready + standing.ready(), desired + standing.desired)
         });
         status.replicas = format!("{ready}/{desired}");
-        if components.iter().all(|standing| standing.decided) {
+        if components.iter().any(|standing| standing.paused.is_some()) {
+            reason::PAUSED.name.clone_into(&mut status.limited_by);
+        } else if components.iter().all(|standing| standing.decided) {
             status.limited_by = limited_by(components);
         }
     }

@@ -16,6 +16,8 @@ pub struct Standing {
     pub min: i32,
     /// Whether this pass decided it. If not, what was said of its scaling still stands.
     pub decided: bool,
+    /// Who pauses its app, in words; nothing if nobody does.
+    pub paused: Option<String>,
     /// Replicas that the last decision asked for.
     pub desired: i32,
     /// Hash of the declared revision.

@@ -8,6 +8,7 @@ mod canonical;
 mod container;
 pub mod invalid;
 pub mod name;
+pub mod overrides;
 mod path;
 mod pod_security;
 mod pod_template;
@@ -255,6 +256,17 @@ mod tests {
         &[
             "forecast: add a requestRate or prometheus metric: only a load that does not depend on the replicas can be foretold",
             "forecast.horizon: use 10s to 30m: longer than pods take to start, and no longer than a trend lasts",
+        ]
+    )]
+    #[case(
+        json!({
+            "maxReplicas": 3,
+            "metrics": [{"name": "cpu", "cpu": {"averageValue": 1}}],
+            "fallback": {"after": "5s", "replicas": 4},
+        }),
+        &[
+            "fallback.replicas: use 1 to maxReplicas",
+            "fallback.after: use 30s to 24h: shorter is what a restart of Prometheus takes",
         ]
     )]
     #[case(

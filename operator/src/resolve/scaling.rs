@@ -6,6 +6,7 @@ use super::schedule;
 use jiff::SignedDuration;
 use scalableapp_crds as api;
 use scalableapp_engine::behavior::Behavior;
+use scalableapp_engine::fallback::Fallback;
 use scalableapp_engine::metric::{Metric, Target};
 use scalableapp_engine::schedule::Schedule;
 use scalableapp_engine::signal::PodTarget;
@@ -21,6 +22,9 @@ const MOST_LATENCY: Duration = Duration::from_secs(3600);
 
 /// The shortest and the longest time to look ahead.
 const HORIZONS: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(1800);
+
+/// The shortest and the longest time without evidence after which a fallback counts.
+const FALLBACKS: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_secs(24 * 3600);
 
 /// How a component is scaled.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +44,8 @@ pub struct Scaling {
     pub schedules: Vec<Schedule>,
     /// How far ahead the load is foretold; nothing where it is not.
     pub forecast: Option<SignedDuration>,
+    /// What to have while a metric is missing; nothing where the replicas then stay.
+    pub fallback: Option<Fallback>,
 }
 
 /// Resolves the scaling of a service; without any it has one replica.
@@ -54,6 +60,7 @@ pub(super) fn resolve(service: &api::Service, path: Path<'_>, problems: &mut Pro
             behavior: Behavior::default(),
             schedules: Vec::new(),
             forecast: None,
+            fallback: None,
         };
     };
     let metrics = written.metrics.as_deref().unwrap_or_default();
@@ -78,7 +85,9 @@ pub(super) fn resolve(service: &api::Service, path: Path<'_>, problems: &mut Pro
         .collect();
     let behavior = behavior(written.behavior.as_ref(), Path::Field(&path, "behavior"), problems);
     let forecast = written.forecast.as_ref().and_then(|forecast| horizon(forecast, &metrics, path, problems));
-    Scaling { min_replicas, max_replicas, metrics, queries, behavior, schedules, forecast }
+    let fallback =
+        written.fallback.as_ref().and_then(|written| fallback(written, max_replicas, path, problems));
+    Scaling { min_replicas, max_replicas, metrics, queries, behavior, schedules, forecast, fallback }
 }
 
 fn bounds(written: &api::Scaling, path: Path<'_>, problems: &mut Problems) -> (i32, i32) {
@@ -129,6 +138,28 @@ fn horizon(
         Ok(horizon) if HORIZONS.contains(&horizon) => return SignedDuration::try_from(horizon).ok(),
         Ok(_) => problems
             .refuse(path, "use 10s to 30m: longer than pods take to start, and no longer than a trend lasts"),
+        Err(invalid) => problems.refuse(path, invalid.to_string()),
+    }
+    None
+}
+
+fn fallback(
+    written: &api::Fallback,
+    max_replicas: i32,
+    path: Path<'_>,
+    problems: &mut Problems,
+) -> Option<Fallback> {
+    let path = Path::Field(&path, "fallback");
+    if !(1..=max_replicas).contains(&written.replicas) {
+        problems.refuse(Path::Field(&path, "replicas"), "use 1 to maxReplicas");
+    }
+    let path = Path::Field(&path, "after");
+    match written.after.parse() {
+        Ok(after) if FALLBACKS.contains(&after) => {
+            let after = SignedDuration::try_from(after).ok()?;
+            return Some(Fallback { after, replicas: written.replicas });
+        }
+        Ok(_) => problems.refuse(path, "use 30s to 24h: shorter is what a restart of Prometheus takes"),
         Err(invalid) => problems.refuse(path, invalid.to_string()),
     }
     None

@@ -11,6 +11,7 @@ use scalableapp_engine::bounds::Range;
 use scalableapp_engine::history::History;
 use scalableapp_engine::memory::Memory;
 use scalableapp_engine::metric::{Metric, Target};
+use scalableapp_engine::overrides::Overrides;
 use scalableapp_engine::pod::{ByResource, Container, Phase, Pod, PodSample, Ready, ReadyStatus, Resource};
 use scalableapp_engine::sample::Reading;
 use scalableapp_engine::scale::{Normalization, Scaling, step};
@@ -146,6 +147,8 @@ impl Autoscaler {
             max_sample_age: SignedDuration::from_secs(60),
             timing: PodTiming::default(),
             forecast: (self.contender == Contender::EngineForecast).then_some(horizon),
+            fallback: None,
+            overrides: &Overrides::default(),
             memory: &self.memory,
         });
         self.memory = decision.memory;

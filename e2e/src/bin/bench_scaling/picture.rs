@@ -73,7 +73,8 @@ fn draw_panel(area: &Area<'_>, name: &str, tuned: &[Tuned]) -> Result<()> {
         curve.map(|score| (score.replica_hours, score.violations as f64)).collect()
     };
     let chosen = |one: &Tuned| one.chosen.map(|run| (run.test.replica_hours, run.test.violations as f64));
-    let hours = || tuned.iter().flat_map(|one| points(one).into_iter().chain(chosen(one))).map(|point| point.0);
+    let hours =
+        || tuned.iter().flat_map(|one| points(one).into_iter().chain(chosen(one))).map(|point| point.0);
     let (least, most) = (hours().fold(f64::INFINITY, f64::min), hours().fold(0.0, f64::max));
     if least > most {
         area.draw_text(&format!("{name}: no setting came near the objective"), &text(14), (LEFT, 10))?;

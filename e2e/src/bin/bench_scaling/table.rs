@@ -90,15 +90,23 @@ fn against(ours: &Tuned, theirs: &Tuned) -> String {
     let heading = format!("{} against {}", ours.contender.name(), theirs.contender.name());
     let chosen = match (&ours.chosen, &theirs.chosen) {
         (Some(ours), Some(theirs)) => {
-            format!("{}, violation minutes {} against {}", fewer(ours, theirs), ours.test.violations, theirs.test.violations)
+            format!(
+                "{}, violation minutes {} against {}",
+                fewer(ours, theirs),
+                ours.test.violations,
+                theirs.test.violations
+            )
         }
         _ => "not comparable".to_owned(),
     };
     let compared: Vec<f64> = (0..=MOST_VIOLATIONS)
-        .filter_map(|violations| Some(1.0 - ours.hours_within(violations)? / theirs.hours_within(violations)?))
+        .filter_map(|violations| {
+            Some(1.0 - ours.hours_within(violations)? / theirs.hours_within(violations)?)
+        })
         .collect();
-    let (least, most) =
-        compared.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), saved| (least.min(*saved), most.max(*saved)));
+    let (least, most) = compared.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), saved| {
+        (least.min(*saved), most.max(*saved))
+    });
     let curve = if compared.is_empty() {
         "curves that do not overlap".to_owned()
     } else {

@@ -1,0 +1,175 @@
+//! `kubectl scalableapp override`, `pause` and `resume`: a ScalingOverride is applied, or those of an app are deleted.
+//! I/O: writes to the API server.
+
+use std::io::{self, Write};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Client, ResourceExt};
+use scalableapp_crds::{Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec};
+use thiserror::Error;
+
+use crate::args::{ActArguments, ConnectionArguments, OverrideArguments, PauseArguments, ResumeArguments};
+use crate::cluster::{self, ANSWER_TIMEOUT, Cluster, innermost};
+
+/// The field manager of what this plugin applies.
+const MANAGER: &str = "kubectl-scalableapp";
+/// Bytes that the name of who acts may have.
+const LONGEST_NAME: usize = 64;
+
+/// Why an act was not done.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The cluster could not be asked.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// There is no component of that name.
+    #[error("failed to find component {component} of {app}: its components are {existing}")]
+    NoComponent {
+        /// The name that was asked for.
+        component: String,
+        /// The app.
+        app: String,
+        /// The components that there are.
+        existing: String,
+    },
+    /// The right to write overrides is missing.
+    #[error(
+        "failed to write the ScalingOverride: you have no right to in namespace {0}, ask for the ClusterRole 'edit' there"
+    )]
+    Forbidden(String),
+    /// Another answer of the API server, or none.
+    #[error("failed to write the ScalingOverride: {0}")]
+    Refused(String),
+    /// The output could not be written.
+    #[error("failed to write what was done: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Applies other bounds, or a hold.
+///
+/// # Errors
+/// When there is no such app or component, or the API server refuses.
+pub async fn override_(arguments: OverrideArguments) -> Result<(), Error> {
+    let OverrideArguments { name, component, what, act, connection } = arguments;
+    let bounds = ReplicaBounds { min: what.min, max: what.max, exact: what.exact };
+    let replicas = (!what.hold).then_some(bounds);
+    let hold = what.hold.then_some(Hold {});
+    let object = component.as_ref().map_or_else(|| name.clone(), |component| format!("{name}-{component}"));
+    let spec = |expires_at, by| ScalingOverrideSpec {
+        app: name.clone(),
+        component: component.clone(),
+        expires_at,
+        by,
+        reason: act.reason.clone(),
+        hold,
+        pause: None,
+        replicas,
+    };
+    apply(connection, &act, &object, spec).await
+}
+
+/// Applies a pause.
+///
+/// # Errors
+/// When there is no such app, or the API server refuses.
+pub async fn pause(arguments: PauseArguments) -> Result<(), Error> {
+    let PauseArguments { name, act, connection } = arguments;
+    let spec = |expires_at, by| ScalingOverrideSpec {
+        app: name.clone(),
+        component: None,
+        expires_at,
+        by,
+        reason: act.reason.clone(),
+        hold: None,
+        pause: Some(Pause {}),
+        replicas: None,
+    };
+    apply(connection, &act, &format!("{name}-pause"), spec).await
+}
+
+/// Deletes every override of an app, whoever made it.
+///
+/// # Errors
+/// When there is no such app, or the API server refuses.
+pub async fn resume(arguments: ResumeArguments) -> Result<(), Error> {
+    let (cluster, namespace) = Cluster::of(arguments.connection).await?;
+    cluster.apps(&namespace, Some(&arguments.name)).await?;
+    let api: Api<ScalingOverride> = Api::namespaced(cluster.client.clone(), &namespace);
+    let all = send(&namespace, api.list(&ListParams::default())).await?.items;
+    let of_app: Vec<_> = all.into_iter().filter(|one| one.spec.app == arguments.name).collect();
+    for one in &of_app {
+        let this = Preconditions { uid: one.uid(), resource_version: None };
+        let delete = DeleteParams::default().preconditions(this);
+        send(&namespace, api.delete(&one.name_any(), &delete)).await?;
+        writeln!(io::stdout(), "scalingoverride {} ended", one.name_any())?;
+    }
+    if of_app.is_empty() {
+        writeln!(io::stdout(), "{} has no override", arguments.name)?;
+    }
+    Ok(())
+}
+
+async fn apply(
+    connection: ConnectionArguments,
+    act: &ActArguments,
+    name: &str,
+    spec: impl FnOnce(Time, String) -> ScalingOverrideSpec,
+) -> Result<(), Error> {
+    let (cluster, namespace) = Cluster::of(connection).await?;
+    let by = match &act.by {
+        Some(by) => by.clone(),
+        None => who_acts(&cluster.client).await,
+    };
+    let end = Timestamp::now() + SignedDuration::try_from(act.duration).unwrap_or(SignedDuration::MAX);
+    let spec = spec(Time(end), by);
+    check_target(&cluster, &namespace, &spec).await?;
+    let object = ScalingOverride::new(name, spec);
+    let api: Api<ScalingOverride> = Api::namespaced(cluster.client.clone(), &namespace);
+    let params = PatchParams::apply(MANAGER).force();
+    send(&namespace, api.patch(name, &params, &Patch::Apply(&object))).await?;
+    writeln!(
+        io::stdout(),
+        "scalingoverride {name} applied, until {}; end it with: kubectl scalableapp resume {} -n {namespace}",
+        crate::view::time(end),
+        object.spec.app,
+    )?;
+    Ok(())
+}
+
+async fn send<T>(namespace: &str, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+            Err(Error::Forbidden(namespace.to_owned()))
+        }
+        Ok(Err(kube::Error::Api(status))) => Err(Error::Refused(status.message.clone())),
+        Ok(Err(error)) => Err(Error::Refused(innermost(&error))),
+        Err(_) => Err(Error::Refused(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
+    }
+}
+
+/// A misspelt name would be an override that never does anything.
+async fn check_target(cluster: &Cluster, namespace: &str, spec: &ScalingOverrideSpec) -> Result<(), Error> {
+    let apps = cluster.apps(namespace, Some(&spec.app)).await?;
+    let Some(component) = &spec.component else { return Ok(()) };
+    let names: Vec<&str> =
+        apps.iter().flat_map(|app| &app.spec.services).map(|service| service.name.as_str()).collect();
+    if names.contains(&component.as_str()) {
+        return Ok(());
+    }
+    let (component, app) = (component.clone(), spec.app.clone());
+    Err(Error::NoComponent { component, app, existing: names.join(", ") })
+}
+
+/// Whom the API server takes the caller for; everybody may ask that.
+async fn who_acts(client: &Client) -> String {
+    let api: Api<SelfSubjectReview> = Api::all(client.clone());
+    let asked = api.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+    let user = asked.ok().and_then(|review| review.status?.user_info?.username);
+    let mut name = user.unwrap_or_else(|| "unknown".to_owned());
+    name.truncate(name.floor_char_boundary(LONGEST_NAME));
+    name
+}
