@@ -1,6 +1,6 @@
 # Every task of the repository; `make` alone lists them.
 
-.PHONY: help demo test test-all bench bench-engine bench-scaling down fmt lint generate
+.PHONY: help demo test test-all bench bench-engine bench-scaling bench-fleet down fmt lint generate
 .DEFAULT_GOAL := help
 
 help: ## List the tasks
@@ -25,6 +25,15 @@ TRACES ?= e2e/traces/diurnal.txt e2e/traces/bursty.txt
 
 bench-scaling: ## Compare this engine with HPA and KEDA, each at its best, over the load of TRACES=; draw the trade-off
 	cargo run -q --release --bin bench_scaling -- $(TRACES)
+
+# Apps, a fault (outage, errors or flood) instead of the table, and how long Prometheus is gone in an outage.
+N ?= 1000
+FAULT ?=
+OUTAGE ?= 10m
+
+bench-fleet: ## Print what N=1000 apps cost and how fast they are scaled; FAULT=outage, errors or flood shows a fault
+	cargo build -q --release --bin scalableapp-operator --bin cluster --bin fleet
+	target/release/fleet --apps $(N) --outage $(OUTAGE) $(if $(FAULT),--fault $(FAULT))
 
 down: ## Take the cluster down without a trace
 	cargo run -q --release --bin cluster -- down

@@ -3,7 +3,11 @@
 pub mod chart;
 pub mod cluster;
 pub mod fault_proxy;
+pub mod fleet;
 pub mod load;
 pub mod operator;
+pub mod percentiles;
+pub mod process;
+pub mod prometheus_stub;
 pub mod tools;
 pub mod world;

@@ -1,6 +1,7 @@
 //! The operator of the chart as tests disturb it: stopped, started again, and run as a process of this machine.
 //! Talks to the API server and runs processes.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,6 +14,8 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::chart::OPERATOR_NAMESPACE;
 use crate::cluster::paths::CRATE_DIR;
@@ -60,6 +63,7 @@ pub async fn crash(client: &Client) -> Result<()> {
 pub struct LocalOperator {
     child: Child,
     log: PathBuf,
+    http_port: u16,
 }
 
 impl LocalOperator {
@@ -74,22 +78,42 @@ impl LocalOperator {
         prometheus: &str,
         directory: &Path,
     ) -> Result<Self> {
+        Self::start_with(identity, kubeconfig, lease_namespace, prometheus, directory, &[])
+    }
+
+    /// As [`Self::start`], with more arguments.
+    ///
+    /// # Errors
+    /// When the program is not built or does not start.
+    pub fn start_with(
+        identity: &str,
+        kubeconfig: &Path,
+        lease_namespace: &str,
+        prometheus: &str,
+        directory: &Path,
+        more: &[&str],
+    ) -> Result<Self> {
+        let http_port = free_port()?;
         let program = Path::new(CRATE_DIR).join("../target/release/scalableapp-operator");
+        ensure!(program.exists(), "{} is missing: build it with cargo build --release", program.display());
         let log = directory.join(format!("{identity}.log"));
         let output =
             std::fs::File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
-        let child = Command::new(&program)
-            .args(["--identity", identity, "--http-port", "0", "--lease-namespace", lease_namespace])
+        // It ends with the one that measures it, however that comes about.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(&program)
+            .args(["--identity", identity, "--lease-namespace", lease_namespace])
             .args(["--prometheus-url", prometheus, "--log-format", "text"])
+            .args(["--http-port", &http_port.to_string()])
+            .args(more)
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
             .stderr(output.try_clone()?)
             .stdout(output)
             .spawn()
-            .with_context(|| {
-                format!("failed to run {}: build it with cargo build --release", program.display())
-            })?;
-        Ok(Self { child, log })
+            .context("failed to run setpriv")?;
+        Ok(Self { child, log, http_port })
     }
 
     /// Stops the process without ending it, as a frozen node would.
@@ -118,10 +142,28 @@ impl LocalOperator {
         self.child.id()
     }
 
+    /// The process' own metrics, as it shows them to Prometheus.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn metrics(&self) -> Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.http_port)).await?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no answer from the operator")?;
+        Ok(body.to_owned())
+    }
+
     /// What the process has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
+}
+
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("failed to find a free port")?;
+    Ok(listener.local_addr()?.port())
 }
 
 impl Drop for LocalOperator {

@@ -20,6 +20,7 @@ use serde_json::json;
 
 pub use audit::{AuditLog, Mark, Mutation};
 pub use connection::Images;
+pub(crate) use connection::local_cluster;
 pub use load_pod::LoadPod;
 pub use prometheus::{Prometheus, Sample};
 pub use wait::{holds_for, wait_until};

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use scalableapp_e2e::chart;
 use scalableapp_e2e::cluster::paths::{Cache, check_name};
-use scalableapp_e2e::cluster::{self, BuildRequest, UpOptions, doctor, status};
+use scalableapp_e2e::cluster::{self, BuildRequest, Nodes, UpOptions, doctor, status};
 use scalableapp_e2e::tools::Tools;
 
 /// A real single-node Kubernetes on this machine, from package registries alone.
@@ -17,6 +17,9 @@ struct Arguments {
     /// Clusters of different names run side by side.
     #[arg(long, global = true, default_value = "scalableapp", value_parser = |name: &str| check_name(name))]
     name: String,
+    /// A cluster whose pods become Ready and run nothing, for thousands of apps. Takes another --name.
+    #[arg(long, global = true)]
+    hollow: bool,
     #[command(subcommand)]
     command: Action,
 }
@@ -86,12 +89,13 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<()> {
     let cache = Cache::from_env()?;
     let dir = cache.cluster(&arguments.name);
+    let nodes = if arguments.hollow { Nodes::Hollow } else { Nodes::Real };
     match arguments.command {
         Action::Parts => {
-            doctor::before_parts(&cache)?;
-            cluster::build_parts(&cache)
+            doctor::before_parts(&cache, nodes)?;
+            cluster::build_parts(&cache, nodes)
         }
-        Action::Up { port, max_run } => cluster::up(&cache, &dir, UpOptions { port, max_run }),
+        Action::Up { port, max_run } => cluster::up(&cache, &dir, UpOptions { port, max_run, nodes }),
         Action::Down => cluster::down(&cache, &dir),
         Action::Status => {
             println!("{}", status::describe(&dir)?);
@@ -124,8 +128,8 @@ fn run(arguments: Arguments) -> Result<()> {
             print!("{log}");
             Ok(())
         }
-        Action::Launch { max_run } => cluster::launch(&dir, max_run),
-        Action::Init { max_run } => cluster::init(&cache, &dir, max_run),
+        Action::Launch { max_run } => cluster::launch(&dir, nodes, max_run),
+        Action::Init { max_run } => cluster::init(&cache, &dir, nodes, max_run),
     }
 }
 

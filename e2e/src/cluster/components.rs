@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::addresses::{API_SERVER, ETCD, NODE, SERVICES};
+use super::addresses::{API_SERVER, ETCD, NODE, PODS, SERVICES};
 use super::config::{CONTAINERD_SOCKET, PAUSE_IMAGE};
+use super::nodes::Nodes;
 use super::parts::program;
 use super::paths::{Cache, ClusterDir};
 
@@ -39,31 +40,40 @@ impl Probe {
     }
 }
 
+/// The component that plays a hollow cluster's node.
+pub(super) const HOLLOW_NODES: &str = "kwok";
+
 /// All components, in the order in which they become useful.
-pub(super) fn all(cache: &Cache, dir: &ClusterDir) -> Result<Vec<Component>> {
+pub(super) fn all(cache: &Cache, dir: &ClusterDir, nodes: Nodes) -> Result<Vec<Component>> {
     let api_server = || vec![Probe::Listening(API_SERVER)];
     let component = |name, arguments, after| -> Result<Component> {
         Ok(Component { name, program: program(cache, name)?, arguments, after })
     };
-    Ok(vec![
-        Component {
-            name: "containerd",
-            program: "containerd".into(),
-            arguments: containerd(dir),
-            after: vec![],
-        },
+    let mut components = vec![
         component("etcd", etcd(dir), vec![])?,
         component("kube-apiserver", api_server_arguments(dir), vec![Probe::Listening(ETCD)])?,
-        component("kube-controller-manager", controller_manager(dir), api_server())?,
+        component("kube-controller-manager", controller_manager(dir, nodes), api_server())?,
         component("kube-scheduler", scheduler(dir), api_server())?,
-        component("kube-proxy", vec![flag("config", dir.etc("kube-proxy.json"))], api_server())?,
-        component(
-            "kubelet",
-            kubelet(dir),
-            // Without the image of the sandbox the first pods would fail, and wait long to be tried again.
-            vec![Probe::Listening(API_SERVER), Probe::Exists(dir.imported(PAUSE_IMAGE))],
-        )?,
-    ])
+    ];
+    match nodes {
+        Nodes::Real => components.extend([
+            Component {
+                name: "containerd",
+                program: "containerd".into(),
+                arguments: containerd(dir),
+                after: vec![],
+            },
+            component("kube-proxy", vec![flag("config", dir.etc("kube-proxy.json"))], api_server())?,
+            component(
+                "kubelet",
+                kubelet(dir),
+                // Without the image of the sandbox the first pods would fail, and wait long to be tried again.
+                vec![Probe::Listening(API_SERVER), Probe::Exists(dir.imported(PAUSE_IMAGE))],
+            )?,
+        ]),
+        Nodes::Hollow => components.push(component(HOLLOW_NODES, kwok(dir), api_server())?),
+    }
+    Ok(components)
 }
 
 fn flag(name: &str, value: impl AsRef<Path>) -> String {
@@ -110,7 +120,7 @@ fn api_server_arguments(dir: &ClusterDir) -> Vec<String> {
     ]
 }
 
-fn controller_manager(dir: &ClusterDir) -> Vec<String> {
+fn controller_manager(dir: &ClusterDir, nodes: Nodes) -> Vec<String> {
     let mut arguments = client(dir, "kube-controller-manager");
     arguments.extend([
         flag("root-ca-file", dir.pki("ca.crt")),
@@ -118,6 +128,15 @@ fn controller_manager(dir: &ClusterDir) -> Vec<String> {
         "--use-service-account-credentials=true".into(),
         "--flex-volume-plugin-dir=/var/lib/kubelet/volume-plugins".into(),
     ]);
+    if nodes == Nodes::Hollow {
+        // With its defaults it would need minutes for the pods of a thousand apps, whoever scales them.
+        arguments.extend([
+            "--kube-api-qps=500".into(),
+            "--kube-api-burst=1000".into(),
+            "--concurrent-deployment-syncs=20".into(),
+            "--concurrent-replicaset-syncs=20".into(),
+        ]);
+    }
     arguments
 }
 
@@ -147,5 +166,14 @@ fn kubelet(dir: &ClusterDir) -> Vec<String> {
         format!("--node-ip={NODE}"),
         // cAdvisor looks for containerd by this; without it /metrics/cadvisor has no containers.
         format!("--containerd={CONTAINERD_SOCKET}"),
+    ]
+}
+
+fn kwok(dir: &ClusterDir) -> Vec<String> {
+    vec![
+        flag("kubeconfig", dir.component_kubeconfig("admin")),
+        format!("--manage-single-node={}", dir.name),
+        format!("--node-ip={NODE}"),
+        format!("--cidr={PODS}"),
     ]
 }

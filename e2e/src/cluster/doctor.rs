@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use nix::unistd::Uid;
 
 use super::command::output;
+use super::nodes::Nodes;
 use super::parts;
 use super::paths::{Cache, ClusterDir};
 use super::status::{cgroup_processes, running_init};
@@ -18,8 +19,8 @@ const DISK_GIB: u64 = 15;
 ///
 /// # Errors
 /// One sentence a line.
-pub fn before_parts(cache: &Cache) -> Result<()> {
-    report(&[if parts::any_missing(cache)? { go_problem() } else { None }, disk_problem(cache)])
+pub fn before_parts(cache: &Cache, nodes: Nodes) -> Result<()> {
+    report(&[if parts::any_missing(cache, nodes)? { go_problem() } else { None }, disk_problem(cache)])
 }
 
 /// What a command that needs root and Debian lacks.
@@ -34,9 +35,9 @@ pub fn before_root_command(command: &str) -> Result<()> {
 ///
 /// # Errors
 /// One sentence a line.
-pub fn before_up(cache: &Cache, cluster: &ClusterDir) -> Result<()> {
+pub fn before_up(cache: &Cache, cluster: &ClusterDir, nodes: Nodes) -> Result<()> {
     before_root_command("cluster up")?;
-    before_parts(cache)?;
+    before_parts(cache, nodes)?;
     report(&[namespace_problem(), other_cluster_problem(cluster)])
 }
 

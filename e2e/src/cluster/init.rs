@@ -13,6 +13,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use serde::{Deserialize, Serialize};
 
 use super::components::{self, Component};
+use super::nodes::Nodes;
 use super::paths::{Cache, ClusterDir};
 use super::{forwarder, isolation};
 
@@ -34,7 +35,7 @@ pub(super) struct Report {
 ///
 /// # Errors
 /// When the cluster cannot be isolated or its programs are missing. Never returns otherwise.
-pub fn init(cache: &Cache, dir: &ClusterDir, max_run: Duration) -> Result<()> {
+pub fn init(cache: &Cache, dir: &ClusterDir, nodes: Nodes, max_run: Duration) -> Result<()> {
     let listener = forwarder::listener_from_stdin()?;
     isolation::mounts(dir)?;
     isolation::network()?;
@@ -44,7 +45,7 @@ pub fn init(cache: &Cache, dir: &ClusterDir, max_run: Duration) -> Result<()> {
         eprintln!("the cluster's time is over");
         exit(0);
     });
-    Supervisor::new(dir, components::all(cache, dir)?).run()
+    Supervisor::new(dir, components::all(cache, dir, nodes)?).run()
 }
 
 struct Supervisor<'a> {

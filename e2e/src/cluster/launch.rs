@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, unshare};
 
 use super::certificates::write_private;
+use super::nodes::Nodes;
 use super::paths::ClusterDir;
 use super::status::start_time;
 
@@ -17,12 +18,13 @@ use super::status::start_time;
 ///
 /// # Errors
 /// When the kernel refuses the namespaces. Must be called before this process has started any thread.
-pub fn launch(dir: &ClusterDir, max_run: Duration) -> Result<()> {
+pub fn launch(dir: &ClusterDir, nodes: Nodes, max_run: Duration) -> Result<()> {
     nix::unistd::setsid().context("failed to leave the terminal's session")?;
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWPID).context("failed to make namespaces")?;
     let log = OpenOptions::new().create(true).append(true).open(dir.log("init"))?;
     let mut init = Command::new(std::env::current_exe()?)
         .args(["init", "--name", &dir.name, "--max-run", &format!("{}s", max_run.as_secs())])
+        .args(nodes.flag())
         .current_dir("/")
         .stdin(Stdio::inherit())
         .stdout(log.try_clone()?)

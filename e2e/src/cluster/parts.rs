@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
+use super::nodes::Nodes;
 use super::paths::{CRATE_DIR, Cache};
 use super::progress::step;
 
@@ -29,7 +30,7 @@ pub(super) struct Part {
 const STRIP: &str = "-s -w";
 
 /// The longest build comes first, so that it does not run alone at the end.
-pub(super) const PARTS: [Part; 6] = [
+pub(super) const PARTS: [Part; 7] = [
     Part {
         name: "kubernetes",
         packages: "tool",
@@ -81,6 +82,7 @@ pub(super) const PARTS: [Part; 6] = [
         rename: Some(("server", "etcd")),
         programs: &["etcd"],
     },
+    Part { name: "kwok", packages: "tool", tags: "", ldflags: STRIP, rename: None, programs: &["kwok"] },
     Part { name: "pause", packages: ".", tags: "", ldflags: STRIP, rename: None, programs: &["pause"] },
 ];
 
@@ -146,9 +148,16 @@ impl Part {
     }
 }
 
-/// Whether a part has still to be built.
-pub(super) fn any_missing(cache: &Cache) -> Result<bool> {
-    for part in &PARTS {
+fn needed_by(nodes: Nodes) -> impl Iterator<Item = &'static Part> {
+    PARTS.iter().filter(move |part| match nodes {
+        Nodes::Real => part.name != "kwok",
+        Nodes::Hollow => ["kubernetes", "helm", "etcd", "kwok"].contains(&part.name),
+    })
+}
+
+/// Whether a part that a cluster needs has still to be built.
+pub(super) fn any_missing(cache: &Cache, nodes: Nodes) -> Result<bool> {
+    for part in needed_by(nodes) {
         if !part.folder(cache)?.exists() {
             return Ok(true);
         }
@@ -156,13 +165,13 @@ pub(super) fn any_missing(cache: &Cache) -> Result<bool> {
     Ok(false)
 }
 
-/// Builds the parts that the cache does not hold, and points the cache's `bin` folder at the current ones.
+/// Builds the parts that a cluster needs and the cache does not hold, and points the cache's `bin` folder at the current ones.
 ///
 /// # Errors
 /// When Go is missing or a build fails; the sentence names the log.
-pub fn build_all(cache: &Cache) -> Result<()> {
+pub fn build_all(cache: &Cache, nodes: Nodes) -> Result<()> {
     let mut missing = VecDeque::new();
-    for part in &PARTS {
+    for part in needed_by(nodes) {
         if !part.folder(cache)?.exists() {
             missing.push_back(part);
         }
@@ -175,7 +184,7 @@ pub fn build_all(cache: &Cache) -> Result<()> {
             .into_iter()
             .try_for_each(|lane| lane.join().map_err(|_| anyhow!("a build ended unexpectedly"))?)
     })?;
-    link_programs(cache)
+    link_programs(cache, nodes)
 }
 
 fn build_queue(cache: &Cache, queue: &Mutex<VecDeque<&Part>>) -> Result<()> {
@@ -205,9 +214,9 @@ pub(super) fn program(cache: &Cache, name: &str) -> Result<PathBuf> {
     Ok(part.with_context(|| format!("no part builds {name}"))?.folder(cache)?.join(name))
 }
 
-fn link_programs(cache: &Cache) -> Result<()> {
+fn link_programs(cache: &Cache, nodes: Nodes) -> Result<()> {
     fs::create_dir_all(cache.bin())?;
-    for name in PARTS.iter().flat_map(|part| part.programs) {
+    for name in needed_by(nodes).flat_map(|part| part.programs) {
         let (link, unfinished) = (cache.bin().join(name), cache.bin().join(format!(".{name}")));
         let _ = fs::remove_file(&unfinished);
         symlink(program(cache, name)?, &unfinished)?;

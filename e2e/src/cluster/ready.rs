@@ -7,9 +7,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 
 use super::command::output;
 use super::config::CONTAINERD_SOCKET;
+use super::nodes::Nodes;
 use super::parts::program;
 use super::paths::{Cache, ClusterDir};
 use super::progress::step;
@@ -20,8 +22,8 @@ const DEADLINE: Duration = Duration::from_secs(180);
 
 const DNS: &str = include_str!("coredns.yaml");
 
-/// Waits for the API server, installs DNS, and waits for the node and for DNS.
-pub(super) fn wait(cache: &Cache, dir: &ClusterDir) -> Result<()> {
+/// Waits for the API server and the node; in a cluster that runs pods it installs DNS and waits for that too.
+pub(super) fn wait(cache: &Cache, dir: &ClusterDir, nodes: Nodes) -> Result<()> {
     let kubectl = || -> Result<Command> {
         let mut command = Command::new(program(cache, "kubectl")?);
         command.arg("--kubeconfig").arg(dir.kubeconfig());
@@ -31,7 +33,11 @@ pub(super) fn wait(cache: &Cache, dir: &ClusterDir) -> Result<()> {
     step("cluster: API server", || {
         until_ready(dir, || output(kubectl()?.args(["get", "--raw=/readyz"])).map(drop))
     })
-    .and_then(|()| apply(kubectl()?, DNS))
+    .and_then(|()| match nodes {
+        Nodes::Real => apply(kubectl()?, DNS),
+        // A kubelet makes its node itself; KWOK plays those that somebody made.
+        Nodes::Hollow => apply(kubectl()?, &hollow_node(&dir.name)),
+    })
     .and_then(|()| {
         let node = format!("node/{}", dir.name);
         step("cluster: node", || {
@@ -39,11 +45,12 @@ pub(super) fn wait(cache: &Cache, dir: &ClusterDir) -> Result<()> {
             output(kubectl()?.args(["wait", "--for=condition=Ready", &deadline, &node])).map(drop)
         })
     })
-    .and_then(|()| {
-        step("cluster: DNS", || {
+    .and_then(|()| match nodes {
+        Nodes::Hollow => Ok(()),
+        Nodes::Real => step("cluster: DNS", || {
             let rollout = ["--namespace=kube-system", "rollout", "status", "deployment/coredns", &deadline];
             output(kubectl()?.args(rollout)).map(drop)
-        })
+        }),
     })
     .with_context(|| unready(dir))
 }
@@ -74,6 +81,11 @@ fn until_ready(dir: &ClusterDir, mut ready: impl FnMut() -> Result<()>) -> Resul
     }
 }
 
+/// KWOK gives it room for a million pods.
+fn hollow_node(name: &str) -> String {
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}).to_string()
+}
+
 fn apply(mut kubectl: Command, manifest: &str) -> Result<()> {
     let mut child = kubectl
         .args(["apply", "--server-side", "--force-conflicts", "--filename=-"])
@@ -83,7 +95,7 @@ fn apply(mut kubectl: Command, manifest: &str) -> Result<()> {
         .context("failed to start kubectl")?;
     child.stdin.take().context("kubectl takes no input")?.write_all(manifest.as_bytes())?;
     if !child.wait()?.success() {
-        bail!("failed to install the cluster's DNS");
+        bail!("failed to install the cluster's DNS or node");
     }
     Ok(())
 }

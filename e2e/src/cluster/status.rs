@@ -6,8 +6,10 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::components::HOLLOW_NODES;
 use super::init::Report;
 use super::machine::Machine;
+use super::nodes::Nodes;
 use super::paths::ClusterDir;
 
 /// The machine's process id of the cluster's process 1, when that runs.
@@ -81,6 +83,33 @@ pub fn describe(dir: &ClusterDir) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
+/// The machine's process id of a component, when that runs.
+pub fn component_process(dir: &ClusterDir, component: &str) -> Option<u32> {
+    let init = running_init(dir)?;
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.find(|pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        parse_name_and_parent(&stat) == Some((shown_name(component), init))
+    })
+}
+
+/// The kernel keeps 15 bytes of a program's name.
+fn shown_name(component: &str) -> &str {
+    component.get(..15).unwrap_or(component)
+}
+
+/// Reads `/proc/PID/stat` (proc(5), fields 2 and 4).
+fn parse_name_and_parent(stat: &str) -> Option<(&str, i32)> {
+    let (name, fields) = stat.split_once('(')?.1.rsplit_once(')')?;
+    Some((name, fields.split_whitespace().nth(1)?.parse().ok()?))
+}
+
+/// What runs behind the node of a cluster that is up.
+pub(super) fn running_nodes(dir: &ClusterDir) -> Result<Nodes> {
+    Ok(if reports(dir)?.contains_key(HOLLOW_NODES) { Nodes::Hollow } else { Nodes::Real })
+}
+
 /// What process 1 last said of its components.
 pub(super) fn reports(dir: &ClusterDir) -> Result<BTreeMap<String, Report>> {
     let Ok(content) = fs::read(dir.components()) else { return Ok(BTreeMap::new()) };
@@ -99,6 +128,8 @@ mod tests {
         assert_eq!(parse_start_time(&stat("Z"), 2), Some(4711));
         assert_eq!(parse_start_time(&stat("Z"), 1), None);
         assert_eq!(parse_start_time("", 0), None);
+        assert_eq!(parse_name_and_parent(&stat("S")), Some(("a) b", 1)));
+        assert_eq!(shown_name("kube-controller-manager"), "kube-controller");
     }
 
     #[test]

@@ -8,10 +8,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::machine::{Cgroups, Machine};
+use super::nodes::Nodes;
 use super::parts::{build_all, create_file};
 use super::paths::{CGROUP_PARENT, Cache, ClusterDir, HIDDEN};
 use super::progress::step;
-use super::status::running_init;
+use super::status::{running_init, running_nodes};
 use super::{certificates, config, doctor, down, image, lock, packages, ready};
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -22,6 +23,8 @@ pub struct UpOptions {
     pub port: u16,
     /// After this long the cluster ends by itself.
     pub max_run: Duration,
+    /// What runs behind the node.
+    pub nodes: Nodes,
 }
 
 /// Brings the cluster up and waits until it can be used. Says so when it is up already.
@@ -29,10 +32,16 @@ pub struct UpOptions {
 /// # Errors
 /// When something is missing on the machine, or the cluster does not get ready.
 pub fn up(cache: &Cache, dir: &ClusterDir, options: UpOptions) -> Result<()> {
-    doctor::before_up(cache, dir)?;
+    doctor::before_up(cache, dir, options.nodes)?;
     let _held = lock::hold(cache, dir)?;
     if running_init(dir).is_some() {
-        ready::wait(cache, dir)?;
+        if running_nodes(dir)? != options.nodes {
+            bail!(
+                "cluster {} is up with another kind of node: take it down first, or choose another --name",
+                dir.name
+            );
+        }
+        ready::wait(cache, dir, options.nodes)?;
         eprintln!("cluster {} is already up: export KUBECONFIG={}", dir.name, dir.kubeconfig().display());
         return Ok(());
     }
@@ -40,15 +49,20 @@ pub fn up(cache: &Cache, dir: &ClusterDir, options: UpOptions) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
         .map_err(|error| anyhow!(doctor::port_problem(options.port, &error)))?;
     packages::ensure()?;
-    build_all(cache)?;
-    let images = image::cluster_images(cache)?;
+    build_all(cache, options.nodes)?;
+    let images = match options.nodes {
+        Nodes::Real => image::cluster_images(cache)?,
+        Nodes::Hollow => Vec::new(),
+    };
     step("cluster: certificates and settings", || prepare(dir, listener.local_addr()?.port()))?;
-    start(dir, listener, options.max_run)?;
-    ready::wait_for_containerd(dir)?;
+    start(dir, listener, options)?;
+    if options.nodes == Nodes::Real {
+        ready::wait_for_containerd(dir)?;
+    }
     for (tag, archive) in &images {
         image::load(dir, tag, archive)?;
     }
-    ready::wait(cache, dir)?;
+    ready::wait(cache, dir, options.nodes)?;
     eprintln!("cluster {} is up: export KUBECONFIG={}", dir.name, dir.kubeconfig().display());
     Ok(())
 }
@@ -90,9 +104,10 @@ fn delegate(folder: &Path) -> Result<()> {
 }
 
 /// Starts process 1 through a process that ends at once, so that this one stays in the machine's namespaces.
-fn start(dir: &ClusterDir, listener: TcpListener, max_run: Duration) -> Result<()> {
+fn start(dir: &ClusterDir, listener: TcpListener, options: UpOptions) -> Result<()> {
     let status = Command::new(std::env::current_exe()?)
-        .args(["launch", "--name", &dir.name, "--max-run", &format!("{}s", max_run.as_secs())])
+        .args(["launch", "--name", &dir.name, "--max-run", &format!("{}s", options.max_run.as_secs())])
+        .args(options.nodes.flag())
         .stdin(Stdio::from(OwnedFd::from(listener)))
         .status()?;
     if !status.success() {

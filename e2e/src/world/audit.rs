@@ -1,11 +1,14 @@
 //! Reads the API server's audit log: who has changed what. Reads a file.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+
+use crate::cluster::paths::ClusterDir;
 
 /// The audit log of the local cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +43,10 @@ const MUTATING: [&str; 5] = ["create", "update", "patch", "delete", "deletecolle
 const QUESTIONS: [&str; 2] = ["authorization.k8s.io", "authentication.k8s.io"];
 
 impl AuditLog {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path }
+    /// The log of a local cluster.
+    #[must_use]
+    pub fn of(cluster: &ClusterDir) -> Self {
+        Self { path: cluster.audit_log() }
     }
 
     /// The end of the log, now.
@@ -58,6 +63,38 @@ impl AuditLog {
     /// # Errors
     /// When the log cannot be read.
     pub fn mutations_since(&self, mark: Mark) -> Result<Vec<Mutation>> {
+        Ok(self.events_since(mark)?.into_iter().filter_map(mutation).collect())
+    }
+
+    /// The requests since a mark, by user and verb. A watch counts when it begins.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn requests_since(&self, mark: Mark) -> Result<BTreeMap<(String, String), u64>> {
+        let mut requests = BTreeMap::new();
+        for event in self.events_since(mark)?.into_iter().filter(Event::is_counted) {
+            *requests.entry((event.user.username, event.verb)).or_default() += 1;
+        }
+        Ok(requests)
+    }
+
+    /// The mutations of a user in the second that had the most.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn busiest_second_since(&self, mark: Mark, user: &str) -> Result<u64> {
+        let mut seconds: BTreeMap<String, u64> = BTreeMap::new();
+        for event in self.events_since(mark)? {
+            // 2026-11-24T20:00:00.123456Z without its fraction.
+            let second = event.request_received_timestamp.split('.').next().unwrap_or_default().to_owned();
+            if event.user.username == user && mutation(event).is_some() {
+                *seconds.entry(second).or_default() += 1;
+            }
+        }
+        Ok(seconds.into_values().max().unwrap_or(0))
+    }
+
+    fn events_since(&self, mark: Mark) -> Result<Vec<Event>> {
         let mut file = File::open(&self.path).context("failed to read the audit log")?;
         file.seek(SeekFrom::Start(mark.0))?;
         let mut text = String::new();
@@ -70,6 +107,8 @@ impl AuditLog {
 #[serde(rename_all = "camelCase")]
 struct Event {
     stage: String,
+    #[serde(default)]
+    request_received_timestamp: String,
     #[serde(rename = "requestURI")]
     request_uri: String,
     verb: String,
@@ -102,11 +141,16 @@ struct Status {
 }
 
 /// Lines are whole but for the last, which may be in the middle of being written. A mark always follows a whole line.
-fn parse(text: &str) -> Result<Vec<Mutation>> {
+fn parse(text: &str) -> Result<Vec<Event>> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let events =
-        whole.lines().map(|line| serde_json::from_str::<Event>(line).context("failed to read the audit log"));
-    events.filter_map(|event| event.map(mutation).transpose()).collect()
+    whole.lines().map(|line| serde_json::from_str(line).context("failed to read the audit log")).collect()
+}
+
+impl Event {
+    /// Each request once: a watch has a stage when it begins and one when it ends, the others only the latter.
+    fn is_counted(&self) -> bool {
+        self.stage == if self.verb == "watch" { "ResponseStarted" } else { "ResponseComplete" }
+    }
 }
 
 fn mutation(event: Event) -> Option<Mutation> {
@@ -149,21 +193,34 @@ mod tests {
             line("delete", "/z", scale)[..40].to_owned(),
         ]
         .concat();
-        let mutations = parse(&text).unwrap();
+        let mutations: Vec<Mutation> = parse(&text).unwrap().into_iter().filter_map(mutation).collect();
         assert_eq!(mutations.len(), 1, "{mutations:?}");
         assert_eq!((mutations[0].resource.as_str(), mutations[0].code), ("deployments/scale", 200));
         assert_eq!((mutations[0].user.as_str(), mutations[0].namespace.as_str()), ("operator", "shop"));
     }
 
     #[test]
+    fn a_watch_is_one_request_though_it_has_two_lines() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let log = AuditLog { path: file.path().to_owned() };
+        let ended = line("watch", "/w", "{}");
+        let text = ended.replace("ResponseComplete", "ResponseStarted") + &ended + &line("get", "/g", "{}");
+        std::fs::write(file.path(), text).unwrap();
+        let of = |verb: &str| ("operator".to_owned(), verb.to_owned());
+        assert_eq!(log.requests_since(Mark(0)).unwrap(), BTreeMap::from([(of("watch"), 1), (of("get"), 1)]));
+    }
+
+    #[test]
     fn only_what_follows_the_mark_is_read() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let log = AuditLog::new(file.path().to_owned());
+        let log = AuditLog { path: file.path().to_owned() };
         let before = line("create", "/a", r#"{"resource":"pods"}"#);
         std::fs::write(file.path(), &before).unwrap();
         let mark = log.mark().unwrap();
         assert!(log.mutations_since(mark).unwrap().is_empty());
         std::fs::write(file.path(), before + &line("create", "/b", r#"{"resource":"jobs"}"#)).unwrap();
         assert_eq!(log.mutations_since(mark).unwrap()[0].resource, "jobs");
+        assert_eq!(log.busiest_second_since(mark, "operator").unwrap(), 1);
+        assert_eq!(log.busiest_second_since(mark, "nobody").unwrap(), 0);
     }
 }

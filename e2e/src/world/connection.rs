@@ -54,11 +54,11 @@ pub(super) async fn connect() -> Result<(Client, Images, Option<AuditLog>)> {
     client.apiserver_version().await.context("failed to reach the cluster: is it up?")?;
     let local = local_cluster(&path).filter(|dir| dir.audit_log().exists());
     let images = Images::resolve(local.is_some(), variable)?;
-    Ok((client, images, local.map(|dir| AuditLog::new(dir.audit_log()))))
+    Ok((client, images, local.map(|dir| AuditLog::of(&dir))))
 }
 
 /// The local cluster that a kubeconfig would belong to.
-fn local_cluster(kubeconfig: &Path) -> Option<ClusterDir> {
+pub(crate) fn local_cluster(kubeconfig: &Path) -> Option<ClusterDir> {
     let root = kubeconfig.parent()?;
     Some(ClusterDir { name: root.file_name()?.to_str()?.to_owned(), root: root.to_owned() })
 }

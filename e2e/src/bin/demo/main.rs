@@ -16,8 +16,8 @@ use kubectl_scalableapp::cluster::Cluster;
 use kubectl_scalableapp::live::Operator;
 use kubectl_scalableapp::watch::Target;
 use scalableapp_e2e::chart::{OPERATOR_NAMESPACE, RELEASE};
-use scalableapp_e2e::cluster::doctor;
 use scalableapp_e2e::cluster::paths::{Cache, check_name};
+use scalableapp_e2e::cluster::{Nodes, doctor};
 use scalableapp_e2e::tools::Tools;
 
 use crate::install::{APP, NAMESPACE};
@@ -62,7 +62,7 @@ async fn main() -> ExitCode {
 /// Says what the machine lacks before anything is done.
 fn check_machine(cluster: &str) -> Result<Tools> {
     let tools = Tools::new(cluster)?;
-    doctor::before_up(&Cache::from_env()?, &tools.cluster)?;
+    doctor::before_up(&Cache::from_env()?, &tools.cluster, Nodes::Real)?;
     Ok(tools)
 }
 

@@ -1,0 +1,131 @@
+//! `fleet`: what many apps cost and how fast they are scaled, with all well and with a fault. Prints figures and judges
+//! none. Each run has a hollow cluster of its own.
+
+mod faults;
+mod table;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+use scalableapp_e2e::chart;
+use scalableapp_e2e::fleet::{AT_REST, Arm, Fleet, PER_REPLICA};
+use scalableapp_e2e::tools::Tools;
+use tokio::time::sleep;
+
+use table::Measured;
+
+/// Name of the cluster.
+const CLUSTER: &str = "fleet";
+/// Apps whose reaction is measured.
+const REACTING: usize = 50;
+/// The time over which their metrics change.
+const SPREAD: Duration = Duration::from_secs(60);
+/// The replicas that a change asks for.
+const WANTED: i32 = 10;
+/// Until everything has settled: the API server's caches, the windows of the scaling.
+const SETTLE: Duration = Duration::from_secs(30);
+
+/// Many ScalableApps on a hollow cluster.
+#[derive(Parser)]
+struct Arguments {
+    /// How many apps.
+    #[arg(long, default_value_t = 1000)]
+    apps: usize,
+    /// How long the fleet is watched at rest, with the operator and again without it.
+    #[arg(long, default_value = "2m", value_parser = duration)]
+    rest: Duration,
+    /// Only these apps: those on templates, or those on a query of their own.
+    #[arg(long, value_enum)]
+    arm: Option<ArmName>,
+    /// Show what a fault does instead.
+    #[arg(long, value_enum)]
+    fault: Option<Fault>,
+    /// How long Prometheus is gone in the fault `outage`.
+    #[arg(long, default_value = "10m", value_parser = duration)]
+    outage: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ArmName {
+    Templates,
+    Custom,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Fault {
+    /// Prometheus is gone while every app has more than its least replicas.
+    Outage,
+    /// 5 % of the queries fail, and each takes 200 ms.
+    Errors,
+    /// The query of one app returns 100,000 series.
+    Flood,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let tools = Tools::new(CLUSTER)?;
+    let arms: &[Arm] = match arguments.arm {
+        Some(ArmName::Templates) => &[Arm::Templates],
+        Some(ArmName::Custom) => &[Arm::Custom],
+        None => &[Arm::Templates, Arm::Custom],
+    };
+    let mut measured = Vec::new();
+    for arm in arms {
+        let outcome = run(&tools, *arm, &arguments).await;
+        tools.cluster(&["down"])?;
+        measured.extend(outcome.with_context(|| format!("failed with {}", arm.name()))?);
+    }
+    if !measured.is_empty() {
+        table::print(arguments.apps, &measured);
+    }
+    Ok(())
+}
+
+async fn run(tools: &Tools, arm: Arm, arguments: &Arguments) -> Result<Option<Measured>> {
+    tools.cluster(&["down"])?;
+    tools.cluster(&["--hollow", "up", "--port", "0"])?;
+    chart::install(tools)?;
+    let fleet = Fleet::start(&tools.cluster, arm, arguments.apps).await?;
+    eprintln!(
+        "{} apps on {} are up after {:.0} s",
+        arguments.apps,
+        arm.name(),
+        fleet.load_time.as_secs_f64()
+    );
+    match arguments.fault {
+        None => measure(fleet, arm, arguments.rest).await.map(Some),
+        Some(Fault::Outage) => faults::outage(fleet, arm, arguments.outage).await.map(|()| None),
+        Some(Fault::Errors) => faults::errors(fleet, arm).await.map(|()| None),
+        Some(Fault::Flood) => faults::flood(fleet, arm).await.map(|()| None),
+    }
+}
+
+async fn measure(mut fleet: Fleet, arm: Arm, duration: Duration) -> Result<Measured> {
+    sleep(SETTLE).await;
+    let operator = fleet.operator.as_ref().context("no operator")?;
+    let earlier = operator.metrics().await?;
+    let some = fleet.some(REACTING);
+    let out = fleet.change(&some, f64::from(WANTED) * PER_REPLICA, WANTED, SPREAD).await?;
+    eprintln!("out: {} s, {} s", out.first, out.arrived);
+    let back = fleet.change(&some, AT_REST, 1, SPREAD).await?;
+    eprintln!("back: {} s", back.arrived);
+    // What limited the last decisions is named for a while; then nothing is left to say.
+    sleep(2 * SETTLE).await;
+    let rest = fleet.rest(duration).await?;
+    let later = operator.metrics().await?;
+    eprintln!("{rest:?}");
+    let lateness =
+        (Fleet::tick_lateness(&earlier, &later, 0.95)?, Fleet::tick_lateness(&earlier, &later, 1.0)?);
+    fleet.operator = None;
+    sleep(SETTLE).await;
+    let api_server_alone = fleet.api_server_cores(duration).await?;
+    Ok(Measured { arm, load_time: fleet.load_time, out, back, lateness, rest, api_server_alone })
+}
+
+/// Reads `90s`, `30m` or `6h`.
+fn duration(text: &str) -> Result<Duration> {
+    let duration: jiff::SignedDuration = text.parse().context("write it as 90s, 30m or 6h")?;
+    Duration::try_from(duration).context("a duration is not negative")
+}

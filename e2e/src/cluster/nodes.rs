@@ -1,0 +1,20 @@
+//! What runs behind a cluster's node. Pure.
+
+/// The node of a cluster: one that runs pods, or one that only says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nodes {
+    /// A kubelet with containerd: pods are processes.
+    Real,
+    /// KWOK: pods become Ready and run nothing, so that thousands of them cost little.
+    Hollow,
+}
+
+impl Nodes {
+    /// The flag that hands the choice on to the next process.
+    pub(super) fn flag(self) -> &'static [&'static str] {
+        match self {
+            Self::Real => &[],
+            Self::Hollow => &["--hollow"],
+        }
+    }
+}
