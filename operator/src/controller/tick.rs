@@ -25,7 +25,14 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use scalableapp_crds::ScalableApp;
 use scalableapp_engine::Decision;
 use std::{future::Future, sync::Arc, time::Duration};
-use tokio::{sync::mpsc, time::MissedTickBehavior};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, sleep_until},
+};
+
+/// Time between two looks at the answers to the apps' own queries, which are spread over their interval: what one says
+/// is acted on within this time, not only at the next tick.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// Turns until `shutdown`, once each `period`.
 pub async fn run(
@@ -38,46 +45,81 @@ pub async fn run(
     let mut interval = tokio::time::interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut shutdown = std::pin::pin!(shutdown);
+    let mut beat = clock::monotonic() + BEAT;
     loop {
         let due = tokio::select! {
+            biased;
             () = &mut shutdown => return,
-            due = interval.tick() => due,
+            due = interval.tick() => Some(due),
+            () = sleep_until(beat) => None,
         };
-        metrics::tick_began(due.elapsed());
-        health.beat();
-        if let Some(epoch) = context.writer.epoch() {
-            turn(&context, &triggers, epoch).await;
+        if let Some(due) = due {
+            metrics::tick_began(due.elapsed());
+            health.beat();
         }
+        if let Some(epoch) = context.writer.epoch() {
+            let passing = Passing { context: &context, triggers: &triggers, epoch };
+            if due.is_some() { passing.turn().await } else { passing.between().await }
+        }
+        beat = due.unwrap_or(beat) + BEAT;
     }
 }
 
-async fn turn(context: &Context, triggers: &mpsc::Sender<ObjectRef<GuardedApp>>, epoch: i32) {
-    let guarded = context.cluster.apps.state();
-    let apps: Vec<&ScalableApp> = guarded.iter().filter_map(|app| app.0.as_ref().ok()).collect();
-    let existing = guarded.iter().map(|app| (app.namespace().unwrap_or_default(), app.name_any()));
-    context.memories.retain(&existing.collect());
-    let resolved: Vec<(&ScalableApp, Resolved)> =
-        apps.into_iter().map(|app| (app, context.memories.resolve(app))).collect();
-    let wanted = Wanted::of(resolved.iter().filter_map(|(_, resolved)| resolved.as_ref().as_ref().ok()));
-    let samples = context.samples.sample(&wanted, clock::wall()).await;
-    let mut live = Vec::with_capacity(resolved.len());
-    for (app, resolved) in &resolved {
-        let Ok(resolved) = &**resolved else { continue };
-        let (namespace, name) = (resolved.namespace.as_str(), resolved.name.as_str());
-        let observed = context.cluster.of_app(namespace, name);
-        let memory = context.memories.of(app);
-        // An app whose reconcile is under way decides for itself.
-        let Ok(mut memory) = memory.try_lock() else { continue };
-        memory.enter(epoch, app);
-        let known = memory.known_status(app).cloned();
-        let now = clock::wall();
-        let passes = decide::pass(resolved, known.as_ref(), &observed, &samples, &mut memory, now);
-        if asks_for_a_write(app, &memory, &passes) && triggers.send(app_ref(namespace, name)).await.is_err() {
-            return;
+/// Passes over apps, during one tenure.
+struct Passing<'a> {
+    context: &'a Context,
+    triggers: &'a mpsc::Sender<ObjectRef<GuardedApp>>,
+    epoch: i32,
+}
+
+impl Passing<'_> {
+    /// Measures and decides every app.
+    async fn turn(&self) {
+        let context = self.context;
+        let guarded = context.cluster.apps.state();
+        let existing = guarded.iter().map(|app| (app.namespace().unwrap_or_default(), app.name_any()));
+        context.memories.retain(&existing.collect());
+        let apps = guarded.iter().filter_map(|app| app.0.as_ref().ok());
+        let resolved: Vec<(&ScalableApp, Resolved)> =
+            apps.map(|app| (app, context.memories.resolve(app))).collect();
+        let wanted = Wanted::of(resolved.iter().filter_map(|(_, resolved)| resolved.as_ref().as_ref().ok()));
+        let samples = context.samples.sample(&wanted, clock::wall()).await;
+        let mut live = Vec::with_capacity(resolved.len());
+        for (app, resolved) in &resolved {
+            let Ok(resolved) = &**resolved else { continue };
+            live.extend(self.pass(app, resolved, &samples).await);
         }
-        live.push(live_app(resolved, &samples, &passes));
+        context.live.replace(live);
     }
-    context.live.replace(live);
+
+    /// Decides the apps whose own queries have been answered since.
+    async fn between(&self) {
+        let (samples, answered) = self.context.samples.go_on().await;
+        for (namespace, name) in answered {
+            let guarded = self.context.cluster.apps.get(&app_ref(&namespace, &name));
+            let Some(Ok(app)) = guarded.as_ref().map(|guarded| &guarded.0) else { continue };
+            if let Ok(resolved) = &*self.context.memories.resolve(app) {
+                self.pass(app, resolved, &samples).await;
+            }
+        }
+    }
+
+    /// Decides one app, and has it reconciled if that asks for a write. Nothing while its reconcile is under way, which
+    /// decides for itself.
+    async fn pass(&self, app: &ScalableApp, resolved: &App, samples: &Samples) -> Option<LiveApp> {
+        let (namespace, name) = (resolved.namespace.as_str(), resolved.name.as_str());
+        let observed = self.context.cluster.of_app(namespace, name);
+        let memory = self.context.memories.of(app);
+        let mut memory = memory.try_lock().ok()?;
+        memory.enter(self.epoch, app);
+        let known = memory.known_status(app).cloned();
+        let passes = decide::pass(resolved, known.as_ref(), &observed, samples, &mut memory, clock::wall());
+        if asks_for_a_write(app, &memory, &passes) {
+            // Nobody listens any more when the process is about to end.
+            let _ = self.triggers.send(app_ref(namespace, name)).await;
+        }
+        Some(live_app(resolved, samples, &passes))
+    }
 }
 
 /// Whether the pass would change replicas or say something new.

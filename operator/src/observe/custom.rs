@@ -4,7 +4,7 @@
 //! be in flight one namespace may have half. A query that fails is left alone for longer each time, by itself: it says
 //! nothing about the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::promql::{Refusal, confine};
 use super::wanted::CustomQuery;
 use crate::runtime::clock;
 
-/// A tick waits for this long for the queries that it started; later answers count from the next one on.
+/// How long is waited for the queries that were just started; later answers are taken the next time.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// What a query returned last.
@@ -50,6 +50,8 @@ pub struct CustomQueries {
     confined: BTreeMap<CustomQuery, Result<String, Refusal>>,
     entries: BTreeMap<String, Entry>,
     running: JoinSet<Outcome>,
+    /// The text of the query that each running task asks.
+    tasks: HashMap<Id, String>,
 }
 
 type Outcome = (Timestamp, Result<Vec<f64>, QueryError>);
@@ -59,7 +61,7 @@ struct Entry {
     namespace: String,
     next: Instant,
     backoff: Backoff,
-    task: Option<Id>,
+    is_running: bool,
     answer: Arc<Answer>,
 }
 
@@ -78,20 +80,43 @@ impl CustomQueries {
             confined: BTreeMap::new(),
             entries: BTreeMap::new(),
             running: JoinSet::new(),
+            tasks: HashMap::new(),
         }
     }
 
     /// Starts what is due of the wanted queries, waits a moment for it, and returns the newest answers.
     pub async fn refresh(&mut self, wanted: &BTreeSet<&CustomQuery>) -> Answers {
         self.keep(wanted);
+        self.go_on().await;
+        self.answers()
+    }
+
+    /// Starts what is due of the queries that were wanted last, waits a moment for it, and returns those that have a new
+    /// answer.
+    pub async fn go_on(&mut self) -> BTreeSet<CustomQuery> {
         self.start_due();
+        let mut answered = BTreeSet::new();
         let deadline = clock::monotonic() + GRACE;
         while let Ok(Some(ended)) = timeout_at(deadline, self.running.join_next_with_id()).await {
-            match ended {
+            let text = match ended {
                 Ok((task, outcome)) => self.record(task, Some(outcome)),
                 Err(failed) => self.record(failed.id(), None),
-            }
+            };
+            answered.extend(text);
         }
+        let is_answered = |confined: &Result<String, _>| {
+            confined.as_ref().is_ok_and(|text: &String| answered.contains(text))
+        };
+        self.confined
+            .iter()
+            .filter(|(_, confined)| is_answered(confined))
+            .map(|(query, _)| query.clone())
+            .collect()
+    }
+
+    /// The newest answers.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
         self.confined.iter().map(|(query, confined)| (query.clone(), self.answer(confined))).collect()
     }
 
@@ -123,7 +148,7 @@ impl CustomQueries {
                 namespace: namespace.to_owned(),
                 next: now,
                 backoff: Backoff::default(),
-                task: None,
+                is_running: false,
                 answer: Arc::default(),
             });
         }
@@ -135,7 +160,7 @@ impl CustomQueries {
     fn start_due(&mut self) {
         let now = clock::monotonic();
         for (text, entry) in &mut self.entries {
-            if entry.task.is_some() || now < entry.next || !entry.backoff.admits(now) {
+            if entry.is_running || now < entry.next || !entry.backoff.admits(now) {
                 continue;
             }
             entry.next = next_turn(text, self.origin, self.interval, now);
@@ -144,22 +169,24 @@ impl CustomQueries {
                 .entry(entry.namespace.clone())
                 .or_insert_with(|| Arc::new(Semaphore::new(self.in_flight_per_namespace)));
             let (of_namespace, of_all) = (Arc::clone(of_namespace), Arc::clone(&self.in_flight));
-            let (prometheus, text) = (self.prometheus.clone(), text.clone());
+            let (prometheus, query) = (self.prometheus.clone(), text.clone());
             let task = self.running.spawn(async move {
                 // A closed semaphore would let everybody through; these are never closed.
                 let _permits = (of_namespace.acquire().await, of_all.acquire().await);
                 let asked = clock::wall();
-                let answer = prometheus.query("custom", &text, CUSTOM_LIMIT).await;
+                let answer = prometheus.query("custom", &query, CUSTOM_LIMIT).await;
                 (asked, answer.map(|data| data.series().map(|(_, value)| value).collect()))
             });
-            entry.task = Some(task.id());
+            entry.is_running = true;
+            self.tasks.insert(task.id(), text.clone());
         }
     }
 
-    /// Notes how a task ended; nothing if it was ended from outside.
-    fn record(&mut self, task: Id, outcome: Option<Outcome>) {
-        let Some(entry) = self.entries.values_mut().find(|entry| entry.task == Some(task)) else { return };
-        entry.task = None;
+    /// Notes how a task ended, with nothing if it was ended from outside, and returns the text of its query.
+    fn record(&mut self, task: Id, outcome: Option<Outcome>) -> Option<String> {
+        let text = self.tasks.remove(&task)?;
+        let entry = self.entries.get_mut(&text)?;
+        entry.is_running = false;
         match outcome {
             Some((asked, Ok(values))) => {
                 entry.backoff.succeeded();
@@ -174,6 +201,7 @@ impl CustomQueries {
             }
             None => {}
         }
+        Some(text)
     }
 }
 

@@ -89,6 +89,21 @@ impl SampleStore {
         samples
     }
 
+    /// Goes on with the apps' own queries between two ticks. Returns the samples with their new answers, and the apps,
+    /// by namespace and name, that these are for.
+    pub async fn go_on(&self) -> (Arc<Samples>, BTreeSet<(String, String)>) {
+        let mut taking = self.taking.lock().await;
+        let answered = taking.custom.go_on().await;
+        let latest = self.latest();
+        if answered.is_empty() {
+            return (latest, BTreeSet::new());
+        }
+        let apps = latest.wanted.apps_with(&answered);
+        let samples = Arc::new(Samples { custom: taking.custom.answers(), ..(*latest).clone() });
+        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&samples);
+        (samples, apps)
+    }
+
     /// The samples of the last tick.
     #[must_use]
     pub fn latest(&self) -> Arc<Samples> {

@@ -129,6 +129,16 @@ impl Wanted {
         signals
     }
 
+    /// The apps that use one of these queries, by namespace and name.
+    #[must_use]
+    pub fn apps_with(&self, queries: &BTreeSet<CustomQuery>) -> BTreeSet<(String, String)> {
+        let uses = |sources: &BTreeMap<String, Source>| {
+            sources.values().any(|source| matches!(source, Source::Custom(query) if queries.contains(query)))
+        };
+        let components = self.components.iter().filter(|(_, sources)| uses(sources));
+        components.map(|(key, _)| (key.namespace.clone(), key.app.clone())).collect()
+    }
+
     /// The apps' own queries, each once.
     #[must_use]
     pub fn custom(&self) -> BTreeSet<&CustomQuery> {
@@ -199,6 +209,10 @@ mod tests {
         let metrics =
             json!([{"name": "carts", "prometheus": {"query": "sum(carts_open)", "perReplica": "200"}}]);
         let apps = [app("shop", "one", &metrics), app("shop", "two", &metrics), app("blog", "one", &metrics)];
-        assert_eq!(Wanted::of(&apps).custom().len(), 2);
+        let wanted = Wanted::of(&apps);
+        assert_eq!(wanted.custom().len(), 2);
+        let query = CustomQuery { namespace: "shop".to_owned(), text: "sum(carts_open)".to_owned() };
+        let app = |name: &str| ("shop".to_owned(), name.to_owned());
+        assert_eq!(wanted.apps_with(&BTreeSet::from([query])), BTreeSet::from([app("one"), app("two")]));
     }
 }
