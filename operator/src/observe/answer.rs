@@ -2,8 +2,6 @@
 //!
 //! Only what is read is described; warnings, statistics and the like are passed over.
 
-use std::collections::BTreeMap;
-
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
@@ -27,13 +25,27 @@ pub enum Data {
     Scalar(Sample),
 }
 
-/// Labels of a series by name.
-pub type Labels = BTreeMap<String, String>;
+/// The labels that are read of a series. The others are passed over: of thousands of series they would be most of the
+/// memory.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Labels {
+    /// Namespace of the pod.
+    pub namespace: Option<Box<str>>,
+    /// Name of the app.
+    pub scalableapp: Option<Box<str>>,
+    /// Name of the component.
+    pub component: Option<Box<str>>,
+    /// Name of the pod.
+    pub pod: Option<Box<str>>,
+    /// Upper bound of a histogram's bucket.
+    pub le: Option<Box<str>>,
+}
 
 /// A series and its sample.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Series {
-    /// Labels by name.
+    /// Its labels.
     #[serde(rename = "metric")]
     pub labels: Labels,
     /// The sample. A native histogram has none, which reads as not a number.
@@ -48,7 +60,8 @@ pub struct Sample(pub f64, #[serde(deserialize_with = "number")] pub f64);
 impl Data {
     /// The series; a scalar is one without labels.
     pub fn series(&self) -> impl Iterator<Item = (&Labels, f64)> {
-        static NONE: Labels = Labels::new();
+        static NONE: Labels =
+            Labels { namespace: None, scalableapp: None, component: None, pod: None, le: None };
         let (vector, scalar) = match self {
             Self::Vector(vector) => (vector.as_slice(), None),
             Self::Scalar(Sample(_, value)) => (&[][..], Some((&NONE, *value))),

@@ -60,7 +60,7 @@ pub fn request_rates(rates: &Data, ages: &Data, pods: &Data, now: Timestamp) -> 
 pub fn latencies(buckets: &Data, ages: &Data, pods: &Data, now: Timestamp) -> ByComponent<Vec<Bucket>> {
     let mut histograms: BTreeMap<ComponentKey, Vec<Bucket>> = BTreeMap::new();
     for (labels, rate) in buckets.series() {
-        let le = labels.get("le").and_then(|le| le.parse().ok());
+        let le = labels.le.as_ref().and_then(|le| le.parse().ok());
         if let (Some(key), Some(le)) = (component(labels), le) {
             histograms.entry(key).or_default().push(Bucket { le, rate });
         }
@@ -106,11 +106,16 @@ fn measured<T>(
 
 /// A series that lacks one of the labels belongs to no component.
 fn component(labels: &Labels) -> Option<ComponentKey> {
-    Some(ComponentKey::new(labels.get("namespace")?, labels.get("scalableapp")?, labels.get("component")?))
+    Some(ComponentKey::new(
+        labels.namespace.as_deref()?,
+        labels.scalableapp.as_deref()?,
+        labels.component.as_deref()?,
+    ))
 }
 
-fn pod(labels: &Labels) -> Option<(String, String)> {
-    Some((labels.get("namespace")?.clone(), labels.get("pod")?.clone()))
+/// Namespace and name of the pod of a series.
+pub(super) fn pod(labels: &Labels) -> Option<(String, String)> {
+    Some((labels.namespace.as_deref()?.to_owned(), labels.pod.as_deref()?.to_owned()))
 }
 
 /// The time of a sample of that age in seconds.

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::answer::Data;
+use super::answer::{Data, Labels};
 use super::backoff::Backoff;
+use super::measurements::pod;
 use super::prometheus::{Prometheus, TEMPLATE_LIMIT};
 use super::templates::Selection;
 use crate::runtime::clock;
@@ -18,12 +19,9 @@ use crate::runtime::clock;
 /// Time between two checks.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Labels that the scrape job must add to a target, beside `namespace` and `pod` by which it is found.
-const LABELS: [&str; 2] = ["scalableapp", "component"];
-
-/// The labels that each pod's target lacks, by namespace and pod.
+/// The first label that each pod's target lacks, by namespace and pod; nothing if it lacks none.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Targets(BTreeMap<(String, String), BTreeSet<&'static str>>);
+pub struct Targets(BTreeMap<(String, String), Option<&'static str>>);
 
 /// Why the pods of a component have no series.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,11 +45,12 @@ pub enum Unscraped {
 
 impl Targets {
     fn read(data: &Data) -> Self {
-        let target = |labels: &super::answer::Labels| {
-            let key = (labels.get("namespace")?.clone(), labels.get("pod")?.clone());
-            Some((key, LABELS.into_iter().filter(|label| !labels.contains_key(*label)).collect()))
+        let lacks = |labels: &Labels| match (&labels.scalableapp, &labels.component) {
+            (None, _) => Some("scalableapp"),
+            (_, None) => Some("component"),
+            _ => None,
         };
-        Self(data.series().filter_map(|(labels, _)| target(labels)).collect())
+        Self(data.series().filter_map(|(labels, _)| Some((pod(labels)?, lacks(labels)))).collect())
     }
 
     /// Why the component with these pods has no series.
@@ -62,7 +61,7 @@ impl Targets {
         if lacking.peek().is_none() {
             return Unscraped::NoTarget;
         }
-        lacking.flatten().next().map_or(Unscraped::NoSeries, |label| Unscraped::NoLabel(label))
+        lacking.find_map(|label| *label).map_or(Unscraped::NoSeries, Unscraped::NoLabel)
     }
 }
 
@@ -131,7 +130,7 @@ mod tests {
             Unscraped::NoTarget
         );
         assert_eq!(explained(&[bare]), Unscraped::NoLabel("component"));
-        assert_eq!(explained(&[json!({"namespace": "shop", "pod": "b"})]), Unscraped::NoLabel("component"));
+        assert_eq!(explained(&[json!({"namespace": "shop", "pod": "b"})]), Unscraped::NoLabel("scalableapp"));
         assert_eq!(explained(&[whole]), Unscraped::NoSeries);
     }
 }
