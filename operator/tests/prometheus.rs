@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -324,6 +324,30 @@ async fn a_signal_is_never_judged_by_the_age_of_another_tick() {
     assert_eq!(reading(&samples, "rps").unwrap().at.map(|at| at < now() - 60.seconds()), Some(true));
 }
 
+/// Fails each query the first time.
+fn healthy_the_second_time() -> impl Fn(&str) -> Reply {
+    let asked = Mutex::new(BTreeSet::new());
+    move |query| match asked.lock().unwrap().insert(query.to_owned()) {
+        true => Reply::Error(StatusCode::SERVICE_UNAVAILABLE, ""),
+        false => healthy(query),
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_fails_once_delays_nobody_by_a_tick() {
+    let fake = Fake::start(healthy_the_second_time()).await;
+    let samples = fake.store(&[]).sample(&apps(1), now()).await;
+    assert_eq!(quality(&samples, "rps", now()), Quality::Fresh);
+}
+
+#[tokio::test]
+async fn an_own_query_that_fails_once_does_not_wait_for_its_turn() {
+    let fake = Fake::start(healthy_the_second_time()).await;
+    let store = fake.store(&["--prometheus-query-interval", "1h"]);
+    let samples = answered(&store, &custom("carts_open"), &component(0)).await;
+    assert_eq!(reading(&samples, "carts").unwrap().values, [42.0]);
+}
+
 #[tokio::test]
 async fn a_failing_prometheus_is_not_hammered() {
     let fake = Fake::start(|_| Reply::Error(StatusCode::BAD_GATEWAY, "")).await;
@@ -437,6 +461,26 @@ async fn identical_queries_are_sent_once_and_not_at_every_tick() {
         store.sample(&wanted, now()).await;
     }
     assert_eq!(fake.take_queries(), ["sum(carts_open{namespace=\"team-0\"})"]);
+}
+
+#[tokio::test]
+async fn an_answer_between_two_ticks_is_told_with_the_apps_that_it_is_for() {
+    let fake = Fake::start(healthy).await;
+    let store = fake.store(&["--prometheus-query-interval", "1s"]);
+    answered(&store, &custom("carts_open"), &component(0)).await;
+    fake.respond(|_| Reply::Vector(vec![(json!({}), "7")]));
+    let told = async {
+        loop {
+            let (samples, apps) = store.go_on().await;
+            if !apps.is_empty() {
+                return (samples, apps);
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (samples, apps) = tokio::time::timeout(Duration::from_secs(30), told).await.unwrap();
+    assert_eq!(apps, BTreeSet::from([("team-0".to_owned(), "app-0".to_owned())]));
+    assert_eq!(reading(&samples, "carts").unwrap().values, [7.0]);
 }
 
 #[tokio::test]

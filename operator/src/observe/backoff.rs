@@ -24,6 +24,12 @@ impl Backoff {
         self.until.is_none_or(|until| now >= until)
     }
 
+    /// Whether the last answer was a good one, or none was asked for yet.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.failures == 0
+    }
+
     /// The server answered.
     pub fn succeeded(&mut self) {
         *self = Self::default();
@@ -63,8 +69,8 @@ mod tests {
         let mut backoff = Backoff::default();
         let now = Instant::now();
         (0..9).for_each(|_| backoff.failed(now));
-        assert!(backoff.admits(now + CAP));
+        assert!(backoff.admits(now + CAP) && !backoff.is_at_rest());
         backoff.succeeded();
-        assert!(backoff.admits(now));
+        assert!(backoff.admits(now) && backoff.is_at_rest());
     }
 }

@@ -1,8 +1,8 @@
 //! The queries that apps bring themselves: confined, sent once if identical, spread over their interval. I/O: Prometheus.
 //!
 //! Each runs in a task of its own, so that a slow query delays neither a tick nor another app. Of the queries that may
-//! be in flight one namespace may have half. A query that fails is left alone for longer each time, by itself: it says
-//! nothing about the others.
+//! be in flight one namespace may have half. A query that fails is sent once more within a second, and then left alone
+//! for longer each time, by itself: it says nothing about the others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -194,7 +194,12 @@ impl CustomQueries {
                 entry.answer = Arc::new(Answer { values, at: Some(asked), problem });
             }
             Some((_, Err(error))) => {
-                entry.backoff.failed(clock::monotonic());
+                let now = clock::monotonic();
+                if entry.backoff.is_at_rest() && error.may_pass() {
+                    // Once more, without waiting for its turn.
+                    entry.next = now;
+                }
+                entry.backoff.failed(now);
                 // What was answered before stays, and ages.
                 entry.answer =
                     Arc::new(Answer { problem: Some(error.to_string()), ..(*entry.answer).clone() });

@@ -115,6 +115,16 @@ fn advice(status: StatusCode) -> &'static str {
 }
 
 impl QueryError {
+    /// Whether the same query may be answered a moment later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Status { status, .. } => status.is_server_error(),
+            _ => false,
+        }
+    }
+
     /// The result in the process' own metrics.
     fn result(&self) -> &'static str {
         match self {

@@ -1,7 +1,8 @@
 //! What the template queries measured last, signal by signal. I/O: Prometheus.
 //!
 //! A signal is replaced as a whole, value, age and count together, so that no value is ever judged by the age of
-//! another. It is left alone for a while when one of its queries fails, and so are the others when theirs do.
+//! another. A query that fails is sent once more at once, because a tick without evidence delays every app by a whole
+//! tick; a signal whose query fails then is left alone for a while, and not asked twice until it was answered again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -84,10 +85,21 @@ impl Signals {
                 queries.entry(*template).or_insert_with(|| template.query(&self.selection, &wanted[signal]));
             }
         }
-        let ask = |(template, query): (Template, String)| async move {
-            (template, self.prometheus.query(template.name(), &query, TEMPLATE_LIMIT).await)
+        let mut answers = self.send(&queries).await;
+        if due.iter().all(|signal| self.backoffs[signal].is_at_rest()) {
+            queries.retain(|template, _| answers[template].as_ref().is_err_and(QueryError::may_pass));
+            answers.extend(self.send(&queries).await);
+        }
+        answers
+    }
+
+    /// Sends the queries, all at the same time.
+    async fn send(&self, queries: &BTreeMap<Template, String>) -> Answers {
+        let send = |(template, query): (&Template, &String)| {
+            let (template, query) = (*template, query.clone());
+            async move { (template, self.prometheus.query(template.name(), &query, TEMPLATE_LIMIT).await) }
         };
-        join_all(queries.into_iter().map(ask)).await.into_iter().collect()
+        join_all(queries.iter().map(send)).await.into_iter().collect()
     }
 
     fn forget_unwanted(&mut self, wanted: &BTreeMap<Signal, BTreeSet<String>>) {
