@@ -34,6 +34,12 @@ use tokio::{
 /// is acted on within this time, not only at the next tick.
 const BEAT: Duration = Duration::from_secs(1);
 
+/// Ticks over which news that changes no replica is spread. When Prometheus goes or comes back every app has some at
+/// once: they must not all be written in one moment, nor keep a change of replicas waiting behind them.
+const NEWS_OVER: usize = 10;
+/// Apps whose news is written in one tick however few apps there are.
+const LEAST_NEWS: usize = 20;
+
 /// Turns until `shutdown`, once each `period`.
 pub async fn run(
     context: Arc<Context>,
@@ -85,28 +91,35 @@ impl Passing<'_> {
         let wanted = Wanted::of(resolved.iter().filter_map(|(_, resolved)| resolved.as_ref().as_ref().ok()));
         let samples = context.samples.sample(&wanted, clock::wall()).await;
         let mut live = Vec::with_capacity(resolved.len());
+        let mut news = (resolved.len() / NEWS_OVER).max(LEAST_NEWS);
         for (app, resolved) in &resolved {
             let Ok(resolved) = &**resolved else { continue };
-            live.extend(self.pass(app, resolved, &samples).await);
+            live.extend(self.pass(app, resolved, &samples, &mut news).await);
         }
         context.live.replace(live);
     }
 
-    /// Decides the apps whose own queries have been answered since.
+    /// Decides the apps whose own queries have been answered since. News waits for the tick.
     async fn between(&self) {
         let (samples, answered) = self.context.samples.go_on().await;
         for (namespace, name) in answered {
             let guarded = self.context.cluster.apps.get(&app_ref(&namespace, &name));
             let Some(Ok(app)) = guarded.as_ref().map(|guarded| &guarded.0) else { continue };
             if let Ok(resolved) = &*self.context.memories.resolve(app) {
-                self.pass(app, resolved, &samples).await;
+                self.pass(app, resolved, &samples, &mut 0).await;
             }
         }
     }
 
-    /// Decides one app, and has it reconciled if that asks for a write. Nothing while its reconcile is under way, which
-    /// decides for itself.
-    async fn pass(&self, app: &ScalableApp, resolved: &App, samples: &Samples) -> Option<LiveApp> {
+    /// Decides one app, and has it reconciled if that changes replicas, or says something new and `news` may still be
+    /// written. Nothing while its reconcile is under way, which decides for itself.
+    async fn pass(
+        &self,
+        app: &ScalableApp,
+        resolved: &App,
+        samples: &Samples,
+        news: &mut usize,
+    ) -> Option<LiveApp> {
         let (namespace, name) = (resolved.namespace.as_str(), resolved.name.as_str());
         let observed = self.context.cluster.of_app(namespace, name);
         let memory = self.context.memories.of(app);
@@ -114,7 +127,12 @@ impl Passing<'_> {
         memory.enter(self.epoch, app);
         let known = memory.known_status(app).cloned();
         let passes = decide::pass(resolved, known.as_ref(), &observed, samples, &mut memory, clock::wall());
-        if asks_for_a_write(app, &memory, &passes) {
+        let scales = scales(&passes);
+        let says = !scales && *news > 0 && says_something_new(app, &memory, &passes);
+        if says {
+            *news -= 1;
+        }
+        if scales || says {
             // Nobody listens any more when the process is about to end.
             let _ = self.triggers.send(app_ref(namespace, name)).await;
         }
@@ -122,19 +140,23 @@ impl Passing<'_> {
     }
 }
 
-/// Whether the pass would change replicas or say something new.
-fn asks_for_a_write(app: &ScalableApp, memory: &AppMemory, passes: &[ComponentPass]) -> bool {
-    let scales = passes.iter().any(|pass| {
+/// Whether the passes would change replicas.
+fn scales(passes: &[ComponentPass]) -> bool {
+    passes.iter().any(|pass| {
         pass.decision.is_some()
             && (pass.standing.revisions.is_empty()
                 || pass.standing.revisions.iter().any(|revision| {
                     pass.planned.get(&revision.hash).is_some_and(|planned| *planned != revision.replicas)
                 }))
-    });
+    })
+}
+
+/// Whether the status would differ from the one that is known.
+fn says_something_new(app: &ScalableApp, memory: &AppMemory, passes: &[ComponentPass]) -> bool {
     let known = memory.known_status(app);
     let standings: Vec<_> = passes.iter().map(|pass| pass.standing.clone()).collect();
     let generation = app.metadata.generation.unwrap_or_default();
-    scales || Some(&report::status(known, generation, &standings, None, clock::wall())) != known
+    Some(&report::status(known, generation, &standings, None, clock::wall())) != known
 }
 
 /// What the plugin is shown of an app.
