@@ -8,8 +8,8 @@ use scalableapp_operator::{
     controller::{self, Context, Watches, memory::Memories},
     observe::{cluster::Cluster, prometheus::Prometheus, samples::SampleStore},
     runtime::{
-        args::Args, health::Health, lease::Candidate, live::LiveView, metrics, server, shutdown,
-        telemetry::Telemetry,
+        args::Args, decision_log::DecisionLog, health::Health, lease::Candidate, live::LiveView, metrics,
+        server, shutdown, telemetry::Telemetry,
     },
 };
 use std::{future::pending, sync::Arc};
@@ -54,6 +54,8 @@ async fn run(args: Args) -> anyhow::Result<()> {
 
     let prometheus = Prometheus::new(&args.prometheus).context("failed to set up the Prometheus client")?;
     let samples = SampleStore::new(prometheus, &args.prometheus).context("--prometheus-matchers")?;
+    let decisions = DecisionLog::open(args.decision_records.as_deref())
+        .context("failed to open the file of --decision-records")?;
     let watches = Watches::new(&reader);
     let writer = Writer::new(writer, leadership.clone());
     let context = Arc::new(Context {
@@ -63,6 +65,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         writer,
         memories: Memories::default(),
         live,
+        decisions,
     });
     let (triggers, triggered) = mpsc::channel(TRIGGERS);
     let (stopped, writers_stopped) = oneshot::channel::<()>();

@@ -28,6 +28,18 @@ pub enum Command {
     Pause(PauseArguments),
     /// End every override of an app.
     Resume(ResumeArguments),
+    /// Make recorded decisions once more, and show those that come out otherwise now.
+    #[command(
+        after_help = "Exit codes: 0 every decision came out as recorded, 1 one did not, 3 there was none."
+    )]
+    Replay(ReplayArguments),
+}
+
+/// The arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArguments {
+    /// The file that the operator wrote with --decision-records, or its log; `-` is standard input.
+    pub file: PathBuf,
 }
 
 /// How long an act lasts, and who does it why.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use kubectl_scalableapp::args::{Arguments, Command};
-use kubectl_scalableapp::{acts, explain, watch};
+use kubectl_scalableapp::{acts, explain, replay, watch};
 
 /// The command line or the connection is wrong. clap's own code for it is 2, which here says that time ran out.
 const FAILED: u8 = 3;
@@ -35,6 +35,9 @@ async fn run(command: Command) -> Result<u8, String> {
         Command::Override(arguments) => done(acts::override_(arguments).await),
         Command::Pause(arguments) => done(acts::pause(arguments).await),
         Command::Resume(arguments) => done(acts::resume(arguments).await),
+        Command::Replay(arguments) => {
+            replay::run(&arguments).map(|same| u8::from(!same)).map_err(|error| error.to_string())
+        }
     }
 }
 

@@ -325,6 +325,42 @@ async fn an_override_that_cannot_be_is_refused_in_words() {
     }
 }
 
+/// What the operator writes for a component without metrics that has more replicas than its maximum.
+fn decision_record(to: i32) -> String {
+    let rules = |window: i32| json!({"stabilization_window_seconds": window, "select_policy": "Max", "policies": [], "tolerance": 0.1});
+    let input = json!({
+        "now": "2026-01-02T03:04:05Z", "minReplicas": 1, "schedules": [], "maxReplicas": 3, "metrics": [],
+        "behavior": {"scale_up": rules(0), "scale_down": rules(300)}, "currentReplicas": 5, "statusReplicas": 5,
+        "pods": [], "readings": {}, "maxSampleAge": "PT90S",
+        "timing": {"cpu_initialization": "PT5M", "readiness_delay": "PT30S"},
+        "forecast": null, "fallback": null, "overrides": {"hold": null, "min": null, "max": null},
+        "memory": scalableapp_engine::memory::Memory::default(),
+    });
+    let input: scalableapp_engine::record::OwnedInput = serde_json::from_value(input).unwrap();
+    let mut decision = scalableapp_engine::decide(&input.as_input()).record(input.now);
+    decision.to = to;
+    let (namespace, app, component) = ("store".to_owned(), "shop".to_owned(), "web".to_owned());
+    let record = scalableapp_engine::record::Record { namespace, app, component, input, decision };
+    serde_json::to_string(&record).unwrap()
+}
+
+#[tokio::test]
+async fn recorded_decisions_are_made_once_more() {
+    let server = ApiServer::at("http://127.0.0.1:9");
+    let file = server.folder.path().join("operator.log");
+    let replay = format!("replay {}", file.display());
+    std::fs::write(&file, format!("{{\"level\":\"INFO\"}}\n{}\n", decision_record(3))).unwrap();
+    let (code, out, _) = server.run(&replay).await;
+    assert_eq!((code, out.as_str()), (0, "1 decisions were made once more, 1 of them as recorded\n"));
+    std::fs::write(&file, decision_record(4)).unwrap();
+    let (code, out, _) = server.run(&replay).await;
+    assert_eq!(code, 1, "{out}");
+    assert!(out.starts_with("store/shop web at 2026-01-02T03:04:05Z: recorded 5 -> 4"), "{out}");
+    std::fs::write(&file, "nothing\n").unwrap();
+    let (code, _, error) = server.run(&replay).await;
+    assert!(code == 3 && error.contains("--decision-records"), "{error}");
+}
+
 #[tokio::test]
 async fn no_cluster_exits_3_with_one_sentence_that_says_what_to_do() {
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();

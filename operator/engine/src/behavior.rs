@@ -2,6 +2,7 @@
 
 use crate::signal::Tolerance;
 use scalableapp_crds as api;
+use serde::{Deserialize, Serialize};
 
 /// Seconds for which a lower recommendation must last before it counts, unless the app says otherwise.
 pub const DOWNSCALE_STABILIZATION_SECONDS: i32 = 300;
@@ -10,7 +11,7 @@ pub const DOWNSCALE_STABILIZATION_SECONDS: i32 = 300;
 pub const TOLERANCE: f64 = 0.1;
 
 /// Behavior in both directions, with HPA's defaults filled in.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Behavior {
     /// Rules for more replicas.
     pub scale_up: ScalingRules,
@@ -19,7 +20,7 @@ pub struct Behavior {
 }
 
 /// Rules for one direction.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScalingRules {
     /// Seconds of past recommendations that are considered; 0 considers only the newest.
     pub stabilization_window_seconds: i32,
@@ -32,7 +33,7 @@ pub struct ScalingRules {
 }
 
 /// Which of several policies counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SelectPolicy {
     /// The one that allows the largest change.
     Max,
@@ -43,7 +44,7 @@ pub enum SelectPolicy {
 }
 
 /// A limit of the change within a period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// The largest change.
     pub limit: Limit,
@@ -52,7 +53,7 @@ pub struct Policy {
 }
 
 /// The largest change within a period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limit {
     /// A number of pods.
     Pods(i32),

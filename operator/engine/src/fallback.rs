@@ -9,9 +9,10 @@ use crate::evaluate::{Signal, Vote};
 use crate::memory::Memory;
 use crate::reason;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// What to have while a metric is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fallback {
     /// Time without fresh evidence after which it counts. A restart of the process begins it anew.
     pub after: SignedDuration,

@@ -5,9 +5,10 @@
 
 use crate::behavior::Behavior;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// Recommendations and scale events of one component.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     pub(crate) recommendations: Vec<Recommendation>,
     pub(crate) ups: Vec<ScaleEvent>,
@@ -18,14 +19,14 @@ pub struct History {
 }
 
 /// What the metrics asked for at some time, before it was stabilized.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Recommendation {
     pub(crate) replicas: i32,
     pub(crate) at: Timestamp,
 }
 
 /// A change of replicas that was written.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ScaleEvent {
     /// Replicas added or removed, above 0.
     pub(crate) change: i32,

@@ -22,10 +22,11 @@
 use crate::pod::Pod;
 use crate::signal::{Proposal, Series, Tolerance, total_value};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What the rule remembers of a component.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LatencyMemory {
     /// The load when each latency metric was last clearly inside its target.
     pub(crate) baselines: BTreeMap<String, f64>,
@@ -34,7 +35,7 @@ pub(crate) struct LatencyMemory {
 }
 
 /// Replicas that were added because latency asked for them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LatencyStep {
     /// Name of the metric.
     pub(crate) metric: String,

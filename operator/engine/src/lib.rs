@@ -10,7 +10,7 @@
 //! | bounds | [`bounds`], with [`schedule`], [`trend`], [`fallback`] and [`overrides`] | name the fewest and the most replicas |
 //! | behavior | [`scale`] does one HPA step with [`normalize`], [`behavior`] and [`history`] | delay, limit, clamp |
 //!
-//! Beside them, [`memory`] is what lasts between decisions and over restarts, [`reason`] lists every reason that can be
+//! [`record`] keeps a decision with its input, to be made once more. Beside them, [`memory`] is what lasts between decisions and over restarts, [`reason`] lists every reason that can be
 //! given, and [`rollout`] moves the decided replicas between revisions. When latency may ask for replicas is the
 //! subject of `latency`, and the words of a decision are in `explain`.
 //!
@@ -82,6 +82,7 @@ pub mod normalize;
 pub mod overrides;
 pub mod pod;
 pub mod reason;
+pub mod record;
 pub mod rollout;
 pub mod sample;
 pub mod scale;

@@ -13,6 +13,7 @@ use crate::trend::Trend;
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use scalableapp_crds as api;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Scale events that the status holds at most.
@@ -23,7 +24,7 @@ pub const PERSISTED_EVENTS: usize = 16;
 pub const LIMIT_LINGERS: SignedDuration = SignedDuration::from_secs(60);
 
 /// Everything that scaling remembers of one component between two decisions.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     pub(crate) history: History,
     pub(crate) last_good: BTreeMap<String, LastGood>,
@@ -37,7 +38,7 @@ pub struct Memory {
 }
 
 /// A metric's last value that could be acted on.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LastGood {
     /// Thousandths of the unit in which the metric is written.
     pub(crate) milli: i64,

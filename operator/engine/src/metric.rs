@@ -2,9 +2,10 @@
 
 use crate::signal::{PodTarget, Proposal};
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 /// A metric that a component is scaled on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
     /// Name, unique within the component.
     pub name: String,
@@ -13,7 +14,7 @@ pub struct Metric {
 }
 
 /// What is measured, and the value that it should have.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Target {
     /// Requests per second of the whole component.
     RequestRate {

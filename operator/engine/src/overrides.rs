@@ -2,9 +2,10 @@
 
 use crate::bounds::{Bound, Bounds};
 use crate::reason;
+use serde::{Deserialize, Serialize};
 
 /// What the overrides that are in force say of one component. Each names the one that says it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overrides {
     /// Keeps the replicas that there are.
     pub hold: Option<String>,

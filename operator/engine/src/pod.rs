@@ -4,6 +4,7 @@
 
 use crate::signal::SignalError;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// A resource that the kubelet measures for each pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ impl Resource {
 }
 
 /// One value for each resource.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByResource<T> {
     /// The value for CPU.
     pub cpu: T,
@@ -44,7 +45,7 @@ impl<T: Copy> ByResource<T> {
 }
 
 /// `status.phase` of a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Not all containers have started.
     Pending,
@@ -59,7 +60,7 @@ pub enum Phase {
 }
 
 /// Status of a pod's Ready condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReadyStatus {
     /// The pod is ready.
     True,
@@ -70,7 +71,7 @@ pub enum ReadyStatus {
 }
 
 /// A pod's Ready condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
     /// Whether the pod is ready.
     pub status: ReadyStatus,
@@ -80,7 +81,7 @@ pub struct Ready {
 
 /// A container's requests. Of the init containers only those with `restartPolicy: Always` (sidecars) are listed,
 /// after the ordinary containers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// Name within the pod.
     pub name: String,
@@ -89,7 +90,7 @@ pub struct Container {
 }
 
 /// Usage of a pod, or of the one container that is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodSample {
     /// Usage in thousandths.
     pub milli: i64,
@@ -100,7 +101,7 @@ pub struct PodSample {
 }
 
 /// A pod of the component, whatever its revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
     /// Name, for messages.
     pub name: String,

@@ -1,5 +1,8 @@
 //! Every reason that a decision can give: one word for machines, one sentence for people. Pure.
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// A reason: `name` for conditions and events, `sentence` for the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reason {
@@ -7,6 +10,21 @@ pub struct Reason {
     pub name: &'static str,
     /// One sentence.
     pub sentence: &'static str,
+}
+
+/// Written as its name.
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let known = all().find(|reason| reason.name == name);
+        known.ok_or_else(|| D::Error::custom(format!("\"{name}\" is no reason that this version knows")))
+    }
 }
 
 macro_rules! reasons {

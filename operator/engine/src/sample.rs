@@ -6,12 +6,14 @@
 use crate::pod::{ByResource, Pod, PodSample};
 use crate::reason::{self, Reason};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// What a query returned for one metric of one component.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// The value of each series; exactly one is expected.
+    #[serde(with = "crate::record::exact")]
     pub values: Vec<f64>,
     /// When the oldest sample behind the value was taken; nothing if that is not known.
     pub at: Option<Timestamp>,
@@ -20,7 +22,7 @@ pub struct Reading {
 }
 
 /// How many pods are behind a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Pods that reported.
     pub reporting: u32,

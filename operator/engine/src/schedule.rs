@@ -15,13 +15,15 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{RoundMode, Timestamp, TimestampRound, ToSpan, Unit};
+use serde::{Deserialize, Serialize};
 
 /// A span of time with a floor of its own.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// Name, unique within the component.
     pub name: String,
     /// The zone in which both lines are read.
+    #[serde(with = "jiff::fmt::serde::tz::required")]
     pub time_zone: TimeZone,
     /// When the span begins.
     pub from: CronLine,
@@ -32,8 +34,23 @@ pub struct Schedule {
 }
 
 /// Five cron fields: minute, hour, day of month, month, day of week.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct CronLine(croner::Cron);
+
+impl From<CronLine> for String {
+    fn from(line: CronLine) -> Self {
+        line.0.pattern.to_string()
+    }
+}
+
+impl TryFrom<String> for CronLine {
+    type Error = InvalidSchedule;
+
+    fn try_from(text: String) -> Result<Self, InvalidSchedule> {
+        Self::parse(&text)
+    }
+}
 
 /// Why a schedule cannot be followed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

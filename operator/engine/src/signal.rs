@@ -6,6 +6,7 @@
 use crate::convert::{to_i32, to_i64};
 use crate::pod::{Phase, Pod, PodSample, ReadyStatus, Resource};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// Relative distance from the target inside which nothing changes (KEP-4951), for each direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,7 +25,7 @@ impl Tolerance {
 }
 
 /// How long CPU samples of a young pod are distrusted.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PodTiming {
     /// Time after the start in which only samples taken wholly while ready count. HPA's default: 5 minutes.
     pub cpu_initialization: SignedDuration,
@@ -90,7 +91,7 @@ pub enum SignalError {
 }
 
 /// Target of a metric that is measured on pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PodTarget {
     /// Percent of the pods' requests.
     Utilization(i32),

@@ -14,6 +14,7 @@
 //! restart forgets neither hastens a scale-in nor widens a change.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// How many horizons back the errors of forecasts count.
@@ -23,7 +24,7 @@ pub const JUDGED_HORIZONS: i32 = 3;
 const SAMPLES: i64 = 20;
 
 /// What is remembered of one load. At most about 120 numbers with their times.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trend {
     /// Since when it was observed without a gap of a horizon.
     since: Option<Timestamp>,
@@ -35,7 +36,7 @@ pub struct Trend {
     errors: VecDeque<(Timestamp, f64, f64)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Guess {
     due: Timestamp,
     trend: f64,

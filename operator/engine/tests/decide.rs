@@ -10,6 +10,7 @@ use scalableapp_engine::fallback::Fallback;
 use scalableapp_engine::memory::Memory;
 use scalableapp_engine::metric::Target;
 use scalableapp_engine::overrides::Overrides;
+use scalableapp_engine::record::Record;
 use scalableapp_engine::sample::Reading;
 use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
 use scalableapp_engine::{Decision, reason};
@@ -453,6 +454,28 @@ fn a_record_of_eight_metrics_stays_within_two_kibibytes() {
         latencies.reads(name, 3_599.123_456);
     }
     assert!(record_size(&latencies) <= 2048, "{}", record_size(&latencies));
+}
+
+#[test]
+fn what_json_cannot_say_is_recorded_all_the_same() {
+    let mut app = Component::new(4, &[rate(50)]);
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.1 + 0.2] {
+        app.reads("rps", value);
+        let written = serde_json::to_string(&app.record()).expect("a line");
+        let read: Record = serde_json::from_str(&written).expect("a record");
+        assert!(read.replays(), "{written}");
+        assert_eq!(read.input.readings["rps"].values[0].to_bits(), value.to_bits());
+    }
+}
+
+#[test]
+fn a_record_that_was_tampered_with_does_not_replay() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 400.0);
+    let mut record = app.record();
+    assert!(record.replays());
+    record.input.max_replicas = 5;
+    assert!(!record.replays());
 }
 
 fn named(replicas: i32) -> Option<(i32, String)> {

@@ -7,6 +7,7 @@ use fixture::{Component, cpu, latency, rate};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use scalableapp_engine::behavior::{Behavior, Limit, Policy, ScalingRules, SelectPolicy};
+use scalableapp_engine::record::Record;
 use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
 
 /// What happens to a component between two decisions.
@@ -105,6 +106,22 @@ proptest! {
         for moment in &moments {
             live(&mut app, moment);
             prop_assert!((min..=min + more).contains(&app.replicas));
+        }
+    }
+
+    #[test]
+    fn a_decision_that_was_written_and_read_is_made_again(
+        replicas in 0..40_i32, behavior in behaviors(), forecast in forecasts(), scheduled in 1..60_i32,
+        moments in moments(12),
+    ) {
+        let mut app = component(replicas, behavior, forecast);
+        app.schedules = vec![every_other_minute(scheduled)];
+        for moment in &moments {
+            live(&mut app, moment);
+            let written = serde_json::to_string(&app.record()).expect("a line");
+            let read: Record = serde_json::from_str(&written).expect("a record");
+            prop_assert_eq!(&read, &app.record());
+            prop_assert!(read.replays());
         }
     }
 

@@ -22,6 +22,7 @@ use scalableapp_engine::{
     memory::Memory,
     pod::Pod,
     reason,
+    record::{OwnedInput, Record},
     rollout::{self, Revision},
     signal::PodTiming,
 };
@@ -43,6 +44,8 @@ pub struct ComponentPass {
     pub decision: Option<Decision>,
     /// `spec.replicas` of each revision, by hash.
     pub planned: BTreeMap<String, i32>,
+    /// The decision with everything that it depended on, if it is one to record.
+    pub recorded: Option<Record>,
 }
 
 impl ComponentMemory {
@@ -113,7 +116,7 @@ fn component(
     if !memory.is_shown(&standing.revisions) || !(is_measured || is_new) {
         return undecided(standing);
     }
-    let mut rolling: Vec<Revision> =
+    let rolling: Vec<Revision> =
         standing.revisions.iter().map(|one| revision(one, &standing.target)).collect();
     // With no Deployment left, for example deleted by hand, the last decision is what there was.
     let current = if rolling.is_empty() {
@@ -126,7 +129,8 @@ fn component(
     });
     let engine_pods: Vec<_> = pods.iter().map(|pod| workload::engine_pod(pod, samples.usage(pod))).collect();
     let readings = samples.readings(&app.namespace, app.name.as_str(), name, &engine_pods, now);
-    let decision = decide(&Input {
+    let overrides = overrides::of_component(&observed.overrides, name, now);
+    let input = Input {
         now,
         min_replicas: service.scaling.min_replicas,
         schedules: &service.scaling.schedules,
@@ -141,24 +145,40 @@ fn component(
         timing: PodTiming::default(),
         forecast: service.scaling.forecast,
         fallback: service.scaling.fallback,
-        overrides: &overrides::of_component(&observed.overrides, name, now),
+        overrides: &overrides,
         memory: &scaling,
-    });
+    };
+    let decision = decide(&input);
     memory.scaling = Some(decision.memory.clone());
 
-    if !rolling.iter().any(|revision| revision.is_target) {
-        rolling.push(Revision { hash: standing.target.clone(), replicas: 0, available: 0, is_target: true });
-    }
-    let planned = rollout::plan(decision.desired, &rolling, service.rolling)
-        .into_iter()
-        .map(|(hash, replicas)| (hash.to_owned(), replicas))
-        .collect();
+    let planned = planned(decision.desired, rolling, &standing.target, service);
     standing.decided = true;
     standing.desired = decision.desired;
     standing.limited_by.clone_from(&decision.limited_by);
     standing.measured = evidence(app, service, samples, &decision, &engine_pods, standing.ready());
     record(&mut standing, service, known, &decision, now);
-    ComponentPass { standing, decision: Some(decision), planned }
+    let recorded = standing.record.clone().map(|decision| Record {
+        namespace: app.namespace.clone(),
+        app: app.name.to_string(),
+        component: name.to_owned(),
+        input: OwnedInput::of(&input),
+        decision,
+    });
+    ComponentPass { standing, decision: Some(decision), planned, recorded }
+}
+
+/// `spec.replicas` of each revision, by hash.
+fn planned(
+    desired: i32,
+    mut rolling: Vec<Revision>,
+    target: &str,
+    service: &Service,
+) -> BTreeMap<String, i32> {
+    if !rolling.iter().any(|revision| revision.is_target) {
+        rolling.push(Revision { hash: target.to_owned(), replicas: 0, available: 0, is_target: true });
+    }
+    let plan = rollout::plan(desired, &rolling, service.rolling);
+    plan.into_iter().map(|(hash, replicas)| (hash.to_owned(), replicas)).collect()
 }
 
 /// What is written of a component whose app is paused: nothing. Its past no longer tells when it may scale in.
@@ -191,7 +211,7 @@ fn standing(service: &Service, known: Option<&ComponentStatus>, observed: &Obser
 
 fn undecided(standing: Standing) -> ComponentPass {
     let planned = standing.revisions.iter().map(|one| (one.hash.clone(), one.replicas)).collect();
-    ComponentPass { standing, decision: None, planned }
+    ComponentPass { standing, decision: None, planned, recorded: None }
 }
 
 fn pause(by: &ScalingOverride) -> String {
@@ -310,6 +330,7 @@ mod tests {
     #[test]
     fn a_deployment_that_was_deleted_comes_back_with_the_last_decision() {
         let pass = decided(Some(&known(5)));
+        assert!(pass.recorded.is_some_and(|record| record.replays()), "its record makes the same decision");
         assert_eq!(pass.planned, BTreeMap::from([(pass.standing.target.clone(), 5)]));
         assert_eq!(pass.decision.expect("a decision").hold, Some(NO_VALID_METRIC));
     }

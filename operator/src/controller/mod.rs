@@ -14,7 +14,7 @@ use crate::{
         },
         samples::SampleStore,
     },
-    runtime::{lease::Leadership, live::LiveView},
+    runtime::{decision_log::DecisionLog, lease::Leadership, live::LiveView},
 };
 use futures::StreamExt;
 use k8s_openapi::api::{
@@ -48,6 +48,8 @@ pub struct Context {
     pub memories: Memories,
     /// What the plugin is shown.
     pub live: LiveView,
+    /// Where decisions are written with what they depended on.
+    pub decisions: DecisionLog,
 }
 
 /// The watches and the caches that they fill.

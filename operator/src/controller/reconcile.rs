@@ -108,6 +108,9 @@ async fn say(
     let namespace = app.namespace().unwrap_or_default();
     apply::status::report(&context.writer, &namespace, &app.name_any(), known, &status).await?;
     memory.reported = Some(status);
+    for record in passes.iter().filter_map(|pass| pass.recorded.as_ref()) {
+        context.decisions.write(record);
+    }
     let about = app.object_ref(&());
     for happening in happenings {
         tracing::info!(namespace, app = app.name_any(), reason = happening.reason, "{}", happening.note);

@@ -170,7 +170,7 @@ fn live_app(app: &App, samples: &Samples, passes: &[ComponentPass]) -> LiveApp {
 }
 
 fn live_component(app: &App, samples: &Samples, pass: &ComponentPass) -> LiveComponent {
-    let ComponentPass { standing, decision, planned: _ } = pass;
+    let ComponentPass { standing, decision, .. } = pass;
     let (namespace, name) = (app.namespace.as_str(), app.name.as_str());
     metrics::desired_replicas(namespace, name, &standing.name, standing.desired);
     LiveComponent {

@@ -38,6 +38,11 @@ pub struct Args {
     #[arg(long, env = "SCALABLEAPP_HTTP_PORT", default_value_t = 8080)]
     pub http_port: u16,
 
+    /// File to which each decision that changes something is appended as a line of JSON, with everything that it depended
+    /// on; `-` is standard output. `kubectl scalableapp replay` makes such decisions once more.
+    #[arg(long, env = "SCALABLEAPP_DECISION_RECORDS", value_name = "FILE")]
+    pub decision_records: Option<PathBuf>,
+
     /// How log lines are written. RUST_LOG filters them, for example `info,scalableapp_operator=debug`.
     #[arg(long, env = "SCALABLEAPP_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod clock;
+pub mod decision_log;
 pub mod health;
 pub mod lease;
 pub mod live;

@@ -1,0 +1,78 @@
+//! `kubectl scalableapp replay`: recorded decisions are made once more, by the engine of this plugin's version.
+//! I/O: reads a file or standard input, writes to stdout.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use scalableapp_engine::record::Record;
+use thiserror::Error;
+
+use crate::args::ReplayArguments;
+
+/// Why nothing could be replayed.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("failed to read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file holds something else.
+    #[error(
+        "failed to find a decision in {0}: give it what the operator wrote with --decision-records (chart: decisionRecords)"
+    )]
+    NoDecision(PathBuf),
+    /// The output could not be written.
+    #[error("failed to write what was replayed: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Replays every decision of the file, and says whether all came out as they were recorded. Lines that are no decision
+/// are passed over, so that the operator's whole log can be given.
+///
+/// # Errors
+/// When the file cannot be read or holds no decision.
+pub fn run(arguments: &ReplayArguments) -> Result<bool, Error> {
+    let path = &arguments.file;
+    let failed = |source| Error::Read { path: path.clone(), source };
+    let input: Box<dyn BufRead> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(BufReader::new(File::open(path).map_err(failed)?))
+    };
+    let (mut replayed, mut same) = (0, 0);
+    for line in input.lines() {
+        let line = line.map_err(failed)?;
+        let Ok(record) = serde_json::from_str::<Record>(&line) else { continue };
+        replayed += 1;
+        if record.replays() {
+            same += 1;
+        } else {
+            writeln!(io::stdout(), "{}", difference(&record))?;
+        }
+    }
+    if replayed == 0 {
+        return Err(Error::NoDecision(path.clone()));
+    }
+    writeln!(io::stdout(), "{replayed} decisions were made once more, {same} of them as recorded")?;
+    Ok(replayed == same)
+}
+
+fn difference(record: &Record) -> String {
+    let Record { namespace, app, component, input, decision } = record;
+    let now = record.replay();
+    format!(
+        "{namespace}/{app} {component} at {}: recorded {} -> {}, {}; now {} -> {}, {}",
+        input.now,
+        decision.from,
+        decision.to,
+        decision.message,
+        now.current,
+        now.desired,
+        now.message()
+    )
+}

@@ -1,0 +1,149 @@
+//! A decision together with everything that it depended on, so that it can be made once more. Pure.
+//!
+//! A record is one line of JSON. Numbers are written so that they are read back to the last bit.
+
+use crate::behavior::Behavior;
+use crate::decide::{Decision, Input, decide};
+use crate::fallback::Fallback;
+use crate::memory::Memory;
+use crate::metric::Metric;
+use crate::overrides::Overrides;
+use crate::pod::Pod;
+use crate::sample::Reading;
+use crate::schedule::Schedule;
+use crate::signal::PodTiming;
+use jiff::{SignedDuration, Timestamp};
+use scalableapp_crds::DecisionRecord;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A decision on one component.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// Namespace of the app.
+    pub namespace: String,
+    /// Name of the app.
+    pub app: String,
+    /// Name of the component.
+    pub component: String,
+    /// What it depended on.
+    pub input: OwnedInput,
+    /// What was decided.
+    pub decision: DecisionRecord,
+}
+
+/// An [`Input`] that can be kept. Its fields are those of the input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "each field is described where the decision reads it")]
+pub struct OwnedInput {
+    pub now: Timestamp,
+    pub min_replicas: i32,
+    pub schedules: Vec<Schedule>,
+    pub max_replicas: i32,
+    pub metrics: Vec<Metric>,
+    pub behavior: Behavior,
+    pub current_replicas: i32,
+    pub status_replicas: i32,
+    pub pods: Vec<Pod>,
+    pub readings: BTreeMap<String, Reading>,
+    pub max_sample_age: SignedDuration,
+    pub timing: PodTiming,
+    pub forecast: Option<SignedDuration>,
+    pub fallback: Option<Fallback>,
+    pub overrides: Overrides,
+    pub memory: Memory,
+}
+
+impl OwnedInput {
+    /// Keeps an input.
+    pub fn of(input: &Input<'_>) -> Self {
+        // Without `..`, so that nothing that a decision depends on can be left out.
+        let Input {
+            now,
+            min_replicas,
+            schedules,
+            max_replicas,
+            metrics,
+            behavior,
+            current_replicas,
+            status_replicas,
+            pods,
+            readings,
+            max_sample_age,
+            timing,
+            forecast,
+            fallback,
+            overrides,
+            memory,
+        } = *input;
+        Self {
+            now,
+            min_replicas,
+            schedules: schedules.to_vec(),
+            max_replicas,
+            metrics: metrics.to_vec(),
+            behavior: behavior.clone(),
+            current_replicas,
+            status_replicas,
+            pods: pods.to_vec(),
+            readings: readings.clone(),
+            max_sample_age,
+            timing,
+            forecast,
+            fallback,
+            overrides: overrides.clone(),
+            memory: memory.clone(),
+        }
+    }
+
+    /// The input as [`decide`] takes it.
+    pub fn as_input(&self) -> Input<'_> {
+        Input {
+            now: self.now,
+            min_replicas: self.min_replicas,
+            schedules: &self.schedules,
+            max_replicas: self.max_replicas,
+            metrics: &self.metrics,
+            behavior: &self.behavior,
+            current_replicas: self.current_replicas,
+            status_replicas: self.status_replicas,
+            pods: &self.pods,
+            readings: &self.readings,
+            max_sample_age: self.max_sample_age,
+            timing: self.timing,
+            forecast: self.forecast,
+            fallback: self.fallback,
+            overrides: &self.overrides,
+            memory: &self.memory,
+        }
+    }
+}
+
+impl Record {
+    /// Makes the decision once more.
+    pub fn replay(&self) -> Decision {
+        decide(&self.input.as_input())
+    }
+
+    /// Whether the decision comes out as it was recorded, to the last word.
+    pub fn replays(&self) -> bool {
+        self.replay().record(self.input.now) == self.decision
+    }
+}
+
+/// Numbers as text, because JSON has no NaN and no infinity.
+pub(crate) mod exact {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        values.iter().map(f64::to_string).collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+    }
+}
