@@ -5,8 +5,12 @@ use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
+
+use crate::database::DatabaseArgs;
+use crate::jobs::WorkerArgs;
+use crate::modules;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -18,27 +22,27 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[command(version)]
 pub struct Args {
     /// Address to listen on; `::` for IPv6.
-    #[arg(long, env = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    #[arg(long, env = "ADDRESS", global = true, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
     pub address: IpAddr,
 
     /// Port of the service and its health routes; 0 takes any free port.
-    #[arg(long, env = "PORT", default_value_t = 8080, value_parser = port)]
+    #[arg(long, env = "PORT", global = true, default_value_t = 8080, value_parser = port)]
     pub port: u16,
 
     /// Port of /metrics; 0 takes any free port.
-    #[arg(long, env = "METRICS_PORT", default_value_t = 9090, value_parser = port)]
+    #[arg(long, env = "METRICS_PORT", global = true, default_value_t = 9090, value_parser = port)]
     pub metrics_port: u16,
 
     /// How long after SIGTERM new connections are still served, for example 5s.
     ///
     /// Not needed where the pod's preStop sleep holds SIGTERM back until the endpoints are gone.
-    #[arg(long, env = "LAME_DUCK", default_value = "0s", value_parser = lame_duck)]
+    #[arg(long, env = "LAME_DUCK", global = true, default_value = "0s", value_parser = lame_duck)]
     pub lame_duck: Duration,
 
     /// How long the requests in flight may take to finish once no new connection is taken.
     ///
     /// preStop sleep, lame duck and drain together must end before terminationGracePeriodSeconds.
-    #[arg(long, env = "DRAIN", default_value = "10s", value_parser = drain)]
+    #[arg(long, env = "DRAIN", global = true, default_value = "10s", value_parser = drain)]
     pub drain: Duration,
 
     /// How many requests compute at the same time; by default the CPU limit, rounded down to at least 1.
@@ -48,6 +52,41 @@ pub struct Args {
     /// How many requests may wait for a CPU worker; one more is refused with 503. 0 refuses at once.
     #[arg(long, env = "CPU_QUEUE", default_value_t = 64, value_parser = queue_length)]
     pub cpu_queue: usize,
+
+    /// The modules to serve, separated by commas; by default all, without a database those that need none.
+    #[arg(long, env = "MODULES", value_delimiter = ',', value_parser = modules::name)]
+    pub modules: Vec<String>,
+
+    /// Where the database is and how much of it this process may take.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+
+    /// A random text of at least 32 characters, the same for every pod, that signs what clients bring back.
+    #[arg(long, env = "SIGNING_KEY", hide_env_values = true, global = true)]
+    pub signing_key: Option<String>,
+
+    /// Where the payment provider is, for example http://payments; without it orders are taken unpaid.
+    #[arg(long, env = "PAYMENTS_URL", global = true, value_parser = http_url)]
+    pub payments_url: Option<String>,
+
+    /// The hosts to which webhooks may be sent, separated by commas; by default none.
+    #[arg(long, env = "WEBHOOK_HOSTS", value_delimiter = ',', global = true, requires = "webhook_key")]
+    pub webhook_hosts: Vec<String>,
+
+    /// A random text of at least 32 characters that signs webhooks; their receivers need it to verify them.
+    #[arg(long, env = "WEBHOOK_KEY", hide_env_values = true, global = true)]
+    pub webhook_key: Option<String>,
+
+    /// What to do in place of serving requests.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the process does in place of serving requests.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Runs jobs. Health and metrics are served all the same.
+    Worker(WorkerArgs),
 }
 
 impl Args {
@@ -82,6 +121,13 @@ fn drain(text: &str) -> Result<Duration, String> {
 
 fn duration(text: &str) -> Option<Duration> {
     text.parse::<SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok())
+}
+
+fn http_url(text: &str) -> Result<String, String> {
+    match text.parse::<reqwest::Url>() {
+        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(text.to_owned()),
+        _ => Err("give a URL that begins with http://, for example http://payments".to_owned()),
+    }
 }
 
 fn queue_length(text: &str) -> Result<usize, String> {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::phase::Phase;
 use crate::problem;
 use crate::router::AppState;
+use crate::shop::Shop;
 
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
@@ -22,14 +23,20 @@ pub(crate) fn routes() -> Router<AppState> {
 
 /// A dependency that is down does not make the pod unready: it is down for all pods alike, and taking all of
 /// them out of the Service would turn a degraded mode into an outage.
+///
+/// Only before the first contact there is nothing to answer with: a pod is not ready until it has seen the schema.
 async fn ready(State(app): State<AppState>) -> (StatusCode, &'static str) {
     match *app.phase.borrow() {
+        Phase::Serving if app.shop.as_ref().is_some_and(|shop| !shop.database.is_migrated()) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "waiting for the database\n")
+        }
         Phase::Serving => (StatusCode::OK, "ready\n"),
         Phase::LameDuck | Phase::Draining | Phase::Closing => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
     }
 }
 
-/// One entry for each dependency, with the state of its circuit breaker; this service has none.
-async fn healthz() -> Json<Value> {
-    Json(json!({ "dependencies": [] }))
+/// One entry for each dependency, as it was when last looked at: asking here would make a probe wait for them.
+async fn healthz(State(app): State<AppState>) -> Json<Value> {
+    let dependencies = app.shop.as_ref().map(Shop::health).unwrap_or_default();
+    Json(json!({ "dependencies": dependencies }))
 }

@@ -6,14 +6,17 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics::{Gauge, Histogram, Unit};
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
+
+use crate::database::query;
+use crate::jobs;
 
 const REQUEST_DURATION: &str = "http_server_request_duration_seconds";
 const ACTIVE_REQUESTS: &str = "http_server_active_requests";
@@ -44,6 +47,8 @@ pub struct MetricsError(#[from] BuildError);
 pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     let exposition = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(REQUEST_DURATION.to_owned()), &BUCKETS)?
+        .set_buckets_for_metric(Matcher::Prefix("db_".to_owned()), &query::BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full("job_duration_seconds".to_owned()), &jobs::BUCKETS)?
         .install_recorder()?;
     describe_histogram!(REQUEST_DURATION, Unit::Seconds, "Time from a request's head to its answer's head.");
     describe_gauge!(ACTIVE_REQUESTS, "Requests that are being answered.");
@@ -64,11 +69,11 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     Ok(exposition)
 }
 
-/// Shows the series of a successful `GET route` at zero: a rate can only be computed from two samples, and
-/// the first request must not be lost to the first of them.
-pub(crate) fn expect_get(module: &'static str, route: &'static str) {
+/// Shows the series of a successful request at zero: a rate can only be computed from two samples, and the
+/// first request must not be lost to the first of them.
+pub(crate) fn expect(module: &'static str, method: &'static str, route: &'static str, success: StatusCode) {
     // Naming a series creates it.
-    let _ = request_duration(module, "GET", route.to_owned(), 200);
+    let _ = request_duration(module, method, route.to_owned(), success.as_u16());
 }
 
 /// Measures one request of `module`.

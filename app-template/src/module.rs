@@ -5,36 +5,54 @@
 
 use axum::Router;
 use axum::handler::Handler;
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::router::AppState;
 use crate::{metrics, problem};
 
-/// Routes that belong together and could be served by a process of their own.
+/// Routes that belong together and could be served by a process of their own; `S` is what their handlers share.
 #[derive(Debug)]
-pub(crate) struct Module {
+pub(crate) struct Module<S> {
     name: &'static str,
-    router: Router<AppState>,
+    router: Router<S>,
 }
 
-impl Module {
+impl<S: Clone + Send + Sync + 'static> Module<S> {
     pub(crate) fn new(name: &'static str) -> Self {
         Self { name, router: Router::new() }
     }
 
     /// Adds `GET path`, and shows its series from now on, at zero.
-    pub(crate) fn get<T: 'static>(self, path: &'static str, handler: impl Handler<T, AppState>) -> Self {
-        metrics::expect_get(self.name, path);
+    pub(crate) fn get<T: 'static>(self, path: &'static str, handler: impl Handler<T, S>) -> Self {
+        metrics::expect(self.name, "GET", path, StatusCode::OK);
         Self { router: self.router.route(path, get(handler)), ..self }
     }
 
+    /// Adds `POST path`, which answers with `success`.
+    pub(crate) fn post<T: 'static>(
+        self,
+        path: &'static str,
+        success: StatusCode,
+        handler: impl Handler<T, S>,
+    ) -> Self {
+        metrics::expect(self.name, "POST", path, success);
+        Self { router: self.router.route(path, post(handler)), ..self }
+    }
+
+    /// Adds `PUT path`.
+    pub(crate) fn put<T: 'static>(self, path: &'static str, handler: impl Handler<T, S>) -> Self {
+        metrics::expect(self.name, "PUT", path, StatusCode::OK);
+        Self { router: self.router.route(path, put(handler)), ..self }
+    }
+
     /// The routes, measured and guarded against panics.
-    pub(crate) fn into_router(self) -> Router<AppState> {
+    pub(crate) fn into_router<Outer>(self, state: S) -> Router<Outer> {
         self.router
             .method_not_allowed_fallback(problem::method_not_allowed)
             .layer(CatchPanicLayer::custom(problem::panicked))
             .layer(from_fn_with_state(self.name, metrics::measure))
+            .with_state(state)
     }
 }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use problem_details::ProblemDetails;
 
 use crate::cpu_pool::CpuPoolError;
+use crate::database::DatabaseError;
 
 /// A request that is not answered as its sender wished.
 #[derive(Debug)]
@@ -21,6 +22,26 @@ impl Problem {
     /// The request cannot be understood; `detail` says what to send instead.
     pub(crate) fn bad_request(detail: String) -> Self {
         Self { status: StatusCode::BAD_REQUEST, detail }
+    }
+
+    /// The request is refused with `status`, which is one of 400 to 499; `detail` says what to send instead.
+    pub(crate) fn refused(status: StatusCode, detail: String) -> Self {
+        Self { status, detail }
+    }
+
+    /// The request is well formed and asks for what cannot be.
+    pub(crate) fn unprocessable(detail: String) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, detail }
+    }
+
+    /// There is no such thing.
+    pub(crate) fn missing(detail: String) -> Self {
+        Self { status: StatusCode::NOT_FOUND, detail }
+    }
+
+    /// Something that is needed cannot be had now.
+    pub(crate) fn unavailable(detail: &str) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, detail: detail.to_owned() }
     }
 
     /// The service has no room now. 503 makes gateways and clients try another pod.
@@ -68,6 +89,25 @@ impl From<CpuPoolError> for Problem {
                 Self::defect()
             }
         }
+    }
+}
+
+impl From<DatabaseError> for Problem {
+    fn from(error: DatabaseError) -> Self {
+        let detail = match &error {
+            DatabaseError::Unreachable(_) => "The database cannot be reached now; try again in a second.",
+            DatabaseError::Busy(_) => "All connections to the database are in use; try again in a second.",
+            DatabaseError::Interrupted(_) => "The database stopped the request; try again in a second.",
+            DatabaseError::ReplicasBehind => {
+                "Your last write is not on the read replicas yet; try again in a second."
+            }
+            DatabaseError::Defect(_) => {
+                tracing::error!(%error, "failed to answer a request");
+                return Self::defect();
+            }
+        };
+        tracing::debug!(%error, "refused a request");
+        Self::unavailable(detail)
     }
 }
 

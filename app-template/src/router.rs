@@ -13,20 +13,21 @@ use tokio::sync::watch;
 
 use crate::cpu_pool::CpuPool;
 use crate::phase::Phase;
-use crate::{health, metrics, modules, problem, trace};
+use crate::shop::Shop;
+use crate::{health, metrics, problem, trace};
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
 pub(crate) struct AppState {
     pub(crate) cpu: CpuPool,
     pub(crate) phase: watch::Receiver<Phase>,
+    /// None without a database.
+    pub(crate) shop: Option<Shop>,
 }
 
-/// Everything on the service port.
-pub(crate) fn service(state: AppState) -> Router {
-    modules::all()
-        .into_iter()
-        .fold(Router::new(), |app, module| app.merge(module.into_router()))
+/// Everything on the service port; `modules` are the routers of the modules that are served.
+pub(crate) fn service(modules: Router<AppState>, state: AppState) -> Router {
+    modules
         .fallback(problem::not_found.layer(from_fn_with_state(metrics::NO_MODULE, metrics::measure)))
         .layer(from_fn(trace::follow))
         .merge(health::routes())

@@ -17,8 +17,8 @@ const DEFAULT_WORK: u64 = 20;
 const DEFAULT_WAIT: u64 = 50;
 const LONGEST: u64 = 5000;
 
-pub(crate) fn module() -> Module {
-    Module::new("load").get("/work", work).get("/wait", wait)
+pub(super) fn routes(module: Module<AppState>) -> Module<AppState> {
+    module.get("/work", work).get("/wait", wait)
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,11 +1,107 @@
-//! The modules of the app. No I/O.
+//! The modules of the app, and which of them a process serves. No I/O.
+//!
+//! A module is a folder or a file whose inside is its own: what other modules may call stands in its `mod.rs` as
+//! `pub(super)`, and its tables are in a schema of its own. So a module can be served by a component of its own, by
+//! configuration alone.
 
+mod accounts;
+mod catalog;
 mod load;
+mod orders;
+mod reports;
 mod welcome;
 
-use crate::module::Module;
+use axum::Router;
 
-/// Every module that this process serves.
-pub(crate) fn all() -> Vec<Module> {
-    vec![welcome::module(), load::module()]
+pub(crate) use orders::Payments;
+
+use crate::jobs::{self, Work};
+use crate::module::Module;
+use crate::router::AppState;
+use crate::shop::Shop;
+
+type Routes<S> = fn(Module<S>) -> Module<S>;
+
+/// The modules that need nothing but the process.
+const PLAIN: [(&str, Routes<AppState>); 2] = [("welcome", welcome::routes), ("load", load::routes)];
+
+/// The modules that need the database.
+const SHOP: [(&str, Routes<Shop>); 4] = [
+    ("catalog", catalog::routes),
+    ("accounts", accounts::routes),
+    ("orders", orders::routes),
+    ("reports", reports::routes),
+];
+
+/// What runs the jobs of all modules.
+pub(crate) fn works() -> Vec<Work> {
+    vec![orders::CHARGE, reports::MAKE]
+}
+
+/// The name if it is a module's.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    let mut names = PLAIN.iter().map(|(name, _)| *name).chain(SHOP.iter().map(|(name, _)| *name));
+    if names.any(|name| name == text) {
+        return Ok(text.to_owned());
+    }
+    let all: Vec<&str> =
+        PLAIN.iter().map(|(name, _)| *name).chain(SHOP.iter().map(|(name, _)| *name)).collect();
+    Err(format!("there is no module {text}, choose from {}", all.join(", ")))
+}
+
+/// The first of `asked` that needs the database, if any does.
+pub(crate) fn needs_database(asked: &[String]) -> Option<&str> {
+    asked.iter().map(String::as_str).find(|name| SHOP.iter().any(|(shop, _)| shop == name))
+}
+
+/// The routes of the modules that were asked for, or of all if none was; those of the shop only with a shop.
+pub(crate) fn routers(asked: &[String], app: &AppState, shop: Option<&Shop>) -> Router<AppState> {
+    let is_wanted = |name: &str| asked.is_empty() || asked.iter().any(|asked| asked == name);
+    let mut router = Router::new();
+    for (name, routes) in PLAIN.into_iter().filter(|(name, _)| is_wanted(name)) {
+        router = router.merge(routes(Module::new(name)).into_router(app.clone()));
+    }
+    let Some(shop) = shop else { return router };
+    let mut is_any = false;
+    for (name, routes) in SHOP.into_iter().filter(|(name, _)| is_wanted(name)) {
+        router = router.merge(routes(Module::new(name)).into_router(shop.clone()));
+        is_any = true;
+    }
+    if is_any {
+        // Whoever adds jobs can be asked for them.
+        router = router.merge(jobs::routes(Module::new("jobs")).into_router(shop.clone()));
+    }
+    router
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_module_is_refused_with_the_names_there_are() {
+        assert_eq!(name("orders"), Ok("orders".to_owned()));
+        let refusal = name("order").unwrap_err();
+        assert!(
+            refusal.contains("no module order,") && refusal.contains("welcome, load, catalog"),
+            "{refusal}"
+        );
+    }
+
+    /// The compiler keeps a module's code apart, this its data.
+    #[test]
+    fn no_module_names_a_table_of_another() {
+        let sources = [
+            ("catalog", include_str!("catalog/store.rs")),
+            ("accounts", include_str!("accounts/store.rs")),
+            ("orders", include_str!("orders/store.rs")),
+            ("reports", include_str!("reports/store.rs")),
+        ];
+        for (module, source) in sources {
+            for (other, _) in sources.iter().filter(|(other, _)| *other != module) {
+                assert!(!source.contains(&format!("{other}.")), "{module} names a table of {other}");
+            }
+            assert!(source.contains(&format!("{module}.")), "{module} has tables");
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! `GET /`: what this is. No I/O.
 
 use crate::module::Module;
+use crate::router::AppState;
 
-pub(crate) fn module() -> Module {
-    Module::new("welcome").get("/", welcome)
+pub(super) fn routes(module: Module<AppState>) -> Module<AppState> {
+    module.get("/", welcome)
 }
 
 async fn welcome() -> &'static str {

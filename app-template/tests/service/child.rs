@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,14 +12,15 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::client::Connection;
+use crate::client::{Answer, Connection};
 
 /// No step of a test waits longer; reaching it is a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Service {
     process: Child,
-    logs: Receiver<Value>,
+    /// Locked, so that the threads of a test can share the service.
+    logs: Mutex<Receiver<Value>>,
     pub(crate) address: SocketAddr,
     pub(crate) metrics: SocketAddr,
 }
@@ -54,9 +56,9 @@ impl Service {
             }
         });
         let address = |line: &Value, port: &str| line[port].as_str().unwrap().parse().unwrap();
-        let serving = logs.recv_timeout(PATIENCE).unwrap();
+        let serving = wait_for(&logs, "serving");
         let (address, metrics) = (address(&serving, "service"), address(&serving, "metrics"));
-        Self { process, logs, address, metrics }
+        Self { process, logs: Mutex::new(logs), address, metrics }
     }
 
     pub(crate) fn connect(&self) -> Connection {
@@ -84,16 +86,41 @@ impl Service {
 
     /// Reads the log up to the line with this message.
     pub(crate) fn wait_for_log(&self, message: &str) -> Value {
-        loop {
-            let line = self.logs.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no log line {message}"));
-            if line["message"] == message {
-                return line;
-            }
+        wait_for(&self.logs.lock().unwrap(), message)
+    }
+
+    /// Asks until `/readyz` says yes.
+    pub(crate) fn wait_until_ready(self) -> Self {
+        let begun = Instant::now();
+        while self.connect().get("/readyz").unwrap().status != 200 {
+            assert!(begun.elapsed() < PATIENCE, "the service does not become ready");
+            thread::sleep(Duration::from_millis(5));
         }
+        self
+    }
+
+    /// One request on a connection of its own; `headers` are whole lines.
+    pub(crate) fn call(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let mut connection = self.connect();
+        let length = body.len();
+        let headers = format!("content-type: application/json\r\ncontent-length: {length}\r\n{headers}");
+        connection.send_with(method, path, &headers, body).unwrap();
+        connection.receive().unwrap()
+    }
+
+    /// The sum of all samples whose line begins with `series`.
+    pub(crate) fn sum(&self, series: &str) -> f64 {
+        let metrics = self.scrape();
+        let samples = metrics.lines().filter(|line| line.starts_with(series));
+        samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 
     pub(crate) fn terminate(&self) {
-        kill(Pid::from_raw(self.process.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        self.signal(Signal::SIGTERM);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
     }
 
     /// How the process ended, and its stderr.
@@ -107,6 +134,15 @@ impl Drop for Service {
         // An error means that it has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+fn wait_for(logs: &Receiver<Value>, message: &str) -> Value {
+    loop {
+        let line = logs.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no log line {message}"));
+        if line["message"] == message {
+            return line;
+        }
     }
 }
 

@@ -26,6 +26,11 @@ impl Answer {
         self.headers.get("connection").is_some_and(|value| value == "close")
     }
 
+    /// The body as JSON; panics on any other.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{}: {}", self.status, self.body))
+    }
+
     /// The body of a problem document; panics on any other.
     pub(crate) fn problem(&self) -> Value {
         assert_eq!(self.headers["content-type"], "application/problem+json", "{}", self.body);
@@ -49,7 +54,17 @@ impl Connection {
 
     /// Sends a request and does not wait; `headers` are whole lines.
     pub(crate) fn send(&mut self, method: &str, path: &str, headers: &str) -> io::Result<()> {
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n");
+        self.send_with(method, path, headers, "")
+    }
+
+    pub(crate) fn send_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> io::Result<()> {
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n{body}");
         self.stream.get_mut().write_all(request.as_bytes())
     }
 

@@ -8,9 +8,15 @@
 
 mod child;
 mod client;
+mod postgres;
+mod provider;
 
 mod contract;
 mod drain;
+mod faults;
+mod jobs;
 mod overload;
+mod reads;
+mod shop;
 mod start;
 mod traces;

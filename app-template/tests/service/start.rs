@@ -38,3 +38,36 @@ fn a_bad_log_filter_is_refused_in_words() {
     assert_eq!(code, Some(1));
     assert!(stderr.contains("failed to read RUST_LOG"), "{stderr}");
 }
+
+#[test]
+fn a_module_is_refused_in_words_if_it_is_unknown_or_lacks_its_database() {
+    let (code, stderr) = refusal(&mut command(&["--modules", "load,carts"]));
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("there is no module carts, choose from welcome, load, catalog"), "{stderr}");
+
+    let (code, stderr) = refusal(&mut command(&["--modules", "load,orders"]));
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.contains("failed to serve the module orders: it needs a database, set DATABASE_MAIN_URL"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_database_that_cannot_be_used_as_asked_is_refused_in_words() {
+    let (_, stderr) = refusal(command(&[]).env("DATABASE_MAIN_URL", "db.example:5432"));
+    assert!(stderr.contains("failed to read DATABASE_MAIN_URL, give postgres://"), "{stderr}");
+    let (_, stderr) = refusal(command(&[]).env("DATABASE_MAIN_URL", "postgres://shop:secret@db.example"));
+    assert!(stderr.contains("give the host and the name of the database"), "{stderr}");
+    assert!(!stderr.contains("secret"), "{stderr}");
+    let (_, stderr) = refusal(
+        command(&[])
+            .env("DATABASE_MAIN_URL", "postgres://db.example/shop")
+            .env("DATABASE_MAIN_READ_URL", "postgres://db.example/shop"),
+    );
+    assert!(stderr.contains("set SIGNING_KEY to a random text of at least 32 characters"), "{stderr}");
+    let (_, stderr) = refusal(
+        command(&[]).env("DATABASE_MAIN_URL", "postgres://db.example/shop").env("SIGNING_KEY", "abc123"),
+    );
+    assert!(stderr.contains("at least 32 characters") && !stderr.contains("abc123"), "{stderr}");
+}

@@ -1,0 +1,86 @@
+//! How far a replica is behind, in time. No I/O.
+//!
+//! The age of the last transaction that a replica replayed says nothing on a primary that is at rest. So the lag is
+//! taken as the time for which the primary has been further than the replica is.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::position::Position;
+
+/// Two minutes at two looks a second.
+const LONGEST: usize = 256;
+
+/// Where the primary was, and since when.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Rising in both.
+    seen: VecDeque<(Instant, Position)>,
+}
+
+impl History {
+    /// The primary is at `position` now.
+    pub(super) fn record(&mut self, now: Instant, position: Position) {
+        if self.seen.back().is_some_and(|(_, last)| last.timeline != position.timeline) {
+            self.seen.clear();
+        }
+        if self.seen.back().is_some_and(|(_, last)| last.lsn >= position.lsn) {
+            return;
+        }
+        if self.seen.len() == LONGEST {
+            self.seen.pop_front();
+        }
+        self.seen.push_back((now, position));
+    }
+
+    /// For how long the primary has been further than `replayed`; at least that if it is longer than remembered, and
+    /// none if nothing is known of the primary on that timeline.
+    pub(super) fn lag(&self, now: Instant, replayed: Position) -> Option<Duration> {
+        let (_, last) = self.seen.back()?;
+        if last.timeline != replayed.timeline {
+            return None;
+        }
+        let missing = self.seen.iter().find(|(_, position)| position.lsn > replayed.lsn);
+        Some(missing.map_or(Duration::ZERO, |(since, _)| now.saturating_duration_since(*since)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(lsn: u64) -> Position {
+        Position { timeline: 1, lsn }
+    }
+
+    #[test]
+    fn a_replica_of_a_primary_at_rest_does_not_lag() {
+        let (mut history, begun) = (History::default(), Instant::now());
+        assert_eq!(history.lag(begun, at(7)), None);
+        for second in 0..60 {
+            history.record(begun + Duration::from_secs(second), at(7));
+        }
+        assert_eq!(history.lag(begun + Duration::from_secs(60), at(7)), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn lag_is_the_time_since_the_primary_passed_the_replica() {
+        let (mut history, begun) = (History::default(), Instant::now());
+        for second in 0..1000 {
+            history.record(begun + Duration::from_secs(second), at(second));
+        }
+        let now = begun + Duration::from_secs(1000);
+        assert_eq!(history.lag(now, at(995)), Some(Duration::from_secs(4)));
+        assert_eq!(history.lag(now, at(5000)), Some(Duration::ZERO));
+        assert_eq!(history.lag(now, at(0)), Some(Duration::from_secs(256)), "as long as is remembered");
+    }
+
+    #[test]
+    fn a_failover_forgets_the_old_timeline() {
+        let (mut history, now) = (History::default(), Instant::now());
+        history.record(now, at(100));
+        history.record(now, Position { timeline: 2, lsn: 50 });
+        assert_eq!(history.lag(now, at(10)), None);
+        assert_eq!(history.lag(now, Position { timeline: 2, lsn: 50 }), Some(Duration::ZERO));
+    }
+}

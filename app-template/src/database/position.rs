@@ -1,0 +1,33 @@
+//! A place in the write-ahead log. No I/O.
+
+/// How far a server is, on which history.
+///
+/// A failover begins a new timeline, on which the same number may stand for something else: only places on the
+/// same timeline can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(super) timeline: u32,
+    pub(super) lsn: u64,
+}
+
+impl Position {
+    /// Whether a server that is here shows everything up to `wanted`; false also if that cannot be known.
+    pub(super) fn shows(self, wanted: Self) -> bool {
+        self.timeline == wanted.timeline && self.lsn >= wanted.lsn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_higher_number_on_another_timeline_shows_nothing() {
+        let at = |timeline, lsn| Position { timeline, lsn };
+        assert!(at(1, 10).shows(at(1, 10)));
+        assert!(at(1, 11).shows(at(1, 10)));
+        assert!(!at(1, 9).shows(at(1, 10)));
+        assert!(!at(1, 99).shows(at(2, 10)));
+        assert!(!at(2, 99).shows(at(1, 10)));
+    }
+}

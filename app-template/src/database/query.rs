@@ -1,0 +1,56 @@
+//! A statement with a name, and how long each run of it takes. No I/O of its own.
+
+use std::time::{Duration, Instant};
+
+use metrics::{Unit, describe_histogram, histogram};
+use tokio_postgres::types::ToSql;
+
+use super::error::DatabaseError;
+
+/// What fills the places `$1`, `$2`, ... of a statement.
+pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+pub(crate) const OPERATION_DURATION: &str = "db_client_operation_duration_seconds";
+
+/// Upper bounds in seconds, as the OpenTelemetry conventions advise for `db.client.operation.duration`.
+pub(crate) const BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+/// A statement of the program, with the name under which it is measured.
+#[derive(Debug)]
+pub(crate) struct Query {
+    summary: &'static str,
+    pub(super) text: &'static str,
+}
+
+impl Query {
+    /// `summary` is the operation and what it is about, for example `SELECT catalog.products`.
+    pub(crate) const fn new(summary: &'static str, text: &'static str) -> Self {
+        Self { summary, text }
+    }
+
+    /// Runs `statement` and records how long it took.
+    pub(super) async fn measured<T>(
+        &self,
+        statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, DatabaseError> {
+        let begun = Instant::now();
+        let outcome = statement.await.map_err(DatabaseError::from);
+        self.record(begun.elapsed(), outcome.as_ref().err().map_or("", DatabaseError::kind));
+        outcome
+    }
+
+    fn record(&self, took: Duration, error: &'static str) {
+        histogram!(
+            OPERATION_DURATION,
+            "db_system_name" => "postgresql",
+            "db_operation_name" => self.summary.split(' ').next().unwrap_or_default(),
+            "db_query_summary" => self.summary,
+            "error_type" => error,
+        )
+        .record(took);
+    }
+}
+
+pub(super) fn describe() {
+    describe_histogram!(OPERATION_DURATION, Unit::Seconds, "Time from sending a statement to its last row.");
+}

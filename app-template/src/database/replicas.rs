@@ -1,0 +1,172 @@
+//! Which reads a replica may answer. I/O: PostgreSQL.
+//!
+//! The URL of the replicas may lead to several servers that are not equally far. What counts is therefore asked on
+//! the connection that will read, and remembered with it: a position only grows, so that most reads ask nothing.
+
+use std::time::{Duration, Instant};
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use tokio::time::sleep;
+use tokio_postgres::types::PgLsn;
+
+use super::args::DatabaseArgs;
+use super::error::DatabaseError;
+use super::pool::{Connection, Pool};
+use super::position::Position;
+use super::query::Query;
+use super::watch::Observed;
+
+/// How old the memory of a connection's position may be when a read has no position to wait for.
+const MEMORY: Duration = Duration::from_millis(500);
+
+/// The first pause between two looks at a replica that is waited for; each is twice the one before.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Works on a replica, and on a primary that was put, or has been promoted, in the place of one.
+///
+/// A replica learns of a new timeline in its control file at its next restartpoint: until then its reads with a
+/// position go to the primary, which is slower and never wrong.
+const REPLAYED: Query = Query::new(
+    "SELECT pg_last_wal_replay_lsn",
+    "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END,
+            CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())::text
+                 ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int::text END",
+);
+
+/// The servers that may answer reads.
+#[derive(Debug)]
+pub(super) struct Replicas {
+    pool: Pool,
+    max_lag: Duration,
+    wait: Duration,
+}
+
+/// Why no replica answers a read.
+#[derive(Debug)]
+pub(super) struct Behind {
+    /// A word for the label `reason`.
+    pub(super) reason: &'static str,
+    /// A connection that shows an older state, where that harms nobody.
+    pub(super) stale: Option<Connection>,
+}
+
+impl Behind {
+    fn without_stale(reason: &'static str) -> Self {
+        Self { reason, stale: None }
+    }
+}
+
+impl Replicas {
+    pub(super) fn new(pool: Pool, args: &DatabaseArgs) -> Self {
+        Self { pool, max_lag: args.database_max_lag, wait: args.database_replay_wait }
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// A connection that shows everything up to `after`, or one that is not too far behind if `after` is none.
+    ///
+    /// # Errors
+    /// When all connections are in use: then the replicas have too little room, and the primary would soon have too.
+    pub(super) async fn connection(
+        &self,
+        after: Option<Position>,
+        observed: &Observed,
+    ) -> Result<Result<Connection, Behind>, DatabaseError> {
+        let mut connection = match self.pool.get().await {
+            Ok(connection) => connection,
+            Err(busy @ DatabaseError::Busy(_)) => return Err(busy),
+            Err(error) => {
+                tracing::debug!(%error, "the replicas cannot be reached");
+                return Ok(Err(Behind::without_stale("unreachable")));
+            }
+        };
+        let suits = match after {
+            Some(after) => self.wait_for(&mut connection, after).await,
+            None => self.is_recent(&mut connection, observed).await,
+        };
+        Ok(match suits {
+            Ok(true) => {
+                routed("replica", if after.is_some() { "ryw_token" } else { "default" });
+                Ok(connection)
+            }
+            Ok(false) if after.is_some() => Err(Behind::without_stale("ryw_token")),
+            Ok(false) => Err(Behind { reason: "lag", stale: Some(connection) }),
+            Err(error) => {
+                tracing::debug!(%error, "a replica does not say how far it is");
+                Err(Behind::without_stale("unreachable"))
+            }
+        })
+    }
+
+    /// Looks until the replica shows `after`, for at most the time that a read may wait.
+    async fn wait_for(&self, connection: &mut Connection, after: Position) -> Result<bool, DatabaseError> {
+        if connection.session().replayed.is_some_and(|(at, _)| at.shows(after)) {
+            return Ok(true);
+        }
+        let begun = Instant::now();
+        let mut pause = PAUSE;
+        loop {
+            let replayed = ask(connection).await?;
+            let left = self.wait.saturating_sub(begun.elapsed());
+            let is_hopeless = left.is_zero() || replayed.timeline != after.timeline;
+            if replayed.shows(after) || is_hopeless {
+                metrics::histogram!("db_replay_wait_seconds").record(begun.elapsed());
+                return Ok(replayed.shows(after));
+            }
+            sleep(pause.min(left)).await;
+            pause *= 2;
+        }
+    }
+
+    /// Whether the replica is within the lag that is allowed. With nothing known of the primary any replica is.
+    async fn is_recent(
+        &self,
+        connection: &mut Connection,
+        observed: &Observed,
+    ) -> Result<bool, DatabaseError> {
+        let known = connection.session().replayed.filter(|(_, asked)| asked.elapsed() < MEMORY);
+        let replayed = match known {
+            Some((replayed, _)) => replayed,
+            None => ask(connection).await?,
+        };
+        Ok(observed.lag(replayed).is_none_or(|lag| lag <= self.max_lag))
+    }
+}
+
+/// Asks the server of this connection how far it is, and remembers it.
+pub(super) async fn ask(connection: &mut Connection) -> Result<Position, DatabaseError> {
+    let row = connection.first(&REPLAYED, &[]).await?;
+    let position = row
+        .and_then(|row| {
+            let lsn: PgLsn = row.try_get::<_, Option<PgLsn>>(0).ok()??;
+            let timeline = row.try_get::<_, String>(1).ok()?.parse().ok()?;
+            Some(Position { timeline, lsn: lsn.into() })
+        })
+        .ok_or_else(|| DatabaseError::Unreachable("the replica has replayed nothing yet".to_owned()))?;
+    connection.session().replayed = Some((position, Instant::now()));
+    Ok(position)
+}
+
+/// Counts where a read went and why.
+pub(super) fn routed(target: &'static str, reason: &'static str) {
+    metrics::counter!("db_reads_routed_total", "target" => target, "reason" => reason).increment(1);
+}
+
+pub(super) fn describe() {
+    describe_counter!("db_reads_routed_total", "Reads by the server that answered, and why that one.");
+    describe_gauge!("db_replica_lag_seconds", Unit::Seconds, "For how long the primary has been further.");
+    describe_histogram!("db_replay_wait_seconds", Unit::Seconds, "Wait for a replica to show an own write.");
+    for (target, reason) in [
+        ("replica", "default"),
+        ("replica", "ryw_token"),
+        ("replica", "stale"),
+        ("primary", "no_replica"),
+        ("primary", "ryw_token"),
+        ("primary", "lag"),
+        ("primary", "unreachable"),
+    ] {
+        metrics::counter!("db_reads_routed_total", "target" => target, "reason" => reason).absolute(0);
+    }
+}

@@ -1,0 +1,126 @@
+//! One connection to a server, and what is remembered of it. I/O: PostgreSQL.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use deadpool_postgres::{ClientWrapper, ManagerConfig, RecyclingMethod};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::NoTls;
+use tokio_postgres::config::{Config, SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::args::DatabaseArgs;
+use super::error::OpenError;
+use super::position::Position;
+
+/// A connection is replaced after about this time, so that a replica that joined gets its share.
+const LIFETIME: Duration = Duration::from_secs(90);
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Unanswered packets for this long end a connection: a server whose node died says nothing.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// A connection, and how far its server was when last asked.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) client: ClientWrapper,
+    pub(super) replayed: Option<(Position, Instant)>,
+    ends: Instant,
+}
+
+/// Opens connections and looks at them before they are used again.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    connect: deadpool_postgres::Manager,
+    pool: &'static str,
+}
+
+impl Sessions {
+    pub(super) fn new(pool: &'static str, config: Config) -> Result<Self, OpenError> {
+        // Nothing is asked before a reuse: a connection that broke is known to be closed, and one that breaks
+        // later would not be found by asking either.
+        let settings = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let connect = match config.get_ssl_mode() {
+            SslMode::Require => deadpool_postgres::Manager::from_config(config, tls()?, settings),
+            _ => deadpool_postgres::Manager::from_config(config, NoTls, settings),
+        };
+        Ok(Self { connect, pool })
+    }
+}
+
+impl managed::Manager for Sessions {
+    type Type = Session;
+    type Error = tokio_postgres::Error;
+
+    async fn create(&self) -> Result<Session, tokio_postgres::Error> {
+        let begun = Instant::now();
+        let client = self.connect.create().await?;
+        metrics::histogram!("db_client_connection_create_time_seconds", "db_client_connection_pool_name" => self.pool)
+            .record(begun.elapsed());
+        // Spread by a third, so that they do not all end at once.
+        let ends = begun + LIFETIME.mul_f64(0.67 + fastrand::f64() * 0.66);
+        Ok(Session { client, replayed: None, ends })
+    }
+
+    async fn recycle(
+        &self,
+        session: &mut Session,
+        metrics: &Metrics,
+    ) -> RecycleResult<tokio_postgres::Error> {
+        if session.ends <= Instant::now() {
+            return Err(RecycleError::message("the connection is at the end of its lifetime"));
+        }
+        self.connect.recycle(&mut session.client, metrics).await
+    }
+}
+
+/// Reads `url` and adds the limits that hold on the server, so that a process that died cannot hold a lock for long.
+pub(super) fn config(
+    url: &str,
+    variable: &'static str,
+    statement_timeout: Duration,
+) -> Result<Config, OpenError> {
+    let mut config: Config = url.parse().map_err(|source| OpenError::Url { variable, source })?;
+    if config.get_hosts().is_empty() || config.get_dbname().is_none() {
+        return Err(OpenError::Incomplete(variable));
+    }
+    let limits = format!(
+        "-c statement_timeout={} -c idle_in_transaction_session_timeout={}",
+        statement_timeout.as_millis(),
+        (statement_timeout * 5).as_millis()
+    );
+    let options = config.get_options().map_or(limits.clone(), |given| format!("{limits} {given}"));
+    config
+        .options(options)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_user_timeout(SILENCE)
+        .keepalives_idle(SILENCE);
+    if config.get_application_name().is_none() {
+        // The pod's name, in a container.
+        let host = std::env::var("HOSTNAME").unwrap_or_default();
+        config.application_name(format!("app-template/{host}").trim_end_matches('/'));
+    }
+    Ok(config)
+}
+
+impl DatabaseArgs {
+    pub(super) fn variable(pool: &str) -> &'static str {
+        if pool == "read" { "DATABASE_MAIN_READ_URL" } else { "DATABASE_MAIN_URL" }
+    }
+}
+
+/// TLS that trusts what the system trusts, or the file in `SSL_CERT_FILE`.
+pub(super) fn tls() -> Result<MakeRustlsConnect, OpenError> {
+    let mut trusted = RootCertStore::empty();
+    trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if trusted.is_empty() {
+        return Err(OpenError::NoTrustAnchors);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(trusted)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}

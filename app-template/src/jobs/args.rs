@@ -1,0 +1,50 @@
+//! What a worker can be told, and its limits. No I/O.
+
+use std::time::Duration;
+
+use clap::Args;
+use jiff::SignedDuration;
+
+use super::QUEUES;
+
+/// Runs jobs in place of serving requests.
+#[derive(Debug, Clone, Args)]
+pub struct WorkerArgs {
+    /// The queues to take jobs from, separated by commas.
+    #[arg(long = "queue", env = "WORKER_QUEUE", required = true, value_delimiter = ',', value_parser = queue)]
+    pub queues: Vec<String>,
+
+    /// How many jobs run at the same time.
+    #[arg(long, env = "WORKER_CONCURRENCY", default_value = "8", value_parser = concurrency)]
+    pub concurrency: usize,
+
+    /// How long a job stays with a worker of which nothing is heard; renewed three times in that time.
+    #[arg(long, env = "WORKER_LEASE", default_value = "30s", value_parser = time)]
+    pub lease: Duration,
+
+    /// The pause before the first retry; it doubles with each, up to 10 minutes, and is drawn from 0 to that.
+    #[arg(long, env = "WORKER_BACKOFF", default_value = "1s", value_parser = time)]
+    pub backoff: Duration,
+}
+
+fn queue(text: &str) -> Result<String, String> {
+    QUEUES
+        .contains(&text)
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("there is no queue {text}, choose from {}", QUEUES.join(", ")))
+}
+
+fn concurrency(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=1000).contains(count))
+        .ok_or_else(|| "give a whole number from 1 to 1000".to_owned())
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|parsed| Duration::try_from(parsed).ok())
+        .filter(|parsed| (Duration::from_millis(10)..=Duration::from_secs(3600)).contains(parsed))
+        .ok_or_else(|| "give a time from 10ms to 1h, for example 30s".to_owned())
+}

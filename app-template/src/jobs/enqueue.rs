@@ -1,0 +1,90 @@
+//! Adding a job to a transaction, and the answer 202 to whoever asked for it. I/O: PostgreSQL.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
+use opentelemetry::global::get_text_map_propagator;
+use serde_json::{Value, json};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use uuid::Uuid;
+
+use crate::database::{DatabaseError, Position, Query, Transaction};
+use crate::shop::Shop;
+
+const INSERT: Query = Query::new(
+    "INSERT jobs.jobs",
+    "INSERT INTO jobs.jobs (id, queue, kind, payload, max_attempts, due_at, webhook, traceparent)
+     VALUES ($1, $2, $3, $4, $5, now() + $6 * interval '1 second', $7, $8)",
+);
+
+const WITHDRAW: Query = Query::new(
+    "UPDATE jobs.jobs",
+    "UPDATE jobs.jobs SET state = 'done', result = $2, finished_at = now() WHERE id = $1 AND state = 'available'",
+);
+
+/// A job to add.
+#[derive(Debug)]
+pub(crate) struct NewJob<'a> {
+    /// Chosen by whoever adds it; a job may bear the identifier of what it is for. Best one that rises with time,
+    /// so that new rows stand side by side in the index.
+    pub(crate) id: Uuid,
+    pub(crate) queue: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) payload: Value,
+    /// How often it may be tried.
+    pub(crate) max_attempts: i32,
+    /// How long it waits before it may run.
+    pub(crate) delay: Duration,
+    /// Where its end is told, if anywhere.
+    pub(crate) webhook: Option<&'a str>,
+}
+
+/// Adds the job; it is there once `transaction` is committed, and is counted then.
+pub(crate) async fn enqueue(transaction: &mut Transaction, job: NewJob<'_>) -> Result<(), DatabaseError> {
+    let delay = job.delay.as_secs_f64();
+    transaction
+        .execute(
+            &INSERT,
+            &[
+                &job.id,
+                &job.queue,
+                &job.kind,
+                &job.payload,
+                &job.max_attempts,
+                &delay,
+                &job.webhook,
+                &traceparent(),
+            ],
+        )
+        .await?;
+    transaction.count_on_commit(metrics::counter!("jobs_enqueued_total", "queue" => job.queue));
+    Ok(())
+}
+
+/// Ends a job that nobody has begun, because what it was for is done. One that a worker has begun is left alone.
+pub(crate) async fn withdraw(
+    transaction: &Transaction,
+    id: Uuid,
+    result: &Value,
+) -> Result<(), DatabaseError> {
+    transaction.execute(&WITHDRAW, &[&id, result]).await.map(drop)
+}
+
+/// `202 Accepted`: where to ask what became of the job.
+pub(crate) fn accepted(shop: &Shop, position: Position, job: Uuid) -> Response {
+    let status = format!("/jobs/{job}");
+    let body = Json(json!({ "job": job, "status": status }));
+    (StatusCode::ACCEPTED, shop.written(position), [(LOCATION, status)], body).into_response()
+}
+
+/// The request's place in its trace, so that the job's spans join it.
+fn traceparent() -> Option<String> {
+    let mut carrier = HashMap::new();
+    let context = tracing::Span::current().context();
+    get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut carrier));
+    carrier.remove("traceparent")
+}

@@ -1,0 +1,7 @@
+//! Who buys. I/O: PostgreSQL.
+
+mod routes;
+mod store;
+
+pub(super) use routes::routes;
+pub(super) use store::exists;

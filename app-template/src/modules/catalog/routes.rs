@@ -1,0 +1,90 @@
+//! `/products`. I/O: PostgreSQL.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::store;
+use crate::database::ReadAfter;
+use crate::input::{self, Answer, Asked, Body, Named};
+use crate::module::Module;
+use crate::problem::Problem;
+use crate::shop::Shop;
+
+const DEAREST: i64 = 1_000_000_000;
+
+pub(in crate::modules) fn routes(module: Module<Shop>) -> Module<Shop> {
+    module
+        .get("/products", list)
+        .post("/products", StatusCode::CREATED, create)
+        .get("/products/{id}", show)
+        .put("/products/{id}", change)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    category: Option<String>,
+    after: Option<i64>,
+    limit: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Wanted {
+    name: String,
+    category: String,
+    price_cents: i64,
+}
+
+impl Wanted {
+    fn check(&self) -> Result<(&str, &str, i64), Problem> {
+        input::text("name", &self.name, 200)?;
+        input::text("category", &self.category, 50)?;
+        input::number("priceCents", self.price_cents, 0..=DEAREST)?;
+        Ok((&self.name, &self.category, self.price_cents))
+    }
+}
+
+async fn list(State(shop): State<Shop>, after: ReadAfter, Asked(page): Asked<Page>) -> Answer {
+    let limit = input::limit(page.limit)?;
+    if let Some(category) = &page.category {
+        input::text("category", category, 50)?;
+    }
+    let connection = shop.database.read(after.0).await?;
+    let products = store::page(&connection, page.category.as_deref(), page.after.unwrap_or(0), limit).await?;
+    let is_full = i64::try_from(products.len()) == Ok(limit);
+    let next = products.last().filter(|_| is_full).map(|last| last.id);
+    Ok(Json(json!({ "products": products, "nextAfter": next })).into_response())
+}
+
+async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<i64>) -> Answer {
+    let connection = shop.database.read(after.0).await?;
+    let product = store::by_id(&connection, id).await?;
+    Ok(Json(product.ok_or_else(|| missing(id))?).into_response())
+}
+
+async fn create(State(shop): State<Shop>, Body(wanted): Body<Wanted>) -> Answer {
+    let wanted = wanted.check()?;
+    let transaction = shop.database.begin().await?;
+    let product = store::insert(&transaction, wanted).await?;
+    let position = transaction.commit().await?;
+    let location = product.as_ref().map(|product| format!("/products/{}", product.id)).unwrap_or_default();
+    Ok((StatusCode::CREATED, shop.written(position), [(LOCATION, location)], Json(product)).into_response())
+}
+
+async fn change(State(shop): State<Shop>, Named(id): Named<i64>, Body(wanted): Body<Wanted>) -> Answer {
+    let wanted = wanted.check()?;
+    let transaction = shop.database.begin().await?;
+    let product = store::update(&transaction, id, wanted).await?.ok_or_else(|| missing(id))?;
+    let position = transaction.commit().await?;
+    Ok((shop.written(position), Json(product)).into_response())
+}
+
+fn missing(id: i64) -> Problem {
+    Problem::missing(format!("There is no product {id}."))
+}

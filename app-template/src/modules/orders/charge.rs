@@ -1,0 +1,82 @@
+//! Charging for an order: at once if the provider answers, otherwise by a job. I/O: PostgreSQL, HTTP.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::payments::{Charge, Payments};
+use super::store;
+use crate::database::{DatabaseError, Position, Transaction};
+use crate::jobs::{self, JobError, Lease, NewJob, Work};
+use crate::shop::Shop;
+
+/// Longer than the request waits for the provider, so that a worker does not ask beside it.
+const HEAD_START: Duration = Duration::from_secs(3);
+const ATTEMPTS: i32 = 20;
+
+pub(in crate::modules) const CHARGE: Work =
+    Work { kind: "charge", run: |shop, lease| run(shop, lease).boxed() };
+
+/// Adds the job that charges if the request does not get that far; it bears the order's identifier.
+pub(super) async fn enqueue(
+    transaction: &mut Transaction,
+    order: Uuid,
+    cents: i64,
+) -> Result<(), DatabaseError> {
+    let job = NewJob {
+        id: order,
+        queue: "payments",
+        kind: CHARGE.kind,
+        payload: json!({ "order": order, "amountCents": cents }),
+        max_attempts: ATTEMPTS,
+        delay: HEAD_START,
+        webhook: None,
+    };
+    jobs::enqueue(transaction, job).await
+}
+
+/// Charges within the request. None if the provider gives no answer: then the job does it later.
+pub(super) async fn now(
+    shop: &Shop,
+    payments: &Payments,
+    order: Uuid,
+    cents: i64,
+) -> Result<Option<Position>, DatabaseError> {
+    let charge = match payments.charge(order, cents).await {
+        Ok(charge) => charge,
+        Err(error) => {
+            tracing::warn!(%order, %error, "the order is charged later");
+            return Ok(None);
+        }
+    };
+    let transaction = shop.database.begin().await?;
+    note(&transaction, order, charge).await?;
+    jobs::withdraw(&transaction, order, &json!({ "charged": "with the order" })).await?;
+    transaction.commit().await.map(Some)
+}
+
+async fn run(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
+    let cents = lease.payload["amountCents"].as_i64();
+    let order = lease.payload["order"].as_str().and_then(|order| order.parse().ok());
+    let (Some(order), Some(cents)) = (order, cents) else {
+        return Err(JobError::Hopeless("the job names no order".to_owned()));
+    };
+    let Some(payments) = &shop.payments else {
+        return Err(JobError::Retry("this worker has no PAYMENTS_URL".to_owned()));
+    };
+    let charge = payments.charge(order, cents).await.map_err(|error| JobError::Retry(error.to_string()))?;
+    let mut transaction = shop.database.begin().await?;
+    note(&transaction, order, charge).await?;
+    lease.finish(&mut transaction, &json!({ "order": format!("/orders/{order}") })).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn note(transaction: &Transaction, order: Uuid, charge: Charge) -> Result<(), DatabaseError> {
+    match charge {
+        Charge::Paid => store::paid(transaction, order).await,
+        Charge::Declined => store::declined(transaction, order).await,
+    }
+}

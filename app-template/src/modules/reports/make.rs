@@ -1,0 +1,51 @@
+//! The job that makes a report. I/O: PostgreSQL.
+
+use futures::FutureExt;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::store;
+use crate::jobs::{JobError, Lease, Work};
+use crate::modules::{catalog, orders};
+use crate::shop::Shop;
+use jiff::civil::Date;
+
+pub(in crate::modules) const MAKE: Work =
+    Work { kind: "report", run: |shop, lease| run(shop, lease).boxed() };
+
+/// From the first day to the last, both included, in UTC.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+pub(super) struct Period {
+    pub(super) from: Date,
+    pub(super) to: Date,
+}
+
+async fn run(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
+    let period: Period = serde_json::from_value(lease.payload.clone())
+        .map_err(|error| JobError::Hopeless(format!("the job names no period: {error}")))?;
+    let lines = lines(shop, period).await?;
+    let id = Uuid::now_v7();
+    let mut transaction = shop.database.begin().await?;
+    store::insert(&transaction, (id, lease.id), (period.from, period.to), &lines).await?;
+    lease.finish(&mut transaction, &json!({ "report": format!("/reports/{id}") })).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Adds up on a replica; the connection is given back before anything is written.
+async fn lines(shop: &Shop, period: Period) -> Result<Value, JobError> {
+    let connection = shop.database.read(None).await?;
+    let sales = orders::sales(&connection, period.from, period.to).await?;
+    let products: Vec<i64> = sales.iter().map(|sale| sale.product).collect();
+    let names = catalog::names(&connection, &products).await?;
+    let line = |sale: &orders::Sale| {
+        json!({
+            "product": sale.product,
+            "name": names.get(&sale.product),
+            "quantity": sale.quantity,
+            "cents": sale.cents,
+        })
+    };
+    Ok(sales.iter().map(line).collect())
+}

@@ -1,0 +1,76 @@
+//! `/reports`. I/O: PostgreSQL.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use jiff::civil::{Date, date};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::make::{MAKE, Period};
+use super::store;
+use crate::database::ReadAfter;
+use crate::input::{self, Answer, Body, IdempotencyKey, Named};
+use crate::jobs::{self, Claim, NewJob};
+use crate::module::Module;
+use crate::problem::Problem;
+use crate::shop::Shop;
+
+const EARLIEST: Date = date(1970, 1, 1);
+
+pub(in crate::modules) fn routes(module: Module<Shop>) -> Module<Shop> {
+    module.post("/reports", StatusCode::ACCEPTED, create).get("/reports/{id}", show)
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct NewReport {
+    from: Date,
+    to: Date,
+    /// Where the end of the job is told.
+    webhook: Option<String>,
+}
+
+async fn create(State(shop): State<Shop>, key: IdempotencyKey, Body(new): Body<NewReport>) -> Answer {
+    if new.from < EARLIEST || new.from > new.to {
+        return Err(Problem::unprocessable(format!(
+            "from is a day from {EARLIEST} on that is not after to."
+        )));
+    }
+    if let Some(url) = &new.webhook {
+        jobs::check_webhook(&shop, url)?;
+    }
+    let mut transaction = shop.database.begin().await?;
+    let id = Uuid::now_v7();
+    let claimed = jobs::claim(&transaction, "reports", &key, &input::fingerprint(&new), id).await?;
+    let id = match claimed {
+        Claim::Repeated(id) => id,
+        Claim::New => {
+            let job = NewJob {
+                id,
+                queue: "reports",
+                kind: MAKE.kind,
+                payload: json!(Period { from: new.from, to: new.to }),
+                max_attempts: 5,
+                delay: Duration::ZERO,
+                webhook: new.webhook.as_deref(),
+            };
+            jobs::enqueue(&mut transaction, job).await?;
+            id
+        }
+    };
+    let position = transaction.commit().await?;
+    Ok(jobs::accepted(&shop, position, id))
+}
+
+async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>) -> Answer {
+    let connection = shop.database.read(after.0).await?;
+    let report = store::by_id(&connection, id).await?;
+    report
+        .map(|report| Json(report).into_response())
+        .ok_or_else(|| Problem::missing(format!("There is no report {id}.")))
+}

@@ -1,0 +1,31 @@
+//! What the modules of the shop share. No I/O.
+
+use crate::database::{Database, Position, Written};
+use crate::modules::Payments;
+use crate::signing::SigningKey;
+
+/// The state of every module that needs the database.
+#[derive(Debug, Clone)]
+pub(crate) struct Shop {
+    pub(crate) database: Database,
+    /// Signs what clients bring back.
+    pub(crate) key: Option<SigningKey>,
+    /// Signs webhooks; their receivers know it too.
+    pub(crate) webhook_key: Option<SigningKey>,
+    /// The hosts to which a webhook may be sent.
+    pub(crate) webhook_hosts: Vec<String>,
+    /// None where orders are taken without a payment provider.
+    pub(crate) payments: Option<Payments>,
+}
+
+impl Shop {
+    /// What an answer carries after a write that ended at `position`.
+    pub(crate) fn written(&self, position: Position) -> Written<'_> {
+        Written { key: self.key.as_ref(), position }
+    }
+
+    /// The entries of `/healthz`.
+    pub(crate) fn health(&self) -> Vec<serde_json::Value> {
+        self.database.health()
+    }
+}

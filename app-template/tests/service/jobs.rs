@@ -1,0 +1,322 @@
+//! Work that outlives its request: neither lost nor done twice, whatever becomes of its worker.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hmac::{Hmac, Mac};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::child::{PATIENCE, Service, command, wait};
+use crate::postgres::{KEY, Reads, shared};
+use crate::provider::Provider;
+use crate::shop::{order, stock};
+
+/// A worker with short times, ready.
+fn worker<Guard>(
+    database: &crate::postgres::Database<Guard>,
+    queue: &str,
+    more: &[&str],
+    environment: &[(&str, &str)],
+) -> Service {
+    let mut command = database.command(Reads::FromPrimary, &[]);
+    command.args(["worker", "--queue", queue, "--backoff", "10ms"]).args(more);
+    Service::spawn(command.envs(environment.iter().copied())).wait_until_ready()
+}
+
+/// Asks until the job has the state.
+fn wait_for_job(service: &Service, path: &str, state: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let job = service.connect().get(path).unwrap().json();
+        if job["state"] == state {
+            return job;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{job}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn report(service: &Service, key: &str, more: &Value) -> crate::client::Answer {
+    let mut body = json!({ "from": "2026-01-01", "to": "2126-12-31" });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    service.call("POST", "/reports", &format!("idempotency-key: {key}\r\n"), &body.to_string())
+}
+
+/// Makes the charges of all orders due at once.
+fn make_due<Guard>(database: &crate::postgres::Database<Guard>) {
+    database.sql("UPDATE jobs.jobs SET due_at = now() WHERE state = 'available'");
+}
+
+#[test]
+fn a_report_is_accepted_made_by_a_worker_and_told_by_a_signed_webhook() {
+    let database = shared();
+    let receiver = Provider::start();
+    let hook = [("WEBHOOK_HOSTS", "127.0.0.1"), ("WEBHOOK_KEY", KEY)];
+    let service = Service::spawn(database.command(Reads::FromPrimary, &[]).envs(hook)).wait_until_ready();
+    let (account, products) = stock(&service, 2);
+    order(&service, "one", account, &products);
+
+    let accepted = report(&service, "r", &json!({ "webhook": format!("{}/hook", receiver.url) }));
+    assert_eq!(accepted.status, 202, "{}", accepted.body);
+    let status = accepted.json()["status"].as_str().unwrap().to_owned();
+    assert_eq!(accepted.headers["location"], status);
+    let waiting = service.connect().get(&status).unwrap();
+    assert_eq!(
+        (&waiting.json()["state"], &waiting.headers["retry-after"]),
+        (&json!("available"), &"1".to_owned())
+    );
+    let repeated = report(&service, "r", &json!({ "webhook": format!("{}/hook", receiver.url) }));
+    assert_eq!(repeated.json(), accepted.json(), "the same key is the same job");
+
+    let worker = worker(&database, "reports", &[], &hook);
+    let job = wait_for_job(&service, &status, "done");
+    let report = service.connect().get(job["result"]["report"].as_str().unwrap()).unwrap().json();
+    assert_eq!(
+        report["lines"][0],
+        json!({ "product": products[1], "name": "Tea 1", "quantity": 2, "cents": 202 })
+    );
+
+    let told = receiver.next();
+    let body: Value = serde_json::from_str(&told.body).unwrap();
+    assert_eq!((&body["job"], &body["state"]), (&accepted.json()["job"], &json!("done")));
+    let signature = &told.headers["x-signature"];
+    let (time, mac) = signature.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
+    let expected = hmac(&format!("{time}.{}", told.body));
+    assert_eq!(mac, expected);
+    told.answer(204);
+    worker.wait_for_sample("jobs_finished_total{queue=\"reports\",outcome=\"done\"}", "2");
+}
+
+/// HMAC-SHA256 in hexadecimal digits, with the key of the tests.
+fn hmac(text: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).unwrap();
+    mac.update(text.as_bytes());
+    hex::encode(mac.finalize().into_bytes())
+}
+
+#[test]
+fn the_backlog_is_shown_when_no_worker_runs_and_falls_to_zero_again() {
+    let database = shared();
+    let service = database.service(Reads::FromPrimary, &[]);
+    let depth = "jobs_queue_depth{queue=\"reports\",state=\"available\"}";
+    service.wait_for_sample(depth, "0");
+    for number in 0..3 {
+        report(&service, &format!("r{number}"), &json!({}));
+    }
+    assert_eq!(service.sum("jobs_enqueued_total{queue=\"reports\"}"), 3.0);
+    service.wait_for_sample(depth, "3");
+    assert!(service.sum("jobs_oldest_age_seconds{queue=\"reports\"}") > 0.0);
+    let _worker = worker(&database, "reports", &[], &[]);
+    service.wait_for_sample(depth, "0");
+    service.wait_for_sample("jobs_oldest_age_seconds{queue=\"reports\"}", "0");
+}
+
+#[test]
+fn an_order_is_charged_with_its_request_or_later_but_once() {
+    let database = shared();
+    let provider = Provider::start();
+    let url = [("PAYMENTS_URL", provider.url.as_str())];
+    let service = Service::spawn(database.command(Reads::FromPrimary, &[]).envs(url)).wait_until_ready();
+    let (account, products) = stock(&service, 1);
+    thread::scope(|scope| {
+        let placed = scope.spawn(|| order(&service, "paid", account, &products));
+        provider.next().answer(200);
+        let placed = placed.join().unwrap();
+        assert_eq!((placed.status, &placed.json()["state"]), (201, &json!("paid")));
+
+        let declined = scope.spawn(|| order(&service, "declined", account, &products));
+        provider.next().answer(402);
+        let declined = declined.join().unwrap();
+        assert_eq!((declined.status, &declined.json()["state"]), (201, &json!("declined")));
+
+        let open = scope.spawn(|| order(&service, "open", account, &products));
+        let asked = provider.next();
+        let key = asked.headers["idempotency-key"].clone();
+        asked.answer(500);
+        let open = open.join().unwrap();
+        assert_eq!((open.status, &open.json()["state"]), (202, &json!("placed")));
+        make_due(&database);
+
+        let _worker = worker(&database, "payments", &[], &url);
+        for status in [503, 500, 200] {
+            let asked = provider.next();
+            assert_eq!(asked.headers["idempotency-key"], key, "the provider knows the order again");
+            asked.answer(status);
+        }
+        let job = wait_for_job(&service, &format!("/jobs/{key}"), "done");
+        assert_eq!(job["attempts"], 3);
+        assert_eq!(service.connect().get(&open.headers["location"]).unwrap().json()["state"], "paid");
+    });
+    assert_eq!(database.sql("SELECT count(*), count(DISTINCT order_id) FROM orders.charges"), "2|2");
+    assert!(provider.is_quiet(), "a settled order is not charged again");
+}
+
+#[test]
+fn a_job_that_cannot_succeed_is_kept_among_the_dead() {
+    let database = shared();
+    let service = database.service(Reads::FromPrimary, &[]);
+    let insert = |id: u32, kind: &str, attempts: u32| {
+        database.sql(&format!(
+            "INSERT INTO jobs.jobs (id, queue, kind, payload, max_attempts, due_at)
+             VALUES ('00000000-0000-0000-0000-00000000000{id}', 'reports', '{kind}', '{{}}', {attempts}, now())"
+        ));
+    };
+    insert(1, "of an older version", 3);
+    insert(2, "report", 3);
+    let _worker = worker(&database, "reports", &[], &[]);
+    for id in [1, 2] {
+        wait_for_job(&service, &format!("/jobs/00000000-0000-0000-0000-00000000000{id}"), "dead");
+    }
+    service.wait_for_sample("jobs_queue_depth{queue=\"reports\",state=\"dead\"}", "2");
+    assert!(
+        database
+            .sql("SELECT error FROM jobs.jobs WHERE kind LIKE 'of%'")
+            .contains("nothing here runs jobs of the kind")
+    );
+}
+
+#[test]
+fn a_worker_that_is_told_to_leave_finishes_what_it_holds() {
+    let database = shared();
+    let provider = Provider::start();
+    let url = [("PAYMENTS_URL", provider.url.as_str())];
+    let order = placed_with_charge_due(&database, &provider);
+    let mut worker = worker(&database, "payments", &[], &url);
+    let asked = provider.next();
+    worker.terminate();
+    worker.wait_for_log("shutting down");
+    asked.answer(200);
+    assert_eq!(worker.wait().0.code(), Some(0));
+    assert_eq!(
+        database.sql(&format!("SELECT state, attempts FROM jobs.jobs WHERE id = '{order}'")),
+        "done|1"
+    );
+    assert_eq!(database.sql("SELECT count(*) FROM orders.charges"), "1");
+}
+
+#[test]
+fn a_worker_that_runs_out_of_time_gives_its_job_back_for_the_next() {
+    let database = shared();
+    let provider = Provider::start();
+    let url = [("PAYMENTS_URL", provider.url.as_str())];
+    let order = placed_with_charge_due(&database, &provider);
+    let mut first = worker(&database, "payments", &["--drain", "1s", "--lease", "1m"], &url);
+    let asked = provider.next();
+    first.terminate();
+    assert_eq!(first.wait().0.code(), Some(0));
+    drop(asked);
+    let state = format!("SELECT state, attempts, worker IS NULL FROM jobs.jobs WHERE id = '{order}'");
+    assert_eq!(database.sql(&state), "available|0|t", "at once, not at the end of its lease");
+
+    let _second = worker(&database, "payments", &[], &url);
+    provider.next().answer(200);
+    wait_until(&database, &state, "done|1|t");
+    assert_eq!(database.sql("SELECT count(*) FROM orders.charges"), "1");
+}
+
+#[test]
+fn the_job_of_a_worker_that_was_killed_is_done_once_by_another() {
+    let database = shared();
+    let provider = Provider::start();
+    let url = [("PAYMENTS_URL", provider.url.as_str())];
+    let order = placed_with_charge_due(&database, &provider);
+    let first = worker(&database, "payments", &["--lease", "500ms"], &url);
+    let asked = provider.next();
+    first.signal(Signal::SIGKILL);
+    let key = asked.headers["idempotency-key"].clone();
+    // The provider has charged; nobody is left to hear it.
+    asked.answer(200);
+
+    let _second = worker(&database, "payments", &["--lease", "500ms"], &url);
+    let again = provider.next();
+    assert_eq!(again.headers["idempotency-key"], key);
+    again.answer(200);
+    wait_until(&database, &format!("SELECT state, attempts FROM jobs.jobs WHERE id = '{order}'"), "done|2");
+    assert_eq!(database.sql("SELECT count(*) FROM orders.charges"), "1");
+}
+
+#[test]
+fn a_worker_that_was_frozen_cannot_end_a_job_that_another_took() {
+    let database = shared();
+    let provider = Provider::start();
+    let url = [("PAYMENTS_URL", provider.url.as_str())];
+    let order = placed_with_charge_due(&database, &provider);
+    let frozen = worker(&database, "payments", &["--lease", "500ms"], &url);
+    let asked = provider.next();
+    frozen.signal(Signal::SIGSTOP);
+    asked.answer(402);
+
+    let _other = worker(&database, "payments", &["--lease", "20s"], &url);
+    let again = provider.next();
+    frozen.signal(Signal::SIGCONT);
+    frozen.wait_for_log("another worker holds the job by now");
+    again.answer(200);
+    wait_until(&database, &format!("SELECT state FROM jobs.jobs WHERE id = '{order}'"), "done");
+    assert_eq!(database.sql("SELECT state FROM orders.orders"), "paid", "by the one that held the job");
+}
+
+/// Many jobs, and workers that are killed and replaced all the while.
+#[test]
+fn no_job_is_lost_or_done_twice_while_workers_are_killed() {
+    const JOBS: usize = 120;
+    let database = shared();
+    let service = database.service(Reads::FromPrimary, &[]);
+    database.sql(&format!(
+        "INSERT INTO jobs.jobs (id, queue, kind, payload, max_attempts, due_at)
+         SELECT gen_random_uuid(), 'reports', 'report', '{{\"from\":\"2026-01-01\",\"to\":\"2026-01-01\"}}', 50, now()
+         FROM generate_series(1, {JOBS})"
+    ));
+    let steady = ["--lease", "300ms", "--concurrency", "4"];
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..6 {
+        let worker = worker(&database, "reports", &steady, &[]);
+        thread::sleep(Duration::from_millis(random.u64(..60)));
+        worker.signal(Signal::SIGKILL);
+    }
+    let _last = worker(&database, "reports", &steady, &[]);
+    wait_until(&database, "SELECT count(*) FROM jobs.jobs WHERE state = 'done'", &JOBS.to_string());
+    assert_eq!(
+        database.sql("SELECT count(*), count(DISTINCT job) FROM reports.reports"),
+        format!("{JOBS}|{JOBS}")
+    );
+    drop(service);
+}
+
+#[test]
+fn a_worker_without_a_database_or_of_an_unknown_queue_is_refused_in_words() {
+    let refusal = |arguments: &[&str]| wait(&mut command(arguments).spawn().unwrap()).1;
+    assert!(
+        refusal(&["worker", "--queue", "reports"]).contains("it needs a database, set DATABASE_MAIN_URL")
+    );
+    let unknown = refusal(&["worker", "--queue", "mail"]);
+    assert!(unknown.contains("there is no queue mail, choose from payments, reports"), "{unknown}");
+}
+
+/// An order that the provider did not charge for within its request; returns its identifier.
+fn placed_with_charge_due<Guard>(database: &crate::postgres::Database<Guard>, provider: &Provider) -> String {
+    let url = [("PAYMENTS_URL", provider.url.as_str())];
+    let service = Service::spawn(database.command(Reads::FromPrimary, &[]).envs(url)).wait_until_ready();
+    let (account, products) = stock(&service, 1);
+    let placed = thread::scope(|scope| {
+        let placed = scope.spawn(|| order(&service, "one", account, &products));
+        provider.next().answer(503);
+        placed.join().unwrap()
+    });
+    assert_eq!(placed.status, 202, "{}", placed.body);
+    make_due(database);
+    placed.json()["id"].as_str().unwrap().to_owned()
+}
+
+fn wait_until<Guard>(database: &crate::postgres::Database<Guard>, statement: &str, result: &str) {
+    let begun = Instant::now();
+    loop {
+        let now = database.sql(statement);
+        if now == result {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{statement}: {now}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}

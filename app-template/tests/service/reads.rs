@@ -1,0 +1,206 @@
+//! Reads go to a replica, and never show a client less than it has written.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::child::{PATIENCE, Service};
+use crate::postgres::{Reads, alone, shared};
+use crate::shop::stock;
+
+/// Writes a name, and returns the token of that write.
+fn rename(service: &Service, account: i64, name: &str) -> String {
+    let body = format!(r#"{{"name":"{name}"}}"#);
+    let answer = service.call("PUT", &format!("/accounts/{account}/name"), "", &body);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.headers["x-consistency-token"].clone()
+}
+
+/// The name that a read with these headers shows, or its status if it is refused.
+fn name(service: &Service, account: i64, headers: &str) -> Result<String, u16> {
+    let answer = service.call("GET", &format!("/accounts/{account}"), headers, "");
+    match answer.status {
+        200 => Ok(answer.json()["name"].as_str().unwrap().to_owned()),
+        refused => Err(refused),
+    }
+}
+
+fn routed(service: &Service, target: &str, reason: &str) -> f64 {
+    service.sum(&format!("db_reads_routed_total{{target=\"{target}\",reason=\"{reason}\"}}"))
+}
+
+#[test]
+fn reads_go_to_the_replica_and_bring_back_the_token_as_header_or_cookie() {
+    let database = shared();
+    let service = database.service(Reads::FromReplica, &[]);
+    let (account, _) = stock(&service, 0);
+    database.wait_for_replica();
+    assert_eq!(name(&service, account, ""), Ok("Ada".to_owned()));
+    assert_eq!(routed(&service, "replica", "default"), 1.0);
+
+    let token = rename(&service, account, "Grace");
+    assert_eq!(name(&service, account, &format!("x-consistency-token: {token}\r\n")), Ok("Grace".to_owned()));
+    assert_eq!(
+        name(&service, account, &format!("cookie: a=b; consistency={token}\r\n")),
+        Ok("Grace".to_owned())
+    );
+    let with_token = routed(&service, "replica", "ryw_token") + routed(&service, "primary", "ryw_token");
+    assert_eq!(with_token, 2.0);
+    // A cookie of another key counts as none: its owner could do nothing about it.
+    assert!(name(&service, account, "cookie: consistency=1-2-3\r\n").is_ok());
+}
+
+#[test]
+fn a_replica_that_stands_still_shows_nobody_less_than_they_wrote() {
+    let database = alone();
+    let service = database.service(Reads::FromReplica, &["--database-replay-wait", "20ms"]);
+    let (account, _) = stock(&service, 0);
+    database.wait_for_replica();
+    assert_eq!(name(&service, account, ""), Ok("Ada".to_owned()));
+    database.pause_replay();
+
+    let token = rename(&service, account, "Grace");
+    let header = format!("x-consistency-token: {token}\r\n");
+    assert_eq!(name(&service, account, &header), Ok("Grace".to_owned()));
+    assert_eq!(routed(&service, "primary", "ryw_token"), 1.0);
+    assert_eq!(name(&service, account, ""), Ok("Ada".to_owned()), "from the replica, which stands still");
+
+    database.resume_replay();
+    database.wait_for_replica();
+    assert_eq!(name(&service, account, &header), Ok("Grace".to_owned()));
+    assert_eq!(routed(&service, "replica", "ryw_token"), 1.0);
+}
+
+#[test]
+fn a_replica_beyond_its_lag_is_not_read_from() {
+    let database = alone();
+    let service = database.service(Reads::FromReplica, &["--database-max-lag", "1s"]);
+    let (account, _) = stock(&service, 0);
+    database.wait_for_replica();
+    database.pause_replay();
+    rename(&service, account, "Grace");
+    let begun = Instant::now();
+    while name(&service, account, "") != Ok("Grace".to_owned()) {
+        assert!(begun.elapsed() < PATIENCE, "the replica is still read from");
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(routed(&service, "primary", "lag") >= 1.0);
+    assert!(service.sum("db_replica_lag_seconds") > 0.5);
+    database.resume_replay();
+    service.wait_for_sample("db_replica_lag_seconds", "0");
+}
+
+#[test]
+fn reads_in_place_of_a_replica_are_capped_so_that_the_primary_stands() {
+    let database = alone();
+    let service = database.service(
+        Reads::FromReplica,
+        &[
+            "--database-primary-fallback",
+            "1",
+            "--database-statement-timeout",
+            "20s",
+            "--database-replay-wait",
+            "1ms",
+        ],
+    );
+    let (account, products) = stock(&service, 1);
+    database.wait_for_replica();
+    database.pause_replay();
+    let header = format!("x-consistency-token: {}\r\n", rename(&service, account, "Grace"));
+
+    let lock = database.lock_products();
+    let mut first = service.connect();
+    first.send("GET", &format!("/products/{}", products[0]), &header).unwrap();
+    let begun = Instant::now();
+    // Until the first has its place, which it keeps because its statement waits for the lock.
+    while name(&service, account, &header) != Err(503) {
+        assert!(begun.elapsed() < PATIENCE, "a second read in place of a replica is answered");
+    }
+    assert_eq!(
+        name(&service, account, ""),
+        Ok("Ada".to_owned()),
+        "a read that asks for nothing newer is answered"
+    );
+    drop(lock);
+    assert_eq!(first.receive().unwrap().status, 200);
+    assert_eq!(name(&service, account, &header), Ok("Grace".to_owned()));
+    database.resume_replay();
+}
+
+#[test]
+fn without_its_replica_reads_go_to_the_primary_and_return_later() {
+    let database = alone();
+    let service = database.service(Reads::FromReplica, &[]);
+    let (account, _) = stock(&service, 0);
+    database.wait_for_replica();
+    assert_eq!(name(&service, account, ""), Ok("Ada".to_owned()));
+    database.replica().crash();
+    let begun = Instant::now();
+    while routed(&service, "primary", "unreachable") == 0.0 {
+        // The first may meet the connection that is just breaking.
+        assert!(matches!(name(&service, account, ""), Ok(_) | Err(503)));
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    assert_eq!(name(&service, account, ""), Ok("Ada".to_owned()));
+    database.replica().start();
+    let before = routed(&service, "replica", "default");
+    while routed(&service, "replica", "default") == before {
+        assert_eq!(name(&service, account, ""), Ok("Ada".to_owned()));
+        assert!(begun.elapsed() < PATIENCE, "the replica is not read from again");
+    }
+}
+
+/// Clients write and read at random while the replica stops and goes on; each must see its own last write.
+#[test]
+fn no_client_ever_misses_its_own_write() {
+    const CLIENTS: u64 = 6;
+    const ROUNDS: u64 = 60;
+    let database = alone();
+    let service = database.service(Reads::FromReplica, &["--database-replay-wait", "5ms"]);
+    let accounts: Vec<i64> = (0..CLIENTS)
+        .map(|client| {
+            let body = format!(r#"{{"email":"{client}@example.org","name":"0"}}"#);
+            service.call("POST", "/accounts", "", &body).json()["id"].as_i64().unwrap()
+        })
+        .collect();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let clients: Vec<_> = accounts
+            .iter()
+            .map(|account| {
+                let service = &service;
+                scope.spawn(move || {
+                    let mut random = fastrand::Rng::with_seed(account.cast_unsigned());
+                    let (mut header, mut last) = (String::new(), "0".to_owned());
+                    for round in 0..ROUNDS {
+                        if random.u32(..3) == 0 {
+                            last = format!("{round}");
+                            header = format!("x-consistency-token: {}\r\n", rename(service, *account, &last));
+                        } else if !header.is_empty() {
+                            match name(service, *account, &header) {
+                                Ok(shown) => assert_eq!(shown, last, "stale in round {round} of {account}"),
+                                Err(status) => assert_eq!(status, 503),
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        let disturber = scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                database.pause_replay();
+                thread::sleep(Duration::from_millis(60));
+                database.resume_replay();
+                thread::sleep(Duration::from_millis(60));
+            }
+        });
+        let outcomes: Vec<_> = clients.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        done.store(true, Ordering::SeqCst);
+        disturber.join().unwrap();
+        assert!(outcomes.iter().all(Result::is_ok));
+    });
+    let (replica, primary) =
+        (routed(&service, "replica", "ryw_token"), routed(&service, "primary", "ryw_token"));
+    assert!(replica > 0.0 && primary > 0.0, "both were tried: {replica} {primary}");
+}
