@@ -76,7 +76,7 @@ pub(super) async fn keep_trying(database: Database, url: String) {
 
 /// Applies what is missing and returns how many steps that were.
 async fn migrate(url: &str) -> Result<usize, MigrationError> {
-    let config = session::config(url, "DATABASE_MAIN_URL", STEP_TIMEOUT)?;
+    let config = session::config(url, session::WRITE_URL, STEP_TIMEOUT)?;
     // A connection of its own: the pool's stop a statement much sooner.
     let client = match config.get_ssl_mode() {
         tokio_postgres::config::SslMode::Require => {

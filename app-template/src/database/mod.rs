@@ -73,9 +73,11 @@ impl Database {
         query::describe();
         pool::describe();
         replicas::describe();
-        let primary = Pool::open("write", url, args.pool, args)?;
+        let primary = Pool::open("write", (session::WRITE_URL, url), args.pool, args)?;
         let replicas = match &args.read_url {
-            Some(url) => Some(Replicas::new(Pool::open("read", url, args.read_pool, args)?, args)),
+            Some(url) => {
+                Some(Replicas::new(Pool::open("read", (session::READ_URL, url), args.read_pool, args)?, args))
+            }
             None => None,
         };
         let database = Self(Arc::new(Inner {

@@ -1,5 +1,6 @@
 //! A bounded number of sessions to one server, and what a wait for one costs. I/O: PostgreSQL.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
@@ -24,14 +25,15 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// `name` is `write` or `read`. Connects when a connection is first asked for.
+    /// `name` is `write` or `read`, and `variable` the one that holds the URL. Connects when a connection is first
+    /// asked for.
     pub(super) fn open(
         name: &'static str,
-        url: &str,
+        (variable, url): (&'static str, &str),
         size: usize,
         args: &DatabaseArgs,
     ) -> Result<Self, OpenError> {
-        let config = config(url, DatabaseArgs::variable(name), args.database_statement_timeout)?;
+        let config = config(url, variable, args.database_statement_timeout)?;
         let sessions = managed::Pool::builder(Sessions::new(name, config)?)
             .config(PoolConfig {
                 max_size: size,
@@ -120,12 +122,23 @@ impl Connection {
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, DatabaseError> {
         let client = &self.session.client;
-        query
-            .measured(async {
-                let statement = client.prepare_cached(query.text).await?;
-                client.query(&statement, parameters).await
-            })
-            .await
+        let rows = async {
+            let statement = client.prepare_cached(query.text).await?;
+            client.query(&statement, parameters).await
+        };
+        self.noting(query.measured(rows)).await
+    }
+
+    /// Notes on the session if the server says that it cannot be used.
+    pub(super) async fn noting<T>(
+        &self,
+        outcome: impl Future<Output = Result<T, DatabaseError>>,
+    ) -> Result<T, DatabaseError> {
+        let outcome = outcome.await;
+        if matches!(outcome, Err(DatabaseError::Unreachable(_))) {
+            self.session.is_useless.store(true, Ordering::Relaxed);
+        }
+        outcome
     }
 
     /// The first row, if there is any.

@@ -1,21 +1,25 @@
 //! One connection to a server, and what is remembered of it. I/O: PostgreSQL.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::{ClientWrapper, ManagerConfig, RecyclingMethod};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::NoTls;
-use tokio_postgres::config::{Config, SslMode};
+use tokio_postgres::config::{Config, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::args::DatabaseArgs;
 use super::error::OpenError;
 use super::position::Position;
 
 /// A connection is replaced after about this time, so that a replica that joined gets its share.
 const LIFETIME: Duration = Duration::from_secs(90);
+
+/// The variables that hold the URLs.
+pub(super) const WRITE_URL: &str = "DATABASE_MAIN_URL";
+pub(super) const READ_URL: &str = "DATABASE_MAIN_READ_URL";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Unanswered packets for this long end a connection: a server whose node died says nothing.
@@ -26,6 +30,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 pub(super) struct Session {
     pub(super) client: ClientWrapper,
     pub(super) replayed: Option<(Position, Instant)>,
+    /// The server said that it cannot be used: it leaves, or it is no primary any more.
+    pub(super) is_useless: AtomicBool,
     ends: Instant,
 }
 
@@ -60,7 +66,7 @@ impl managed::Manager for Sessions {
             .record(begun.elapsed());
         // Spread by a third, so that they do not all end at once.
         let ends = begun + LIFETIME.mul_f64(0.67 + fastrand::f64() * 0.66);
-        Ok(Session { client, replayed: None, ends })
+        Ok(Session { client, replayed: None, is_useless: AtomicBool::new(false), ends })
     }
 
     async fn recycle(
@@ -70,6 +76,9 @@ impl managed::Manager for Sessions {
     ) -> RecycleResult<tokio_postgres::Error> {
         if session.ends <= Instant::now() {
             return Err(RecycleError::message("the connection is at the end of its lifetime"));
+        }
+        if session.is_useless.load(Ordering::Relaxed) {
+            return Err(RecycleError::message("the server cannot be used any more"));
         }
         self.connect.recycle(&mut session.client, metrics).await
     }
@@ -90,6 +99,10 @@ pub(super) fn config(
         statement_timeout.as_millis(),
         (statement_timeout * 5).as_millis()
     );
+    if variable == WRITE_URL {
+        // Of several hosts in the URL, and through an address that leads to another server after a failover.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
     let options = config.get_options().map_or(limits.clone(), |given| format!("{limits} {given}"));
     config
         .options(options)
@@ -102,12 +115,6 @@ pub(super) fn config(
         config.application_name(format!("app-template/{host}").trim_end_matches('/'));
     }
     Ok(config)
-}
-
-impl DatabaseArgs {
-    pub(super) fn variable(pool: &str) -> &'static str {
-        if pool == "read" { "DATABASE_MAIN_READ_URL" } else { "DATABASE_MAIN_URL" }
-    }
 }
 
 /// TLS that trusts what the system trusts, or the file in `SSL_CERT_FILE`.

@@ -30,7 +30,7 @@ impl Transaction {
     pub(super) async fn begin(connection: Connection) -> Result<Self, DatabaseError> {
         let transaction = Self { connection: Some(connection), counted: Vec::new() };
         let connection = transaction.connection()?;
-        BEGIN.measured(connection.session.client.batch_execute(BEGIN.text)).await?;
+        connection.noting(BEGIN.measured(connection.session.client.batch_execute(BEGIN.text))).await?;
         Ok(transaction)
     }
 
@@ -58,13 +58,13 @@ impl Transaction {
         query: &Query,
         parameters: Parameters<'_>,
     ) -> Result<u64, DatabaseError> {
-        let client = &self.connection()?.session.client;
-        query
-            .measured(async {
-                let statement = client.prepare_cached(query.text).await?;
-                client.execute(&statement, parameters).await
-            })
-            .await
+        let connection = self.connection()?;
+        let client = &connection.session.client;
+        let changed = async {
+            let statement = client.prepare_cached(query.text).await?;
+            client.execute(&statement, parameters).await
+        };
+        connection.noting(query.measured(changed)).await
     }
 
     /// Counts something once it is committed, and not at all if it never is.
@@ -77,8 +77,8 @@ impl Transaction {
     /// After an error it is not known whether they are: the answer may have been lost on its way.
     pub(crate) async fn commit(mut self) -> Result<Position, DatabaseError> {
         let ended = {
-            let client = &self.connection()?.session.client;
-            COMMIT.measured(client.simple_query(COMMIT.text)).await?
+            let connection = self.connection()?;
+            connection.noting(COMMIT.measured(connection.session.client.simple_query(COMMIT.text))).await?
         };
         self.connection = None;
         for counter in &self.counted {

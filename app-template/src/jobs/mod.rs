@@ -13,6 +13,7 @@
 //! | `worker` | the loop that takes jobs and runs them |
 //! | `backlog` | how much waits, and for how long |
 //! | `webhook` | telling a caller that a job has ended, signed |
+//! | `retention` | forgetting what is over |
 //! | `routes` | `GET /jobs/{id}` |
 
 mod args;
@@ -20,6 +21,7 @@ mod backlog;
 mod enqueue;
 mod idempotency;
 mod lease;
+mod retention;
 mod routes;
 mod webhook;
 mod worker;

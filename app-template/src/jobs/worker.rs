@@ -16,7 +16,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 use super::lease::{self, JobError, Lease};
-use super::{Work, WorkerArgs, webhook};
+use super::{Work, WorkerArgs, retention, webhook};
 use crate::phase::{Phase, reached};
 use crate::shop::Shop;
 
@@ -40,6 +40,7 @@ pub(crate) async fn run(
     let running = Running::default();
     let mut tasks = JoinSet::new();
     let heartbeat = tokio::spawn(keep_leases(shop.clone(), Arc::clone(&running), (worker, args.lease)));
+    let retention = tokio::spawn(retention::run(shop.database.clone()));
     let works = Arc::new(works);
     tracing::info!(%worker, queues = ?args.queues, concurrency = args.concurrency, "working");
 
@@ -78,6 +79,7 @@ pub(crate) async fn run(
 
     let finished = timeout(drain, async { while tasks.join_next().await.is_some() {} }).await;
     heartbeat.abort();
+    retention.abort();
     if finished.is_err() {
         let left: Vec<Uuid> = jobs(&running).keys().copied().collect();
         tasks.shutdown().await;

@@ -178,6 +178,22 @@ fn a_job_that_cannot_succeed_is_kept_among_the_dead() {
 }
 
 #[test]
+fn what_is_over_is_forgotten_after_a_while_and_nothing_else() {
+    let database = shared();
+    let service = database.service(Reads::FromPrimary, &[]);
+    report(&service, "new", &json!({}));
+    database.sql(
+        "INSERT INTO requests.keys VALUES ('reports', 'old', 'x', gen_random_uuid(), now() - interval '25 hours');
+         INSERT INTO jobs.jobs (id, queue, kind, payload, max_attempts, due_at, state, finished_at)
+         SELECT gen_random_uuid(), 'reports', 'report', '{}', 1, now(), state, now() - interval '8 days'
+         FROM unnest('{done,dead}'::text[]) AS state",
+    );
+    let _worker = worker(&database, "payments", &[], &[]);
+    wait_until(&database, "SELECT string_agg(key, ',') FROM requests.keys", "new");
+    wait_until(&database, "SELECT string_agg(state, ',' ORDER BY state) FROM jobs.jobs", "available,dead");
+}
+
+#[test]
 fn a_worker_that_is_told_to_leave_finishes_what_it_holds() {
     let database = shared();
     let provider = Provider::start();

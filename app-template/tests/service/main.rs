@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::expect_used,
     reason = "a test says by a panic what went wrong; clippy recognises only the test functions as tests"
 )]
 

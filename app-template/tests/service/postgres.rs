@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::child::{PATIENCE, Service, command};
 
-const BIN: &str = "/usr/lib/postgresql/15/bin";
+/// Where Debian puts each version.
+const VERSIONS: &str = "/usr/lib/postgresql";
 
 /// The key of the tests, for tokens and webhooks.
 pub(crate) const KEY: &str = "a key of the tests, of 32 characters and more";
@@ -92,10 +93,16 @@ impl<Guard> Database<Guard> {
         self.primary().psql(&self.name, statement)
     }
 
+    /// A URL with the replica before the primary.
+    pub(crate) fn url_of_both(&self) -> String {
+        let (replica, primary) = (self.replica().port, self.primary().port);
+        format!("postgres://postgres@127.0.0.1:{replica},127.0.0.1:{primary}/{}", self.name)
+    }
+
     /// Locks the products against everybody, until the lock is dropped.
     pub(crate) fn lock_products(&self) -> Lock {
         let port = self.primary().port.to_string();
-        let mut psql = Command::new(format!("{BIN}/psql"));
+        let mut psql = Command::new(program("psql"));
         psql.args(["-qAtX", "-h", "127.0.0.1", "-U", "postgres", "-p", &port, "-d", &self.name]);
         psql.args(["-c", "BEGIN; LOCK TABLE catalog.products; SELECT pg_sleep(60)"]);
         let lock = Lock(psql.stdout(Stdio::null()).spawn().unwrap());
@@ -172,7 +179,7 @@ impl Server {
 
     fn psql(&self, database: &str, statement: &str) -> String {
         let port = self.port.to_string();
-        let mut psql = Command::new(format!("{BIN}/psql"));
+        let mut psql = Command::new(program("psql"));
         psql.args(["-qAtX", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-p", &port]);
         run(psql.args(["-d", database, "-c", statement]))
     }
@@ -204,13 +211,18 @@ impl Server {
     }
 }
 
+/// The path of a program of PostgreSQL, of the newest version.
+fn program(name: &str) -> PathBuf {
+    let versions = fs::read_dir(VERSIONS).into_iter().flatten().flatten();
+    let of_version = |folder: &PathBuf| -> Option<u32> { folder.file_name()?.to_str()?.parse().ok() };
+    let newest = versions.map(|entry| entry.path()).filter(|folder| folder.join("bin").join(name).exists());
+    let newest = newest.max_by_key(of_version);
+    newest.expect("PostgreSQL is missing: run .ci/packages, or install postgresql").join("bin").join(name)
+}
+
 /// A program of PostgreSQL; as its user if this is root, as which it refuses to run.
-fn postgres(program: &str) -> Command {
-    let program = format!("{BIN}/{program}");
-    assert!(
-        Path::new(&program).exists(),
-        "PostgreSQL 15 is missing: run .ci/packages, or install postgresql-15"
-    );
+fn postgres(name: &str) -> Command {
+    let program = program(name);
     if !nix::unistd::geteuid().is_root() {
         return Command::new(program);
     }
@@ -264,9 +276,12 @@ fn keep(folder: &Path) -> Child {
         "cat >/dev/null; for server in replica primary; do \
          setsid -w {} stop -s -m immediate -D \"$0/$server\" 2>/dev/null; done; rm -rf \"$0\"",
         if nix::unistd::geteuid().is_root() {
-            format!("setpriv --reuid=postgres --regid=postgres --clear-groups -- {BIN}/pg_ctl")
+            format!(
+                "setpriv --reuid=postgres --regid=postgres --clear-groups -- {}",
+                program("pg_ctl").display()
+            )
         } else {
-            format!("{BIN}/pg_ctl")
+            program("pg_ctl").display().to_string()
         }
     );
     Command::new("sh")

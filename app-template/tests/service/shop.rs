@@ -226,6 +226,14 @@ fn a_pool_that_is_used_up_refuses_and_says_when_to_return() {
 }
 
 #[test]
+fn of_several_hosts_the_one_that_takes_writes_is_used() {
+    let database = shared();
+    let mut command = database.command(Reads::FromPrimary, &[]);
+    let service = Service::spawn(command.env("DATABASE_MAIN_URL", database.url_of_both())).wait_until_ready();
+    stock(&service, 1);
+}
+
+#[test]
 fn health_lists_the_servers() {
     let database = shared();
     let service = database.service(Reads::FromReplica, &[]);
