@@ -69,6 +69,11 @@ pub struct Args {
     #[arg(long, env = "PAYMENTS_URL", global = true, value_parser = http_url)]
     pub payments_url: Option<String>,
 
+    /// Where pictures are: file:///folder for development, or s3://bucket with the AWS_ variables; without it the
+    /// module media is off.
+    #[arg(long, env = "MEDIA_URL")]
+    pub media_url: Option<String>,
+
     /// The hosts to which webhooks may be sent, separated by commas; by default none.
     #[arg(long, env = "WEBHOOK_HOSTS", value_delimiter = ',', global = true, requires = "webhook_key")]
     pub webhook_hosts: Vec<String>,

@@ -43,6 +43,7 @@ use std::net::SocketAddr;
 pub use args::{Args, Command};
 pub use database::{DatabaseArgs, OpenError};
 pub use jobs::WorkerArgs;
+pub use modules::MediaError;
 pub use telemetry::{Telemetry, TelemetryError};
 
 use axum::Router;
@@ -51,7 +52,7 @@ use futures::future::ready;
 
 use cpu_pool::CpuPool;
 use database::Database;
-use modules::Payments;
+use modules::{Media, Payments};
 use server::ServerError;
 use shop::Shop;
 
@@ -71,6 +72,12 @@ pub enum RunError {
     /// A module that keeps its data in the database was asked for, and there is none.
     #[error("failed to serve the module {0}: it needs a database, set DATABASE_MAIN_URL")]
     ModuleNeedsDatabase(String),
+    /// The module that keeps pictures was asked for, and there is no place for them.
+    #[error("failed to serve the module media: it needs an object store, set MEDIA_URL")]
+    MediaNeedsStore,
+    /// The object store cannot be used.
+    #[error(transparent)]
+    Media(#[from] MediaError),
     /// A worker takes its jobs from the database, and there is none.
     #[error("failed to start the worker: it needs a database, set DATABASE_MAIN_URL")]
     WorkerNeedsDatabase,
@@ -152,6 +159,9 @@ fn open_shop(args: &Args) -> Result<Option<Shop>, RunError> {
     if args.database.read_url.is_some() && args.signing_key.is_none() {
         return Err(RunError::ReplicasNeedKey);
     }
+    if args.media_url.is_none() && args.modules.iter().any(|module| module == modules::MEDIA) {
+        return Err(RunError::MediaNeedsStore);
+    }
     let key = |variable, text: &Option<String>| {
         let key = text.as_deref().map(str::parse).transpose();
         key.map_err(|reason| RunError::Key { variable, reason })
@@ -164,6 +174,7 @@ fn open_shop(args: &Args) -> Result<Option<Shop>, RunError> {
         database,
         key: key("SIGNING_KEY", &args.signing_key)?,
         webhook_key: key("WEBHOOK_KEY", &args.webhook_key)?,
+        media: args.media_url.as_deref().map(Media::open).transpose()?,
         webhook_hosts: args.webhook_hosts.clone(),
         payments: payments.map_err(|error| RunError::Payments(error.into()))?,
     }))

@@ -1,7 +1,7 @@
 //! What the modules of the shop share. No I/O.
 
 use crate::database::{Database, Position, Written};
-use crate::modules::Payments;
+use crate::modules::{Media, Payments};
 use crate::signing::SigningKey;
 
 /// The state of every module that needs the database.
@@ -14,6 +14,8 @@ pub(crate) struct Shop {
     pub(crate) webhook_key: Option<SigningKey>,
     /// The hosts to which a webhook may be sent.
     pub(crate) webhook_hosts: Vec<String>,
+    /// None without an object store: then the module media is off.
+    pub(crate) media: Option<Media>,
     /// None where orders are taken without a payment provider.
     pub(crate) payments: Option<Payments>,
 }

@@ -7,12 +7,15 @@
 mod accounts;
 mod catalog;
 mod load;
+mod media;
 mod orders;
 mod reports;
 mod welcome;
 
 use axum::Router;
 
+pub(crate) use media::Media;
+pub use media::MediaError;
 pub(crate) use orders::Payments;
 
 use crate::jobs::{self, Work};
@@ -26,12 +29,16 @@ type Routes<S> = fn(Module<S>) -> Module<S>;
 const PLAIN: [(&str, Routes<AppState>); 2] = [("welcome", welcome::routes), ("load", load::routes)];
 
 /// The modules that need the database.
-const SHOP: [(&str, Routes<Shop>); 4] = [
+const SHOP: [(&str, Routes<Shop>); 5] = [
     ("catalog", catalog::routes),
     ("accounts", accounts::routes),
     ("orders", orders::routes),
     ("reports", reports::routes),
+    (MEDIA, media::routes),
 ];
+
+/// This one needs an object store too.
+pub(crate) const MEDIA: &str = "media";
 
 /// What runs the jobs of all modules.
 pub(crate) fn works() -> Vec<Work> {
@@ -63,7 +70,8 @@ pub(crate) fn routers(asked: &[String], app: &AppState, shop: Option<&Shop>) -> 
     }
     let Some(shop) = shop else { return router };
     let mut is_any = false;
-    for (name, routes) in SHOP.into_iter().filter(|(name, _)| is_wanted(name)) {
+    let is_possible = |name: &str| name != MEDIA || shop.media.is_some();
+    for (name, routes) in SHOP.into_iter().filter(|(name, _)| is_wanted(name) && is_possible(name)) {
         router = router.merge(routes(Module::new(name)).into_router(shop.clone()));
         is_any = true;
     }
@@ -95,6 +103,7 @@ mod tests {
             ("catalog", include_str!("catalog/store.rs")),
             ("accounts", include_str!("accounts/store.rs")),
             ("orders", include_str!("orders/store.rs")),
+            ("media", include_str!("media/store.rs")),
             ("reports", include_str!("reports/store.rs")),
         ];
         for (module, source) in sources {

@@ -16,6 +16,7 @@ mod contract;
 mod drain;
 mod faults;
 mod jobs;
+mod media;
 mod overload;
 mod reads;
 mod shop;

@@ -54,6 +54,18 @@ fn a_module_is_refused_in_words_if_it_is_unknown_or_lacks_its_database() {
 }
 
 #[test]
+fn an_object_store_that_is_missing_or_unknown_is_refused_in_words() {
+    let with_database = |arguments: &[&str]| {
+        let mut command = command(arguments);
+        refusal(command.env("DATABASE_MAIN_URL", "postgres://db.example/shop")).1
+    };
+    let stderr = with_database(&["--modules", "media"]);
+    assert!(stderr.contains("it needs an object store, set MEDIA_URL"), "{stderr}");
+    let stderr = with_database(&["--media-url", "gs://bucket"]);
+    assert!(stderr.contains("failed to use MEDIA_URL, give file:///folder or s3://bucket"), "{stderr}");
+}
+
+#[test]
 fn a_database_that_cannot_be_used_as_asked_is_refused_in_words() {
     let (_, stderr) = refusal(command(&[]).env("DATABASE_MAIN_URL", "db.example:5432"));
     assert!(stderr.contains("failed to read DATABASE_MAIN_URL, give postgres://"), "{stderr}");

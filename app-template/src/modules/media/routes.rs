@@ -1,0 +1,101 @@
+//! `/media`. I/O: PostgreSQL, and the object store.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::objects::{Media, MediaError};
+use super::store;
+use crate::database::ReadAfter;
+use crate::input::{Answer, Asked, Named};
+use crate::module::Module;
+use crate::modules::catalog;
+use crate::problem::Problem;
+use crate::shop::Shop;
+
+/// No SVG: a browser would run the scripts in it.
+const TYPES: [&str; 4] = ["image/png", "image/jpeg", "image/webp", "image/avif"];
+
+pub(in crate::modules) fn routes(module: Module<Shop>) -> Module<Shop> {
+    module.get("/media", list).post("/media", StatusCode::CREATED, upload).get("/media/{id}", show)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfProduct {
+    product: i64,
+}
+
+/// First the object, then its row: what has a row can be shown, and an object without one harms nobody.
+async fn upload(
+    State(shop): State<Shop>,
+    after: ReadAfter,
+    Asked(of): Asked<OfProduct>,
+    headers: HeaderMap,
+    bytes: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let Some(content_type) = content_type.filter(|value| TYPES.contains(value)) else {
+        return Err(Problem::refused(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            format!("Send a picture with the header Content-Type: one of {}.", TYPES.join(", ")),
+        ));
+    };
+    let bytes = bytes.map_err(|rejection| Problem::refused(rejection.status(), rejection.body_text()))?;
+    if bytes.is_empty() {
+        return Err(Problem::unprocessable("The picture is empty; send its bytes as the body.".to_owned()));
+    }
+    let (id, length) = (Uuid::now_v7(), i64::try_from(bytes.len()).unwrap_or(i64::MAX));
+    let connection = shop.database.read(after.0).await?;
+    if catalog::names(&connection, &[of.product]).await?.is_empty() {
+        return Err(Problem::unprocessable(format!("There is no product {}.", of.product)));
+    }
+    // Not kept while the bytes are on their way.
+    drop(connection);
+    media(&shop)?.put(id, bytes).await.map_err(unavailable)?;
+    let transaction = shop.database.begin().await?;
+    store::insert(&transaction, (id, of.product), content_type, length).await?;
+    let position = transaction.commit().await?;
+    let path = format!("/media/{id}");
+    let body = Json(json!({ "media": path }));
+    Ok((StatusCode::CREATED, shop.written(position), [(LOCATION, path)], body).into_response())
+}
+
+async fn list(State(shop): State<Shop>, after: ReadAfter, Asked(of): Asked<OfProduct>) -> Answer {
+    let connection = shop.database.read(after.0).await?;
+    let ids = store::of_product(&connection, of.product).await?;
+    let paths: Vec<String> = ids.iter().map(|id| format!("/media/{id}")).collect();
+    Ok(Json(json!({ "media": paths })).into_response())
+}
+
+async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>) -> Answer {
+    let connection = shop.database.read(after.0).await?;
+    let content_type = store::content_type(&connection, id).await?;
+    let content_type = content_type.ok_or_else(|| Problem::missing(format!("There is no picture {id}.")))?;
+    drop(connection);
+    let bytes = media(&shop)?.get(id).await.map_err(unavailable)?;
+    let headers = [
+        (CONTENT_TYPE, content_type),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        // A picture never changes under its identifier.
+        (CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()),
+    ];
+    Ok((headers, bytes).into_response())
+}
+
+fn media(shop: &Shop) -> Result<&Media, Problem> {
+    shop.media.as_ref().ok_or_else(|| Problem::unavailable("There is no object store."))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as map_err wants it")]
+fn unavailable(error: MediaError) -> Problem {
+    tracing::warn!(%error, "refused a request");
+    Problem::unavailable("The pictures cannot be reached now; try again in a second.")
+}
