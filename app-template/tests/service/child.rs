@@ -89,6 +89,16 @@ impl Service {
         wait_for(&self.logs.lock().unwrap(), message)
     }
 
+    /// The log from here to the line with this message.
+    pub(crate) fn log_up_to(&self, message: &str) -> Vec<Value> {
+        let logs = self.logs.lock().unwrap();
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line: &Value| line["message"] != message) {
+            lines.push(logs.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no log line {message}")));
+        }
+        lines
+    }
+
     /// Asks until `/readyz` says yes.
     pub(crate) fn wait_until_ready(self) -> Self {
         let begun = Instant::now();

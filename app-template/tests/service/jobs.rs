@@ -254,23 +254,44 @@ fn the_job_of_a_worker_that_was_killed_is_done_once_by_another() {
 }
 
 #[test]
-fn a_worker_that_was_frozen_cannot_end_a_job_that_another_took() {
+fn a_worker_whose_lease_ended_cannot_end_a_job_that_another_took() {
     let database = shared();
     let provider = Provider::start();
     let url = [("PAYMENTS_URL", provider.url.as_str())];
     let order = placed_with_charge_due(&database, &provider);
-    let frozen = worker(&database, "payments", &["--lease", "500ms"], &url);
+    // With room for this job only, so that it does not take it again itself.
+    let first = worker(&database, "payments", &["--lease", "1h", "--concurrency", "1"], &url);
     let asked = provider.next();
-    frozen.signal(Signal::SIGSTOP);
-    asked.answer(402);
+    database.sql("UPDATE jobs.jobs SET due_at = now() WHERE state = 'running'");
 
-    let _other = worker(&database, "payments", &["--lease", "20s"], &url);
+    let _second = worker(&database, "payments", &[], &url);
     let again = provider.next();
-    frozen.signal(Signal::SIGCONT);
-    frozen.wait_for_log("another worker holds the job by now");
+    asked.answer(402);
+    first.wait_for_log("another worker holds the job by now");
+    assert_eq!(database.sql("SELECT state FROM orders.orders"), "placed", "rolled back");
     again.answer(200);
     wait_until(&database, &format!("SELECT state FROM jobs.jobs WHERE id = '{order}'"), "done");
     assert_eq!(database.sql("SELECT state FROM orders.orders"), "paid", "by the one that held the job");
+}
+
+#[test]
+fn a_job_that_takes_longer_than_its_lease_stays_with_its_worker() {
+    let database = shared();
+    let provider = Provider::start();
+    let url = [("PAYMENTS_URL", provider.url.as_str())];
+    let order = placed_with_charge_due(&database, &provider);
+    let short = ["--lease", "600ms"];
+    let _workers = [(), ()].map(|()| worker(&database, "payments", &short, &url));
+    let asked = provider.next();
+    let first = database.sql("SELECT due_at FROM jobs.jobs");
+    wait_until(
+        &database,
+        &format!("SELECT due_at > '{first}'::timestamptz + interval '700ms' FROM jobs.jobs"),
+        "t",
+    );
+    assert!(provider.is_quiet(), "nobody else took it");
+    asked.answer(200);
+    wait_until(&database, &format!("SELECT state, attempts FROM jobs.jobs WHERE id = '{order}'"), "done|1");
 }
 
 /// Many jobs, and workers that are killed and replaced all the while.

@@ -144,10 +144,17 @@ fn pods_that_start_at_once_migrate_once() {
     let database = shared();
     let services: Vec<Service> =
         (0..5).map(|_| Service::spawn(&mut database.command(Reads::FromPrimary, &[]))).collect();
-    let applied = services
+    let applied: Vec<u64> = services
         .iter()
-        .map(|service| service.wait_for_log("the database has the schema")["applied"].as_u64().unwrap());
-    let applied: Vec<u64> = applied.collect();
+        .map(|service| {
+            let log = service.log_up_to("the database has the schema");
+            assert!(
+                log.iter().all(|line| line["message"] != "will try again"),
+                "in each other's way: {log:?}"
+            );
+            log.last().unwrap()["applied"].as_u64().unwrap()
+        })
+        .collect();
     assert_eq!(applied.iter().filter(|steps| **steps > 0).count(), 1, "{applied:?}");
     for service in services {
         let service = service.wait_until_ready();
