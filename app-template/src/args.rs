@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -60,6 +61,11 @@ pub struct Args {
     /// Where the database is and how much of it this process may take.
     #[command(flatten)]
     pub database: DatabaseArgs,
+
+    /// A folder with a file for each value that may change while the process runs: DATABASE_MAIN_POOL and
+    /// DATABASE_MAIN_READ_POOL.
+    #[arg(long, env = "SCALABLEAPP_SETTINGS", global = true)]
+    pub settings: Option<PathBuf>,
 
     /// A random text of at least 32 characters, the same for every pod, that signs what clients bring back.
     #[arg(long, env = "SIGNING_KEY", hide_env_values = true, global = true)]

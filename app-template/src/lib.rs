@@ -10,6 +10,7 @@
 //! | `input` | what a request brings, checked |
 //! | `database/` | one connection for a request, the schema, reads from replicas |
 //! | `jobs/` | work that outlives its request |
+//! | `settings` | what may change while the process runs |
 //! | `signing` | signatures with a shared key |
 //! | `health` | `/livez`, `/readyz`, `/healthz` |
 //! | `metrics` | what is measured of each request, and `/metrics` |
@@ -33,6 +34,7 @@ mod phase;
 mod problem;
 mod router;
 mod server;
+mod settings;
 mod shop;
 mod signing;
 mod telemetry;
@@ -54,6 +56,7 @@ use cpu_pool::CpuPool;
 use database::Database;
 use modules::{Media, Payments};
 use server::ServerError;
+use settings::Settings;
 use shop::Shop;
 
 /// Why the process could not start, or could not leave cleanly.
@@ -167,7 +170,7 @@ fn open_shop(args: &Args) -> Result<Option<Shop>, RunError> {
         key.map_err(|reason| RunError::Key { variable, reason })
     };
     let payments = args.payments_url.as_deref().map(Payments::new).transpose();
-    let database = Database::open(&args.database, url)?;
+    let database = Database::open(&args.database, url, Settings::new(args.settings.clone()))?;
     jobs::describe();
     tokio::spawn(jobs::watch_backlog(database.clone()));
     Ok(Some(Shop {

@@ -62,7 +62,8 @@ impl DatabaseArgs {
     }
 }
 
-fn pool_size(text: &str) -> Result<usize, String> {
+/// The size of a pool, or what to write.
+pub(super) fn pool_size(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|size| (1..=1000).contains(size))

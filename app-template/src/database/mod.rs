@@ -6,6 +6,7 @@
 //! | `args` | what can be set, and its limits |
 //! | `session` | one connection and what is remembered of it |
 //! | `pool` | a bounded number of sessions, and what a wait for one costs |
+//! | `sizes` | pools as large as they are told to be |
 //! | `query` | a statement with a name, and how long each run of it takes |
 //! | `transaction` | a write, and where in the log it ended |
 //! | `position` | a place in the write-ahead log |
@@ -26,6 +27,7 @@ mod position;
 pub(crate) mod query;
 mod replicas;
 mod session;
+mod sizes;
 mod statements;
 mod transaction;
 mod watch;
@@ -44,6 +46,7 @@ pub(crate) use position::Position;
 pub(crate) use query::Query;
 pub(crate) use transaction::Transaction;
 
+use crate::settings::Settings;
 use pool::Pool;
 use replicas::Replicas;
 use watch::Observed;
@@ -69,7 +72,7 @@ impl Database {
     ///
     /// # Errors
     /// A URL that cannot be read, or trust anchors that cannot be loaded.
-    pub(crate) fn open(args: &DatabaseArgs, url: &str) -> Result<Self, OpenError> {
+    pub(crate) fn open(args: &DatabaseArgs, url: &str, settings: Settings) -> Result<Self, OpenError> {
         query::describe();
         pool::describe();
         replicas::describe();
@@ -89,6 +92,7 @@ impl Database {
         }));
         tokio::spawn(migrations::keep_trying(database.clone(), url.to_owned()));
         tokio::spawn(watch::run(database.clone()));
+        tokio::spawn(sizes::follow(database.clone(), settings));
         tokio::spawn(statements::run(database.clone()));
         Ok(database)
     }

@@ -75,6 +75,11 @@ impl Pool {
         self.sessions.status()
     }
 
+    /// Connections beyond a smaller size go when they come back.
+    pub(super) fn resize(&self, size: usize) {
+        self.sessions.resize(size);
+    }
+
     /// Sets the gauges to what the pool is now.
     pub(super) fn show(&self) {
         let status = self.status();

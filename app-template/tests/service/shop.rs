@@ -241,6 +241,25 @@ fn of_several_hosts_the_one_that_takes_writes_is_used() {
 }
 
 #[test]
+fn a_pool_follows_its_setting_without_a_restart() {
+    let database = shared();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("DATABASE_MAIN_POOL");
+    std::fs::write(&file, "3\n").unwrap();
+    let mut command = database.command(Reads::FromPrimary, &["--database-pool", "7"]);
+    let service = Service::spawn(command.env("SCALABLEAPP_SETTINGS", folder.path())).wait_until_ready();
+    let largest = "db_client_connection_max{db_client_connection_pool_name=\"write\"}";
+    service.wait_for_sample(largest, "3");
+    std::fs::write(&file, "0").unwrap();
+    let warning = service.wait_for_log("a setting cannot be used");
+    assert_eq!(warning["reason"], "give a whole number from 1 to 1000");
+    service.wait_for_sample(largest, "3");
+    std::fs::remove_file(&file).unwrap();
+    service.wait_for_sample(largest, "7");
+    assert_eq!(service.connect().get("/products").unwrap().status, 200);
+}
+
+#[test]
 fn health_lists_the_servers() {
     let database = shared();
     let service = database.service(Reads::FromReplica, &[]);
