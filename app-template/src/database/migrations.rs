@@ -12,7 +12,7 @@ use tokio_postgres::{Client, NoTls};
 
 use super::error::DatabaseError;
 use super::session;
-use super::{Database, Query};
+use super::{Connection, Database, Query};
 
 /// In order; never changed once released.
 const STEPS: [(&str, &str); 1] = [("0001_shop", include_str!("../../migrations/0001_shop.sql"))];
@@ -122,8 +122,15 @@ async fn apply(mut client: Client) -> Result<usize, MigrationError> {
 
 async fn replica_has_schema(database: &Database) -> bool {
     let Some(replicas) = &database.0.replicas else { return false };
-    let applied = async { replicas.pool().get().await?.query(&APPLIED, &[]).await }.await;
-    applied.is_ok_and(|rows| {
+    match replicas.pool().get().await {
+        Ok(connection) => has_schema(&connection).await,
+        Err(_) => false,
+    }
+}
+
+/// Whether the server of this connection has every step. A replica has them later than the primary.
+pub(super) async fn has_schema(connection: &Connection) -> bool {
+    connection.query(&APPLIED, &[]).await.is_ok_and(|rows| {
         let names: Vec<String> = rows.iter().filter_map(|row| row.try_get(0).ok()).collect();
         STEPS.iter().all(|(name, _)| names.iter().any(|applied| applied == name))
     })

@@ -11,6 +11,7 @@ use tokio_postgres::types::PgLsn;
 
 use super::args::DatabaseArgs;
 use super::error::DatabaseError;
+use super::migrations;
 use super::pool::{Connection, Pool};
 use super::position::Position;
 use super::query::Query;
@@ -82,6 +83,12 @@ impl Replicas {
                 return Ok(Err(Behind::without_stale("unreachable")));
             }
         };
+        if !connection.session().has_schema {
+            if !migrations::has_schema(&connection).await {
+                return Ok(Err(Behind::without_stale("lag")));
+            }
+            connection.session().has_schema = true;
+        }
         let suits = match after {
             Some(after) => self.wait_for(&mut connection, after).await,
             None => self.is_recent(&mut connection, observed).await,

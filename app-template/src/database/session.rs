@@ -30,6 +30,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 pub(super) struct Session {
     pub(super) client: ClientWrapper,
     pub(super) replayed: Option<(Position, Instant)>,
+    /// The server has been seen to have the schema.
+    pub(super) has_schema: bool,
     /// The server said that it cannot be used: it leaves, or it is no primary any more.
     pub(super) is_useless: AtomicBool,
     ends: Instant,
@@ -66,7 +68,7 @@ impl managed::Manager for Sessions {
             .record(begun.elapsed());
         // Spread by a third, so that they do not all end at once.
         let ends = begun + LIFETIME.mul_f64(0.67 + fastrand::f64() * 0.66);
-        Ok(Session { client, replayed: None, is_useless: AtomicBool::new(false), ends })
+        Ok(Session { client, replayed: None, has_schema: false, is_useless: AtomicBool::new(false), ends })
     }
 
     async fn recycle(

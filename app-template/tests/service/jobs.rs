@@ -97,6 +97,18 @@ fn hmac(text: &str) -> String {
 }
 
 #[test]
+fn a_job_continues_the_trace_of_its_request() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let database = shared();
+    let service = database.service(Reads::FromPrimary, &[]);
+    let headers = format!("idempotency-key: t\r\ntraceparent: 00-{TRACE}-00f067aa0ba902b7-01\r\n");
+    let accepted = service.call("POST", "/reports", &headers, r#"{"from":"2026-01-01","to":"2026-01-01"}"#);
+    assert_eq!(accepted.status, 202, "{}", accepted.body);
+    let worker = worker(&database, "reports", &[], &[]);
+    assert_eq!(worker.wait_for_log("the job is done")["span"]["trace_id"], TRACE);
+}
+
+#[test]
 fn the_backlog_is_shown_when_no_worker_runs_and_falls_to_zero_again() {
     let database = shared();
     let service = database.service(Reads::FromPrimary, &[]);

@@ -151,6 +151,19 @@ fn without_its_replica_reads_go_to_the_primary_and_return_later() {
     }
 }
 
+#[test]
+fn a_replica_that_has_not_the_schema_yet_is_not_read_from() {
+    let database = alone();
+    database.wait_for_replica();
+    database.pause_replay();
+    let service = database.service(Reads::FromReplica, &[]);
+    assert_eq!(service.connect().get("/products").unwrap().status, 200);
+    database.resume_replay();
+    database.wait_for_replica();
+    assert_eq!(service.connect().get("/products").unwrap().status, 200);
+    assert!(routed(&service, "replica", "default") >= 1.0);
+}
+
 /// Clients write and read at random while the replica stops and goes on; each must see its own last write.
 #[test]
 fn no_client_ever_misses_its_own_write() {
