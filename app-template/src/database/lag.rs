@@ -34,12 +34,12 @@ impl History {
     }
 
     /// For how long the primary has been further than `replayed`; at least that if it is longer than remembered, and
-    /// none if nothing is known of the primary on that timeline.
+    /// none if nothing is known of the primary.
+    ///
+    /// Whatever the timeline: for some minutes after a failover a replica that follows still names the old one, and
+    /// one that does not follow is soon passed.
     pub(super) fn lag(&self, now: Instant, replayed: Position) -> Option<Duration> {
-        let (_, last) = self.seen.back()?;
-        if last.timeline != replayed.timeline {
-            return None;
-        }
+        self.seen.back()?;
         let missing = self.seen.iter().find(|(_, position)| position.lsn > replayed.lsn);
         Some(missing.map_or(Duration::ZERO, |(since, _)| now.saturating_duration_since(*since)))
     }
@@ -76,11 +76,15 @@ mod tests {
     }
 
     #[test]
-    fn a_failover_forgets_the_old_timeline() {
-        let (mut history, now) = (History::default(), Instant::now());
-        history.record(now, at(100));
-        history.record(now, Position { timeline: 2, lsn: 50 });
-        assert_eq!(history.lag(now, at(10)), None);
-        assert_eq!(history.lag(now, Position { timeline: 2, lsn: 50 }), Some(Duration::ZERO));
+    fn after_a_failover_a_replica_that_does_not_follow_falls_behind() {
+        let (mut history, begun) = (History::default(), Instant::now());
+        history.record(begun, at(100));
+        // The new primary lacks the end of the old one's log.
+        let promoted = |lsn| Position { timeline: 2, lsn };
+        history.record(begun, promoted(90));
+        assert_eq!(history.lag(begun, promoted(90)), Some(Duration::ZERO));
+        assert_eq!(history.lag(begun, at(90)), Some(Duration::ZERO), "follows, and does not say so yet");
+        history.record(begun + Duration::from_secs(1), promoted(120));
+        assert_eq!(history.lag(begun + Duration::from_secs(9), at(100)), Some(Duration::from_secs(8)));
     }
 }
