@@ -80,8 +80,8 @@ pub struct PrometheusArgs {
     #[arg(long = "prometheus-query-interval", env = "PROMETHEUS_QUERY_INTERVAL", default_value = "15s", value_parser = at_least_a_second)]
     pub query_interval: Duration,
 
-    /// Such queries that may run at the same time.
-    #[arg(long = "prometheus-queries-in-flight", env = "PROMETHEUS_QUERIES_IN_FLIGHT", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Such queries that may run at the same time. A thousand of them each 10s, at 200ms each, keep 20 busy.
+    #[arg(long = "prometheus-queries-in-flight", env = "PROMETHEUS_QUERIES_IN_FLIGHT", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub queries_in_flight: u16,
 
     /// Window of request rate and latency: at least four scrape intervals.
