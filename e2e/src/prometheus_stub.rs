@@ -145,21 +145,20 @@ impl Drop for PrometheusStub {
 /// Listens, and serves in a thread until told to stop; what is under way then is cut off.
 fn serve(address: SocketAddr, table: Arc<Table>) -> Result<(Server, SocketAddr)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // Not tokio's, because whoever starts the stub may be within a runtime.
-    let listener = std::net::TcpListener::bind(address)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .with_context(|| format!("failed to listen on {address}"))?;
+    let listener =
+        std::net::TcpListener::bind(address).with_context(|| format!("failed to listen on {address}"))?;
+    listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let (stop, stopped) = oneshot::channel();
     let router = Router::new().route("/api/v1/query", post(answer)).with_state(table);
     let thread = thread::spawn(move || {
+        let serving = async {
+            let listener = TcpListener::from_std(listener)?;
+            axum::serve(listener, router).await
+        };
         runtime.block_on(async {
-            let listener = match TcpListener::from_std(listener) {
-                Ok(listener) => listener,
-                Err(error) => return eprintln!("the Prometheus stub cannot serve: {error}"),
-            };
             tokio::select! {
-                served = axum::serve(listener, router) => eprintln!("the Prometheus stub ended: {served:?}"),
+                served = serving => eprintln!("the Prometheus stub ended: {served:?}"),
                 _ = stopped => {}
             }
         });

@@ -20,11 +20,11 @@ const CLUSTER: &str = "fleet";
 /// Apps whose reaction is measured.
 const REACTING: usize = 50;
 /// The time over which their metrics change.
-const SPREAD: Duration = Duration::from_secs(60);
+const SPREAD: Duration = Duration::from_secs(30);
 /// The replicas that a change asks for.
 const WANTED: i32 = 10;
 /// Until everything has settled: the API server's caches, the windows of the scaling.
-const SETTLE: Duration = Duration::from_secs(30);
+const SETTLE: Duration = Duration::from_secs(20);
 
 /// Many ScalableApps on a hollow cluster.
 #[derive(Parser)]
