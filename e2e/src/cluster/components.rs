@@ -135,6 +135,8 @@ fn controller_manager(dir: &ClusterDir, nodes: Nodes) -> Vec<String> {
             "--kube-api-burst=1000".into(),
             "--concurrent-deployment-syncs=20".into(),
             "--concurrent-replicaset-syncs=20".into(),
+            // KWOK tells that the node lives about once a minute; a late word would make every pod unready at once.
+            "--node-monitor-grace-period=10m".into(),
         ]);
     }
     arguments
