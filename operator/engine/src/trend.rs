@@ -1,9 +1,9 @@
 //! Where a load is going: its trend, carried on for as long as new pods take to help. Pure.
 //!
 //! Pods that are started now serve only when they are ready, and until then the load has moved on. So the load is carried on
-//! by its slope over the *horizon*. The slope is the smaller of two least-squares slopes, over the last horizon and over the
-//! latter half of it, and never negative: a rise that ends is noticed soon, noise must agree with itself twice, and a
-//! falling load is never foretold to fall further.
+//! by its slope over the *horizon*: the least-squares slope of the last horizon less twice its standard error, so that
+//! noise is no trend; but no more than the slope of the latter half, so that a rise that ends is noticed soon; and never
+//! negative, so that a falling load is not foretold to fall further.
 //!
 //! Every forecast is kept until its time has come and is then compared with the load, beside the *naive* forecast that
 //! the load stays as it is. The trend has a say only while the sum of its errors over the last [`JUDGED_HORIZONS`] is
@@ -68,8 +68,9 @@ impl Trend {
             self.settle(now, load, horizon);
             self.samples.retain(|sample| now.duration_since(sample.0) <= horizon);
             self.samples.push_back((now, load));
-            let slopes = (slope(&self.samples, now - horizon), slope(&self.samples, now - horizon / 2));
-            let slope = slopes.0.min(slopes.1).max(0.0);
+            let (whole, latter) =
+                (slope(&self.samples, now - horizon), slope(&self.samples, now - horizon / 2));
+            let slope = (whole.value - 2.0 * whole.error).min(latter.value).max(0.0);
             let trend = load + slope * horizon.as_secs_f64();
             self.pending.push_back(Guess { due: now + horizon, trend, naive: load });
         }
@@ -100,22 +101,30 @@ impl Trend {
     }
 }
 
-/// Least-squares slope for each second over the samples from an instant on; 0 for fewer than three.
-fn slope(samples: &VecDeque<(Timestamp, f64)>, from: Timestamp) -> f64 {
+/// A least-squares slope for each second, and its standard error.
+#[derive(Clone, Copy, Default)]
+struct Slope {
+    value: f64,
+    error: f64,
+}
+
+/// The slope over the samples from an instant on; 0 for fewer than three.
+fn slope(samples: &VecDeque<(Timestamp, f64)>, from: Timestamp) -> Slope {
     let recent = || {
         let recent = samples.iter().filter(|sample| sample.0 >= from);
         recent.map(|sample| (sample.0.duration_since(from).as_secs_f64(), sample.1))
     };
     let count = recent().count() as f64;
     if count < 3.0 {
-        return 0.0;
+        return Slope::default();
     }
     let (sum_at, sum) = recent().fold((0.0, 0.0), |sums, (at, load)| (sums.0 + at, sums.1 + load));
     let (mean_at, mean) = (sum_at / count, sum / count);
-    let moments = recent().fold((0.0, 0.0), |moments, (at, load)| {
-        (moments.0 + (at - mean_at) * (load - mean), moments.1 + (at - mean_at).powi(2))
-    });
-    moments.0 / moments.1
+    let moment = recent().map(|(at, load)| (at - mean_at) * (load - mean)).sum::<f64>();
+    let spread = recent().map(|(at, _)| (at - mean_at).powi(2)).sum::<f64>();
+    let value = moment / spread;
+    let residual = |(at, load): (f64, f64)| (load - mean - value * (at - mean_at)).powi(2);
+    Slope { value, error: (recent().map(residual).sum::<f64>() / (count - 2.0) / spread).sqrt() }
 }
 
 #[cfg(test)]

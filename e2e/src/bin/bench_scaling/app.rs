@@ -6,8 +6,8 @@ use crate::workload::Request;
 
 /// Requests that a pod works on at once; it has as many cores.
 pub(crate) const WORKERS: usize = 2;
-/// Shortest and longest time from the creation of a pod until it is ready, in seconds.
-pub(crate) const START: (f64, f64) = (50.0, 70.0);
+/// How much the time until a pod is ready differs from its mean at most, as a share of it.
+pub(crate) const START_VARIATION: f64 = 0.15;
 /// Longest time that a request waits before it fails, in seconds.
 pub(crate) const PATIENCE: f64 = 2.0;
 /// Latency that 99 percent of the requests of each minute should not pass, in seconds.
@@ -16,6 +16,8 @@ pub(crate) const OBJECTIVE: f64 = 0.5;
 /// The pods and what was measured of them.
 pub(crate) struct App {
     pods: Vec<Pod>,
+    /// Mean time from the creation of a pod until it is ready, in seconds.
+    start: f64,
     rng: Rng,
     /// Requests that were answered, by the second of the answer.
     answered: Vec<u32>,
@@ -52,9 +54,10 @@ impl Minute {
 
 impl App {
     /// An app that has run with that many ready pods for a long time.
-    pub(crate) fn new(replicas: i32, seconds: usize) -> Self {
+    pub(crate) fn new(replicas: i32, seconds: usize, start: f64) -> Self {
         let mut app = Self {
             pods: Vec::new(),
+            start,
             rng: Rng::with_seed(7),
             answered: vec![0; seconds + 60],
             minutes: vec![Minute::default(); seconds.div_ceil(60)],
@@ -71,7 +74,7 @@ impl App {
     pub(crate) fn scale(&mut self, replicas: i32, now: f64) {
         let wanted = usize::try_from(replicas).unwrap_or(0);
         while self.pods.len() < wanted {
-            let ready_at = now + START.0 + self.rng.f64() * (START.1 - START.0);
+            let ready_at = now + self.start * (1.0 + START_VARIATION * (2.0 * self.rng.f64() - 1.0));
             self.pods.push(Pod { created: now, ready_at, free: [now; WORKERS], used: Vec::new() });
             self.started += 1;
         }
@@ -111,6 +114,10 @@ impl App {
 
     pub(crate) fn pods(&self) -> &[Pod] {
         &self.pods
+    }
+
+    pub(crate) fn start(&self) -> f64 {
+        self.start
     }
 
     pub(crate) fn replicas(&self) -> i32 {
@@ -165,7 +172,7 @@ mod tests {
 
     #[test]
     fn requests_wait_for_a_worker_and_give_up_in_the_end() {
-        let mut app = App::new(1, 120);
+        let mut app = App::new(1, 120, 60.0);
         app.serve(0, &[request(0.0, 0.4), request(0.0, 0.4), request(0.1, 0.4)]);
         // The third waits 0.3 s and takes 0.4 s: too long.
         assert_eq!((app.minutes[0].requests, app.minutes[0].slow), (3, 1));
@@ -181,17 +188,17 @@ mod tests {
 
     #[test]
     fn a_pod_serves_when_it_is_ready() {
-        let mut app = App::new(0, 120);
+        let mut app = App::new(0, 120, 60.0);
         app.scale(1, 0.0);
-        app.serve(START.0 as usize - 1, &[request(0.0, 0.1)]);
-        app.serve(START.1 as usize + 1, &[request(0.0, 0.1)]);
+        app.serve(50, &[request(0.0, 0.1)]);
+        app.serve(70, &[request(0.0, 0.1)]);
         assert_eq!(app.answered.iter().sum::<u32>(), 1);
         assert_eq!(app.started, 1);
     }
 
     #[test]
     fn pods_that_are_not_ready_go_first() {
-        let mut app = App::new(2, 120);
+        let mut app = App::new(2, 120, 60.0);
         app.scale(3, 0.0);
         app.scale(2, 10.0);
         assert!(app.pods().iter().all(|pod| pod.created < 0.0));
@@ -199,7 +206,7 @@ mod tests {
 
     #[test]
     fn cpu_is_that_of_the_asked_window() {
-        let mut app = App::new(1, 120);
+        let mut app = App::new(1, 120, 60.0);
         app.serve(10, &[request(0.0, 0.5)]);
         app.serve(11, &[request(0.0, 0.5)]);
         assert!((app.pods()[0].cores(10.0, 12.0) - 0.5).abs() < 1e-6);

@@ -68,7 +68,7 @@ impl Autoscaler {
     }
 
     /// The replicas to have from this second on.
-    pub(crate) fn decide(&mut self, second: usize, app: &App) -> i32 {
+    pub(crate) fn decide(&mut self, second: usize, app: &App, rates: &[f64]) -> i32 {
         match self.contender {
             Contender::HpaCpu => {
                 let proposed = self.on_cpu(second, app);
@@ -83,6 +83,10 @@ impl Autoscaler {
                 self.on_rate(second, app, cached)
             }
             Contender::Engine | Contender::EngineForecast => self.on_engine(second, app),
+            Contender::Foresight => {
+                let until = (second + (app.start() * 1.2) as usize + 10).min(rates.len());
+                self.settled(rates[second..until].iter().copied().fold(0.0, f64::max))
+            }
         }
     }
 

@@ -27,6 +27,9 @@ struct Args {
     /// Traces: files with one number a line, the requests per second of one second.
     #[arg(required = true)]
     traces: Vec<PathBuf>,
+    /// Mean times in seconds from the creation of a pod until it is ready.
+    #[arg(long, value_delimiter = ',', default_values_t = [60.0])]
+    starts: Vec<f64>,
     /// Seed of the requests and of the search.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -40,28 +43,39 @@ fn main() -> Result<()> {
     let workloads: Vec<Workload> =
         args.traces.iter().map(|path| Workload::read(path, args.seed)).collect::<Result<_>>()?;
     let begin = Instant::now();
-    let results = tune_all(&workloads, args.seed);
-    println!("{}", table::assumptions());
-    for (workload, tuned) in workloads.iter().zip(&results) {
-        println!("{}\n{}", table::workload(workload, tuned), table::comparison(tuned));
-    }
-    println!("{}", table::total(&results));
-    let panels: Vec<(&str, &[Tuned])> = workloads
+    let cases: Vec<Case<'_>> = args
+        .starts
         .iter()
-        .zip(&results)
-        .map(|(workload, tuned)| (workload.name.as_str(), tuned.as_slice()))
+        .flat_map(|start| workloads.iter().map(|workload| Case { workload, start: *start }))
         .collect();
+    let results = tune_all(&cases, args.seed);
+    println!("{}", table::assumptions());
+    let mut panels = Vec::new();
+    for (case, tuned) in cases.iter().zip(&results) {
+        let name = &case.workload.name;
+        println!("{}\n{}", table::workload(name, case.start, tuned), table::comparison(tuned));
+        panels.push((format!("{name}, pods start in {:.0} s", case.start), tuned.as_slice()));
+    }
+    for (start, results) in args.starts.iter().zip(results.chunks(workloads.len())) {
+        let results: Vec<&[Tuned]> = results.iter().map(Vec::as_slice).collect();
+        println!("{}", table::summary(*start, &results));
+    }
     std::fs::write(&args.picture, picture::draw(&panels)?)
         .with_context(|| format!("failed to write {}", args.picture.display()))?;
     println!("Picture: {}. Took {:.0} s.", args.picture.display(), begin.elapsed().as_secs_f64());
     Ok(())
 }
 
-/// Tunes every contender to every workload, on all cores.
-fn tune_all(workloads: &[Workload], seed: u64) -> Vec<Vec<Tuned>> {
-    let jobs: Vec<(usize, Contender)> = (0..workloads.len())
-        .flat_map(|workload| Contender::ALL.map(|contender| (workload, contender)))
-        .collect();
+/// A workload for an app whose pods take that many seconds to start.
+struct Case<'a> {
+    workload: &'a Workload,
+    start: f64,
+}
+
+/// Tunes every contender to every case, on all cores.
+fn tune_all(cases: &[Case<'_>], seed: u64) -> Vec<Vec<Tuned>> {
+    let jobs: Vec<(usize, Contender)> =
+        (0..cases.len()).flat_map(|case| Contender::ALL.map(|contender| (case, contender))).collect();
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -69,16 +83,16 @@ fn tune_all(workloads: &[Workload], seed: u64) -> Vec<Vec<Tuned>> {
         for _ in 0..threads {
             let (sender, jobs, next) = (sender.clone(), &jobs, &next);
             scope.spawn(move || {
-                while let Some((workload, contender)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let tuned = tune(*contender, &workloads[*workload], seed);
-                    let _ = sender.send((*workload, tuned));
+                while let Some((case, contender)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let Case { workload, start } = cases[*case];
+                    let _ = sender.send((*case, tune(*contender, workload, start, seed)));
                 }
             });
         }
         drop(sender);
-        let mut results: Vec<Vec<Tuned>> = workloads.iter().map(|_| Vec::new()).collect();
-        for (workload, tuned) in receiver {
-            results[workload].push(tuned);
+        let mut results: Vec<Vec<Tuned>> = cases.iter().map(|_| Vec::new()).collect();
+        for (case, tuned) in receiver {
+            results[case].push(tuned);
         }
         for tuned in &mut results {
             tuned.sort_by_key(|one| Contender::ALL.iter().position(|contender| *contender == one.contender));

@@ -27,6 +27,7 @@ fn color(contender: Contender) -> RGBColor {
         Contender::Keda => RGBColor(204, 121, 167),
         Contender::Engine => RGBColor(86, 180, 233),
         Contender::EngineForecast => RGBColor(0, 114, 178),
+        Contender::Foresight => RGBColor(150, 150, 150),
     }
 }
 
@@ -34,14 +35,14 @@ fn color(contender: Contender) -> RGBColor {
 ///
 /// # Errors
 /// When the picture cannot be drawn.
-pub(crate) fn draw(results: &[(&str, &[Tuned])]) -> Result<String> {
+pub(crate) fn draw(results: &[(String, &[Tuned])]) -> Result<String> {
     let height = TITLE_HEIGHT + PANEL_HEIGHT * u32::try_from(results.len())?;
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
         root.fill(&WHITE)?;
         root.draw_text("What meeting a latency objective costs", &text(22), (LEFT, 14))?;
-        let line = "Every point is the cheapest setting that was tried with so many violation minutes or fewer: further left and lower is better.";
+        let line = "Every point is the cheapest setting that was tried with so many violation minutes or fewer: further left and lower is better. Circles: chosen by the training part.";
         root.draw_text(line, &text(13), (LEFT, 46))?;
         draw_legend(&root)?;
         let (_, mut rest) = root.split_vertically(TITLE_HEIGHT);
@@ -60,10 +61,8 @@ fn draw_legend(root: &Area<'_>) -> Result<()> {
     for contender in Contender::ALL {
         root.draw(&PathElement::new([(left, 78), (left + 24, 78)], color(contender).stroke_width(3)))?;
         root.draw_text(contender.name(), &text(13), (left + 30, 71))?;
-        left += 30 + i32::try_from(contender.name().len() * 7)? + 28;
+        left += 30 + i32::try_from(contender.name().len() * 6)? + 18;
     }
-    root.draw(&Circle::new((left + 8, 78), 6, INK.stroke_width(2)))?;
-    root.draw_text("chosen by the training part", &text(13), (left + 22, 71))?;
     Ok(())
 }
 
@@ -83,6 +82,7 @@ fn draw_panel(area: &Area<'_>, name: &str, tuned: &[Tuned]) -> Result<()> {
     let margin = ((most - least) * 0.05).max(0.05);
     let top = tuned.iter().filter_map(chosen).map(|point| point.1).fold(MOST_VIOLATIONS as f64, f64::max);
     let mut chart = ChartBuilder::on(area)
+        .margin_left(20)
         .margin_right(24)
         .margin_top(30)
         .set_label_area_size(LabelAreaPosition::Left, 64)

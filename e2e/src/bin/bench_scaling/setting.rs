@@ -15,11 +15,13 @@ pub(crate) enum Contender {
     Engine,
     /// This engine with a forecast.
     EngineForecast,
+    /// The load is known beforehand: nobody can do better by following the load.
+    Foresight,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::HpaCpu, Self::HpaRate, Self::Keda, Self::Engine, Self::EngineForecast];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::HpaCpu, Self::HpaRate, Self::Keda, Self::Engine, Self::EngineForecast, Self::Foresight];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -28,6 +30,7 @@ impl Contender {
             Self::Keda => "KEDA on request rate",
             Self::Engine => "ScalableApp",
             Self::EngineForecast => "ScalableApp, forecast",
+            Self::Foresight => "(perfect foresight)",
         }
     }
 
@@ -37,7 +40,11 @@ impl Contender {
 
     /// Seconds between two decisions: the sync period of the HPA controller, and the tick of this operator.
     pub(crate) fn period(self) -> usize {
-        if self.is_ours() { 5 } else { 15 }
+        if self.is_baseline() { 15 } else { 5 }
+    }
+
+    pub(crate) fn is_baseline(self) -> bool {
+        matches!(self, Self::HpaCpu | Self::HpaRate | Self::Keda)
     }
 }
 

@@ -1,10 +1,10 @@
 //! What the contenders achieved, as text, with the assumptions that it rests on. Pure.
 
-use crate::app::{OBJECTIVE, PATIENCE, START, WORKERS};
+use crate::app::{OBJECTIVE, PATIENCE, START_VARIATION, WORKERS};
 use crate::autoscaler::{CPU_LAG, CPU_PERIOD, SCRAPE};
 use crate::setting::Contender;
-use crate::tune::{LOCAL, RANDOM, Run, Tuned, WARM_UP, split};
-use crate::workload::{MEAN_SERVICE, SERVICE_VARIATION, Workload};
+use crate::tune::{LOCAL, RANDOM, Run, Tuned};
+use crate::workload::{LEAD_IN, MEAN_SERVICE, SERVICE_VARIATION};
 
 /// Violation minutes up to which the curves are compared.
 pub(crate) const MOST_VIOLATIONS: usize = 8;
@@ -21,8 +21,8 @@ pub(crate) fn assumptions() -> String {
 - A request needs {ms:.0} ms of a worker on average, log-normal with a coefficient of variation of {SERVICE_VARIATION}. A pod
   has {WORKERS} workers, each with a core of its own, so it can do {capacity:.0} requests per second. Requests wait in the pod in the
   order of their arrival, and fail after {PATIENCE} s of waiting.
-- A pod is ready {} to {} s after its creation, and costs from its creation on. Pods that are not ready go first,
-  then the youngest; a deleted pod answers what it has.
+- A pod is ready some time after its creation, within {:.0} % of the mean that the table names, and costs from its creation
+  on. Pods that are not ready go first, then the youngest; a deleted pod answers what it has.
 - The objective is a 99th percentile of {:.0} ms. A minute in which more than 1 % of the requests took longer or failed
   is a violation minute.
 - Request counters are scraped every {SCRAPE} s for everybody, CPU every {window} s over {window} s and {CPU_LAG} s late. The HPA controller
@@ -30,24 +30,22 @@ pub(crate) fn assumptions() -> String {
 - HPA and KEDA decide with the engine's HPA arithmetic, which is compared with Kubernetes' own results in
   operator/engine/tests/hpa_vectors.rs. All have HPA's default scale-up policies and 2 to 100 replicas.
 Rules
-- The first half of a trace is for training, without its first {WARM_UP} minutes; the second half is measured.
+- The first half of a trace is for training and the second half is measured. Before it the first rate of the trace holds
+  for {} minutes, in which nothing counts.
 - Everybody may set target, tolerance and scale-down window; those on request rate the window of the rate, KEDA the
   polling interval, the forecast its horizon. {RANDOM} random settings and {LOCAL} near the best are tried for each: {tries} in all.
   The cheapest without a violation minute in the training part is chosen.
 ",
-        START.0,
-        START.1,
+        START_VARIATION * 100.0,
         OBJECTIVE * 1000.0,
+        LEAD_IN / 60,
     )
 }
 
 /// The chosen settings on one workload.
-pub(crate) fn workload(workload: &Workload, results: &[Tuned]) -> String {
-    let end = workload.seconds() / 60;
+pub(crate) fn workload(name: &str, start: f64, results: &[Tuned]) -> String {
     let mut text = format!(
-        "{}: measured on minutes {} to {end}\n{:24}{:>11}{:>10}{:>9}  {}\n{:24}{:>11}{:>10}{:>9}\n",
-        workload.name,
-        split(workload),
+        "{name}, pods start in {start:.0} s\n{:24}{:>11}{:>10}{:>9}  {}\n{:24}{:>11}{:>10}{:>9}\n",
         "",
         "violation",
         "replica-",
@@ -79,7 +77,7 @@ pub(crate) fn comparison(results: &[Tuned]) -> String {
     let mut text = String::new();
     let ours = results.iter().filter(|one| one.contender.is_ours());
     for ours in ours {
-        for theirs in results.iter().filter(|one| !one.contender.is_ours()) {
+        for theirs in results.iter().filter(|one| one.contender.is_baseline()) {
             text += &against(ours, theirs);
         }
     }
@@ -120,13 +118,13 @@ fn fewer(ours: &Run, theirs: &Run) -> String {
     format!("{:5.1} % fewer replica-hours", saved * 100.0)
 }
 
-/// Sums over all workloads.
-pub(crate) fn total(results: &[Vec<Tuned>]) -> String {
-    let mut text = format!("all traces\n{:24}{:>11}{:>10}\n", "", "violation", "replica-");
+/// What our engine with a forecast saves against the cheapest baseline with no more violation minutes, over all traces.
+pub(crate) fn summary(start: f64, results: &[&[Tuned]]) -> String {
+    let mut text =
+        format!("all traces, pods start in {start:.0} s\n{:24}{:>11}{:>10}\n", "", "violation", "replica-");
     text += &format!("{:24}{:>11}{:>10}\n", "", "minutes", "hours");
     for (index, contender) in Contender::ALL.into_iter().enumerate() {
-        let runs: Option<Vec<&Run>> =
-            results.iter().map(|tuned| tuned.get(index).and_then(|one| one.chosen.as_ref())).collect();
+        let runs: Option<Vec<&Run>> = results.iter().map(|tuned| tuned[index].chosen.as_ref()).collect();
         text += &match runs {
             Some(runs) => {
                 let violations: usize = runs.iter().map(|run| run.test.violations).sum();

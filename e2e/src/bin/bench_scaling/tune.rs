@@ -5,15 +5,12 @@ use fastrand::Rng;
 use crate::app::App;
 use crate::autoscaler::Autoscaler;
 use crate::setting::{Contender, Setting};
-use crate::workload::Workload;
+use crate::workload::{LEAD_IN, Workload};
 
 /// Settings that are drawn at random, for each contender and workload.
-pub(crate) const RANDOM: usize = 60;
+pub(crate) const RANDOM: usize = 120;
 /// Settings near the best one so far, tried after those.
-pub(crate) const LOCAL: usize = 60;
-/// Minutes at the beginning in which nothing counts.
-pub(crate) const WARM_UP: usize = 3;
-
+pub(crate) const LOCAL: usize = 120;
 /// What a part of a run cost and how it went.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Score {
@@ -40,7 +37,7 @@ pub(crate) struct Tuned {
 }
 
 /// Tries settings and chooses one by the training part alone.
-pub(crate) fn tune(contender: Contender, workload: &Workload, seed: u64) -> Tuned {
+pub(crate) fn tune(contender: Contender, workload: &Workload, start: f64, seed: u64) -> Tuned {
     let mut rng = Rng::with_seed(seed);
     let mut runs: Vec<Run> = Vec::with_capacity(RANDOM + LOCAL);
     for round in 0..RANDOM + LOCAL {
@@ -48,7 +45,7 @@ pub(crate) fn tune(contender: Contender, workload: &Workload, seed: u64) -> Tune
             Some(best) => best.setting.near(&mut rng),
             None => Setting::random(&mut rng),
         };
-        runs.push(run(contender, setting, workload));
+        runs.push(run(contender, setting, workload, start));
     }
     let chosen = cheapest(&runs).copied();
     Tuned { contender, runs, chosen }
@@ -61,17 +58,18 @@ fn cheapest(runs: &[Run]) -> Option<&Run> {
 
 /// The first minute of the test part.
 pub(crate) fn split(workload: &Workload) -> usize {
-    workload.seconds() / 120
+    let lead_in = LEAD_IN / 60;
+    lead_in + (workload.seconds() / 60 - lead_in) / 2
 }
 
-fn run(contender: Contender, setting: Setting, workload: &Workload) -> Run {
+fn run(contender: Contender, setting: Setting, workload: &Workload, start: f64) -> Run {
     let mut autoscaler = Autoscaler::new(contender, setting);
     let seconds = workload.seconds();
-    let mut app = App::new(autoscaler.settled(workload.rates[0]), seconds);
+    let mut app = App::new(autoscaler.settled(workload.rates[0]), seconds, start);
     for second in 0..seconds {
         // Before the first minute is over the windows reach back to before the trace.
         if second >= 60 && second % contender.period() == 0 {
-            let replicas = autoscaler.decide(second, &app);
+            let replicas = autoscaler.decide(second, &app, &workload.rates);
             app.scale(replicas, second as f64);
         }
         app.serve(second, workload.second(second));
@@ -79,7 +77,7 @@ fn run(contender: Contender, setting: Setting, workload: &Workload) -> Run {
     let split = split(workload);
     Run {
         setting,
-        train: score(&app, WARM_UP..split),
+        train: score(&app, LEAD_IN / 60..split),
         test: score(&app, split..seconds / 60),
         started: app.started,
     }

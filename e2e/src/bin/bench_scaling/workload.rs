@@ -10,6 +10,9 @@ pub(crate) const MEAN_SERVICE: f64 = 0.1;
 /// Standard deviation of that time as a share of its mean.
 pub(crate) const SERVICE_VARIATION: f64 = 0.5;
 
+/// Seconds before the trace in which its first rate holds, so that everybody has settled when it begins.
+pub(crate) const LEAD_IN: usize = 1200;
+
 /// The highest rate that is read, in requests per second.
 const MOST_REQUESTS: f64 = 10_000.0;
 
@@ -27,7 +30,7 @@ pub(crate) struct Request {
 /// A trace and its requests, the same for every contender.
 pub(crate) struct Workload {
     pub(crate) name: String,
-    /// Requests per second, one number for each second.
+    /// Requests per second, one number for each second, the lead-in first.
     pub(crate) rates: Vec<f64>,
     requests: Vec<Request>,
     /// Index of the first request of each second, and the number of all.
@@ -48,7 +51,8 @@ impl Workload {
         }
         ensure!(rates.len() >= 1200, "{}: use a trace of at least 1200 seconds", path.display());
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        Ok(Self::draw(name, rates, seed))
+        let lead_in = std::iter::repeat_n(rates[0], LEAD_IN);
+        Ok(Self::draw(name, lead_in.chain(rates.iter().copied()).collect(), seed))
     }
 
     fn draw(name: String, rates: Vec<f64>, seed: u64) -> Self {
