@@ -34,7 +34,15 @@ impl Tools {
     /// When the program fails, with what it said.
     pub fn cargo(&self, arguments: &[&str]) -> Result<()> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo).args(arguments).current_dir(&self.repository).status();
+        let mut command = Command::new(cargo);
+        command.args(arguments).current_dir(&self.repository);
+        // What the cargo that runs us says of our own package: crates whose build looks at it would be built anew each time.
+        let of_package =
+            |name: &str| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|start| name.starts_with(start));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
+            command.env_remove(name);
+        }
+        let status = command.status();
         if !status.context("failed to run cargo")?.success() {
             bail!("'cargo {}' failed for the reason above", arguments.join(" "));
         }
