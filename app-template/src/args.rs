@@ -48,6 +48,10 @@ pub struct Args {
     /// How many requests may wait for a CPU worker; one more is refused with 503. 0 refuses at once.
     #[arg(long, env = "CPU_QUEUE", default_value_t = 64, value_parser = queue_length)]
     pub cpu_queue: usize,
+
+    /// Where the payment provider is, for example http://127.0.0.1:8082; without it the routes of payments are absent.
+    #[arg(long, env = "PAYMENTS_URL", value_parser = plain_http)]
+    pub payments_url: Option<reqwest::Url>,
 }
 
 impl Args {
@@ -82,6 +86,14 @@ fn drain(text: &str) -> Result<Duration, String> {
 
 fn duration(text: &str) -> Option<Duration> {
     text.parse::<SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok())
+}
+
+/// The client is built without TLS: what leaves the cluster passes a proxy or a mesh that adds it.
+fn plain_http(text: &str) -> Result<reqwest::Url, String> {
+    text.parse()
+        .ok()
+        .filter(|url: &reqwest::Url| url.scheme() == "http" && url.has_host())
+        .ok_or_else(|| "give a URL that begins with http://".to_owned())
 }
 
 fn queue_length(text: &str) -> Result<usize, String> {

@@ -29,7 +29,7 @@ async fn ready(State(app): State<AppState>) -> (StatusCode, &'static str) {
     }
 }
 
-/// One entry for each dependency, with the state of its circuit breaker; this service has none.
-async fn healthz() -> Json<Value> {
-    Json(json!({ "dependencies": [] }))
+/// One entry for each dependency, with the state of its circuit breaker and what is done without it.
+async fn healthz(State(app): State<AppState>) -> Json<Value> {
+    Json(json!({ "dependencies": app.dependencies.standings() }))
 }

@@ -10,6 +10,9 @@
 //! | `metrics` | what is measured of each request, and `/metrics` |
 //! | `trace` | one span per request, continued from the caller's |
 //! | `telemetry` | where logs and spans go |
+//! | `resilience/` | for each dependency its bulkhead, time-outs, retries and circuit breaker |
+//! | `degraded` | the mark on fallback and shed answers |
+//! | `payments` | the client of the payment provider |
 //! | `cpu_pool` | computing without stalling the reactor, and saying no in time |
 //! | `phase` | how far the process is on its way out |
 //! | `server` | listening, and leaving without losing a request |
@@ -17,23 +20,29 @@
 
 mod args;
 mod cpu_pool;
+mod degraded;
 mod health;
 mod metrics;
 mod module;
 mod modules;
+mod payments;
 mod phase;
 mod problem;
+mod resilience;
 mod router;
 mod server;
 mod telemetry;
 mod trace;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 pub use args::Args;
 pub use telemetry::{Telemetry, TelemetryError};
 
 use cpu_pool::CpuPool;
+use payments::Payments;
+use resilience::Dependencies;
 use server::ServerError;
 
 /// Why the process could not start, or could not leave cleanly.
@@ -46,6 +55,9 @@ pub enum RunError {
     /// The metrics recorder could not be installed.
     #[error(transparent)]
     Metrics(#[from] metrics::MetricsError),
+    /// The client of the payment provider could not be made.
+    #[error("failed to make the client of the payment provider: {0}")]
+    Payments(#[from] reqwest::Error),
     /// A port could not be opened, or requests were still open when the drain time ran out.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -61,8 +73,14 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     let phase = phase::advance_on_signal(args.lame_duck, args.drain).map_err(RunError::Signals)?;
 
     let exposition = metrics::install()?;
-    let state =
-        router::AppState { cpu: CpuPool::new(args.cpu_workers(), args.cpu_queue), phase: phase.clone() };
+    let mut dependencies = Dependencies::default();
+    let payments = args.payments_url.clone().map(|url| Payments::new(url, &mut dependencies)).transpose()?;
+    let state = router::AppState {
+        cpu: CpuPool::new(args.cpu_workers(), args.cpu_queue),
+        phase: phase.clone(),
+        dependencies: dependencies.clone(),
+        payments: payments.map(Arc::new),
+    };
     let app = router::service(state);
 
     let service = server::listen(SocketAddr::new(args.address, args.port), "--port").await?;
@@ -76,7 +94,7 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     );
 
     // Metrics are served to the very end, so that the last scrape sees the drain.
-    let metrics = tokio::spawn(server::serve_to_the_end(scrape, router::metrics(exposition)));
+    let metrics = tokio::spawn(server::serve_to_the_end(scrape, router::metrics(exposition, dependencies)));
     let outcome = server::serve(service, app, phase, args.drain).await;
     metrics.abort();
     tracing::info!(clean = outcome.is_ok(), "stopped");

@@ -10,10 +10,13 @@ use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use metrics::{Gauge, Histogram, Unit};
+use metrics::{Gauge, Histogram, Label, Unit};
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
+
+use crate::degraded::Degraded;
+use crate::resilience::Dependencies;
 
 const REQUEST_DURATION: &str = "http_server_request_duration_seconds";
 const ACTIVE_REQUESTS: &str = "http_server_active_requests";
@@ -50,6 +53,12 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     describe_gauge!("bulkhead_limit", "How many calls may run at the same time.");
     describe_gauge!("bulkhead_in_use", "How many calls are running.");
     describe_counter!("bulkhead_rejected_total", "Calls refused because the queue was full.");
+    describe_gauge!("circuit_breaker_state", "1 for the state that a dependency's circuit breaker is in.");
+    describe_counter!("circuit_breaker_calls_total", "Calls to a dependency, those not made included.");
+    describe_counter!(
+        "retry_attempts_total",
+        "Repeated calls to a dependency, and those denied by the budget."
+    );
     Collector::default().describe();
     active_requests("GET").set(0.0);
 
@@ -64,11 +73,11 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     Ok(exposition)
 }
 
-/// Shows the series of a successful `GET route` at zero: a rate can only be computed from two samples, and
+/// Shows the series of a successful `method route` at zero: a rate can only be computed from two samples, and
 /// the first request must not be lost to the first of them.
-pub(crate) fn expect_get(module: &'static str, route: &'static str) {
+pub(crate) fn expect(module: &'static str, method: &'static str, route: &'static str) {
     // Naming a series creates it.
-    let _ = request_duration(module, "GET", route.to_owned(), 200);
+    let _ = request_duration(module, method, route.to_owned(), 200, None);
 }
 
 /// Measures one request of `module`.
@@ -76,12 +85,17 @@ pub(crate) async fn measure(State(module): State<&'static str>, request: Request
     let mut measurement = Measurement::begin(module, &request);
     let response = next.run(request).await;
     measurement.status = response.status().as_u16();
+    measurement.degraded = Degraded::of(&response);
     response
 }
 
 /// `GET /metrics`.
-pub(crate) async fn expose(State(exposition): State<PrometheusHandle>) -> impl IntoResponse {
+pub(crate) async fn expose(
+    State((exposition, dependencies)): State<(PrometheusHandle, Dependencies)>,
+) -> impl IntoResponse {
     Collector::default().collect();
+    // A breaker turns with time, not only with calls.
+    dependencies.standings();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], exposition.render())
 }
 
@@ -93,6 +107,7 @@ struct Measurement {
     route: String,
     begun: Instant,
     status: u16,
+    degraded: Option<Degraded>,
 }
 
 impl Measurement {
@@ -100,26 +115,34 @@ impl Measurement {
         let method = method_label(request.method());
         active_requests(method).increment(1.0);
         let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
-        Self { module, method, route, begun: Instant::now(), status: CLIENT_CLOSED_REQUEST }
+        Self { module, method, route, begun: Instant::now(), status: CLIENT_CLOSED_REQUEST, degraded: None }
     }
 }
 
 impl Drop for Measurement {
     fn drop(&mut self) {
         active_requests(self.method).decrement(1.0);
-        request_duration(self.module, self.method, std::mem::take(&mut self.route), self.status)
+        let route = std::mem::take(&mut self.route);
+        request_duration(self.module, self.method, route, self.status, self.degraded)
             .record(self.begun.elapsed());
     }
 }
 
-fn request_duration(module: &'static str, method: &'static str, route: String, status: u16) -> Histogram {
-    histogram!(
-        REQUEST_DURATION,
-        "http_request_method" => method,
-        "http_route" => route,
-        "http_response_status_code" => status.to_string(),
-        "module" => module,
-    )
+fn request_duration(
+    module: &'static str,
+    method: &'static str,
+    route: String,
+    status: u16,
+    degraded: Option<Degraded>,
+) -> Histogram {
+    let mut labels = vec![
+        Label::from_static_parts("http_request_method", method),
+        Label::new("http_route", route),
+        Label::new("http_response_status_code", status.to_string()),
+        Label::from_static_parts("module", module),
+    ];
+    labels.extend(degraded.map(|mark| Label::from_static_parts("degraded", mark.word())));
+    histogram!(REQUEST_DURATION, labels)
 }
 
 fn active_requests(method: &'static str) -> Gauge {

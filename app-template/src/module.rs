@@ -6,7 +6,7 @@
 use axum::Router;
 use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::router::AppState;
@@ -26,8 +26,14 @@ impl Module {
 
     /// Adds `GET path`, and shows its series from now on, at zero.
     pub(crate) fn get<T: 'static>(self, path: &'static str, handler: impl Handler<T, AppState>) -> Self {
-        metrics::expect_get(self.name, path);
+        metrics::expect(self.name, "GET", path);
         Self { router: self.router.route(path, get(handler)), ..self }
+    }
+
+    /// Adds `POST path`, and shows its series from now on, at zero.
+    pub(crate) fn post<T: 'static>(self, path: &'static str, handler: impl Handler<T, AppState>) -> Self {
+        metrics::expect(self.name, "POST", path);
+        Self { router: self.router.route(path, post(handler)), ..self }
     }
 
     /// The routes, measured and guarded against panics.

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use problem_details::ProblemDetails;
 
 use crate::cpu_pool::CpuPoolError;
+use crate::degraded::Degraded;
 
 /// A request that is not answered as its sender wished.
 #[derive(Debug)]
@@ -21,6 +22,11 @@ impl Problem {
     /// The request cannot be understood; `detail` says what to send instead.
     pub(crate) fn bad_request(detail: String) -> Self {
         Self { status: StatusCode::BAD_REQUEST, detail }
+    }
+
+    /// Any other refusal; 503 is marked as shed, with a time to return.
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into() }
     }
 
     /// The service has no room now. 503 makes gateways and clients try another pod.
@@ -73,8 +79,10 @@ impl From<CpuPoolError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let overloaded = self.status == StatusCode::SERVICE_UNAVAILABLE;
         let document = ProblemDetails::from_status_code(self.status).with_detail(self.detail);
-        if overloaded { ([(RETRY_AFTER, "1")], document).into_response() } else { document.into_response() }
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => Degraded::Shed.mark(([(RETRY_AFTER, "1")], document)),
+            _ => document.into_response(),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Which layers surround which routes. No I/O.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::handler::Handler;
@@ -12,7 +14,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 
 use crate::cpu_pool::CpuPool;
+use crate::payments::Payments;
 use crate::phase::Phase;
+use crate::resilience::Dependencies;
 use crate::{health, metrics, modules, problem, trace};
 
 /// What the handlers share.
@@ -20,11 +24,14 @@ use crate::{health, metrics, modules, problem, trace};
 pub(crate) struct AppState {
     pub(crate) cpu: CpuPool,
     pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) dependencies: Dependencies,
+    /// None if this process takes no payments.
+    pub(crate) payments: Option<Arc<Payments>>,
 }
 
 /// Everything on the service port.
 pub(crate) fn service(state: AppState) -> Router {
-    modules::all()
+    modules::all(&state)
         .into_iter()
         .fold(Router::new(), |app, module| app.merge(module.into_router()))
         .fallback(problem::not_found.layer(from_fn_with_state(metrics::NO_MODULE, metrics::measure)))
@@ -35,12 +42,12 @@ pub(crate) fn service(state: AppState) -> Router {
 }
 
 /// Everything on the metrics port.
-pub(crate) fn metrics(exposition: PrometheusHandle) -> Router {
+pub(crate) fn metrics(exposition: PrometheusHandle, dependencies: Dependencies) -> Router {
     Router::new()
         .route("/metrics", get(metrics::expose))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .with_state(exposition)
+        .with_state((exposition, dependencies))
 }
 
 /// Once the process is leaving, each answer asks its client to come back on a new connection, which leads to

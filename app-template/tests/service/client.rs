@@ -47,6 +47,22 @@ impl Connection {
         self.receive()
     }
 
+    /// Sends a JSON body; `headers` are whole lines.
+    pub(crate) fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> io::Result<Answer> {
+        let length = body.len();
+        let headers =
+            format!("{headers}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{headers}");
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.receive()
+    }
+
     /// Sends a request and does not wait; `headers` are whole lines.
     pub(crate) fn send(&mut self, method: &str, path: &str, headers: &str) -> io::Result<()> {
         let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{headers}\r\n");

@@ -12,5 +12,6 @@ mod client;
 mod contract;
 mod drain;
 mod overload;
+mod payments;
 mod start;
 mod traces;

@@ -40,6 +40,7 @@ fn work_beyond_the_queue_is_refused_and_says_when_to_return() {
     let answer = service.connect().get("/work?ms=1").unwrap();
     assert_eq!(answer.status, 503);
     assert_eq!(answer.headers["retry-after"], "1");
+    assert_eq!(answer.headers["x-degraded"], "shed");
     assert!(answer.problem()["detail"].as_str().unwrap().contains("queue is full"));
     assert!(service.scrape().contains("bulkhead_rejected_total{name=\"cpu\"} 1\n"));
 
