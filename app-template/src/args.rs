@@ -52,6 +52,11 @@ pub struct Args {
     /// Where the payment provider is, for example http://127.0.0.1:8082; without it the routes of payments are absent.
     #[arg(long, env = "PAYMENTS_URL", value_parser = plain_http)]
     pub payments_url: Option<reqwest::Url>,
+
+    /// The Redis that all pods share, for example redis://127.0.0.1:6379; without it each process caches for itself, and
+    /// there are no sessions.
+    #[arg(long, env = "REDIS_URL", value_parser = plain_redis)]
+    pub redis_url: Option<String>,
 }
 
 impl Args {
@@ -86,6 +91,11 @@ fn drain(text: &str) -> Result<Duration, String> {
 
 fn duration(text: &str) -> Option<Duration> {
     text.parse::<SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok())
+}
+
+fn plain_redis(text: &str) -> Result<String, String> {
+    let usable = text.starts_with("redis://") && redis::parse_redis_url(text).is_some();
+    usable.then(|| text.to_owned()).ok_or_else(|| "give a URL like redis://127.0.0.1:6379".to_owned())
 }
 
 /// The client is built without TLS: what leaves the cluster passes a proxy or a mesh that adds it.

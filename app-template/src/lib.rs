@@ -13,12 +13,15 @@
 //! | `resilience/` | for each dependency its bulkhead, time-outs, retries and circuit breaker |
 //! | `degraded` | the mark on fallback and shed answers |
 //! | `payments` | the client of the payment provider |
+//! | `cache/` | values kept in the process and in Redis, and how they become outdated |
+//! | `shared_store` | the Redis that all pods share |
 //! | `cpu_pool` | computing without stalling the reactor, and saying no in time |
 //! | `phase` | how far the process is on its way out |
 //! | `server` | listening, and leaving without losing a request |
 //! | `problem` | every refusal, as a problem document |
 
 mod args;
+mod cache;
 mod cpu_pool;
 mod degraded;
 mod health;
@@ -31,8 +34,14 @@ mod problem;
 mod resilience;
 mod router;
 mod server;
+mod shared_store;
 mod telemetry;
 mod trace;
+
+/// The integration tests have it too.
+#[cfg(test)]
+#[path = "../tests/service/redis_server.rs"]
+mod redis_server;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,10 +49,12 @@ use std::sync::Arc;
 pub use args::Args;
 pub use telemetry::{Telemetry, TelemetryError};
 
+use cache::Caches;
 use cpu_pool::CpuPool;
 use payments::Payments;
 use resilience::Dependencies;
 use server::ServerError;
+use shared_store::SharedStore;
 
 /// Why the process could not start, or could not leave cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +69,9 @@ pub enum RunError {
     /// The client of the payment provider could not be made.
     #[error("failed to make the client of the payment provider: {0}")]
     Payments(#[from] reqwest::Error),
+    /// The client of Redis could not be made.
+    #[error("failed to make the client of Redis: {0}")]
+    Redis(#[from] redis::RedisError),
     /// A port could not be opened, or requests were still open when the drain time ran out.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -74,7 +88,12 @@ pub async fn run(args: Args) -> Result<(), RunError> {
 
     let exposition = metrics::install()?;
     let mut dependencies = Dependencies::default();
-    let payments = args.payments_url.clone().map(|url| Payments::new(url, &mut dependencies)).transpose()?;
+    let redis = args.redis_url.as_deref().map(|url| SharedStore::new(url, &mut dependencies)).transpose()?;
+    let caches = Caches::new(redis);
+    let payments = match args.payments_url.clone() {
+        Some(url) => Some(Payments::new(url, &mut dependencies, &caches)?),
+        None => None,
+    };
     let state = router::AppState {
         cpu: CpuPool::new(args.cpu_workers(), args.cpu_queue),
         phase: phase.clone(),

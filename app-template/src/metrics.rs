@@ -17,6 +17,7 @@ use metrics_process::Collector;
 
 use crate::degraded::Degraded;
 use crate::resilience::Dependencies;
+use crate::shared_store::OPERATION_DURATION;
 
 const REQUEST_DURATION: &str = "http_server_request_duration_seconds";
 const ACTIVE_REQUESTS: &str = "http_server_active_requests";
@@ -26,6 +27,9 @@ pub(crate) const NO_MODULE: &str = "";
 
 /// Upper bounds in seconds, as the OpenTelemetry conventions advise for `http.server.request.duration`.
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// Upper bounds in seconds, as the conventions advise for `db.client.operation.duration`.
+const STORE_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
 /// How often samples are folded into their buckets when nobody scrapes; without it they pile up in memory.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -47,6 +51,7 @@ pub struct MetricsError(#[from] BuildError);
 pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     let exposition = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(REQUEST_DURATION.to_owned()), &BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full(OPERATION_DURATION.to_owned()), &STORE_BUCKETS)?
         .install_recorder()?;
     describe_histogram!(REQUEST_DURATION, Unit::Seconds, "Time from a request's head to its answer's head.");
     describe_gauge!(ACTIVE_REQUESTS, "Requests that are being answered.");
@@ -59,6 +64,12 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
         "retry_attempts_total",
         "Repeated calls to a dependency, and those denied by the budget."
     );
+    describe_histogram!(
+        OPERATION_DURATION,
+        Unit::Seconds,
+        "Time that a call to a store takes, from outside."
+    );
+    describe_counter!("cache_requests_total", "Values asked of a cache.");
     Collector::default().describe();
     active_requests("GET").set(0.0);
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use crate::cache::{Cache, Caches};
 use crate::resilience::{Backoff, BreakerSettings, CallError, Dependencies, Dependency, Fault, Policy};
 
 /// Repeating is safe, because the provider knows a payment by its key.
@@ -35,6 +36,9 @@ const POLICY: Policy = Policy {
 /// What is offered if the provider was never heard: needs no provider.
 const WITHOUT_PROVIDER: &str = "invoice";
 
+/// A method that the provider adds or drops may be seen this much later.
+pub(crate) const METHODS_TOLERANCE: Duration = Duration::from_secs(60);
+
 /// What is to be paid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,8 +61,8 @@ pub(crate) struct Receipt {
 /// The answer to a question that has a fallback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Methods {
-    Asked(Vec<String>),
-    Fallback(Vec<String>),
+    Asked(Arc<Vec<String>>),
+    Fallback(Arc<Vec<String>>),
 }
 
 /// Why the provider took no payment, or did not say so.
@@ -85,20 +89,26 @@ pub(crate) struct Payments {
     client: Client,
     url: Url,
     dependency: Arc<Dependency>,
-    last_methods: Mutex<Vec<String>>,
+    methods: Cache<Vec<String>>,
+    last_methods: Mutex<Arc<Vec<String>>>,
 }
 
 impl Payments {
     /// # Errors
     /// When the HTTP client cannot be made.
-    pub(crate) fn new(url: Url, dependencies: &mut Dependencies) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(
+        url: Url,
+        dependencies: &mut Dependencies,
+        caches: &Caches,
+    ) -> Result<Self, reqwest::Error> {
         // The policy's time-outs hold for connecting too. A redirect is no answer that a provider gives.
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
         Ok(Self {
             client,
             url,
             dependency: dependencies.add("payments", POLICY),
-            last_methods: Mutex::new(vec![WITHOUT_PROVIDER.to_owned()]),
+            methods: caches.cache("payment_methods", 1, METHODS_TOLERANCE),
+            last_methods: Mutex::new(Arc::new(vec![WITHOUT_PROVIDER.to_owned()])),
         })
     }
 
@@ -116,8 +126,8 @@ impl Payments {
 
     /// How customers can pay.
     pub(crate) async fn methods(&self) -> Methods {
-        let asked: Result<Vec<String>, _> =
-            self.dependency.call(|| answer(self.client.get(self.route("methods")))).await;
+        let ask = self.dependency.call(|| answer(self.client.get(self.route("methods"))));
+        let asked = self.methods.get("all", ask).await;
         let mut last = self.last_methods.lock().unwrap_or_else(PoisonError::into_inner);
         match asked {
             Ok(methods) => {
@@ -127,7 +137,7 @@ impl Payments {
             Err(error) => {
                 tracing::debug!(%error, "offering the payment methods last heard");
                 self.dependency.fell_back();
-                Methods::Fallback(last.clone())
+                Methods::Fallback(Arc::clone(&last))
             }
         }
     }

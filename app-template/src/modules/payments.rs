@@ -42,8 +42,8 @@ async fn pay(
 
 async fn methods(State(app): State<AppState>) -> Result<Response, Problem> {
     Ok(match provider(&app)?.methods().await {
-        Methods::Asked(methods) => Json(json!({ "methods": methods })).into_response(),
-        Methods::Fallback(methods) => Degraded::Fallback.mark(Json(json!({ "methods": methods }))),
+        Methods::Asked(methods) => Json(json!({ "methods": *methods })).into_response(),
+        Methods::Fallback(methods) => Degraded::Fallback.mark(Json(json!({ "methods": *methods }))),
     })
 }
 

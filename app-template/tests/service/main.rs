@@ -8,6 +8,7 @@
 
 mod child;
 mod client;
+mod redis_server;
 
 mod contract;
 mod drain;
