@@ -57,6 +57,10 @@ pub struct Args {
     /// there are no sessions.
     #[arg(long, env = "REDIS_URL", value_parser = plain_redis)]
     pub redis_url: Option<String>,
+
+    /// How long a call to Redis may take; then the answer is made without it.
+    #[arg(long, env = "REDIS_TIMEOUT", default_value = "50ms", value_parser = redis_timeout)]
+    pub redis_timeout: Duration,
 }
 
 impl Args {
@@ -93,8 +97,15 @@ fn duration(text: &str) -> Option<Duration> {
     text.parse::<SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok())
 }
 
+fn redis_timeout(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .filter(|parsed| (Duration::from_millis(1)..=Duration::from_secs(60)).contains(parsed))
+        .ok_or_else(|| "give a time from 1ms to 60s, for example 50ms".to_owned())
+}
+
 fn plain_redis(text: &str) -> Result<String, String> {
-    let usable = text.starts_with("redis://") && redis::parse_redis_url(text).is_some();
+    let is_plain = ["redis://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
+    let usable = is_plain && redis::parse_redis_url(text).is_some();
     usable.then(|| text.to_owned()).ok_or_else(|| "give a URL like redis://127.0.0.1:6379".to_owned())
 }
 
@@ -138,6 +149,21 @@ mod tests {
         assert_eq!(port("8080"), Ok(8080));
         assert!(port("tcp://10.0.0.1:9090").unwrap_err().contains("enableServiceLinks: false"));
         assert!(port("65536").unwrap_err().contains("from 0 to 65535"));
+    }
+
+    #[test]
+    fn a_bad_address_of_a_dependency_says_what_to_write() {
+        assert!(plain_http("http://payments:8082").is_ok());
+        for bad in ["", "payments", "https://payments", "http://"] {
+            assert!(plain_http(bad).unwrap_err().contains("begins with http://"), "{bad}");
+        }
+        for good in ["redis://:secret@cache:6379/1", "redis+unix:///run/redis.sock"] {
+            assert!(plain_redis(good).is_ok(), "{good}");
+        }
+        for bad in ["", "cache:6379", "rediss://cache", "http://cache"] {
+            assert!(plain_redis(bad).unwrap_err().contains("like redis://"), "{bad}");
+        }
+        assert!(redis_timeout("0s").unwrap_err().contains("for example 50ms"));
     }
 
     #[test]

@@ -15,6 +15,8 @@
 //! | `payments` | the client of the payment provider |
 //! | `cache/` | values kept in the process and in Redis, and how they become outdated |
 //! | `shared_store` | the Redis that all pods share |
+//! | `http_cache` | what clients and proxies may keep, and asking again only for what has changed |
+//! | `sessions` | sessions in Redis, so that any pod answers any request |
 //! | `cpu_pool` | computing without stalling the reactor, and saying no in time |
 //! | `phase` | how far the process is on its way out |
 //! | `server` | listening, and leaving without losing a request |
@@ -25,6 +27,7 @@ mod cache;
 mod cpu_pool;
 mod degraded;
 mod health;
+mod http_cache;
 mod metrics;
 mod module;
 mod modules;
@@ -34,6 +37,7 @@ mod problem;
 mod resilience;
 mod router;
 mod server;
+mod sessions;
 mod shared_store;
 mod telemetry;
 mod trace;
@@ -54,6 +58,7 @@ use cpu_pool::CpuPool;
 use payments::Payments;
 use resilience::Dependencies;
 use server::ServerError;
+use sessions::Sessions;
 use shared_store::SharedStore;
 
 /// Why the process could not start, or could not leave cleanly.
@@ -88,7 +93,11 @@ pub async fn run(args: Args) -> Result<(), RunError> {
 
     let exposition = metrics::install()?;
     let mut dependencies = Dependencies::default();
-    let redis = args.redis_url.as_deref().map(|url| SharedStore::new(url, &mut dependencies)).transpose()?;
+    let redis = match &args.redis_url {
+        Some(url) => Some(SharedStore::new(url, args.redis_timeout, &mut dependencies)?),
+        None => None,
+    };
+    let sessions = redis.clone().map(Sessions::new);
     let caches = Caches::new(redis);
     let payments = match args.payments_url.clone() {
         Some(url) => Some(Payments::new(url, &mut dependencies, &caches)?),
@@ -99,6 +108,7 @@ pub async fn run(args: Args) -> Result<(), RunError> {
         phase: phase.clone(),
         dependencies: dependencies.clone(),
         payments: payments.map(Arc::new),
+        sessions,
     };
     let app = router::service(state);
 

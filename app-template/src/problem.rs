@@ -38,7 +38,7 @@ impl Problem {
     }
 
     /// The cause is for the log only: it may quote private data.
-    fn defect() -> Self {
+    pub(crate) fn defect() -> Self {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             detail: "The service has a defect here; its log says more.".to_owned(),

@@ -17,6 +17,7 @@ use crate::cpu_pool::CpuPool;
 use crate::payments::Payments;
 use crate::phase::Phase;
 use crate::resilience::Dependencies;
+use crate::sessions::Sessions;
 use crate::{health, metrics, modules, problem, trace};
 
 /// What the handlers share.
@@ -27,6 +28,8 @@ pub(crate) struct AppState {
     pub(crate) dependencies: Dependencies,
     /// None if this process takes no payments.
     pub(crate) payments: Option<Arc<Payments>>,
+    /// None without Redis.
+    pub(crate) sessions: Option<Sessions>,
 }
 
 /// Everything on the service port.

@@ -11,23 +11,25 @@ use crate::resilience::{Backoff, BreakerSettings, CallError, Dependencies, Depen
 
 pub(crate) const OPERATION_DURATION: &str = "db_client_operation_duration_seconds";
 
-/// Nothing that Redis holds is worth more than 50 ms of waiting, nor a second try.
-const POLICY: Policy = Policy {
-    concurrency: 512,
-    attempt_timeout: Duration::from_millis(50),
-    deadline: Duration::from_millis(50),
-    retries: 0,
-    backoff: Backoff { base: Duration::ZERO, max: Duration::ZERO },
-    retry_share: 0.0,
-    breaker: BreakerSettings {
-        window: Duration::from_secs(10),
-        minimum_calls: 20,
-        failure_share: 0.5,
-        open_for: Duration::from_secs(2),
-        probes: 3,
-    },
-    fallback: "cached values come from their source and are kept in the process for a moment; requests with a session are refused with 503",
-};
+/// Nothing that Redis holds is worth a second try.
+const fn policy(timeout: Duration) -> Policy {
+    Policy {
+        concurrency: 512,
+        attempt_timeout: timeout,
+        deadline: timeout,
+        retries: 0,
+        backoff: Backoff { base: Duration::ZERO, max: Duration::ZERO },
+        retry_share: 0.0,
+        breaker: BreakerSettings {
+            window: Duration::from_secs(10),
+            minimum_calls: 20,
+            failure_share: 0.5,
+            open_for: Duration::from_secs(2),
+            probes: 3,
+        },
+        fallback: "cached values come from their source and stay in the process; requests with a session get 503",
+    }
+}
 
 const CONNECT: Duration = Duration::from_secs(1);
 
@@ -48,11 +50,11 @@ pub(crate) struct SharedStore {
 }
 
 impl SharedStore {
-    /// Redis need not be there yet.
+    /// Redis need not be there yet. No call takes longer than `timeout`.
     ///
     /// # Errors
     /// A URL that Redis' client cannot use.
-    pub(crate) fn new(url: &str, dependencies: &mut Dependencies) -> RedisResult<Self> {
+    pub(crate) fn new(url: &str, timeout: Duration, dependencies: &mut Dependencies) -> RedisResult<Self> {
         let client = Client::open(url)?;
         // A call that finds no connection tries once to make one; whether to try at all is the breaker's business.
         let config = ConnectionManagerConfig::new()
@@ -60,7 +62,7 @@ impl SharedStore {
             .set_response_timeout(None)
             .set_number_of_retries(0);
         let connection = client.get_connection_manager_lazy(config)?;
-        Ok(Self { client, connection, dependency: dependencies.add("redis", POLICY) })
+        Ok(Self { client, connection, dependency: dependencies.add("redis", policy(timeout)) })
     }
 
     /// Sends what `command` asks of the connection that it is given; `operation` is its name in the metrics.

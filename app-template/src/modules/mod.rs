@@ -2,6 +2,7 @@
 
 mod load;
 mod payments;
+mod visits;
 mod welcome;
 
 use crate::module::Module;
@@ -11,5 +12,6 @@ use crate::router::AppState;
 pub(crate) fn all(app: &AppState) -> Vec<Module> {
     let mut modules = vec![welcome::module(), load::module()];
     modules.extend(app.payments.is_some().then(payments::module));
+    modules.extend(app.sessions.is_some().then(visits::module));
     modules
 }

@@ -4,13 +4,16 @@
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
+use axum::handler::Handler;
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::degraded::Degraded;
+use crate::http_cache::{self, HttpCache};
 use crate::module::Module;
-use crate::payments::{Methods, Payment, PaymentError, Payments};
+use crate::payments::{METHODS_TOLERANCE, Methods, Payment, PaymentError, Payments};
 use crate::problem::Problem;
 use crate::resilience::CallError;
 use crate::router::AppState;
@@ -18,7 +21,8 @@ use crate::router::AppState;
 const LONGEST_KEY: usize = 64;
 
 pub(crate) fn module() -> Module {
-    Module::new("payments").post("/payments", pay).get("/payments/methods", methods)
+    let kept = from_fn_with_state(HttpCache::public(METHODS_TOLERANCE), http_cache::validate);
+    Module::new("payments").post("/payments", pay).get("/payments/methods", methods.layer(kept))
 }
 
 async fn pay(

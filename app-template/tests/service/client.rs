@@ -70,6 +70,15 @@ impl Connection {
     }
 
     pub(crate) fn receive(&mut self) -> io::Result<Answer> {
+        let mut answer = self.receive_head()?;
+        let mut body = vec![0; answer.headers["content-length"].parse().unwrap()];
+        self.stream.read_exact(&mut body)?;
+        answer.body = String::from_utf8(body).unwrap();
+        Ok(answer)
+    }
+
+    /// An answer that has no body, such as 304.
+    pub(crate) fn receive_head(&mut self) -> io::Result<Answer> {
         let status = self.line()?;
         let status = status.split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = BTreeMap::new();
@@ -78,9 +87,7 @@ impl Connection {
             let Some((name, value)) = line.split_once(": ") else { break };
             headers.insert(name.to_ascii_lowercase(), value.to_owned());
         }
-        let mut body = vec![0; headers["content-length"].parse().unwrap()];
-        self.stream.read_exact(&mut body)?;
-        Ok(Answer { status, headers, body: String::from_utf8(body).unwrap() })
+        Ok(Answer { status, headers, body: String::new() })
     }
 
     /// Waits until the server closes the connection.

@@ -14,5 +14,6 @@ mod contract;
 mod drain;
 mod overload;
 mod payments;
+mod sessions;
 mod start;
 mod traces;

@@ -235,6 +235,23 @@ fn a_bad_payment_is_a_problem_document() {
 }
 
 #[test]
+fn a_client_that_knows_the_methods_is_not_sent_them_again() {
+    let provider = Provider::start();
+    let service = shop(&provider);
+    let mut connection = service.connect();
+    let full = connection.get("/payments/methods").unwrap();
+    assert_eq!(full.headers["cache-control"], "public, max-age=30, stale-while-revalidate=30");
+
+    let known = format!("if-none-match: {}\r\n", full.headers["etag"]);
+    connection.send("GET", "/payments/methods", &known).unwrap();
+    let answer = connection.receive_head().unwrap();
+
+    assert_eq!((answer.status, &answer.headers["etag"]), (304, &full.headers["etag"]));
+    // The connection goes on with the next answer, so there was no body.
+    assert_eq!(connection.get("/livez").unwrap().body, "alive\n");
+}
+
+#[test]
 fn a_service_without_a_provider_has_no_payments() {
     let service = Service::start(&[]);
     assert_eq!(service.connect().get("/payments/methods").unwrap().status, 404);
@@ -246,7 +263,8 @@ fn pods_share_what_one_of_them_has_asked() {
     let redis = RedisServer::start();
     let provider = Provider::start();
     let url = format!("http://{}", provider.address);
-    let start = || Service::start(&["--payments-url", &url, "--redis-url", &redis.url()]);
+    let start =
+        || Service::start(&["--payments-url", &url, "--redis-url", &redis.url(), "--redis-timeout", "10s"]);
     let (asking, sharing) = (start(), start());
     let asked = asking.connect().get("/payments/methods").unwrap();
     provider.kill();
