@@ -126,7 +126,7 @@ impl Payments {
 
     /// How customers can pay.
     pub(crate) async fn methods(&self) -> Methods {
-        let ask = self.dependency.call(|| answer(self.client.get(self.route("methods"))));
+        let ask = |_| self.dependency.call(|| answer(self.client.get(self.route("methods"))));
         let asked = self.methods.get("all", ask).await;
         let mut last = self.last_methods.lock().unwrap_or_else(PoisonError::into_inner);
         match asked {

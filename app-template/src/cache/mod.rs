@@ -71,6 +71,15 @@ impl Caches {
     }
 }
 
+/// Where a value may be loaded from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A replica will do.
+    Any,
+    /// It was changed a moment ago, and a replica may not have it yet: what is loaded there would be kept.
+    Current,
+}
+
 /// Values of one kind, by id.
 pub(crate) struct Cache<V> {
     prefix: String,
@@ -82,15 +91,18 @@ pub(crate) struct Cache<V> {
 }
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
-    /// The value of `id`, loaded by `load` if no tier has it.
+    /// The value of `id`, loaded by `load` if no tier has it. Nothing may be read before `load` is polled.
     ///
     /// # Errors
     /// Those of `load`, shared by all who waited for it. They are not kept.
-    pub(crate) async fn get<E: Send + Sync + 'static>(
+    pub(crate) async fn get<E: Send + Sync + 'static, F>(
         &self,
         id: &str,
-        load: impl Future<Output = Result<V, E>>,
-    ) -> Result<Arc<V>, Arc<E>> {
+        load: impl FnOnce(Source) -> F,
+    ) -> Result<Arc<V>, Arc<E>>
+    where
+        F: Future<Output = Result<V, E>>,
+    {
         let key: Arc<str> = format!("{}{id}", self.prefix).into();
         // Read before anything else: a value that is loaded from here on is kept for those who ask in this generation.
         let generation = self.shared.generations.of(&key);
@@ -129,23 +141,27 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         told
     }
 
-    async fn fill<E>(&self, key: &str, load: impl Future<Output = Result<V, E>>) -> Result<Arc<V>, E> {
-        let lease = match self.find(key).await {
+    async fn fill<E, F>(&self, key: &str, load: impl FnOnce(Source) -> F) -> Result<Arc<V>, E>
+    where
+        F: Future<Output = Result<V, E>>,
+    {
+        let (lease, is_changed) = match self.find(key).await {
             Ok(Found::Value(value)) => {
                 self.results.hit.increment(1);
                 return Ok(value);
             }
-            Ok(Found::Nothing(lease)) => {
+            Ok(Found::Nothing { lease, is_changed }) => {
                 self.results.miss.increment(1);
-                lease
+                (lease, is_changed)
             }
             Err(error) => {
                 tracing::debug!(%error, "a miss, for want of Redis");
                 self.results.error.increment(1);
-                None
+                (None, false)
             }
         };
-        let value = load.await?;
+        let is_changed = is_changed || self.shared.generations.invalidated_within(shared::LAG, key);
+        let value = load(if is_changed { Source::Current } else { Source::Any }).await?;
         if let Some(lease) = lease {
             self.store(key, &lease, &value).await;
         }
@@ -153,12 +169,14 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     }
 
     async fn find(&self, key: &str) -> Result<Found<Arc<V>>, StoreError> {
-        let Some(store) = &self.shared.store else { return Ok(Found::Nothing(None)) };
+        let nothing = Found::Nothing { lease: None, is_changed: false };
+        let Some(store) = &self.shared.store else { return Ok(nothing) };
         Ok(match shared::find(store, key).await? {
             // What cannot be read was written by a revision that forgot to change the version; it runs out.
-            Found::Value(bytes) => serde_json::from_slice(&bytes)
-                .map_or(Found::Nothing(None), |value| Found::Value(Arc::new(value))),
-            Found::Nothing(lease) => Found::Nothing(lease),
+            Found::Value(bytes) => {
+                serde_json::from_slice(&bytes).map_or(nothing, |value| Found::Value(Arc::new(value)))
+            }
+            Found::Nothing { lease, is_changed } => Found::Nothing { lease, is_changed },
         })
     }
 

@@ -34,7 +34,7 @@ impl Process {
 
     /// The value of `id`, which is `value` if it has to be loaded.
     async fn get(&self, id: &str, value: u64) -> u64 {
-        *self.cache.get(id, async move { Ok::<_, Infallible>(value) }).await.unwrap()
+        *self.cache.get(id, async move |_| Ok::<_, Infallible>(value)).await.unwrap()
     }
 }
 
@@ -52,12 +52,12 @@ async fn one_loads_for_all_who_wait() {
     let redis = RedisServer::start();
     let process = Process::start(&redis);
     let loads = AtomicU32::new(0);
-    let load = || async {
+    let load = async |_| {
         loads.fetch_add(1, Ordering::SeqCst);
         sleep(Duration::from_millis(20)).await;
         Ok::<_, Infallible>(7)
     };
-    let answers = futures::future::join_all((0..50).map(|_| process.cache.get("a", load()))).await;
+    let answers = futures::future::join_all((0..50).map(|_| process.cache.get("a", load))).await;
     assert!(answers.iter().all(|answer| **answer.as_ref().unwrap() == 7));
     assert_eq!(loads.into_inner(), 1);
 }
@@ -66,7 +66,7 @@ async fn one_loads_for_all_who_wait() {
 async fn a_caller_that_goes_away_leaves_the_loading_to_another() {
     let redis = RedisServer::start();
     let process = Process::start(&redis);
-    let leaving = process.cache.get("a", std::future::pending::<Result<u64, Infallible>>());
+    let leaving = process.cache.get("a", |_| std::future::pending::<Result<u64, Infallible>>());
     let staying = async {
         sleep(Duration::from_millis(10)).await;
         process.get("a", 7).await
@@ -90,11 +90,11 @@ async fn a_value_in_another_form_is_not_read() {
     let process = Process::start(&redis);
     assert_eq!(process.get("a", 1).await, 1);
     let newer: Cache<String> = process.caches.cache("test", 2, HOUR);
-    let load = async { Ok::<_, Infallible>("two".to_owned()) };
+    let load = async |_| Ok::<_, Infallible>("two".to_owned());
     assert_eq!(*newer.get("a", load).await.unwrap(), "two");
     // Nor if somebody forgot to say so.
     let careless: Cache<String> = process.caches.cache("test", 1, HOUR);
-    let load = async { Ok::<_, Infallible>("three".to_owned()) };
+    let load = async |_| Ok::<_, Infallible>("three".to_owned());
     assert_eq!(*careless.get("a", load).await.unwrap(), "three");
 }
 
@@ -102,7 +102,7 @@ async fn a_value_in_another_form_is_not_read() {
 async fn an_error_of_the_source_is_not_kept() {
     let redis = RedisServer::start();
     let process = Process::start(&redis);
-    assert_eq!(*process.cache.get("a", async { Err("gone") }).await.unwrap_err(), "gone");
+    assert_eq!(*process.cache.get("a", async |_| Err("gone")).await.unwrap_err(), "gone");
     assert_eq!(process.get("a", 1).await, 1);
 }
 
@@ -113,7 +113,7 @@ async fn a_loading_that_began_before_an_invalidation_is_not_kept() {
     for filling in [&one, &other] {
         let (loading, begun) = oneshot::channel();
         let (finish, finished) = oneshot::channel();
-        let late = filling.cache.get("a", async move {
+        let late = filling.cache.get("a", async move |_| {
             loading.send(()).unwrap();
             finished.await
         });
@@ -145,6 +145,25 @@ async fn other_processes_hear_of_an_invalidation() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_process_that_has_not_heard_of_a_change_finds_it_marked() {
+    let redis = RedisServer::start();
+    let process = Process::start(&redis);
+    process.cache.invalidate("a").await.unwrap();
+    let store = process.caches.store.as_ref().unwrap();
+    let key = format!("{}a", process.cache.prefix);
+
+    let Found::Nothing { lease: Some(lease), is_changed: true } = shared::find(store, &key).await.unwrap()
+    else {
+        panic!("the first who asks is to load it, from where it was changed");
+    };
+    let again = shared::find(store, &key).await.unwrap();
+    assert!(matches!(again, Found::Nothing { lease: None, is_changed: true }), "{again:?}");
+
+    assert!(shared::store(store, &key, &lease, b"7", HOUR).await.unwrap());
+    assert!(matches!(shared::find(store, &key).await.unwrap(), Found::Value(value) if value == b"7"));
 }
 
 #[tokio::test]
@@ -200,19 +219,22 @@ struct World {
     processes: [(Process, BTreeMap<&'static str, AtomicU64>); 2],
     writing: AtomicU32,
     acknowledged: AtomicU32,
+    /// What a replica has of the source, if reads may go there.
+    replica: Option<BTreeMap<&'static str, AtomicU64>>,
 }
 
 const IDS: [&str; 3] = ["a", "b", "c"];
 const WRITERS: u32 = 4;
 
 impl World {
-    fn new(redis: &RedisServer) -> Arc<Self> {
+    fn new(redis: &RedisServer, with_replica: bool) -> Arc<Self> {
         let versions = || IDS.into_iter().map(|id| (id, AtomicU64::new(0))).collect::<BTreeMap<_, _>>();
         Arc::new(Self {
             source: versions(),
             processes: [(Process::start(redis), versions()), (Process::start(redis), versions())],
             writing: AtomicU32::new(WRITERS),
             acknowledged: AtomicU32::new(0),
+            replica: with_replica.then(versions),
         })
     }
 
@@ -222,6 +244,7 @@ impl World {
         for _ in 0..times {
             let id = fastrand::choice(IDS).unwrap();
             let version = self.source[id].fetch_add(1, Ordering::SeqCst) + 1;
+            self.replicate(id, version);
             pause().await;
             if process.cache.invalidate(id).await.is_ok() {
                 acknowledged[id].fetch_max(version, Ordering::SeqCst);
@@ -232,15 +255,27 @@ impl World {
         self.writing.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// Brings the change to the replica, some time later.
+    fn replicate(self: &Arc<Self>, id: &'static str, version: u64) {
+        let world = Arc::clone(self);
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(fastrand::u64(..50))).await;
+            if let Some(replica) = &world.replica {
+                replica[id].fetch_max(version, Ordering::SeqCst);
+            }
+        });
+    }
+
     /// Asks the cache for as long as somebody writes; panics at a value from before an acknowledged invalidation.
     async fn read(self: Arc<Self>, process: usize) {
         let (process, acknowledged) = &self.processes[process];
         while self.writing.load(Ordering::SeqCst) > 0 {
             let id = fastrand::choice(IDS).unwrap();
             let oldest = acknowledged[id].load(Ordering::SeqCst);
-            let load = async {
+            let load = async |source: Source| {
                 pause().await;
-                let version = self.source[id].load(Ordering::SeqCst);
+                let versions = if source == Source::Any { self.replica.as_ref() } else { None };
+                let version = versions.unwrap_or(&self.source)[id].load(Ordering::SeqCst);
                 pause().await;
                 Ok::<_, Infallible>(version)
             };
@@ -260,8 +295,12 @@ async fn pause() {
 }
 
 /// Lets two processes write and read, while `disturb` does something to Redis.
-async fn run_world(redis: &mut RedisServer, times: u32, disturb: impl AsyncFnOnce(&mut RedisServer)) -> u32 {
-    let world = World::new(redis);
+async fn run_world(
+    world: Arc<World>,
+    times: u32,
+    redis: &mut RedisServer,
+    disturb: impl AsyncFnOnce(&mut RedisServer),
+) -> u32 {
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..WRITERS {
         tasks.spawn(Arc::clone(&world).write(number as usize % 2, times));
@@ -277,14 +316,21 @@ async fn run_world(redis: &mut RedisServer, times: u32, disturb: impl AsyncFnOnc
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_is_served_from_before_an_acknowledged_invalidation() {
     let mut redis = RedisServer::start();
-    let acknowledged = run_world(&mut redis, 500, async |_| {}).await;
+    let acknowledged = run_world(World::new(&redis, false), 500, &mut redis, async |_| {}).await;
+    assert_eq!(acknowledged, WRITERS * 500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nor_from_a_replica_that_does_not_have_the_change_yet() {
+    let mut redis = RedisServer::start();
+    let acknowledged = run_world(World::new(&redis, true), 500, &mut redis, async |_| {}).await;
     assert_eq!(acknowledged, WRITERS * 500);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nor_while_redis_is_killed_and_comes_back_empty() {
     let mut redis = RedisServer::start();
-    let acknowledged = run_world(&mut redis, 1500, async |redis| {
+    let acknowledged = run_world(World::new(&redis, false), 1500, &mut redis, async |redis| {
         sleep(Duration::from_millis(300)).await;
         redis.kill();
         sleep(Duration::from_millis(100)).await;
