@@ -49,12 +49,13 @@ pub struct Args {
     #[arg(long, env = "CPU_QUEUE", default_value_t = 64, value_parser = queue_length)]
     pub cpu_queue: usize,
 
-    /// Where the payment provider is, for example http://127.0.0.1:8082; without it the routes of payments are absent.
+    /// Where the payment provider is, for example http://127.0.0.1:8082; without it the routes of payments
+    /// are absent.
     #[arg(long, env = "PAYMENTS_URL", value_parser = plain_http)]
     pub payments_url: Option<reqwest::Url>,
 
-    /// The Redis that all pods share, for example redis://127.0.0.1:6379; without it each process caches for itself, and
-    /// there are no sessions.
+    /// The Redis that all pods share, for example redis://127.0.0.1:6379; without it each process caches
+    /// for itself, and there are no sessions.
     #[arg(long, env = "REDIS_URL", value_parser = plain_redis)]
     pub redis_url: Option<String>,
 

@@ -1,7 +1,7 @@
 //! The mark on answers that are less than was asked for. No I/O.
 //!
-//! A fallback looks like a success to whoever only reads the status: a canary that never reaches its dependency would
-//! pass for healthy. So both the answer and the request's series are marked.
+//! A fallback looks like a success to whoever only reads the status: a canary that never reaches its
+//! dependency would pass for healthy. So both the answer and the request's series are marked.
 
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};

@@ -1,9 +1,10 @@
-//! What clients and proxies may keep, and asking again only for what has changed (RFC 9110, 9111, 5861). No I/O.
+//! What clients and proxies may keep, and how they ask again (RFC 9110, 9111, 5861). No I/O.
 //!
 //! A layer around one handler:
 //!
-//! ```ignore
-//! .get("/prices", prices.layer(from_fn_with_state(HttpCache::public(Duration::from_secs(60)), http_cache::validate)))
+//! ```text
+//! let kept = from_fn_with_state(HttpCache::public(Duration::from_secs(60)), http_cache::validate);
+//! module.get("/prices", prices.layer(kept))
 //! ```
 
 use std::time::Duration;
@@ -33,8 +34,8 @@ impl HttpCache {
         Self { audience: "public", tolerance }
     }
 
-    /// One half of the tolerance without asking, and the other while asking: nobody waits for a revalidation, and
-    /// nobody is served what is older.
+    /// One half of the tolerance without asking, and the other while asking: nobody waits for a
+    /// revalidation, and nobody is served what is older.
     fn cache_control(self) -> String {
         let seconds = self.tolerance.as_secs();
         let fresh = seconds / 2;

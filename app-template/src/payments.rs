@@ -6,10 +6,11 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use opentelemetry::global::get_text_map_propagator;
 use opentelemetry_http::HeaderInjector;
-use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tracing::Span;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::cache::{Cache, Caches};
@@ -30,7 +31,7 @@ const POLICY: Policy = Policy {
         open_for: Duration::from_secs(5),
         probes: 3,
     },
-    fallback: "payment methods as last heard, or by invoice; a payment is refused with 503 and may be repeated",
+    fallback: "payment methods as last heard, or invoice; a payment gets 503 and may be repeated",
 };
 
 /// What is offered if the provider was never heard: needs no provider.
@@ -114,7 +115,8 @@ impl Payments {
 
     /// Takes a payment. It is taken once, however often it is asked for with the same `key`.
     ///
-    /// After any error but [`PaymentError::Refused`] it may have been taken or not: ask again with the same key.
+    /// After any error but [`PaymentError::Refused`] it may have been taken or not: ask again with the same
+    /// key.
     pub(crate) async fn pay(&self, key: &str, payment: &Payment) -> Result<Receipt, CallError<PaymentError>> {
         self.dependency
             .call(|| {
@@ -149,8 +151,25 @@ impl Payments {
     }
 }
 
+/// Sends one request, inside a span of its own.
 async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, PaymentError> {
-    let response = request.headers(trace_context()).send().await?;
+    let span = info_span!("payments", otel.kind = "client", otel.status_code = Empty);
+    let sent = span.clone();
+    async move {
+        let answer = match request.headers(trace_context()).send().await {
+            Ok(response) => read(response).await,
+            Err(error) => Err(error.into()),
+        };
+        if answer.as_ref().is_err_and(Fault::is_fault) {
+            sent.record("otel.status_code", "ERROR");
+        }
+        answer
+    }
+    .instrument(span)
+    .await
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, PaymentError> {
     let status = response.status();
     match status {
         _ if status.is_success() => Ok(response.json().await?),
@@ -160,7 +179,7 @@ async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Payme
     }
 }
 
-/// The headers by which the provider's spans continue the trace of the request that is being answered.
+/// The headers by which the provider's spans continue the trace of the span that is current.
 fn trace_context() -> HeaderMap {
     let mut headers = HeaderMap::new();
     get_text_map_propagator(|propagator| {

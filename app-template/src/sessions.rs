@@ -1,8 +1,8 @@
 //! Sessions in Redis, so that any pod answers any request. I/O: Redis.
 //!
-//! The cookie holds a random id and nothing else. Two requests of one session at the same time each write all of its
-//! data: the later one wins. tower-sessions has the same traits; this is ours because there a store that fails
-//! becomes a bare 500, and a session that is only read runs out.
+//! The cookie holds a random id and nothing else. Two requests of one session at the same time each write
+//! all of its data: the later one wins. tower-sessions has the same traits; this is ours because there a
+//! store that fails becomes a bare 500, and a session that is only read runs out.
 
 use std::time::Duration;
 

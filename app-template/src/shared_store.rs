@@ -27,7 +27,7 @@ const fn policy(timeout: Duration) -> Policy {
             open_for: Duration::from_secs(2),
             probes: 3,
         },
-        fallback: "cached values come from their source and stay in the process; requests with a session get 503",
+        fallback: "values come from their source and stay in the process; requests with a session get 503",
     }
 }
 
@@ -56,7 +56,8 @@ impl SharedStore {
     /// A URL that Redis' client cannot use.
     pub(crate) fn new(url: &str, timeout: Duration, dependencies: &mut Dependencies) -> RedisResult<Self> {
         let client = Client::open(url)?;
-        // A call that finds no connection tries once to make one; whether to try at all is the breaker's business.
+        // A call that finds no connection tries once to make one; whether to try at all is the breaker's
+        // business.
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT))
             .set_response_timeout(None)

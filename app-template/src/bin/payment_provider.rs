@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `POST /payments` | takes a payment once for each `Idempotency-Key` |
 //! | `GET /methods` | says how one can pay |
-//! | `GET /taken` | says how many payments were taken, and their sum: what a test compares with what was asked |
+//! | `GET /taken` | says how many payments were taken, and their sum: what was really paid |
 //! | `PUT /behavior` | `{"delay_ms": 0, "fail_percent": 0, "hang": false}`, each optional; `{}` recovers |
 //!
-//! A payment is taken before the answer is delayed, lost or turned into a failure, as with real providers: whoever repeats
-//! it without its key pays twice.
+//! A payment is taken before the answer is delayed, lost or turned into a failure, as with real providers:
+//! whoever repeats it without its key pays twice.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! How often keys were invalidated in this process. Pure.
 //!
-//! A value is kept under its key and the key's generation. An invalidation moves the generation on, so that neither
-//! an old value nor one whose filling began before can be found again, whenever it arrives.
+//! A value is kept under its key and the key's generation. An invalidation moves the generation on, so that
+//! neither an old value nor one whose filling began before can be found again, whenever it arrives.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A key shares its generation with about one in a thousand others. They are filled anew without need; in return
-/// there is nothing to clean up.
+/// A key shares its generation with about one in a thousand others. They are filled anew without need; in
+/// return there is nothing to clean up.
 const STRIPES: usize = 1024;
 
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// A message that says that a value is outdated may get lost on its way to a process; so it keeps nothing for long.
+/// A message that says that a value is outdated may get lost on its way to a process; so it keeps nothing
+/// for long.
 const LONGEST_LOCAL: Duration = Duration::from_secs(1);
 
 /// How long a value lives in the process, and in Redis.
@@ -13,8 +14,8 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    /// The longest that keep an answer from being older than `tolerance`, even if every invalidation gets lost: what a
-    /// process has read from Redis at the last moment it keeps for the local time.
+    /// The longest that keep an answer from being older than `tolerance`, even if every invalidation gets
+    /// lost: what a process has read from Redis at the last moment it keeps for the local time.
     pub(super) fn within(tolerance: Duration) -> Self {
         let local = (tolerance / 4).min(LONGEST_LOCAL);
         Self { local, shared: tolerance - local }

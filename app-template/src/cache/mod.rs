@@ -1,9 +1,11 @@
 //! Cache-aside in two tiers: this process, then Redis. I/O: Redis.
 //!
-//! - A value is loaded by one of those who wait for it, in this process and, while Redis is there, among all of them.
-//! - Once [`Cache::invalidate`] has returned, no `get` of this process that begins later finds what was valid before, from
-//!   neither tier, whichever process filled it and however late. Other processes learn of it from Redis at once,
-//!   and by the end of the local lifetime (at most a second) if that message is lost.
+//! - A value is loaded by one of those who wait for it, in this process and, while Redis is there, among
+//!   all of them.
+//! - Once [`Cache::invalidate`] has returned, no `get` of this process that begins later finds what was
+//!   valid before, from neither tier, whichever process filled it and however late. Other processes learn
+//!   of it from Redis at once, and by the end of the local lifetime (at most a second) if that message is
+//!   lost.
 //! - What goes wrong with Redis is a miss, and takes at most 50 ms.
 
 mod generations;
@@ -49,8 +51,9 @@ impl Caches {
 
     /// A cache of its own name, whose series are shown from now on.
     ///
-    /// `version` is that of the value's form. A new one keeps a new revision of the app from reading what an old one,
-    /// which runs beside it, has written. `tolerance` is how old an answer may be if every invalidation gets lost.
+    /// `version` is that of the value's form. A new one keeps a new revision of the app from reading what
+    /// an old one, which runs beside it, has written. `tolerance` is how old an answer may be if every
+    /// invalidation gets lost.
     pub(crate) fn cache<V: Send + Sync + 'static>(
         &self,
         name: &'static str,
@@ -104,7 +107,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         F: Future<Output = Result<V, E>>,
     {
         let key: Arc<str> = format!("{}{id}", self.prefix).into();
-        // Read before anything else: a value that is loaded from here on is kept for those who ask in this generation.
+        // Read before anything else: a value that is loaded from here on is kept for those who ask in this
+        // generation.
         let generation = self.shared.generations.of(&key);
         let local = (Arc::clone(&key), generation);
         if let Some(value) = self.local.get(&local).await {
@@ -127,8 +131,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     /// Makes what is kept for `id` outdated; to be called after the change is committed.
     ///
     /// # Errors
-    /// When Redis could not be told: then other processes, and this one, may go on using the old value as long as the
-    /// cache's tolerance says. Repeating is safe.
+    /// When Redis could not be told: then other processes, and this one, may go on using the old value as
+    /// long as the cache's tolerance says. Repeating is safe.
     #[cfg_attr(not(test), expect(dead_code, reason = "nothing that is cached here is changed here yet"))]
     pub(crate) async fn invalidate(&self, id: &str) -> Result<(), StoreError> {
         let key = format!("{}{id}", self.prefix);

@@ -1,10 +1,11 @@
 //! Values in Redis, filled by whoever holds the lease. I/O: Redis.
 //!
-//! A key holds a value, a lease, the mark of a change, or nothing. Who finds neither value nor lease leaves a lease
-//! there, loads the value, and may store it only in place of that same lease. An invalidation replaces what the key
-//! holds by the mark: a lease given out before is void, and with it a value that was loaded before and comes late. So
-//! is a lease that ran out, was evicted or was lost with Redis. While the mark, or a lease that took its place, is
-//! there, the value is to be loaded from where changes are committed.
+//! A key holds a value, a lease, the mark of a change, or nothing. Who finds neither value nor lease leaves
+//! a lease there, loads the value, and may store it only in place of that same lease. An invalidation
+//! replaces what the key holds by the mark: a lease given out before is void, and with it a value that was
+//! loaded before and comes late. So is a lease that ran out, was evicted or was lost with Redis. While the
+//! mark, or a lease that took its place, is there, the value is to be loaded from where changes are
+//! committed.
 
 use std::sync::LazyLock;
 use std::time::Duration;

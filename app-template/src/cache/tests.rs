@@ -266,7 +266,8 @@ impl World {
         });
     }
 
-    /// Asks the cache for as long as somebody writes; panics at a value from before an acknowledged invalidation.
+    /// Asks the cache for as long as somebody writes; panics at a value from before an acknowledged
+    /// invalidation.
     async fn read(self: Arc<Self>, process: usize) {
         let (process, acknowledged) = &self.processes[process];
         while self.writing.load(Ordering::SeqCst) > 0 {

@@ -1,5 +1,5 @@
-//! `POST /payments` takes a payment, `GET /payments/methods` says how one can pay: a call that must not be made up,
-//! and one that has a fallback. No I/O of its own.
+//! `POST /payments` takes a payment, `GET /payments/methods` says how one can pay: a call that must not be
+//! made up, and one that has a fallback. No I/O of its own.
 
 use axum::Json;
 use axum::extract::State;
@@ -69,8 +69,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {
         .filter(|key| (1..=LONGEST_KEY).contains(&key.len()))
         .ok_or_else(|| {
             Problem::bad_request(format!(
-                "Send one Idempotency-Key header of 1 to {LONGEST_KEY} ASCII characters, the same one when you repeat \
-                 the request."
+                "Send one Idempotency-Key header of 1 to {LONGEST_KEY} ASCII characters, the same one when \
+                 you repeat the request."
             ))
         })
 }
@@ -84,11 +84,13 @@ impl From<CallError<PaymentError>> for Problem {
         let (status, detail) = match &error {
             CallError::Open(_) | CallError::Full(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "The payment provider cannot be asked now; repeat the request with the same Idempotency-Key in a second.",
+                "The payment provider cannot be asked now; repeat the request with the same Idempotency-Key \
+                 in a second.",
             ),
             CallError::TimedOut(_) => (
                 StatusCode::GATEWAY_TIMEOUT,
-                "The payment provider did not answer in time; repeat the request with the same Idempotency-Key.",
+                "The payment provider did not answer in time; repeat the request with the same \
+                 Idempotency-Key.",
             ),
             CallError::Failed(PaymentError::Refused(_)) => (
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -71,8 +71,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Breaker {
     settings: BreakerSettings,
     stance: Stance,
-    /// Counts transitions. Whoever was admitted in an earlier stretch has no say in this one: the time-outs of
-    /// calls that began before the breaker opened would otherwise pass for failed probes.
+    /// Counts transitions. Whoever was admitted in an earlier stretch has no say in this one: the time-outs
+    /// of calls that began before the breaker opened would otherwise pass for failed probes.
     stretch: u64,
 }
 

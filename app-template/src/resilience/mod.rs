@@ -1,7 +1,7 @@
 //! Calling what may fail without failing with it. No I/O.
 //!
-//! Each [`Dependency`] has a policy of its own: how many calls at a time, how long, how often again, and when to leave
-//! it alone. docs/adr/0011 says which parts are crates and which are ours.
+//! Each [`Dependency`] has a policy of its own: how many calls at a time, how long, how often again, and
+//! when to leave it alone. docs/adr/0011 says which parts are crates and which are ours.
 
 mod backoff;
 mod breaker;

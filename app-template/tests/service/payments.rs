@@ -94,8 +94,8 @@ fn wait_for_breaker(service: &Service, state: &str) {
     );
 }
 
-/// Pays until the breaker is open, from enough clients that each waits for one time-out only. Returns how many
-/// were refused in time, and how many waited for the provider in vain.
+/// Pays until the breaker is open, from enough clients that each waits for one time-out only. Returns how
+/// many were refused in time, and how many waited for the provider in vain.
 fn pay_until_open(service: &Service, keys: &str) -> (usize, usize) {
     let clients: Vec<_> = (0..30)
         .map(|number| {

@@ -12,8 +12,8 @@ use nix::unistd::Pid;
 /// No start takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A port that nothing has now, and that the kernel gives to nobody who asks for any: a server that is killed finds
-/// it free when it is started again.
+/// A port that nothing has now, and that the kernel gives to nobody who asks for any: a server that is
+/// killed finds it free when it is started again.
 pub(crate) fn free_port() -> u16 {
     loop {
         let port = fastrand::u16(15_000..32_000);
