@@ -41,6 +41,10 @@ pub struct Args {
     #[arg(long, env = "DRAIN", default_value = "10s", value_parser = drain)]
     pub drain: Duration,
 
+    /// How many requests are answered at the same time, at least 1; one more is refused with 503.
+    #[arg(long, env = "MAX_REQUESTS", default_value_t = 1024, value_parser = max_requests)]
+    pub max_requests: usize,
+
     /// How many requests compute at the same time; by default the CPU limit, rounded down to at least 1.
     #[arg(long, env = "CPU_WORKERS")]
     cpu_workers: Option<NonZeroUsize>,
@@ -116,6 +120,13 @@ fn plain_http(text: &str) -> Result<reqwest::Url, String> {
         .ok()
         .filter(|url: &reqwest::Url| url.scheme() == "http" && url.has_host())
         .ok_or_else(|| "give a URL that begins with http://".to_owned())
+}
+
+fn max_requests(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|limit| (1..=100_000).contains(limit))
+        .ok_or_else(|| "give a whole number from 1 to 100000".to_owned())
 }
 
 fn queue_length(text: &str) -> Result<usize, String> {

@@ -17,11 +17,13 @@
 //! | `shared_store` | the Redis that all pods share |
 //! | `http_cache` | what clients and proxies may keep, and asking again only for what has changed |
 //! | `sessions` | sessions in Redis, so that any pod answers any request |
+//! | `admission` | how many requests are answered at the same time |
 //! | `cpu_pool` | computing without stalling the reactor, and saying no in time |
 //! | `phase` | how far the process is on its way out |
 //! | `server` | listening, and leaving without losing a request |
 //! | `problem` | every refusal, as a problem document |
 
+mod admission;
 mod args;
 mod cache;
 mod cpu_pool;
@@ -104,6 +106,7 @@ pub async fn run(args: Args) -> Result<(), RunError> {
         None => None,
     };
     let state = router::AppState {
+        admission: admission::limit(args.max_requests),
         cpu: CpuPool::new(args.cpu_workers(), args.cpu_queue),
         phase: phase.clone(),
         dependencies: dependencies.clone(),

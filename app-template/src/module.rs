@@ -9,8 +9,9 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::resilience::Bulkhead;
 use crate::router::AppState;
-use crate::{metrics, problem};
+use crate::{admission, metrics, problem};
 
 /// Routes that belong together and could be served by a process of their own.
 #[derive(Debug)]
@@ -36,11 +37,12 @@ impl Module {
         Self { router: self.router.route(path, post(handler)), ..self }
     }
 
-    /// The routes, measured and guarded against panics.
-    pub(crate) fn into_router(self) -> Router<AppState> {
+    /// The routes, measured, guarded against panics, and within the bulkhead of all requests.
+    pub(crate) fn into_router(self, admission: &Bulkhead) -> Router<AppState> {
         self.router
             .method_not_allowed_fallback(problem::method_not_allowed)
             .layer(CatchPanicLayer::custom(problem::panicked))
+            .layer(from_fn_with_state(admission.clone(), admission::admit))
             .layer(from_fn_with_state(self.name, metrics::measure))
     }
 }

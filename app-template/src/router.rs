@@ -16,13 +16,14 @@ use tokio::sync::watch;
 use crate::cpu_pool::CpuPool;
 use crate::payments::Payments;
 use crate::phase::Phase;
-use crate::resilience::Dependencies;
+use crate::resilience::{Bulkhead, Dependencies};
 use crate::sessions::Sessions;
 use crate::{health, metrics, modules, problem, trace};
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
 pub(crate) struct AppState {
+    pub(crate) admission: Bulkhead,
     pub(crate) cpu: CpuPool,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) dependencies: Dependencies,
@@ -36,7 +37,7 @@ pub(crate) struct AppState {
 pub(crate) fn service(state: AppState) -> Router {
     modules::all(&state)
         .into_iter()
-        .fold(Router::new(), |app, module| app.merge(module.into_router()))
+        .fold(Router::new(), |app, module| app.merge(module.into_router(&state.admission)))
         .fallback(problem::not_found.layer(from_fn_with_state(metrics::NO_MODULE, metrics::measure)))
         .layer(from_fn(trace::follow))
         .merge(health::routes())

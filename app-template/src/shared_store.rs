@@ -83,6 +83,11 @@ impl SharedStore {
         answer
     }
 
+    /// Counts an answer that was made without Redis.
+    pub(crate) fn fell_back(&self) {
+        self.dependency.fell_back();
+    }
+
     /// For a connection of one's own.
     pub(crate) fn client(&self) -> &Client {
         &self.client

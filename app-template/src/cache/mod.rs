@@ -161,6 +161,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
             Err(error) => {
                 tracing::debug!(%error, "a miss, for want of Redis");
                 self.results.error.increment(1);
+                self.shared.store.iter().for_each(SharedStore::fell_back);
                 (None, false)
             }
         };

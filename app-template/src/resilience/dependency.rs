@@ -196,9 +196,7 @@ impl Dependency {
             Err(_) => Err(CallError::TimedOut(self.name)),
         }
     }
-}
 
-impl Dependency {
     /// Asks the breaker something, and shows the state that it has afterwards.
     fn with_breaker<T>(&self, ask: impl FnOnce(&mut Breaker, Instant) -> T) -> T {
         let mut published = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
