@@ -1,6 +1,6 @@
 # Every task of the repository; `make` alone lists them.
 
-.PHONY: help demo test test-all bench down fmt lint generate
+.PHONY: help demo test test-all bench load down fmt lint generate
 .DEFAULT_GOAL := help
 
 help: ## List the tasks
@@ -17,6 +17,9 @@ test-all: ## Run every test, and what takes longer
 
 bench: ## Print how fast the operator reacts and what it costs at rest, on the cluster that `make demo` left up
 	KUBECONFIG=$$(cargo run -q --release --bin cluster -- kubeconfig) cargo run -q --release --bin bench
+
+load: ## Drive browse, buy, report, spike and soak load at the reference service on this machine
+	app-template/load/run
 
 down: ## Take the cluster down without a trace
 	cargo run -q --release --bin cluster -- down
