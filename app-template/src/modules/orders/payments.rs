@@ -35,7 +35,7 @@ pub(crate) struct Payments {
 
 impl Payments {
     /// `url` is where `/charges` stands below.
-    pub(crate) fn new(url: &str) -> Result<Self, PaymentError> {
+    pub(crate) fn new(url: &str) -> Result<Self, reqwest::Error> {
         let client = Client::builder().timeout(TIMEOUT).build()?;
         Ok(Self { client, charges: format!("{}/charges", url.trim_end_matches('/')) })
     }
