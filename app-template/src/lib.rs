@@ -78,7 +78,7 @@ use tokio::sync::watch;
 use cache::Caches;
 use cpu_pool::CpuPool;
 use database::Database;
-use modules::{Charges, Media};
+use modules::Media;
 use payments::Payments;
 use phase::Phase;
 use resilience::Dependencies;
@@ -194,8 +194,9 @@ fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<AppState, RunError
     };
     let sessions = redis.clone().map(Sessions::new);
     let caches = Caches::new(redis);
+    let policy = if args.command.is_some() { payments::FOR_JOBS } else { payments::FOR_REQUESTS };
     let payments = match args.payments_url.clone() {
-        Some(url) => Some(Arc::new(Payments::new(url, &mut dependencies, &caches)?)),
+        Some(url) => Some(Arc::new(Payments::new(url, policy, &mut dependencies, &caches)?)),
         None => None,
     };
     Ok(AppState {
@@ -203,9 +204,9 @@ fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<AppState, RunError
         cpu: CpuPool::new(args.cpu_workers(), args.cpu_queue),
         phase,
         dependencies,
-        payments,
+        payments: payments.clone(),
         sessions,
-        shop: open_shop(args)?,
+        shop: open_shop(args, payments)?,
     })
 }
 
@@ -227,7 +228,7 @@ fn check_modules(args: &Args) -> Result<(), RunError> {
 }
 
 /// Opens what the modules of the shop share, if there is a database.
-fn open_shop(args: &Args) -> Result<Option<Shop>, RunError> {
+fn open_shop(args: &Args, payments: Option<Arc<Payments>>) -> Result<Option<Shop>, RunError> {
     let Some(url) = &args.database.url else {
         return if args.command.is_some() { Err(RunError::WorkerNeedsDatabase) } else { Ok(None) };
     };
@@ -247,6 +248,6 @@ fn open_shop(args: &Args) -> Result<Option<Shop>, RunError> {
         webhook_key: key("WEBHOOK_KEY", &args.webhook_key)?,
         media: args.media_url.as_deref().map(Media::open).transpose()?,
         webhook_hosts: args.webhook_hosts.clone(),
-        payments: args.payments_url.as_ref().map(|url| Charges::new(url.as_str())).transpose()?,
+        payments,
     }))
 }

@@ -17,7 +17,7 @@ use crate::cache::{Cache, Caches};
 use crate::resilience::{Backoff, BreakerSettings, CallError, Dependencies, Dependency, Fault, Policy};
 
 /// Repeating is safe, because the provider knows a payment by its key.
-const POLICY: Policy = Policy {
+pub(crate) const FOR_REQUESTS: Policy = Policy {
     concurrency: 64,
     attempt_timeout: Duration::from_secs(1),
     deadline: Duration::from_millis(2500),
@@ -31,7 +31,17 @@ const POLICY: Policy = Policy {
         open_for: Duration::from_secs(5),
         probes: 3,
     },
-    fallback: "payment methods as last heard, or invoice; a payment gets 503 and may be repeated",
+    fallback: "orders are charged by a job; payment methods as last heard, or invoice; a payment gets 503 and may be \
+               repeated",
+};
+
+/// Nobody waits for a job, and its queue repeats it: retries here would only multiply with those.
+pub(crate) const FOR_JOBS: Policy = Policy {
+    attempt_timeout: Duration::from_secs(5),
+    deadline: Duration::from_secs(5),
+    retries: 0,
+    fallback: "the job is repeated later",
+    ..FOR_REQUESTS
 };
 
 /// What is offered if the provider was never heard: needs no provider.
@@ -99,6 +109,7 @@ impl Payments {
     /// When the HTTP client cannot be made.
     pub(crate) fn new(
         url: Url,
+        policy: Policy,
         dependencies: &mut Dependencies,
         caches: &Caches,
     ) -> Result<Self, reqwest::Error> {
@@ -107,7 +118,7 @@ impl Payments {
         Ok(Self {
             client,
             url,
-            dependency: dependencies.add("payments", POLICY),
+            dependency: dependencies.add("payments", policy),
             methods: caches.cache("payment_methods", 1, METHODS_TOLERANCE),
             last_methods: Mutex::new(Arc::new(vec![WITHOUT_PROVIDER.to_owned()])),
         })
@@ -124,6 +135,11 @@ impl Payments {
                 answer(request.json(payment))
             })
             .await
+    }
+
+    /// Counts a payment that is put off because the provider did not take it now.
+    pub(crate) fn put_off(&self) {
+        self.dependency.fell_back();
     }
 
     /// How customers can pay.

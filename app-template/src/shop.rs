@@ -1,7 +1,10 @@
 //! What the modules of the shop share. No I/O.
 
+use std::sync::Arc;
+
 use crate::database::{Database, Position, Written};
-use crate::modules::{Charges, Media};
+use crate::modules::Media;
+use crate::payments::Payments;
 use crate::signing::SigningKey;
 
 /// The state of every module that needs the database.
@@ -17,7 +20,7 @@ pub(crate) struct Shop {
     /// None without an object store: then the module media is off.
     pub(crate) media: Option<Media>,
     /// None where orders are taken without a payment provider.
-    pub(crate) payments: Option<Charges>,
+    pub(crate) payments: Option<Arc<Payments>>,
 }
 
 impl Shop {

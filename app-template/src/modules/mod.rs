@@ -18,7 +18,6 @@ use axum::Router;
 
 pub(crate) use media::Media;
 pub use media::MediaError;
-pub(crate) use orders::Payments as Charges;
 
 use crate::jobs::{self, Work};
 use crate::module::Module;

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use crate::child::{PATIENCE, Service};
 use crate::client::{Answer, Connection};
+use crate::postgres::{Reads, shared};
 use crate::redis_server::{RedisServer, free_port};
+use crate::shop::{order, stock};
 
 /// The stand-in as a child process that ends with its test.
 struct Provider {
@@ -256,6 +258,51 @@ fn a_service_without_a_provider_has_no_payments() {
     let service = Service::start(&[]);
     assert_eq!(service.connect().get("/payments/methods").unwrap().status, 404);
     assert!(!service.scrape().contains("circuit_breaker"));
+}
+
+#[test]
+fn orders_are_taken_without_the_provider_and_charged_once_it_is_back() {
+    const ORDERS: usize = 20;
+    let database = shared();
+    let provider = Provider::start();
+    let url = format!("http://{}", provider.address);
+    let service = Service::spawn(database.command(Reads::FromPrimary, &[]).args(["--payments-url", &url]));
+    let service = service.wait_until_ready();
+    let (account, products) = stock(&service, 1);
+    let paid = order(&service, "well", account, &products);
+    assert_eq!((paid.status, &paid.json()["state"]), (201, &json!("paid")));
+    assert!(!paid.headers.contains_key("x-degraded"));
+
+    let address = provider.kill();
+    for number in 0..ORDERS {
+        let placed = order(&service, &number.to_string(), account, &products);
+        assert_eq!((placed.status, &placed.json()["state"]), (202, &json!("placed")));
+        assert_eq!(placed.headers["x-degraded"], "fallback");
+    }
+    let metrics = service.scrape();
+    for series in [
+        format!("circuit_breaker_calls_total{{name=\"payments\",outcome=\"fallback\"}} {ORDERS}\n"),
+        format!(
+            "http_server_request_duration_seconds_count{{http_request_method=\"POST\",http_route=\"/orders\",\
+             http_response_status_code=\"202\",module=\"orders\",degraded=\"fallback\"}} {ORDERS}\n"
+        ),
+    ] {
+        assert!(metrics.contains(&series), "{series} in\n{metrics}");
+    }
+    assert!(service.sum("circuit_breaker_calls_total{name=\"payments\",outcome=\"rejected\"}") > 0.0);
+    let health = service.connect().get("/healthz").unwrap().json();
+    let names: Vec<_> =
+        health["dependencies"].as_array().unwrap().iter().map(|entry| &entry["name"]).collect();
+    assert_eq!(names, ["database main, primary", "payments"]);
+
+    let provider = Provider::start_at(&address.to_string());
+    database.sql("UPDATE jobs.jobs SET due_at = now() WHERE state = 'available'");
+    let mut worker = database.command(Reads::FromPrimary, &[]);
+    worker.args(["worker", "--queue", "payments", "--backoff", "10ms", "--payments-url", &url]);
+    let worker = Service::spawn(&mut worker).wait_until_ready();
+    worker.wait_for_sample("jobs_finished_total{queue=\"payments\",outcome=\"done\"}", &ORDERS.to_string());
+    assert_eq!(database.sql("SELECT DISTINCT state FROM orders.orders"), "paid");
+    assert_eq!(provider.taken(), u64::try_from(ORDERS).unwrap(), "what the first one took is gone with it");
 }
 
 #[test]
