@@ -78,7 +78,7 @@ use tokio::sync::watch;
 use cache::Caches;
 use cpu_pool::CpuPool;
 use database::Database;
-use modules::Media;
+use modules::{Media, Products};
 use payments::Payments;
 use phase::Phase;
 use resilience::Dependencies;
@@ -206,7 +206,7 @@ fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<AppState, RunError
         dependencies,
         payments: payments.clone(),
         sessions,
-        shop: open_shop(args, payments)?,
+        shop: open_shop(args, payments, &caches)?,
     })
 }
 
@@ -228,7 +228,11 @@ fn check_modules(args: &Args) -> Result<(), RunError> {
 }
 
 /// Opens what the modules of the shop share, if there is a database.
-fn open_shop(args: &Args, payments: Option<Arc<Payments>>) -> Result<Option<Shop>, RunError> {
+fn open_shop(
+    args: &Args,
+    payments: Option<Arc<Payments>>,
+    caches: &Caches,
+) -> Result<Option<Shop>, RunError> {
     let Some(url) = &args.database.url else {
         return if args.command.is_some() { Err(RunError::WorkerNeedsDatabase) } else { Ok(None) };
     };
@@ -248,6 +252,7 @@ fn open_shop(args: &Args, payments: Option<Arc<Payments>>) -> Result<Option<Shop
         webhook_key: key("WEBHOOK_KEY", &args.webhook_key)?,
         media: args.media_url.as_deref().map(Media::open).transpose()?,
         webhook_hosts: args.webhook_hosts.clone(),
+        products: Products::new(caches),
         payments,
     }))
 }

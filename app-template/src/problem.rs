@@ -12,7 +12,7 @@ use crate::database::DatabaseError;
 use crate::degraded::Degraded;
 
 /// A request that is not answered as its sender wished.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Problem {
     status: StatusCode,
     /// A sentence for the person who sent the request.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::database::{Database, Position, Written};
-use crate::modules::Media;
+use crate::modules::{Media, Products};
 use crate::payments::Payments;
 use crate::signing::SigningKey;
 
@@ -19,6 +19,8 @@ pub(crate) struct Shop {
     pub(crate) webhook_hosts: Vec<String>,
     /// None without an object store: then the module media is off.
     pub(crate) media: Option<Media>,
+    /// What is cached of the catalog.
+    pub(crate) products: Products,
     /// None where orders are taken without a payment provider.
     pub(crate) payments: Option<Arc<Payments>>,
 }

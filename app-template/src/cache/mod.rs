@@ -133,7 +133,6 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     /// # Errors
     /// When Redis could not be told: then other processes, and this one, may go on using the old value as
     /// long as the cache's tolerance says. Repeating is safe.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing that is cached here is changed here yet"))]
     pub(crate) async fn invalidate(&self, id: &str) -> Result<(), StoreError> {
         let key = format!("{}{id}", self.prefix);
         let told = match &self.shared.store {

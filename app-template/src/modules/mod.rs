@@ -16,6 +16,7 @@ mod welcome;
 
 use axum::Router;
 
+pub(crate) use catalog::Products;
 pub(crate) use media::Media;
 pub use media::MediaError;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::child::{PATIENCE, Service};
 use crate::postgres::{Reads, alone, shared};
+use crate::redis_server::RedisServer;
 use crate::shop::stock;
 
 /// Writes a name, and returns the token of that write.
@@ -160,6 +161,40 @@ fn a_replica_that_has_not_the_schema_yet_is_not_read_from() {
     database.wait_for_replica();
     assert_eq!(service.connect().get("/products").unwrap().status, 200);
     assert!(routed(&service, "replica", "default") >= 1.0);
+}
+
+#[test]
+fn a_product_comes_from_the_cache_until_it_is_changed() {
+    let database = shared();
+    let redis = RedisServer::start();
+    let cached = ["--redis-url", &redis.url(), "--redis-timeout", "10s"];
+    let [changing, other] = [(), ()].map(|()| database.service(Reads::FromReplica, &cached));
+    let (_, products) = stock(&changing, 1);
+    database.wait_for_replica();
+    let path = format!("/products/{}", products[0]);
+    let name = |service: &Service, headers: &str| {
+        service.call("GET", &path, headers, "").json()["name"].as_str().unwrap().to_owned()
+    };
+    let statements = |service: &Service| {
+        service.sum("db_client_operation_duration_seconds_count{db_system_name=\"postgresql\",db_operation_name=\"SELECT\",db_query_summary=\"SELECT catalog.products\"")
+    };
+    assert_eq!(name(&changing, ""), "Tea 0");
+    assert_eq!(name(&other, ""), "Tea 0");
+    assert_eq!((statements(&changing), statements(&other)), (1.0, 0.0), "pods share what one has loaded");
+
+    for round in 1..=10 {
+        let new = format!("Tea {round}");
+        let body = format!(r#"{{"name":"{new}","category":"tea","priceCents":1}}"#);
+        let changed = changing.call("PUT", &path, "", &body);
+        assert_eq!(changed.status, 200, "{}", changed.body);
+        assert_eq!(name(&changing, ""), new, "the pod that changed it knows");
+        let token = format!("x-consistency-token: {}\r\n", changed.headers["x-consistency-token"]);
+        assert_eq!(name(&other, &token), new, "whoever has written is shown it by every pod");
+        let begun = Instant::now();
+        while name(&other, "") != new {
+            assert!(begun.elapsed() < PATIENCE, "the other pod does not hear of the change");
+        }
+    }
 }
 
 /// Clients write and read at random while the replica stops and goes on; each must see its own last write.
