@@ -1,6 +1,6 @@
 # Every task of the repository; `make` alone lists them.
 
-.PHONY: help demo test test-all bench bench-engine bench-scaling bench-fleet down fmt lint generate
+.PHONY: help demo test test-all bench bench-engine bench-scaling bench-fleet load down fmt lint generate
 .DEFAULT_GOAL := help
 
 help: ## List the tasks
@@ -34,6 +34,9 @@ OUTAGE ?= 10m
 bench-fleet: ## Print what N=1000 apps cost and how fast they are scaled; FAULT=outage, errors or flood shows a fault
 	cargo build -q --release --bin scalableapp-operator --bin cluster --bin fleet
 	target/release/fleet --apps $(N) --outage $(OUTAGE) $(if $(FAULT),--fault $(FAULT))
+
+load: ## Drive browse, buy, report, spike and soak load at the reference service on this machine
+	app-template/load/run
 
 down: ## Take the cluster down without a trace
 	cargo run -q --release --bin cluster -- down

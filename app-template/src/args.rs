@@ -46,6 +46,10 @@ pub struct Args {
     #[arg(long, env = "DRAIN", global = true, default_value = "10s", value_parser = drain)]
     pub drain: Duration,
 
+    /// How many requests are answered at the same time, at least 1; one more is refused with 503.
+    #[arg(long, env = "MAX_REQUESTS", default_value_t = 1024, value_parser = max_requests)]
+    pub max_requests: usize,
+
     /// How many requests compute at the same time; by default the CPU limit, rounded down to at least 1.
     #[arg(long, env = "CPU_WORKERS")]
     cpu_workers: Option<NonZeroUsize>,
@@ -71,9 +75,19 @@ pub struct Args {
     #[arg(long, env = "SIGNING_KEY", hide_env_values = true, global = true)]
     pub signing_key: Option<String>,
 
-    /// Where the payment provider is, for example http://payments; without it orders are taken unpaid.
-    #[arg(long, env = "PAYMENTS_URL", global = true, value_parser = http_url)]
-    pub payments_url: Option<String>,
+    /// Where the payment provider is, for example http://payments; without it orders are taken unpaid, and the module
+    /// payments is off.
+    #[arg(long, env = "PAYMENTS_URL", global = true, value_parser = plain_http)]
+    pub payments_url: Option<reqwest::Url>,
+
+    /// The Redis that all pods share, for example redis://127.0.0.1:6379; without it each process caches for
+    /// itself, and the module visits is off.
+    #[arg(long, env = "REDIS_URL", value_parser = plain_redis)]
+    pub redis_url: Option<String>,
+
+    /// How long a call to Redis may take; then the answer is made without it.
+    #[arg(long, env = "REDIS_TIMEOUT", default_value = "50ms", value_parser = redis_timeout)]
+    pub redis_timeout: Duration,
 
     /// Where pictures are: file:///folder for development, or s3://bucket with the AWS_ variables; without it the
     /// module media is off.
@@ -134,11 +148,31 @@ fn duration(text: &str) -> Option<Duration> {
     text.parse::<SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok())
 }
 
-fn http_url(text: &str) -> Result<String, String> {
-    match text.parse::<reqwest::Url>() {
-        Ok(url) if url.scheme() == "http" && url.has_host() => Ok(text.to_owned()),
-        _ => Err("give a URL that begins with http://, for example http://payments".to_owned()),
-    }
+fn redis_timeout(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .filter(|parsed| (Duration::from_millis(1)..=Duration::from_secs(60)).contains(parsed))
+        .ok_or_else(|| "give a time from 1ms to 60s, for example 50ms".to_owned())
+}
+
+fn plain_redis(text: &str) -> Result<String, String> {
+    let is_plain = ["redis://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
+    let usable = is_plain && redis::parse_redis_url(text).is_some();
+    usable.then(|| text.to_owned()).ok_or_else(|| "give a URL like redis://127.0.0.1:6379".to_owned())
+}
+
+/// The client is built without TLS: what leaves the cluster passes a proxy or a mesh that adds it.
+fn plain_http(text: &str) -> Result<reqwest::Url, String> {
+    text.parse()
+        .ok()
+        .filter(|url: &reqwest::Url| url.scheme() == "http" && url.has_host())
+        .ok_or_else(|| "give a URL that begins with http://, for example http://payments".to_owned())
+}
+
+fn max_requests(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|limit| (1..=100_000).contains(limit))
+        .ok_or_else(|| "give a whole number from 1 to 100000".to_owned())
 }
 
 fn queue_length(text: &str) -> Result<usize, String> {
@@ -173,6 +207,21 @@ mod tests {
         assert_eq!(port("8080"), Ok(8080));
         assert!(port("tcp://10.0.0.1:9090").unwrap_err().contains("enableServiceLinks: false"));
         assert!(port("65536").unwrap_err().contains("from 0 to 65535"));
+    }
+
+    #[test]
+    fn a_bad_address_of_a_dependency_says_what_to_write() {
+        assert!(plain_http("http://payments:8082").is_ok());
+        for bad in ["", "payments", "https://payments", "http://"] {
+            assert!(plain_http(bad).unwrap_err().contains("begins with http://"), "{bad}");
+        }
+        for good in ["redis://:secret@cache:6379/1", "redis+unix:///run/redis.sock"] {
+            assert!(plain_redis(good).is_ok(), "{good}");
+        }
+        for bad in ["", "cache:6379", "rediss://cache", "http://cache"] {
+            assert!(plain_redis(bad).unwrap_err().contains("like redis://"), "{bad}");
+        }
+        assert!(redis_timeout("0s").unwrap_err().contains("for example 50ms"));
     }
 
     #[test]

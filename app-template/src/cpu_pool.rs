@@ -4,12 +4,9 @@
 //! the kubelet among them. Here computations run on threads of their own, no more of them than there are
 //! CPUs; a bounded number waits, and the rest is refused at once, while the caller can still go elsewhere.
 
-use std::sync::Arc;
-
-use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 
-const NAME: &str = "cpu";
+use crate::resilience::{Bulkhead, Full};
 
 /// Why a computation was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -24,59 +21,27 @@ pub(crate) enum CpuPoolError {
 
 /// At most `workers` computations at a time and at most `queue` that wait for their turn.
 #[derive(Debug, Clone)]
-pub(crate) struct CpuPool {
-    /// One permit for each computation that runs or waits.
-    admission: Arc<Semaphore>,
-    /// One permit for each computation that runs.
-    workers: Arc<Semaphore>,
-}
+pub(crate) struct CpuPool(Bulkhead);
 
 impl CpuPool {
     pub(crate) fn new(workers: usize, queue: usize) -> Self {
-        metrics::gauge!("bulkhead_limit", "name" => NAME).set(workers as f64);
-        metrics::gauge!("bulkhead_in_use", "name" => NAME).set(0.0);
-        metrics::counter!("bulkhead_rejected_total", "name" => NAME).absolute(0);
-        Self {
-            admission: Arc::new(Semaphore::new(workers + queue)),
-            workers: Arc::new(Semaphore::new(workers)),
-        }
+        Self(Bulkhead::new("cpu", workers, queue))
     }
 
     /// Runs `compute` when a worker is free.
     ///
     /// A caller that goes away while it waits gives up its place; one that goes away later does not stop the
-    /// computation, which therefore keeps its permits until it ends.
+    /// computation, which therefore keeps its place until it ends.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         compute: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, CpuPoolError> {
-        let Ok(admitted) = Arc::clone(&self.admission).try_acquire_owned() else {
-            metrics::counter!("bulkhead_rejected_total", "name" => NAME).increment(1);
-            return Err(CpuPoolError::Full);
-        };
-        let worker = Arc::clone(&self.workers).acquire_owned().await;
-        let busy = InUse::begin();
+        let place = self.0.enter().await.map_err(|Full| CpuPoolError::Full)?;
         let computed = spawn_blocking(move || {
-            let _held = (admitted, worker, busy);
+            let _held = place;
             compute()
         });
         Ok(computed.await?)
-    }
-}
-
-/// Counts a worker as in use for as long as it lives, a panic included.
-struct InUse;
-
-impl InUse {
-    fn begin() -> Self {
-        metrics::gauge!("bulkhead_in_use", "name" => NAME).increment(1.0);
-        Self
-    }
-}
-
-impl Drop for InUse {
-    fn drop(&mut self) {
-        metrics::gauge!("bulkhead_in_use", "name" => NAME).decrement(1.0);
     }
 }
 
@@ -98,7 +63,7 @@ mod tests {
             let pool = pool.clone();
             async move { pool.run(|| true).await }
         });
-        while pool.admission.available_permits() > 0 {
+        while pool.0.places_left() > 0 {
             tokio::task::yield_now().await;
         }
 

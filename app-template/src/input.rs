@@ -20,7 +20,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         Json::from_request(request, state)
             .await
             .map(|Json(body)| Self(body))
-            .map_err(|rejection| Problem::refused(rejection.status(), rejection.body_text()))
+            .map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))
     }
 }
 

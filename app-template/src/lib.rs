@@ -16,31 +16,53 @@
 //! | `metrics` | what is measured of each request, and `/metrics` |
 //! | `trace` | one span per request, continued from the caller's |
 //! | `telemetry` | where logs and spans go |
+//! | `resilience/` | for each dependency its bulkhead, time-outs, retries and circuit breaker |
+//! | `degraded` | the mark on fallback and shed answers |
+//! | `payments` | the client of the payment provider |
+//! | `cache/` | values kept in the process and in Redis, and how they become outdated |
+//! | `shared_store` | the Redis that all pods share |
+//! | `http_cache` | what clients and proxies may keep, and asking again only for what has changed |
+//! | `sessions` | sessions in Redis, so that any pod answers any request |
+//! | `admission` | how many requests are answered at the same time |
 //! | `cpu_pool` | computing without stalling the reactor, and saying no in time |
 //! | `phase` | how far the process is on its way out |
 //! | `server` | listening, and leaving without losing a request |
 //! | `problem` | every refusal, as a problem document |
 
+mod admission;
 mod args;
+mod cache;
 mod cpu_pool;
 mod database;
+mod degraded;
 mod health;
+mod http_cache;
 mod input;
 mod jobs;
 mod metrics;
 mod module;
 mod modules;
+mod payments;
 mod phase;
 mod problem;
+mod resilience;
 mod router;
 mod server;
+mod sessions;
 mod settings;
+mod shared_store;
 mod shop;
 mod signing;
 mod telemetry;
 mod trace;
 
+/// The integration tests have it too.
+#[cfg(test)]
+#[path = "../tests/service/redis_server.rs"]
+mod redis_server;
+
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 pub use args::{Args, Command};
 pub use database::{DatabaseArgs, OpenError};
@@ -51,12 +73,20 @@ pub use telemetry::{Telemetry, TelemetryError};
 use axum::Router;
 use futures::FutureExt;
 use futures::future::ready;
+use tokio::sync::watch;
 
+use cache::Caches;
 use cpu_pool::CpuPool;
 use database::Database;
-use modules::{Media, Payments};
+use modules::{Media, Products};
+use payments::Payments;
+use phase::Phase;
+use resilience::Dependencies;
+use router::AppState;
 use server::ServerError;
+use sessions::Sessions;
 use settings::Settings;
+use shared_store::SharedStore;
 use shop::Shop;
 
 /// Why the process could not start, or could not leave cleanly.
@@ -69,15 +99,25 @@ pub enum RunError {
     /// The metrics recorder could not be installed.
     #[error(transparent)]
     Metrics(#[from] metrics::MetricsError),
+    /// The client of the payment provider could not be made.
+    #[error("failed to make the client of the payment provider: {0}")]
+    Payments(#[from] reqwest::Error),
+    /// The client of Redis could not be made.
+    #[error("failed to make the client of Redis: {0}")]
+    Redis(#[from] redis::RedisError),
     /// A port could not be opened, or requests were still open when the drain time ran out.
     #[error(transparent)]
     Server(#[from] ServerError),
-    /// A module that keeps its data in the database was asked for, and there is none.
-    #[error("failed to serve the module {0}: it needs a database, set DATABASE_MAIN_URL")]
-    ModuleNeedsDatabase(String),
-    /// The module that keeps pictures was asked for, and there is no place for them.
-    #[error("failed to serve the module media: it needs an object store, set MEDIA_URL")]
-    MediaNeedsStore,
+    /// A module was asked for by name, and what it cannot do without is not there.
+    #[error("failed to serve the module {module}: it needs {what}, set {variable}")]
+    ModuleNeeds {
+        /// The module's name.
+        module: String,
+        /// What it needs.
+        what: &'static str,
+        /// The environment variable that says where that is.
+        variable: &'static str,
+    },
     /// The object store cannot be used.
     #[error(transparent)]
     Media(#[from] MediaError),
@@ -100,9 +140,6 @@ pub enum RunError {
     /// The database's settings cannot be used.
     #[error(transparent)]
     Database(#[from] OpenError),
-    /// The client of the payment provider cannot be made.
-    #[error("failed to set up the client of the payment provider: {0}")]
-    Payments(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Serves until SIGTERM or SIGINT, then drains.
@@ -115,15 +152,11 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     let phase = phase::advance_on_signal(args.lame_duck, args.drain).map_err(RunError::Signals)?;
 
     let exposition = metrics::install()?;
-    let shop = open_shop(&args)?;
-    let state = router::AppState {
-        cpu: CpuPool::new(args.cpu_workers(), args.cpu_queue),
-        phase: phase.clone(),
-        shop: shop.clone(),
-    };
+    let state = open(&args, phase.clone())?;
+    let (dependencies, shop) = (state.dependencies.clone(), state.shop.clone());
     let modules = match args.command {
         Some(Command::Worker(_)) => Router::new(),
-        None => modules::routers(&args.modules, &state, shop.as_ref()),
+        None => modules::routers(&args.modules, &state),
     };
     let app = router::service(modules, state);
 
@@ -138,7 +171,7 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     );
 
     // Metrics are served to the very end, so that the last scrape sees the drain.
-    let metrics = tokio::spawn(server::serve_to_the_end(scrape, router::metrics(exposition)));
+    let metrics = tokio::spawn(server::serve_to_the_end(scrape, router::metrics(exposition, dependencies)));
     let working = match (args.command, shop) {
         (Some(Command::Worker(worker)), Some(shop)) => {
             jobs::work(shop, modules::works(), worker, phase.clone(), args.drain).left_future()
@@ -151,25 +184,65 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     Ok(outcome?)
 }
 
-/// Opens what the modules share, if there is a database; otherwise refuses whatever asks for one.
-fn open_shop(args: &Args) -> Result<Option<Shop>, RunError> {
-    let Some(url) = &args.database.url else {
-        if let Some(module) = modules::needs_database(&args.modules) {
-            return Err(RunError::ModuleNeedsDatabase(module.to_owned()));
+/// Opens what the handlers share.
+fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<AppState, RunError> {
+    check_modules(args)?;
+    let mut dependencies = Dependencies::default();
+    let redis = match &args.redis_url {
+        Some(url) => Some(SharedStore::new(url, args.redis_timeout, &mut dependencies)?),
+        None => None,
+    };
+    let sessions = redis.clone().map(Sessions::new);
+    let caches = Caches::new(redis);
+    let policy = if args.command.is_some() { payments::FOR_JOBS } else { payments::FOR_REQUESTS };
+    let payments = match args.payments_url.clone() {
+        Some(url) => Some(Arc::new(Payments::new(url, policy, &mut dependencies, &caches)?)),
+        None => None,
+    };
+    Ok(AppState {
+        admission: admission::limit(args.max_requests),
+        cpu: CpuPool::new(args.cpu_workers(), args.cpu_queue),
+        phase,
+        dependencies,
+        payments: payments.clone(),
+        sessions,
+        shop: open_shop(args, payments, &caches)?,
+    })
+}
+
+/// Refuses a module that was asked for by name and lacks what it needs.
+fn check_modules(args: &Args) -> Result<(), RunError> {
+    type Needs = fn(&str) -> bool;
+    let needs: [(Needs, bool, _, _); 4] = [
+        (modules::needs_database, args.database.url.is_some(), "a database", "DATABASE_MAIN_URL"),
+        (|name| name == modules::MEDIA, args.media_url.is_some(), "an object store", "MEDIA_URL"),
+        (|name| name == modules::PAYMENTS, args.payments_url.is_some(), "a payment provider", "PAYMENTS_URL"),
+        (|name| name == modules::VISITS, args.redis_url.is_some(), "Redis", "REDIS_URL"),
+    ];
+    for (needs, is_there, what, variable) in needs {
+        if let Some(module) = args.modules.iter().find(|module| !is_there && needs(module)) {
+            return Err(RunError::ModuleNeeds { module: module.clone(), what, variable });
         }
+    }
+    Ok(())
+}
+
+/// Opens what the modules of the shop share, if there is a database.
+fn open_shop(
+    args: &Args,
+    payments: Option<Arc<Payments>>,
+    caches: &Caches,
+) -> Result<Option<Shop>, RunError> {
+    let Some(url) = &args.database.url else {
         return if args.command.is_some() { Err(RunError::WorkerNeedsDatabase) } else { Ok(None) };
     };
     if args.database.read_url.is_some() && args.signing_key.is_none() {
         return Err(RunError::ReplicasNeedKey);
     }
-    if args.media_url.is_none() && args.modules.iter().any(|module| module == modules::MEDIA) {
-        return Err(RunError::MediaNeedsStore);
-    }
     let key = |variable, text: &Option<String>| {
         let key = text.as_deref().map(str::parse).transpose();
         key.map_err(|reason| RunError::Key { variable, reason })
     };
-    let payments = args.payments_url.as_deref().map(Payments::new).transpose();
     let database = Database::open(&args.database, url, Settings::new(args.settings.clone()))?;
     jobs::describe();
     tokio::spawn(jobs::watch_backlog(database.clone()));
@@ -179,6 +252,7 @@ fn open_shop(args: &Args) -> Result<Option<Shop>, RunError> {
         webhook_key: key("WEBHOOK_KEY", &args.webhook_key)?,
         media: args.media_url.as_deref().map(Media::open).transpose()?,
         webhook_hosts: args.webhook_hosts.clone(),
-        payments: payments.map_err(|error| RunError::Payments(error.into()))?,
+        products: Products::new(caches),
+        payments,
     }))
 }

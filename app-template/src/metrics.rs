@@ -10,22 +10,29 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use metrics::{Gauge, Histogram, Unit};
+use metrics::{Gauge, Histogram, Label, Unit};
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 
-use crate::database::query;
+use crate::degraded::Degraded;
 use crate::jobs;
+use crate::resilience::Dependencies;
 
 const REQUEST_DURATION: &str = "http_server_request_duration_seconds";
 const ACTIVE_REQUESTS: &str = "http_server_active_requests";
+
+/// How long each call to PostgreSQL or Redis takes.
+pub(crate) const STORE_DURATION: &str = "db_client_operation_duration_seconds";
 
 /// The label `module` of a request that matches no route; Prometheus reads an empty label as an absent one.
 pub(crate) const NO_MODULE: &str = "";
 
 /// Upper bounds in seconds, as the OpenTelemetry conventions advise for `http.server.request.duration`.
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// Upper bounds in seconds, as the conventions advise for `db.client.operation.duration`.
+const STORE_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
 /// How often samples are folded into their buckets when nobody scrapes; without it they pile up in memory.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -47,7 +54,7 @@ pub struct MetricsError(#[from] BuildError);
 pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     let exposition = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(REQUEST_DURATION.to_owned()), &BUCKETS)?
-        .set_buckets_for_metric(Matcher::Prefix("db_".to_owned()), &query::BUCKETS)?
+        .set_buckets_for_metric(Matcher::Prefix("db_".to_owned()), &STORE_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full("job_duration_seconds".to_owned()), &jobs::BUCKETS)?
         .install_recorder()?;
     describe_histogram!(REQUEST_DURATION, Unit::Seconds, "Time from a request's head to its answer's head.");
@@ -55,6 +62,14 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     describe_gauge!("bulkhead_limit", "How many calls may run at the same time.");
     describe_gauge!("bulkhead_in_use", "How many calls are running.");
     describe_counter!("bulkhead_rejected_total", "Calls refused because the queue was full.");
+    describe_gauge!("circuit_breaker_state", "1 for the state that a dependency's circuit breaker is in.");
+    describe_counter!("circuit_breaker_calls_total", "Calls to a dependency, those not made included.");
+    describe_counter!(
+        "retry_attempts_total",
+        "Repeated calls to a dependency, and those denied by the budget."
+    );
+    describe_histogram!(STORE_DURATION, Unit::Seconds, "Time of a statement, or of a call to Redis.");
+    describe_counter!("cache_requests_total", "Values asked of a cache.");
     Collector::default().describe();
     active_requests("GET").set(0.0);
 
@@ -69,11 +84,11 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     Ok(exposition)
 }
 
-/// Shows the series of a successful request at zero: a rate can only be computed from two samples, and the
-/// first request must not be lost to the first of them.
+/// Shows the series of a successful `method route` at zero: a rate can only be computed from two samples, and
+/// the first request must not be lost to the first of them.
 pub(crate) fn expect(module: &'static str, method: &'static str, route: &'static str, success: StatusCode) {
     // Naming a series creates it.
-    let _ = request_duration(module, method, route.to_owned(), success.as_u16());
+    let _ = request_duration(module, method, route.to_owned(), success.as_u16(), None);
 }
 
 /// Measures one request of `module`.
@@ -81,12 +96,17 @@ pub(crate) async fn measure(State(module): State<&'static str>, request: Request
     let mut measurement = Measurement::begin(module, &request);
     let response = next.run(request).await;
     measurement.status = response.status().as_u16();
+    measurement.degraded = Degraded::of(&response);
     response
 }
 
 /// `GET /metrics`.
-pub(crate) async fn expose(State(exposition): State<PrometheusHandle>) -> impl IntoResponse {
+pub(crate) async fn expose(
+    State((exposition, dependencies)): State<(PrometheusHandle, Dependencies)>,
+) -> impl IntoResponse {
     Collector::default().collect();
+    // A breaker turns with time, not only with calls.
+    dependencies.standings();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], exposition.render())
 }
 
@@ -98,6 +118,7 @@ struct Measurement {
     route: String,
     begun: Instant,
     status: u16,
+    degraded: Option<Degraded>,
 }
 
 impl Measurement {
@@ -105,26 +126,34 @@ impl Measurement {
         let method = method_label(request.method());
         active_requests(method).increment(1.0);
         let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
-        Self { module, method, route, begun: Instant::now(), status: CLIENT_CLOSED_REQUEST }
+        Self { module, method, route, begun: Instant::now(), status: CLIENT_CLOSED_REQUEST, degraded: None }
     }
 }
 
 impl Drop for Measurement {
     fn drop(&mut self) {
         active_requests(self.method).decrement(1.0);
-        request_duration(self.module, self.method, std::mem::take(&mut self.route), self.status)
+        let route = std::mem::take(&mut self.route);
+        request_duration(self.module, self.method, route, self.status, self.degraded)
             .record(self.begun.elapsed());
     }
 }
 
-fn request_duration(module: &'static str, method: &'static str, route: String, status: u16) -> Histogram {
-    histogram!(
-        REQUEST_DURATION,
-        "http_request_method" => method,
-        "http_route" => route,
-        "http_response_status_code" => status.to_string(),
-        "module" => module,
-    )
+fn request_duration(
+    module: &'static str,
+    method: &'static str,
+    route: String,
+    status: u16,
+    degraded: Option<Degraded>,
+) -> Histogram {
+    let mut labels = vec![
+        Label::from_static_parts("http_request_method", method),
+        Label::new("http_route", route),
+        Label::new("http_response_status_code", status.to_string()),
+        Label::from_static_parts("module", module),
+    ];
+    labels.extend(degraded.map(|mark| Label::from_static_parts("degraded", mark.word())));
+    histogram!(REQUEST_DURATION, labels)
 }
 
 fn active_requests(method: &'static str) -> Gauge {

@@ -10,7 +10,8 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{metrics, problem};
+use crate::resilience::Bulkhead;
+use crate::{admission, metrics, problem};
 
 /// Routes that belong together and could be served by a process of their own; `S` is what their handlers share.
 #[derive(Debug)]
@@ -47,11 +48,12 @@ impl<S: Clone + Send + Sync + 'static> Module<S> {
         Self { router: self.router.route(path, put(handler)), ..self }
     }
 
-    /// The routes, measured and guarded against panics.
-    pub(crate) fn into_router<Outer>(self, state: S) -> Router<Outer> {
+    /// The routes, measured, guarded against panics, and within the bulkhead of all requests.
+    pub(crate) fn into_router<Outer>(self, state: S, admission: &Bulkhead) -> Router<Outer> {
         self.router
             .method_not_allowed_fallback(problem::method_not_allowed)
             .layer(CatchPanicLayer::custom(problem::panicked))
+            .layer(from_fn_with_state(admission.clone(), admission::admit))
             .layer(from_fn_with_state(self.name, metrics::measure))
             .with_state(state)
     }

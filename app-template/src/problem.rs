@@ -9,9 +9,10 @@ use problem_details::ProblemDetails;
 
 use crate::cpu_pool::CpuPoolError;
 use crate::database::DatabaseError;
+use crate::degraded::Degraded;
 
 /// A request that is not answered as its sender wished.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Problem {
     status: StatusCode,
     /// A sentence for the person who sent the request.
@@ -24,9 +25,9 @@ impl Problem {
         Self { status: StatusCode::BAD_REQUEST, detail }
     }
 
-    /// The request is refused with `status`, which is one of 400 to 499; `detail` says what to send instead.
-    pub(crate) fn refused(status: StatusCode, detail: String) -> Self {
-        Self { status, detail }
+    /// Any other refusal; 503 is marked as shed, with a time to return.
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into() }
     }
 
     /// The request is well formed and asks for what cannot be.
@@ -53,7 +54,7 @@ impl Problem {
     }
 
     /// The cause is for the log only: it may quote private data.
-    fn defect() -> Self {
+    pub(crate) fn defect() -> Self {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             detail: "The service has a defect here; its log says more.".to_owned(),
@@ -113,8 +114,10 @@ impl From<DatabaseError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let overloaded = self.status == StatusCode::SERVICE_UNAVAILABLE;
         let document = ProblemDetails::from_status_code(self.status).with_detail(self.detail);
-        if overloaded { ([(RETRY_AFTER, "1")], document).into_response() } else { document.into_response() }
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => Degraded::Shed.mark(([(RETRY_AFTER, "1")], document)),
+            _ => document.into_response(),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Which layers surround which routes. No I/O.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::handler::Handler;
@@ -12,15 +14,24 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 
 use crate::cpu_pool::CpuPool;
+use crate::payments::Payments;
 use crate::phase::Phase;
+use crate::resilience::{Bulkhead, Dependencies};
+use crate::sessions::Sessions;
 use crate::shop::Shop;
 use crate::{health, metrics, problem, trace};
 
 /// What the handlers share.
 #[derive(Debug, Clone)]
 pub(crate) struct AppState {
+    pub(crate) admission: Bulkhead,
     pub(crate) cpu: CpuPool,
     pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) dependencies: Dependencies,
+    /// None if this process takes no payments.
+    pub(crate) payments: Option<Arc<Payments>>,
+    /// None without Redis.
+    pub(crate) sessions: Option<Sessions>,
     /// None without a database.
     pub(crate) shop: Option<Shop>,
 }
@@ -36,12 +47,12 @@ pub(crate) fn service(modules: Router<AppState>, state: AppState) -> Router {
 }
 
 /// Everything on the metrics port.
-pub(crate) fn metrics(exposition: PrometheusHandle) -> Router {
+pub(crate) fn metrics(exposition: PrometheusHandle, dependencies: Dependencies) -> Router {
     Router::new()
         .route("/metrics", get(metrics::expose))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .with_state(exposition)
+        .with_state((exposition, dependencies))
 }
 
 /// Once the process is leaving, each answer asks its client to come back on a new connection, which leads to

@@ -1,7 +1,10 @@
 //! What the modules of the shop share. No I/O.
 
+use std::sync::Arc;
+
 use crate::database::{Database, Position, Written};
-use crate::modules::{Media, Payments};
+use crate::modules::{Media, Products};
+use crate::payments::Payments;
 use crate::signing::SigningKey;
 
 /// The state of every module that needs the database.
@@ -16,8 +19,10 @@ pub(crate) struct Shop {
     pub(crate) webhook_hosts: Vec<String>,
     /// None without an object store: then the module media is off.
     pub(crate) media: Option<Media>,
+    /// What is cached of the catalog.
+    pub(crate) products: Products,
     /// None where orders are taken without a payment provider.
-    pub(crate) payments: Option<Payments>,
+    pub(crate) payments: Option<Arc<Payments>>,
 }
 
 impl Shop {

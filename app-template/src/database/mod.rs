@@ -24,7 +24,7 @@ mod lag;
 mod migrations;
 mod pool;
 mod position;
-pub(crate) mod query;
+mod query;
 mod replicas;
 mod session;
 mod sizes;
@@ -73,7 +73,6 @@ impl Database {
     /// # Errors
     /// A URL that cannot be read, or trust anchors that cannot be loaded.
     pub(crate) fn open(args: &DatabaseArgs, url: &str, settings: Settings) -> Result<Self, OpenError> {
-        query::describe();
         pool::describe();
         replicas::describe();
         let primary = Pool::open("write", (session::WRITE_URL, url), args.pool, args)?;

@@ -2,18 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use metrics::{Unit, describe_histogram, histogram};
+use metrics::histogram;
 use tokio_postgres::types::ToSql;
 
 use super::error::DatabaseError;
+use crate::metrics::STORE_DURATION;
 
 /// What fills the places `$1`, `$2`, ... of a statement.
 pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
-
-pub(crate) const OPERATION_DURATION: &str = "db_client_operation_duration_seconds";
-
-/// Upper bounds in seconds, as the OpenTelemetry conventions advise for `db.client.operation.duration`.
-pub(crate) const BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
 /// A statement of the program, with the name under which it is measured.
 #[derive(Debug)]
@@ -41,7 +37,7 @@ impl Query {
 
     fn record(&self, took: Duration, error: &'static str) {
         histogram!(
-            OPERATION_DURATION,
+            STORE_DURATION,
             "db_system_name" => "postgresql",
             "db_operation_name" => self.summary.split(' ').next().unwrap_or_default(),
             "db_query_summary" => self.summary,
@@ -49,8 +45,4 @@ impl Query {
         )
         .record(took);
     }
-}
-
-pub(super) fn describe() {
-    describe_histogram!(OPERATION_DURATION, Unit::Seconds, "Time from sending a statement to its last row.");
 }

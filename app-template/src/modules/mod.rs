@@ -9,14 +9,16 @@ mod catalog;
 mod load;
 mod media;
 mod orders;
+mod payments;
 mod reports;
+mod visits;
 mod welcome;
 
 use axum::Router;
 
+pub(crate) use catalog::Products;
 pub(crate) use media::Media;
 pub use media::MediaError;
-pub(crate) use orders::Payments;
 
 use crate::jobs::{self, Work};
 use crate::module::Module;
@@ -25,10 +27,15 @@ use crate::shop::Shop;
 
 type Routes<S> = fn(Module<S>) -> Module<S>;
 
-/// The modules that need nothing but the process.
-const PLAIN: [(&str, Routes<AppState>); 2] = [("welcome", welcome::routes), ("load", load::routes)];
+/// The modules that need no database.
+const PLAIN: [(&str, Routes<AppState>); 4] = [
+    ("welcome", welcome::routes),
+    ("load", load::routes),
+    (PAYMENTS, payments::routes),
+    (VISITS, visits::routes),
+];
 
-/// The modules that need the database.
+/// The modules that keep their data in the database.
 const SHOP: [(&str, Routes<Shop>); 5] = [
     ("catalog", catalog::routes),
     ("accounts", accounts::routes),
@@ -39,6 +46,10 @@ const SHOP: [(&str, Routes<Shop>); 5] = [
 
 /// This one needs an object store too.
 pub(crate) const MEDIA: &str = "media";
+/// This one needs a payment provider.
+pub(crate) const PAYMENTS: &str = "payments";
+/// This one needs Redis.
+pub(crate) const VISITS: &str = "visits";
 
 /// What runs the jobs of all modules.
 pub(crate) fn works() -> Vec<Work> {
@@ -56,28 +67,33 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
     Err(format!("there is no module {text}, choose from {}", all.join(", ")))
 }
 
-/// The first of `asked` that needs the database, if any does.
-pub(crate) fn needs_database(asked: &[String]) -> Option<&str> {
-    asked.iter().map(String::as_str).find(|name| SHOP.iter().any(|(shop, _)| shop == name))
+/// Whether the module keeps its data in the database.
+pub(crate) fn needs_database(name: &str) -> bool {
+    SHOP.iter().any(|(shop, _)| *shop == name)
 }
 
-/// The routes of the modules that were asked for, or of all if none was; those of the shop only with a shop.
-pub(crate) fn routers(asked: &[String], app: &AppState, shop: Option<&Shop>) -> Router<AppState> {
+/// The routes of the modules that were asked for, or of all if none was; of these only those that have what they need.
+pub(crate) fn routers(asked: &[String], app: &AppState) -> Router<AppState> {
     let is_wanted = |name: &str| asked.is_empty() || asked.iter().any(|asked| asked == name);
+    let is_possible = |name: &str| match name {
+        MEDIA => app.shop.as_ref().is_some_and(|shop| shop.media.is_some()),
+        PAYMENTS => app.payments.is_some(),
+        VISITS => app.sessions.is_some(),
+        _ => true,
+    };
     let mut router = Router::new();
-    for (name, routes) in PLAIN.into_iter().filter(|(name, _)| is_wanted(name)) {
-        router = router.merge(routes(Module::new(name)).into_router(app.clone()));
+    for (name, routes) in PLAIN.into_iter().filter(|(name, _)| is_wanted(name) && is_possible(name)) {
+        router = router.merge(routes(Module::new(name)).into_router(app.clone(), &app.admission));
     }
-    let Some(shop) = shop else { return router };
+    let Some(shop) = &app.shop else { return router };
     let mut is_any = false;
-    let is_possible = |name: &str| name != MEDIA || shop.media.is_some();
     for (name, routes) in SHOP.into_iter().filter(|(name, _)| is_wanted(name) && is_possible(name)) {
-        router = router.merge(routes(Module::new(name)).into_router(shop.clone()));
+        router = router.merge(routes(Module::new(name)).into_router(shop.clone(), &app.admission));
         is_any = true;
     }
     if is_any {
         // Whoever adds jobs can be asked for them.
-        router = router.merge(jobs::routes(Module::new("jobs")).into_router(shop.clone()));
+        router = router.merge(jobs::routes(Module::new("jobs")).into_router(shop.clone(), &app.admission));
     }
     router
 }
@@ -91,7 +107,8 @@ mod tests {
         assert_eq!(name("orders"), Ok("orders".to_owned()));
         let refusal = name("order").unwrap_err();
         assert!(
-            refusal.contains("no module order,") && refusal.contains("welcome, load, catalog"),
+            refusal.contains("no module order,")
+                && refusal.contains("welcome, load, payments, visits, catalog"),
             "{refusal}"
         );
     }

@@ -52,6 +52,22 @@ impl Connection {
         self.receive()
     }
 
+    /// Sends a JSON body; `headers` are whole lines.
+    pub(crate) fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> io::Result<Answer> {
+        let length = body.len();
+        let headers =
+            format!("{headers}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n{headers}");
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.receive()
+    }
+
     /// Sends a request and does not wait; `headers` are whole lines.
     pub(crate) fn send(&mut self, method: &str, path: &str, headers: &str) -> io::Result<()> {
         self.send_with(method, path, headers, "")
@@ -69,6 +85,15 @@ impl Connection {
     }
 
     pub(crate) fn receive(&mut self) -> io::Result<Answer> {
+        let mut answer = self.receive_head()?;
+        let mut body = vec![0; answer.headers["content-length"].parse().unwrap()];
+        self.stream.read_exact(&mut body)?;
+        answer.body = String::from_utf8(body).unwrap();
+        Ok(answer)
+    }
+
+    /// An answer that has no body, such as 304.
+    pub(crate) fn receive_head(&mut self) -> io::Result<Answer> {
         let status = self.line()?;
         let status = status.split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = BTreeMap::new();
@@ -77,9 +102,7 @@ impl Connection {
             let Some((name, value)) = line.split_once(": ") else { break };
             headers.insert(name.to_ascii_lowercase(), value.to_owned());
         }
-        let mut body = vec![0; headers["content-length"].parse().unwrap()];
-        self.stream.read_exact(&mut body)?;
-        Ok(Answer { status, headers, body: String::from_utf8(body).unwrap() })
+        Ok(Answer { status, headers, body: String::new() })
     }
 
     /// Waits until the server closes the connection.

@@ -134,7 +134,7 @@ fn an_order_is_charged_with_its_request_or_later_but_once() {
     let (account, products) = stock(&service, 1);
     thread::scope(|scope| {
         let placed = scope.spawn(|| order(&service, "paid", account, &products));
-        provider.next().answer(200);
+        provider.next().pay();
         let placed = placed.join().unwrap();
         assert_eq!((placed.status, &placed.json()["state"]), (201, &json!("paid")));
 
@@ -143,19 +143,17 @@ fn an_order_is_charged_with_its_request_or_later_but_once() {
         let declined = declined.join().unwrap();
         assert_eq!((declined.status, &declined.json()["state"]), (201, &json!("declined")));
 
-        let open = scope.spawn(|| order(&service, "open", account, &products));
-        let asked = provider.next();
-        let key = asked.headers["idempotency-key"].clone();
-        asked.answer(500);
-        let open = open.join().unwrap();
+        let open = provider.answer_all(500, || order(&service, "open", account, &products));
         assert_eq!((open.status, &open.json()["state"]), (202, &json!("placed")));
+        assert_eq!(open.headers["x-degraded"], "fallback");
+        let key = open.json()["id"].as_str().unwrap().to_owned();
         make_due(&database);
 
         let _worker = worker(&database, "payments", &[], &url);
         for status in [503, 500, 200] {
             let asked = provider.next();
             assert_eq!(asked.headers["idempotency-key"], key, "the provider knows the order again");
-            asked.answer(status);
+            if status == 200 { asked.pay() } else { asked.answer(status) }
         }
         let job = wait_for_job(&service, &format!("/jobs/{key}"), "done");
         assert_eq!(job["attempts"], 3);
@@ -215,7 +213,7 @@ fn a_worker_that_is_told_to_leave_finishes_what_it_holds() {
     let asked = provider.next();
     worker.terminate();
     worker.wait_for_log("shutting down");
-    asked.answer(200);
+    asked.pay();
     assert_eq!(worker.wait().0.code(), Some(0));
     assert_eq!(
         database.sql(&format!("SELECT state, attempts FROM jobs.jobs WHERE id = '{order}'")),
@@ -239,7 +237,7 @@ fn a_worker_that_runs_out_of_time_gives_its_job_back_for_the_next() {
     assert_eq!(database.sql(&state), "available|0|t", "at once, not at the end of its lease");
 
     let _second = worker(&database, "payments", &[], &url);
-    provider.next().answer(200);
+    provider.next().pay();
     wait_until(&database, &state, "done|1|t");
     assert_eq!(database.sql("SELECT count(*) FROM orders.charges"), "1");
 }
@@ -255,12 +253,12 @@ fn the_job_of_a_worker_that_was_killed_is_done_once_by_another() {
     first.signal(Signal::SIGKILL);
     let key = asked.headers["idempotency-key"].clone();
     // The provider has charged; nobody is left to hear it.
-    asked.answer(200);
+    asked.pay();
 
     let _second = worker(&database, "payments", &["--lease", "500ms"], &url);
     let again = provider.next();
     assert_eq!(again.headers["idempotency-key"], key);
-    again.answer(200);
+    again.pay();
     wait_until(&database, &format!("SELECT state, attempts FROM jobs.jobs WHERE id = '{order}'"), "done|2");
     assert_eq!(database.sql("SELECT count(*) FROM orders.charges"), "1");
 }
@@ -281,7 +279,7 @@ fn a_worker_whose_lease_ended_cannot_end_a_job_that_another_took() {
     asked.answer(402);
     first.wait_for_log("another worker holds the job by now");
     assert_eq!(database.sql("SELECT state FROM orders.orders"), "placed", "rolled back");
-    again.answer(200);
+    again.pay();
     wait_until(&database, &format!("SELECT state FROM jobs.jobs WHERE id = '{order}'"), "done");
     assert_eq!(database.sql("SELECT state FROM orders.orders"), "paid", "by the one that held the job");
 }
@@ -302,7 +300,7 @@ fn a_job_that_takes_longer_than_its_lease_stays_with_its_worker() {
         "t",
     );
     assert!(provider.is_quiet(), "nobody else took it");
-    asked.answer(200);
+    asked.pay();
     wait_until(&database, &format!("SELECT state, attempts FROM jobs.jobs WHERE id = '{order}'"), "done|1");
 }
 
@@ -348,11 +346,7 @@ fn placed_with_charge_due<Guard>(database: &crate::postgres::Database<Guard>, pr
     let url = [("PAYMENTS_URL", provider.url.as_str())];
     let service = Service::spawn(database.command(Reads::FromPrimary, &[]).envs(url)).wait_until_ready();
     let (account, products) = stock(&service, 1);
-    let placed = thread::scope(|scope| {
-        let placed = scope.spawn(|| order(&service, "one", account, &products));
-        provider.next().answer(503);
-        placed.join().unwrap()
-    });
+    let placed = provider.answer_all(503, || order(&service, "one", account, &products));
     assert_eq!(placed.status, 202, "{}", placed.body);
     make_due(database);
     placed.json()["id"].as_str().unwrap().to_owned()

@@ -11,6 +11,7 @@ mod child;
 mod client;
 mod postgres;
 mod provider;
+mod redis_server;
 
 mod contract;
 mod drain;
@@ -18,7 +19,9 @@ mod faults;
 mod jobs;
 mod media;
 mod overload;
+mod payments;
 mod reads;
+mod sessions;
 mod shop;
 mod start;
 mod traces;

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
 
 use crate::child::PATIENCE;
 
@@ -45,6 +46,19 @@ impl Provider {
         self.requests.recv_timeout(PATIENCE).unwrap()
     }
 
+    /// Answers every request with `status` until `work` ends.
+    pub(crate) fn answer_all<T: Send>(&self, status: u16, work: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| {
+            let work = scope.spawn(work);
+            while !work.is_finished() {
+                if let Ok(asked) = self.requests.recv_timeout(Duration::from_millis(5)) {
+                    asked.answer(status);
+                }
+            }
+            work.join().unwrap()
+        })
+    }
+
     /// Nobody has asked since.
     pub(crate) fn is_quiet(&self) -> bool {
         self.requests.try_recv().is_err()
@@ -52,6 +66,11 @@ impl Provider {
 }
 
 impl Received {
+    /// Takes a payment, as the payment provider does.
+    pub(crate) fn pay(self) {
+        self.answer_with(201, r#"{"id":"pay-1","amount":1,"currency":"EUR"}"#);
+    }
+
     pub(crate) fn answer(self, status: u16) {
         self.answer_with(status, "");
     }

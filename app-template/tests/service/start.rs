@@ -40,17 +40,26 @@ fn a_bad_log_filter_is_refused_in_words() {
 }
 
 #[test]
-fn a_module_is_refused_in_words_if_it_is_unknown_or_lacks_its_database() {
+fn a_module_is_refused_in_words_if_it_is_unknown_or_lacks_what_it_needs() {
     let (code, stderr) = refusal(&mut command(&["--modules", "load,carts"]));
     assert_eq!(code, Some(2));
-    assert!(stderr.contains("there is no module carts, choose from welcome, load, catalog"), "{stderr}");
-
-    let (code, stderr) = refusal(&mut command(&["--modules", "load,orders"]));
-    assert_eq!(code, Some(1));
     assert!(
-        stderr.contains("failed to serve the module orders: it needs a database, set DATABASE_MAIN_URL"),
+        stderr.contains("there is no module carts, choose from welcome, load, payments, visits, catalog"),
         "{stderr}"
     );
+
+    for (module, need) in [
+        ("orders", "a database, set DATABASE_MAIN_URL"),
+        ("payments", "a payment provider, set PAYMENTS_URL"),
+        ("visits", "Redis, set REDIS_URL"),
+    ] {
+        let (code, stderr) = refusal(&mut command(&["--modules", &format!("load,{module}")]));
+        assert_eq!(code, Some(1));
+        assert!(
+            stderr.contains(&format!("failed to serve the module {module}: it needs {need}")),
+            "{stderr}"
+        );
+    }
 }
 
 #[test]

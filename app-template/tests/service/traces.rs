@@ -68,6 +68,23 @@ fn a_span_continues_the_callers_trace_and_is_sent_before_the_process_ends() {
 }
 
 #[test]
+fn a_dependency_is_asked_within_the_callers_trace() {
+    let provider = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", provider.local_addr().unwrap());
+    let service = Service::start(&["--payments-url", &url]);
+    let mut connection = service.connect();
+    let traceparent = format!("traceparent: 00-{TRACE}-{PARENT}-01\r\n");
+    connection.send("GET", "/payments/methods", &traceparent).unwrap();
+
+    let head = BufReader::new(provider.accept().unwrap().0).lines().map_while(Result::ok);
+    let asked =
+        head.take_while(|line| !line.is_empty()).find(|line| line.starts_with("traceparent: ")).unwrap();
+
+    assert!(asked.contains(TRACE), "{asked}");
+    assert!(!asked.contains(PARENT), "the call has a span of its own: {asked}");
+}
+
+#[test]
 fn a_log_line_names_the_trace_it_belongs_to() {
     let service = Service::spawn(command(&[]).env("RUST_LOG", "app_template=debug"));
     let mut connection = service.connect();

@@ -48,7 +48,7 @@ async fn create(State(shop): State<Shop>, Body(new): Body<NewAccount>) -> Answer
     }
     let transaction = shop.database.begin().await?;
     let Some(account) = store::insert(&transaction, &new.email, &new.name).await? else {
-        return Err(Problem::refused(
+        return Err(Problem::new(
             StatusCode::CONFLICT,
             "This address has an account already; use another one.".to_owned(),
         ));

@@ -1,4 +1,4 @@
-//! `/products`. I/O: PostgreSQL.
+//! `/products`. I/O: PostgreSQL, Redis.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::cached::missing;
 use super::store;
 use crate::database::ReadAfter;
 use crate::input::{self, Answer, Asked, Body, Named};
@@ -62,7 +63,12 @@ async fn list(State(shop): State<Shop>, after: ReadAfter, Asked(page): Asked<Pag
     Ok(Json(json!({ "products": products, "nextAfter": next })).into_response())
 }
 
+/// From the cache, unless the client has written, or could not say so for want of a key: other processes hear of a
+/// change a moment after it.
 async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<i64>) -> Answer {
+    if after.0.is_none() && shop.key.is_some() {
+        return Ok(Json(&*shop.products.get(&shop, id).await?).into_response());
+    }
     let connection = shop.database.read(after.0).await?;
     let product = store::by_id(&connection, id).await?;
     Ok(Json(product.ok_or_else(|| missing(id))?).into_response())
@@ -81,10 +87,6 @@ async fn change(State(shop): State<Shop>, Named(id): Named<i64>, Body(wanted): B
     let wanted = wanted.check()?;
     let transaction = shop.database.begin().await?;
     let product = store::update(&transaction, id, wanted).await?.ok_or_else(|| missing(id))?;
-    let position = transaction.commit().await?;
+    let position = shop.products.commit(transaction, id).await?;
     Ok((shop.written(position), Json(product)).into_response())
-}
-
-fn missing(id: i64) -> Problem {
-    Problem::missing(format!("There is no product {id}."))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Row;
 
 use crate::database::{Connection, DatabaseError, Query, Transaction};
@@ -43,7 +43,7 @@ const UPDATE: Query = Query::new(
 );
 
 /// Something that can be bought.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Product {
     pub(super) id: i64,

@@ -43,12 +43,12 @@ async fn upload(
 ) -> Answer {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let Some(content_type) = content_type.filter(|value| TYPES.contains(value)) else {
-        return Err(Problem::refused(
+        return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             format!("Send a picture with the header Content-Type: one of {}.", TYPES.join(", ")),
         ));
     };
-    let bytes = bytes.map_err(|rejection| Problem::refused(rejection.status(), rejection.body_text()))?;
+    let bytes = bytes.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     if bytes.is_empty() {
         return Err(Problem::unprocessable("The picture is empty; send its bytes as the body.".to_owned()));
     }

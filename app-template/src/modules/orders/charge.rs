@@ -3,21 +3,33 @@
 use std::time::Duration;
 
 use futures::FutureExt;
+use reqwest::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::payments::{Charge, Payments};
 use super::store;
 use crate::database::{DatabaseError, Position, Transaction};
 use crate::jobs::{self, JobError, Lease, NewJob, Work};
+use crate::payments::{Payment, PaymentError, Payments};
+use crate::resilience::CallError;
 use crate::shop::Shop;
 
 /// Longer than the request waits for the provider, so that a worker does not ask beside it.
 const HEAD_START: Duration = Duration::from_secs(3);
 const ATTEMPTS: i32 = 20;
 
+/// The shop has one.
+const CURRENCY: &str = "EUR";
+
 pub(in crate::modules) const CHARGE: Work =
     Work { kind: "charge", run: |shop, lease| run(shop, lease).boxed() };
+
+/// What the provider said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Charge {
+    Paid,
+    Declined,
+}
 
 /// Adds the job that charges if the request does not get that far; it bears the order's identifier.
 pub(super) async fn enqueue(
@@ -37,17 +49,18 @@ pub(super) async fn enqueue(
     jobs::enqueue(transaction, job).await
 }
 
-/// Charges within the request. None if the provider gives no answer: then the job does it later.
+/// Charges within the request. None if the provider is not asked or gives no answer: then the job does it later.
 pub(super) async fn now(
     shop: &Shop,
     payments: &Payments,
     order: Uuid,
     cents: i64,
 ) -> Result<Option<Position>, DatabaseError> {
-    let charge = match payments.charge(order, cents).await {
+    let charge = match ask(payments, order, cents).await {
         Ok(charge) => charge,
         Err(error) => {
             tracing::warn!(%order, %error, "the order is charged later");
+            payments.put_off();
             return Ok(None);
         }
     };
@@ -66,12 +79,23 @@ async fn run(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
     let Some(payments) = &shop.payments else {
         return Err(JobError::Retry("this worker has no PAYMENTS_URL".to_owned()));
     };
-    let charge = payments.charge(order, cents).await.map_err(|error| JobError::Retry(error.to_string()))?;
+    let charge = ask(payments, order, cents).await.map_err(|error| JobError::Retry(error.to_string()))?;
     let mut transaction = shop.database.begin().await?;
     note(&transaction, order, charge).await?;
     lease.finish(&mut transaction, &json!({ "order": format!("/orders/{order}") })).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// The provider charges once for an order, however often it is asked: that is what the key is for, and why this may be
+/// repeated.
+async fn ask(payments: &Payments, order: Uuid, cents: i64) -> Result<Charge, CallError<PaymentError>> {
+    let payment = Payment { amount: cents.unsigned_abs(), currency: CURRENCY.to_owned() };
+    match payments.pay(&order.to_string(), &payment).await {
+        Ok(_) => Ok(Charge::Paid),
+        Err(CallError::Failed(PaymentError::Refused(StatusCode::PAYMENT_REQUIRED))) => Ok(Charge::Declined),
+        Err(error) => Err(error),
+    }
 }
 
 async fn note(transaction: &Transaction, order: Uuid, charge: Charge) -> Result<(), DatabaseError> {

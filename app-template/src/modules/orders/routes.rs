@@ -15,6 +15,7 @@ use super::charge;
 use super::place::{NewOrder, place};
 use super::store::{self, Item, Order};
 use crate::database::{Connection, DatabaseError, ReadAfter};
+use crate::degraded::Degraded;
 use crate::input::{self, Answer, Asked, Body, IdempotencyKey, Named};
 use crate::module::Module;
 use crate::modules::catalog;
@@ -33,14 +34,17 @@ struct Page {
     limit: Option<i64>,
 }
 
-/// 201 when the order is settled or nobody charges for it, 202 when it is charged later.
+/// 201 when the order is settled or nobody charges for it, 202 when it is charged later; that is marked as a fallback
+/// if the provider should have charged now.
 async fn create(State(shop): State<Shop>, key: IdempotencyKey, Body(new): Body<NewOrder>) -> Answer {
     let placed = place(&shop, &key, &new).await?;
     let mut position = placed.position;
+    let mut is_put_off = false;
     if let (Some(payments), Some(cents)) = (&shop.payments, placed.to_charge) {
         // The order stands whatever becomes of this: the job charges for it.
         match charge::now(&shop, payments, placed.id, cents).await {
-            Ok(settled) => position = settled.unwrap_or(position),
+            Ok(Some(settled)) => position = settled,
+            Ok(None) => is_put_off = true,
             Err(error) => tracing::warn!(order = %placed.id, %error, "the order is charged later"),
         }
     }
@@ -52,7 +56,8 @@ async fn create(State(shop): State<Shop>, key: IdempotencyKey, Body(new): Body<N
     let status = if is_open { StatusCode::ACCEPTED } else { StatusCode::CREATED };
     let mut body = described(&connection, vec![order]).await?;
     let location = format!("/orders/{}", placed.id);
-    Ok((status, shop.written(position), [(LOCATION, location)], Json(body.pop())).into_response())
+    let answer = (status, shop.written(position), [(LOCATION, location)], Json(body.pop()));
+    Ok(if is_put_off { Degraded::Fallback.mark(answer) } else { answer.into_response() })
 }
 
 async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>) -> Answer {

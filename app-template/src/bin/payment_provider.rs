@@ -1,0 +1,167 @@
+//! A stand-in for a payment provider that slows down, fails, hangs and recovers on request. I/O: sockets.
+//!
+//! | route | does |
+//! |---|---|
+//! | `POST /payments` | takes a payment once for each `Idempotency-Key` |
+//! | `GET /methods` | says how one can pay |
+//! | `GET /taken` | says how many payments were taken, and their sum: what was really paid |
+//! | `PUT /behavior` | `{"delay_ms": 0, "fail_percent": 0, "hang": false}`, each optional; `{}` recovers |
+//!
+//! A payment is taken before the answer is delayed, lost or turned into a failure, as with real providers:
+//! whoever repeats it without its key pays twice.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use clap::Parser;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// A stand-in for a payment provider, for the demo and for tests.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Address to listen on; port 0 takes any free port.
+    #[arg(long, env = "ADDRESS", default_value = "127.0.0.1:8082")]
+    address: SocketAddr,
+}
+
+/// How payments and questions are answered.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Behavior {
+    /// How long each answer is held back.
+    delay_ms: u32,
+    /// How many of a hundred answers are a 500, evenly spread.
+    fail_percent: u8,
+    /// Whether no answer is given at all until the behavior changes.
+    hang: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Payment {
+    amount: u64,
+    currency: String,
+}
+
+#[derive(Debug, Clone)]
+struct Provider {
+    behavior: watch::Sender<Behavior>,
+    ledger: Arc<Mutex<Ledger>>,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    /// By idempotency key.
+    payments: BTreeMap<String, Payment>,
+    answers: u64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let _telemetry = app_template::Telemetry::start()?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the async runtime")?
+        .block_on(serve(args))
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    let listener = TcpListener::bind(args.address)
+        .await
+        .with_context(|| format!("failed to listen on {}, choose another with --address", args.address))?;
+    tracing::info!(address = %listener.local_addr()?, "serving");
+    let serving = axum::serve(listener, router(Provider::new()));
+    tokio::select! {
+        ended = serving => ended.context("failed to go on serving"),
+        // A stand-in owes nobody an answer: requests that hang would hold it back for ever.
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+fn router(provider: Provider) -> Router {
+    Router::new()
+        .route("/payments", post(pay))
+        .route("/methods", get(async || Json(json!(["card", "transfer", "invoice"]))))
+        .layer(from_fn_with_state(provider.clone(), misbehave))
+        .route("/taken", get(taken))
+        .route("/behavior", put(change))
+        .with_state(provider)
+}
+
+impl Provider {
+    fn new() -> Self {
+        Self { behavior: watch::Sender::new(Behavior::default()), ledger: Arc::default() }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn pay(
+    State(provider): State<Provider>,
+    headers: HeaderMap,
+    Json(payment): Json<Payment>,
+) -> Result<Response, (StatusCode, &'static str)> {
+    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+    let key = key.ok_or((StatusCode::BAD_REQUEST, "send an Idempotency-Key\n"))?;
+    let mut ledger = provider.ledger();
+    let taken = ledger.payments.entry(key.to_owned()).or_insert_with(|| payment.clone());
+    if *taken != payment {
+        return Err((StatusCode::UNPROCESSABLE_ENTITY, "this key belongs to another payment\n"));
+    }
+    let receipt = json!({ "id": format!("pay-{key}"), "amount": taken.amount, "currency": taken.currency });
+    Ok((StatusCode::CREATED, Json(receipt)).into_response())
+}
+
+async fn taken(State(provider): State<Provider>) -> Json<Value> {
+    let ledger = provider.ledger();
+    let amount: u64 = ledger.payments.values().map(|payment| payment.amount).sum();
+    Json(json!({ "count": ledger.payments.len(), "amount": amount }))
+}
+
+async fn change(
+    State(provider): State<Provider>,
+    Json(behavior): Json<Behavior>,
+) -> Result<Json<Behavior>, (StatusCode, &'static str)> {
+    if behavior.fail_percent > 100 {
+        return Err((StatusCode::BAD_REQUEST, "give a fail_percent from 0 to 100\n"));
+    }
+    tracing::info!(?behavior, "behaving differently");
+    provider.behavior.send_replace(behavior);
+    Ok(Json(behavior))
+}
+
+async fn misbehave(State(provider): State<Provider>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let behavior = *provider.behavior.borrow();
+    tokio::time::sleep(Duration::from_millis(behavior.delay_ms.into())).await;
+    // Fails only if the sender is gone, and this function holds it.
+    let _ = provider.behavior.subscribe().wait_for(|behavior| !behavior.hang).await;
+    let number = {
+        let mut ledger = provider.ledger();
+        ledger.answers += 1;
+        ledger.answers
+    };
+    let failures_before = |answers: u64| answers * u64::from(behavior.fail_percent) / 100;
+    if failures_before(number) > failures_before(number - 1) {
+        return (StatusCode::INTERNAL_SERVER_ERROR, "failing, as asked\n").into_response();
+    }
+    response
+}

@@ -1,0 +1,242 @@
+//! Cache-aside in two tiers: this process, then Redis. I/O: Redis.
+//!
+//! - A value is loaded by one of those who wait for it, in this process and, while Redis is there, among
+//!   all of them.
+//! - Once [`Cache::invalidate`] has returned, no `get` of this process that begins later finds what was
+//!   valid before, from neither tier, whichever process filled it and however late. Other processes learn
+//!   of it from Redis at once, and by the end of the local lifetime (at most a second) if that message is
+//!   lost.
+//! - What goes wrong with Redis is a miss, and takes at most 50 ms.
+
+mod generations;
+mod lifetime;
+mod listener;
+mod shared;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use metrics::{Counter, counter};
+use moka::Expiry;
+use moka::future::Cache as LocalCache;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::shared_store::{SharedStore, StoreError};
+use generations::Generations;
+use lifetime::{Lifetime, jittered};
+use shared::{Found, Lease};
+
+/// How many values of a cache a process keeps.
+const CAPACITY: u64 = 10_000;
+
+/// What all caches of the process have in common: Redis, if there is one, and who is told of invalidations.
+#[derive(Debug, Clone)]
+pub(crate) struct Caches {
+    store: Option<SharedStore>,
+    generations: Arc<Generations>,
+}
+
+impl Caches {
+    /// Listens to other processes from now on; to be called on the runtime.
+    pub(crate) fn new(store: Option<SharedStore>) -> Self {
+        let generations = Arc::new(Generations::new());
+        if let Some(store) = &store {
+            tokio::spawn(listener::follow(store.client().clone(), Arc::clone(&generations)));
+        }
+        Self { store, generations }
+    }
+
+    /// A cache of its own name, whose series are shown from now on.
+    ///
+    /// `version` is that of the value's form. A new one keeps a new revision of the app from reading what
+    /// an old one, which runs beside it, has written. `tolerance` is how old an answer may be if every
+    /// invalidation gets lost.
+    pub(crate) fn cache<V: Send + Sync + 'static>(
+        &self,
+        name: &'static str,
+        version: u32,
+        tolerance: Duration,
+    ) -> Cache<V> {
+        let lifetime = Lifetime::within(tolerance);
+        Cache {
+            prefix: format!("cache:{name}:v{version}:"),
+            local: LocalCache::builder()
+                .max_capacity(CAPACITY)
+                .expire_after(Jittered(lifetime.local))
+                .build(),
+            shared: self.clone(),
+            lifetime,
+            results: Results::new(name),
+        }
+    }
+}
+
+/// Where a value may be loaded from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A replica will do.
+    Any,
+    /// It was changed a moment ago, and a replica may not have it yet: what is loaded there would be kept.
+    Current,
+}
+
+/// Values of one kind, by id.
+pub(crate) struct Cache<V> {
+    prefix: String,
+    /// By key and generation.
+    local: LocalCache<(Arc<str>, u64), Arc<V>>,
+    shared: Caches,
+    lifetime: Lifetime,
+    results: Results,
+}
+
+impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
+    /// The value of `id`, loaded by `load` if no tier has it. Nothing may be read before `load` is polled.
+    ///
+    /// # Errors
+    /// Those of `load`, shared by all who waited for it. They are not kept.
+    pub(crate) async fn get<E: Send + Sync + 'static, F>(
+        &self,
+        id: &str,
+        load: impl FnOnce(Source) -> F,
+    ) -> Result<Arc<V>, Arc<E>>
+    where
+        F: Future<Output = Result<V, E>>,
+    {
+        let key: Arc<str> = format!("{}{id}", self.prefix).into();
+        // Read before anything else: a value that is loaded from here on is kept for those who ask in this
+        // generation.
+        let generation = self.shared.generations.of(&key);
+        let local = (Arc::clone(&key), generation);
+        if let Some(value) = self.local.get(&local).await {
+            self.results.hit.increment(1);
+            return Ok(value);
+        }
+        let filled_here = AtomicBool::new(false);
+        // On the heap, because it is the large part of this future, and mostly not needed.
+        let fill = Box::pin(async {
+            filled_here.store(true, Ordering::Relaxed);
+            self.fill(&key, load).await
+        });
+        let value = self.local.try_get_with(local, fill).await;
+        if !filled_here.load(Ordering::Relaxed) {
+            self.results.coalesced.increment(1);
+        }
+        value
+    }
+
+    /// Makes what is kept for `id` outdated; to be called after the change is committed.
+    ///
+    /// # Errors
+    /// When Redis could not be told: then other processes, and this one, may go on using the old value as
+    /// long as the cache's tolerance says. Repeating is safe.
+    pub(crate) async fn invalidate(&self, id: &str) -> Result<(), StoreError> {
+        let key = format!("{}{id}", self.prefix);
+        let told = match &self.shared.store {
+            Some(store) => shared::invalidate(store, &key).await,
+            None => Ok(()),
+        };
+        // After Redis: whoever fills from now on must not find the old value there.
+        self.shared.generations.advance(&key);
+        told
+    }
+
+    async fn fill<E, F>(&self, key: &str, load: impl FnOnce(Source) -> F) -> Result<Arc<V>, E>
+    where
+        F: Future<Output = Result<V, E>>,
+    {
+        let (lease, is_changed) = match self.find(key).await {
+            Ok(Found::Value(value)) => {
+                self.results.hit.increment(1);
+                return Ok(value);
+            }
+            Ok(Found::Nothing { lease, is_changed }) => {
+                self.results.miss.increment(1);
+                (lease, is_changed)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a miss, for want of Redis");
+                self.results.error.increment(1);
+                self.shared.store.iter().for_each(SharedStore::fell_back);
+                (None, false)
+            }
+        };
+        let is_changed = is_changed || self.shared.generations.invalidated_within(shared::LAG, key);
+        let value = load(if is_changed { Source::Current } else { Source::Any }).await?;
+        if let Some(lease) = lease {
+            self.store(key, &lease, &value).await;
+        }
+        Ok(Arc::new(value))
+    }
+
+    async fn find(&self, key: &str) -> Result<Found<Arc<V>>, StoreError> {
+        let nothing = Found::Nothing { lease: None, is_changed: false };
+        let Some(store) = &self.shared.store else { return Ok(nothing) };
+        Ok(match shared::find(store, key).await? {
+            // What cannot be read was written by a revision that forgot to change the version; it runs out.
+            Found::Value(bytes) => {
+                serde_json::from_slice(&bytes).map_or(nothing, |value| Found::Value(Arc::new(value)))
+            }
+            Found::Nothing { lease, is_changed } => Found::Nothing { lease, is_changed },
+        })
+    }
+
+    /// What is not stored is not lost: the next who asks loads it again.
+    async fn store(&self, key: &str, lease: &Lease, value: &V) {
+        let Some(store) = &self.shared.store else { return };
+        let bytes = match serde_json::to_vec(value) {
+            Ok(bytes) => bytes,
+            Err(error) => return tracing::error!(%error, key, "failed to write a cached value as JSON"),
+        };
+        if let Err(error) = shared::store(store, key, lease, &bytes, jittered(self.lifetime.shared)).await {
+            tracing::debug!(%error, "not stored");
+        }
+    }
+}
+
+impl<V> fmt::Debug for Cache<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("prefix", &self.prefix)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `cache_requests_total`, by result; each `get` that is answered counts once.
+struct Results {
+    /// Found in either tier.
+    hit: Counter,
+    /// Loaded.
+    miss: Counter,
+    /// Waited for another's loading.
+    coalesced: Counter,
+    /// Loaded, because Redis did not answer.
+    error: Counter,
+}
+
+impl Results {
+    fn new(cache: &'static str) -> Self {
+        let shown = |result| {
+            let counter = counter!("cache_requests_total", "cache" => cache, "result" => result);
+            counter.absolute(0);
+            counter
+        };
+        Self { hit: shown("hit"), miss: shown("miss"), coalesced: shown("coalesced"), error: shown("error") }
+    }
+}
+
+/// Each local value runs out at a time of its own.
+struct Jittered(Duration);
+
+impl<K, V> Expiry<K, V> for Jittered {
+    fn expire_after_create(&self, _key: &K, _value: &V, _created_at: Instant) -> Option<Duration> {
+        Some(jittered(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests;

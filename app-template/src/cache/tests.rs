@@ -1,0 +1,342 @@
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::*;
+use crate::redis_server::RedisServer;
+use crate::resilience::Dependencies;
+
+/// Longer than any test runs: what disappears was invalidated.
+const HOUR: Duration = Duration::from_secs(3600);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One process, as far as caches are concerned.
+struct Process {
+    dependencies: Dependencies,
+    caches: Caches,
+    cache: Cache<u64>,
+}
+
+impl Process {
+    /// Waits for Redis even on a machine that is busy with something else.
+    fn start(redis: &RedisServer) -> Self {
+        Self::start_with(redis, PATIENCE)
+    }
+
+    fn start_with(redis: &RedisServer, timeout: Duration) -> Self {
+        let mut dependencies = Dependencies::default();
+        let caches = Caches::new(Some(SharedStore::new(&redis.url(), timeout, &mut dependencies).unwrap()));
+        Self { dependencies, cache: caches.cache("test", 1, HOUR), caches }
+    }
+
+    /// The value of `id`, which is `value` if it has to be loaded.
+    async fn get(&self, id: &str, value: u64) -> u64 {
+        *self.cache.get(id, async move |_| Ok::<_, Infallible>(value)).await.unwrap()
+    }
+}
+
+/// Tries until it holds.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn one_loads_for_all_who_wait() {
+    let redis = RedisServer::start();
+    let process = Process::start(&redis);
+    let loads = AtomicU32::new(0);
+    let load = async |_| {
+        loads.fetch_add(1, Ordering::SeqCst);
+        sleep(Duration::from_millis(20)).await;
+        Ok::<_, Infallible>(7)
+    };
+    let answers = futures::future::join_all((0..50).map(|_| process.cache.get("a", load))).await;
+    assert!(answers.iter().all(|answer| **answer.as_ref().unwrap() == 7));
+    assert_eq!(loads.into_inner(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_leaves_the_loading_to_another() {
+    let redis = RedisServer::start();
+    let process = Process::start(&redis);
+    let leaving = process.cache.get("a", |_| std::future::pending::<Result<u64, Infallible>>());
+    let staying = async {
+        sleep(Duration::from_millis(10)).await;
+        process.get("a", 7).await
+    };
+    let (left, stayed) = tokio::join!(tokio::time::timeout(Duration::from_millis(50), leaving), staying);
+    assert!(left.is_err());
+    assert_eq!(stayed, 7);
+}
+
+#[tokio::test]
+async fn what_one_process_loaded_another_finds() {
+    let redis = RedisServer::start();
+    let (one, other) = (Process::start(&redis), Process::start(&redis));
+    assert_eq!(one.get("a", 1).await, 1);
+    assert_eq!(other.get("a", 2).await, 1);
+}
+
+#[tokio::test]
+async fn a_value_in_another_form_is_not_read() {
+    let redis = RedisServer::start();
+    let process = Process::start(&redis);
+    assert_eq!(process.get("a", 1).await, 1);
+    let newer: Cache<String> = process.caches.cache("test", 2, HOUR);
+    let load = async |_| Ok::<_, Infallible>("two".to_owned());
+    assert_eq!(*newer.get("a", load).await.unwrap(), "two");
+    // Nor if somebody forgot to say so.
+    let careless: Cache<String> = process.caches.cache("test", 1, HOUR);
+    let load = async |_| Ok::<_, Infallible>("three".to_owned());
+    assert_eq!(*careless.get("a", load).await.unwrap(), "three");
+}
+
+#[tokio::test]
+async fn an_error_of_the_source_is_not_kept() {
+    let redis = RedisServer::start();
+    let process = Process::start(&redis);
+    assert_eq!(*process.cache.get("a", async |_| Err("gone")).await.unwrap_err(), "gone");
+    assert_eq!(process.get("a", 1).await, 1);
+}
+
+#[tokio::test]
+async fn a_loading_that_began_before_an_invalidation_is_not_kept() {
+    let redis = RedisServer::start();
+    let (one, other) = (Process::start(&redis), Process::start(&redis));
+    for filling in [&one, &other] {
+        let (loading, begun) = oneshot::channel();
+        let (finish, finished) = oneshot::channel();
+        let late = filling.cache.get("a", async move |_| {
+            loading.send(()).unwrap();
+            finished.await
+        });
+        let meanwhile = async {
+            begun.await.unwrap();
+            one.cache.invalidate("a").await.unwrap();
+            assert_eq!(one.get("a", 2).await, 2, "found what began to be loaded earlier");
+            one.cache.invalidate("a").await.unwrap();
+            finish.send(1).unwrap();
+        };
+        let (late, ()) = tokio::join!(late, meanwhile);
+        assert_eq!(*late.unwrap(), 1, "whoever asked before the change may get what was valid then");
+        assert_eq!(one.get("a", 3).await, 3, "found what was loaded before the invalidation and came late");
+        one.cache.invalidate("a").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn other_processes_hear_of_an_invalidation() {
+    let redis = RedisServer::start();
+    let (one, other) = (Process::start(&redis), Process::start(&redis));
+    let key = format!("{}a", other.cache.prefix);
+    // The first to be heard may be the beginning of listening itself; from then on each is heard.
+    for _ in 0..3 {
+        let before = other.caches.generations.of(&key);
+        until("the other process heard", async || {
+            one.cache.invalidate("a").await.unwrap();
+            other.caches.generations.of(&key) > before
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_has_not_heard_of_a_change_finds_it_marked() {
+    let redis = RedisServer::start();
+    let process = Process::start(&redis);
+    process.cache.invalidate("a").await.unwrap();
+    let store = process.caches.store.as_ref().unwrap();
+    let key = format!("{}a", process.cache.prefix);
+
+    let Found::Nothing { lease: Some(lease), is_changed: true } = shared::find(store, &key).await.unwrap()
+    else {
+        panic!("the first who asks is to load it, from where it was changed");
+    };
+    let again = shared::find(store, &key).await.unwrap();
+    assert!(matches!(again, Found::Nothing { lease: None, is_changed: true }), "{again:?}");
+
+    assert!(shared::store(store, &key, &lease, b"7", HOUR).await.unwrap());
+    assert!(matches!(shared::find(store, &key).await.unwrap(), Found::Value(value) if value == b"7"));
+}
+
+#[tokio::test]
+async fn without_redis_every_value_is_loaded_and_with_it_back_they_are_shared_again() {
+    let mut redis = RedisServer::start();
+    let (one, other) = (Process::start(&redis), Process::start(&redis));
+    assert_eq!(one.get("a", 1).await, 1);
+
+    redis.kill();
+    // More than it takes to open the breaker.
+    for id in 0..30 {
+        assert_eq!(one.get(&id.to_string(), id).await, id);
+    }
+    assert!(one.cache.invalidate("a").await.is_err(), "acknowledged what nobody else can have heard");
+    assert_eq!(one.get("a", 2).await, 2, "the process itself has heard it");
+
+    redis.revive();
+    let mut number = 100;
+    until("one finds what the other loaded", async || {
+        number += 1;
+        let id = number.to_string();
+        one.get(&id, 1).await == other.get(&id, 2).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_silent_redis_is_left_alone_until_it_speaks_again() {
+    let redis = RedisServer::start();
+    let process = Process::start_with(&redis, Duration::from_millis(50));
+    assert_eq!(process.get("a", 1).await, 1);
+    let breaker = || format!("{:?}", process.dependencies.standings());
+
+    redis.suspend();
+    for id in 0..30 {
+        assert_eq!(process.get(&id.to_string(), id).await, id);
+    }
+    assert!(breaker().contains("\"open\""), "{}", breaker());
+
+    redis.resume();
+    let mut number = 100;
+    until("the breaker is closed", async || {
+        number += 1;
+        process.get(&number.to_string(), number).await;
+        breaker().contains("\"closed\"")
+    })
+    .await;
+}
+
+/// What is cached, and what each process may rely on.
+struct World {
+    source: BTreeMap<&'static str, AtomicU64>,
+    processes: [(Process, BTreeMap<&'static str, AtomicU64>); 2],
+    writing: AtomicU32,
+    acknowledged: AtomicU32,
+    /// What a replica has of the source, if reads may go there.
+    replica: Option<BTreeMap<&'static str, AtomicU64>>,
+}
+
+const IDS: [&str; 3] = ["a", "b", "c"];
+const WRITERS: u32 = 4;
+
+impl World {
+    fn new(redis: &RedisServer, with_replica: bool) -> Arc<Self> {
+        let versions = || IDS.into_iter().map(|id| (id, AtomicU64::new(0))).collect::<BTreeMap<_, _>>();
+        Arc::new(Self {
+            source: versions(),
+            processes: [(Process::start(redis), versions()), (Process::start(redis), versions())],
+            writing: AtomicU32::new(WRITERS),
+            acknowledged: AtomicU32::new(0),
+            replica: with_replica.then(versions),
+        })
+    }
+
+    /// Changes the source and invalidates, again and again.
+    async fn write(self: Arc<Self>, process: usize, times: u32) {
+        let (process, acknowledged) = &self.processes[process];
+        for _ in 0..times {
+            let id = fastrand::choice(IDS).unwrap();
+            let version = self.source[id].fetch_add(1, Ordering::SeqCst) + 1;
+            self.replicate(id, version);
+            pause().await;
+            if process.cache.invalidate(id).await.is_ok() {
+                acknowledged[id].fetch_max(version, Ordering::SeqCst);
+                self.acknowledged.fetch_add(1, Ordering::SeqCst);
+            }
+            pause().await;
+        }
+        self.writing.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Brings the change to the replica, some time later.
+    fn replicate(self: &Arc<Self>, id: &'static str, version: u64) {
+        let world = Arc::clone(self);
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(fastrand::u64(..50))).await;
+            if let Some(replica) = &world.replica {
+                replica[id].fetch_max(version, Ordering::SeqCst);
+            }
+        });
+    }
+
+    /// Asks the cache for as long as somebody writes; panics at a value from before an acknowledged
+    /// invalidation.
+    async fn read(self: Arc<Self>, process: usize) {
+        let (process, acknowledged) = &self.processes[process];
+        while self.writing.load(Ordering::SeqCst) > 0 {
+            let id = fastrand::choice(IDS).unwrap();
+            let oldest = acknowledged[id].load(Ordering::SeqCst);
+            let load = async |source: Source| {
+                pause().await;
+                let versions = if source == Source::Any { self.replica.as_ref() } else { None };
+                let version = versions.unwrap_or(&self.source)[id].load(Ordering::SeqCst);
+                pause().await;
+                Ok::<_, Infallible>(version)
+            };
+            let found = *process.cache.get(id, load).await.unwrap();
+            assert!(found >= oldest, "{id}: {found} found after {oldest} was acknowledged");
+            pause().await;
+        }
+    }
+}
+
+async fn pause() {
+    match fastrand::u8(..4) {
+        0 => sleep(Duration::from_micros(fastrand::u64(..3000))).await,
+        1 => tokio::task::yield_now().await,
+        _ => {}
+    }
+}
+
+/// Lets two processes write and read, while `disturb` does something to Redis.
+async fn run_world(
+    world: Arc<World>,
+    times: u32,
+    redis: &mut RedisServer,
+    disturb: impl AsyncFnOnce(&mut RedisServer),
+) -> u32 {
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..WRITERS {
+        tasks.spawn(Arc::clone(&world).write(number as usize % 2, times));
+    }
+    for number in 0..8 {
+        tasks.spawn(Arc::clone(&world).read(number % 2));
+    }
+    disturb(redis).await;
+    tasks.join_all().await;
+    world.acknowledged.load(Ordering::SeqCst)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_served_from_before_an_acknowledged_invalidation() {
+    let mut redis = RedisServer::start();
+    let acknowledged = run_world(World::new(&redis, false), 500, &mut redis, async |_| {}).await;
+    assert_eq!(acknowledged, WRITERS * 500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nor_from_a_replica_that_does_not_have_the_change_yet() {
+    let mut redis = RedisServer::start();
+    let acknowledged = run_world(World::new(&redis, true), 500, &mut redis, async |_| {}).await;
+    assert_eq!(acknowledged, WRITERS * 500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nor_while_redis_is_killed_and_comes_back_empty() {
+    let mut redis = RedisServer::start();
+    let acknowledged = run_world(World::new(&redis, false), 1500, &mut redis, async |redis| {
+        sleep(Duration::from_millis(300)).await;
+        redis.kill();
+        sleep(Duration::from_millis(100)).await;
+        redis.revive();
+    })
+    .await;
+    assert!(acknowledged > 0);
+}

@@ -1,0 +1,60 @@
+//! Single products from the cache, and the changes that make them outdated there. I/O: PostgreSQL, Redis.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Instrument;
+
+use super::store::{self, Product};
+use crate::cache::{Cache, Caches, Source};
+use crate::database::{Position, Transaction};
+use crate::problem::Problem;
+use crate::shop::Shop;
+
+/// How old a product may be that is shown, if Redis could not be told of its change. Orders do not ask here.
+const TOLERANCE: Duration = Duration::from_secs(10);
+
+/// The products that were asked for of late.
+#[derive(Debug, Clone)]
+pub(crate) struct Products(Arc<Cache<Product>>);
+
+impl Products {
+    pub(crate) fn new(caches: &Caches) -> Self {
+        Self(Arc::new(caches.cache("products", 1, TOLERANCE)))
+    }
+
+    /// The product, from the cache or from wherever it is current enough to be kept.
+    pub(super) async fn get(&self, shop: &Shop, id: i64) -> Result<Arc<Product>, Problem> {
+        let load = async |source| {
+            let connection = match source {
+                Source::Any => shop.database.read(None).await?,
+                Source::Current => shop.database.primary().await?,
+            };
+            store::by_id(&connection, id).await?.ok_or_else(|| missing(id))
+        };
+        self.0.get(&id.to_string(), load).await.map_err(Arc::unwrap_or_clone)
+    }
+
+    /// Commits the change of a product, and makes what is kept of it outdated.
+    pub(super) async fn commit(&self, transaction: Transaction, id: i64) -> Result<Position, Problem> {
+        let products = Arc::clone(&self.0);
+        // A client that goes away in the middle must not leave the old value to all others.
+        let change = async move {
+            let outcome = transaction.commit().await;
+            // After an error too: it may hide a commit.
+            if let Err(error) = products.invalidate(&id.to_string()).await {
+                tracing::warn!(product = id, %error, "other processes may show the old product for a while");
+            }
+            outcome
+        };
+        let outcome = tokio::spawn(change.in_current_span()).await.map_err(|error| {
+            tracing::error!(%error, "failed to answer a request");
+            Problem::defect()
+        })?;
+        Ok(outcome?)
+    }
+}
+
+pub(super) fn missing(id: i64) -> Problem {
+    Problem::missing(format!("There is no product {id}."))
+}

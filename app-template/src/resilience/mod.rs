@@ -1,0 +1,51 @@
+//! Calling what may fail without failing with it. No I/O.
+//!
+//! Each [`Dependency`] has a policy of its own: how many calls at a time, how long, how often again, and
+//! when to leave it alone. docs/adr/0011 says which parts are crates and which are ours.
+
+mod backoff;
+mod breaker;
+mod bulkhead;
+mod dependency;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+pub(crate) use backoff::Backoff;
+pub(crate) use breaker::BreakerSettings;
+pub(crate) use bulkhead::{Bulkhead, Full};
+pub(crate) use dependency::{CallError, Dependency, Fault, Policy};
+
+/// Everything that this process calls.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Dependencies(Vec<Arc<Dependency>>);
+
+/// What `/healthz` says of a dependency.
+#[derive(Debug, Serialize)]
+pub(crate) struct Standing {
+    name: &'static str,
+    breaker: &'static str,
+    fallback: &'static str,
+}
+
+impl Dependencies {
+    /// Adds a dependency, whose series are shown from now on.
+    pub(crate) fn add(&mut self, name: &'static str, policy: Policy) -> Arc<Dependency> {
+        let dependency = Arc::new(Dependency::new(name, policy));
+        self.0.push(Arc::clone(&dependency));
+        dependency
+    }
+
+    /// How each of them stands now; their series are brought up to date.
+    pub(crate) fn standings(&self) -> Vec<Standing> {
+        self.0
+            .iter()
+            .map(|dependency| Standing {
+                name: dependency.name(),
+                breaker: dependency.state().word(),
+                fallback: dependency.fallback(),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,100 @@
+//! The Redis that all pods share, called by its policy. I/O: Redis.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use metrics::histogram;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, FromRedisValue, RedisError, RedisResult};
+
+use crate::metrics::STORE_DURATION;
+use crate::resilience::{Backoff, BreakerSettings, CallError, Dependencies, Dependency, Fault, Policy};
+
+/// Nothing that Redis holds is worth a second try.
+const fn policy(timeout: Duration) -> Policy {
+    Policy {
+        concurrency: 512,
+        attempt_timeout: timeout,
+        deadline: timeout,
+        retries: 0,
+        backoff: Backoff { base: Duration::ZERO, max: Duration::ZERO },
+        retry_share: 0.0,
+        breaker: BreakerSettings {
+            window: Duration::from_secs(10),
+            minimum_calls: 20,
+            failure_share: 0.5,
+            open_for: Duration::from_secs(2),
+            probes: 3,
+        },
+        fallback: "values come from their source and stay in the process; requests with a session get 503",
+    }
+}
+
+const CONNECT: Duration = Duration::from_secs(1);
+
+pub(crate) type StoreError = CallError<RedisError>;
+
+impl Fault for RedisError {
+    fn is_fault(&self) -> bool {
+        true
+    }
+}
+
+/// A connection to Redis that is made when it is first used, and again after it broke.
+#[derive(Clone)]
+pub(crate) struct SharedStore {
+    client: Client,
+    connection: ConnectionManager,
+    dependency: Arc<Dependency>,
+}
+
+impl SharedStore {
+    /// Redis need not be there yet. No call takes longer than `timeout`.
+    ///
+    /// # Errors
+    /// A URL that Redis' client cannot use.
+    pub(crate) fn new(url: &str, timeout: Duration, dependencies: &mut Dependencies) -> RedisResult<Self> {
+        let client = Client::open(url)?;
+        // A call that finds no connection tries once to make one; whether to try at all is the breaker's
+        // business.
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(None)
+            .set_number_of_retries(0);
+        let connection = client.get_connection_manager_lazy(config)?;
+        Ok(Self { client, connection, dependency: dependencies.add("redis", policy(timeout)) })
+    }
+
+    /// Sends what `command` asks of the connection that it is given; `operation` is its name in the metrics.
+    pub(crate) async fn call<T, F>(
+        &self,
+        operation: &'static str,
+        command: impl Fn(ConnectionManager) -> F,
+    ) -> Result<T, StoreError>
+    where
+        T: FromRedisValue,
+        F: Future<Output = RedisResult<T>>,
+    {
+        let begun = Instant::now();
+        let answer = self.dependency.call(|| command(self.connection.clone())).await;
+        histogram!(STORE_DURATION, "db_system_name" => "redis", "db_operation_name" => operation)
+            .record(begun.elapsed());
+        answer
+    }
+
+    /// Counts an answer that was made without Redis.
+    pub(crate) fn fell_back(&self) {
+        self.dependency.fell_back();
+    }
+
+    /// For a connection of one's own.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl std::fmt::Debug for SharedStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedStore").field("dependency", &self.dependency).finish_non_exhaustive()
+    }
+}
