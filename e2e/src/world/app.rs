@@ -44,6 +44,19 @@ impl World {
         Ok(app)
     }
 
+    /// Applies `shop` with `web` from one to three replicas at 10 each of what a query returns. There is no scale-down
+    /// window, so that a metric that wrongly counted as zero would take replicas within seconds.
+    ///
+    /// # Errors
+    /// As [`World::apply_app`].
+    pub async fn scale_on_query(&self, query: &str) -> Result<()> {
+        let mut app = self.shop(1, 3, "10")?;
+        let scaling = &mut app["spec"]["services"][0]["scaling"];
+        scaling["metrics"] = json!([{"name": "carts", "prometheus": {"query": query, "perReplica": "10"}}]);
+        scaling["behavior"] = json!({"scaleDown": {"stabilizationWindowSeconds": 0}});
+        self.apply_app(&app).await
+    }
+
     /// Applies a ScalableApp.
     ///
     /// # Errors
@@ -122,6 +135,16 @@ impl World {
         let deployments = self.deployments().await?;
         let replicas = |deployment: &Deployment| deployment.spec.as_ref().and_then(|spec| spec.replicas);
         Ok(deployments.iter().filter_map(replicas).sum())
+    }
+
+    /// Succeeds if `spec.replicas` over all Deployments is this.
+    ///
+    /// # Errors
+    /// With the number that it is.
+    pub async fn has_replicas(&self, wanted: i32) -> Result<()> {
+        let replicas = self.replicas().await?;
+        ensure!(replicas == wanted, "{replicas} replicas");
+        Ok(())
     }
 
     /// The pods of `web` that are not on their way out, whatever their revision.

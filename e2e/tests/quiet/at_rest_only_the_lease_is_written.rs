@@ -8,11 +8,13 @@ use std::time::Duration;
 const OPERATOR: &str = "system:serviceaccount:scalableapp-system:scalableapp-operator";
 /// How long the operator is watched.
 const REST: Duration = Duration::from_secs(300);
-/// Until a new app has settled: its first samples, its first decisions.
-const SETTLE: Duration = Duration::from_secs(30);
+/// Until an idle app has settled: its first samples, its first decisions.
+const SETTLE_IDLE: Duration = Duration::from_secs(30);
+/// Until one under load has: the rate's window must be full of this load, and the limit that bound before it is named
+/// for a minute more.
+const SETTLE_NOISY: Duration = Duration::from_secs(130);
 
 async fn rest(world: &World) -> Result<()> {
-    tokio::time::sleep(SETTLE).await;
     let mark = world.audit()?.mark()?;
     tokio::time::sleep(REST).await;
     let mutations = world.audit()?.mutations_since(mark)?;
@@ -46,6 +48,7 @@ async fn at_rest_and_idle_only_the_lease_is_written() -> Result<()> {
     World::run("at_rest_idle", async |world| {
         world.apply_app(&world.shop(2, 4, "10")?).await?;
         wait_until("the app is up", Duration::from_secs(90), async || world.is_up().await).await?;
+        tokio::time::sleep(SETTLE_IDLE).await;
         rest(world).await
     })
     .await
@@ -58,10 +61,9 @@ async fn at_rest_under_noisy_load_only_the_lease_is_written() -> Result<()> {
         wait_until("the app is up", Duration::from_secs(90), async || world.is_up().await).await?;
         // 20 requests per second are exactly two replicas; the tolerance reaches from 18 to 22.
         let noise = ["8s@19", "8s@21", "8s@20", "8s@20.5", "8s@19.5"].join(",");
-        let profile = [noise.as_str(); 12].join(",");
+        let profile = [noise.as_str(); 11].join(",");
         let load = world.load_web("/wait?ms=2", &profile).await?;
-        // The rate's window must be full of this load, and the limit that bound before it is named for a minute more.
-        tokio::time::sleep(Duration::from_secs(110)).await;
+        tokio::time::sleep(SETTLE_NOISY).await;
         rest(world).await?;
         load.finish().await.map(drop)
     })

@@ -4,7 +4,6 @@
 use anyhow::{Result, ensure};
 use scalableapp_crds::ConditionStatus;
 use scalableapp_e2e::world::{World, wait_until};
-use serde_json::json;
 use std::time::Duration;
 
 /// What a query may get wrong: the reason, and the words of the condition.
@@ -19,26 +18,10 @@ const FAULTS: [(&str, &str, &str); 4] = [
     (r#"sum(up{namespace="kube-system"})"#, "MetricAbsent", "which the operator adds to every selector"),
 ];
 
-async fn scale_on(world: &World, query: &str) -> Result<()> {
-    let mut app = world.shop(1, 3, "10")?;
-    app["spec"]["services"][0]["scaling"]["metrics"] =
-        json!([{"name": "carts", "prometheus": {"query": query, "perReplica": "10"}}]);
-    // Without this window a missing metric that counted as zero would take replicas within seconds.
-    app["spec"]["services"][0]["scaling"]["behavior"] =
-        json!({"scaleDown": {"stabilizationWindowSeconds": 0}});
-    world.apply_app(&app).await
-}
-
-async fn has_replicas(world: &World, wanted: i32) -> Result<()> {
-    let replicas = world.replicas().await?;
-    ensure!(replicas == wanted, "{replicas} replicas");
-    Ok(())
-}
-
 #[tokio::test]
 async fn bad_metric_is_named() -> Result<()> {
     World::run("bad_metric", async |world| {
-        scale_on(world, "vector(25)").await?;
+        world.scale_on_query("vector(25)").await?;
         wait_until("25 carts at 10 each are three ready replicas", Duration::from_secs(120), async || {
             let web = world.web().await?;
             ensure!(web.desired == 3 && web.ready == 3, "{web:?}");
@@ -46,18 +29,18 @@ async fn bad_metric_is_named() -> Result<()> {
         })
         .await?;
         for (query, reason, words) in FAULTS {
-            scale_on(world, query).await?;
+            world.scale_on_query(query).await?;
             wait_until(&format!("{query} is named"), Duration::from_secs(60), async || {
                 let condition = world.says("MetricsAvailable", ConditionStatus::False, reason).await?;
                 ensure!(condition.message.contains(words), "{condition:?}");
                 Ok(())
             })
             .await?;
-            has_replicas(world, 3).await?;
+            world.has_replicas(3).await?;
             world.is_up().await?;
         }
-        scale_on(world, "vector(5)").await?;
-        wait_until("5 carts are one replica", Duration::from_secs(60), async || has_replicas(world, 1).await)
+        world.scale_on_query("vector(5)").await?;
+        wait_until("5 carts are one replica", Duration::from_secs(60), async || world.has_replicas(1).await)
             .await
     })
     .await

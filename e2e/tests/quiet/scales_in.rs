@@ -9,7 +9,7 @@ async fn scales_in() -> Result<()> {
     World::run("scales_in", async |world| {
         world.apply_app(&world.shop(1, 3, "10")?).await?;
         wait_until("the app is up", Duration::from_secs(90), async || world.is_up().await).await?;
-        let load = world.load_web("/wait?ms=5", "60s@25,420s@4").await?;
+        let load = world.load_web("/wait?ms=5", "60s@25,370s@4").await?;
         wait_until("the load is three replicas", Duration::from_secs(90), async || {
             ensure!(world.replicas().await? == 3, "{} replicas", world.replicas().await?);
             Ok(())
