@@ -9,6 +9,7 @@
 
 mod child;
 mod client;
+mod object_store;
 mod postgres;
 mod provider;
 mod redis_server;

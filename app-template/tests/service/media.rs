@@ -1,11 +1,9 @@
 //! Pictures are in an object store, whichever pod is asked.
 
-use std::thread;
-
 use crate::child::Service;
 use crate::client::Answer;
+use crate::object_store::ObjectStore;
 use crate::postgres::{Reads, shared};
-use crate::provider::Provider;
 use crate::shop::stock;
 
 fn upload(service: &Service, product: i64, content_type: &str, body: &str) -> Answer {
@@ -72,34 +70,32 @@ fn what_is_no_picture_is_refused_as_a_problem_document() {
 }
 
 #[test]
-fn an_object_store_is_asked_by_signed_requests_of_the_s3_api() {
+fn pictures_are_kept_by_an_object_store_that_checks_signatures() {
     let database = shared();
-    let store = Provider::start();
-    let environment = [
-        ("MEDIA_URL", "s3://pictures/shop"),
-        ("AWS_ENDPOINT", store.url.as_str()),
-        ("AWS_ALLOW_HTTP", "true"),
-        ("AWS_REGION", "here"),
-        ("AWS_ACCESS_KEY_ID", "the-user"),
-        ("AWS_SECRET_ACCESS_KEY", "the-secret"),
-    ];
-    let service =
-        Service::spawn(database.command(Reads::FromPrimary, &[]).envs(environment)).wait_until_ready();
-    let (_, products) = stock(&service, 1);
-    thread::scope(|scope| {
-        let taken = scope.spawn(|| upload(&service, products[0], "image/png", "the bytes"));
-        let put = store.next();
-        assert!(put.line.starts_with("PUT /pictures/shop/"), "{}", put.line);
-        assert!(put.headers["authorization"].starts_with("AWS4-HMAC-SHA256 Credential=the-user/"));
-        assert_eq!(put.body, "the bytes");
-        put.answer(200);
-        let path = taken.join().unwrap().headers["location"].clone();
+    let store = ObjectStore::start("the-user", "the-secret");
+    store.make_bucket("pictures");
+    let pod = |secret: &str| {
+        let environment = [
+            ("MEDIA_URL", "s3://pictures/shop"),
+            ("AWS_ENDPOINT", store.url.as_str()),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_REGION", "here"),
+            ("AWS_ACCESS_KEY_ID", "the-user"),
+            ("AWS_SECRET_ACCESS_KEY", secret),
+        ];
+        Service::spawn(database.command(Reads::FromPrimary, &[]).envs(environment)).wait_until_ready()
+    };
+    let [taker, shower, stranger] = ["the-secret", "the-secret", "a-guess"].map(pod);
+    let (_, products) = stock(&taker, 1);
 
-        let mut connection = service.connect();
-        let shown = scope.spawn(move || connection.get(&path).unwrap());
-        let get = store.next();
-        assert!(get.line.starts_with("GET /pictures/shop/"), "{}", get.line);
-        get.answer_with(200, "the bytes");
-        assert_eq!(shown.join().unwrap().body, "the bytes");
-    });
+    let taken = upload(&taker, products[0], "image/png", "the bytes");
+    assert_eq!(taken.status, 201, "{}", taken.body);
+    assert_eq!(store.objects("pictures", "shop"), [b"the bytes"]);
+    let shown = shower.connect().get(&taken.headers["location"]).unwrap();
+    assert_eq!((shown.status, shown.body.as_str()), (200, "the bytes"));
+
+    let refused = upload(&stranger, products[0], "image/png", "other bytes");
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    refused.problem();
+    assert_eq!(store.objects("pictures", "shop").len(), 1, "what is not signed is not kept");
 }

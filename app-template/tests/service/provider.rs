@@ -18,8 +18,6 @@ pub(crate) struct Provider {
 /// A request that waits for its answer.
 pub(crate) struct Received {
     stream: TcpStream,
-    /// Method, path and version.
-    pub(crate) line: String,
     /// By lower-case name.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
@@ -75,12 +73,10 @@ impl Received {
         self.answer_with(status, "");
     }
 
-    /// With a body, and the headers that an object store sends.
-    pub(crate) fn answer_with(mut self, status: u16, body: &str) {
+    fn answer_with(mut self, status: u16, body: &str) {
         let length = body.len();
         let answer = format!(
-            "HTTP/1.1 {status} Answer\r\nconnection: close\r\ncontent-length: {length}\r\netag: \"1\"\r\n\
-             last-modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n{body}"
+            "HTTP/1.1 {status} Answer\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         // Whoever asked may be gone.
         let _ = self.stream.write_all(answer.as_bytes());
@@ -92,7 +88,6 @@ fn receive(stream: TcpStream) -> Option<Received> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
-    let request = line.clone();
     let mut headers = BTreeMap::new();
     loop {
         line.clear();
@@ -102,10 +97,5 @@ fn receive(stream: TcpStream) -> Option<Received> {
     }
     let mut body = vec![0; headers.get("content-length").map_or(Ok(0), |length| length.parse()).ok()?];
     reader.read_exact(&mut body).ok()?;
-    Some(Received {
-        line: request,
-        stream: reader.into_inner(),
-        headers,
-        body: String::from_utf8(body).ok()?,
-    })
+    Some(Received { stream: reader.into_inner(), headers, body: String::from_utf8(body).ok()? })
 }
