@@ -14,6 +14,7 @@ mod provider;
 mod redis_server;
 
 mod contract;
+mod dashboard;
 mod drain;
 mod faults;
 mod jobs;
