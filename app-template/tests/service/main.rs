@@ -17,6 +17,7 @@ mod contract;
 mod dashboard;
 mod drain;
 mod faults;
+mod fuzz;
 mod jobs;
 mod media;
 mod overload;
