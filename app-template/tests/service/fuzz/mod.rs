@@ -109,7 +109,7 @@ fn runner() -> TestRunner {
         return TestRunner::new(config);
     }
     let fixed = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    TestRunner::new_with_rng(Config { cases: 1500, ..config }, fixed)
+    TestRunner::new_with_rng(Config { cases: 1000, ..config }, fixed)
 }
 
 #[test]
