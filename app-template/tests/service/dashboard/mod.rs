@@ -95,25 +95,25 @@ fn readme_dashboard_and_guide_say_what_is_in_a_scrape() {
     let mut faults = pages::differences(&documented, &series);
 
     let same_from_every_pod = pages::same_from_every_pod(&documented);
-    let mut check = |place: &str, query: &str| {
+    let check = |place: &str, query: &str| -> Vec<String> {
         let found = series.faults(query, &same_from_every_pod);
-        faults.extend(found.iter().map(|fault| format!("{place}: {fault}: {query}")));
+        found.iter().map(|fault| format!("{place}: {fault}: {query}")).collect()
     };
     let mut shown = BTreeSet::new();
     for panel in all_panels() {
         for (legend, query) in panel.queries {
-            check(panel.title, &parsable(query));
+            faults.extend(check(panel.title, &parsable(query)));
             shown.extend(series.read_by(query));
             for label in legend.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()) {
-                if label != "le" && !query.contains(label) {
-                    check(panel.title, &format!("the query of {{{{{label}}}}} keeps no such label"));
+                if !query.contains(label) && label != "le" {
+                    faults.push(format!("{}: the legend names {label}, and the query does not", panel.title));
                 }
             }
         }
     }
     let guide = fs::read_to_string(file("docs/which-of-these-do-you-need.md")).unwrap();
     for query in pages::queries(&guide) {
-        check("the guide", &query);
+        faults.extend(check("the guide", &query));
     }
     faults.extend(pages::unknown_words(&guide, &readme, &series));
 

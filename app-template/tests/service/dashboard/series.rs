@@ -148,8 +148,8 @@ impl Reading<'_> {
         let family = self.series.family(name);
         let counts = name != family || name.ends_with("_total");
         if counts != within.in_rate {
-            self.faults
-                .push(format!("{name} is {} and no rate", if counts { "counted" } else { "measured" }));
+            let (is, asked) = if counts { ("counted", "without a rate") } else { ("measured", "as a rate") };
+            self.faults.push(format!("{name} is {is}, and asked for {asked}"));
         }
         if name.ends_with("_bucket") && !grouped.contains(&"le") {
             self.faults.push(format!("{name} is added up over its bounds"));

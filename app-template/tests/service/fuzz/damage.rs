@@ -1,21 +1,18 @@
 //! The ways in which a good request is damaged, byte by byte and by its structure. Pure.
 
-use std::fmt::Write;
-
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::request::Request;
+use super::request::{Request, encoded};
 
 /// One change of a request.
 #[derive(Debug, Clone)]
 pub(super) enum Damage {
     Method(&'static str),
-    /// In place of the path's last segment.
-    Segment(String),
+    /// In place of any input; in the body bare, or as a string.
+    Input(Index, String, bool),
     PathByte(Index, u8),
     AddParameter(String, String),
-    ChangeParameter(Index, String),
     RepeatParameter(Index),
     DropParameter(Index),
     SetHeader(&'static str, Vec<u8>),
@@ -78,7 +75,7 @@ const NAMES: [&str; 14] = [
 ];
 
 /// Texts on the edges of what numbers, names, days, identifiers and addresses may be.
-const EDGES: &[&str] = &[
+pub(super) const EDGES: &[&str] = &[
     "",
     " ",
     "0",
@@ -219,31 +216,13 @@ fn field() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// As in a URL; some signs stay as they are although they mean something there.
-fn encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes().take(4000) {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'+' | b'@' | b'*' => {
-                encoded.push(byte.into());
-            }
-            _ => {
-                let _ = write!(encoded, "%{byte:02x}");
-            }
-        }
-    }
-    encoded
-}
-
 pub(super) fn damage() -> impl Strategy<Value = Damage> {
     let name = || prop_oneof![3 => select(&NAMES[..]).prop_map(str::to_owned), 1 => text()];
     let of_head = prop_oneof![
         1 => select(&METHODS[..]).prop_map(Damage::Method),
-        3 => text().prop_map(|text| Damage::Segment(encoded(&text))),
         1 => (any::<Index>(), select(b"/%.;-0aZ?&=".as_slice()))
             .prop_map(|(at, byte)| Damage::PathByte(at, byte)),
         2 => (name(), text()).prop_map(|(name, text)| Damage::AddParameter(encoded(&name), encoded(&text))),
-        4 => (any::<Index>(), text()).prop_map(|(at, text)| Damage::ChangeParameter(at, encoded(&text))),
         1 => any::<Index>().prop_map(Damage::RepeatParameter),
         1 => any::<Index>().prop_map(Damage::DropParameter),
         6 => (select(&HEADERS[..]), field()).prop_map(|(name, value)| Damage::SetHeader(name, value)),
@@ -264,25 +243,28 @@ pub(super) fn damage() -> impl Strategy<Value = Damage> {
         1 => prop_oneof![9 => 0..10_000_usize, 1 => 2_000_000..2_200_000_usize].prop_map(Damage::Long),
         1 => Just(Damage::Chunked),
     ];
-    prop_oneof![of_head, of_body]
+    let input = (any::<Index>(), text(), any::<bool>());
+    prop_oneof![
+        5 => input.prop_map(|(at, text, is_bare)| Damage::Input(at, text, is_bare)),
+        2 => of_head,
+        3 => of_body,
+    ]
 }
 
 impl Damage {
     pub(super) fn to(&self, request: &mut Request) {
         match self {
             Self::Method(method) => request.method = (*method).to_owned(),
-            Self::Segment(text) => {
-                let end = request.path.rfind('/').map_or(0, |slash| slash + 1);
-                request.path.replace_range(end.., text);
+            Self::Input(at, text, is_bare) => {
+                if request.inputs() > 0 {
+                    request.replace_input(at.index(request.inputs()), text, *is_bare);
+                }
             }
             Self::PathByte(at, byte) => {
                 // After the slash that every path begins with.
                 request.path.insert(1 + at.index(request.path.len()), char::from(*byte));
             }
             Self::AddParameter(name, value) => request.query.push((name.clone(), value.clone())),
-            Self::ChangeParameter(at, value) => {
-                change(&mut request.query, *at, |pair| pair.1.clone_from(value));
-            }
             Self::RepeatParameter(at) => repeat(&mut request.query, *at),
             Self::DropParameter(at) => drop_one(&mut request.query, *at),
             Self::SetHeader(name, value) => {

@@ -1,5 +1,8 @@
 //! A request that can be damaged and written down. Pure.
 
+use std::fmt::Write;
+use std::ops::Range;
+
 use serde_json::Value;
 
 /// What is sent, piece by piece.
@@ -45,6 +48,41 @@ impl Request {
         ["/work", "/wait"].contains(&self.path.as_str()) && self.query.iter().any(asks)
     }
 
+    /// How many inputs there are: the name in the path, parameters, headers, and values of the body.
+    pub(super) fn inputs(&self) -> usize {
+        let body = serde_json::from_slice::<Value>(&self.body).map_or(0, |body| count(&body));
+        self.name().iter().count() + self.query.len() + self.headers.len() + body
+    }
+
+    /// Puts a text in the place of the input of this number, written as it has to be there; in the body as a string of
+    /// JSON, or bare if `is_bare`.
+    pub(super) fn replace_input(&mut self, number: usize, text: &str, is_bare: bool) {
+        let name = self.name();
+        let of_query = name.iter().count();
+        let of_headers = of_query + self.query.len();
+        let of_body = of_headers + self.headers.len();
+        if let Some(name) = name.filter(|_| number < of_query) {
+            self.path.replace_range(name, &encoded(text));
+        } else if number < of_headers {
+            self.query[number - of_query].1 = encoded(text);
+        } else if number < of_body {
+            // A control character ends a header, and so the request.
+            let kept = text.bytes().filter(|byte| !byte.is_ascii_control());
+            self.headers[number - of_headers].1 = kept.collect();
+        } else if is_bare {
+            self.replace_value(number - of_body, text);
+        } else {
+            self.replace_value(number - of_body, &Value::from(text).to_string());
+        }
+    }
+
+    /// Where in the path the second segment is.
+    fn name(&self) -> Option<Range<usize>> {
+        let begin = 2 + self.path.get(1..)?.find('/')?;
+        let end = self.path[begin..].find('/').map_or(self.path.len(), |slash| begin + slash);
+        Some(begin..end)
+    }
+
     /// Replaces the body's value of this number, counted from the outside in, by a text that need not be JSON.
     pub(super) fn replace_value(&mut self, number: usize, text: &str) {
         let Ok(mut body) = serde_json::from_slice::<Value>(&self.body) else { return };
@@ -78,6 +116,22 @@ impl std::fmt::Debug for Request {
         let shown = bytes[..bytes.len().min(2000)].escape_ascii();
         write!(formatter, "{} bytes: {shown}", bytes.len())
     }
+}
+
+/// As in a URL; some signs stay as they are although they mean something there.
+pub(super) fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes().take(4000) {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'+' | b'@' | b'*' => {
+                encoded.push(byte.into());
+            }
+            _ => {
+                let _ = write!(encoded, "%{byte:02x}");
+            }
+        }
+    }
+    encoded
 }
 
 /// Stands for a text in JSON while it is put together.
