@@ -34,6 +34,7 @@ pub(super) fn dashboard() -> Value {
         "graphTooltip": 1,
         "refresh": "30s",
         "time": { "from": "now-1h", "to": "now" },
+        "annotations": { "list": [] },
         "templating": { "list": variables() },
         "panels": panels(),
     })
@@ -125,6 +126,9 @@ fn options(panel: &Panel) -> (&'static str, Value) {
         Drawn::Heatmap => {
             let options = json!({
                 "calculate": false,
+                "color": { "mode": "scheme", "scheme": "Oranges", "fill": "dark-orange", "steps": 64, "reverse": false, "exponent": 0.5 },
+                "exemplars": { "color": "rgba(255,0,255,0.7)" },
+                "showValue": "never",
                 "yAxis": { "unit": panel.unit },
                 "tooltip": { "mode": "single", "yHistogram": true },
                 "legend": { "show": true },
