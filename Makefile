@@ -50,3 +50,4 @@ lint: ## Deny what clippy warns of
 generate: ## Write the files that are generated from the sources
 	UPDATE=1 cargo test -q -p scalableapp-crds --test schema
 	UPDATE=1 cargo test -q -p scalableapp-operator --test docs
+	UPDATE=1 cargo test -q -p app-template --test service generated_

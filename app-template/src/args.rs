@@ -184,7 +184,43 @@ fn queue_length(text: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Of numbers, units and anything else.
+        #[test]
+        fn any_text_is_a_value_within_its_bounds_or_refused_in_words(
+            text in "[-+]?[0-9]{1,25}(\\.[0-9]{1,12})?(ns|us|ms|s|m|h|d| )?([0-9]{1,20}(ms|s|m|h))?|tcp://.*|(http|redis)://\\PC*|.*",
+        ) {
+            let times = [
+                (lame_duck(&text), Duration::ZERO, HOUR),
+                (drain(&text), Duration::from_secs(1), HOUR),
+                (redis_timeout(&text), Duration::from_millis(1), Duration::from_secs(60)),
+            ];
+            for (time, shortest, longest) in times {
+                match time {
+                    Ok(time) => prop_assert!((shortest..=longest).contains(&time)),
+                    Err(reason) => prop_assert!(reason.contains("for example")),
+                }
+            }
+            let numbers = [
+                port(&text).map(usize::from),
+                max_requests(&text),
+                queue_length(&text),
+                modules::name(&text).map(|name| name.len()),
+                plain_http(&text).map(|url| url.as_str().len()),
+                plain_redis(&text).map(|url| url.len()),
+            ];
+            for number in numbers {
+                match number {
+                    Ok(number) => prop_assert!(number <= 100_000),
+                    Err(reason) => prop_assert!(reason.len() > 10, "{reason}"),
+                }
+            }
+        }
+    }
 
     #[test]
     fn durations_read_like_kubernetes() {

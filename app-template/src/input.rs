@@ -118,3 +118,62 @@ pub(crate) fn fingerprint(body: &impl serde::Serialize) -> String {
 
 /// What a handler returns that puts its answer together by hand.
 pub(crate) type Answer = Result<Response, Problem>;
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body as Bytes;
+    use axum::http::StatusCode;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What an extractor makes of a request.
+    fn read<T: FromRequest<(), M, Rejection = Problem>, M>(request: Request) -> Result<T, Problem> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(T::from_request(request, &()))
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_refused_as_a_bad_request(bytes: Vec<u8>, kind in "application/json|[!-~]{0,20}") {
+            let request = Request::post("/").header("content-type", &kind).body(Bytes::from(bytes.clone())).unwrap();
+            match read::<Body<Value>, _>(request) {
+                Ok(Body(value)) => prop_assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap(), value),
+                Err(problem) => prop_assert!(problem.status().is_client_error()),
+            }
+        }
+
+        #[test]
+        fn any_key_is_taken_as_it_is_or_refused(bytes in prop::collection::vec(0x20..=0xff_u8, 0..300)) {
+            if let Ok(value) = http::HeaderValue::from_bytes(&bytes) {
+                let request = Request::get("/").header(IDEMPOTENCY_KEY, value).body(Bytes::empty()).unwrap();
+                match read::<IdempotencyKey, _>(request) {
+                    Ok(IdempotencyKey(key)) => prop_assert!(key.as_bytes() == bytes && (1..=255).contains(&key.len())),
+                    Err(problem) => prop_assert_eq!(problem.status(), StatusCode::BAD_REQUEST),
+                }
+            }
+        }
+
+        #[test]
+        fn a_text_that_is_taken_can_be_stored(text: String, longest in 1..50_usize) {
+            let is_taken = super::text("name", &text, longest).is_ok();
+            let can_be_stored = !text.is_empty() && text.chars().count() <= longest && !text.contains(char::is_control);
+            prop_assert_eq!(is_taken, can_be_stored);
+        }
+
+        #[test]
+        fn numbers_and_limits_are_within_their_bounds(value: i64, asked: Option<i64>) {
+            prop_assert_eq!(number("n", value, -5..=5).is_ok(), (-5..=5).contains(&value));
+            match limit(asked) {
+                Ok(limit) => prop_assert!((1..=100).contains(&limit) && asked.is_none_or(|asked| asked == limit)),
+                Err(problem) => prop_assert_eq!(problem.status(), StatusCode::BAD_REQUEST),
+            }
+        }
+
+        #[test]
+        fn bodies_are_told_apart(one: (String, i64), other: (String, i64)) {
+            prop_assert_eq!(fingerprint(&one) == fingerprint(&other), one == other);
+        }
+    }
+}

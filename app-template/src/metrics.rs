@@ -175,3 +175,21 @@ fn method_label(method: &Method) -> &'static str {
         _ => "_OTHER",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_method_of_a_client_becomes_a_label(text in "(GET|PUT|POST|get)?[!-~]{0,9}") {
+            if let Ok(method) = Method::from_bytes(text.as_bytes()) {
+                let label = method_label(&method);
+                prop_assert!(label == text || label == "_OTHER");
+                prop_assert!(label.len() <= "OPTIONS".len());
+            }
+        }
+    }
+}

@@ -53,6 +53,11 @@ impl Problem {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The cause is for the log only: it may quote private data.
     pub(crate) fn defect() -> Self {
         Self {

@@ -105,7 +105,24 @@ fn id(headers: &HeaderMap) -> Option<Uuid> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_of_cookies_are_read(bytes in prop::collection::vec(0x20..=0xff_u8, 0..60), number: u128) {
+            let read = |cookies: &[u8]| {
+                let value = axum::http::HeaderValue::from_bytes(cookies).ok()?;
+                id(&HeaderMap::from_iter([(COOKIE, value)]))
+            };
+            read(&bytes);
+            let known = Uuid::from_u128(number);
+            let text: Vec<u8> = bytes.into_iter().filter(|byte| *byte < 0x7f && *byte != b'=').collect();
+            let cookies = [&text[..], b"; session=", known.simple().to_string().as_bytes(), b"; a=b"].concat();
+            prop_assert_eq!(read(&cookies), Some(known));
+        }
+    }
 
     fn read(cookies: &str) -> Option<String> {
         let headers = HeaderMap::from_iter([(COOKIE, cookies.parse().unwrap())]);

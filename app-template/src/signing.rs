@@ -45,7 +45,31 @@ impl std::fmt::Debug for SigningKey {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn nothing_verifies_but_the_signature(text: String, other: String, forged in "\\PC*|[0-9a-fA-F]{0,80}") {
+            let key: SigningKey = "0123456789abcdef0123456789abcdef".parse().unwrap();
+            let signature = key.sign(&text);
+            prop_assert!(key.verifies(&text, &signature));
+            prop_assert_eq!(key.verifies(&other, &signature), text == other);
+            prop_assert_eq!(key.verifies(&text, &forged), forged.eq_ignore_ascii_case(&signature));
+        }
+
+        #[test]
+        fn any_text_is_a_key_or_refused_in_words_that_do_not_show_it(text in "[A-Z]{0,60}|.*") {
+            match text.parse::<SigningKey>() {
+                Ok(key) => {
+                    let shown = format!("{key:?}");
+                    prop_assert!(text.len() >= SHORTEST && !shown.contains(&text));
+                }
+                Err(reason) => prop_assert!(text.len() < SHORTEST && reason.contains("at least 32")),
+            }
+        }
+    }
 
     #[test]
     fn a_signature_holds_for_its_key_and_its_text_only() {

@@ -77,3 +77,26 @@ fn timeout(text: &str) -> Result<Duration, String> {
         .filter(|parsed| (Duration::from_millis(1)..=MINUTE).contains(parsed))
         .ok_or_else(|| "give a time from 1ms to 1m, for example 250ms".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_value_within_its_bounds_or_refused_in_words(
+            text in "[-+]?[0-9]{1,25}(\\.[0-9]{1,12})?(ns|us|ms|s|m|h)?|.*",
+        ) {
+            match timeout(&text) {
+                Ok(time) => prop_assert!((Duration::from_millis(1)..=MINUTE).contains(&time)),
+                Err(reason) => prop_assert!(reason.contains("for example 250ms")),
+            }
+            match pool_size(&text) {
+                Ok(size) => prop_assert!((1..=1000).contains(&size)),
+                Err(reason) => prop_assert!(reason.contains("from 1 to 1000")),
+            }
+        }
+    }
+}

@@ -121,6 +121,19 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn any_bytes_of_cookies_are_read(bytes in prop::collection::vec(0x20..=0xff_u8, 0..60), token in "[0-9a-f-]{1,40}") {
+            let read = |cookies: &[u8]| {
+                let value = HeaderValue::from_bytes(cookies).ok()?;
+                cookie(&HeaderMap::from_iter([(COOKIE, value)])).map(str::to_owned)
+            };
+            read(&bytes);
+            let text: Vec<u8> = bytes.into_iter().filter(|byte| *byte < 0x7f && *byte != b'=').collect();
+            prop_assert_eq!(read(&[b"consistency=", token.as_bytes(), b"; ", &text].concat()), Some(token));
+        }
+    }
+
     #[test]
     fn a_token_survives_the_way_and_no_change() {
         let key: SigningKey = "0123456789abcdef0123456789abcdef".parse().unwrap();

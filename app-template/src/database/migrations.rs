@@ -15,7 +15,10 @@ use super::session;
 use super::{Connection, Database, Query};
 
 /// In order; never changed once released.
-const STEPS: [(&str, &str); 1] = [("0001_shop", include_str!("../../migrations/0001_shop.sql"))];
+const STEPS: [(&str, &str); 2] = [
+    ("0001_shop", include_str!("../../migrations/0001_shop.sql")),
+    ("0002_statements", include_str!("../../migrations/0002_statements.sql")),
+];
 
 /// Any number, as long as nothing else in the database locks the same one.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7260571)";

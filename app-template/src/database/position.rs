@@ -19,7 +19,19 @@ impl Position {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn places_are_in_order_on_one_history_only(a: (u32, u64), b: (u32, u64)) {
+            let [a, b] = [a, b].map(|(timeline, lsn)| Position { timeline, lsn });
+            prop_assert!(a.shows(a));
+            prop_assert_eq!(a.shows(b) || b.shows(a), a.timeline == b.timeline);
+            prop_assert_eq!(a.shows(b) && b.shows(a), a == b);
+        }
+    }
 
     #[test]
     fn a_higher_number_on_another_timeline_shows_nothing() {

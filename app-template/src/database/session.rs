@@ -133,3 +133,26 @@ pub(super) fn tls() -> Result<MakeRustlsConnect, OpenError> {
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_address_is_read_or_refused_in_words_that_name_no_password(
+            text in "(postgres(ql)?://)?\\PC{0,6}(:hunter2)?@?\\PC{0,9}(:[0-9]{1,6})?(/\\PC{0,9})?(\\?\\PC{0,9}=\\PC{0,9})?|.*",
+        ) {
+            match config(&text, WRITE_URL, Duration::from_secs(1)) {
+                Ok(config) => prop_assert!(!config.get_hosts().is_empty() && config.get_dbname().is_some()),
+                Err(error) => {
+                    let words = error.to_string();
+                    prop_assert!(words.contains("postgres://user:password@host:5432/name"), "{words}");
+                    prop_assert!(!words.contains("hunter2"), "{words}");
+                }
+            }
+        }
+    }
+}

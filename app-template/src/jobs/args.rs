@@ -48,3 +48,30 @@ fn time(text: &str) -> Result<Duration, String> {
         .filter(|parsed| (Duration::from_millis(10)..=Duration::from_secs(3600)).contains(parsed))
         .ok_or_else(|| "give a time from 10ms to 1h, for example 30s".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_value_within_its_bounds_or_refused_in_words(
+            text in "[-+]?[0-9]{1,25}(\\.[0-9]{1,12})?(ns|us|ms|s|m|h)?|(payments|reports)?.?|.*",
+        ) {
+            match time(&text) {
+                Ok(time) => prop_assert!((Duration::from_millis(10)..=Duration::from_secs(3600)).contains(&time)),
+                Err(reason) => prop_assert!(reason.contains("for example 30s")),
+            }
+            match concurrency(&text) {
+                Ok(count) => prop_assert!((1..=1000).contains(&count)),
+                Err(reason) => prop_assert!(reason.contains("from 1 to 1000")),
+            }
+            match queue(&text) {
+                Ok(name) => prop_assert!(QUEUES.contains(&name.as_str())),
+                Err(reason) => prop_assert!(reason.contains("choose from payments, reports")),
+            }
+        }
+    }
+}

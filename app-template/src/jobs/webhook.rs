@@ -21,19 +21,26 @@ pub(super) const KIND: &str = "webhook";
 const TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPTS: i32 = 12;
 
-/// Refuses an address to which this service must not send: a caller could make it speak to anything it can reach.
-pub(crate) fn check(shop: &Shop, url: &str) -> Result<(), Problem> {
-    let is_allowed = |url: &Url| {
-        url.scheme() == "http"
-            && url.host_str().is_some_and(|host| shop.webhook_hosts.iter().any(|allowed| allowed == host))
-    };
-    if shop.webhook_key.is_some() && url.parse().is_ok_and(|url| is_allowed(&url)) {
-        return Ok(());
-    }
-    Err(Problem::unprocessable(
-        "webhook is an http:// URL on a host that this service may send to (WEBHOOK_HOSTS); without it, ask at the status URL."
-            .to_owned(),
-    ))
+/// In characters, as it is sent.
+const LONGEST: usize = 2000;
+
+/// The address as it will be used; refuses one to which this service must not send: a caller could make it speak to
+/// anything it can reach.
+pub(crate) fn check(shop: &Shop, text: &str) -> Result<String, Problem> {
+    let address = address(text, &shop.webhook_hosts).filter(|_| shop.webhook_key.is_some());
+    address.map(String::from).ok_or_else(|| {
+        Problem::unprocessable(format!(
+            "webhook is an http:// URL of at most {LONGEST} characters on a host that this service may send to (WEBHOOK_HOSTS); without it, ask at the status URL."
+        ))
+    })
+}
+
+/// What was read, not what was sent: a reader of URLs passes over signs that the database cannot store.
+fn address(text: &str, hosts: &[String]) -> Option<Url> {
+    let is_allowed = |host: &str| hosts.iter().any(|allowed| allowed == host);
+    Url::parse(text).ok().filter(|url| {
+        url.scheme() == "http" && url.host_str().is_some_and(is_allowed) && url.as_str().len() <= LONGEST
+    })
 }
 
 pub(super) fn job<'a>(queue: &'static str, url: &str, body: &Value) -> NewJob<'a> {
@@ -75,4 +82,54 @@ pub(super) async fn deliver(shop: &Shop, lease: &Lease) -> Result<(), JobError> 
     lease.finish(&mut transaction, &Value::Null).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hosts() -> [String; 1] {
+        ["hooks.example".to_owned()]
+    }
+
+    #[test]
+    fn only_an_allowed_host_is_sent_to() {
+        for good in
+            ["http://hooks.example", "http://HOOKS.example:8080/a?b#c", "http://user:word@hooks.example/"]
+        {
+            assert!(address(good, &hosts()).is_some(), "{good}");
+        }
+        for bad in [
+            "",
+            "hooks.example",
+            "https://hooks.example",
+            "http://hooks.example.org",
+            "http://hooks.example@elsewhere/",
+            "http://elsewhere/#@hooks.example",
+            "http://elsewhere\\@hooks.example:80",
+        ] {
+            assert!(address(bad, &hosts()).is_none(), "{bad}");
+        }
+        assert!(address(&format!("http://hooks.example/{}", "a".repeat(LONGEST)), &hosts()).is_none());
+    }
+
+    #[test]
+    fn what_is_kept_has_no_sign_that_the_database_cannot_store() {
+        let kept = address("http://hooks.example/a\0\n-", &hosts()).unwrap();
+        assert_eq!(kept.as_str(), "http://hooks.example/a%00-");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_or_leads_to_an_allowed_host(
+            text in "(http|https|ftp)?:?[/\\\\]{0,3}\\PC{0,9}(hooks.example)?[:/?#@\\\\]?\\PC{0,20}|.*",
+        ) {
+            if let Some(url) = address(&text, &hosts()) {
+                prop_assert_eq!(url.host_str(), Some("hooks.example"));
+                prop_assert!(url.as_str().bytes().all(|byte| byte.is_ascii_graphic()), "{}", url);
+            }
+        }
+    }
 }

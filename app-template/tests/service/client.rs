@@ -44,7 +44,29 @@ impl Connection {
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self::of(stream))
+    }
+
+    pub(crate) fn of(stream: TcpStream) -> Self {
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// Sends a whole request and receives its answer; a body that is no text is shown as far as it is.
+    pub(crate) fn ask(&mut self, request: &[u8], is_head: bool) -> io::Result<Answer> {
+        // What reads no more may have answered.
+        let sent = self.stream.get_mut().write_all(request);
+        let mut answer = self.receive_head()?;
+        while answer.status == 100 {
+            answer = self.receive_head()?;
+        }
+        let length = answer.headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; if is_head || answer.status == 304 { 0 } else { length }];
+        self.stream.read_exact(&mut body)?;
+        answer.body = String::from_utf8_lossy(&body).into_owned();
+        if sent.is_err() {
+            answer.headers.insert("connection".to_owned(), "close".to_owned());
+        }
+        Ok(answer)
     }
 
     pub(crate) fn get(&mut self, path: &str) -> io::Result<Answer> {

@@ -15,8 +15,10 @@ mod provider;
 mod redis_server;
 
 mod contract;
+mod dashboard;
 mod drain;
 mod faults;
+mod fuzz;
 mod jobs;
 mod media;
 mod overload;

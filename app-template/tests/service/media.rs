@@ -6,6 +6,9 @@ use crate::object_store::ObjectStore;
 use crate::postgres::{Reads, shared};
 use crate::shop::stock;
 
+/// As much of a picture as the service looks at: WebP, because that begins with letters.
+pub(crate) const PICTURE: &str = "RIFF\x0c\0\0\0WEBPVP8L";
+
 fn upload(service: &Service, product: i64, content_type: &str, body: &str) -> Answer {
     let mut connection = service.connect();
     let headers = format!("content-type: {content_type}\r\ncontent-length: {}\r\n", body.len());
@@ -22,12 +25,12 @@ fn what_one_pod_took_another_shows() {
         Service::spawn(database.command(Reads::FromPrimary, &[]).env("MEDIA_URL", &url)).wait_until_ready()
     });
     let (_, products) = stock(&pods[0], 1);
-    let taken = upload(&pods[0], products[0], "image/png", "the bytes");
+    let taken = upload(&pods[0], products[0], "image/webp", PICTURE);
     assert_eq!(taken.status, 201, "{}", taken.body);
     let path = &taken.headers["location"];
     let shown = pods[1].connect().get(path).unwrap();
-    assert_eq!((shown.status, shown.body.as_str()), (200, "the bytes"));
-    assert_eq!(shown.headers["content-type"], "image/png");
+    assert_eq!((shown.status, shown.body.as_str()), (200, PICTURE));
+    assert_eq!(shown.headers["content-type"], "image/webp");
     assert_eq!(shown.headers["x-content-type-options"], "nosniff");
     let list = pods[1].connect().get(&format!("/media?product={}", products[0])).unwrap().json();
     assert_eq!(list["media"][0], path.as_str());
@@ -51,7 +54,9 @@ fn what_is_no_picture_is_refused_as_a_problem_document() {
         (products[0], "application/json", "{}", 415),
         (products[0], "image/png", "", 422),
         (products[0], "image/png", large.as_str(), 413),
-        (0, "image/png", "the bytes", 422),
+        (products[0], "image/png", PICTURE, 422),
+        (products[0], "image/webp", "<script>alert(1)</script>", 422),
+        (0, "image/webp", PICTURE, 422),
     ] {
         let refused = upload(&service, product, content_type, body);
         assert_eq!(refused.status, status, "{content_type}: {}", refused.body);
@@ -88,13 +93,13 @@ fn pictures_are_kept_by_an_object_store_that_checks_signatures() {
     let [taker, shower, stranger] = ["the-secret", "the-secret", "a-guess"].map(pod);
     let (_, products) = stock(&taker, 1);
 
-    let taken = upload(&taker, products[0], "image/png", "the bytes");
+    let taken = upload(&taker, products[0], "image/webp", PICTURE);
     assert_eq!(taken.status, 201, "{}", taken.body);
-    assert_eq!(store.objects("pictures", "shop"), [b"the bytes"]);
+    assert_eq!(store.objects("pictures", "shop"), [PICTURE.as_bytes()]);
     let shown = shower.connect().get(&taken.headers["location"]).unwrap();
-    assert_eq!((shown.status, shown.body.as_str()), (200, "the bytes"));
+    assert_eq!((shown.status, shown.body.as_str()), (200, PICTURE));
 
-    let refused = upload(&stranger, products[0], "image/png", "other bytes");
+    let refused = upload(&stranger, products[0], "image/webp", PICTURE);
     assert_eq!(refused.status, 503, "{}", refused.body);
     refused.problem();
     assert_eq!(store.objects("pictures", "shop").len(), 1, "what is not signed is not kept");

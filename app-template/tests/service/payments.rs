@@ -15,13 +15,13 @@ use crate::redis_server::{RedisServer, free_port};
 use crate::shop::{order, stock};
 
 /// The stand-in as a child process that ends with its test.
-struct Provider {
+pub(crate) struct Provider {
     process: Child,
     address: SocketAddr,
 }
 
 impl Provider {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_at(&format!("127.0.0.1:{}", free_port()))
     }
 
@@ -51,7 +51,11 @@ impl Provider {
         serde_json::from_str::<Value>(&body).unwrap()["count"].as_u64().unwrap()
     }
 
-    fn kill(mut self) -> SocketAddr {
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn kill(mut self) -> SocketAddr {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
         self.address
@@ -67,7 +71,7 @@ impl Drop for Provider {
 }
 
 fn shop(provider: &Provider) -> Service {
-    Service::start(&["--payments-url", &format!("http://{}", provider.address)])
+    Service::start(&["--payments-url", &provider.url()])
 }
 
 fn pay(connection: &mut Connection, key: &str) -> Answer {
@@ -265,7 +269,7 @@ fn orders_are_taken_without_the_provider_and_charged_once_it_is_back() {
     const ORDERS: usize = 20;
     let database = shared();
     let provider = Provider::start();
-    let url = format!("http://{}", provider.address);
+    let url = provider.url();
     let service = Service::spawn(database.command(Reads::FromPrimary, &[]).args(["--payments-url", &url]));
     let service = service.wait_until_ready();
     let (account, products) = stock(&service, 1);
@@ -309,7 +313,7 @@ fn orders_are_taken_without_the_provider_and_charged_once_it_is_back() {
 fn pods_share_what_one_of_them_has_asked() {
     let redis = RedisServer::start();
     let provider = Provider::start();
-    let url = format!("http://{}", provider.address);
+    let url = provider.url();
     let start =
         || Service::start(&["--payments-url", &url, "--redis-url", &redis.url(), "--redis-timeout", "10s"]);
     let (asking, sharing) = (start(), start());

@@ -1,6 +1,7 @@
 //! Pictures of what can be bought. I/O: PostgreSQL, and the object store.
 
 mod connector;
+mod kind;
 mod objects;
 mod routes;
 mod store;

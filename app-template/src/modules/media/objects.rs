@@ -73,3 +73,19 @@ impl Media {
         self.below.clone().join(id.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_address_is_used_or_refused_in_words(text in "(file|s3|http)?:?/{0,3}\\PC{0,20}|.*") {
+            if let Err(error) = Media::open(&text) {
+                prop_assert!(error.to_string().contains("give file:///folder or s3://bucket"), "{}", error);
+            }
+        }
+    }
+}

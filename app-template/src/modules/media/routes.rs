@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::kind::KINDS;
 use super::objects::{Media, MediaError};
 use super::store;
 use crate::database::ReadAfter;
@@ -19,9 +20,6 @@ use crate::module::Module;
 use crate::modules::catalog;
 use crate::problem::Problem;
 use crate::shop::Shop;
-
-/// No SVG: a browser would run the scripts in it.
-const TYPES: [&str; 4] = ["image/png", "image/jpeg", "image/webp", "image/avif"];
 
 pub(in crate::modules) fn routes(module: Module<Shop>) -> Module<Shop> {
     module.get("/media", list).post("/media", StatusCode::CREATED, upload).get("/media/{id}", show)
@@ -42,15 +40,19 @@ async fn upload(
     bytes: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let Some(content_type) = content_type.filter(|value| TYPES.contains(value)) else {
+    let Some(kind) = KINDS.iter().find(|kind| content_type == Some(kind.content_type)) else {
+        let known: Vec<&str> = KINDS.iter().map(|kind| kind.content_type).collect();
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            format!("Send a picture with the header Content-Type: one of {}.", TYPES.join(", ")),
+            format!("Send a picture with the header Content-Type: one of {}.", known.join(", ")),
         ));
     };
     let bytes = bytes.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
-    if bytes.is_empty() {
-        return Err(Problem::unprocessable("The picture is empty; send its bytes as the body.".to_owned()));
+    if !(kind.is_begun_by)(&bytes) {
+        return Err(Problem::unprocessable(format!(
+            "The body is no picture of the type {}; send the picture's bytes, and nothing around them.",
+            kind.content_type
+        )));
     }
     let (id, length) = (Uuid::now_v7(), i64::try_from(bytes.len()).unwrap_or(i64::MAX));
     let connection = shop.database.read(after.0).await?;
@@ -61,7 +63,7 @@ async fn upload(
     drop(connection);
     media(&shop)?.put(id, bytes).await.map_err(unavailable)?;
     let transaction = shop.database.begin().await?;
-    store::insert(&transaction, (id, of.product), content_type, length).await?;
+    store::insert(&transaction, (id, of.product), kind.content_type, length).await?;
     let position = transaction.commit().await?;
     let path = format!("/media/{id}");
     let body = Json(json!({ "media": path }));

@@ -41,9 +41,7 @@ async fn create(State(shop): State<Shop>, key: IdempotencyKey, Body(new): Body<N
             "from is a day from {EARLIEST} on that is not after to."
         )));
     }
-    if let Some(url) = &new.webhook {
-        jobs::check_webhook(&shop, url)?;
-    }
+    let webhook = new.webhook.as_deref().map(|url| jobs::check_webhook(&shop, url)).transpose()?;
     let mut transaction = shop.database.begin().await?;
     let id = Uuid::now_v7();
     let claimed = jobs::claim(&transaction, "reports", &key, &input::fingerprint(&new), id).await?;
@@ -57,7 +55,7 @@ async fn create(State(shop): State<Shop>, key: IdempotencyKey, Body(new): Body<N
                 payload: json!(Period { from: new.from, to: new.to }),
                 max_attempts: 5,
                 delay: Duration::ZERO,
-                webhook: new.webhook.as_deref(),
+                webhook: webhook.as_deref(),
             };
             jobs::enqueue(&mut transaction, job).await?;
             id
