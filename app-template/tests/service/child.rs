@@ -13,9 +13,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::client::{Answer, Connection};
-
-/// No step of a test waits longer; reaching it is a failure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::waiting::{PATIENCE, eventually, until};
 
 pub(crate) struct Service {
     process: Child,
@@ -73,15 +71,14 @@ impl Service {
     /// Scrapes until the sample `series` has `value`.
     pub(crate) fn wait_for_sample(&self, series: &str, value: &str) {
         let line = format!("{series} {value}");
-        let begun = Instant::now();
-        loop {
+        eventually(|| {
             let metrics = self.scrape();
             if metrics.lines().any(|sample| sample == line) {
-                return;
+                Ok(())
+            } else {
+                Err(format!("no {line} in\n{metrics}"))
             }
-            assert!(begun.elapsed() < PATIENCE, "no sample {line} in\n{metrics}");
-            thread::sleep(Duration::from_millis(5));
-        }
+        });
     }
 
     /// Reads the log up to the line with this message.
@@ -101,11 +98,7 @@ impl Service {
 
     /// Asks until `/readyz` says yes.
     pub(crate) fn wait_until_ready(self) -> Self {
-        let begun = Instant::now();
-        while self.connect().get("/readyz").unwrap().status != 200 {
-            assert!(begun.elapsed() < PATIENCE, "the service does not become ready");
-            thread::sleep(Duration::from_millis(5));
-        }
+        until("the service does not become ready", || self.connect().get("/readyz").unwrap().status == 200);
         self
     }
 
