@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::child::{Service, command, wait};
-use crate::postgres::{Database, KEY, Reads, shared};
+use crate::postgres::{Database, KEY, Reads, alone, shared};
 use crate::provider::Provider;
 use crate::shop::{order, stock};
 use crate::waiting::eventually;
@@ -83,6 +83,22 @@ fn a_report_is_accepted_made_by_a_worker_and_told_by_a_signed_webhook() {
     assert_eq!(mac, expected);
     told.answer(204);
     worker.wait_for_sample("jobs_finished_total{queue=\"reports\",outcome=\"done\"}", "2");
+}
+
+#[test]
+fn a_report_is_shown_to_whoever_is_told_of_it_before_the_replica_has_it() {
+    let database = alone();
+    let service = database.service(Reads::FromReplica, &[]);
+    let _worker = worker(&database, "reports", &[], &[]);
+    database.wait_for_replica();
+    assert_eq!(service.connect().get("/products").unwrap().status, 200);
+    database.pause_replay();
+    assert_eq!(report(&service, "r", &json!({})).status, 202);
+    database.wait_until("SELECT count(*) FROM reports.reports", "1");
+    // A webhook brings the path, and no token.
+    let path = format!("/reports/{}", database.sql("SELECT id FROM reports.reports"));
+    assert_eq!(service.connect().get(&path).unwrap().status, 200);
+    database.resume_replay();
 }
 
 /// HMAC-SHA256 in hexadecimal digits, with the key of the tests.
