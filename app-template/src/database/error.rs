@@ -63,10 +63,15 @@ impl DatabaseError {
         }
     }
 
+    /// Whatever keeps a connection from being made.
+    pub(super) fn of_connecting(error: &tokio_postgres::Error) -> Self {
+        Self::Unreachable(with_cause(error))
+    }
+
     pub(super) fn of_pool(pool: &'static str, error: PoolError<tokio_postgres::Error>) -> Self {
         match error {
             PoolError::Timeout(TimeoutType::Wait) => Self::Busy(pool),
-            PoolError::Backend(error) => Self::Unreachable(with_cause(&error)),
+            PoolError::Backend(error) => Self::of_connecting(&error),
             other => Self::Unreachable(other.to_string()),
         }
     }
