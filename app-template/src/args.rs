@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -133,25 +134,29 @@ fn port(text: &str) -> Result<u16, String> {
 }
 
 fn lame_duck(text: &str) -> Result<Duration, String> {
-    duration(text)
-        .filter(|parsed| *parsed <= HOUR)
-        .ok_or_else(|| "give a time from 0s to 1h, for example 5s".to_owned())
+    duration(text, Duration::ZERO..=HOUR, "from 0s to 1h, for example 5s")
 }
 
 fn drain(text: &str) -> Result<Duration, String> {
-    duration(text)
-        .filter(|parsed| (Duration::from_secs(1)..=HOUR).contains(parsed))
-        .ok_or_else(|| "give a time from 1s to 1h, for example 10s or 1m30s".to_owned())
-}
-
-fn duration(text: &str) -> Option<Duration> {
-    text.parse::<SignedDuration>().ok().and_then(|parsed| Duration::try_from(parsed).ok())
+    duration(text, Duration::from_secs(1)..=HOUR, "from 1s to 1h, for example 10s or 1m30s")
 }
 
 fn redis_timeout(text: &str) -> Result<Duration, String> {
-    duration(text)
-        .filter(|parsed| (Duration::from_millis(1)..=Duration::from_secs(60)).contains(parsed))
-        .ok_or_else(|| "give a time from 1ms to 60s, for example 50ms".to_owned())
+    let range = Duration::from_millis(1)..=Duration::from_secs(60);
+    duration(text, range, "from 1ms to 60s, for example 50ms")
+}
+
+/// A time within `range`, which `advice` puts in words.
+pub(crate) fn duration(
+    text: &str,
+    range: RangeInclusive<Duration>,
+    advice: &str,
+) -> Result<Duration, String> {
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|parsed| Duration::try_from(parsed).ok())
+        .filter(|parsed| range.contains(parsed))
+        .ok_or_else(|| format!("give a time {advice}"))
 }
 
 fn plain_redis(text: &str) -> Result<String, String> {

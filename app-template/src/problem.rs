@@ -45,6 +45,11 @@ impl Problem {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, detail: detail.to_owned() }
     }
 
+    /// Whether it may be better in a moment.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
     /// The service has no room now. 503 makes gateways and clients try another pod.
     fn overloaded() -> Self {
         Self {

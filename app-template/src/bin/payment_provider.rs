@@ -1,4 +1,4 @@
-//! A stand-in for a payment provider that slows down, fails, hangs and recovers on request. I/O: sockets.
+//! A stand-in for a payment provider that slows down, fails, hangs and recovers on request. I/O: sockets and a file.
 //!
 //! | route | does |
 //! |---|---|
@@ -8,10 +8,13 @@
 //! | `PUT /behavior` | `{"delay_ms": 0, "fail_percent": 0, "hang": false}`, each optional; `{}` recovers |
 //!
 //! A payment is taken before the answer is delayed, lost or turned into a failure, as with real providers:
-//! whoever repeats it without its key pays twice.
+//! whoever repeats it without its key pays twice. With `--ledger` it is known again after a restart.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +39,10 @@ struct Args {
     /// Address to listen on; port 0 takes any free port.
     #[arg(long, env = "ADDRESS", default_value = "127.0.0.1:8082")]
     address: SocketAddr,
+
+    /// A file that keeps what was taken; without it that is forgotten with the process.
+    #[arg(long, env = "LEDGER")]
+    ledger: Option<PathBuf>,
 }
 
 /// How payments and questions are answered.
@@ -50,7 +57,7 @@ struct Behavior {
     hang: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Payment {
     amount: u64,
@@ -68,6 +75,34 @@ struct Ledger {
     /// By idempotency key.
     payments: BTreeMap<String, Payment>,
     answers: u64,
+    /// A line for each payment.
+    file: Option<File>,
+}
+
+/// A line of the file: an idempotency key and what it paid.
+type Line = (String, Payment);
+
+impl Ledger {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let file = File::options().create(true).append(true).read(true).open(path)?;
+        let lines = BufReader::new(&file).lines();
+        let payments =
+            lines.map(|line| Ok(serde_json::from_str::<Line>(&line?)?)).collect::<anyhow::Result<_>>()?;
+        Ok(Self { payments, answers: 0, file: Some(file) })
+    }
+
+    /// What was paid with `key`: `payment`, unless it was something else before.
+    fn take(&mut self, key: &str, payment: Payment) -> io::Result<Payment> {
+        if let Some(taken) = self.payments.get(key) {
+            return Ok(taken.clone());
+        }
+        if let Some(file) = &mut self.file {
+            // In one write, which a kill does not cut in two.
+            file.write_all(format!("{}\n", json!((key, &payment))).as_bytes())?;
+        }
+        self.payments.insert(key.to_owned(), payment.clone());
+        Ok(payment)
+    }
 }
 
 fn main() -> anyhow::Result<()> {
@@ -81,12 +116,16 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn serve(args: Args) -> anyhow::Result<()> {
+    let ledger = args.ledger.as_deref().map(|path| {
+        Ledger::open(path).with_context(|| format!("failed to read the ledger {}", path.display()))
+    });
+    let provider = Provider::new(ledger.transpose()?.unwrap_or_default());
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
     let listener = TcpListener::bind(args.address)
         .await
         .with_context(|| format!("failed to listen on {}, choose another with --address", args.address))?;
     tracing::info!(address = %listener.local_addr()?, "serving");
-    let serving = axum::serve(listener, router(Provider::new()));
+    let serving = axum::serve(listener, router(provider));
     tokio::select! {
         ended = serving => ended.context("failed to go on serving"),
         // A stand-in owes nobody an answer: requests that hang would hold it back for ever.
@@ -105,8 +144,8 @@ fn router(provider: Provider) -> Router {
 }
 
 impl Provider {
-    fn new() -> Self {
-        Self { behavior: watch::Sender::new(Behavior::default()), ledger: Arc::default() }
+    fn new(ledger: Ledger) -> Self {
+        Self { behavior: watch::Sender::new(Behavior::default()), ledger: Arc::new(Mutex::new(ledger)) }
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -121,9 +160,9 @@ async fn pay(
 ) -> Result<Response, (StatusCode, &'static str)> {
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
     let key = key.ok_or((StatusCode::BAD_REQUEST, "send an Idempotency-Key\n"))?;
-    let mut ledger = provider.ledger();
-    let taken = ledger.payments.entry(key.to_owned()).or_insert_with(|| payment.clone());
-    if *taken != payment {
+    let taken = provider.ledger().take(key, payment.clone());
+    let taken = taken.map_err(|_| (StatusCode::INTERNAL_SERVER_ERROR, "the ledger cannot be written\n"))?;
+    if taken != payment {
         return Err((StatusCode::UNPROCESSABLE_ENTITY, "this key belongs to another payment\n"));
     }
     let receipt = json!({ "id": format!("pay-{key}"), "amount": taken.amount, "currency": taken.currency });

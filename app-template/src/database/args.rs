@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
-use jiff::SignedDuration;
+
+use crate::args::duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -71,11 +72,7 @@ pub(super) fn pool_size(text: &str) -> Result<usize, String> {
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
-    text.parse::<SignedDuration>()
-        .ok()
-        .and_then(|parsed| Duration::try_from(parsed).ok())
-        .filter(|parsed| (Duration::from_millis(1)..=MINUTE).contains(parsed))
-        .ok_or_else(|| "give a time from 1ms to 1m, for example 250ms".to_owned())
+    duration(text, Duration::from_millis(1)..=MINUTE, "from 1ms to 1m, for example 250ms")
 }
 
 #[cfg(test)]

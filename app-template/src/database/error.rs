@@ -63,10 +63,15 @@ impl DatabaseError {
         }
     }
 
+    /// Whatever keeps a connection from being made.
+    pub(super) fn of_connecting(error: &tokio_postgres::Error) -> Self {
+        Self::Unreachable(with_cause(error))
+    }
+
     pub(super) fn of_pool(pool: &'static str, error: PoolError<tokio_postgres::Error>) -> Self {
         match error {
             PoolError::Timeout(TimeoutType::Wait) => Self::Busy(pool),
-            PoolError::Backend(error) => Self::Unreachable(with_cause(&error)),
+            PoolError::Backend(error) => Self::of_connecting(&error),
             other => Self::Unreachable(other.to_string()),
         }
     }
@@ -117,7 +122,17 @@ fn is_io(error: &tokio_postgres::Error) -> bool {
 /// The client's errors name their kind only; what happened is in their source.
 fn with_cause(error: &tokio_postgres::Error) -> String {
     match std::error::Error::source(error) {
+        Some(cause) if is_untrusted(cause) => {
+            format!("{error}: {cause}; name a file with the certificate of its authority in SSL_CERT_FILE")
+        }
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
     }
+}
+
+/// Whether nobody that is trusted vouches for the server's certificate.
+fn is_untrusted(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let cause = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let unknown = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+    cause.and_then(|cause| cause.downcast_ref::<rustls::Error>()).is_some_and(|error| *error == unknown)
 }

@@ -83,12 +83,16 @@ async fn migrate(url: &str) -> Result<usize, MigrationError> {
     // A connection of its own: the pool's stop a statement much sooner.
     let client = match config.get_ssl_mode() {
         tokio_postgres::config::SslMode::Require => {
-            let (client, connection) = config.connect(session::tls()?).await?;
+            let (client, connection) = config
+                .connect(session::tls()?)
+                .await
+                .map_err(|error| DatabaseError::of_connecting(&error))?;
             tokio::spawn(connection);
             client
         }
         _ => {
-            let (client, connection) = config.connect(NoTls).await?;
+            let (client, connection) =
+                config.connect(NoTls).await.map_err(|error| DatabaseError::of_connecting(&error))?;
             tokio::spawn(connection);
             client
         }

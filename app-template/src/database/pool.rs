@@ -17,11 +17,16 @@ use super::session::{Session, Sessions, config};
 /// Longer than a connection attempt may take.
 const CREATE: Duration = Duration::from_secs(2);
 
+/// How much later than the statement's own limit a server may answer. It says itself when that limit is reached; one
+/// that hangs says nothing.
+const SLACK: Duration = Duration::from_secs(1);
+
 /// Connections to one server or one set of alike ones.
 #[derive(Debug)]
 pub(super) struct Pool {
     name: &'static str,
     sessions: managed::Pool<Sessions>,
+    patience: Duration,
 }
 
 impl Pool {
@@ -49,7 +54,7 @@ impl Pool {
             .build()?;
         metrics::counter!("db_client_connection_timeouts_total", "db_client_connection_pool_name" => name)
             .absolute(0);
-        let pool = Self { name, sessions };
+        let pool = Self { name, sessions, patience: args.database_statement_timeout + SLACK };
         pool.show();
         Ok(pool)
     }
@@ -68,7 +73,13 @@ impl Pool {
             }
             error
         })?;
-        Ok(Connection { session, pool: self.name, since: Instant::now(), _permit: None })
+        Ok(Connection {
+            session,
+            pool: self.name,
+            patience: self.patience,
+            since: Instant::now(),
+            _permit: None,
+        })
     }
 
     pub(super) fn status(&self) -> Status {
@@ -104,6 +115,8 @@ impl Pool {
 pub(crate) struct Connection {
     pub(super) session: Object<Sessions>,
     pool: &'static str,
+    /// How long an answer is waited for.
+    patience: Duration,
     since: Instant,
     /// A place among the reads that the primary answers for a replica.
     _permit: Option<OwnedSemaphorePermit>,
@@ -131,19 +144,25 @@ impl Connection {
             let statement = client.prepare_cached(query.text).await?;
             client.query(&statement, parameters).await
         };
-        self.noting(query.measured(rows)).await
+        self.run(query, rows).await
     }
 
-    /// Notes on the session if the server says that it cannot be used.
-    pub(super) async fn noting<T>(
+    /// Runs `statement`, measured as `query`, and notes on the session if it turns out that its server cannot be used.
+    pub(super) async fn run<T>(
         &self,
-        outcome: impl Future<Output = Result<T, DatabaseError>>,
+        query: &Query,
+        statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, DatabaseError> {
-        let outcome = outcome.await;
+        let outcome = query.measured(self.patience, statement).await;
         if matches!(outcome, Err(DatabaseError::Unreachable(_))) {
             self.session.is_useless.store(true, Ordering::Relaxed);
         }
         outcome
+    }
+
+    /// Whether its server has been seen not to be usable.
+    pub(super) fn is_useless(&self) -> bool {
+        self.session.is_useless.load(Ordering::Relaxed)
     }
 
     /// The first row, if there is any.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use metrics::histogram;
+use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 
 use super::error::DatabaseError;
@@ -24,13 +25,17 @@ impl Query {
         Self { summary, text }
     }
 
-    /// Runs `statement` and records how long it took.
+    /// Runs `statement`, for at most `patience`, and records how long it took.
     pub(super) async fn measured<T>(
         &self,
+        patience: Duration,
         statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, DatabaseError> {
         let begun = Instant::now();
-        let outcome = statement.await.map_err(DatabaseError::from);
+        let outcome = match timeout(patience, statement).await {
+            Ok(outcome) => outcome.map_err(DatabaseError::from),
+            Err(_) => Err(DatabaseError::Unreachable("the server does not answer".to_owned())),
+        };
         self.record(begun.elapsed(), outcome.as_ref().err().map_or("", DatabaseError::kind));
         outcome
     }

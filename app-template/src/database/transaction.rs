@@ -10,6 +10,7 @@ use super::position::Position;
 use super::query::{Parameters, Query};
 
 const BEGIN: Query = Query::new("BEGIN", "BEGIN");
+const ROLLBACK: Query = Query::new("ROLLBACK", "ROLLBACK");
 
 /// Committing and asking for the place takes one round trip. The insert position is past the commit record, and
 /// the name of its segment begins with the timeline.
@@ -30,7 +31,7 @@ impl Transaction {
     pub(super) async fn begin(connection: Connection) -> Result<Self, DatabaseError> {
         let transaction = Self { connection: Some(connection), counted: Vec::new() };
         let connection = transaction.connection()?;
-        connection.noting(BEGIN.measured(connection.session.client.batch_execute(BEGIN.text))).await?;
+        connection.run(&BEGIN, connection.session.client.batch_execute(BEGIN.text)).await?;
         Ok(transaction)
     }
 
@@ -64,7 +65,7 @@ impl Transaction {
             let statement = client.prepare_cached(query.text).await?;
             client.execute(&statement, parameters).await
         };
-        connection.noting(query.measured(changed)).await
+        connection.run(query, changed).await
     }
 
     /// Counts something once it is committed, and not at all if it never is.
@@ -78,7 +79,7 @@ impl Transaction {
     pub(crate) async fn commit(mut self) -> Result<Position, DatabaseError> {
         let ended = {
             let connection = self.connection()?;
-            connection.noting(COMMIT.measured(connection.session.client.simple_query(COMMIT.text))).await?
+            connection.run(&COMMIT, connection.session.client.simple_query(COMMIT.text)).await?
         };
         self.connection = None;
         for counter in &self.counted {
@@ -98,9 +99,17 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
+        if connection.is_useless() {
+            // It is closed in place of being used again, and its server rolls back.
+            return;
+        }
         // Its locks go now, not when somebody next uses the connection; until then nobody else gets it.
         let rolled_back = async move {
-            if connection.session.client.batch_execute("ROLLBACK").await.is_err() {
+            if connection
+                .run(&ROLLBACK, connection.session.client.batch_execute(ROLLBACK.text))
+                .await
+                .is_err()
+            {
                 tracing::debug!("the connection of a transaction broke before it was rolled back");
             }
         };

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use jiff::SignedDuration;
 
 use super::QUEUES;
+use crate::args::duration;
 
 /// Runs jobs in place of serving requests.
 #[derive(Debug, Clone, Args)]
@@ -42,11 +42,8 @@ fn concurrency(text: &str) -> Result<usize, String> {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    text.parse::<SignedDuration>()
-        .ok()
-        .and_then(|parsed| Duration::try_from(parsed).ok())
-        .filter(|parsed| (Duration::from_millis(10)..=Duration::from_secs(3600)).contains(parsed))
-        .ok_or_else(|| "give a time from 10ms to 1h, for example 30s".to_owned())
+    let range = Duration::from_millis(10)..=Duration::from_secs(3600);
+    duration(text, range, "from 10ms to 1h, for example 30s")
 }
 
 #[cfg(test)]

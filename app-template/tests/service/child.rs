@@ -1,5 +1,6 @@
 //! The service as a child process that ends with its test. I/O: processes and pipes.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,16 +14,30 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::client::{Answer, Connection};
-
-/// No step of a test waits longer; reaching it is a failure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::waiting::{PATIENCE, eventually, until};
 
 pub(crate) struct Service {
     process: Child,
     /// Locked, so that the threads of a test can share the service.
-    logs: Mutex<Receiver<Value>>,
+    logs: Mutex<Logs>,
     pub(crate) address: SocketAddr,
     pub(crate) metrics: SocketAddr,
+}
+
+struct Logs {
+    earlier: VecDeque<Value>,
+    later: Receiver<Value>,
+}
+
+impl Logs {
+    fn up_to(&mut self, message: &str) -> Vec<Value> {
+        let mut lines: Vec<Value> = Vec::new();
+        while lines.last().is_none_or(|line| line["message"] != message) {
+            let line = self.earlier.pop_front().or_else(|| self.later.recv_timeout(PATIENCE).ok());
+            lines.push(line.unwrap_or_else(|| panic!("no log line {message} after {lines:?}")));
+        }
+        lines
+    }
 }
 
 /// The binary with nothing from this process's environment, on free ports of loopback.
@@ -56,7 +71,11 @@ impl Service {
             }
         });
         let address = |line: &Value, port: &str| line[port].as_str().unwrap().parse().unwrap();
-        let serving = wait_for(&logs, "serving");
+        // What comes before it is read later.
+        let mut logs = Logs { earlier: VecDeque::new(), later: logs };
+        let mut read = logs.up_to("serving");
+        let serving = read.pop().unwrap();
+        logs.earlier.extend(read);
         let (address, metrics) = (address(&serving, "service"), address(&serving, "metrics"));
         Self { process, logs: Mutex::new(logs), address, metrics }
     }
@@ -73,39 +92,29 @@ impl Service {
     /// Scrapes until the sample `series` has `value`.
     pub(crate) fn wait_for_sample(&self, series: &str, value: &str) {
         let line = format!("{series} {value}");
-        let begun = Instant::now();
-        loop {
+        eventually(|| {
             let metrics = self.scrape();
             if metrics.lines().any(|sample| sample == line) {
-                return;
+                Ok(())
+            } else {
+                Err(format!("no {line} in\n{metrics}"))
             }
-            assert!(begun.elapsed() < PATIENCE, "no sample {line} in\n{metrics}");
-            thread::sleep(Duration::from_millis(5));
-        }
+        });
     }
 
     /// Reads the log up to the line with this message.
     pub(crate) fn wait_for_log(&self, message: &str) -> Value {
-        wait_for(&self.logs.lock().unwrap(), message)
+        self.log_up_to(message).pop().unwrap()
     }
 
     /// The log from here to the line with this message.
     pub(crate) fn log_up_to(&self, message: &str) -> Vec<Value> {
-        let logs = self.logs.lock().unwrap();
-        let mut lines = Vec::new();
-        while lines.last().is_none_or(|line: &Value| line["message"] != message) {
-            lines.push(logs.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no log line {message}")));
-        }
-        lines
+        self.logs.lock().unwrap().up_to(message)
     }
 
     /// Asks until `/readyz` says yes.
     pub(crate) fn wait_until_ready(self) -> Self {
-        let begun = Instant::now();
-        while self.connect().get("/readyz").unwrap().status != 200 {
-            assert!(begun.elapsed() < PATIENCE, "the service does not become ready");
-            thread::sleep(Duration::from_millis(5));
-        }
+        until("the service does not become ready", || self.connect().get("/readyz").unwrap().status == 200);
         self
     }
 
@@ -144,15 +153,6 @@ impl Drop for Service {
         // An error means that it has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-fn wait_for(logs: &Receiver<Value>, message: &str) -> Value {
-    loop {
-        let line = logs.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no log line {message}"));
-        if line["message"] == message {
-            return line;
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use crate::child::PATIENCE;
+use crate::waiting::PATIENCE;
 
 /// One keep-alive connection.
 pub(crate) struct Connection {

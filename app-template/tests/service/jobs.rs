@@ -1,21 +1,22 @@
 //! Work that outlives its request: neither lost nor done twice, whatever becomes of its worker.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hmac::{Hmac, Mac};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::child::{PATIENCE, Service, command, wait};
-use crate::postgres::{KEY, Reads, shared};
+use crate::child::{Service, command, wait};
+use crate::postgres::{Database, KEY, Reads, alone, shared};
 use crate::provider::Provider;
 use crate::shop::{order, stock};
+use crate::waiting::eventually;
 
 /// A worker with short times, ready.
 fn worker<Guard>(
-    database: &crate::postgres::Database<Guard>,
+    database: &Database<Guard>,
     queue: &str,
     more: &[&str],
     environment: &[(&str, &str)],
@@ -27,15 +28,10 @@ fn worker<Guard>(
 
 /// Asks until the job has the state.
 fn wait_for_job(service: &Service, path: &str, state: &str) -> Value {
-    let begun = Instant::now();
-    loop {
+    eventually(|| {
         let job = service.connect().get(path).unwrap().json();
-        if job["state"] == state {
-            return job;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{job}");
-        thread::sleep(Duration::from_millis(10));
-    }
+        if job["state"] == state { Ok(job) } else { Err(job) }
+    })
 }
 
 fn report(service: &Service, key: &str, more: &Value) -> crate::client::Answer {
@@ -45,7 +41,7 @@ fn report(service: &Service, key: &str, more: &Value) -> crate::client::Answer {
 }
 
 /// Makes the charges of all orders due at once.
-fn make_due<Guard>(database: &crate::postgres::Database<Guard>) {
+fn make_due<Guard>(database: &Database<Guard>) {
     database.sql("UPDATE jobs.jobs SET due_at = now() WHERE state = 'available'");
 }
 
@@ -87,6 +83,22 @@ fn a_report_is_accepted_made_by_a_worker_and_told_by_a_signed_webhook() {
     assert_eq!(mac, expected);
     told.answer(204);
     worker.wait_for_sample("jobs_finished_total{queue=\"reports\",outcome=\"done\"}", "2");
+}
+
+#[test]
+fn a_report_is_shown_to_whoever_is_told_of_it_before_the_replica_has_it() {
+    let database = alone();
+    let service = database.service(Reads::FromReplica, &[]);
+    let _worker = worker(&database, "reports", &[], &[]);
+    database.wait_for_replica();
+    assert_eq!(service.connect().get("/products").unwrap().status, 200);
+    database.pause_replay();
+    assert_eq!(report(&service, "r", &json!({})).status, 202);
+    database.wait_until("SELECT count(*) FROM reports.reports", "1");
+    // A webhook brings the path, and no token.
+    let path = format!("/reports/{}", database.sql("SELECT id FROM reports.reports"));
+    assert_eq!(service.connect().get(&path).unwrap().status, 200);
+    database.resume_replay();
 }
 
 /// HMAC-SHA256 in hexadecimal digits, with the key of the tests.
@@ -199,8 +211,8 @@ fn what_is_over_is_forgotten_after_a_while_and_nothing_else() {
          FROM unnest('{done,dead}'::text[]) AS state",
     );
     let _worker = worker(&database, "payments", &[], &[]);
-    wait_until(&database, "SELECT string_agg(key, ',') FROM requests.keys", "new");
-    wait_until(&database, "SELECT string_agg(state, ',' ORDER BY state) FROM jobs.jobs", "available,dead");
+    database.wait_until("SELECT string_agg(key, ',') FROM requests.keys", "new");
+    database.wait_until("SELECT string_agg(state, ',' ORDER BY state) FROM jobs.jobs", "available,dead");
 }
 
 #[test]
@@ -238,7 +250,7 @@ fn a_worker_that_runs_out_of_time_gives_its_job_back_for_the_next() {
 
     let _second = worker(&database, "payments", &[], &url);
     provider.next().pay();
-    wait_until(&database, &state, "done|1|t");
+    database.wait_until(&state, "done|1|t");
     assert_eq!(database.sql("SELECT count(*) FROM orders.charges"), "1");
 }
 
@@ -259,7 +271,7 @@ fn the_job_of_a_worker_that_was_killed_is_done_once_by_another() {
     let again = provider.next();
     assert_eq!(again.headers["idempotency-key"], key);
     again.pay();
-    wait_until(&database, &format!("SELECT state, attempts FROM jobs.jobs WHERE id = '{order}'"), "done|2");
+    database.wait_until(&format!("SELECT state, attempts FROM jobs.jobs WHERE id = '{order}'"), "done|2");
     assert_eq!(database.sql("SELECT count(*) FROM orders.charges"), "1");
 }
 
@@ -280,7 +292,7 @@ fn a_worker_whose_lease_ended_cannot_end_a_job_that_another_took() {
     first.wait_for_log("another worker holds the job by now");
     assert_eq!(database.sql("SELECT state FROM orders.orders"), "placed", "rolled back");
     again.pay();
-    wait_until(&database, &format!("SELECT state FROM jobs.jobs WHERE id = '{order}'"), "done");
+    database.wait_until(&format!("SELECT state FROM jobs.jobs WHERE id = '{order}'"), "done");
     assert_eq!(database.sql("SELECT state FROM orders.orders"), "paid", "by the one that held the job");
 }
 
@@ -294,14 +306,13 @@ fn a_job_that_takes_longer_than_its_lease_stays_with_its_worker() {
     let _workers = [(), ()].map(|()| worker(&database, "payments", &short, &url));
     let asked = provider.next();
     let first = database.sql("SELECT due_at FROM jobs.jobs");
-    wait_until(
-        &database,
+    database.wait_until(
         &format!("SELECT due_at > '{first}'::timestamptz + interval '700ms' FROM jobs.jobs"),
         "t",
     );
     assert!(provider.is_quiet(), "nobody else took it");
     asked.pay();
-    wait_until(&database, &format!("SELECT state, attempts FROM jobs.jobs WHERE id = '{order}'"), "done|1");
+    database.wait_until(&format!("SELECT state, attempts FROM jobs.jobs WHERE id = '{order}'"), "done|1");
 }
 
 /// Many jobs, and workers that are killed and replaced all the while.
@@ -323,7 +334,7 @@ fn no_job_is_lost_or_done_twice_while_workers_are_killed() {
         worker.signal(Signal::SIGKILL);
     }
     let _last = worker(&database, "reports", &steady, &[]);
-    wait_until(&database, "SELECT count(*) FROM jobs.jobs WHERE state = 'done'", &JOBS.to_string());
+    database.wait_until("SELECT count(*) FROM jobs.jobs WHERE state = 'done'", &JOBS.to_string());
     assert_eq!(
         database.sql("SELECT count(*), count(DISTINCT job) FROM reports.reports"),
         format!("{JOBS}|{JOBS}")
@@ -342,7 +353,7 @@ fn a_worker_without_a_database_or_of_an_unknown_queue_is_refused_in_words() {
 }
 
 /// An order that the provider did not charge for within its request; returns its identifier.
-fn placed_with_charge_due<Guard>(database: &crate::postgres::Database<Guard>, provider: &Provider) -> String {
+fn placed_with_charge_due<Guard>(database: &Database<Guard>, provider: &Provider) -> String {
     let url = [("PAYMENTS_URL", provider.url.as_str())];
     let service = Service::spawn(database.command(Reads::FromPrimary, &[]).envs(url)).wait_until_ready();
     let (account, products) = stock(&service, 1);
@@ -350,16 +361,4 @@ fn placed_with_charge_due<Guard>(database: &crate::postgres::Database<Guard>, pr
     assert_eq!(placed.status, 202, "{}", placed.body);
     make_due(database);
     placed.json()["id"].as_str().unwrap().to_owned()
-}
-
-fn wait_until<Guard>(database: &crate::postgres::Database<Guard>, statement: &str, result: &str) {
-    let begun = Instant::now();
-    loop {
-        let now = database.sql(statement);
-        if now == result {
-            return;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{statement}: {now}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -7,24 +7,34 @@
     reason = "a test says by a panic what went wrong; clippy recognises only the test functions as tests"
 )]
 
+mod accounting;
 mod child;
 mod client;
 mod object_store;
 mod postgres;
+mod postgres_pair;
 mod provider;
 mod redis_server;
+mod stand_in;
+mod steady;
+mod waiting;
 
+mod accounts;
+mod catalog;
 mod contract;
 mod dashboard;
+mod database;
 mod drain;
 mod faults;
 mod fuzz;
 mod jobs;
 mod media;
+mod orders;
 mod overload;
 mod payments;
 mod reads;
 mod sessions;
 mod shop;
 mod start;
+mod tls;
 mod traces;

@@ -1,74 +1,16 @@
 //! A payment provider that dies, slows down, hangs, fails and comes back, under a service that goes on.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::child::{PATIENCE, Service};
+use crate::child::Service;
 use crate::client::{Answer, Connection};
 use crate::postgres::{Reads, shared};
-use crate::redis_server::{RedisServer, free_port};
+use crate::redis_server::RedisServer;
 use crate::shop::{order, stock};
-
-/// The stand-in as a child process that ends with its test.
-pub(crate) struct Provider {
-    process: Child,
-    address: SocketAddr,
-}
-
-impl Provider {
-    pub(crate) fn start() -> Self {
-        Self::start_at(&format!("127.0.0.1:{}", free_port()))
-    }
-
-    /// Returns once it takes connections.
-    fn start_at(address: &str) -> Self {
-        // The kernel ends it with the test's thread, also if the test is killed.
-        let mut process = Command::new("setpriv")
-            .env_clear()
-            .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_payment-provider"), "--address", address])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let line: Value = serde_json::from_str(&line).unwrap();
-        Self { process, address: line["address"].as_str().unwrap().parse().unwrap() }
-    }
-
-    fn behave(&self, behavior: &Value) {
-        let mut admin = Connection::open(self.address).unwrap();
-        assert_eq!(admin.exchange("PUT", "/behavior", "", &behavior.to_string()).unwrap().status, 200);
-    }
-
-    /// How many payments it took.
-    fn taken(&self) -> u64 {
-        let body = Connection::open(self.address).unwrap().get("/taken").unwrap().body;
-        serde_json::from_str::<Value>(&body).unwrap()["count"].as_u64().unwrap()
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    pub(crate) fn kill(mut self) -> SocketAddr {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        self.address
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        // An error means that it has ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use crate::stand_in::Provider;
+use crate::waiting::eventually;
 
 fn shop(provider: &Provider) -> Service {
     Service::start(&["--payments-url", &provider.url()])
@@ -150,16 +92,11 @@ fn the_shop_outlives_its_provider_and_finds_it_again() {
     assert_eq!((shed.status, shed.headers["retry-after"].as_str()), (503, "1"));
     assert!(shed.problem()["detail"].as_str().unwrap().contains("same Idempotency-Key"));
     // The cache knows the methods for a moment longer.
-    let begun = Instant::now();
-    let fallback = loop {
+    let fallback = eventually(|| {
         let answer = connection.get("/payments/methods").unwrap();
         assert_eq!((answer.status, &answer.body), (200, &asked.body), "the methods last heard");
-        if answer.headers.contains_key("x-degraded") {
-            break answer;
-        }
-        assert!(begun.elapsed() < PATIENCE, "no fallback");
-        thread::sleep(Duration::from_millis(20));
-    };
+        if answer.headers.contains_key("x-degraded") { Ok(answer) } else { Err("no fallback") }
+    });
     assert_eq!(fallback.headers["x-degraded"], "fallback");
 
     // Alive again.

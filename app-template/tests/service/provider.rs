@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::child::PATIENCE;
+use crate::waiting::PATIENCE;
 
 /// Stands for whatever the service calls: the payment provider, the receiver of a webhook.
 pub(crate) struct Provider {

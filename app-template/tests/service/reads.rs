@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::child::{PATIENCE, Service};
+use crate::child::Service;
 use crate::postgres::{Reads, alone, shared};
-use crate::redis_server::RedisServer;
 use crate::shop::stock;
+use crate::waiting::until;
 
 /// Writes a name, and returns the token of that write.
 fn rename(service: &Service, account: i64, name: &str) -> String {
@@ -80,11 +80,7 @@ fn a_replica_beyond_its_lag_is_not_read_from() {
     database.wait_for_replica();
     database.pause_replay();
     rename(&service, account, "Grace");
-    let begun = Instant::now();
-    while name(&service, account, "") != Ok("Grace".to_owned()) {
-        assert!(begun.elapsed() < PATIENCE, "the replica is still read from");
-        thread::sleep(Duration::from_millis(10));
-    }
+    until("the replica is still read from", || name(&service, account, "") == Ok("Grace".to_owned()));
     assert!(routed(&service, "primary", "lag") >= 1.0);
     assert!(service.sum("db_replica_lag_seconds") > 0.5);
     database.resume_replay();
@@ -135,19 +131,18 @@ fn without_its_replica_reads_go_to_the_primary_and_return_later() {
     database.wait_for_replica();
     assert_eq!(name(&service, account, ""), Ok("Ada".to_owned()));
     database.replica().crash();
-    let begun = Instant::now();
-    while routed(&service, "primary", "unreachable") == 0.0 {
+    until("the primary is not read from", || {
         // The first may meet the connection that is just breaking.
         assert!(matches!(name(&service, account, ""), Ok(_) | Err(503)));
-        assert!(begun.elapsed() < PATIENCE);
-    }
+        routed(&service, "primary", "unreachable") > 0.0
+    });
     assert_eq!(name(&service, account, ""), Ok("Ada".to_owned()));
     database.replica().start();
     let before = routed(&service, "replica", "default");
-    while routed(&service, "replica", "default") == before {
+    until("the replica is not read from again", || {
         assert_eq!(name(&service, account, ""), Ok("Ada".to_owned()));
-        assert!(begun.elapsed() < PATIENCE, "the replica is not read from again");
-    }
+        routed(&service, "replica", "default") > before
+    });
 }
 
 #[test]
@@ -161,40 +156,6 @@ fn a_replica_that_has_not_the_schema_yet_is_not_read_from() {
     database.wait_for_replica();
     assert_eq!(service.connect().get("/products").unwrap().status, 200);
     assert!(routed(&service, "replica", "default") >= 1.0);
-}
-
-#[test]
-fn a_product_comes_from_the_cache_until_it_is_changed() {
-    let database = shared();
-    let redis = RedisServer::start();
-    let cached = ["--redis-url", &redis.url(), "--redis-timeout", "10s"];
-    let [changing, other] = [(), ()].map(|()| database.service(Reads::FromReplica, &cached));
-    let (_, products) = stock(&changing, 1);
-    database.wait_for_replica();
-    let path = format!("/products/{}", products[0]);
-    let name = |service: &Service, headers: &str| {
-        service.call("GET", &path, headers, "").json()["name"].as_str().unwrap().to_owned()
-    };
-    let statements = |service: &Service| {
-        service.sum("db_client_operation_duration_seconds_count{db_system_name=\"postgresql\",db_operation_name=\"SELECT\",db_query_summary=\"SELECT catalog.products\"")
-    };
-    assert_eq!(name(&changing, ""), "Tea 0");
-    assert_eq!(name(&other, ""), "Tea 0");
-    assert_eq!((statements(&changing), statements(&other)), (1.0, 0.0), "pods share what one has loaded");
-
-    for round in 1..=10 {
-        let new = format!("Tea {round}");
-        let body = format!(r#"{{"name":"{new}","category":"tea","priceCents":1}}"#);
-        let changed = changing.call("PUT", &path, "", &body);
-        assert_eq!(changed.status, 200, "{}", changed.body);
-        assert_eq!(name(&changing, ""), new, "the pod that changed it knows");
-        let token = format!("x-consistency-token: {}\r\n", changed.headers["x-consistency-token"]);
-        assert_eq!(name(&other, &token), new, "whoever has written is shown it by every pod");
-        let begun = Instant::now();
-        while name(&other, "") != new {
-            assert!(begun.elapsed() < PATIENCE, "the other pod does not hear of the change");
-        }
-    }
 }
 
 /// Clients write and read at random while the replica stops and goes on; each must see its own last write.

@@ -1,13 +1,11 @@
 //! A session follows its client to any pod, and Redis may go and come.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use redis::Commands;
 
-use crate::child::{PATIENCE, Service};
+use crate::child::Service;
 use crate::client::{Answer, Connection};
 use crate::redis_server::RedisServer;
+use crate::waiting::until;
 
 /// A pod that waits for Redis even on a machine that is busy with something else.
 fn pod(redis: &RedisServer) -> Service {
@@ -75,9 +73,5 @@ fn without_redis_sessions_are_refused_and_nothing_else_is() {
     }
 
     redis.revive();
-    let begun = Instant::now();
-    while visit(&mut connection, &known).status != 200 {
-        assert!(begun.elapsed() < PATIENCE, "no session although Redis is back");
-        thread::sleep(Duration::from_millis(20));
-    }
+    until("no session although Redis is back", || visit(&mut connection, &known).status == 200);
 }

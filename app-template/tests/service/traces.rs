@@ -5,7 +5,8 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use crate::child::{PATIENCE, Service, command};
+use crate::child::{Service, command};
+use crate::waiting::PATIENCE;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";

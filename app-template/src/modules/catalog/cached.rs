@@ -25,14 +25,19 @@ impl Products {
 
     /// The product, from the cache or from wherever it is current enough to be kept.
     pub(super) async fn get(&self, shop: &Shop, id: i64) -> Result<Arc<Product>, Problem> {
-        let load = async |source| {
+        let load = async |source: Source| {
             let connection = match source {
                 Source::Any => shop.database.read(None).await?,
                 Source::Current => shop.database.primary().await?,
             };
             store::by_id(&connection, id).await?.ok_or_else(|| missing(id))
         };
-        self.0.get(&id.to_string(), load).await.map_err(Arc::unwrap_or_clone)
+        match self.0.get(&id.to_string(), load).await {
+            // A change of this moment is sure to be on the primary only. Without it, what a replica has is shown and not
+            // kept.
+            Err(problem) if problem.is_passing() => load(Source::Any).await.map(Arc::new),
+            outcome => outcome.map_err(Arc::unwrap_or_clone),
+        }
     }
 
     /// Commits the change of a product, and makes what is kept of it outdated.

@@ -66,8 +66,11 @@ async fn create(State(shop): State<Shop>, key: IdempotencyKey, Body(new): Body<N
 }
 
 async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>) -> Answer {
-    let connection = shop.database.read(after.0).await?;
-    let report = store::by_id(&connection, id).await?;
+    let mut report = store::by_id(&shop.database.read(after.0).await?, id).await?;
+    if report.is_none() {
+        // Whoever was just told that it is made asks for it before it is on the replicas.
+        report = store::by_id(&shop.database.primary().await?, id).await?;
+    }
     report
         .map(|report| Json(report).into_response())
         .ok_or_else(|| Problem::missing(format!("There is no report {id}.")))

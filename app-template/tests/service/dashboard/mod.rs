@@ -15,16 +15,15 @@ mod series;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::child::{PATIENCE, Service};
-use crate::payments::Provider;
+use crate::child::Service;
 use crate::postgres::{Reads, shared};
 use crate::redis_server::RedisServer;
 use crate::shop::{order, stock};
+use crate::stand_in::Provider;
+use crate::waiting::until;
 use json::{WIDTH, dashboard, written};
 use panels::{Panel, ROWS};
 use series::Series;
@@ -166,12 +165,11 @@ fn everything() -> Series {
     assert_eq!(fallback.headers["x-degraded"], "fallback");
 
     worker.wait_for_sample("jobs_finished_total{queue=\"reports\",outcome=\"done\"}", "1");
-    let begun = Instant::now();
     let awaited = ["db_statement_calls_total{", "jobs_oldest_age_seconds{", "db_replica_lag_seconds "];
-    while !awaited.iter().all(|sample| service.scrape().contains(sample)) {
-        assert!(begun.elapsed() < PATIENCE, "{}", service.scrape());
-        thread::sleep(Duration::from_millis(20));
-    }
+    until("something is not exported", || {
+        let scrape = service.scrape();
+        awaited.iter().all(|sample| scrape.contains(sample))
+    });
     let mut series = Series::default();
     series.read(&service.scrape());
     series.read(&worker.scrape());

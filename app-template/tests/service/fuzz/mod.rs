@@ -24,10 +24,10 @@ use serde_json::json;
 
 use crate::child::Service;
 use crate::client::{Answer, Connection};
-use crate::payments::Provider;
 use crate::postgres::{Database, Reads, shared};
 use crate::redis_server::RedisServer;
 use crate::shop::{order, stock};
+use crate::stand_in::Provider;
 use damage::{Damage, EDGES, damage};
 use request::Request;
 use routes::ROUTES;
