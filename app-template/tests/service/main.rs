@@ -9,6 +9,7 @@
 
 mod child;
 mod client;
+mod own_writes;
 mod postgres;
 mod provider;
 mod redis_server;
