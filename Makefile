@@ -1,6 +1,6 @@
 # Every task of the repository; `make` alone lists them.
 
-.PHONY: help demo test test-all bench bench-engine bench-scaling bench-fleet load down fmt lint generate
+.PHONY: help demo test test-all bench bench-app bench-engine bench-scaling bench-fleet load down fmt lint generate
 .DEFAULT_GOAL := help
 
 help: ## List the tasks
@@ -17,6 +17,9 @@ test-all: ## Run every test, and what takes longer
 
 bench: ## Print how fast the operator reacts and what it costs at rest, on the cluster that `make demo` left up
 	KUBECONFIG=$$(cargo run -q --release --bin cluster -- kubeconfig) cargo run -q --release --bin bench
+
+bench-app: ## Compare the reference service with handlers that are written by hand, in throughput and CPU time
+	cargo bench -q --bench app
 
 bench-engine: ## Print how many microseconds a decision takes
 	cargo bench -q -p scalableapp-engine --bench decide

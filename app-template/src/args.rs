@@ -103,6 +103,11 @@ pub struct Args {
     #[arg(long, env = "WEBHOOK_KEY", hide_env_values = true, global = true)]
     pub webhook_key: Option<String>,
 
+    /// Serves without metrics, traces and admission: the benchmark measures what they cost. Nothing outside the
+    /// program can set it.
+    #[arg(skip)]
+    pub unobserved: bool,
+
     /// What to do in place of serving requests.
     #[command(subcommand)]
     pub command: Option<Command>,

@@ -151,7 +151,7 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     // ignores it.
     let phase = phase::advance_on_signal(args.lame_duck, args.drain).map_err(RunError::Signals)?;
 
-    let exposition = metrics::install()?;
+    let exposition = if args.unobserved { metrics::detached() } else { metrics::install()? };
     let state = open(&args, phase.clone())?;
     let (dependencies, shop) = (state.dependencies.clone(), state.shop.clone());
     let modules = match args.command {
@@ -200,7 +200,7 @@ fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<AppState, RunError
         None => None,
     };
     Ok(AppState {
-        admission: admission::limit(args.max_requests),
+        admission: (!args.unobserved).then(|| admission::limit(args.max_requests)),
         cpu: CpuPool::new(args.cpu_workers(), args.cpu_queue),
         phase,
         dependencies,

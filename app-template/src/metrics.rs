@@ -84,6 +84,11 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     Ok(exposition)
 }
 
+/// An exposition of nothing: what the process records goes nowhere.
+pub(crate) fn detached() -> PrometheusHandle {
+    PrometheusBuilder::new().build_recorder().handle()
+}
+
 /// Shows the series of a successful `method route` at zero: a rate can only be computed from two samples, and
 /// the first request must not be lost to the first of them.
 pub(crate) fn expect(module: &'static str, method: &'static str, route: &'static str, success: StatusCode) {

@@ -49,10 +49,13 @@ impl<S: Clone + Send + Sync + 'static> Module<S> {
     }
 
     /// The routes, measured, guarded against panics, and within the bulkhead of all requests.
-    pub(crate) fn into_router<Outer>(self, state: S, admission: &Bulkhead) -> Router<Outer> {
-        self.router
+    pub(crate) fn into_router<Outer>(self, state: S, admission: Option<&Bulkhead>) -> Router<Outer> {
+        let guarded = self
+            .router
             .method_not_allowed_fallback(problem::method_not_allowed)
-            .layer(CatchPanicLayer::custom(problem::panicked))
+            .layer(CatchPanicLayer::custom(problem::panicked));
+        let Some(admission) = admission else { return guarded.with_state(state) };
+        guarded
             .layer(from_fn_with_state(admission.clone(), admission::admit))
             .layer(from_fn_with_state(self.name, metrics::measure))
             .with_state(state)

@@ -24,7 +24,8 @@ use crate::{health, metrics, problem, trace};
 /// What the handlers share.
 #[derive(Debug, Clone)]
 pub(crate) struct AppState {
-    pub(crate) admission: Bulkhead,
+    /// None only for the benchmark that measures what admission, metrics and traces cost.
+    pub(crate) admission: Option<Bulkhead>,
     pub(crate) cpu: CpuPool,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) dependencies: Dependencies,
@@ -38,9 +39,10 @@ pub(crate) struct AppState {
 
 /// Everything on the service port; `modules` are the routers of the modules that are served.
 pub(crate) fn service(modules: Router<AppState>, state: AppState) -> Router {
+    let modules =
+        modules.fallback(problem::not_found.layer(from_fn_with_state(metrics::NO_MODULE, metrics::measure)));
+    let modules = if state.admission.is_some() { modules.layer(from_fn(trace::follow)) } else { modules };
     modules
-        .fallback(problem::not_found.layer(from_fn_with_state(metrics::NO_MODULE, metrics::measure)))
-        .layer(from_fn(trace::follow))
         .merge(health::routes())
         .layer(from_fn_with_state(state.phase.clone(), send_away))
         .with_state(state)

@@ -11,6 +11,7 @@ mod accounting;
 mod child;
 mod client;
 mod object_store;
+mod own_writes;
 mod postgres;
 mod postgres_pair;
 mod provider;

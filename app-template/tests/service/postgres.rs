@@ -24,13 +24,16 @@ pub(crate) struct Database<Guard> {
     _guard: Guard,
 }
 
+/// A database while no other test has one.
+pub(crate) type Exclusive = Database<RwLockWriteGuard<'static, ()>>;
+
 /// A database beside those of other tests; whoever has it disturbs no server.
 pub(crate) fn shared() -> Database<RwLockReadGuard<'static, ()>> {
     on_shared_servers(USE.read().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A database while no other test has one: the servers may be disturbed.
-pub(crate) fn alone() -> Database<RwLockWriteGuard<'static, ()>> {
+pub(crate) fn alone() -> Exclusive {
     on_shared_servers(USE.write().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -113,11 +116,20 @@ impl<Guard> Database<Guard> {
     /// The arguments of a service that uses the primary, and the replica if `reads` says so.
     pub(crate) fn command(&self, reads: Reads, arguments: &[&str]) -> Command {
         let mut command = command(arguments);
-        command.env("DATABASE_MAIN_URL", self.primary().url(&self.name));
-        if matches!(reads, Reads::FromReplica) {
-            command.env("DATABASE_MAIN_READ_URL", self.replica().url(&self.name)).env("SIGNING_KEY", KEY);
-        }
+        command.envs(self.environment(reads));
         command
+    }
+
+    /// The environment of such a service.
+    pub(crate) fn environment(&self, reads: Reads) -> Vec<(&'static str, String)> {
+        let primary = ("DATABASE_MAIN_URL", self.primary().url(&self.name));
+        match reads {
+            Reads::FromPrimary => vec![primary],
+            Reads::FromReplica => {
+                let replica = ("DATABASE_MAIN_READ_URL", self.replica().url(&self.name));
+                vec![primary, replica, ("SIGNING_KEY", KEY.to_owned())]
+            }
+        }
     }
 
     /// A service that is ready.

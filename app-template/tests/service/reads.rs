@@ -1,11 +1,9 @@
 //! Reads go to a replica, and never show a client less than it has written.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
-
 use crate::child::Service;
+use crate::own_writes;
 use crate::postgres::{Reads, alone, shared};
+use crate::redis_server::RedisServer;
 use crate::shop::stock;
 use crate::waiting::until;
 
@@ -158,58 +156,17 @@ fn a_replica_that_has_not_the_schema_yet_is_not_read_from() {
     assert!(routed(&service, "replica", "default") >= 1.0);
 }
 
-/// Clients write and read at random while the replica stops and goes on; each must see its own last write.
 #[test]
 fn no_client_ever_misses_its_own_write() {
-    const CLIENTS: u64 = 6;
-    const ROUNDS: u64 = 60;
     let database = alone();
-    let service = database.service(Reads::FromReplica, &["--database-replay-wait", "5ms"]);
-    let accounts: Vec<i64> = (0..CLIENTS)
-        .map(|client| {
-            let body = format!(r#"{{"email":"{client}@example.org","name":"0"}}"#);
-            service.call("POST", "/accounts", "", &body).json()["id"].as_i64().unwrap()
-        })
-        .collect();
-    // Nothing is read from a replica that lacks the schema.
-    database.wait_for_replica();
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let clients: Vec<_> = accounts
-            .iter()
-            .map(|account| {
-                let service = &service;
-                scope.spawn(move || {
-                    let mut random = fastrand::Rng::with_seed(account.cast_unsigned());
-                    let (mut header, mut last) = (String::new(), "0".to_owned());
-                    for round in 0..ROUNDS {
-                        if random.u32(..3) == 0 {
-                            last = format!("{round}");
-                            header = format!("x-consistency-token: {}\r\n", rename(service, *account, &last));
-                        } else if !header.is_empty() {
-                            match name(service, *account, &header) {
-                                Ok(shown) => assert_eq!(shown, last, "stale in round {round} of {account}"),
-                                Err(status) => assert_eq!(status, 503),
-                            }
-                        }
-                    }
-                })
-            })
-            .collect();
-        let disturber = scope.spawn(|| {
-            while !done.load(Ordering::SeqCst) {
-                database.pause_replay();
-                thread::sleep(Duration::from_millis(60));
-                database.resume_replay();
-                thread::sleep(Duration::from_millis(60));
-            }
-        });
-        let outcomes: Vec<_> = clients.into_iter().map(thread::ScopedJoinHandle::join).collect();
-        done.store(true, Ordering::SeqCst);
-        disturber.join().unwrap();
-        assert!(outcomes.iter().all(Result::is_ok));
-    });
-    let (replica, primary) =
-        (routed(&service, "replica", "ryw_token"), routed(&service, "primary", "ryw_token"));
-    assert!(replica > 0.0 && primary > 0.0, "both were tried: {replica} {primary}");
+    let redis = RedisServer::start();
+    let arguments = ["--redis-url", &redis.url(), "--redis-timeout", "10s", "--database-replay-wait", "5ms"];
+    let pods = [(), ()].map(|()| database.service(Reads::FromReplica, &arguments));
+    let (_, products) = stock(&pods[0], 7);
+    let seed = fastrand::u64(..);
+    let seen = own_writes::check(&database, &pods, &products, 120, seed);
+    assert!(seen.stale.is_empty(), "seed {seed}: {seen}: {:#?}", seen.stale);
+    let routed = |target| pods.iter().map(|pod| routed(pod, target, "ryw_token")).sum::<f64>();
+    let (replica, primary) = (routed("replica"), routed("primary"));
+    assert!(replica > 0.0 && primary > 0.0, "seed {seed}: both were tried: {replica} {primary}");
 }
