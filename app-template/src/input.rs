@@ -156,14 +156,14 @@ mod tests {
         }
 
         #[test]
-        fn a_text_that_is_taken_can_be_stored(text: String, longest in 1..50_usize) {
+        fn any_text_that_is_taken_can_be_stored(text: String, longest in 1..50_usize) {
             let is_taken = super::text("name", &text, longest).is_ok();
             let can_be_stored = !text.is_empty() && text.chars().count() <= longest && !text.contains(char::is_control);
             prop_assert_eq!(is_taken, can_be_stored);
         }
 
         #[test]
-        fn numbers_and_limits_are_within_their_bounds(value: i64, asked: Option<i64>) {
+        fn any_number_that_is_taken_is_within_its_bounds(value: i64, asked: Option<i64>) {
             prop_assert_eq!(number("n", value, -5..=5).is_ok(), (-5..=5).contains(&value));
             match limit(asked) {
                 Ok(limit) => prop_assert!((1..=100).contains(&limit) && asked.is_none_or(|asked| asked == limit)),
@@ -172,7 +172,7 @@ mod tests {
         }
 
         #[test]
-        fn bodies_are_told_apart(one: (String, i64), other: (String, i64)) {
+        fn any_two_bodies_are_told_apart(one: (String, i64), other: (String, i64)) {
             prop_assert_eq!(fingerprint(&one) == fingerprint(&other), one == other);
         }
     }

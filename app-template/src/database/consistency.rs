@@ -108,13 +108,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_but_a_signed_place_is_a_token(text in "\\PC*|[0-9a-f]{0,8}-[0-9a-f]{0,16}-[0-9a-f]{0,64}") {
+        fn any_text_but_a_signed_place_is_no_token(text in "\\PC*|[0-9a-f]{0,8}-[0-9a-f]{0,16}-[0-9a-f]{0,64}") {
             let key: SigningKey = "0123456789abcdef0123456789abcdef".parse().unwrap();
             prop_assert_eq!(verify(&key, &text), None);
         }
 
         #[test]
-        fn every_place_survives_the_way(timeline: u32, lsn: u64) {
+        fn any_place_survives_the_way(timeline: u32, lsn: u64) {
             let key: SigningKey = "0123456789abcdef0123456789abcdef".parse().unwrap();
             let position = Position { timeline, lsn };
             prop_assert_eq!(verify(&key, &sign(&key, position)), Some(position));

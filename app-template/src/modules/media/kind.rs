@@ -46,7 +46,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_are_of_one_kind_at_most(bytes: Vec<u8>, begin in 0..4_usize) {
+        fn any_bytes_are_of_one_kind_at_most(bytes: Vec<u8>, begin in 0..4_usize) {
             let begins = [&b"\x89PNG\r\n\x1a\n"[..], b"\xff\xd8\xff", b"RIFF____WEBP", b"____ftypavif"];
             prop_assert!(kinds_of(&bytes).len() <= 1);
             prop_assert_eq!(kinds_of(&[begins[begin], &bytes].concat()), [KINDS[begin].content_type]);
