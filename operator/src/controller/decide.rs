@@ -127,7 +127,8 @@ fn component(
     let scaling = memory.scaling.take().unwrap_or_else(|| {
         known.and_then(|known| known.memory.as_ref()).map(Memory::restore).unwrap_or_default()
     });
-    let engine_pods: Vec<_> = pods.iter().map(|pod| workload::engine_pod(pod, samples.usage(pod))).collect();
+    let engine_pods: Vec<Pod> =
+        pods.iter().map(|seen| Pod { usage: samples.usage(seen), ..seen.pod.clone() }).collect();
     let readings = samples.readings(&app.namespace, app.name.as_str(), name, &engine_pods, now);
     let overrides = overrides::of_component(&observed.overrides, name, now);
     let input = Input {
