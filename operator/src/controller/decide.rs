@@ -28,6 +28,19 @@ use scalableapp_engine::{
 };
 use std::collections::BTreeMap;
 
+/// What a pass looks at.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// What the caches hold of the app.
+    pub observed: &'a Observed,
+    /// What was measured.
+    pub samples: &'a Samples,
+    /// The time of the pass.
+    pub now: Timestamp,
+    /// Whether decisions are recorded with everything that they depended on, which must be copied for that.
+    pub recording: bool,
+}
+
 /// What is remembered of one component between two passes.
 #[derive(Default)]
 pub struct ComponentMemory {
@@ -44,7 +57,7 @@ pub struct ComponentPass {
     pub decision: Option<Decision>,
     /// `spec.replicas` of each revision, by hash.
     pub planned: BTreeMap<String, i32>,
-    /// The decision with everything that it depended on, if it is one to record.
+    /// The decision with everything that it depended on, if it is one to record and decisions are recorded.
     pub recorded: Option<Record>,
 }
 
@@ -78,12 +91,10 @@ impl ComponentMemory {
 pub fn pass(
     app: &App,
     known: Option<&ScalableAppStatus>,
-    observed: &Observed,
-    samples: &Samples,
+    view: View<'_>,
     memory: &mut AppMemory,
-    now: Timestamp,
 ) -> Vec<ComponentPass> {
-    let paused = overrides::pause(&observed.overrides, now).map(pause);
+    let paused = overrides::pause(&view.observed.overrides, view.now).map(pause);
     app.services
         .iter()
         .map(|service| {
@@ -92,8 +103,8 @@ pub fn pass(
                 known.and_then(|status| status.components.iter().find(|component| component.name == name));
             let memory = memory.components.entry(name.to_owned()).or_default();
             match &paused {
-                Some(paused) => paused_component(service, known, observed, memory, paused),
-                None => component(app, service, known, observed, samples, memory, now),
+                Some(paused) => paused_component(service, known, view.observed, memory, paused),
+                None => component(app, service, known, view, memory),
             }
         })
         .collect()
@@ -103,11 +114,10 @@ fn component(
     app: &App,
     service: &Service,
     known: Option<&ComponentStatus>,
-    observed: &Observed,
-    samples: &Samples,
+    view: View<'_>,
     memory: &mut ComponentMemory,
-    now: Timestamp,
 ) -> ComponentPass {
+    let View { observed, samples, now, recording } = view;
     let name = service.name.as_str();
     let pods = observed.pods_of(name);
     let mut standing = standing(service, known, observed);
@@ -158,7 +168,7 @@ fn component(
     standing.limited_by.clone_from(&decision.limited_by);
     standing.measured = evidence(app, service, samples, &decision, &engine_pods, standing.ready());
     record(&mut standing, service, known, &decision, now);
-    let recorded = standing.record.clone().map(|decision| Record {
+    let recorded = standing.record.clone().filter(|_| recording).map(|decision| Record {
         namespace: app.namespace.clone(),
         app: app.name.to_string(),
         component: name.to_owned(),
@@ -318,8 +328,9 @@ mod tests {
     }
 
     fn decided_with(known: Option<&ScalableAppStatus>, observed: &Observed) -> ComponentPass {
-        let mut memory = AppMemory::default();
-        pass(&app(), known, observed, &Samples::default(), &mut memory, Timestamp::UNIX_EPOCH).remove(0)
+        let samples = Samples::default();
+        let view = View { observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: true };
+        pass(&app(), known, view, &mut AppMemory::default()).remove(0)
     }
 
     #[test]
