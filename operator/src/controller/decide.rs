@@ -44,7 +44,8 @@ pub struct View<'a> {
 /// What is remembered of one component between two passes.
 #[derive(Default)]
 pub struct ComponentMemory {
-    scaling: Option<Memory>,
+    /// Boxed, because a map keeps room for several.
+    scaling: Option<Box<Memory>>,
     /// Generation that the cache must show of a Deployment before the component is decided again.
     awaited: BTreeMap<String, i64>,
 }
@@ -135,7 +136,7 @@ fn component(
         rollout::current_replicas(&rolling, known.map(|known| known.desired))
     };
     let scaling = memory.scaling.take().unwrap_or_else(|| {
-        known.and_then(|known| known.memory.as_ref()).map(Memory::restore).unwrap_or_default()
+        Box::new(known.and_then(|known| known.memory.as_ref()).map(Memory::restore).unwrap_or_default())
     });
     let engine_pods: Vec<Pod> =
         pods.iter().map(|seen| Pod { usage: samples.usage(seen), ..seen.pod.clone() }).collect();
@@ -160,7 +161,7 @@ fn component(
         memory: &scaling,
     };
     let decision = decide(&input);
-    memory.scaling = Some(decision.memory.clone());
+    memory.scaling = Some(Box::new(decision.memory.clone()));
 
     let planned = planned(decision.desired, rolling, &standing.target, service);
     standing.decided = true;

@@ -71,19 +71,21 @@ impl SampleStore {
         let mut taking = self.taking.lock().await;
         let Taking { signals, custom, targets } = &mut *taking;
         let (of_signals, of_custom) = (wanted.signals(), wanted.custom());
-        let unmeasured = self.latest().unmeasured();
+        let latest = self.latest();
+        let unmeasured = latest.unmeasured();
         let (evidence, custom, targets) = tokio::join!(
             signals.refresh(&of_signals, now),
             custom.refresh(&of_custom),
             targets.refresh(&unmeasured)
         );
+        let is_same = *latest.wanted == *wanted;
         let samples = Arc::new(Samples {
-            wanted: wanted.clone(),
+            wanted: if is_same { Arc::clone(&latest.wanted) } else { Arc::new(wanted.clone()) },
             evidence,
             custom,
             targets,
             taken: Some(now),
-            ..(*self.latest()).clone()
+            ..(*latest).clone()
         });
         *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&samples);
         samples
@@ -114,7 +116,7 @@ impl SampleStore {
 /// The samples of one tick.
 #[derive(Clone, Debug, Default)]
 pub struct Samples {
-    wanted: Wanted,
+    wanted: Arc<Wanted>,
     evidence: Evidence,
     custom: Answers,
     targets: Option<Arc<Targets>>,
