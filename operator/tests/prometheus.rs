@@ -14,6 +14,7 @@ use axum::routing::post;
 use clap::Parser;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use scalableapp_engine::sample::{Quality, Reading, judge};
+use scalableapp_operator::observe::pods::SeenPod;
 use scalableapp_operator::observe::prometheus::{Prometheus, QueryError, TEMPLATE_LIMIT};
 use scalableapp_operator::observe::samples::{SampleStore, Samples};
 use scalableapp_operator::observe::wanted::{ComponentKey, CustomQuery, Signal, Source, Wanted};
@@ -199,7 +200,7 @@ fn problem(samples: &Samples, metric: &str) -> String {
     samples.problem(&component(0), metric, ["web-1"]).unwrap_or_default()
 }
 
-fn pod(name: &str, containers: usize) -> k8s_openapi::api::core::v1::Pod {
+fn pod(name: &str, containers: usize) -> SeenPod {
     let containers: Vec<Value> = (0..containers).map(|index| json!({"name": index.to_string()})).collect();
     serde_json::from_value(
         json!({"metadata": {"namespace": "team-0", "name": name}, "spec": {"containers": containers}}),

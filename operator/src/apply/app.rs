@@ -13,13 +13,13 @@ use crate::{
     controller::{decide::ComponentPass, memory::AppMemory},
     observe::{
         cluster::{Cluster, HasLabels, Observed},
+        seen::SeenDeployment,
         workload::LiveRevision,
     },
     report::standing::{Failure, Standing},
     resolve::app::{App, Service},
     runtime::metrics,
 };
-use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use scalableapp_engine::reason;
 use serde_json::Value;
@@ -97,7 +97,7 @@ impl Applier<'_> {
         let cached = standing.revisions.iter().find(|one| one.hash == standing.target);
         let cached = cached.map(|revision| Arc::clone(&revision.deployment));
         let is_new = cached.is_none();
-        if let Some(created) = self.child::<Deployment>(cached, deployment).await?
+        if let Some(created) = self.child::<SeenDeployment>(cached, deployment).await?
             && is_new
         {
             standing.revisions.push(LiveRevision::of(Arc::new(created), &standing.target));

@@ -2,31 +2,35 @@
 
 use super::{
     MANAGER,
-    record::{Drift, Live, Records},
+    record::{Drift, Records},
     writer::{WriteError, Writer},
 };
+use crate::observe::seen::Seen;
 use kube::{
     Api, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
-    core::NamespaceResourceScope,
+    api::{ApiResource, DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    core::{DynamicObject, NamespaceResourceScope},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt::Debug;
 
 /// A kind of child that the operator applies.
 pub trait Child:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned
 {
+    /// A hash of what changes by an edit only.
+    fn fingerprint(&self) -> u64;
 }
 
-impl<K> Child for K where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Serialize
+impl<K, P> Child for Seen<K, P>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
+    P: Clone + Debug + DeserializeOwned,
 {
+    fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
 }
 
 /// What was done about one child.
@@ -73,20 +77,19 @@ pub async fn ensure<K: Child>(
     };
     let Some(existing) = existing else {
         let created = apply(writer, &api, name, desired).await?;
-        records.applied(kind, name, desired, None, &Live::of(&created));
+        records.applied(kind, name, desired, None, &created);
         return Ok(Ensured::Written(created));
     };
     if existing.controller_owner() != Some(owner.uid) {
         return Err(WriteError::NameTaken { kind, name: name.to_owned() });
     }
-    let live = Live::of(existing);
-    let drift = records.drift(kind, name, desired, &live);
+    let drift = records.drift(kind, name, desired, existing);
     let result = match drift {
         Drift::None => return Ok(Ensured::Kept),
         Drift::Wanted => apply(writer, &api, name, desired).await?,
-        Drift::Foreign => replace(writer, &api, existing, desired).await?,
+        Drift::Foreign => replace(writer, existing, desired).await?,
     };
-    records.applied(kind, name, desired, live.resource_version, &Live::of(&result));
+    records.applied(kind, name, desired, existing.resource_version(), &result);
     Ok(if drift == Drift::Foreign { Ensured::Reverted(result) } else { Ensured::Written(result) })
 }
 
@@ -102,30 +105,30 @@ async fn apply<K: Child>(
 
 /// Undoes an edit. Server-side apply would keep what another manager has added (a container, a label), so the
 /// wanted `spec` replaces the whole one; replicas stay as they are, for they are the scaler's.
-async fn replace<K: Child>(
-    writer: &Writer,
-    api: &Api<K>,
-    existing: &K,
-    desired: &Value,
-) -> Result<K, WriteError> {
+async fn replace<K: Child>(writer: &Writer, existing: &K, desired: &Value) -> Result<K, WriteError> {
     let kind = kind_of::<K>();
     let refused = |error: serde_json::Error| WriteError::Refused { kind, message: error.to_string() };
+    let (namespace, name) = (existing.namespace().unwrap_or_default(), existing.name_any());
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(writer.client(), &namespace, &ApiResource::erase::<K>(&()));
+    // The caches do not keep what must stay.
+    let live = writer.send(kind, api.get(&name)).await?;
     let mut body = desired.clone();
-    let live = serde_json::to_value(existing).map_err(refused)?;
     for pointer in ["/spec/replicas", "/spec/clusterIP", "/spec/clusterIPs"] {
         let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
-        if let Some(value) = live.pointer(pointer)
+        if let Some(value) = live.data.pointer(pointer)
             && let Some(object) = body.pointer_mut(parent).and_then(Value::as_object_mut)
         {
             object.insert(key.to_owned(), value.clone());
         }
     }
     if let Some(metadata) = body.pointer_mut("/metadata").and_then(Value::as_object_mut) {
-        metadata.insert("resourceVersion".to_owned(), existing.resource_version().into());
+        metadata.insert("resourceVersion".to_owned(), live.resource_version().into());
     }
-    let object: K = serde_json::from_value(body).map_err(refused)?;
+    let object: DynamicObject = serde_json::from_value(body).map_err(refused)?;
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-    writer.send(kind, api.replace(&existing.name_any(), &params, &object)).await
+    let replaced = writer.send(kind, api.replace(&name, &params, &object)).await?;
+    serde_json::to_value(replaced).and_then(serde_json::from_value).map_err(refused)
 }
 
 /// Deletes one child, if it still is the object that was read.

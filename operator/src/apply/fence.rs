@@ -7,8 +7,7 @@ use super::{
     FENCE,
     writer::{WriteError, Writer},
 };
-use crate::build::EPOCH_LABEL;
-use k8s_openapi::api::apps::v1::Deployment;
+use crate::{build::EPOCH_LABEL, observe::seen::SeenDeployment};
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -17,7 +16,7 @@ use serde_json::json;
 
 /// Whether the cache shows the leader's epoch on a Deployment. Its replicas are not written before.
 #[must_use]
-pub fn is_fenced(deployment: &Deployment, epoch: i32) -> bool {
+pub fn is_fenced(deployment: &SeenDeployment, epoch: i32) -> bool {
     deployment.labels().get(EPOCH_LABEL).is_some_and(|known| *known == epoch.to_string())
 }
 
@@ -25,9 +24,9 @@ pub fn is_fenced(deployment: &Deployment, epoch: i32) -> bool {
 ///
 /// # Errors
 /// As [`Writer::send`].
-pub async fn fence(writer: &Writer, deployment: &Deployment, epoch: i32) -> Result<(), WriteError> {
+pub async fn fence(writer: &Writer, deployment: &SeenDeployment, epoch: i32) -> Result<(), WriteError> {
     let name = deployment.name_any();
-    let api: Api<Deployment> =
+    let api: Api<SeenDeployment> =
         Api::namespaced(writer.client(), deployment.metadata.namespace.as_deref().unwrap_or_default());
     let body = json!({
         "apiVersion": "apps/v1",

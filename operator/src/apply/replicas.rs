@@ -4,7 +4,7 @@ use super::{
     SCALER,
     writer::{WriteError, Writer},
 };
-use k8s_openapi::api::apps::v1::Deployment;
+use crate::observe::seen::SeenDeployment;
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -15,9 +15,13 @@ use serde_json::json;
 ///
 /// # Errors
 /// [`WriteError::Conflict`] when the Deployment has changed since `observed` was read: observe and decide again.
-pub async fn scale(writer: &Writer, observed: &Deployment, replicas: i32) -> Result<Deployment, WriteError> {
+pub async fn scale(
+    writer: &Writer,
+    observed: &SeenDeployment,
+    replicas: i32,
+) -> Result<SeenDeployment, WriteError> {
     let name = observed.name_any();
-    let api: Api<Deployment> =
+    let api: Api<SeenDeployment> =
         Api::namespaced(writer.client(), observed.metadata.namespace.as_deref().unwrap_or_default());
     let body = json!({
         "apiVersion": "apps/v1",

@@ -28,10 +28,24 @@ use scalableapp_engine::{
 };
 use std::collections::BTreeMap;
 
+/// What a pass looks at.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// What the caches hold of the app.
+    pub observed: &'a Observed,
+    /// What was measured.
+    pub samples: &'a Samples,
+    /// The time of the pass.
+    pub now: Timestamp,
+    /// Whether decisions are recorded with everything that they depended on, which must be copied for that.
+    pub recording: bool,
+}
+
 /// What is remembered of one component between two passes.
 #[derive(Default)]
 pub struct ComponentMemory {
-    scaling: Option<Memory>,
+    /// Boxed, because a map keeps room for several.
+    scaling: Option<Box<Memory>>,
     /// Generation that the cache must show of a Deployment before the component is decided again.
     awaited: BTreeMap<String, i64>,
 }
@@ -44,7 +58,7 @@ pub struct ComponentPass {
     pub decision: Option<Decision>,
     /// `spec.replicas` of each revision, by hash.
     pub planned: BTreeMap<String, i32>,
-    /// The decision with everything that it depended on, if it is one to record.
+    /// The decision with everything that it depended on, if it is one to record and decisions are recorded.
     pub recorded: Option<Record>,
 }
 
@@ -78,12 +92,10 @@ impl ComponentMemory {
 pub fn pass(
     app: &App,
     known: Option<&ScalableAppStatus>,
-    observed: &Observed,
-    samples: &Samples,
+    view: View<'_>,
     memory: &mut AppMemory,
-    now: Timestamp,
 ) -> Vec<ComponentPass> {
-    let paused = overrides::pause(&observed.overrides, now).map(pause);
+    let paused = overrides::pause(&view.observed.overrides, view.now).map(pause);
     app.services
         .iter()
         .map(|service| {
@@ -92,8 +104,8 @@ pub fn pass(
                 known.and_then(|status| status.components.iter().find(|component| component.name == name));
             let memory = memory.components.entry(name.to_owned()).or_default();
             match &paused {
-                Some(paused) => paused_component(service, known, observed, memory, paused),
-                None => component(app, service, known, observed, samples, memory, now),
+                Some(paused) => paused_component(service, known, view.observed, memory, paused),
+                None => component(app, service, known, view, memory),
             }
         })
         .collect()
@@ -103,11 +115,10 @@ fn component(
     app: &App,
     service: &Service,
     known: Option<&ComponentStatus>,
-    observed: &Observed,
-    samples: &Samples,
+    view: View<'_>,
     memory: &mut ComponentMemory,
-    now: Timestamp,
 ) -> ComponentPass {
+    let View { observed, samples, now, recording } = view;
     let name = service.name.as_str();
     let pods = observed.pods_of(name);
     let mut standing = standing(service, known, observed);
@@ -125,9 +136,10 @@ fn component(
         rollout::current_replicas(&rolling, known.map(|known| known.desired))
     };
     let scaling = memory.scaling.take().unwrap_or_else(|| {
-        known.and_then(|known| known.memory.as_ref()).map(Memory::restore).unwrap_or_default()
+        Box::new(known.and_then(|known| known.memory.as_ref()).map(Memory::restore).unwrap_or_default())
     });
-    let engine_pods: Vec<_> = pods.iter().map(|pod| workload::engine_pod(pod, samples.usage(pod))).collect();
+    let engine_pods: Vec<Pod> =
+        pods.iter().map(|seen| Pod { usage: samples.usage(seen), ..seen.pod.clone() }).collect();
     let readings = samples.readings(&app.namespace, app.name.as_str(), name, &engine_pods, now);
     let overrides = overrides::of_component(&observed.overrides, name, now);
     let input = Input {
@@ -149,7 +161,7 @@ fn component(
         memory: &scaling,
     };
     let decision = decide(&input);
-    memory.scaling = Some(decision.memory.clone());
+    memory.scaling = Some(Box::new(decision.memory.clone()));
 
     let planned = planned(decision.desired, rolling, &standing.target, service);
     standing.decided = true;
@@ -157,7 +169,7 @@ fn component(
     standing.limited_by.clone_from(&decision.limited_by);
     standing.measured = evidence(app, service, samples, &decision, &engine_pods, standing.ready());
     record(&mut standing, service, known, &decision, now);
-    let recorded = standing.record.clone().map(|decision| Record {
+    let recorded = standing.record.clone().filter(|_| recording).map(|decision| Record {
         namespace: app.namespace.clone(),
         app: app.name.to_string(),
         component: name.to_owned(),
@@ -317,8 +329,9 @@ mod tests {
     }
 
     fn decided_with(known: Option<&ScalableAppStatus>, observed: &Observed) -> ComponentPass {
-        let mut memory = AppMemory::default();
-        pass(&app(), known, observed, &Samples::default(), &mut memory, Timestamp::UNIX_EPOCH).remove(0)
+        let samples = Samples::default();
+        let view = View { observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: true };
+        pass(&app(), known, view, &mut AppMemory::default()).remove(0)
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct AppMemory {
     pub records: Records,
     /// What is remembered of each component.
     pub components: BTreeMap<String, super::decide::ComponentMemory>,
-    /// The status that was written last; the cache may still show the one before it.
+    /// The status that was written last, for as long as the cache may still show the one before it.
     pub reported: Option<ScalableAppStatus>,
 }
 
@@ -85,11 +85,15 @@ impl Memories {
 }
 
 impl AppMemory {
-    /// Starts anew if the tenure or the app behind the name is another one.
+    /// Starts anew if the tenure or the app behind the name is another one, and keeps no second copy of the status that
+    /// the cache shows.
     pub fn enter(&mut self, epoch: i32, app: &ScalableApp) {
         let uid = app.uid().unwrap_or_default();
         if self.epoch != epoch || self.uid != uid {
             *self = Self { epoch, uid, ..Self::default() };
+        }
+        if self.reported == app.status {
+            self.reported = None;
         }
     }
 

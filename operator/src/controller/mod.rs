@@ -10,16 +10,17 @@ use crate::{
     observe::{
         cluster::{
             Cluster, GuardedApp, GuardedOverride, Touched, app_ref, overridden, reflect_children,
-            reflect_pods, reflect_written,
+            reflect_written,
         },
+        pods::SeenPod,
         samples::SampleStore,
+        seen::{Seen, SeenDeployment},
     },
     runtime::{decision_log::DecisionLog, lease::Leadership, live::LiveView},
 };
 use futures::StreamExt;
 use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Pod, Service, ServiceAccount},
+    core::v1::{Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
@@ -58,12 +59,12 @@ pub struct Watches {
     pub cluster: Cluster,
     apps: Touched<GuardedApp>,
     overrides: Touched<GuardedOverride>,
-    deployments: Touched<Deployment>,
-    services: Touched<Service>,
-    service_accounts: Touched<ServiceAccount>,
-    disruption_budgets: Touched<PodDisruptionBudget>,
-    network_policies: Touched<NetworkPolicy>,
-    pods: Touched<Pod>,
+    deployments: Touched<SeenDeployment>,
+    services: Touched<Seen<Service>>,
+    service_accounts: Touched<Seen<ServiceAccount>>,
+    disruption_budgets: Touched<Seen<PodDisruptionBudget>>,
+    network_policies: Touched<Seen<NetworkPolicy>>,
+    pods: Touched<SeenPod>,
 }
 
 impl Watches {
@@ -77,7 +78,7 @@ impl Watches {
         let (service_account_store, service_accounts) = reflect_children(client.clone());
         let (disruption_budget_store, disruption_budgets) = reflect_children(client.clone());
         let (network_policy_store, network_policies) = reflect_children(client.clone());
-        let (pod_store, pods) = reflect_pods(client.clone());
+        let (pod_store, pods) = reflect_children(client.clone());
         let cluster = Cluster {
             apps: app_store,
             overrides: override_store,
@@ -147,7 +148,7 @@ pub async fn run(
 }
 
 /// The app of a pod, by its labels; a pod's owner is its ReplicaSet.
-fn app_of(pod: &Pod) -> Option<ObjectRef<GuardedApp>> {
+fn app_of(pod: &SeenPod) -> Option<ObjectRef<GuardedApp>> {
     let app = pod.labels().get(crate::build::labels::APP)?;
     Some(ObjectRef::new(app).within(&pod.namespace()?))
 }

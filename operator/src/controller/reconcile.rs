@@ -2,7 +2,7 @@
 
 use super::{
     Context,
-    decide::{self, ComponentPass},
+    decide::{self, ComponentPass, View},
     memory::AppMemory,
 };
 use crate::{
@@ -64,7 +64,9 @@ async fn pipeline(
     };
     let known = memory.known_status(app).cloned();
     let samples = context.samples.latest();
-    let mut passes = decide::pass(resolved, known.as_ref(), &observed, &samples, memory, clock::wall());
+    let recording = context.decisions.is_open();
+    let view = View { observed: &observed, samples: &samples, now: clock::wall(), recording };
+    let mut passes = decide::pass(resolved, known.as_ref(), view, memory);
     if passes.iter().any(|pass| pass.standing.paused.is_some()) {
         say(context, app, memory, &passes, None, Vec::new()).await?;
         return Ok(Action::requeue(RESYNC));

@@ -3,7 +3,7 @@
 
 use super::{
     Context,
-    decide::{self, ComponentPass},
+    decide::{self, ComponentPass, View},
     memory::{AppMemory, Resolved},
 };
 use crate::{
@@ -126,7 +126,8 @@ impl Passing<'_> {
         let mut memory = memory.try_lock().ok()?;
         memory.enter(self.epoch, app);
         let known = memory.known_status(app).cloned();
-        let passes = decide::pass(resolved, known.as_ref(), &observed, samples, &mut memory, clock::wall());
+        let view = View { observed: &observed, samples, now: clock::wall(), recording: false };
+        let passes = decide::pass(resolved, known.as_ref(), view, &mut memory);
         let scales = scales(&passes);
         let says = !scales && *news > 0 && says_something_new(app, &memory, &passes);
         if says {

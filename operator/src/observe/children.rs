@@ -1,7 +1,7 @@
 //! The cache of one kind of children or of pods, in which those of one app are found without looking at all others.
 //! Filled by a watch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -13,8 +13,8 @@ use kube::{Resource, ResourceExt};
 use super::cluster::HasLabels;
 use crate::build::labels;
 
-/// An app by namespace and name, and the names of its objects.
-type Names = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+/// An app by namespace and name, and the names of its objects in their order. A set would keep room for eleven.
+type Names = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
 /// A cache with an index by app. Cheap to clone.
 #[derive(Clone)]
@@ -45,7 +45,12 @@ where
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
                 if let (Some(namespace), Some(app)) = (object.namespace_name(), object.label(labels::APP)) {
                     let of_namespace = names.entry(namespace.to_owned()).or_default();
-                    of_namespace.entry(app.to_owned()).or_default().insert(object.name_any());
+                    let of_app = of_namespace.entry(app.to_owned()).or_default();
+                    let name = object.name_any();
+                    if let Err(place) = of_app.binary_search(&name) {
+                        of_app.reserve_exact(1);
+                        of_app.insert(place, name);
+                    }
                 }
             }
             watcher::Event::Delete(object) => forget(&mut names, object),
@@ -83,7 +88,7 @@ fn forget<K: Resource<DynamicType = ()>>(names: &mut Names, object: &K) {
     let (Some(namespace), Some(app)) = (object.namespace_name(), object.label(labels::APP)) else { return };
     let Some(of_namespace) = names.get_mut(namespace) else { return };
     if let Some(of_app) = of_namespace.get_mut(app) {
-        of_app.remove(&object.name_any());
+        of_app.retain(|name| *name != object.name_any());
         if of_app.is_empty() {
             of_namespace.remove(app);
         }

@@ -2,8 +2,7 @@
 
 use futures::{Stream, TryStreamExt};
 use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Container, ContainerStatus, Pod, PodSpec, PodStatus, Service, ServiceAccount},
+    core::v1::{Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
 };
@@ -21,7 +20,11 @@ use serde::de::DeserializeOwned;
 use std::{collections::BTreeMap, fmt::Debug, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-use super::children::Children;
+use super::{
+    children::Children,
+    pods::SeenPod,
+    seen::{Seen, SeenDeployment},
+};
 use crate::build::labels;
 
 /// An app as the watch delivers it: an object that cannot be read is still an object, and harms no other.
@@ -33,6 +36,9 @@ pub type GuardedOverride = DeserializeGuard<ScalingOverride>;
 /// Time between two looks at a cache that may be ready without having said so.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+/// Objects of one answer to a list. A larger one is held as a whole before the first object of it is reduced.
+const PAGE: u32 = 100;
+
 /// The caches.
 #[derive(Clone)]
 pub struct Cluster {
@@ -41,26 +47,26 @@ pub struct Cluster {
     /// The overrides. Few, as each is an act of a person that ends.
     pub overrides: Store<GuardedOverride>,
     /// Deployments that the operator made.
-    pub deployments: Children<Deployment>,
+    pub deployments: Children<SeenDeployment>,
     /// Services that the operator made.
-    pub services: Children<Service>,
+    pub services: Children<Seen<Service>>,
     /// ServiceAccounts that the operator made.
-    pub service_accounts: Children<ServiceAccount>,
+    pub service_accounts: Children<Seen<ServiceAccount>>,
     /// PodDisruptionBudgets that the operator made.
-    pub disruption_budgets: Children<PodDisruptionBudget>,
+    pub disruption_budgets: Children<Seen<PodDisruptionBudget>>,
     /// NetworkPolicies that the operator made.
-    pub network_policies: Children<NetworkPolicy>,
-    /// Pods of the operator's Deployments, pruned to what is read of them.
-    pub pods: Children<Pod>,
+    pub network_policies: Children<Seen<NetworkPolicy>>,
+    /// Pods of the operator's Deployments.
+    pub pods: Children<SeenPod>,
 }
 
 /// What the caches hold of one app.
 #[derive(Clone, Default)]
 pub struct Observed {
     /// Its Deployments, by name.
-    pub deployments: BTreeMap<String, Arc<Deployment>>,
+    pub deployments: BTreeMap<String, Arc<SeenDeployment>>,
     /// Its pods, by component.
-    pub pods: BTreeMap<String, Vec<Arc<Pod>>>,
+    pub pods: BTreeMap<String, Vec<Arc<SeenPod>>>,
     /// Its overrides, in force or not.
     pub overrides: Vec<ScalingOverride>,
 }
@@ -101,18 +107,18 @@ impl Cluster {
 }
 
 impl Observed {
-    fn add_deployment(&mut self, deployment: Arc<Deployment>) {
+    fn add_deployment(&mut self, deployment: Arc<SeenDeployment>) {
         self.deployments.insert(deployment.name_any(), deployment);
     }
 
-    fn add_pod(&mut self, pod: Arc<Pod>) {
+    fn add_pod(&mut self, pod: Arc<SeenPod>) {
         if let Some(component) = pod.label(labels::COMPONENT) {
             self.pods.entry(component.to_owned()).or_default().push(pod);
         }
     }
 
     /// The Deployments of one component, by name.
-    pub fn deployments_of<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a Arc<Deployment>> {
+    pub fn deployments_of<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a Arc<SeenDeployment>> {
         self.deployments
             .values()
             .filter(move |deployment| deployment.label(labels::COMPONENT) == Some(component))
@@ -120,7 +126,7 @@ impl Observed {
 
     /// The pods of one component.
     #[must_use]
-    pub fn pods_of(&self, component: &str) -> &[Arc<Pod>] {
+    pub fn pods_of(&self, component: &str) -> &[Arc<SeenPod>] {
         self.pods.get(component).map_or(&[], Vec::as_slice)
     }
 }
@@ -160,92 +166,34 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let events = events(Api::all(client), watcher::Config::default(), |_| {});
-    (store, Box::pin(events.reflect(writer).touched_objects()))
+    let written = watch(Api::all(client), watcher::Config::default());
+    let pruned = written.modify(|object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear());
+    (store, Box::pin(pruned.reflect(writer).touched_objects()))
 }
 
-/// A cache of a kind of children, and the stream that fills it: what carries the operator's label.
+/// A cache of a kind of children or of their pods, and the stream that fills it: what carries the operator's label.
 #[must_use]
 pub fn reflect_children<K>(client: Client) -> (Children<K>, Touched<K>)
-where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-{
-    reflect_labelled(client, |_| {})
-}
-
-/// The cache of the pods, and the stream that fills it.
-#[must_use]
-pub fn reflect_pods(client: Client) -> (Children<Pod>, Touched<Pod>) {
-    reflect_labelled(client, prune_pod)
-}
-
-fn reflect_labelled<K>(client: Client, prune: fn(&mut K)) -> (Children<K>, Touched<K>)
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
     let children = Children::new(store);
     let noting = children.clone();
-    let events = events(Api::all(client), watcher::Config::default().labels(labels::MANAGED), prune);
+    let events = watch(Api::all(client), watcher::Config::default().labels(labels::MANAGED));
     let noted = events.reflect(writer).inspect_ok(move |event| noting.note(event));
     (children, Box::pin(noted.touched_objects()))
 }
 
-fn events<K>(
+fn watch<K>(
     api: Api<K>,
     config: watcher::Config,
-    prune: fn(&mut K),
 ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default,
 {
-    watcher(api, config).default_backoff().modify(move |object| {
-        object.managed_fields_mut().clear();
-        prune(object);
-    })
-}
-
-/// Keeps what the scaling arithmetic and the conditions read; a pod is by far the most numerous object.
-fn prune_pod(pod: &mut Pod) {
-    pod.metadata.annotations = None;
-    if let Some(spec) = pod.spec.take() {
-        let slim = |container: Container| Container {
-            name: container.name,
-            resources: container.resources,
-            restart_policy: container.restart_policy,
-            ..Container::default()
-        };
-        pod.spec = Some(PodSpec {
-            containers: spec.containers.into_iter().map(slim).collect(),
-            init_containers: spec.init_containers.map(|list| list.into_iter().map(slim).collect()),
-            resources: spec.resources,
-            ..PodSpec::default()
-        });
-    }
-    if let Some(status) = pod.status.take() {
-        pod.status = Some(PodStatus {
-            phase: status.phase,
-            conditions: status
-                .conditions
-                .map(|list| list.into_iter().filter(|c| c.type_ == "Ready").collect()),
-            start_time: status.start_time,
-            container_statuses: status.container_statuses.map(|list| {
-                list.into_iter()
-                    .map(|status| ContainerStatus {
-                        name: status.name,
-                        state: status.state,
-                        restart_count: status.restart_count,
-                        ready: status.ready,
-                        image: status.image,
-                        ..ContainerStatus::default()
-                    })
-                    .collect()
-            }),
-            reason: status.reason,
-            ..PodStatus::default()
-        });
-    }
+    watcher(api, config.page_size(PAGE)).default_backoff()
 }
 
 /// The reference by which the controller knows an app.

@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Container, Pod};
 use scalableapp_engine::pod::{self, ByResource, PodSample, ReadyStatus};
 use scalableapp_engine::sample::{Coverage, Reading};
 use tokio::sync::Mutex;
 
 use super::custom::{Answers, CustomQueries};
 use super::measurements::{ByPod, Measured};
+use super::pods::SeenPod;
 use super::prometheus::Prometheus;
 use super::promql::{Refusal, read_matchers};
 use super::quantile::quantile;
@@ -71,19 +71,21 @@ impl SampleStore {
         let mut taking = self.taking.lock().await;
         let Taking { signals, custom, targets } = &mut *taking;
         let (of_signals, of_custom) = (wanted.signals(), wanted.custom());
-        let unmeasured = self.latest().unmeasured();
+        let latest = self.latest();
+        let unmeasured = latest.unmeasured();
         let (evidence, custom, targets) = tokio::join!(
             signals.refresh(&of_signals, now),
             custom.refresh(&of_custom),
             targets.refresh(&unmeasured)
         );
+        let is_same = *latest.wanted == *wanted;
         let samples = Arc::new(Samples {
-            wanted: wanted.clone(),
+            wanted: if is_same { Arc::clone(&latest.wanted) } else { Arc::new(wanted.clone()) },
             evidence,
             custom,
             targets,
             taken: Some(now),
-            ..(*self.latest()).clone()
+            ..(*latest).clone()
         });
         *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&samples);
         samples
@@ -114,7 +116,7 @@ impl SampleStore {
 /// The samples of one tick.
 #[derive(Clone, Debug, Default)]
 pub struct Samples {
-    wanted: Wanted,
+    wanted: Arc<Wanted>,
     evidence: Evidence,
     custom: Answers,
     targets: Option<Arc<Targets>>,
@@ -187,12 +189,9 @@ impl Samples {
 
     /// Usage of a pod, for the resources of which every container and sidecar was measured.
     #[must_use]
-    pub fn usage(&self, pod: &Pod) -> ByResource<Option<PodSample>> {
-        let key = (
-            pod.metadata.namespace.clone().unwrap_or_default(),
-            pod.metadata.name.clone().unwrap_or_default(),
-        );
-        let containers = containers(pod);
+    pub fn usage(&self, pod: &SeenPod) -> ByResource<Option<PodSample>> {
+        let key = (pod.metadata.namespace.clone().unwrap_or_default(), pod.pod.name.clone());
+        let containers = pod.pod.containers.len();
         let sample = |pods: &ByPod, window| pods.get(&key).and_then(|usage| usage.sample(containers, window));
         ByResource {
             cpu: sample(&self.evidence.cpu, self.cpu_window),
@@ -261,12 +260,4 @@ impl Samples {
 fn reading<T>(measured: &Measured<T>, values: Vec<f64>, expected: u32) -> Reading {
     let coverage = measured.reporting.map(|reporting| Coverage { reporting, expected });
     Reading { values, at: measured.at, coverage }
-}
-
-/// Containers that the kubelet measures for as long as the pod lives: the ordinary ones and the sidecars.
-fn containers(pod: &Pod) -> usize {
-    let is_sidecar = |container: &&Container| container.restart_policy.as_deref() == Some("Always");
-    pod.spec.as_ref().map_or(0, |spec| {
-        spec.containers.len() + spec.init_containers.iter().flatten().filter(is_sidecar).count()
-    })
 }

@@ -25,6 +25,12 @@ impl DecisionLog {
         Ok(Self(Some(Mutex::new(sink))))
     }
 
+    /// Whether decisions are written anywhere.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Writes one decision as one line. A record that cannot be written is lost, and no decision waits for it.
     pub fn write(&self, record: &Record) {
         let Some(sink) = &self.0 else { return };

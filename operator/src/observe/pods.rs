@@ -1,0 +1,173 @@
+//! A pod as the caches keep it: what the scaling arithmetic reads, and what is wrong with it. Pure.
+
+use k8s_openapi::api::core::v1::{self, ResourceRequirements};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use scalableapp_crds::Quantity;
+use scalableapp_engine::{
+    pod::{ByResource, Container, Phase, Pod, Ready, ReadyStatus},
+    reason,
+};
+use serde::{Deserialize, Deserializer};
+
+use super::workload::Problem;
+use crate::build::labels;
+
+/// A pod, by far the most numerous object, reduced as soon as it is read.
+#[derive(Resource, Clone, Debug)]
+#[resource(inherit = "v1::Pod")]
+pub struct SeenPod {
+    /// What names it, with no other labels than the operator's.
+    pub metadata: ObjectMeta,
+    /// The pod as the arithmetic reads it, without its usage.
+    pub pod: Pod,
+    /// What keeps it from running.
+    pub problem: Option<Problem>,
+}
+
+impl<'de> Deserialize<'de> for SeenPod {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        v1::Pod::deserialize(deserializer).map(|pod| Self::of(&pod))
+    }
+}
+
+impl SeenPod {
+    /// Reduces a pod.
+    #[must_use]
+    pub fn of(pod: &v1::Pod) -> Self {
+        let v1::Pod { metadata, .. } = pod;
+        let own = metadata.labels.iter().flatten().filter(|(key, _)| key.starts_with(labels::DOMAIN));
+        Self {
+            metadata: ObjectMeta {
+                name: metadata.name.clone(),
+                namespace: metadata.namespace.clone(),
+                uid: metadata.uid.clone(),
+                resource_version: metadata.resource_version.clone(),
+                labels: Some(own.map(|(key, value)| (key.clone(), value.clone())).collect()),
+                ..ObjectMeta::default()
+            },
+            pod: reduced(pod),
+            problem: problem(pod),
+        }
+    }
+}
+
+fn reduced(pod: &v1::Pod) -> Pod {
+    let status = pod.status.as_ref();
+    let spec = pod.spec.as_ref();
+    let sidecars = spec
+        .and_then(|spec| spec.init_containers.as_deref())
+        .unwrap_or_default()
+        .iter()
+        .filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    Pod {
+        name: pod.metadata.name.clone().unwrap_or_default(),
+        phase: phase(status.and_then(|status| status.phase.as_deref())),
+        deleting: pod.metadata.deletion_timestamp.is_some(),
+        ready: ready(pod),
+        start: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
+        containers: spec
+            .map(|spec| spec.containers.as_slice())
+            .unwrap_or_default()
+            .iter()
+            .chain(sidecars)
+            .map(container)
+            .collect(),
+        requests: requests(spec.and_then(|spec| spec.resources.as_ref())),
+        usage: ByResource::default(),
+    }
+}
+
+fn phase(phase: Option<&str>) -> Phase {
+    match phase {
+        Some("Running") => Phase::Running,
+        Some("Succeeded") => Phase::Succeeded,
+        Some("Failed") => Phase::Failed,
+        Some("Unknown") => Phase::Unknown,
+        _ => Phase::Pending,
+    }
+}
+
+fn ready(pod: &v1::Pod) -> Option<Ready> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let condition = conditions.iter().find(|condition| condition.type_ == "Ready")?;
+    let status = match condition.status.as_str() {
+        "True" => ReadyStatus::True,
+        "False" => ReadyStatus::False,
+        _ => ReadyStatus::Unknown,
+    };
+    Some(Ready { status, since: condition.last_transition_time.as_ref()?.0 })
+}
+
+fn container(container: &v1::Container) -> Container {
+    Container { name: container.name.clone(), requests: requests(container.resources.as_ref()) }
+}
+
+fn requests(resources: Option<&ResourceRequirements>) -> ByResource<Option<i64>> {
+    let of = |name: &str| Quantity(resources?.requests.as_ref()?.get(name)?.0.clone()).milli().ok();
+    ByResource { cpu: of("cpu"), memory: of("memory") }
+}
+
+/// Sentences name no pod and no back-off, so that they stay the same from one attempt to the next.
+fn problem(pod: &v1::Pod) -> Option<Problem> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    statuses.iter().find_map(|status| {
+        let (container, image) = (&status.name, &status.image);
+        let waiting = status.state.as_ref().and_then(|state| state.waiting.as_ref());
+        match waiting.and_then(|waiting| waiting.reason.as_deref()) {
+            Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull") => Some(Problem {
+                reason: reason::IMAGE_PULL_FAILED,
+                message: format!(
+                    "image {image} of container {container} cannot be pulled: check its name and tag, and the pull secret"
+                ),
+            }),
+            Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => Some(Problem {
+                reason: reason::CONTAINER_NOT_CREATED,
+                message: format!(
+                    "container {container} cannot be created: {}",
+                    waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or("the kubelet gives no details")
+                ),
+            }),
+            _ if status.restart_count > 0 && !status.ready => Some(Problem {
+                reason: reason::CONTAINER_CRASHES,
+                message: format!("container {container} keeps ending: read its log with kubectl logs --previous"),
+            }),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn requests_readiness_and_sidecars_are_kept_and_the_rest_is_not() {
+        let pod: SeenPod = serde_json::from_value(json!({
+            "metadata": {
+                "name": "shop-web-1", "namespace": "shop", "resourceVersion": "7",
+                "labels": {"scalableapp.dev/app": "shop", "team": "x"}, "annotations": {"a": "b"},
+            },
+            "spec": {
+                "containers": [{"name": "web", "resources": {"requests": {"cpu": "10m", "memory": "1"}}}],
+                "initContainers": [{"name": "proxy", "restartPolicy": "Always"}, {"name": "init"}],
+            },
+            "status": {
+                "phase": "Running",
+                "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+            },
+        }))
+        .expect("a pod");
+        assert_eq!(pod.metadata.labels.map(|labels| labels.len()), Some(1));
+        assert_eq!((pod.metadata.annotations, pod.problem), (None, None));
+        assert_eq!(
+            (pod.pod.phase, pod.pod.ready.map(|ready| ready.status)),
+            (Phase::Running, Some(ReadyStatus::True))
+        );
+        let containers: Vec<_> =
+            pod.pod.containers.iter().map(|one| (one.name.as_str(), one.requests)).collect();
+        let requests = ByResource { cpu: Some(10), memory: Some(1000) };
+        assert_eq!(containers, [("web", requests), ("proxy", ByResource::default())]);
+    }
+}

@@ -1,0 +1,228 @@
+//! A child as the caches keep it: its metadata, what is read of it, and a fingerprint of everything else. Pure.
+
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::marker::PhantomData;
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::de::{DeserializeOwned, Error, IgnoredAny};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::build::{EPOCH_LABEL, labels};
+
+/// A child of kind `K`, of whose content only `P` is kept. Of thousands of children the content would be most of the
+/// memory, and it is only compared.
+#[derive(Clone, Debug, Default)]
+pub struct Seen<K, P = IgnoredAny> {
+    /// Its metadata, with no other labels than the operator's, and no annotations.
+    pub metadata: ObjectMeta,
+    /// What is read of its content.
+    pub part: P,
+    /// A hash, to be compared within this process only, of what does not change without somebody's edit.
+    pub fingerprint: u64,
+    kind: PhantomData<K>,
+}
+
+/// A Deployment as the caches keep it.
+pub type SeenDeployment = Seen<Deployment, DeploymentPart>;
+
+/// What is read of a Deployment.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DeploymentPart {
+    /// What is declared.
+    pub spec: DeploymentSpecPart,
+    /// What there is.
+    pub status: DeploymentStatusPart,
+}
+
+/// What is read of a Deployment's spec.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DeploymentSpecPart {
+    /// Pods that it should have; nothing means one.
+    pub replicas: Option<i32>,
+}
+
+/// What is read of a Deployment's status.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DeploymentStatusPart {
+    /// Pods that exist.
+    pub replicas: i32,
+    /// Pods that are ready.
+    pub ready_replicas: i32,
+    /// The conditions that tell of trouble.
+    #[serde(deserialize_with = "troubles")]
+    pub conditions: Vec<DeploymentCondition>,
+}
+
+/// The reason for which a Deployment gave up waiting for its pods.
+pub const GAVE_UP: &str = "ProgressDeadlineExceeded";
+/// The condition of a Deployment whose pods are refused.
+pub const REFUSED: &str = "ReplicaFailure";
+
+fn troubles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<DeploymentCondition>, D::Error> {
+    let mut conditions = Vec::<DeploymentCondition>::deserialize(deserializer)?;
+    conditions.retain(|condition| condition.type_ == REFUSED || condition.reason.as_deref() == Some(GAVE_UP));
+    conditions.shrink_to_fit();
+    Ok(conditions)
+}
+
+impl<K, P: DeserializeOwned> Seen<K, P> {
+    /// Reduces an object as the API server has it.
+    ///
+    /// # Errors
+    /// When the value is no such object.
+    pub fn of(mut object: Value) -> serde_json::Result<Self> {
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+        let mut metadata =
+            object.get("metadata").map(ObjectMeta::deserialize).transpose()?.unwrap_or_default();
+        metadata.annotations = None;
+        if let Some(own) = &mut metadata.labels {
+            own.retain(|key, _| key.starts_with(labels::DOMAIN));
+        }
+        let part = P::deserialize(&object)?;
+        Ok(Self { metadata, part, fingerprint: fingerprint(&edited(object)), kind: PhantomData })
+    }
+}
+
+impl<'de, K, P: DeserializeOwned> Deserialize<'de> for Seen<K, P> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::of(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl<K: Resource, P> Resource for Seen<K, P> {
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(dynamic: &K::DynamicType) -> Cow<'_, str> {
+        K::kind(dynamic)
+    }
+
+    fn group(dynamic: &K::DynamicType) -> Cow<'_, str> {
+        K::group(dynamic)
+    }
+
+    fn version(dynamic: &K::DynamicType) -> Cow<'_, str> {
+        K::version(dynamic)
+    }
+
+    fn plural(dynamic: &K::DynamicType) -> Cow<'_, str> {
+        K::plural(dynamic)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+/// What changes by an edit only. Left out are the status, the replicas (the scaler's), the leader's epoch, and the API
+/// server's bookkeeping; and the kind, which is not repeated for the objects of a list.
+fn edited(mut object: Value) -> Value {
+    if let Some(object) = object.as_object_mut() {
+        object.retain(|key, _| !matches!(key.as_str(), "apiVersion" | "kind" | "status"));
+    }
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.remove("replicas");
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|key, _| matches!(key.as_str(), "labels" | "annotations" | "ownerReferences"));
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove("deployment.kubernetes.io/revision");
+        }
+        if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
+            labels.remove(EPOCH_LABEL);
+        }
+        metadata.retain(|_, value| value.as_object().is_none_or(|map| !map.is_empty()));
+    }
+    object
+}
+
+/// A hash that is compared within this process only.
+#[must_use]
+pub fn fingerprint(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn deployment(change: impl FnOnce(&mut Value)) -> SeenDeployment {
+        let mut object = json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {
+                "name": "a", "namespace": "b", "uid": "1", "resourceVersion": "2", "generation": 3,
+                "labels": {"scalableapp.dev/app": "shop", "scalableapp.dev/epoch": "1", "team": "x"},
+                "annotations": {"deployment.kubernetes.io/revision": "1"},
+                "managedFields": [{"manager": "m", "fieldsV1": {"f:spec": {}}}],
+            },
+            "spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "web", "image": "one"}]}}},
+            "status": {
+                "replicas": 3, "readyReplicas": 2,
+                "conditions": [
+                    {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"},
+                    {"type": "ReplicaFailure", "status": "True", "message": "quota"},
+                    {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"},
+                ],
+            },
+        });
+        change(&mut object);
+        serde_json::from_value(object).expect("a Deployment")
+    }
+
+    #[test]
+    fn what_is_read_is_kept_and_no_more() {
+        let seen = deployment(|_| {});
+        let metadata = &seen.metadata;
+        assert_eq!((metadata.generation, metadata.resource_version.as_deref()), (Some(3), Some("2")));
+        assert_eq!(metadata.labels.as_ref().map(|labels| labels.len()), Some(2));
+        assert_eq!((&metadata.annotations, &metadata.managed_fields), (&None, &None));
+        let DeploymentPart { spec, status } = &seen.part;
+        assert_eq!((spec.replicas, status.replicas, status.ready_replicas), (Some(3), 3, 2));
+        let troubles: Vec<&str> = status.conditions.iter().map(|one| one.type_.as_str()).collect();
+        assert_eq!(troubles, ["ReplicaFailure", "Progressing"]);
+    }
+
+    #[test]
+    fn only_an_edit_changes_the_fingerprint() {
+        let before = deployment(|_| {}).fingerprint;
+        let changed = |pointer: &str, value: Value| {
+            deployment(|object| *object.pointer_mut(pointer).expect("a field") = value).fingerprint
+        };
+        for (pointer, value) in [
+            ("/kind", Value::Null),
+            ("/metadata/resourceVersion", json!("9")),
+            ("/metadata/generation", json!(9)),
+            ("/metadata/managedFields", json!([])),
+            ("/metadata/labels/scalableapp.dev~1epoch", json!("9")),
+            ("/metadata/annotations/deployment.kubernetes.io~1revision", json!("9")),
+            ("/spec/replicas", json!(9)),
+            ("/status/replicas", json!(9)),
+        ] {
+            assert_eq!(changed(pointer, value), before, "{pointer}");
+        }
+        for (pointer, value) in [
+            ("/metadata/labels/team", json!("y")),
+            ("/metadata/annotations", json!({"note": "y"})),
+            ("/spec/template/spec/containers/0/image", json!("two")),
+        ] {
+            assert_ne!(changed(pointer, value), before, "{pointer}");
+        }
+    }
+}
