@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, reason = "clippy sees tests only in functions marked as such")]
 
 mod bounds;
+mod evidence;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod forecast;

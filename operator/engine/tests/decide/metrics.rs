@@ -69,7 +69,7 @@ fn a_hold_names_the_last_good_value() {
 #[test]
 fn two_series_where_one_is_expected_are_refused_in_words() {
     let mut app = Component::new(4, &[metric("cart", Target::Prometheus { per_replica: 1000 })]);
-    let two = Reading { values: vec![1.0, 2.0], at: Some(app.now), coverage: None };
+    let two = Reading { values: vec![1.0, 2.0], at: Some(app.now), ..Reading::default() };
     app.readings.insert("cart".to_owned(), two);
     assert_eq!(value(&app.decide(), "cart"), "implausible: 2 series, make the query return one");
 }

@@ -28,7 +28,7 @@ fn a_record_of_eight_metrics_stays_within_two_kibibytes() {
     assert!(record_size(&totals) <= 2048, "{}", record_size(&totals));
     totals.act();
     totals.later(1_000_000_000);
-    let many = Reading { values: vec![1.0; 1_000_000], at: Some(totals.now), coverage: None };
+    let many = Reading { values: vec![1.0; 1_000_000], at: Some(totals.now), ..Reading::default() };
     for name in &names {
         totals.readings.insert(name.clone(), many.clone());
     }
