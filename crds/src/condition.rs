@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Names of the conditions that a ScalableApp has.
+/// Names of the conditions that a ScalableApp has, and of the one of a ScalingOverride.
 pub mod condition_type {
     /// The stack is up as declared. It never depends on Prometheus or load.
     pub const READY: &str = "Ready";
@@ -20,6 +20,8 @@ pub mod condition_type {
     pub const SCALING_LIMITED: &str = "ScalingLimited";
     /// A new revision is taking over.
     pub const ROLLOUT_PROGRESSING: &str = "RolloutProgressing";
+    /// The override acts upon the scaling of its app.
+    pub const IN_FORCE: &str = "InForce";
 }
 
 /// One observation about the object, in the shape of `metav1.Condition`.

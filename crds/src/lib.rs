@@ -21,8 +21,9 @@ mod schedule;
 mod service;
 mod status;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
 use kube::CustomResourceExt;
+use serde_json::json;
 
 pub use behavior::{Behavior, PolicyType, ScalingPolicyRule, ScalingRules, SelectPolicy};
 pub use condition::{Condition, ConditionStatus, condition_type, set_condition};
@@ -37,7 +38,9 @@ pub use probe::{Exec, Grpc, HttpGet, Probe, Probes, TcpSocket};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use rollout::{IntOrPercent, InvalidIntOrPercent, Rolling, Rollout};
 pub use scalableapp::{ScalableApp, ScalableAppSpec};
-pub use scaling_override::{Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec};
+pub use scaling_override::{
+    Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec, ScalingOverrideStatus,
+};
 pub use schedule::Schedule;
 pub use service::{Scaling, Service};
 pub use status::{ComponentStatus, RevisionStatus, ScalableAppStatus, Tier};
@@ -50,5 +53,22 @@ pub const VERSION: &str = "v1alpha1";
 /// The CustomResourceDefinition of every kind, as the chart installs them.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![scalableapp::scalable_app_crd(), ScalingOverride::crd()]
+    vec![unseen_at_first(ScalableApp::crd()), unseen_at_first(ScalingOverride::crd())]
+}
+
+/// `status` defaults to an `observedGeneration` of -1: without it, tools that follow kstatus take an object that no
+/// operator has seen yet for a finished one.
+fn unseen_at_first(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        let status = version
+            .schema
+            .as_mut()
+            .and_then(|validation| validation.open_api_v3_schema.as_mut())
+            .and_then(|schema| schema.properties.as_mut())
+            .and_then(|properties| properties.get_mut("status"));
+        if let Some(status) = status {
+            status.default = Some(JSON(json!({"observedGeneration": -1})));
+        }
+    }
+    crd
 }

@@ -1,10 +1,8 @@
 //! `ScalableApp`: the stack that a team declares. Pure.
 
 use crate::{ScalableAppStatus, Service};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
-use kube::{CustomResource, CustomResourceExt, KubeSchema};
+use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// The stack that a team declares.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -40,24 +38,4 @@ pub struct ScalableAppSpec {
     #[schemars(length(min = 1, max = 20))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<Service>,
-}
-
-/// The CustomResourceDefinition of `ScalableApp`, as the chart installs it.
-///
-/// `status` defaults to an `observedGeneration` of -1: without it, tools that follow kstatus take an object that no
-/// operator has seen yet for a finished one.
-pub(crate) fn scalable_app_crd() -> CustomResourceDefinition {
-    let mut crd = ScalableApp::crd();
-    for version in &mut crd.spec.versions {
-        let status = version
-            .schema
-            .as_mut()
-            .and_then(|validation| validation.open_api_v3_schema.as_mut())
-            .and_then(|schema| schema.properties.as_mut())
-            .and_then(|properties| properties.get_mut("status"));
-        if let Some(status) = status {
-            status.default = Some(JSON(json!({"observedGeneration": -1})));
-        }
-    }
-    crd
 }

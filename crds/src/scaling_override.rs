@@ -1,6 +1,7 @@
 //! `ScalingOverride`: a small act upon a ScalableApp that ends by itself. Pure.
 #![expect(clippy::duplicated_attributes, reason = "it takes the columns' fields for attributes")]
 
+use crate::{Condition, status::not_observed};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -12,16 +13,29 @@ use serde::{Deserialize, Serialize};
     version = "v1alpha1",
     kind = "ScalingOverride",
     namespaced,
+    status = "ScalingOverrideStatus",
     derive = "PartialEq",
     shortname = "scaleover",
     category = "scalable",
     doc = "An act upon the scaling of a ScalableApp that ends by itself: hold, pause, or other bounds.",
     printcolumn(name = "App", type_ = "string", json_path = ".spec.app"),
     printcolumn(name = "Component", type_ = "string", json_path = ".spec.component"),
+    printcolumn(
+        name = "State",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"InForce\")].reason",
+        description = "Whether it acts, or why not."
+    ),
     printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
     printcolumn(name = "By", type_ = "string", json_path = ".spec.by"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".spec.reason"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"InForce\")].message",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -53,6 +67,20 @@ pub struct ScalingOverrideSpec {
     /// Other bounds than the app's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<ReplicaBounds>,
+}
+
+/// What became of the override.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScalingOverrideStatus {
+    /// The `metadata.generation` that this status speaks of; -1 until an operator has seen the object.
+    #[serde(default = "not_observed")]
+    pub observed_generation: i64,
+    /// `InForce`: whether the override acts, and if not why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
 }
 
 /// Keeps the replicas that there are. It has no settings.

@@ -32,7 +32,7 @@ pub struct ScalableAppStatus {
     pub components: Vec<ComponentStatus>,
 }
 
-fn not_observed() -> i64 {
+pub(crate) fn not_observed() -> i64 {
     -1
 }
 

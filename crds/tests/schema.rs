@@ -45,8 +45,10 @@ fn each_crd_is_small_enough_for_client_side_apply() {
 
 #[test]
 fn an_object_that_no_operator_has_seen_does_not_look_finished() {
-    let status = &roots()["ScalableApp"]["properties"]["status"];
-    assert_eq!(status["default"], serde_json::json!({"observedGeneration": -1}));
+    for (kind, root) in roots() {
+        let status = &root["properties"]["status"];
+        assert_eq!(status["default"], serde_json::json!({"observedGeneration": -1}), "{kind}");
+    }
 }
 
 #[test]

@@ -191,8 +191,8 @@ impl Table {
 }
 
 impl Content {
-    /// Answers a query of an app by its matcher `app`, and else the operator's templates: samples are new, and every pod
-    /// reports.
+    /// Answers a query of an app by its matcher `app`, and else the operator's templates: samples are new, every pod
+    /// reports, and no counter begins anew.
     fn answer(&self, query: &str) -> String {
         let mut answer = Vector::default();
         if let Some(app) = matcher(query, "app") {
@@ -208,7 +208,12 @@ impl Content {
             let labels = [("namespace", namespace.as_str()), ("scalableapp", app), ("component", "web")];
             match query {
                 query if query.starts_with("time()") => answer.push(&labels, 1.0),
-                query if query.starts_with("count") => answer.push(&labels, 99.0),
+                query if query.starts_with("count") => {
+                    for end in ["start", "end"] {
+                        answer.push(&[&labels[..], &[("at", end)]].concat(), 99.0);
+                    }
+                }
+                query if query.contains("resets(") || query.contains("_active_requests{") => {}
                 query if query.contains("_count{") => answer.push(&labels, *rate),
                 query if query.contains("_bucket{") => {
                     for (index, bound) in BUCKETS.iter().enumerate() {

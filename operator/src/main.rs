@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use clap::Parser;
+use futures::future::join;
 use kube::{Client, Config};
 use scalableapp_operator::{
     apply::{events::Events, writer::Writer},
@@ -71,15 +72,13 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let (stopped, writers_stopped) = oneshot::channel::<()>();
     let election = tokio::spawn(candidate.run(said(writers_stopped)));
     let syncing = tokio::spawn(mark_synced(context.cluster.clone(), health.clone()));
-    let ticking = tokio::spawn(controller::tick::run(
-        Arc::clone(&context),
-        triggers,
-        health,
-        args.tick,
-        stopping.clone().cancelled_owned(),
+    let stop = || stopping.clone().cancelled_owned();
+    let ticking = tokio::spawn(join(
+        controller::tick::run(Arc::clone(&context), triggers, health, args.tick, stop()),
+        controller::overrides::run(Arc::clone(&context), args.tick, stop()),
     ));
     controller::run(context, watches, triggered, leadership, stopping.cancelled_owned()).await;
-    ticking.await.context("the tick loop failed")?;
+    ticking.await.context("the loops that follow time failed")?;
     syncing.abort();
     let _ = stopped.send(());
     election.await.context("the election failed")?;

@@ -18,6 +18,7 @@ use crate::sample::Reading;
 use crate::scale::{Normalization, Outcome, Scaling, Step, step};
 use crate::schedule::{self, Schedule};
 use crate::signal::PodTiming;
+use crate::window;
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds::{Proposal, Stage};
 use std::collections::BTreeMap;
@@ -74,7 +75,7 @@ pub struct Decision {
     pub limited_by: Vec<Reason>,
     /// Why nothing may be done; nothing if the metrics can be acted on.
     pub hold: Option<Reason>,
-    /// Metrics that could not be evaluated, by name. Latency is never among them.
+    /// Metrics whose evidence is missing or not whole, by name. Latency is never among them.
     pub invalid: BTreeMap<String, Invalid>,
     /// What each metric asked for, latency last.
     pub proposals: Vec<Proposal>,
@@ -99,10 +100,11 @@ pub fn decide(input: &Input<'_>) -> Decision {
         return first_replicas(input, &bounds, memory);
     }
 
-    let signals = evaluate(input, &mut memory);
+    let signals = evaluate(input, bounds.range().min, &mut memory);
     let foresight = foresee(input, &signals, &mut memory);
     let fallback = fallback::floor(input.fallback, &signals, &mut memory, input.now);
-    let floor = bounds.floor.or_higher(foresight.floor).or_higher(fallback);
+    let whole = window::floor(input, &signals);
+    let floor = bounds.floor.or_higher(foresight.floor).or_higher(fallback).or_higher(whole);
     let bounds = input.overrides.held(Bounds { floor, ..bounds }, input.current_replicas);
     let range = bounds.range();
     let asked = Asked::of(&signals, input.current_replicas, range.min);
@@ -259,10 +261,7 @@ fn limitation(normalized: &Normalized, bounds: &Bounds) -> Option<Reason> {
 }
 
 fn invalid(signals: &[Signal<'_>]) -> BTreeMap<String, Invalid> {
-    let invalid = |signal: &Signal<'_>| match &signal.vote {
-        Vote::Invalid(invalid) => Some((signal.metric.name.clone(), invalid.clone())),
-        Vote::Asks(_) | Vote::Keeps { .. } | Vote::Silent { .. } => None,
-    };
+    let invalid = |signal: &Signal<'_>| Some((signal.metric.name.clone(), signal.vote.invalid()?.clone()));
     signals.iter().filter_map(invalid).collect()
 }
 

@@ -6,8 +6,9 @@ use crate::memory::{LastGood, Memory};
 use crate::metric::{Metric, Target, micros};
 use crate::pod::{Pod, Resource};
 use crate::reason::{self, Reason};
-use crate::sample::{judge, with_fresh_samples};
+use crate::sample::{Coverage, Unfit, judge, judge_value, with_fresh_samples};
 use crate::signal::{PodMetric, PodTarget, Proposal, Series, SignalError, average_value};
+use crate::zero::doubt;
 
 /// A declared metric and what it says.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Signal<'a> {
 pub(crate) enum Vote {
     /// It asks for replicas.
     Asks(Proposal),
+    /// It is not whole, and yet what there is of it asks for more than the current replicas.
+    AtLeast(Proposal, Invalid),
     /// It cannot be evaluated, so nothing may scale in.
     Invalid(Invalid),
     /// Latency that asks for no fewer replicas.
@@ -62,31 +65,43 @@ impl From<SignalError> for Invalid {
     }
 }
 
-/// Asks every metric, latency last because it looks at what the others measured.
-pub(crate) fn evaluate<'a>(input: &Input<'a>, memory: &mut Memory) -> Vec<Signal<'a>> {
+impl From<Unfit> for Invalid {
+    fn from(unfit: Unfit) -> Self {
+        Self { reason: unfit.reason(), why: unfit.to_string() }
+    }
+}
+
+/// Asks every metric, latency last because it looks at what the others measured. `least` are the replicas that run at
+/// any load.
+pub(crate) fn evaluate<'a>(input: &Input<'a>, least: i32, memory: &mut Memory) -> Vec<Signal<'a>> {
     let pods = with_fresh_samples(input.pods, input.now, input.max_sample_age);
     let mut signals: Vec<Signal<'a>> = Vec::with_capacity(input.metrics.len());
     let mut latencies = Vec::new();
     for metric in input.metrics {
-        let proposed = match &metric.target {
+        let vote = match &metric.target {
             Target::Cpu(target) => on_pods(input, &pods, Resource::Cpu, *target),
             Target::Memory(target) => on_pods(input, &pods, Resource::Memory, *target),
-            Target::RequestRate { per_replica } | Target::Prometheus { per_replica } => {
-                on_total(input, &metric.name, *per_replica)
-            }
+            Target::RequestRate { per_replica } => on_total(input, &metric.name, *per_replica, |rate| {
+                nobody_serves(input).or_else(|| doubt(input, memory, &metric.name, rate, least))
+            }),
+            Target::Prometheus { per_replica } => on_total(input, &metric.name, *per_replica, |_| None),
             Target::Latency { target, .. } => {
                 latencies.push((metric, micros(*target)));
                 continue;
             }
         };
-        if let Ok(proposal) = &proposed {
+        let vote = vote.unwrap_or_else(Vote::Invalid);
+        if let Vote::Asks(proposal) = &vote {
             let good = LastGood { milli: metric.target.measured(proposal), at: input.now };
             memory.last_good.insert(metric.name.clone(), good);
         }
-        signals.push(Signal { metric, vote: proposed.map_or_else(Vote::Invalid, Vote::Asks) });
+        signals.push(Signal { metric, vote });
     }
-    let load = signals.iter().filter_map(|signal| signal.vote.proposal()).map(|proposal| proposal.ratio);
-    let load = load.filter(|ratio| ratio.is_finite()).reduce(f64::max);
+    let ratio = |signal: &Signal<'_>| match &signal.vote {
+        Vote::Asks(proposal) => Some(proposal.ratio),
+        _ => None,
+    };
+    let load = signals.iter().filter_map(ratio).filter(|ratio| ratio.is_finite()).reduce(f64::max);
     for (metric, target) in latencies {
         let vote = on_latency(input, &pods, memory, metric, target, load);
         signals.push(Signal { metric, vote });
@@ -98,18 +113,21 @@ impl Vote {
     /// What is asked for, if anything.
     pub(crate) fn proposal(&self) -> Option<&Proposal> {
         match self {
-            Self::Asks(proposal) => Some(proposal),
+            Self::Asks(proposal) | Self::AtLeast(proposal, _) => Some(proposal),
             Self::Invalid(_) | Self::Keeps { .. } | Self::Silent { .. } => None,
+        }
+    }
+
+    /// Why it is not whole, if it is not. Latency needs no evidence, so it never lacks any.
+    pub(crate) fn invalid(&self) -> Option<&Invalid> {
+        match self {
+            Self::Invalid(invalid) | Self::AtLeast(_, invalid) => Some(invalid),
+            Self::Asks(_) | Self::Keeps { .. } | Self::Silent { .. } => None,
         }
     }
 }
 
-fn on_pods(
-    input: &Input<'_>,
-    pods: &[Pod],
-    resource: Resource,
-    target: PodTarget,
-) -> Result<Proposal, Invalid> {
+fn on_pods(input: &Input<'_>, pods: &[Pod], resource: Resource, target: PodTarget) -> Result<Vote, Invalid> {
     let sampled = |pod: &Pod| pod.usage.get(resource).is_some();
     let metric = PodMetric {
         now: input.now,
@@ -123,16 +141,34 @@ fn on_pods(
         tolerance: input.behavior.tolerance(),
         timing: input.timing,
     };
-    Ok(metric.propose()?)
+    Ok(Vote::Asks(metric.propose()?))
 }
 
-fn on_total(input: &Input<'_>, name: &str, per_replica: i64) -> Result<Proposal, Invalid> {
-    let fresh = judge(input.readings.get(name), input.now, input.max_sample_age)
-        .map_err(|unfit| Invalid { reason: unfit.reason(), why: unfit.to_string() })?;
+/// What is not whole is a lower bound of the total, as HPA takes the pods that it misses for idle where more replicas
+/// are asked for. HPA takes them for pods at their target where fewer are; here nothing scales in then.
+fn on_total(
+    input: &Input<'_>,
+    name: &str,
+    per_replica: i64,
+    doubt: impl FnOnce(f64) -> Option<Unfit>,
+) -> Result<Vote, Invalid> {
+    let reading = input.readings.get(name);
+    let fresh = judge_value(reading, input.now, input.max_sample_age)?;
     let milli = (fresh.value * 1000.0).round() as i64;
     // The surge of a rollout exists, but nobody asked for it: it must not become the new number of replicas.
     let replicas = input.status_replicas.min(input.current_replicas);
-    Ok(average_value(Series::External(&[milli]), per_replica, replicas, input.behavior.tolerance())?)
+    let proposal =
+        average_value(Series::External(&[milli]), per_replica, replicas, input.behavior.tolerance())?;
+    let lack = reading.and_then(|reading| reading.coverage).and_then(Coverage::lack);
+    Ok(match lack.or_else(|| doubt(fresh.value)) {
+        None => Vote::Asks(proposal),
+        Some(lack) if proposal.replicas > input.current_replicas => Vote::AtLeast(proposal, lack.into()),
+        Some(lack) => Vote::Invalid(lack.into()),
+    })
+}
+
+fn nobody_serves(input: &Input<'_>) -> Option<Unfit> {
+    (!input.pods.is_empty() && !input.pods.iter().any(Pod::is_ready)).then_some(Unfit::NobodyServes)
 }
 
 fn on_latency(

@@ -59,6 +59,9 @@ fn proposal(signal: &Signal<'_>, last_good: Option<&LastGood>, now: Timestamp) -
     let Metric { name, target } = signal.metric;
     let value = match (&signal.vote, last_good) {
         (Vote::Asks(proposal), _) => target.show(target.measured(proposal)),
+        (Vote::AtLeast(proposal, invalid), _) => {
+            format!("at least {}; {}", target.show(target.measured(proposal)), invalid.why)
+        }
         (Vote::Invalid(invalid), None) => invalid.why.clone(),
         (Vote::Invalid(invalid), Some(good)) => {
             let age = now.duration_since(good.at).as_secs();

@@ -5,7 +5,7 @@
 //! scales in on missing evidence.
 
 use crate::bounds::Bound;
-use crate::evaluate::{Signal, Vote};
+use crate::evaluate::Signal;
 use crate::memory::Memory;
 use crate::reason;
 use jiff::{SignedDuration, Timestamp};
@@ -29,7 +29,7 @@ pub(crate) fn floor(
 ) -> Option<Bound> {
     let missing: Vec<&str> = signals
         .iter()
-        .filter(|signal| matches!(signal.vote, Vote::Invalid(_)))
+        .filter(|signal| signal.vote.invalid().is_some())
         .map(|signal| signal.metric.name.as_str())
         .collect();
     memory.missing_since.retain(|metric, _| missing.contains(&metric.as_str()));

@@ -5,9 +5,9 @@
 //!
 //! | stage | module | may |
 //! |---|---|---|
-//! | signals | [`sample`] judges each sample, [`signal`] does HPA's arithmetic, [`metric`] names target and unit | propose |
+//! | signals | [`sample`] and [`zero`] judge each sample, [`signal`] does HPA's arithmetic, [`metric`] names target and unit | propose |
 //! | combine | [`combine`] | take the largest; nothing scales in while a metric is missing |
-//! | bounds | [`bounds`], with [`schedule`], [`trend`], [`fallback`] and [`overrides`] | name the fewest and the most replicas |
+//! | bounds | [`bounds`], with [`schedule`], [`trend`], [`fallback`], [`overrides`] and `window` | name the fewest and the most replicas |
 //! | behavior | [`scale`] does one HPA step with [`normalize`], [`behavior`] and [`history`] | delay, limit, clamp |
 //!
 //! [`record`] keeps a decision with its input, to be made once more. Beside them, [`memory`] is what lasts between decisions and over restarts, [`reason`] lists every reason that can be
@@ -32,7 +32,7 @@
 //!
 //! let now = Timestamp::UNIX_EPOCH;
 //! let metrics = [Metric { name: "rps".into(), target: Target::RequestRate { per_replica: 50_000 } }];
-//! let reading = Reading { values: vec![340.0], at: Some(now), coverage: None };
+//! let reading = Reading { values: vec![340.0], at: Some(now), ..Reading::default() };
 //! let mut memory = Memory::default();
 //! let behavior = Behavior::default();
 //!
@@ -89,6 +89,8 @@ pub mod scale;
 pub mod schedule;
 pub mod signal;
 pub mod trend;
+mod window;
+pub mod zero;
 
 pub use decide::{Decision, Input, decide};
 pub use evaluate::Invalid;

@@ -33,6 +33,8 @@ pub struct Memory {
     pub(crate) trends: BTreeMap<String, Trend>,
     /// Since when each metric has had no fresh evidence, for those that have none now.
     pub(crate) missing_since: BTreeMap<String, Timestamp>,
+    /// Since when each request rate that is doubted has been zero. A restart begins it anew, so it never hastens belief.
+    pub(crate) zero_since: BTreeMap<String, Timestamp>,
     /// When each limit last bound, since the replicas last changed.
     limits: BTreeMap<Reason, Timestamp>,
 }
@@ -120,6 +122,7 @@ impl Memory {
             },
             trends: BTreeMap::new(),
             missing_since: BTreeMap::new(),
+            zero_since: BTreeMap::new(),
             limits: BTreeMap::new(),
         }
     }
@@ -146,6 +149,7 @@ impl Memory {
         let declared = |name: &str| metrics.iter().any(|metric| metric.name == name);
         self.last_good.retain(|name, _| declared(name));
         self.trends.retain(|name, _| declared(name));
+        self.zero_since.retain(|name, _| declared(name));
         self.latency.baselines.retain(|name, _| declared(name));
         self.latency.step = self.latency.step.take().filter(|step| declared(&step.metric));
     }

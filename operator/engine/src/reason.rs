@@ -65,11 +65,13 @@ reasons! {
     SCALE_DOWN_LIMIT = "ScaleDownLimit": "The scale-down policies allow no more replicas to go in this period.";
     SCALE_UP_STABILIZED = "ScaleUpStabilized": "A lower recommendation within the scale-up window holds more replicas back.";
     SCALE_DOWN_STABILIZED = "ScaleDownStabilized": "A higher recommendation within the scale-down window keeps the replicas.";
+    WINDOW_INCOMPLETE = "WindowIncomplete": "A metric is an average over a time of which a part was not seen or not served, so nothing scales in until that is over.";
 
     // Why a metric has no say.
     METRIC_ABSENT = "MetricAbsent": "The metric has no sample, or not from every pod that should report.";
     METRIC_STALE = "MetricStale": "The metric's newest sample is too old to act on.";
     METRIC_IMPLAUSIBLE = "MetricImplausible": "The metric's value cannot be true: not a number, infinite, negative, or several values where one is expected.";
+    ZERO_WHILE_SERVING = "ZeroWhileServing": "No request ends while some are being served: they hang, or they are not counted. For an hour nothing scales in on that.";
     REQUEST_MISSING = "RequestMissing": "Utilization is a share of the request, and a container of the pod has no request.";
 
     PAUSED = "Paused": "An override pauses the app: nothing is written but its status.";
@@ -96,6 +98,12 @@ reasons! {
     NO_METRICS = "NoMetrics": "No component declares a metric.";
     NOT_MEASURED_YET = "NotMeasuredYet": "The operator has not asked Prometheus about this app yet.";
     WITHIN_LIMITS = "WithinLimits": "The replicas are what the metrics ask for.";
+
+    // What an override says of itself.
+    IN_FORCE = "InForce": "The override acts upon the scaling of its app.";
+    EXPIRED = "Expired": "The override's time is over.";
+    APP_NOT_FOUND = "AppNotFound": "The override names an app that does not exist in its namespace.";
+    COMPONENT_NOT_FOUND = "ComponentNotFound": "The override names a component that its app does not have.";
 
     // What an event says.
     SCALED = "Scaled": "The number of replicas was changed.";

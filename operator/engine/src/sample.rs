@@ -19,6 +19,10 @@ pub struct Reading {
     pub at: Option<Timestamp>,
     /// How many pods are behind the value; nothing where a query does not tell.
     pub coverage: Option<Coverage>,
+    /// The time that the value is an average of; nothing where it is of one instant, or a query does not tell.
+    pub window: Option<Window>,
+    /// Requests that are being served now; nothing where none is, or that is not measured.
+    pub in_flight: Option<u32>,
 }
 
 /// How many pods are behind a value.
@@ -28,6 +32,17 @@ pub struct Coverage {
     pub reporting: u32,
     /// Pods that should have: those ready for long enough to have been scraped.
     pub expected: u32,
+}
+
+/// The time that a value is an average of, and what is known of it beside the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its length.
+    pub length: SignedDuration,
+    /// Pods that reported when it began, and those that should have: they have been ready for longer than it.
+    pub start: Coverage,
+    /// How often a counter behind the value began anew within it.
+    pub resets: u32,
 }
 
 /// A value that may be acted on.
@@ -72,6 +87,9 @@ pub enum Unfit {
         /// Pods that should have.
         expected: u32,
     },
+    /// No pod is ready, so what they serve says nothing of what is asked for.
+    #[error("absent: no pod is ready, so nothing shows what is asked for")]
+    NobodyServes,
     /// Several series where one is expected.
     #[error("implausible: {0} series, make the query return one")]
     ManySeries(usize),
@@ -84,6 +102,9 @@ pub enum Unfit {
     /// Less than zero.
     #[error("implausible: negative")]
     Negative,
+    /// No request ends while some are being served.
+    #[error("implausible: 0/s while {0} requests are being served")]
+    ZeroWhileServing(u32),
     /// Taken later than now by more than clocks differ.
     #[error("implausible: {0} s in the future, check the clocks")]
     InTheFuture(i64),
@@ -94,17 +115,21 @@ impl Unfit {
     pub fn quality(&self) -> Quality {
         match self {
             Self::TooOld(_) => Quality::Stale,
-            Self::NoSample | Self::AgeUnknown | Self::Partial { .. } => Quality::Absent,
+            Self::NoSample | Self::AgeUnknown | Self::Partial { .. } | Self::NobodyServes => Quality::Absent,
             Self::ManySeries(_)
             | Self::NotANumber
             | Self::TooLarge
             | Self::Negative
+            | Self::ZeroWhileServing(_)
             | Self::InTheFuture(_) => Quality::Implausible,
         }
     }
 
     /// The reason to give for a metric with such a sample.
     pub fn reason(&self) -> Reason {
+        if matches!(self, Self::ZeroWhileServing(_)) {
+            return reason::ZERO_WHILE_SERVING;
+        }
         match self.quality() {
             Quality::Stale => reason::METRIC_STALE,
             Quality::Implausible => reason::METRIC_IMPLAUSIBLE,
@@ -121,6 +146,22 @@ const LARGEST: f64 = 9.0e12;
 /// # Errors
 /// When the sample may not be acted on.
 pub fn judge(reading: Option<&Reading>, now: Timestamp, max_age: SignedDuration) -> Result<Fresh, Unfit> {
+    let fresh = judge_value(reading, now, max_age)?;
+    match reading.and_then(|reading| reading.coverage).and_then(Coverage::lack) {
+        Some(lack) => Err(lack),
+        None => Ok(fresh),
+    }
+}
+
+/// Judges value and age alone. Where each pod adds to the value, the true one is at least so large, whoever reports.
+///
+/// # Errors
+/// When not even that can be said.
+pub fn judge_value(
+    reading: Option<&Reading>,
+    now: Timestamp,
+    max_age: SignedDuration,
+) -> Result<Fresh, Unfit> {
     let reading = reading.ok_or(Unfit::NoSample)?;
     let value = match reading.values[..] {
         [] => return Err(Unfit::NoSample),
@@ -144,11 +185,14 @@ pub fn judge(reading: Option<&Reading>, now: Timestamp, max_age: SignedDuration)
     if age < -max_age {
         return Err(Unfit::InTheFuture(-age.as_secs()));
     }
-    match reading.coverage {
-        Some(Coverage { reporting, expected }) if reporting < expected => {
-            Err(Unfit::Partial { reporting, expected })
-        }
-        _ => Ok(Fresh { value, at }),
+    Ok(Fresh { value, at })
+}
+
+impl Coverage {
+    /// What is missing, if not every pod reports that should.
+    pub fn lack(self) -> Option<Unfit> {
+        let Self { reporting, expected } = self;
+        (reporting < expected).then_some(Unfit::Partial { reporting, expected })
     }
 }
 
@@ -182,7 +226,7 @@ mod tests {
     }
 
     fn reading(values: &[f64]) -> Reading {
-        Reading { values: values.to_vec(), at: Some(now()), coverage: None }
+        Reading { values: values.to_vec(), at: Some(now()), ..Reading::default() }
     }
 
     #[test]

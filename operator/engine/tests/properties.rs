@@ -19,18 +19,36 @@ struct Moment {
     latency: Option<f64>,
     /// Thousandths of a core on each pod; nothing if the kubelets do not answer.
     cpu: Option<i64>,
+    flaw: Option<Flaw>,
 }
+
+/// What keeps a request rate from showing all that was asked for.
+#[derive(Clone, Copy, Debug)]
+enum Flaw {
+    /// A pod does not report.
+    Partial,
+    /// A pod did not report when the window began.
+    Unseen,
+    /// A counter began anew.
+    Reset,
+    /// No pod was ready all through the window.
+    Unserved,
+    /// No pod is ready.
+    NobodyServes,
+    /// Requests are served and none ends: the rate is zero.
+    Hanging,
+}
+
+const FLAWS: [Flaw; 6] =
+    [Flaw::Partial, Flaw::Unseen, Flaw::Reset, Flaw::Unserved, Flaw::NobodyServes, Flaw::Hanging];
 
 fn moments(length: usize) -> impl Strategy<Value = Vec<Moment>> {
     let load = prop_oneof![4 => (0.0..2_000.0).prop_map(Some), 1 => Just(None)];
     let latency = prop_oneof![4 => (0.05..1.5).prop_map(Some), 1 => Just(None)];
     let cpu = prop_oneof![4 => (0..2_000_i64).prop_map(Some), 1 => Just(None)];
-    let moment = (1..90_i64, load, latency, cpu).prop_map(|(seconds, load, latency, cpu)| Moment {
-        seconds,
-        load,
-        latency,
-        cpu,
-    });
+    let flaw = prop_oneof![2 => Just(None), 1 => proptest::sample::select(&FLAWS[..]).prop_map(Some)];
+    let moment = (1..90_i64, load, latency, cpu, flaw)
+        .prop_map(|(seconds, load, latency, cpu, flaw)| Moment { seconds, load, latency, cpu, flaw });
     proptest::collection::vec(moment, 1..length)
 }
 
@@ -70,7 +88,7 @@ fn live(app: &mut Component, moment: &Moment) {
     app.later(moment.seconds);
     app.readings.clear();
     if let Some(load) = moment.load {
-        app.reads("rps", load);
+        flawed_rate(app, load, moment.flaw);
     }
     if let Some(latency) = moment.latency {
         app.reads("p99", latency);
@@ -79,6 +97,25 @@ fn live(app: &mut Component, moment: &Moment) {
         app.uses_cpu(milli);
     }
     app.act();
+}
+
+fn flawed_rate(app: &mut Component, load: f64, flaw: Option<Flaw>) {
+    let recently = app.now - SignedDuration::from_secs(20);
+    let reading = app.rates(load);
+    match (flaw, &mut reading.coverage, &mut reading.window) {
+        (Some(Flaw::Partial), Some(coverage), _) => coverage.expected += 1,
+        (Some(Flaw::Unseen), _, Some(window)) => window.start.expected += 1,
+        (Some(Flaw::Reset), _, Some(window)) => window.resets = 1,
+        (Some(Flaw::Hanging), ..) => (reading.values[0], reading.in_flight) = (0.0, Some(3)),
+        _ => {}
+    }
+    for pod in &mut app.pods {
+        match flaw {
+            Some(Flaw::Unserved) => pod.ready.iter_mut().for_each(|ready| ready.since = recently),
+            Some(Flaw::NobodyServes) => pod.ready = None,
+            _ => {}
+        }
+    }
 }
 
 fn every_other_minute(min_replicas: i32) -> Schedule {
@@ -218,8 +255,41 @@ proptest! {
             live(&mut app, moment);
         }
         let before = app.replicas;
-        live(&mut app, &Moment { seconds: 400, load, latency: None, cpu: usage });
+        live(&mut app, &Moment { seconds: 400, load, latency: None, cpu: usage, flaw: None });
         prop_assert!(app.replicas >= before, "{before} to {}", app.replicas);
+    }
+
+    #[test]
+    fn a_rate_that_is_not_whole_never_scales_in(
+        replicas in 1..40_i32, behavior in behaviors(), forecast in forecasts(), moments in moments(12),
+        load in 0.0..2_000.0_f64, flaw in proptest::sample::select(&FLAWS[..]),
+    ) {
+        let mut app = component(replicas, behavior, forecast);
+        for moment in &moments {
+            live(&mut app, moment);
+        }
+        let before = app.replicas;
+        live(&mut app, &Moment { seconds: 400, load: Some(load), latency: None, cpu: Some(10), flaw: Some(flaw) });
+        prop_assert!(app.replicas >= before, "{before} to {}", app.replicas);
+    }
+
+    /// Without CPU, whose pods a flaw may concern too, and without a forecast, which learns from whole rates alone.
+    #[test]
+    fn a_rate_that_is_not_whole_scales_out_as_a_whole_one(
+        replicas in 1..40_i32, behavior in behaviors(), moments in moments(12),
+        load in 0.0..2_000.0_f64, flaw in proptest::sample::select(&FLAWS[..5]),
+    ) {
+        let mut app = component(replicas, behavior, None);
+        app.metrics.truncate(1);
+        for moment in &moments {
+            live(&mut app, moment);
+        }
+        let before = app.replicas;
+        let mut whole = app.clone();
+        let moment = |flaw| Moment { seconds: 5, load: Some(load), latency: None, cpu: None, flaw };
+        live(&mut whole, &moment(None));
+        live(&mut app, &moment(Some(flaw)));
+        prop_assert_eq!(app.replicas, whole.replicas.max(before));
     }
 
     #[test]

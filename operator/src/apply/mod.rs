@@ -15,5 +15,5 @@ pub const MANAGER: &str = "scalableapp";
 pub const SCALER: &str = "scalableapp-scaler";
 /// Field manager of the epoch on Deployments of earlier revisions, whose templates are never applied again.
 pub const FENCE: &str = "scalableapp-fence";
-/// Field manager of a ScalableApp's status.
+/// Field manager of the status of a ScalableApp or a ScalingOverride.
 pub const REPORTER: &str = "scalableapp-status";

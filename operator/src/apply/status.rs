@@ -1,38 +1,46 @@
-//! The one status write, sent only if it says something new. I/O out.
+//! The one status write of an object, sent only if it says something new. I/O out.
 
 use super::{
     REPORTER,
     writer::{WriteError, Writer},
 };
 use kube::{
-    Api,
+    Api, Resource,
     api::{Patch, PatchParams},
+    core::{NamespaceResourceScope, object::HasStatus},
 };
-use scalableapp_crds::{GROUP, ScalableApp, ScalableAppStatus, VERSION};
+use scalableapp_crds::{GROUP, VERSION};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
+use std::fmt::Debug;
 
 /// Writes a status unless the API server has it already; says whether it wrote.
 ///
 /// # Errors
 /// When the write is refused, times out, or falls outside the lease.
-pub async fn report(
+pub async fn report<K>(
     writer: &Writer,
-    namespace: &str,
-    name: &str,
-    known: Option<&ScalableAppStatus>,
-    status: &ScalableAppStatus,
-) -> Result<bool, WriteError> {
+    kind: &'static str,
+    (namespace, name): (&str, &str),
+    known: Option<&K::Status>,
+    status: &K::Status,
+) -> Result<bool, WriteError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + HasStatus,
+    K: Clone + Debug + DeserializeOwned,
+    K::Status: Serialize + PartialEq,
+{
     if known == Some(status) {
         return Ok(false);
     }
-    let api: Api<ScalableApp> = Api::namespaced(writer.client(), namespace);
+    let api: Api<K> = Api::namespaced(writer.client(), namespace);
     let body = json!({
         "apiVersion": format!("{GROUP}/{VERSION}"),
-        "kind": "ScalableApp",
+        "kind": kind,
         "metadata": {"name": name},
         "status": status,
     });
     let params = PatchParams::apply(REPORTER).force();
-    writer.send("ScalableApp", api.patch_status(name, &params, &Patch::Apply(&body))).await?;
+    writer.send(kind, api.patch_status(name, &params, &Patch::Apply(&body))).await?;
     Ok(true)
 }

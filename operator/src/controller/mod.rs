@@ -2,6 +2,7 @@
 
 pub mod decide;
 pub mod memory;
+pub mod overrides;
 pub mod reconcile;
 pub mod tick;
 

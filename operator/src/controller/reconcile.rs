@@ -18,6 +18,8 @@ use scalableapp_crds::ScalableApp;
 use scalableapp_engine::reason;
 use std::{sync::Arc, time::Duration};
 
+/// Kind of the objects that are reconciled.
+const KIND: &str = "ScalableApp";
 /// After a write that came too late: the cache shows the newer object by then.
 const AGAIN: Duration = Duration::from_millis(500);
 /// After an error that waiting helps.
@@ -108,7 +110,8 @@ async fn say(
     let status = report::status(known, generation, &standings, failure, clock::wall());
     happenings.extend(report::happenings::happenings(known, &status));
     let namespace = app.namespace().unwrap_or_default();
-    apply::status::report(&context.writer, &namespace, &app.name_any(), known, &status).await?;
+    let name = app.name_any();
+    apply::status::report::<ScalableApp>(&context.writer, KIND, (&namespace, &name), known, &status).await?;
     memory.reported = Some(status);
     for record in passes.iter().filter_map(|pass| pass.recorded.as_ref()) {
         context.decisions.write(record);
@@ -133,7 +136,9 @@ async fn unreadable(context: &Context, object: &GuardedApp, error: &str) -> Resu
     // Its status cannot be read either, so whether this is news is known to this process alone.
     let news = context.memories.is_news(&namespace, &object.name_any(), generation);
     if news {
-        apply::status::report(&context.writer, &namespace, &object.name_any(), None, &status).await?;
+        let name = object.name_any();
+        apply::status::report::<ScalableApp>(&context.writer, KIND, (&namespace, &name), None, &status)
+            .await?;
     }
     Ok(Action::await_change())
 }

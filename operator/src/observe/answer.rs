@@ -40,6 +40,8 @@ pub struct Labels {
     pub pod: Option<Box<str>>,
     /// Upper bound of a histogram's bucket.
     pub le: Option<Box<str>>,
+    /// End of the window that a count of pods is of: `start` or `end`.
+    pub at: Option<Box<str>>,
 }
 
 /// A series and its sample.
@@ -61,7 +63,7 @@ impl Data {
     /// The series; a scalar is one without labels.
     pub fn series(&self) -> impl Iterator<Item = (&Labels, f64)> {
         static NONE: Labels =
-            Labels { namespace: None, scalableapp: None, component: None, pod: None, le: None };
+            Labels { namespace: None, scalableapp: None, component: None, pod: None, le: None, at: None };
         let (vector, scalar) = match self {
             Self::Vector(vector) => (vector.as_slice(), None),
             Self::Scalar(Sample(_, value)) => (&[][..], Some((&NONE, *value))),

@@ -17,7 +17,27 @@ pub struct Measured<T> {
     /// When the oldest sample behind it was taken; nothing if no sample is newer than Prometheus' look-back.
     pub at: Option<Timestamp>,
     /// Pods that are scraped; nothing if none of them is a target of Prometheus.
-    pub reporting: Option<u32>,
+    pub scraped: Option<Scraped>,
+}
+
+/// How many pods of a component were scraped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scraped {
+    /// When the window of the value began.
+    pub at_start: u32,
+    /// Now.
+    pub at_end: u32,
+}
+
+/// The HTTP requests of a component.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Traffic {
+    /// Requests that ended, for each second of the window.
+    pub rate: f64,
+    /// How often a counter of them began anew within the window.
+    pub resets: u32,
+    /// Requests that are being served; nothing if none is, or the app does not say.
+    pub in_flight: Option<u32>,
 }
 
 /// The values of all components.
@@ -48,11 +68,25 @@ impl PodUsage {
 /// Usage of a resource by namespace and pod.
 pub type ByPod = BTreeMap<(String, String), PodUsage>;
 
-/// Requests per second of each component.
+/// Requests of each component.
 #[must_use]
-pub fn request_rates(rates: &Data, ages: &Data, pods: &Data, now: Timestamp) -> ByComponent<f64> {
-    let rates = rates.series().filter_map(|(labels, value)| Some((component(labels)?, value)));
-    measured(rates.collect(), ages, pods, now)
+pub fn traffic(
+    rates: &Data,
+    ages: &Data,
+    pods: &Data,
+    resets: &Data,
+    active: &Data,
+    now: Timestamp,
+) -> ByComponent<Traffic> {
+    let (resets, active) = (by_component(resets), by_component(active));
+    let count = |counts: &BTreeMap<ComponentKey, f64>, key: &ComponentKey| {
+        counts.get(key).map(|count| count.ceil() as u32)
+    };
+    let traffic = |(key, rate): (ComponentKey, f64)| {
+        let (resets, in_flight) = (count(&resets, &key).unwrap_or(0), count(&active, &key));
+        (key, Traffic { rate, resets, in_flight })
+    };
+    measured(by_component(rates).into_iter().map(traffic), ages, pods, now)
 }
 
 /// The latency histogram of each component.
@@ -65,7 +99,7 @@ pub fn latencies(buckets: &Data, ages: &Data, pods: &Data, now: Timestamp) -> By
             histograms.entry(key).or_default().push(Bucket { le, rate });
         }
     }
-    measured(histograms, ages, pods, now)
+    measured(histograms.into_iter(), ages, pods, now)
 }
 
 /// Usage of each pod. A container's amount is rounded up to a thousandth, as a Kubernetes quantity is.
@@ -85,23 +119,35 @@ pub fn pod_usages(usages: &Data, ages: &Data, now: Timestamp) -> ByPod {
 }
 
 fn measured<T>(
-    values: BTreeMap<ComponentKey, T>,
+    values: impl Iterator<Item = (ComponentKey, T)>,
     ages: &Data,
     pods: &Data,
     now: Timestamp,
 ) -> ByComponent<T> {
-    let by_component = |data: &Data| {
-        data.series()
-            .filter_map(|(labels, value)| Some((component(labels)?, value)))
-            .collect::<BTreeMap<ComponentKey, f64>>()
-    };
-    let (ages, pods) = (by_component(ages), by_component(pods));
+    let (ages, pods) = (by_component(ages), scraped(pods));
     let measured = |(key, value)| {
         let at = ages.get(&key).and_then(|age| taken(now, *age));
-        let reporting = pods.get(&key).map(|count| *count as u32);
-        (key, Measured { value, at, reporting })
+        let scraped = pods.get(&key).copied();
+        (key, Measured { value, at, scraped })
     };
-    values.into_iter().map(measured).collect()
+    values.map(measured).collect()
+}
+
+fn by_component(data: &Data) -> BTreeMap<ComponentKey, f64> {
+    data.series().filter_map(|(labels, value)| Some((component(labels)?, value))).collect()
+}
+
+fn scraped(pods: &Data) -> BTreeMap<ComponentKey, Scraped> {
+    let mut all: BTreeMap<ComponentKey, Scraped> = BTreeMap::new();
+    for (labels, count) in pods.series() {
+        let Some(key) = component(labels) else { continue };
+        let scraped = all.entry(key).or_default();
+        match labels.at.as_deref() {
+            Some("start") => scraped.at_start = count as u32,
+            _ => scraped.at_end = count as u32,
+        }
+    }
+    all
 }
 
 /// A series that lacks one of the labels belongs to no component.
@@ -145,29 +191,41 @@ mod tests {
 
     #[test]
     fn a_value_has_the_age_of_its_own_samples() {
-        let rates = request_rates(
+        let at = |end: &str| {
+            let mut labels = web();
+            labels["at"] = json!(end);
+            labels
+        };
+        let traffic = traffic(
             &vector(&[(web(), "12.5")]),
             &vector(&[(web(), "3.5")]),
-            &vector(&[(web(), "2")]),
+            &vector(&[(at("end"), "2"), (at("start"), "1")]),
+            &vector(&[(web(), "3")]),
+            &vector(&[(web(), "7")]),
             now(),
         );
-        let expected = Measured { value: 12.5, at: Some(now() - 3500.milliseconds()), reporting: Some(2) };
-        assert_eq!(rates[&ComponentKey::new("shop", "shop", "web")], expected);
+        let expected = Measured {
+            value: Traffic { rate: 12.5, resets: 3, in_flight: Some(7) },
+            at: Some(now() - 3500.milliseconds()),
+            scraped: Some(Scraped { at_start: 1, at_end: 2 }),
+        };
+        assert_eq!(traffic[&ComponentKey::new("shop", "shop", "web")], expected);
     }
 
     #[test]
     fn a_value_without_recent_samples_has_no_age() {
         let none = vector(&[]);
-        let rates = request_rates(&vector(&[(web(), "12.5")]), &none, &none, now());
-        let expected = Measured { value: 12.5, at: None, reporting: None };
-        assert_eq!(rates[&ComponentKey::new("shop", "shop", "web")], expected);
+        let traffic = traffic(&vector(&[(web(), "12.5")]), &none, &none, &none, &none, now());
+        let value = Traffic { rate: 12.5, ..Traffic::default() };
+        let expected = Measured { value, at: None, scraped: None };
+        assert_eq!(traffic[&ComponentKey::new("shop", "shop", "web")], expected);
     }
 
     #[test]
     fn series_without_the_labels_of_an_app_are_passed_over() {
         let none = vector(&[]);
         let unlabelled = vector(&[(json!({"namespace": "shop"}), "12.5"), (json!({}), "1")]);
-        assert!(request_rates(&unlabelled, &none, &none, now()).is_empty());
+        assert!(traffic(&unlabelled, &none, &none, &none, &none, now()).is_empty());
         assert!(latencies(&unlabelled, &none, &none, now()).is_empty());
         assert!(pod_usages(&unlabelled, &unlabelled, now()).is_empty());
     }

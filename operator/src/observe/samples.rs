@@ -10,11 +10,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::pod::{self, ByResource, PodSample, ReadyStatus};
-use scalableapp_engine::sample::{Coverage, Reading};
+use scalableapp_engine::sample::{Coverage, Reading, Window};
 use tokio::sync::Mutex;
 
 use super::custom::{Answers, CustomQueries};
-use super::measurements::{ByPod, Measured};
+use super::measurements::{ByPod, Measured, Traffic};
 use super::pods::SeenPod;
 use super::prometheus::Prometheus;
 use super::promql::{Refusal, read_matchers};
@@ -58,6 +58,7 @@ impl SampleStore {
         };
         let samples = Samples {
             max_age: SignedDuration::try_from(args.staleness).unwrap_or(SignedDuration::MAX),
+            request_window: SignedDuration::try_from(args.request_window).unwrap_or(SignedDuration::MAX),
             cpu_window: SignedDuration::try_from(args.cpu_window).unwrap_or(SignedDuration::MAX),
             ..Samples::default()
         };
@@ -121,6 +122,7 @@ pub struct Samples {
     custom: Answers,
     targets: Option<Arc<Targets>>,
     max_age: SignedDuration,
+    request_window: SignedDuration,
     cpu_window: SignedDuration,
     taken: Option<Timestamp>,
 }
@@ -141,7 +143,7 @@ impl Samples {
     /// What the queries of a component returned, by the metric's name. CPU and memory are read with [`Self::usage`].
     ///
     /// A pod that has been ready for longer than a sample may be old is expected to report; with fewer pods behind it
-    /// a sum would read as less load.
+    /// a sum would read as less load. One that was when the window of a rate began is expected to have reported then.
     #[must_use]
     pub fn readings(
         &self,
@@ -152,39 +154,54 @@ impl Samples {
         now: Timestamp,
     ) -> BTreeMap<String, Reading> {
         let key = ComponentKey::new(namespace, app, component);
-        let expected = self.expected(pods, now);
         let sources = self.wanted.components.get(&key).into_iter().flatten();
         sources
-            .filter_map(|(metric, source)| Some((metric.clone(), self.reading(&key, source, expected)?)))
+            .filter_map(|(metric, source)| Some((metric.clone(), self.reading(&key, source, pods, now)?)))
             .collect()
     }
 
-    fn reading(&self, key: &ComponentKey, source: &Source, expected: u32) -> Option<Reading> {
+    fn reading(
+        &self,
+        key: &ComponentKey,
+        source: &Source,
+        pods: &[pod::Pod],
+        now: Timestamp,
+    ) -> Option<Reading> {
         match source {
             Source::Component(_) => {
-                self.evidence.request_rates.get(key).map(|rate| reading(rate, vec![rate.value], expected))
+                self.evidence.traffic.get(key).map(|measured| self.rate(measured, pods, now))
             }
             // A histogram without observations has no value: no traffic, which says nothing about the latency.
             Source::Quantile(wanted) => self.evidence.latencies.get(key).map(|histogram| {
-                reading(histogram, quantile(*wanted, &histogram.value).into_iter().collect(), expected)
+                let values = quantile(*wanted, &histogram.value).into_iter().collect();
+                Reading { values, ..self.reading_of(histogram, pods, now) }
             }),
             Source::Pods(_) => None,
             Source::Custom(query) => self.custom.get(query).map(|answer| Reading {
                 values: answer.values.clone(),
                 at: answer.at,
-                coverage: None,
+                ..Reading::default()
             }),
         }
     }
 
-    fn expected(&self, pods: &[pod::Pod], now: Timestamp) -> u32 {
-        let is_scraped = |pod: &&pod::Pod| {
-            !pod.deleting
-                && pod.ready.is_some_and(|ready| {
-                    ready.status == ReadyStatus::True && now.duration_since(ready.since) > self.max_age
-                })
-        };
-        pods.iter().filter(is_scraped).count() as u32
+    fn rate(&self, measured: &Measured<Traffic>, pods: &[pod::Pod], now: Timestamp) -> Reading {
+        let Traffic { rate, resets, in_flight } = measured.value;
+        let length = self.request_window;
+        let expected = ready_for(pods, length.saturating_add(self.max_age), now);
+        let window = measured.scraped.map(|scraped| Window {
+            length,
+            start: Coverage { reporting: scraped.at_start, expected },
+            resets,
+        });
+        Reading { values: vec![rate], window, in_flight, ..self.reading_of(measured, pods, now) }
+    }
+
+    /// Age and coverage of a value.
+    fn reading_of<T>(&self, measured: &Measured<T>, pods: &[pod::Pod], now: Timestamp) -> Reading {
+        let expected = ready_for(pods, self.max_age, now);
+        let coverage = measured.scraped.map(|scraped| Coverage { reporting: scraped.at_end, expected });
+        Reading { at: measured.at, coverage, ..Reading::default() }
     }
 
     /// Usage of a pod, for the resources of which every container and sidecar was measured.
@@ -229,7 +246,7 @@ impl Samples {
 
     fn lacks(&self, key: &ComponentKey, source: &Source) -> bool {
         match source {
-            Source::Component(_) => !self.evidence.request_rates.contains_key(key),
+            Source::Component(_) => !self.evidence.traffic.contains_key(key),
             Source::Quantile(_) => !self.evidence.latencies.contains_key(key),
             Source::Pods(_) | Source::Custom(_) => false,
         }
@@ -238,8 +255,8 @@ impl Samples {
     /// HTTP requests per second of a component, if it serves metrics and the sample is fresh.
     #[must_use]
     pub fn request_rate(&self, namespace: &str, app: &str, component: &str) -> Option<f64> {
-        let rate = self.evidence.request_rates.get(&ComponentKey::new(namespace, app, component))?;
-        self.is_fresh(rate.at).then_some(rate.value)
+        let traffic = self.evidence.traffic.get(&ComponentKey::new(namespace, app, component))?;
+        self.is_fresh(traffic.at).then_some(traffic.value.rate)
     }
 
     /// HTTP latency of a component, if it serves metrics and the sample is fresh.
@@ -257,7 +274,13 @@ impl Samples {
     }
 }
 
-fn reading<T>(measured: &Measured<T>, values: Vec<f64>, expected: u32) -> Reading {
-    let coverage = measured.reporting.map(|reporting| Coverage { reporting, expected });
-    Reading { values, at: measured.at, coverage }
+/// Pods that have been ready for longer than `time`.
+fn ready_for(pods: &[pod::Pod], time: SignedDuration, now: Timestamp) -> u32 {
+    let is_ready = |pod: &&pod::Pod| {
+        !pod.deleting
+            && pod.ready.is_some_and(|ready| {
+                ready.status == ReadyStatus::True && now.duration_since(ready.since) > time
+            })
+    };
+    pods.iter().filter(is_ready).count() as u32
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::answer::Data;
 use super::backoff::Backoff;
-use super::measurements::{ByComponent, ByPod, latencies, pod_usages, request_rates};
+use super::measurements::{ByComponent, ByPod, Traffic, latencies, pod_usages, traffic};
 use super::prometheus::{Prometheus, QueryError, TEMPLATE_LIMIT};
 use super::quantile::Bucket;
 use super::templates::{Selection, Template};
@@ -22,8 +22,8 @@ use crate::runtime::clock;
 /// The measurements of each signal. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
-    /// Requests per second.
-    pub request_rates: Arc<ByComponent<f64>>,
+    /// HTTP requests.
+    pub traffic: Arc<ByComponent<Traffic>>,
     /// Latency histograms.
     pub latencies: Arc<ByComponent<Vec<Bucket>>>,
     /// CPU.
@@ -107,7 +107,7 @@ impl Signals {
         self.evidence.problems.retain(|signal, _| wanted.contains_key(signal));
         let is_wanted = |signal| wanted.contains_key(&signal);
         if !is_wanted(Signal::RequestRate) {
-            self.evidence.request_rates = Arc::default();
+            self.evidence.traffic = Arc::default();
         }
         if !is_wanted(Signal::Latency) {
             self.evidence.latencies = Arc::default();
@@ -131,8 +131,8 @@ fn take(
     let of = |template: &Template| answers[template].as_ref().map_err(Clone::clone);
     let data = signal.templates().iter().map(of).collect::<Result<Vec<&Data>, _>>()?;
     match (signal, data.as_slice()) {
-        (Signal::RequestRate, [rates, ages, pods]) => {
-            evidence.request_rates = Arc::new(request_rates(rates, ages, pods, now));
+        (Signal::RequestRate, [rates, ages, pods, resets, active]) => {
+            evidence.traffic = Arc::new(traffic(rates, ages, pods, resets, active, now));
         }
         (Signal::Latency, [buckets, ages, pods]) => {
             evidence.latencies = Arc::new(latencies(buckets, ages, pods, now));

@@ -24,8 +24,12 @@ pub enum Template {
     LatencyBuckets,
     /// Age in seconds of the oldest sample of the HTTP series, by component.
     RequestAge,
-    /// Pods whose scrape succeeds, by component.
-    ReportingPods,
+    /// Pods whose scrape succeeds, by component, now and when the window began.
+    ScrapedPods,
+    /// How often the counters of HTTP requests began anew within the window, by component, where they did.
+    CounterResets,
+    /// HTTP requests that are being served, by component, where there are some.
+    ActiveRequests,
     /// CPU in cores by pod and container.
     CpuUsage,
     /// Age in seconds of the oldest CPU sample, by pod.
@@ -41,8 +45,14 @@ impl Signal {
     #[must_use]
     pub fn templates(self) -> &'static [Template] {
         match self {
-            Self::RequestRate => &[Template::RequestRate, Template::RequestAge, Template::ReportingPods],
-            Self::Latency => &[Template::LatencyBuckets, Template::RequestAge, Template::ReportingPods],
+            Self::RequestRate => &[
+                Template::RequestRate,
+                Template::RequestAge,
+                Template::ScrapedPods,
+                Template::CounterResets,
+                Template::ActiveRequests,
+            ],
+            Self::Latency => &[Template::LatencyBuckets, Template::RequestAge, Template::ScrapedPods],
             Self::Cpu => &[Template::CpuUsage, Template::CpuAge],
             Self::Memory => &[Template::MemoryUsage, Template::MemoryAge],
         }
@@ -62,6 +72,8 @@ pub struct Selection {
 
 const COMPONENT: &str = "namespace, scalableapp, component";
 const REQUESTS: &str = "http_server_request_duration_seconds";
+/// The in-flight requests of the same OpenTelemetry convention. An app need not have it.
+const ACTIVE_REQUESTS: &str = "http_server_active_requests";
 const CPU: &str = "container_cpu_usage_seconds_total";
 const MEMORY: &str = "container_memory_working_set_bytes";
 
@@ -73,7 +85,9 @@ impl Template {
             Self::RequestRate => "request_rate",
             Self::LatencyBuckets => "latency_buckets",
             Self::RequestAge => "request_age",
-            Self::ReportingPods => "reporting_pods",
+            Self::ScrapedPods => "scraped_pods",
+            Self::CounterResets => "counter_resets",
+            Self::ActiveRequests => "active_requests",
             Self::CpuUsage => "cpu_usage",
             Self::CpuAge => "cpu_age",
             Self::MemoryUsage => "memory_usage",
@@ -84,7 +98,8 @@ impl Template {
     /// The query. `namespaces` are those of the apps that want it.
     ///
     /// Of a container that two scrape jobs report (the kubelet's `/metrics/resource` and its cAdvisor) the larger value
-    /// counts, never their sum.
+    /// counts, never their sum. One whose samples begin in the later half of the window has no usage yet: `rate` divides
+    /// by the whole window and would read too low.
     #[must_use]
     pub fn query(self, selection: &Selection, namespaces: &BTreeSet<String>) -> String {
         let of_apps = |series: &str| selection.selector(series, "scalableapp!=\"\"");
@@ -104,11 +119,17 @@ impl Template {
                 of_apps(&format!("{REQUESTS}_bucket"))
             ),
             Self::RequestAge => age(COMPONENT, &of_apps(&format!("{REQUESTS}_count"))),
-            Self::ReportingPods => {
-                format!("count by ({COMPONENT}) (max by ({COMPONENT}, pod) ({}) == 1)", of_apps("up"))
-            }
+            Self::ScrapedPods => scraped_pods(&of_apps("up"), selection.request_window),
+            Self::CounterResets => format!(
+                "sum by ({COMPONENT}) (resets({}[{request_window}])) > 0",
+                of_apps(&format!("{REQUESTS}_count"))
+            ),
+            Self::ActiveRequests => format!("sum by ({COMPONENT}) ({}) > 0", of_apps(ACTIVE_REQUESTS)),
             Self::CpuUsage => {
-                format!("max by (namespace, pod, container) (rate({}[{cpu_window}]))", of_pods(CPU))
+                let (usage, half) = (of_pods(CPU), display_duration(&(selection.cpu_window / 2)));
+                format!(
+                    "max by (namespace, pod, container) (rate({usage}[{cpu_window}]) and present_over_time({usage}[{half}] offset {half}))"
+                )
             }
             Self::CpuAge => age("namespace, pod", &of_pods(CPU)),
             Self::MemoryUsage => format!("max by (namespace, pod, container) ({})", of_pods(MEMORY)),
@@ -137,6 +158,18 @@ fn among(namespaces: &BTreeSet<String>) -> String {
     format!("namespace=~\"{}\"", names.join("|"))
 }
 
+/// A window holds at least four samples, so one that was seen whole has one in its first quarter. Without it there was
+/// a gap, which `rate` does not show: it divides by the whole window.
+fn scraped_pods(up: &str, window: Duration) -> String {
+    let (quarter, rest) = (display_duration(&(window / 4)), display_duration(&(window - window / 4)));
+    let pods = |at: &str, up: &str| {
+        format!("label_replace(max by ({COMPONENT}, pod) ({up}) == 1, \"at\", \"{at}\", \"\", \"\")")
+    };
+    let (end, start) =
+        (pods("end", up), pods("start", &format!("max_over_time({up}[{quarter}] offset {rest})")));
+    format!("count by ({COMPONENT}, at) ({end} or {start})")
+}
+
 fn age(by: &str, selector: &str) -> String {
     format!("time() - min by ({by}) (timestamp({selector}))")
 }
@@ -146,11 +179,13 @@ mod tests {
     use super::super::promql::read_matchers;
     use super::*;
 
-    const ALL: [Template; 8] = [
+    const ALL: [Template; 10] = [
         Template::RequestRate,
         Template::LatencyBuckets,
         Template::RequestAge,
-        Template::ReportingPods,
+        Template::ScrapedPods,
+        Template::CounterResets,
+        Template::ActiveRequests,
         Template::CpuUsage,
         Template::CpuAge,
         Template::MemoryUsage,

@@ -2,6 +2,7 @@
 
 pub mod conditions;
 pub mod happenings;
+pub mod overrides;
 pub mod standing;
 
 use conditions::conditions;

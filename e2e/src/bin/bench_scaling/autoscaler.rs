@@ -135,7 +135,8 @@ impl Autoscaler {
     fn on_engine(&mut self, second: usize, app: &App) -> i32 {
         let now = instant(second as f64);
         let measured = instant((second as i64 - SCRAPE_AGE) as f64);
-        let reading = Reading { values: vec![self.rate(second, app)], at: Some(measured), coverage: None };
+        let reading =
+            Reading { values: vec![self.rate(second, app)], at: Some(measured), ..Reading::default() };
         let horizon = SignedDuration::from_secs(self.setting.horizon);
         let decision = decide(&Input {
             now,

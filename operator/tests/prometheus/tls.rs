@@ -1,7 +1,5 @@
 //! What the client promises over TLS: only a certificate that the given file signs is trusted.
 
-#![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
-
 use std::sync::Arc;
 
 use clap::Parser;

@@ -1,0 +1,50 @@
+//! The floor of a component whose metrics are averages over a time of which a part was not seen. Pure.
+//!
+//! A rate over a minute divides by the whole minute, however much of it was seen. After a gap, because Prometheus was
+//! away or a pod could not be scraped, it reads too low until the gap has left the window. A counter that began anew has
+//! lost what it counted since it was last read. And while no pod served, nobody could see what was asked for. Such a
+//! rate may ask for more replicas and never for fewer.
+
+use crate::bounds::Bound;
+use crate::decide::Input;
+use crate::evaluate::{Signal, Vote};
+use crate::pod::Pod;
+use crate::reason;
+use crate::sample::Unfit;
+
+/// Why a window does not show all that was asked for within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Gap {
+    #[error("{seen} of {expected} pods were seen when its window began")]
+    Unseen { seen: u32, expected: u32 },
+    #[error("counters began anew {0} times in its window")]
+    Reset(u32),
+    #[error("no pod was ready all through its window")]
+    Unserved,
+}
+
+/// The current replicas, if a metric's window is not whole.
+pub(crate) fn floor(input: &Input<'_>, signals: &[Signal<'_>]) -> Option<Bound> {
+    let (signal, gap) = signals.iter().find_map(|signal| Some((signal, gap(signal, input)?)))?;
+    let metric = &signal.metric.name;
+    let by = format!("the hold for {metric} ({gap})");
+    Some(Bound { replicas: input.current_replicas, reason: reason::WINDOW_INCOMPLETE, by })
+}
+
+fn gap(signal: &Signal<'_>, input: &Input<'_>) -> Option<Gap> {
+    let Vote::Asks(_) = signal.vote else { return None };
+    let window = input.readings.get(&signal.metric.name)?.window?;
+    let served = |pod: &Pod| {
+        pod.is_ready()
+            && pod.ready.is_some_and(|ready| input.now.duration_since(ready.since) >= window.length)
+    };
+    if let Some(Unfit::Partial { reporting, expected }) = window.start.lack() {
+        Some(Gap::Unseen { seen: reporting, expected })
+    } else if window.resets > 0 {
+        Some(Gap::Reset(window.resets))
+    } else if !input.pods.is_empty() && !input.pods.iter().any(served) {
+        Some(Gap::Unserved)
+    } else {
+        None
+    }
+}

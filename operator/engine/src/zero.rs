@@ -1,0 +1,32 @@
+//! When a request rate of zero is not believed. Pure.
+//!
+//! Requests are counted when they end. A rate of zero while requests are being served means that they hang, as all do
+//! behind a dependency that does not answer, or that they are no longer counted; not that nobody asks. It is doubted
+//! for an hour at most, because a gauge of requests in flight that is never taken back, and a connection that stays
+//! open for days, must not keep an idle component large for ever.
+
+use crate::decide::Input;
+use crate::memory::Memory;
+use crate::sample::{Reading, Unfit};
+use jiff::SignedDuration;
+
+/// Time after which a zero is believed, whatever speaks against it.
+pub const BELIEVED_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
+/// Why the rate that this reading shows is not believed, if so. `least` are the replicas that run at any load: where
+/// no more do, a zero takes none away.
+pub(crate) fn doubt(
+    input: &Input<'_>,
+    memory: &mut Memory,
+    metric: &str,
+    rate: f64,
+    least: i32,
+) -> Option<Unfit> {
+    let served = input.readings.get(metric).and_then(|reading: &Reading| reading.in_flight).unwrap_or(0);
+    if rate > 0.0 || served == 0 || input.current_replicas <= least {
+        memory.zero_since.remove(metric);
+        return None;
+    }
+    let since = *memory.zero_since.entry(metric.to_owned()).or_insert(input.now);
+    (input.now.duration_since(since) < BELIEVED_AFTER).then_some(Unfit::ZeroWhileServing(served))
+}

@@ -1,0 +1,171 @@
+//! The fewest and the most replicas: of the spec, of schedules, of people, and without metrics for long.
+
+use crate::effect;
+use crate::fixture::{Component, rate};
+use jiff::SignedDuration;
+use scalableapp_engine::fallback::Fallback;
+use scalableapp_engine::overrides::Overrides;
+use scalableapp_engine::reason;
+use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
+
+#[test]
+fn bounds_act_at_once_and_whatever_the_metrics_say() {
+    let mut app = Component::new(12, &[rate(50)]);
+    app.max = 10;
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.reason), (10, reason::ABOVE_MAX_REPLICAS));
+    assert_eq!(decision.limited_by, [reason::MAX_REPLICAS]);
+    app.replicas = 2;
+    app.min = 3;
+    assert_eq!((app.decide().desired, app.decide().reason), (3, reason::BELOW_MIN_REPLICAS));
+}
+
+#[test]
+fn what_limits_is_named() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 1_000.0);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.limited_by), (8, vec![reason::SCALE_UP_LIMIT]));
+    app.later(15).reads("rps", 10_000.0);
+    app.act();
+    app.later(15).reads("rps", 10_000.0);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.limited_by), (20, vec![reason::MAX_REPLICAS]));
+    app.later(15).reads("rps", 0.0);
+    let decision = app.act();
+    let lingering = [reason::MAX_REPLICAS, reason::SCALE_DOWN_STABILIZED];
+    assert_eq!((decision.desired, &decision.limited_by[..]), (20, &lingering[..]));
+    assert_eq!(effect(&decision, "behavior"), "20 by the recommendations of the last 300 s; stays 20");
+    app.later(301).reads("rps", 0.0);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.limited_by), (1, vec![reason::MIN_REPLICAS]));
+}
+
+#[test]
+fn load_that_hovers_at_a_limit_does_not_change_what_is_named() {
+    let mut app = Component::new(2, &[rate(50)]);
+    app.min = 2;
+    for round in 0..100 {
+        app.later(5).reads("rps", if round % 2 == 0 { 40.0 } else { 95.0 });
+        assert_eq!(app.act().limited_by, [reason::MIN_REPLICAS], "round {round}");
+    }
+    app.later(301).reads("rps", 95.0);
+    assert_eq!(app.act().limited_by, []);
+}
+
+/// From 8:00 to 18:00 UTC; the fixture's clock starts at 8:00 on a Friday.
+fn office_hours(min_replicas: i32) -> Schedule {
+    Schedule {
+        name: "office-hours".to_owned(),
+        time_zone: time_zone("UTC").expect("a time zone"),
+        from: CronLine::parse("0 8 * * *").expect("a cron line"),
+        to: CronLine::parse("0 18 * * *").expect("a cron line"),
+        min_replicas,
+    }
+}
+
+#[test]
+fn a_schedule_raises_the_floor_at_once_and_says_so() {
+    let mut app = Component::new(2, &[rate(50)]);
+    app.schedules = vec![office_hours(6)];
+    let decision = app.reads("rps", 90.0).act();
+    assert_eq!((decision.desired, decision.reason), (6, reason::SCHEDULE));
+    assert_eq!(decision.limited_by, [reason::SCHEDULE]);
+    assert_eq!(effect(&decision, "bounds"), "2 is below schedule office-hours 6: acts at once");
+
+    app.later(5).reads("rps", 90.0);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.limited_by.as_slice()), (6, &[reason::SCHEDULE][..]));
+    assert_eq!(effect(&decision, "bounds"), "2 is below schedule office-hours 6");
+
+    let decision = app.later(10 * 3600).reads("rps", 90.0).act();
+    assert_eq!((decision.desired, decision.reason), (2, reason::ALL_METRICS_BELOW_TARGET));
+}
+
+#[test]
+fn the_maximum_wins_over_a_schedule_and_both_are_named() {
+    let mut app = Component::new(2, &[rate(50)]);
+    app.schedules = vec![office_hours(30)];
+    let decision = app.reads("rps", 90.0).act();
+    assert_eq!(decision.desired, 20);
+    assert_eq!(decision.limited_by, [reason::MAX_REPLICAS, reason::SCHEDULE]);
+    assert_eq!(effect(&decision, "bounds"), "schedule office-hours 30 is above maxReplicas 20, which wins");
+}
+
+#[test]
+fn a_schedule_needs_no_metric() {
+    let mut app = Component::new(2, &[]);
+    (app.min, app.schedules) = (2, vec![office_hours(6)]);
+    assert_eq!(app.act().desired, 6);
+    app.later(10 * 3600);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.reason), (2, reason::FIXED_REPLICAS));
+}
+
+#[test]
+fn a_schedule_needs_no_fresh_evidence() {
+    let mut app = Component::new(2, &[rate(50)]);
+    app.schedules = vec![office_hours(6)];
+    assert_eq!(app.decide().desired, 6);
+}
+
+fn named(replicas: i32) -> Option<(i32, String)> {
+    Some((replicas, "jane".to_owned()))
+}
+
+#[test]
+fn an_override_gives_other_bounds_within_the_apps_own_maximum() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 200.0);
+    app.overrides = Overrides { min: named(6), ..Overrides::default() };
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.reason), (6, reason::OVERRIDE));
+    assert_eq!(effect(&decision, "bounds"), "4 is below override jane 6: acts at once");
+    app.overrides = Overrides { max: named(2), ..Overrides::default() };
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.limited_by), (2, vec![reason::OVERRIDE]));
+    app.overrides = Overrides { min: named(50), max: named(50), ..Overrides::default() };
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.limited_by), (20, vec![reason::MAX_REPLICAS, reason::OVERRIDE]));
+}
+
+#[test]
+fn a_hold_keeps_the_replicas_whatever_the_metrics_say() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.behavior.scale_down.stabilization_window_seconds = 0;
+    app.overrides.hold = Some("jane".to_owned());
+    for load in [1000.0, 10.0] {
+        app.reads("rps", load);
+        let decision = app.decide();
+        assert_eq!((decision.desired, decision.limited_by), (4, vec![reason::HELD]), "{load}");
+    }
+    app.max = 3;
+    assert_eq!(app.decide().desired, 3, "the app's own bounds still count");
+}
+
+#[test]
+fn a_fallback_raises_and_never_lowers() {
+    let fallback = Fallback { after: SignedDuration::from_mins(3), replicas: 6 };
+    for (before, after) in [(4, 6), (9, 9)] {
+        let mut app = Component::new(before, &[rate(50)]);
+        app.behavior.scale_down.stabilization_window_seconds = 0;
+        app.fallback = Some(fallback);
+        assert_eq!(app.act().desired, before);
+        assert_eq!(app.later(179).act().desired, before);
+        let decision = app.later(1).act();
+        assert_eq!(decision.desired, after);
+        assert_eq!(app.later(600).act().desired, after);
+        app.reads("rps", 100.0);
+        assert_eq!(app.act().desired, 2, "with evidence it scales in again");
+    }
+}
+
+#[test]
+fn a_restart_does_not_hasten_a_fallback() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.fallback = Some(Fallback { after: SignedDuration::from_mins(3), replicas: 6 });
+    app.reads("rps", 200.0).act();
+    app.later(600).restart();
+    assert_eq!(app.act().desired, 4);
+    assert_eq!(app.later(180).act().desired, 6);
+}

@@ -1,0 +1,135 @@
+//! What evidence that is not whole may do, and what it may not.
+
+use crate::fixture::{Component, rate};
+use crate::{effect, value};
+use jiff::SignedDuration;
+use scalableapp_engine::sample::{Coverage, Reading};
+use scalableapp_engine::zero::BELIEVED_AFTER;
+use scalableapp_engine::{Decision, reason};
+
+/// Four replicas that would scale in at once at less than 150/s, and whose rate is what `evidence` makes of it.
+fn decided(rps: f64, evidence: impl FnOnce(&mut Reading)) -> Decision {
+    let mut app = four();
+    evidence(app.rates(rps));
+    app.decide()
+}
+
+fn four() -> Component {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.behavior.scale_down.stabilization_window_seconds = 0;
+    app
+}
+
+fn three_of_four() -> Coverage {
+    Coverage { reporting: 3, expected: 4 }
+}
+
+fn in_window(reading: &mut Reading, change: impl FnOnce(&mut scalableapp_engine::sample::Window)) {
+    change(reading.window.as_mut().expect("a window"));
+}
+
+#[test]
+fn whole_evidence_scales_in() {
+    let decision = decided(90.0, |_| {});
+    assert_eq!((decision.desired, decision.reason), (2, reason::ALL_METRICS_BELOW_TARGET));
+}
+
+#[test]
+fn the_pods_that_report_may_ask_for_more_and_never_for_fewer() {
+    let part = |reading: &mut Reading| reading.coverage = Some(three_of_four());
+    let fewer = decided(90.0, part);
+    assert_eq!((fewer.desired, fewer.hold), (4, Some(reason::NO_VALID_METRIC)));
+    assert_eq!(value(&fewer, "rps"), "absent: 3 of 4 pods report");
+
+    let more = decided(310.0, part);
+    assert_eq!((more.desired, more.reason), (7, reason::METRIC_ABOVE_TARGET));
+    assert_eq!(value(&more, "rps"), "at least 77.5/s per replica; absent: 3 of 4 pods report");
+    assert_eq!(more.invalid["rps"].reason, reason::METRIC_ABSENT, "it is still said");
+}
+
+#[test]
+fn a_counter_that_began_anew_takes_no_replica_while_it_is_in_the_window() {
+    let decision = decided(90.0, |reading| in_window(reading, |window| window.resets = 2));
+    assert_eq!((decision.desired, decision.limited_by.as_slice()), (4, &[reason::WINDOW_INCOMPLETE][..]));
+    let said = "2 is below the hold for rps (counters began anew 2 times in its window) 4";
+    assert_eq!(effect(&decision, "bounds"), said);
+}
+
+#[test]
+fn a_pod_that_was_not_seen_when_the_window_began_takes_no_replica() {
+    let decision = decided(90.0, |reading| in_window(reading, |window| window.start = three_of_four()));
+    assert_eq!((decision.desired, decision.limited_by.as_slice()), (4, &[reason::WINDOW_INCOMPLETE][..]));
+    let said = "2 is below the hold for rps (3 of 4 pods were seen when its window began) 4";
+    assert_eq!(effect(&decision, "bounds"), said);
+}
+
+#[test]
+fn a_window_that_is_not_whole_does_not_stop_scale_out_and_is_named_only_where_it_binds() {
+    for (load, desired) in [(310.0, 7), (205.0, 4)] {
+        let decision = decided(load, |reading| in_window(reading, |window| window.resets = 2));
+        assert_eq!((decision.desired, decision.limited_by), (desired, vec![]), "{load}");
+    }
+}
+
+#[test]
+fn the_return_of_every_pod_at_once_takes_none() {
+    let mut app = four();
+    app.rates(90.0);
+    let since = app.now - SignedDuration::from_secs(20);
+    app.pods.iter_mut().flat_map(|pod| &mut pod.ready).for_each(|ready| ready.since = since);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.limited_by.as_slice()), (4, &[reason::WINDOW_INCOMPLETE][..]));
+    app.later(40).rates(90.0);
+    assert_eq!(app.decide().desired, 2);
+}
+
+#[test]
+fn what_nobody_serves_is_no_lack_of_demand() {
+    let mut app = four();
+    app.rates(0.0);
+    app.pods.iter_mut().for_each(|pod| pod.ready = None);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.hold), (4, Some(reason::NO_VALID_METRIC)));
+    assert_eq!(value(&decision, "rps"), "absent: no pod is ready, so nothing shows what is asked for");
+    app.pods.truncate(1);
+    app.all_pods_ready();
+    assert_eq!(app.decide().desired, 1);
+}
+
+#[test]
+fn zero_while_requests_are_served_is_not_believed() {
+    let decision = decided(0.0, |reading| reading.in_flight = Some(12));
+    assert_eq!((decision.desired, decision.hold), (4, Some(reason::NO_VALID_METRIC)));
+    assert_eq!(decision.invalid["rps"].reason, reason::ZERO_WHILE_SERVING);
+    assert_eq!(value(&decision, "rps"), "implausible: 0/s while 12 requests are being served");
+}
+
+#[test]
+fn a_zero_with_nothing_served_and_a_small_rate_are_believed() {
+    assert_eq!(decided(0.0, |_| {}).desired, 1);
+    assert_eq!(decided(0.2, |reading| reading.in_flight = Some(12)).desired, 1);
+}
+
+#[test]
+fn a_zero_is_doubted_for_an_hour_and_after_a_restart_no_shorter() {
+    let mut app = four();
+    let mut decide = |seconds: i64, restarts: bool| {
+        app.later(seconds).rates(0.0).in_flight = Some(1);
+        if restarts {
+            app.restart();
+        }
+        app.act().desired
+    };
+    assert_eq!(decide(0, false), 4);
+    assert_eq!(decide(BELIEVED_AFTER.as_secs() - 1, true), 4);
+    assert_eq!(decide(BELIEVED_AFTER.as_secs() - 1, false), 4);
+    assert_eq!(decide(1, false), 1, "a gauge that is never taken back keeps nothing for ever");
+}
+
+#[test]
+fn a_doubt_that_takes_nothing_is_not_said() {
+    let mut app = Component::new(1, &[rate(50)]);
+    app.rates(0.0).in_flight = Some(1);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.invalid.len()), (1, 0));
+}

@@ -1,0 +1,23 @@
+//! What `decide` promises, case by case.
+#![allow(clippy::expect_used, reason = "clippy sees tests only in functions marked as such")]
+
+mod bounds;
+mod evidence;
+#[path = "../fixture/mod.rs"]
+mod fixture;
+mod forecast;
+mod latency;
+mod memory;
+mod metrics;
+mod record;
+
+use scalableapp_engine::Decision;
+
+fn value(decision: &Decision, metric: &str) -> String {
+    let proposal = decision.proposals.iter().find(|proposal| proposal.metric == metric);
+    proposal.expect("a proposal").value.clone()
+}
+
+fn effect(decision: &Decision, stage: &str) -> String {
+    decision.stages.iter().find(|one| one.name == stage).expect("a stage").effect.clone()
+}

@@ -1,0 +1,51 @@
+//! What is remembered between decisions and over a restart.
+
+use crate::fixture::{Component, rate};
+use scalableapp_engine::behavior::{Limit, Policy};
+use scalableapp_engine::memory::Memory;
+
+#[test]
+fn a_failed_write_is_no_scale_event() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 10_000.0);
+    let failed = app.decide();
+    app.memory = failed.memory;
+    assert_eq!(app.decide().desired, 8);
+    app.act();
+    assert_eq!(app.decide().desired, 8, "the event uses up the policy until its period ends");
+}
+
+#[test]
+fn at_most_sixteen_events_are_kept_and_none_is_forgotten_early() {
+    let mut app = Component::new(100, &[rate(1)]);
+    app.max = 1_000;
+    app.behavior.scale_up.policies[0].period_seconds = 1800;
+    for replicas in 101..=150 {
+        app.later(15).reads("rps", f64::from(replicas) * 1.2);
+        let decision = app.decide();
+        let mut change = decision.change.expect("a change");
+        change.to = replicas;
+        change.from = replicas - 1;
+        app.memory.record(&change, &app.behavior);
+        app.replicas = replicas;
+    }
+    let persisted = app.memory.persist(app.now, &app.behavior);
+    assert_eq!(persisted.events.len(), 16);
+    assert_eq!(persisted.events.iter().map(|event| event.change).sum::<i32>(), 50);
+    let restored = Memory::restore(&persisted).persist(app.now, &app.behavior);
+    assert_eq!(restored, persisted);
+}
+
+#[test]
+fn events_known_from_the_status_give_no_credit_to_the_other_direction() {
+    let mut app = Component::new(10, &[rate(50)]);
+    let pods = |pods| vec![Policy { limit: Limit::Pods(pods), period_seconds: 60 }];
+    app.behavior.scale_up.policies = pods(2);
+    app.behavior.scale_down.policies = pods(5);
+    app.behavior.scale_down.stabilization_window_seconds = 0;
+    app.reads("rps", 0.0);
+    assert_eq!(app.act().desired, 5);
+    app.later(15).reads("rps", 1_000.0);
+    assert_eq!(app.decide().desired, 12, "five that went and two more");
+    assert_eq!(app.restart().decide().desired, 7);
+}

@@ -1,0 +1,112 @@
+//! What the metrics ask for together, and what a missing one forbids.
+
+use crate::fixture::{Component, cpu, metric, rate};
+use crate::{effect, value};
+use scalableapp_engine::metric::Target;
+use scalableapp_engine::reason;
+use scalableapp_engine::sample::Reading;
+
+#[test]
+fn the_largest_proposal_wins_and_is_explained() {
+    let mut app = Component::new(4, &[rate(50), cpu(70)]);
+    app.uses_cpu(300).reads("rps", 310.0);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.reason), (7, reason::METRIC_ABOVE_TARGET));
+    assert_eq!(decision.limited_by, []);
+    assert_eq!(value(&decision, "rps"), "77.5/s per replica");
+    assert_eq!(value(&decision, "cpu"), "30%");
+    assert_eq!(effect(&decision, "signals"), "2 of 2 metrics can be evaluated");
+    assert_eq!(effect(&decision, "combine"), "7 replicas, asked for by rps");
+    assert_eq!(effect(&decision, "bounds"), "7 is within 1 to 20");
+    assert_eq!(effect(&decision, "behavior"), "4 to 7");
+    assert_eq!(
+        decision.message(),
+        "At least one metric is above its target and asks for more replicas. Result: from 4 to 7 replicas."
+    );
+}
+
+#[test]
+fn absent_metric_never_scales_in() {
+    let mut app = Component::new(4, &[rate(50), cpu(70)]);
+    app.behavior.scale_down.stabilization_window_seconds = 0;
+    app.uses_cpu(10);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.hold), (4, Some(reason::SCALE_IN_NEEDS_ALL_METRICS)));
+    assert_eq!(decision.invalid["rps"].reason, reason::METRIC_ABSENT);
+    assert_eq!(value(&decision, "rps"), "absent: no sample");
+    app.uses_cpu(10).reads("rps", 10.0);
+    assert_eq!(app.decide().desired, 1, "with both metrics it does scale in");
+}
+
+#[test]
+fn absent_metric_does_not_stop_scale_out() {
+    let mut app = Component::new(4, &[rate(50), cpu(70)]);
+    app.uses_cpu(1400);
+    assert_eq!(app.decide().desired, 8);
+}
+
+#[test]
+fn without_any_valid_metric_the_replicas_stay() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", f64::NAN);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.hold), (4, Some(reason::NO_VALID_METRIC)));
+    assert_eq!(decision.invalid["rps"].reason, reason::METRIC_IMPLAUSIBLE);
+    assert_eq!(effect(&decision, "combine"), "no metric can be evaluated: hold 4");
+}
+
+#[test]
+fn a_hold_names_the_last_good_value() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 200.0);
+    app.act();
+    app.later(90);
+    let decision = app.decide();
+    assert_eq!(value(&decision, "rps"), "stale: 90 s old; 90 s ago 50/s per replica");
+    assert_eq!(decision.invalid["rps"].reason, reason::METRIC_STALE);
+}
+
+#[test]
+fn two_series_where_one_is_expected_are_refused_in_words() {
+    let mut app = Component::new(4, &[metric("cart", Target::Prometheus { per_replica: 1000 })]);
+    let two = Reading { values: vec![1.0, 2.0], at: Some(app.now), ..Reading::default() };
+    app.readings.insert("cart".to_owned(), two);
+    assert_eq!(value(&app.decide(), "cart"), "implausible: 2 series, make the query return one");
+}
+
+#[test]
+fn the_surge_of_a_rollout_is_not_taken_for_demand() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 200.0);
+    let revision = |hash: &str, replicas, is_target| scalableapp_engine::rollout::Revision {
+        hash: hash.to_owned(),
+        replicas,
+        available: replicas,
+        is_target,
+    };
+    for _ in 0..20 {
+        let revisions = [revision("a", app.replicas, false), revision("b", 1, true)];
+        app.replicas = scalableapp_engine::rollout::current_replicas(&revisions, Some(app.replicas));
+        app.act();
+        app.later(15).reads("rps", 200.0);
+    }
+    assert_eq!(app.replicas, 4);
+}
+
+#[test]
+fn a_component_without_replicas_starts_at_its_minimum() {
+    let mut app = Component::new(0, &[rate(50)]);
+    app.min = 2;
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.reason, decision.change), (2, reason::CREATED, None));
+    app.reads("rps", 1_000.0);
+    assert_eq!(app.decide().desired, 6, "the first replicas use up no scale-up policy");
+}
+
+#[test]
+fn without_metrics_the_replicas_are_fixed() {
+    let mut app = Component::new(4, &[]);
+    (app.min, app.max) = (4, 4);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.reason), (4, reason::FIXED_REPLICAS));
+}

@@ -1,0 +1,76 @@
+//! What is written down of a decision.
+
+use crate::fixture::{Component, cpu, latency, metric, rate};
+use scalableapp_engine::metric::Target;
+use scalableapp_engine::record::Record;
+use scalableapp_engine::sample::Reading;
+
+fn record_size(app: &Component) -> usize {
+    serde_json::to_string(&app.decide().record(app.now)).expect("JSON").len()
+}
+
+/// Eight metrics with the longest names, on as many replicas as there may be.
+fn eight(target: &Target) -> Component {
+    let names = (0..8).map(|index| format!("a-metric-of-length-{index}"));
+    let metrics: Vec<_> = names.map(|name| metric(&name, target.clone())).collect();
+    let mut app = Component::new(10_000, &metrics);
+    app.max = 10_000;
+    app
+}
+
+#[test]
+fn a_record_of_eight_metrics_stays_within_two_kibibytes() {
+    let mut totals = eight(&Target::Prometheus { per_replica: 123_456_789_012 });
+    let names: Vec<String> = totals.metrics.iter().map(|metric| metric.name.clone()).collect();
+    for name in &names {
+        totals.reads(name, 1_234_567_890_123.456);
+    }
+    assert!(record_size(&totals) <= 2048, "{}", record_size(&totals));
+    totals.act();
+    totals.later(1_000_000_000);
+    let many = Reading { values: vec![1.0; 1_000_000], at: Some(totals.now), ..Reading::default() };
+    for name in &names {
+        totals.readings.insert(name.clone(), many.clone());
+    }
+    assert!(record_size(&totals) <= 2048, "{}", record_size(&totals));
+
+    let mut pods = eight(&cpu(70).target);
+    pods.uses_cpu(100);
+    pods.pods[0].containers[0].name = "a".repeat(63);
+    pods.pods[0].containers[0].requests.cpu = None;
+    assert!(record_size(&pods) <= 2048, "{}", record_size(&pods));
+
+    let mut latencies = eight(&latency(300_123).target);
+    latencies.metrics[0] = rate(50);
+    latencies.reads("rps", 500_000.0);
+    for name in &names {
+        latencies.reads(name, 1.0);
+    }
+    latencies.act();
+    for name in &names {
+        latencies.reads(name, 3_599.123_456);
+    }
+    assert!(record_size(&latencies) <= 2048, "{}", record_size(&latencies));
+}
+
+#[test]
+fn what_json_cannot_say_is_recorded_all_the_same() {
+    let mut app = Component::new(4, &[rate(50)]);
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.1 + 0.2] {
+        app.reads("rps", value);
+        let written = serde_json::to_string(&app.record()).expect("a line");
+        let read: Record = serde_json::from_str(&written).expect("a record");
+        assert!(read.replays(), "{written}");
+        assert_eq!(read.input.readings["rps"].values[0].to_bits(), value.to_bits());
+    }
+}
+
+#[test]
+fn a_record_that_was_tampered_with_does_not_replay() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 400.0);
+    let mut record = app.record();
+    assert!(record.replays());
+    record.input.max_replicas = 5;
+    assert!(!record.replays());
+}

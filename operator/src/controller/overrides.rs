@@ -1,0 +1,102 @@
+//! The loop that says of each override whether it acts. I/O.
+//!
+//! It looks at all of them, which are few, once each period: an override ends by time, and one that names no app belongs
+//! to no reconcile. It writes nothing while what it would say has been said.
+
+use super::Context;
+use crate::{
+    apply::{
+        status,
+        writer::{WriteError, Writer},
+    },
+    observe::cluster::{GuardedApp, GuardedOverride, app_ref},
+    report::overrides::{self, Target},
+    runtime::clock,
+};
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::reflector::Store};
+use scalableapp_crds::{ScalingOverride, ScalingOverrideStatus};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use tokio::time::MissedTickBehavior;
+
+/// Turns until `shutdown`, once each `period`.
+pub async fn run(context: Arc<Context>, period: Duration, shutdown: impl Future<Output = ()>) {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut shutdown = std::pin::pin!(shutdown);
+    let mut said = Said::default();
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => return,
+            _ = interval.tick() => {}
+        }
+        let (apps, acts) = (&context.cluster.apps, &context.cluster.overrides);
+        said.tell(&context.writer, apps, acts, clock::wall()).await;
+    }
+}
+
+/// What this process has said in its tenure, because the cache may still show what was said before.
+#[derive(Default)]
+pub struct Said {
+    epoch: i32,
+    statuses: BTreeMap<(String, String), (String, ScalingOverrideStatus)>,
+}
+
+impl Said {
+    /// Says what is new, while this process leads. A write that fails is made again at the next turn.
+    pub async fn tell(
+        &mut self,
+        writer: &Writer,
+        apps: &Store<GuardedApp>,
+        overrides: &Store<GuardedOverride>,
+        now: Timestamp,
+    ) {
+        let Some(epoch) = writer.epoch() else { return };
+        if self.epoch != epoch {
+            *self = Self { epoch, ..Self::default() };
+        }
+        let all = overrides.state();
+        let living = || all.iter().filter_map(|one| one.0.as_ref().ok()).filter(|one| is_living(one));
+        self.statuses.retain(|key, (uid, _)| living().any(|one| key_of(one) == *key && uid_of(one) == *uid));
+        for one in living() {
+            if let Err(error) = self.tell_of(one, writer, apps, now).await {
+                tracing::debug!(scalingoverride = one.name_any(), %error, "will say it again");
+            }
+        }
+    }
+
+    async fn tell_of(
+        &mut self,
+        one: &ScalingOverride,
+        writer: &Writer,
+        apps: &Store<GuardedApp>,
+        now: Timestamp,
+    ) -> Result<(), WriteError> {
+        let key = key_of(one);
+        let app = apps.get(&app_ref(&key.0, &one.spec.app));
+        let target = match app.as_deref().map(|guarded| &guarded.0) {
+            None => Target::Missing,
+            Some(Err(_)) => Target::Unreadable,
+            Some(Ok(app)) => Target::App(app),
+        };
+        let known = self.statuses.get(&key).map(|(_, status)| status).or(one.status.as_ref());
+        let status = overrides::status(known, one, target, now);
+        let at = (key.0.as_str(), key.1.as_str());
+        status::report::<ScalingOverride>(writer, "ScalingOverride", at, known, &status).await?;
+        self.statuses.insert(key, (uid_of(one), status));
+        Ok(())
+    }
+}
+
+fn is_living(one: &ScalingOverride) -> bool {
+    one.metadata.deletion_timestamp.is_none()
+}
+
+fn key_of(one: &ScalingOverride) -> (String, String) {
+    (one.namespace().unwrap_or_default(), one.name_any())
+}
+
+fn uid_of(one: &ScalingOverride) -> String {
+    one.uid().unwrap_or_default()
+}

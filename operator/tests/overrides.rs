@@ -1,0 +1,233 @@
+//! What is said of overrides, against an API server that keeps objects and writes of their status.
+
+#![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::StreamExt;
+use http::{Method, Request, Response, StatusCode};
+use jiff::Timestamp;
+use kube::Client;
+use kube::client::Body;
+use kube::runtime::reflector::Store;
+use scalableapp_operator::apply::writer::Writer;
+use scalableapp_operator::controller::overrides::Said;
+use scalableapp_operator::observe::cluster::{GuardedApp, GuardedOverride, reflect_written};
+use scalableapp_operator::runtime::lease::{Candidate, Leadership};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// Nothing here takes so long unless it hangs.
+const LIMIT: Duration = Duration::from_secs(30);
+
+const GROUP: &str = "/apis/scalableapp.dev/v1alpha1";
+
+/// Objects by their path.
+#[derive(Default)]
+struct Server {
+    objects: BTreeMap<String, Value>,
+    /// Path and body of each write of a status.
+    written: Vec<(String, Value)>,
+    /// Whether writes of a status are refused.
+    refuses: bool,
+}
+
+#[derive(Clone, Default)]
+struct ApiServer(Arc<Mutex<Server>>);
+
+impl ApiServer {
+    fn client(&self) -> Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                if head.uri.query().is_some_and(|query| query.contains("watch=true")) {
+                    std::future::pending::<()>().await;
+                }
+                let body = serde_json::from_slice(&body.collect_bytes().await?).ok();
+                let (status, answer) = server.0.lock().unwrap().answer(&head.method, head.uri.path(), body);
+                let answer = Body::from(serde_json::to_vec(&answer)?);
+                Ok::<_, tower::BoxError>(Response::builder().status(status).body(answer)?)
+            }
+        });
+        Client::new(service, "operator")
+    }
+
+    fn put(&self, path: &str, object: Value) {
+        self.0.lock().unwrap().objects.insert(format!("{GROUP}{path}"), object);
+    }
+
+    fn refuse(&self, refuses: bool) {
+        self.0.lock().unwrap().refuses = refuses;
+    }
+
+    /// What was said since the last look: the reason of `InForce` by the path of the override.
+    fn said(&self) -> Vec<(String, String)> {
+        let written = std::mem::take(&mut self.0.lock().unwrap().written);
+        let reason = |body: &Value| body["status"]["conditions"][0]["reason"].as_str().unwrap().to_owned();
+        written.iter().map(|(path, body)| (path.clone(), reason(body))).collect()
+    }
+}
+
+impl Server {
+    fn answer(&mut self, method: &Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let failure = |code: StatusCode| {
+            let reason = code.canonical_reason().unwrap_or_default().replace(' ', "");
+            (code, json!({"status": "Failure", "message": reason, "reason": reason, "code": code.as_u16()}))
+        };
+        match (method.as_str(), body) {
+            ("GET", _) if path.ends_with("/scalableapps") || path.ends_with("/scalingoverrides") => {
+                let kind = format!("/{}/", path.rsplit('/').next().unwrap());
+                let items: Vec<_> = self
+                    .objects
+                    .iter()
+                    .filter(|(path, _)| path.contains(&kind))
+                    .map(|(_, one)| one)
+                    .collect();
+                (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
+            }
+            ("GET", _) => match self.objects.get(path) {
+                Some(object) => (StatusCode::OK, object.clone()),
+                None => failure(StatusCode::NOT_FOUND),
+            },
+            ("PATCH", Some(_)) if self.refuses => failure(StatusCode::INTERNAL_SERVER_ERROR),
+            ("PATCH", Some(body)) => {
+                let path = path.strip_suffix("/status").unwrap();
+                self.written.push((path.strip_prefix(GROUP).unwrap().to_owned(), body.clone()));
+                let mut object = self.objects[path].clone();
+                object["status"] = body["status"].clone();
+                (StatusCode::OK, object)
+            }
+            // The lease, which nobody else wants.
+            (_, Some(mut lease)) => {
+                lease["metadata"]["resourceVersion"] = json!("1");
+                let name = lease["metadata"]["name"].as_str().unwrap();
+                let path = if method == Method::POST { format!("{path}/{name}") } else { path.to_owned() };
+                self.objects.insert(path, lease.clone());
+                (StatusCode::OK, lease)
+            }
+            _ => failure(StatusCode::BAD_REQUEST),
+        }
+    }
+}
+
+/// A process that leads, and whose caches hold what the server held when it started.
+struct Process {
+    writer: Writer,
+    apps: Store<GuardedApp>,
+    overrides: Store<GuardedOverride>,
+    said: Said,
+    stop: CancellationToken,
+}
+
+impl Process {
+    async fn start(api: &ApiServer) -> Self {
+        let client = api.client();
+        let stop = CancellationToken::new();
+        let (candidate, leadership): (_, Leadership) =
+            Candidate::new(client.clone(), "operator", "election", "one");
+        tokio::spawn(candidate.run(stop.clone().cancelled_owned()));
+        timeout(LIMIT, leadership.gained()).await.unwrap();
+        let (apps, touched_apps) = reflect_written(client.clone());
+        let (overrides, touched) = reflect_written(client.clone());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(touched_apps.for_each(|_| async {})));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(touched.for_each(|_| async {})));
+        timeout(LIMIT, apps.wait_until_ready()).await.unwrap().unwrap();
+        timeout(LIMIT, overrides.wait_until_ready()).await.unwrap().unwrap();
+        Self { writer: Writer::new(client, leadership), apps, overrides, said: Said::default(), stop }
+    }
+
+    async fn tell(&mut self, at: &str) {
+        let at: Timestamp = format!("2026-01-01T{at}Z").parse().unwrap();
+        self.said.tell(&self.writer, &self.apps, &self.overrides, at).await;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn app(name: &str) -> Value {
+    json!({
+        "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp",
+        "metadata": {"name": name, "namespace": "store", "uid": name, "generation": 1},
+        "spec": {"image": "shop:1", "services": [
+            {"name": "web", "port": 80, "scaling": {"minReplicas": 1, "maxReplicas": 2}},
+        ]},
+    })
+}
+
+fn hold(name: &str, app: &str, component: &Value) -> Value {
+    json!({
+        "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalingOverride",
+        "metadata": {"name": name, "namespace": "store", "uid": name, "generation": 1},
+        "spec": {"app": app, "component": component, "hold": {}, "by": "jane", "reason": "a test",
+            "expiresAt": "2026-01-01T01:00:00Z"},
+        "status": {"observedGeneration": -1},
+    })
+}
+
+fn at(name: &str, reason: &str) -> (String, String) {
+    (format!("/namespaces/store/scalingoverrides/{name}"), reason.to_owned())
+}
+
+#[tokio::test]
+async fn an_override_says_once_whether_it_acts_and_once_that_it_has_ended() {
+    let api = ApiServer::default();
+    api.put("/namespaces/store/scalableapps/shop", app("shop"));
+    api.put("/namespaces/store/scalingoverrides/good", hold("good", "shop", &json!("web")));
+    api.put("/namespaces/store/scalingoverrides/lost", hold("lost", "shopp", &json!(null)));
+    api.put("/namespaces/store/scalingoverrides/part", hold("part", "shop", &json!("wbe")));
+    let mut process = Process::start(&api).await;
+    process.tell("00:00:00").await;
+    let all = [at("good", "InForce"), at("lost", "AppNotFound"), at("part", "ComponentNotFound")];
+    let mut said = api.said();
+    said.sort();
+    assert_eq!(said, all);
+    for later in ["00:00:05", "00:59:59"] {
+        process.tell(later).await;
+        assert_eq!(api.said(), [], "at rest nothing is written, whatever the cache still shows");
+    }
+    process.tell("01:00:00").await;
+    let ended = api.said();
+    assert!(ended.len() == 3 && ended.iter().all(|(_, reason)| reason == "Expired"), "{ended:?}");
+    process.tell("09:00:00").await;
+    assert_eq!(api.said(), []);
+}
+
+#[tokio::test]
+async fn what_could_not_be_said_is_said_at_the_next_turn() {
+    let api = ApiServer::default();
+    api.put("/namespaces/store/scalingoverrides/lost", hold("lost", "shop", &json!(null)));
+    let mut process = Process::start(&api).await;
+    api.refuse(true);
+    process.tell("00:00:00").await;
+    assert_eq!(api.said(), []);
+    api.refuse(false);
+    process.tell("00:00:05").await;
+    assert_eq!(api.said(), [at("lost", "AppNotFound")]);
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_said_is_not_said_again() {
+    let api = ApiServer::default();
+    api.put("/namespaces/store/scalableapps/shop", app("shop"));
+    let path = "/namespaces/store/scalingoverrides/good";
+    api.put(path, hold("good", "shop", &json!(null)));
+    let mut first = Process::start(&api).await;
+    first.tell("00:00:00").await;
+    let status = std::mem::take(&mut api.0.lock().unwrap().written).remove(0).1["status"].clone();
+    let mut said = hold("good", "shop", &json!(null));
+    said["status"] = status;
+    let later = ApiServer::default();
+    later.put("/namespaces/store/scalableapps/shop", app("shop"));
+    later.put(path, said);
+    Process::start(&later).await.tell("00:30:00").await;
+    assert_eq!(later.said(), []);
+}

@@ -1,0 +1,104 @@
+//! What an app measures by a query of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use scalableapp_engine::sample::Quality;
+use scalableapp_operator::observe::wanted::{CustomQuery, Source};
+use serde_json::json;
+
+use crate::fake::{Fake, Reply, answered, apps, component, custom, healthy, now, problem, quality, reading};
+
+#[tokio::test]
+async fn what_no_app_uses_is_not_asked_for() {
+    let fake = Fake::start(healthy).await;
+    let samples = answered(&fake.store(&[]), &custom("carts_open"), &component(0)).await;
+    assert_eq!(fake.take_queries(), ["carts_open{namespace=\"team-0\"}"]);
+    assert_eq!(reading(&samples, "carts").unwrap().values, [42.0]);
+}
+
+#[tokio::test]
+async fn what_an_own_query_returns_is_judged_and_explained() {
+    let fake = Fake::start(healthy).await;
+    for (series, expected, sentence) in [
+        (vec![(json!({}), "42")], Quality::Fresh, ""),
+        (vec![], Quality::Absent, "the query returned no series"),
+        (vec![(json!({}), "NaN")], Quality::Implausible, "the query returned NaN"),
+        (vec![(json!({}), "+Inf")], Quality::Implausible, "the query returned infinity"),
+        (
+            vec![(json!({"pod": "a"}), "1"), (json!({"pod": "b"}), "2")],
+            Quality::Implausible,
+            "the query returned 2 series, wrap it in sum() so that it returns one",
+        ),
+    ] {
+        fake.respond(move |_| Reply::Vector(series.clone()));
+        let samples = answered(&fake.store(&[]), &custom("carts_open"), &component(0)).await;
+        assert_eq!(
+            (quality(&samples, "carts", now()), problem(&samples, "carts").as_str()),
+            (expected, sentence)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_cannot_be_confined_is_never_sent() {
+    let fake = Fake::start(healthy).await;
+    let samples = fake.store(&[]).sample(&custom("secret{namespace=\"kube-system\"}"), now()).await;
+    assert_eq!(fake.take_queries(), [] as [String; 0]);
+    assert_eq!(quality(&samples, "carts", now()), Quality::Absent);
+    assert!(problem(&samples, "carts").contains("is outside namespace=\"team-0\""));
+}
+
+#[tokio::test]
+async fn identical_queries_are_sent_once_and_not_at_every_tick() {
+    let fake = Fake::start(healthy).await;
+    let store = fake.store(&["--prometheus-query-interval", "1h"]);
+    let mut wanted = custom("sum(carts_open)");
+    for (index, text) in ["sum( carts_open )", "sum(carts_open{namespace=\"team-0\"})"].iter().enumerate() {
+        let sources = custom(text).components.into_values().next().unwrap();
+        wanted.components.insert(component(index + 1), sources);
+    }
+    answered(&store, &wanted, &component(0)).await;
+    for _ in 0..5 {
+        store.sample(&wanted, now()).await;
+    }
+    assert_eq!(fake.take_queries(), ["sum(carts_open{namespace=\"team-0\"})"]);
+}
+
+#[tokio::test]
+async fn an_answer_between_two_ticks_is_told_with_the_apps_that_it_is_for() {
+    let fake = Fake::start(healthy).await;
+    let store = fake.store(&["--prometheus-query-interval", "1s"]);
+    answered(&store, &custom("carts_open"), &component(0)).await;
+    fake.respond(|_| Reply::Vector(vec![(json!({}), "7")]));
+    let told = async {
+        loop {
+            let (samples, apps) = store.go_on().await;
+            if !apps.is_empty() {
+                return (samples, apps);
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (samples, apps) = tokio::time::timeout(Duration::from_secs(30), told).await.unwrap();
+    assert_eq!(apps, BTreeSet::from([("team-0".to_owned(), "app-0".to_owned())]));
+    assert_eq!(reading(&samples, "carts").unwrap().values, [7.0]);
+}
+
+#[tokio::test]
+async fn a_slow_query_of_one_app_delays_no_other() {
+    let fake = Fake::start(|query| if query.contains("slow") { Reply::Never } else { healthy(query) }).await;
+    let store = fake.store(&["--prometheus-queries-in-flight", "2", "--prometheus-timeout", "10m"]);
+    let mut wanted = apps(1);
+    for index in 1..20 {
+        let sources = custom(&format!("slow_{index}")).components.into_values().next().unwrap();
+        wanted.components.insert(component(index), sources);
+    }
+    let other = CustomQuery { namespace: "team-1".to_owned(), text: "carts_open".to_owned() };
+    wanted.components.insert(component(99), BTreeMap::from([("carts".to_owned(), Source::Custom(other))]));
+    // A slow query may take ten minutes, and this ends at once.
+    let samples = answered(&store, &wanted, &component(99)).await;
+    assert_eq!(quality(&samples, "rps", now()), Quality::Fresh);
+    let slow = fake.take_queries().iter().filter(|query| query.contains("slow")).count();
+    assert_eq!(slow, 1, "one namespace may have half of what may be in flight");
+}

@@ -1,0 +1,211 @@
+//! A Prometheus that answers as it is told, and what the tests ask of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use clap::Parser;
+use jiff::Timestamp;
+use scalableapp_engine::sample::{Quality, Reading, judge};
+use scalableapp_operator::observe::prometheus::{Prometheus, TEMPLATE_LIMIT};
+use scalableapp_operator::observe::samples::{SampleStore, Samples};
+use scalableapp_operator::observe::wanted::{ComponentKey, CustomQuery, Signal, Source, Wanted};
+use scalableapp_operator::runtime::args::{Args, PrometheusArgs};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+#[derive(Clone)]
+pub enum Reply {
+    /// An instant vector: the labels and the value of each series.
+    Vector(Vec<(Value, &'static str)>),
+    Body(&'static str),
+    Error(StatusCode, &'static str),
+    RedirectTo(String),
+    Never,
+    Huge,
+}
+
+pub type Respond = Arc<dyn Fn(&str) -> Reply + Send + Sync>;
+
+#[derive(Clone)]
+pub struct Fake {
+    pub url: String,
+    respond: Arc<Mutex<Respond>>,
+    queries: Arc<Mutex<Vec<String>>>,
+    headers: Arc<Mutex<Vec<HeaderMap>>>,
+}
+
+impl Fake {
+    pub async fn start(respond: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let fake = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            respond: Arc::new(Mutex::new(Arc::new(respond))),
+            queries: Arc::default(),
+            headers: Arc::default(),
+        };
+        let router = Router::new()
+            .route("/api/v1/query", post(answer))
+            // Where Mimir serves the same API.
+            .route("/prometheus/api/v1/query", post(answer))
+            .with_state(fake.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        fake
+    }
+
+    pub fn respond(&self, respond: impl Fn(&str) -> Reply + Send + Sync + 'static) {
+        *self.respond.lock().unwrap() = Arc::new(respond);
+    }
+
+    pub fn take_queries(&self) -> Vec<String> {
+        std::mem::take(&mut self.queries.lock().unwrap())
+    }
+
+    /// The values of a header, one for each query.
+    pub fn received(&self, name: &str) -> Vec<String> {
+        let headers = self.headers.lock().unwrap();
+        headers.iter().map(|headers| headers[name].to_str().unwrap().to_owned()).collect()
+    }
+
+    pub fn args(&self, more: &[&str]) -> PrometheusArgs {
+        args(&self.url, more)
+    }
+
+    pub fn store(&self, more: &[&str]) -> SampleStore {
+        let args = self.args(more);
+        SampleStore::new(Prometheus::new(&args).unwrap(), &args).unwrap()
+    }
+}
+
+async fn answer(State(fake): State<Fake>, headers: HeaderMap, body: String) -> Response {
+    let query =
+        form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "query").unwrap().1.into_owned();
+    fake.queries.lock().unwrap().push(query.clone());
+    fake.headers.lock().unwrap().push(headers);
+    let respond = Arc::clone(&fake.respond.lock().unwrap());
+    match respond(&query) {
+        Reply::Vector(series) => {
+            let result: Vec<Value> = series
+                .iter()
+                .map(|(labels, value)| json!({"metric": labels, "value": [1_700_000_000.0, value]}))
+                .collect();
+            let answer = json!({"status": "success", "data": {"resultType": "vector", "result": result}, "warnings": ["one"]});
+            axum::Json(answer).into_response()
+        }
+        Reply::Body(body) => body.into_response(),
+        Reply::Error(status, body) => (status, body).into_response(),
+        Reply::RedirectTo(url) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, url)]).into_response(),
+        Reply::Never => std::future::pending().await,
+        Reply::Huge => "x".repeat(TEMPLATE_LIMIT + 1).into_response(),
+    }
+}
+
+pub fn args(url: &str, more: &[&str]) -> PrometheusArgs {
+    let given = ["operator", "--lease-namespace", "operator", "--prometheus-url", url];
+    Args::parse_from(given.iter().chain(more)).prometheus
+}
+
+pub fn component(index: usize) -> ComponentKey {
+    ComponentKey::new(&format!("team-{}", index % 5), &format!("app-{index}"), "web")
+}
+
+/// Apps that use every signal.
+pub fn apps(count: usize) -> Wanted {
+    let sources = BTreeMap::from([
+        ("rps".to_owned(), Source::Component(Signal::RequestRate)),
+        ("p99".to_owned(), Source::Quantile(0.99)),
+        ("cpu".to_owned(), Source::Pods(Signal::Cpu)),
+        ("memory".to_owned(), Source::Pods(Signal::Memory)),
+    ]);
+    Wanted {
+        components: (0..count).map(|index| (component(index), sources.clone())).collect(),
+        ..Wanted::default()
+    }
+}
+
+/// One app with one metric of its own query.
+pub fn custom(text: &str) -> Wanted {
+    let query = CustomQuery { namespace: "team-0".to_owned(), text: text.to_owned() };
+    let sources = BTreeMap::from([("carts".to_owned(), Source::Custom(query))]);
+    Wanted { components: BTreeMap::from([(component(0), sources)]), ..Wanted::default() }
+}
+
+/// What a healthy Prometheus says of component 0 and its one pod, measured 7 s ago.
+pub fn healthy(query: &str) -> Reply {
+    let labels = json!({"namespace": "team-0", "scalableapp": "app-0", "component": "web"});
+    let pod = json!({"namespace": "team-0", "pod": "web-1"});
+    let container = json!({"namespace": "team-0", "pod": "web-1", "container": "web"});
+    let bucket =
+        |le: &str| json!({"namespace": "team-0", "scalableapp": "app-0", "component": "web", "le": le});
+    let at =
+        |end: &str| json!({"namespace": "team-0", "scalableapp": "app-0", "component": "web", "at": end});
+    Reply::Vector(if query.starts_with("time() - min by (namespace, scalableapp, component)") {
+        vec![(labels, "7")]
+    } else if query.starts_with("time() - min by (namespace, pod)") {
+        vec![(pod, "7")]
+    } else if query.contains("up{") {
+        vec![(at("start"), "1"), (at("end"), "1")]
+    } else if query.contains("resets(") || query.contains("_active_requests{") {
+        vec![]
+    } else if query.contains("_bucket{") {
+        vec![(bucket("0.1"), "50"), (bucket("0.5"), "100"), (bucket("+Inf"), "100")]
+    } else if query.contains("_count{") {
+        vec![(labels, "100")]
+    } else if query.contains("container_cpu") {
+        vec![(container, "0.2501")]
+    } else if query.contains("container_memory") {
+        vec![(container, "1048576")]
+    } else {
+        vec![(json!({}), "42")]
+    })
+}
+
+/// Fails each query the first time.
+pub fn healthy_the_second_time() -> impl Fn(&str) -> Reply {
+    let asked = Mutex::new(BTreeSet::new());
+    move |query| match asked.lock().unwrap().insert(query.to_owned()) {
+        true => Reply::Error(StatusCode::SERVICE_UNAVAILABLE, ""),
+        false => healthy(query),
+    }
+}
+
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+pub fn reading(samples: &Samples, metric: &str) -> Option<Reading> {
+    let key = component(0);
+    samples.readings(&key.namespace, &key.app, &key.component, &[], now()).remove(metric)
+}
+
+/// Ticks until the own query of a component was answered, because a late answer counts from the next tick on.
+pub async fn answered(store: &SampleStore, wanted: &Wanted, key: &ComponentKey) -> Arc<Samples> {
+    let ticks = async {
+        loop {
+            let samples = store.sample(wanted, now()).await;
+            let reading =
+                samples.readings(&key.namespace, &key.app, &key.component, &[], now()).remove("carts");
+            if reading.is_some_and(|reading| reading.at.is_some()) {
+                return samples;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), ticks).await.unwrap()
+}
+
+pub fn quality(samples: &Samples, metric: &str, now: Timestamp) -> Quality {
+    match judge(reading(samples, metric).as_ref(), now, samples.max_age()) {
+        Ok(_) => Quality::Fresh,
+        Err(unfit) => unfit.quality(),
+    }
+}
+
+pub fn problem(samples: &Samples, metric: &str) -> String {
+    samples.problem(&component(0), metric, ["web-1"]).unwrap_or_default()
+}

@@ -1,0 +1,10 @@
+//! What sampling promises, against a server that answers as Prometheus does, or as it should not.
+
+#![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
+
+mod client;
+mod custom;
+mod failures;
+mod fake;
+mod templates;
+mod tls;

@@ -1,0 +1,153 @@
+//! What all apps are measured with: the template queries and what becomes of their answers.
+
+use jiff::{SignedDuration, ToSpan};
+use scalableapp_engine::pod;
+use scalableapp_engine::sample::{Coverage, Quality, Reading};
+use scalableapp_operator::observe::pods::SeenPod;
+use serde_json::{Value, json};
+
+use crate::fake::{Fake, Reply, apps, healthy, now, problem, quality, reading};
+
+fn cluster_pod(name: &str, containers: usize) -> SeenPod {
+    let containers: Vec<Value> = (0..containers).map(|index| json!({"name": index.to_string()})).collect();
+    serde_json::from_value(
+        json!({"metadata": {"namespace": "team-0", "name": name}, "spec": {"containers": containers}}),
+    )
+    .unwrap()
+}
+
+#[tokio::test]
+async fn samples_carry_the_age_of_what_was_scraped() {
+    let fake = Fake::start(healthy).await;
+    let at = now();
+    let samples = fake.store(&[]).sample(&apps(1), at).await;
+    let rate = reading(&samples, "rps").unwrap();
+    assert_eq!((rate.values, rate.at), (vec![100.0], Some(at - 7.seconds())));
+    assert_eq!(rate.coverage.map(|coverage| coverage.reporting), Some(1));
+    let p99 = reading(&samples, "p99").unwrap().values[0];
+    assert!((p99 - 0.492).abs() < 1e-9, "{p99}");
+    let usage = samples.usage(&cluster_pod("web-1", 1));
+    let cpu = usage.cpu.unwrap();
+    assert_eq!((cpu.milli, cpu.at, cpu.window), (251, at - 7.seconds(), SignedDuration::from_secs(120)));
+    assert_eq!(usage.memory.unwrap().milli, 1_048_576_000);
+}
+
+#[tokio::test]
+async fn a_pod_counts_only_when_every_container_was_measured() {
+    let fake = Fake::start(healthy).await;
+    let samples = fake.store(&[]).sample(&apps(1), now()).await;
+    assert!(samples.usage(&cluster_pod("web-1", 2)).cpu.is_none());
+    assert!(samples.usage(&cluster_pod("web-2", 1)).cpu.is_none());
+}
+
+#[tokio::test]
+async fn many_apps_cost_as_many_queries_as_one() {
+    let fake = Fake::start(healthy).await;
+    let store = fake.store(&[]);
+    store.sample(&apps(1), now()).await;
+    let one = fake.take_queries();
+    store.sample(&apps(500), now()).await;
+    let many = fake.take_queries();
+    // With a tick of 5 s these are the two queries a second that the operator may send however many apps there are.
+    assert_eq!((one.len(), many.len()), (10, 10), "{many:#?}");
+}
+
+#[tokio::test]
+async fn a_component_without_series_is_absent_and_not_zero() {
+    let fake = Fake::start(|_| Reply::Vector(vec![])).await;
+    let samples = fake.store(&[]).sample(&apps(1), now()).await;
+    assert_eq!(quality(&samples, "rps", now()), Quality::Absent);
+    assert_eq!(reading(&samples, "rps"), None);
+}
+
+#[tokio::test]
+async fn a_component_without_series_is_told_what_its_scrape_job_lacks() {
+    let bare = json!({"namespace": "team-0", "pod": "web-1", "scalableapp": "app-0"});
+    let fake = Fake::start(move |query| {
+        Reply::Vector(if query.starts_with("group") { vec![(bare.clone(), "1")] } else { vec![] })
+    })
+    .await;
+    let (store, wanted) = (fake.store(&[]), apps(1));
+    store.sample(&wanted, now()).await;
+    assert!(!fake.take_queries().iter().any(|query| query.starts_with("group")));
+    let samples = store.sample(&wanted, now()).await;
+    assert!(problem(&samples, "rps").contains("without the label component"), "{}", problem(&samples, "rps"));
+    store.sample(&wanted, now()).await;
+    let asked = fake.take_queries().into_iter().filter(|query| query.starts_with("group"));
+    assert_eq!(asked.count(), 1, "a check is not repeated at every tick");
+
+    fake.respond(healthy);
+    store.sample(&wanted, now()).await;
+    let samples = store.sample(&wanted, now()).await;
+    assert_eq!(problem(&samples, "rps"), "");
+}
+
+/// A component's one engine pod, ready for so many seconds.
+fn ready_for(seconds: i64) -> Vec<pod::Pod> {
+    let since = now() - seconds.seconds();
+    vec![pod::Pod {
+        name: "web-1".to_owned(),
+        phase: pod::Phase::Running,
+        deleting: false,
+        ready: Some(pod::Ready { status: pod::ReadyStatus::True, since }),
+        start: Some(since),
+        containers: vec![],
+        requests: pod::ByResource::default(),
+        usage: pod::ByResource::default(),
+    }]
+}
+
+#[tokio::test]
+async fn a_rate_says_what_of_its_window_was_seen() {
+    let fake = Fake::start(|query| match healthy(query) {
+        Reply::Vector(series) if query.contains("up{") => {
+            Reply::Vector(series.into_iter().filter(|(labels, _)| labels["at"] == "end").collect())
+        }
+        Reply::Vector(_) if query.contains("resets(") => Reply::Vector(vec![(
+            json!({"namespace": "team-0", "scalableapp": "app-0", "component": "web"}),
+            "3",
+        )]),
+        reply => reply,
+    })
+    .await;
+    let samples = fake.store(&[]).sample(&apps(1), now()).await;
+    let rps = |age| samples.readings("team-0", "app-0", "web", &ready_for(age), now()).remove("rps").unwrap();
+    let window = |reading: &Reading| {
+        let window = reading.window.unwrap();
+        (window.length.as_secs(), window.start.reporting, window.start.expected, window.resets)
+    };
+    // The window is a minute, and a pod may be scraped for the first time 90 s after it is ready.
+    assert_eq!(window(&rps(149)), (60, 0, 0, 3));
+    assert_eq!(window(&rps(151)), (60, 0, 1, 3));
+    assert_eq!(rps(151).coverage, Some(Coverage { reporting: 1, expected: 1 }));
+}
+
+#[tokio::test]
+async fn requests_that_are_being_served_stand_beside_the_rate() {
+    let fake = Fake::start(|query| match healthy(query) {
+        Reply::Vector(_) if query.contains("_active_requests{") => Reply::Vector(vec![(
+            json!({"namespace": "team-0", "scalableapp": "app-0", "component": "web"}),
+            "12",
+        )]),
+        reply => reply,
+    })
+    .await;
+    let store = fake.store(&[]);
+    assert_eq!(reading(&*store.sample(&apps(1), now()).await, "rps").unwrap().in_flight, Some(12));
+    fake.respond(healthy);
+    assert_eq!(reading(&*store.sample(&apps(1), now()).await, "rps").unwrap().in_flight, None);
+}
+
+#[tokio::test]
+async fn latency_without_traffic_has_no_value() {
+    let fake = Fake::start(|query| match healthy(query) {
+        Reply::Vector(series) if query.contains("_bucket{") => {
+            Reply::Vector(series.into_iter().map(|(labels, _)| (labels, "0")).collect())
+        }
+        reply => reply,
+    })
+    .await;
+    let samples = fake.store(&[]).sample(&apps(1), now()).await;
+    assert_eq!(reading(&samples, "p99").unwrap().values, [] as [f64; 0]);
+    assert!(reading(&samples, "p99").unwrap().at.is_some());
+}
