@@ -7,12 +7,14 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::behavior::Behavior;
+use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::memory::Memory;
 use scalableapp_engine::metric::{Metric, Target};
 use scalableapp_engine::overrides::Overrides;
 use scalableapp_engine::pod::{ByResource, Container, Phase, Pod, PodSample, Ready, ReadyStatus};
 use scalableapp_engine::sample::Reading;
 use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
+use scalableapp_engine::season::{CELLS, Past, SEASONS, Season, Seasonal};
 use scalableapp_engine::signal::{PodTarget, PodTiming};
 use scalableapp_engine::{Input, decide};
 
@@ -21,11 +23,16 @@ const DECISIONS: u32 = 400;
 /// Series of which the median is printed.
 const SERIES: usize = 31;
 
+/// Forecasts of a rise of 90 s, by trend and by the season of a day.
+const TREND: Forecast = Forecast { horizon: SignedDuration::from_secs(90), season: None };
+const SEASON: Forecast = Forecast { season: Some(SignedDuration::from_hours(24)), ..TREND };
+
 /// A component at its load.
 struct Component {
     metrics: Vec<Metric>,
     schedules: Vec<Schedule>,
-    forecast: Option<SignedDuration>,
+    forecast: Option<Forecast>,
+    seasons: BTreeMap<String, Seasonal>,
     overrides: Overrides,
     pods: usize,
 }
@@ -36,19 +43,21 @@ fn main() {
         || metric("p99", Target::Latency { quantile: 0.99, target: SignedDuration::from_millis(300) });
     let cpu = || metric("cpu", Target::Cpu(PodTarget::Utilization(70)));
     let components = [
-        ("request rate", vec![rate()], 0, false, 10),
-        ("request rate with a forecast", vec![rate()], 0, true, 10),
-        ("request rate with a schedule", vec![rate()], 1, false, 10),
-        ("rate, latency, CPU", vec![rate(), latency(), cpu()], 0, false, 10),
-        ("the same, schedule, forecast", vec![rate(), latency(), cpu()], 1, true, 10),
-        ("the same with 100 pods", vec![rate(), latency(), cpu()], 1, true, 100),
+        ("request rate", vec![rate()], 0, None, 10),
+        ("request rate with a forecast", vec![rate()], 0, Some(TREND), 10),
+        ("request rate with a season", vec![rate()], 0, Some(SEASON), 10),
+        ("request rate with a schedule", vec![rate()], 1, None, 10),
+        ("rate, latency, CPU", vec![rate(), latency(), cpu()], 0, None, 10),
+        ("the same, schedule, forecast", vec![rate(), latency(), cpu()], 1, Some(TREND), 10),
+        ("the same with 100 pods", vec![rate(), latency(), cpu()], 1, Some(TREND), 100),
     ];
     println!("{:32}{:>12}{:>12}", "one component", "median us", "slowest us");
     for (name, metrics, schedules, forecast, pods) in components {
         let component = Component {
             metrics,
             schedules: (0..schedules).map(|_| office_hours()).collect(),
-            forecast: forecast.then(|| SignedDuration::from_secs(90)),
+            forecast,
+            seasons: BTreeMap::from([("rps".to_owned(), learned())]),
             overrides: Overrides::default(),
             pods,
         };
@@ -95,6 +104,7 @@ impl Component {
                 max_sample_age: SignedDuration::from_secs(60),
                 timing: PodTiming::default(),
                 forecast: self.forecast,
+                seasons: &self.seasons,
                 fallback: None,
                 overrides: &self.overrides,
                 memory: &memory,
@@ -108,6 +118,15 @@ impl Component {
         }
         spent.as_secs_f64() * 1e6 / f64::from(DECISIONS)
     }
+}
+
+/// The season of a day whose load comes and goes.
+fn learned() -> Seasonal {
+    let load = |cell: usize| 350.0 + 150.0 * (cell as f64 / CELLS as f64 * std::f64::consts::TAU).sin();
+    let values = (0..SEASONS * CELLS).map(|cell| Some(load(cell))).collect();
+    let past = Past { until: Timestamp::UNIX_EPOCH, values };
+    let season = Season::learn(&past, SignedDuration::from_hours(24), TREND.horizon);
+    season.map_or(Seasonal::Awaited, Seasonal::Learned)
 }
 
 fn metric(name: &str, target: Target) -> Metric {
