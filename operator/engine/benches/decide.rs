@@ -8,30 +8,38 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use fixture::{Component, cpu, latency, rate};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
+use scalableapp_engine::season::{CELLS, Past, SEASONS, Season, Seasonal};
 
 /// Decisions of one series, each on what the one before left behind.
 const DECISIONS: u32 = 400;
 /// Series of which the median is printed.
 const SERIES: usize = 31;
 
+/// Forecasts of a rise of 90 s, by trend and by the season of a day.
+const TREND: Forecast = Forecast { horizon: SignedDuration::from_secs(90), season: None };
+const SEASON: Forecast = Forecast { season: Some(SignedDuration::from_hours(24)), ..TREND };
+
 fn main() {
     let all = [rate(50), latency(300), cpu(70)];
     let components = [
-        ("request rate", &all[..1], 0, false, 10),
-        ("request rate with a forecast", &all[..1], 0, true, 10),
-        ("request rate with a schedule", &all[..1], 1, false, 10),
-        ("rate, latency, CPU", &all, 0, false, 10),
-        ("the same, schedule, forecast", &all, 1, true, 10),
-        ("the same with 100 pods", &all, 1, true, 100),
+        ("request rate", &all[..1], 0, None, 10),
+        ("request rate with a forecast", &all[..1], 0, Some(TREND), 10),
+        ("request rate with a season", &all[..1], 0, Some(SEASON), 10),
+        ("request rate with a schedule", &all[..1], 1, None, 10),
+        ("rate, latency, CPU", &all, 0, None, 10),
+        ("the same, schedule, forecast", &all, 1, Some(TREND), 10),
+        ("the same with 100 pods", &all, 1, Some(TREND), 100),
     ];
     println!("{:32}{:>12}{:>12}", "one component", "median us", "slowest us");
     for (name, metrics, schedules, forecast, pods) in components {
         let mut component = Component::new(pods, metrics);
         (component.min, component.max) = (2, 200);
         component.schedules = (0..schedules).map(|_| office_hours()).collect();
-        component.forecast = forecast.then(|| SignedDuration::from_secs(90));
+        component.forecast = forecast;
+        component.seasons.insert("rps".to_owned(), learned());
         let mut series: Vec<f64> = (0..SERIES).map(|_| time(component.clone())).collect();
         series.sort_by(f64::total_cmp);
         println!("{name:32}{:12.2}{:12.2}", series[SERIES / 2], series[SERIES - 1]);
@@ -57,6 +65,15 @@ fn time(mut component: Component) -> f64 {
         }
     }
     spent.as_secs_f64() * 1e6 / f64::from(DECISIONS)
+}
+
+/// The season of a day whose load comes and goes.
+fn learned() -> Seasonal {
+    let load = |cell: usize| 350.0 + 150.0 * (cell as f64 / CELLS as f64 * std::f64::consts::TAU).sin();
+    let values = (0..SEASONS * CELLS).map(|cell| Some(load(cell))).collect();
+    let past = Past { until: Timestamp::UNIX_EPOCH, values };
+    let season = Season::learn(&past, SignedDuration::from_hours(24), TREND.horizon);
+    season.map_or(Seasonal::Awaited, Seasonal::Learned)
 }
 
 fn office_hours() -> Schedule {

@@ -6,7 +6,7 @@ use crate::combine::combine;
 use crate::evaluate::{Invalid, Signal, Vote, evaluate};
 use crate::explain;
 use crate::fallback::{self, Fallback};
-use crate::forecast::foresee;
+use crate::forecast::{Forecast, foresee};
 use crate::latency::LatencyStep;
 use crate::memory::{Memory, ScaleChange};
 use crate::metric::{Metric, Target};
@@ -17,6 +17,7 @@ use crate::reason::{self, Reason};
 use crate::sample::Reading;
 use crate::scale::{Normalization, Outcome, Scaling, Step, step};
 use crate::schedule::{self, Schedule};
+use crate::season::Seasonal;
 use crate::signal::PodTiming;
 use crate::window;
 use jiff::{SignedDuration, Timestamp};
@@ -51,8 +52,11 @@ pub struct Input<'a> {
     pub max_sample_age: SignedDuration,
     /// How long CPU samples of young pods are distrusted.
     pub timing: PodTiming,
-    /// How far ahead the load is foretold, above zero; nothing where the floor is not to be raised for it.
-    pub forecast: Option<SignedDuration>,
+    /// How the load is foretold; nothing where the floor is not to be raised for it.
+    pub forecast: Option<Forecast>,
+    /// What is known of the seasons of the metrics, by name. Read only where the forecast has a season; one that is
+    /// missing is awaited.
+    pub seasons: &'a BTreeMap<String, Seasonal>,
     /// What to have while a metric is missing; nothing where the replicas then stay.
     pub fallback: Option<Fallback>,
     /// What people ask for a while.

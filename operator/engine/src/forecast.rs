@@ -1,8 +1,9 @@
 //! The floor that a forecast of the load asks for. Pure.
 //!
-//! Loads that do not depend on the number of replicas can be foretold: the request rate and the result of a query. The
-//! replicas for the load that is due within the horizon are computed as the metric's own, with the same tolerance. They
-//! only ever raise the floor, so that a wrong forecast costs money and never an outage.
+//! Loads that do not depend on the number of replicas can be foretold: the request rate and the result of a query. They
+//! are foretold by their season where one is given, and by their trend otherwise. The replicas for the load that is due
+//! within the horizon are computed as the metric's own, with the same tolerance. They only ever raise the floor, so that a
+//! wrong forecast costs money and never an outage.
 
 use crate::bounds::Bound;
 use crate::decide::Input;
@@ -11,9 +12,20 @@ use crate::memory::Memory;
 use crate::metric::{Target, decimal};
 use crate::reason;
 use crate::sample::judge;
+use crate::season::Seasonal;
 use crate::signal::{Series, average_value};
 use crate::trend::Outlook;
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+/// How the load is foretold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// How far ahead, above zero.
+    pub horizon: SignedDuration,
+    /// Length of the season by which it is foretold; nothing for the trend.
+    pub season: Option<SignedDuration>,
+}
 
 /// What the forecasts say together.
 pub(crate) struct Foresight {
@@ -25,8 +37,8 @@ pub(crate) struct Foresight {
 
 /// Adds the loads of this instant to what is remembered, and says where they are going.
 pub(crate) fn foresee(input: &Input<'_>, signals: &[Signal<'_>], memory: &mut Memory) -> Foresight {
-    let Some(horizon) = input.forecast else {
-        memory.trends.clear();
+    memory.forget_forecasts(input.forecast);
+    let Some(forecast) = input.forecast else {
         return Foresight { floor: None, effect: None };
     };
     let mut floor: Option<Bound> = None;
@@ -34,14 +46,17 @@ pub(crate) fn foresee(input: &Input<'_>, signals: &[Signal<'_>], memory: &mut Me
     for signal in signals {
         let Some((load, per_replica)) = load(input, signal) else { continue };
         let name = &signal.metric.name;
-        let outlook = memory.trends.entry(name.clone()).or_default().observe(input.now, load, horizon);
+        let (outlook, why) = match forecast.season {
+            None => by_trend(input, name, load, forecast.horizon, memory),
+            Some(_) => by_season(input, name, load, forecast.horizon, memory),
+        };
         let own = signal.vote.proposal().map_or(0, |proposal| proposal.replicas);
         let (replicas, effect) = match outlook {
-            Outlook::Learning => (input.current_replicas, "learning, no scale-in yet".to_owned()),
-            Outlook::Unreliable => (own, "errs more than \"stays as it is\", no say".to_owned()),
+            Outlook::Learning => (input.current_replicas, format!("{why}, no scale-in yet")),
+            Outlook::Unreliable => (own, format!("{why}, no say")),
             Outlook::Load(foretold) => {
                 let replicas = replicas(input, foretold, per_replica).unwrap_or(own);
-                (replicas, format!("{replicas} for {} in {}", value(foretold), within(horizon)))
+                (replicas, format!("{replicas} for {} in {}{why}", value(foretold), within(forecast.horizon)))
             }
         };
         effects.push(format!("{name}: {effect}"));
@@ -56,6 +71,56 @@ pub(crate) fn foresee(input: &Input<'_>, signals: &[Signal<'_>], memory: &mut Me
     }
     let effect = if effects.is_empty() { "no fresh load to foretell".to_owned() } else { effects.join("; ") };
     Foresight { floor, effect: Some(effect) }
+}
+
+fn by_trend(
+    input: &Input<'_>,
+    metric: &str,
+    load: f64,
+    horizon: SignedDuration,
+    memory: &mut Memory,
+) -> (Outlook, String) {
+    let outlook = memory.trends.entry(metric.to_owned()).or_default().observe(input.now, load, horizon);
+    let why = match outlook {
+        Outlook::Learning => "learning",
+        Outlook::Unreliable => "errs more than \"stays as it is\"",
+        Outlook::Load(_) => "",
+    };
+    (outlook, why.to_owned())
+}
+
+fn by_season(
+    input: &Input<'_>,
+    metric: &str,
+    load: f64,
+    horizon: SignedDuration,
+    memory: &mut Memory,
+) -> (Outlook, String) {
+    let foretold = memory.foretold.entry(metric.to_owned()).or_default();
+    let season = match input.seasons.get(metric) {
+        None | Some(Seasonal::Awaited) => return (Outlook::Learning, "awaits its history".to_owned()),
+        Some(Seasonal::Unusable(why)) => {
+            foretold.retract();
+            return (Outlook::Unreliable, why.clone());
+        }
+        Some(Seasonal::Learned(season)) => season,
+    };
+    let errors = season.errors;
+    let (own, last_season, stays) =
+        (decimal(errors.curve), decimal(errors.last_season), decimal(errors.stays));
+    if !errors.admit() {
+        foretold.retract();
+        return (
+            Outlook::Unreliable,
+            format!("errs {own}, last season's load {last_season}, staying {stays}"),
+        );
+    }
+    match foretold.observe(input.now, load, season, horizon) {
+        Outlook::Load(foretold) => {
+            (Outlook::Load(foretold), format!(", errs {own}, last season's load {last_season}"))
+        }
+        _ => (Outlook::Learning, "learning".to_owned()),
+    }
 }
 
 /// The total load behind a signal and what one replica should carry, in thousandths.

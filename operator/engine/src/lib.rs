@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | signals | [`sample`] and [`zero`] judge each sample, [`signal`] does HPA's arithmetic, [`metric`] names target and unit | propose |
 //! | combine | [`combine`] | take the largest; nothing scales in while a metric is missing |
-//! | bounds | [`bounds`], with [`schedule`], [`trend`], [`fallback`], [`overrides`] and `window` | name the fewest and the most replicas |
+//! | bounds | [`bounds`], with [`schedule`], [`forecast`] by [`trend`] or [`season`], [`fallback`], [`overrides`] and `window` | name the fewest and the most replicas |
 //! | behavior | [`scale`] does one HPA step with [`normalize`], [`behavior`] and [`history`] | delay, limit, clamp |
 //!
 //! [`record`] keeps a decision with its input, to be made once more. Beside them, [`memory`] is what lasts between decisions and over restarts, [`reason`] lists every reason that can be
@@ -50,6 +50,7 @@
 //!     max_sample_age: SignedDuration::from_secs(60),
 //!     timing: PodTiming::default(),
 //!     forecast: None,
+//!     seasons: &BTreeMap::new(),
 //!     fallback: None,
 //!     overrides: &Overrides::default(),
 //!     memory: &memory,
@@ -73,7 +74,8 @@ pub mod decide;
 mod evaluate;
 mod explain;
 pub mod fallback;
-mod forecast;
+pub mod forecast;
+mod foretold;
 pub mod history;
 mod latency;
 pub mod memory;
@@ -87,6 +89,7 @@ pub mod rollout;
 pub mod sample;
 pub mod scale;
 pub mod schedule;
+pub mod season;
 pub mod signal;
 pub mod trend;
 mod window;

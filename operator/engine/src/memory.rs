@@ -5,6 +5,8 @@
 //! are kept while a policy still counts them, and where they must be merged they err towards slower.
 
 use crate::behavior::Behavior;
+use crate::forecast::Forecast;
+use crate::foretold::Foretold;
 use crate::history::{History, ScaleEvent, seconds};
 use crate::latency::{LatencyMemory, LatencyStep};
 use crate::metric::{Metric, decimal};
@@ -31,6 +33,9 @@ pub struct Memory {
     pub(crate) latency: LatencyMemory,
     /// The trend of each load that is foretold, by the name of its metric.
     pub(crate) trends: BTreeMap<String, Trend>,
+    /// What the seasons foretold, by the name of the metric.
+    #[serde(default)]
+    pub(crate) foretold: BTreeMap<String, Foretold>,
     /// Since when each metric has had no fresh evidence, for those that have none now.
     pub(crate) missing_since: BTreeMap<String, Timestamp>,
     /// Since when each request rate that is doubted has been zero. A restart begins it anew, so it never hastens belief.
@@ -121,6 +126,7 @@ impl Memory {
                 step: persisted.latency_step.as_ref().map(LatencyStep::restore),
             },
             trends: BTreeMap::new(),
+            foretold: BTreeMap::new(),
             missing_since: BTreeMap::new(),
             zero_since: BTreeMap::new(),
             limits: BTreeMap::new(),
@@ -144,11 +150,22 @@ impl Memory {
         self.limits.keys().copied().collect()
     }
 
+    /// Forgets what belongs to another kind of forecast.
+    pub(crate) fn forget_forecasts(&mut self, forecast: Option<Forecast>) {
+        if forecast.is_none_or(|forecast| forecast.season.is_some()) {
+            self.trends.clear();
+        }
+        if forecast.is_none_or(|forecast| forecast.season.is_none()) {
+            self.foretold.clear();
+        }
+    }
+
     /// Forgets metrics that are no longer declared.
     pub(crate) fn forget_undeclared(&mut self, metrics: &[Metric]) {
         let declared = |name: &str| metrics.iter().any(|metric| metric.name == name);
         self.last_good.retain(|name, _| declared(name));
         self.trends.retain(|name, _| declared(name));
+        self.foretold.retain(|name, _| declared(name));
         self.zero_since.retain(|name, _| declared(name));
         self.latency.baselines.retain(|name, _| declared(name));
         self.latency.step = self.latency.step.take().filter(|step| declared(&step.metric));

@@ -5,12 +5,14 @@
 use crate::behavior::Behavior;
 use crate::decide::{Decision, Input, decide};
 use crate::fallback::Fallback;
+use crate::forecast::Forecast;
 use crate::memory::Memory;
 use crate::metric::Metric;
 use crate::overrides::Overrides;
 use crate::pod::Pod;
 use crate::sample::Reading;
 use crate::schedule::Schedule;
+use crate::season::Seasonal;
 use crate::signal::PodTiming;
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds::DecisionRecord;
@@ -50,7 +52,9 @@ pub struct OwnedInput {
     pub readings: BTreeMap<String, Reading>,
     pub max_sample_age: SignedDuration,
     pub timing: PodTiming,
-    pub forecast: Option<SignedDuration>,
+    pub forecast: Option<Forecast>,
+    #[serde(default)]
+    pub seasons: BTreeMap<String, Seasonal>,
     pub fallback: Option<Fallback>,
     pub overrides: Overrides,
     pub memory: Memory,
@@ -74,6 +78,7 @@ impl OwnedInput {
             max_sample_age,
             timing,
             forecast,
+            seasons,
             fallback,
             overrides,
             memory,
@@ -92,6 +97,7 @@ impl OwnedInput {
             max_sample_age,
             timing,
             forecast,
+            seasons: seasons.clone(),
             fallback,
             overrides: overrides.clone(),
             memory: memory.clone(),
@@ -114,6 +120,7 @@ impl OwnedInput {
             max_sample_age: self.max_sample_age,
             timing: self.timing,
             forecast: self.forecast,
+            seasons: &self.seasons,
             fallback: self.fallback,
             overrides: &self.overrides,
             memory: &self.memory,

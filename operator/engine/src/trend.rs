@@ -61,10 +61,7 @@ impl Trend {
         if last.is_none_or(|last| now.duration_since(last) > horizon) {
             *self = Self { since: Some(now), ..Self::default() };
         }
-        // The instants that count lie on a grid, so that a restart does not shift them.
-        let step = (horizon.as_secs() / SAMPLES).max(1);
-        let cell = |at: Timestamp| at.as_second().div_euclid(step);
-        if last.is_none_or(|last| cell(now) > cell(last)) {
+        if last.is_none_or(|last| cell(now, horizon) > cell(last, horizon)) {
             self.settle(now, load, horizon);
             self.samples.retain(|sample| now.duration_since(sample.0) <= horizon);
             self.samples.push_back((now, load));
@@ -99,6 +96,11 @@ impl Trend {
         let due = self.pending.iter().filter(|guess| guess.due > now && guess.trend > guess.naive);
         Outlook::Load(due.map(|guess| guess.trend).fold(load, f64::max))
     }
+}
+
+/// The place of an instant on the grid of those that count. A restart does not shift it.
+pub(crate) fn cell(at: Timestamp, horizon: SignedDuration) -> i64 {
+    at.as_second().div_euclid((horizon.as_secs() / SAMPLES).max(1))
 }
 
 /// A least-squares slope for each second, and its standard error.

@@ -3,12 +3,18 @@
 
 mod fixture;
 
-use fixture::{Component, cpu, latency, rate};
+use fixture::{Component, DAY, cpu, daily, latency, past, rate, trend};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use scalableapp_engine::behavior::{Behavior, Limit, Policy, ScalingRules, SelectPolicy};
+use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::record::Record;
 use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
+use scalableapp_engine::season::{Season, Seasonal};
+use std::sync::LazyLock;
+
+/// Learned once for all cases.
+static SEASON: LazyLock<Seasonal> = LazyLock::new(season);
 
 /// What happens to a component between two decisions.
 #[derive(Clone, Debug)]
@@ -72,14 +78,31 @@ fn behaviors() -> impl Strategy<Value = Behavior> {
     prop_oneof![1 => Just(Behavior::default()), 3 => any]
 }
 
-fn forecasts() -> impl Strategy<Value = Option<SignedDuration>> {
-    proptest::option::of(proptest::sample::select(&[30, 60, 120][..]).prop_map(SignedDuration::from_secs))
+fn forecasts() -> impl Strategy<Value = Option<Forecast>> {
+    let horizons = proptest::sample::select(&[30, 60, 120][..]);
+    (horizons, 0..3).prop_map(|(horizon, kind)| match kind {
+        0 => None,
+        1 => trend(horizon),
+        _ => daily(horizon),
+    })
 }
 
-fn component(replicas: i32, behavior: Behavior, forecast: Option<SignedDuration>) -> Component {
+/// What is known of the season of the load: steep enough that a horizon counts.
+fn season() -> Seasonal {
+    let start = Component::new(1, &[]).now;
+    let past = past(start, 4, |hour| 500.0 + 400.0 * (hour * 40.0).sin());
+    let season = Season::learn(&past, DAY, SignedDuration::from_secs(120)).expect("a season");
+    assert!(season.errors.admit());
+    Seasonal::Learned(season)
+}
+
+fn component(replicas: i32, behavior: Behavior, forecast: Option<Forecast>) -> Component {
     let mut app = Component::new(replicas, &[rate(50), cpu(70), latency(300)]);
     app.behavior = behavior;
     app.forecast = forecast;
+    if forecast.is_some_and(|forecast| forecast.season.is_some()) {
+        app.seasons.insert("rps".to_owned(), SEASON.clone());
+    }
     app.max = 40;
     app
 }
@@ -204,7 +227,7 @@ proptest! {
         replicas in 1..40_i32, noise in proptest::collection::vec(0.976..1.024_f64, 1..200),
     ) {
         let mut app = Component::new(replicas, &[rate(50)]);
-        (app.max, app.forecast) = (60, Some(SignedDuration::from_secs(60)));
+        (app.max, app.forecast) = (60, trend(60));
         for ratio in noise {
             app.later(5).reads("rps", f64::from(replicas) * 50.0 * ratio);
             prop_assert_eq!(app.act().desired, replicas);

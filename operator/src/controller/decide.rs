@@ -156,6 +156,7 @@ fn component(
         max_sample_age: samples.max_age(),
         timing: PodTiming::default(),
         forecast: service.scaling.forecast,
+        seasons: samples.seasons(&app.namespace, app.name.as_str(), name),
         fallback: service.scaling.fallback,
         overrides: &overrides,
         memory: &scaling,

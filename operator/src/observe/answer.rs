@@ -1,4 +1,4 @@
-//! An answer of Prometheus' query API to an instant query. Pure.
+//! An answer of Prometheus' query API. Pure.
 //!
 //! Only what is read is described; warnings, statistics and the like are passed over.
 
@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer};
 /// The body of an answer, good or bad.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
+pub struct Answer<T = Data> {
     /// The result, if the query was run.
-    pub data: Option<Data>,
+    pub data: Option<T>,
     /// The kind of error, if it was not: a word such as `bad_data`.
     pub error_type: Option<String>,
 }
@@ -53,6 +53,25 @@ pub struct Series {
     /// The sample. A native histogram has none, which reads as not a number.
     #[serde(rename = "value", default = "not_a_number")]
     pub sample: Sample,
+}
+
+/// The result of a range query.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+pub enum RangeData {
+    /// The samples of each series.
+    Matrix(Vec<Trace>),
+}
+
+/// A series and its samples, the oldest first.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Trace {
+    /// Its labels.
+    #[serde(rename = "metric")]
+    pub labels: Labels,
+    /// The samples. Native histograms have none.
+    #[serde(rename = "values", default)]
+    pub samples: Vec<Sample>,
 }
 
 /// The time of the evaluation in seconds, and the value.

@@ -225,7 +225,7 @@ fn several(values: &[f64]) -> Option<String> {
 }
 
 /// The query's next moment: each has its own inside the interval, so that they do not all come at once.
-fn next_turn(text: &str, origin: Instant, interval: Duration, now: Instant) -> Instant {
+pub(super) fn next_turn(text: &str, origin: Instant, interval: Duration, now: Instant) -> Instant {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     let interval = interval.as_millis().max(1) as u64;

@@ -151,7 +151,7 @@ fn scraped(pods: &Data) -> BTreeMap<ComponentKey, Scraped> {
 }
 
 /// A series that lacks one of the labels belongs to no component.
-fn component(labels: &Labels) -> Option<ComponentKey> {
+pub(super) fn component(labels: &Labels) -> Option<ComponentKey> {
     Some(ComponentKey::new(
         labels.namespace.as_deref()?,
         labels.scalableapp.as_deref()?,

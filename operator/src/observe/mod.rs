@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod children;
 pub mod cluster;
 pub mod custom;
+pub mod history;
 pub mod measurements;
 pub mod pods;
 pub mod prometheus;

@@ -20,15 +20,31 @@ use hyper_util::rt::TokioExecutor;
 use kube::client::ConfigExt;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::answer::{Answer, Data};
+use super::answer::{Answer, Data, RangeData, Trace};
 use crate::runtime::{args::PrometheusArgs, clock, metrics};
 
 /// Largest answer to a template, which covers all apps.
 pub const TEMPLATE_LIMIT: usize = 16 << 20;
 /// Largest answer to an app's own query, which should be one series.
 pub const CUSTOM_LIMIT: usize = 256 << 10;
+/// Largest answer to a range query.
+const RANGE_LIMIT: usize = 8 << 20;
+/// Time that a range query may take. Nobody waits for one.
+const RANGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The instants of a range query, in milliseconds since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first.
+    pub from_ms: i64,
+    /// The last.
+    pub until_ms: i64,
+    /// Time between two of them.
+    pub step_ms: i64,
+}
 
 /// Why the client cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +160,8 @@ impl QueryError {
 #[derive(Clone)]
 pub struct Prometheus {
     client: Client<HttpsConnector<HttpConnector>, String>,
-    endpoint: Uri,
+    instant: Uri,
+    range: Uri,
     server: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     token_file: Option<PathBuf>,
@@ -170,9 +187,11 @@ impl Prometheus {
             return Err(ClientError::Credentials);
         }
         let server = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(port));
-        let endpoint = format!("{}/api/v1/query", args.url.trim_end_matches('/'))
-            .parse()
-            .map_err(|_| ClientError::Url)?;
+        let endpoint = |path| {
+            let url = format!("{}/api/v1/{path}", args.url.trim_end_matches('/'));
+            url.parse().map_err(|_| ClientError::Url)
+        };
+        let (instant, range) = (endpoint("query")?, endpoint("query_range")?);
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         let mut tls = kube::Config::new(url.clone());
@@ -181,7 +200,8 @@ impl Prometheus {
         let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self {
             client,
-            endpoint,
+            instant,
+            range,
             server,
             headers: args.headers.clone(),
             token_file: args.token_file.clone(),
@@ -195,17 +215,56 @@ impl Prometheus {
     /// When there is no answer, or none that can be used.
     #[tracing::instrument(level = "info", skip_all, fields(template = name), err(level = "debug"))]
     pub async fn query(&self, name: &'static str, query: &str, limit: usize) -> Result<Data, QueryError> {
+        let form = [("query", query.to_owned())];
+        self.ask(name, &self.instant, &form, self.timeout, limit).await
+    }
+
+    /// Runs a query at many instants. `name` stands for it in the process' own metrics.
+    ///
+    /// # Errors
+    /// When there is no answer, or none that can be used.
+    #[tracing::instrument(level = "info", skip_all, fields(template = name), err(level = "debug"))]
+    pub async fn query_range(
+        &self,
+        name: &'static str,
+        query: &str,
+        span: Span,
+    ) -> Result<Vec<Trace>, QueryError> {
+        let seconds = |ms: i64| format!("{}.{:03}", ms / 1000, ms % 1000);
+        let form = [
+            ("query", query.to_owned()),
+            ("start", seconds(span.from_ms)),
+            ("end", seconds(span.until_ms)),
+            ("step", seconds(span.step_ms)),
+        ];
+        let RangeData::Matrix(traces) =
+            self.ask(name, &self.range, &form, RANGE_TIMEOUT, RANGE_LIMIT).await?;
+        Ok(traces)
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        name: &'static str,
+        endpoint: &Uri,
+        form: &[(&str, String)],
+        limit: Duration,
+        most: usize,
+    ) -> Result<T, QueryError> {
         let started = clock::monotonic();
-        let timed_out = || QueryError::TimedOut { server: self.server.clone(), limit: self.timeout };
-        let answer = timeout(self.timeout, self.ask(query, limit)).await.unwrap_or_else(|_| Err(timed_out()));
+        let timed_out = || QueryError::TimedOut { server: self.server.clone(), limit };
+        let asked = async { self.exchange(self.request(endpoint, form, limit)?, most).await };
+        let answer = timeout(limit, asked).await.unwrap_or_else(|_| Err(timed_out()));
         let result = answer.as_ref().err().map_or("ok", QueryError::result);
         metrics::queried(name, started.elapsed(), result);
         answer
     }
 
-    async fn ask(&self, query: &str, limit: usize) -> Result<Data, QueryError> {
-        let response =
-            self.client.request(self.request(query)?).await.map_err(|error| self.unreachable(&error))?;
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        request: Request<String>,
+        limit: usize,
+    ) -> Result<T, QueryError> {
+        let response = self.client.request(request).await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         if status.is_server_error() || status.is_redirection() {
             return Err(self.refused(status));
@@ -216,7 +275,7 @@ impl Prometheus {
             Err(error) => return Err(self.unreachable(&*error)),
         };
         match serde_json::from_slice(&body) {
-            Ok(Answer { data: Some(data), .. }) => Ok(data),
+            Ok(Answer::<T> { data: Some(data), .. }) => Ok(data),
             // What Prometheus calls the error is a word of a fixed list; only such a word is repeated.
             Ok(Answer { error_type: Some(kind), .. })
                 if kind.chars().all(|c| c.is_ascii_lowercase() || c == '_') =>
@@ -229,14 +288,19 @@ impl Prometheus {
     }
 
     /// A POST, because the names of many namespaces do not fit into a URL. Prometheus gives up when we do.
-    fn request(&self, query: &str) -> Result<Request<String>, QueryError> {
+    fn request(
+        &self,
+        endpoint: &Uri,
+        form: &[(&str, String)],
+        limit: Duration,
+    ) -> Result<Request<String>, QueryError> {
         let form = Serializer::new(String::new())
-            .append_pair("query", query)
-            .append_pair("timeout", &format!("{}ms", self.timeout.as_millis()))
+            .extend_pairs(form)
+            .append_pair("timeout", &format!("{}ms", limit.as_millis()))
             .finish();
         let mut request = Request::new(form);
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.endpoint.clone();
+        *request.uri_mut() = endpoint.clone();
         request
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));

@@ -11,9 +11,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::pod::{self, ByResource, PodSample, ReadyStatus};
 use scalableapp_engine::sample::{Coverage, Reading, Window};
+use scalableapp_engine::season::Seasonal;
 use tokio::sync::Mutex;
 
 use super::custom::{Answers, CustomQueries};
+use super::history::{Histories, Seasons};
 use super::measurements::{ByPod, Measured, Traffic};
 use super::pods::SeenPod;
 use super::prometheus::Prometheus;
@@ -36,6 +38,7 @@ struct Taking {
     signals: Signals,
     custom: CustomQueries,
     targets: TargetCheck,
+    histories: Histories,
 }
 
 impl SampleStore {
@@ -53,7 +56,8 @@ impl SampleStore {
         let in_flight = usize::from(args.queries_in_flight);
         let taking = Taking {
             signals: Signals::new(prometheus.clone(), selection.clone()),
-            targets: TargetCheck::new(prometheus.clone(), selection),
+            targets: TargetCheck::new(prometheus.clone(), selection.clone()),
+            histories: Histories::new(prometheus.clone(), selection),
             custom: CustomQueries::new(prometheus, matchers, args.query_interval, in_flight),
         };
         let samples = Samples {
@@ -70,7 +74,8 @@ impl SampleStore {
     /// It lasts for as long as the slowest template query, at most `--prometheus-timeout`.
     pub async fn sample(&self, wanted: &Wanted, now: Timestamp) -> Arc<Samples> {
         let mut taking = self.taking.lock().await;
-        let Taking { signals, custom, targets } = &mut *taking;
+        let Taking { signals, custom, targets, histories } = &mut *taking;
+        histories.want(wanted);
         let (of_signals, of_custom) = (wanted.signals(), wanted.custom());
         let latest = self.latest();
         let unmeasured = latest.unmeasured();
@@ -85,6 +90,7 @@ impl SampleStore {
             evidence,
             custom,
             targets,
+            seasons: histories.go_on(),
             taken: Some(now),
             ..(*latest).clone()
         });
@@ -97,12 +103,13 @@ impl SampleStore {
     pub async fn go_on(&self) -> (Arc<Samples>, BTreeSet<(String, String)>) {
         let mut taking = self.taking.lock().await;
         let answered = taking.custom.go_on().await;
-        let latest = self.latest();
-        if answered.is_empty() {
+        // What was learned of a season is acted on from the next decision on.
+        let (seasons, latest) = (taking.histories.go_on(), self.latest());
+        if answered.is_empty() && Arc::ptr_eq(&seasons, &latest.seasons) {
             return (latest, BTreeSet::new());
         }
         let apps = latest.wanted.apps_with(&answered);
-        let samples = Arc::new(Samples { custom: taking.custom.answers(), ..(*latest).clone() });
+        let samples = Arc::new(Samples { custom: taking.custom.answers(), seasons, ..(*latest).clone() });
         *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&samples);
         (samples, apps)
     }
@@ -121,6 +128,7 @@ pub struct Samples {
     evidence: Evidence,
     custom: Answers,
     targets: Option<Arc<Targets>>,
+    seasons: Arc<Seasons>,
     max_age: SignedDuration,
     request_window: SignedDuration,
     cpu_window: SignedDuration,
@@ -158,6 +166,13 @@ impl Samples {
         sources
             .filter_map(|(metric, source)| Some((metric.clone(), self.reading(&key, source, pods, now)?)))
             .collect()
+    }
+
+    /// What is known of the seasons of a component's metrics, by the metric's name.
+    #[must_use]
+    pub fn seasons(&self, namespace: &str, app: &str, component: &str) -> &BTreeMap<String, Seasonal> {
+        static NONE: BTreeMap<String, Seasonal> = BTreeMap::new();
+        self.seasons.get(&ComponentKey::new(namespace, app, component)).unwrap_or(&NONE)
     }
 
     fn reading(

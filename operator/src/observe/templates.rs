@@ -13,7 +13,7 @@ use std::time::Duration;
 use promql_parser::label::Matcher;
 use promql_parser::util::display_duration;
 
-use super::wanted::Signal;
+use super::wanted::{ComponentKey, Signal};
 
 /// One query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,12 +108,7 @@ impl Template {
         let request_window = display_duration(&selection.request_window);
         let cpu_window = display_duration(&selection.cpu_window);
         match self {
-            Self::RequestRate => {
-                format!(
-                    "sum by ({COMPONENT}) (rate({}[{request_window}]))",
-                    of_apps(&format!("{REQUESTS}_count"))
-                )
-            }
+            Self::RequestRate => selection.rate_of_requests("scalableapp!=\"\""),
             Self::LatencyBuckets => format!(
                 "sum by ({COMPONENT}, le) (rate({}[{request_window}]))",
                 of_apps(&format!("{REQUESTS}_bucket"))
@@ -144,6 +139,24 @@ impl Selection {
     pub fn targets(&self, namespaces: &BTreeSet<String>) -> String {
         let pods = self.selector("up", &format!("pod!=\"\",{}", among(namespaces)));
         format!("group by (namespace, pod, scalableapp, component) ({pods})")
+    }
+
+    /// Requests per second of these components, and of others in their namespaces with an app of the same name.
+    #[must_use]
+    pub fn request_rates_of(&self, components: &BTreeSet<&ComponentKey>) -> String {
+        let namespaces = components.iter().map(|key| key.namespace.clone()).collect();
+        let apps: BTreeSet<&str> = components.iter().map(|key| key.app.as_str()).collect();
+        let apps: Vec<&str> = apps.into_iter().collect();
+        let matchers = format!("scalableapp=~\"{}\",{}", apps.join("|"), among(&namespaces));
+        self.rate_of_requests(&matchers)
+    }
+
+    fn rate_of_requests(&self, matchers: &str) -> String {
+        let window = display_duration(&self.request_window);
+        format!(
+            "sum by ({COMPONENT}) (rate({}[{window}]))",
+            self.selector(&format!("{REQUESTS}_count"), matchers)
+        )
     }
 
     fn selector(&self, series: &str, matchers: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::metric::Target;
 
 use crate::resolve::app::App;
@@ -77,6 +78,8 @@ impl Source {
 pub struct Wanted {
     /// For each component the source of each metric, by the metric's name.
     pub components: BTreeMap<ComponentKey, BTreeMap<String, Source>>,
+    /// How the load of each component is foretold, for those where it is.
+    pub forecasts: BTreeMap<ComponentKey, Forecast>,
     /// Namespaces with a component that serves metrics. Its traffic is shown to people, whatever it is scaled on.
     pub scraped: BTreeSet<String>,
 }
@@ -85,7 +88,7 @@ impl Wanted {
     /// What the metrics of these apps need.
     #[must_use]
     pub fn of<'a>(apps: impl IntoIterator<Item = &'a App>) -> Self {
-        let mut components = BTreeMap::new();
+        let (mut components, mut forecasts) = (BTreeMap::new(), BTreeMap::new());
         let mut scraped = BTreeSet::new();
         for app in apps {
             for service in &app.services {
@@ -106,10 +109,11 @@ impl Wanted {
                     .filter_map(|one| Some((one.name.clone(), source(&one.name, &one.target)?)))
                     .collect();
                 let key = ComponentKey::new(&app.namespace, app.name.as_str(), service.name.as_str());
+                forecasts.extend(service.scaling.forecast.map(|forecast| (key.clone(), forecast)));
                 components.insert(key, sources);
             }
         }
-        Self { components, scraped }
+        Self { components, forecasts, scraped }
     }
 
     /// The signals that are measured, each with the namespaces of the apps that use it: those that some metric is read

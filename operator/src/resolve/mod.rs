@@ -251,11 +251,12 @@ mod tests {
         json!({
             "maxReplicas": 3,
             "metrics": [{"name": "cpu", "cpu": {"averageValue": 1}}],
-            "forecast": {"horizon": "1h"},
+            "forecast": {"horizon": "1h", "season": "168h"},
         }),
         &[
             "forecast: add a requestRate or prometheus metric: only a load that does not depend on the replicas can be foretold",
             "forecast.horizon: use 10s to 30m: longer than pods take to start, and no longer than a trend lasts",
+            "forecast.season: use 1h to 24h in whole minutes: Prometheus must keep three of them",
         ]
     )]
     #[case(

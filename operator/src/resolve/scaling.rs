@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use scalableapp_crds as api;
 use scalableapp_engine::behavior::Behavior;
 use scalableapp_engine::fallback::Fallback;
+use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::metric::{Metric, Target};
 use scalableapp_engine::schedule::Schedule;
 use scalableapp_engine::signal::PodTarget;
@@ -22,6 +23,9 @@ const MOST_LATENCY: Duration = Duration::from_secs(3600);
 
 /// The shortest and the longest time to look ahead.
 const HORIZONS: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(1800);
+
+/// The shortest and the longest season.
+const SEASONS: RangeInclusive<Duration> = Duration::from_secs(3600)..=Duration::from_secs(24 * 3600);
 
 /// The shortest and the longest time without evidence after which a fallback counts.
 const FALLBACKS: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_secs(24 * 3600);
@@ -42,8 +46,8 @@ pub struct Scaling {
     pub behavior: Behavior,
     /// Spans of time in which the fewest replicas are more.
     pub schedules: Vec<Schedule>,
-    /// How far ahead the load is foretold; nothing where it is not.
-    pub forecast: Option<SignedDuration>,
+    /// How the load is foretold; nothing where it is not.
+    pub forecast: Option<Forecast>,
     /// What to have while a metric is missing; nothing where the replicas then stay.
     pub fallback: Option<Fallback>,
 }
@@ -84,7 +88,7 @@ pub(super) fn resolve(service: &api::Service, path: Path<'_>, problems: &mut Pro
         })
         .collect();
     let behavior = behavior(written.behavior.as_ref(), Path::Field(&path, "behavior"), problems);
-    let forecast = written.forecast.as_ref().and_then(|forecast| horizon(forecast, &metrics, path, problems));
+    let forecast = written.forecast.as_ref().and_then(|written| forecast(written, &metrics, path, problems));
     let fallback =
         written.fallback.as_ref().and_then(|written| fallback(written, max_replicas, path, problems));
     Scaling { min_replicas, max_replicas, metrics, queries, behavior, schedules, forecast, fallback }
@@ -120,12 +124,12 @@ fn check_choice(metrics: &[api::Metric], is_settled: bool, path: Path<'_>, probl
     }
 }
 
-fn horizon(
-    forecast: &api::Forecast,
+fn forecast(
+    written: &api::Forecast,
     metrics: &[Metric],
     path: Path<'_>,
     problems: &mut Problems,
-) -> Option<SignedDuration> {
+) -> Option<Forecast> {
     let path = Path::Field(&path, "forecast");
     let is_load =
         |metric: &Metric| matches!(metric.target, Target::RequestRate { .. } | Target::Prometheus { .. });
@@ -133,14 +137,28 @@ fn horizon(
         let sentence = "add a requestRate or prometheus metric: only a load that does not depend on the replicas can be foretold";
         problems.refuse(path, sentence);
     }
-    let path = Path::Field(&path, "horizon");
-    match forecast.horizon.parse() {
-        Ok(horizon) if HORIZONS.contains(&horizon) => return SignedDuration::try_from(horizon).ok(),
-        Ok(_) => problems
-            .refuse(path, "use 10s to 30m: longer than pods take to start, and no longer than a trend lasts"),
-        Err(invalid) => problems.refuse(path, invalid.to_string()),
-    }
-    None
+    let mut within = |written: &api::GoDuration, name, admits: fn(&Duration) -> bool, sentence| {
+        let path = Path::Field(&path, name);
+        match written.parse() {
+            Ok(duration) if admits(&duration) => return SignedDuration::try_from(duration).ok(),
+            Ok(_) => problems.refuse(path, sentence),
+            Err(invalid) => problems.refuse(path, invalid.to_string()),
+        }
+        None
+    };
+    let horizon = within(
+        &written.horizon,
+        "horizon",
+        |horizon| HORIZONS.contains(horizon),
+        "use 10s to 30m: longer than pods take to start, and no longer than a trend lasts",
+    );
+    let season = written.season.as_ref().map(|season| {
+        let admits =
+            |season: &Duration| SEASONS.contains(season) && season.as_millis().is_multiple_of(60_000);
+        let sentence = "use 1h to 24h in whole minutes: Prometheus must keep three of them";
+        within(season, "season", admits, sentence)
+    });
+    Some(Forecast { horizon: horizon?, season: season.map_or(Some(None), |season| season.map(Some))? })
 }
 
 fn fallback(

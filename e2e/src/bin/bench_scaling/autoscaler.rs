@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::behavior::Behavior;
 use scalableapp_engine::bounds::Range;
+use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::history::History;
 use scalableapp_engine::memory::Memory;
 use scalableapp_engine::metric::{Metric, Target};
@@ -151,7 +152,9 @@ impl Autoscaler {
             readings: &BTreeMap::from([(METRIC.to_owned(), reading)]),
             max_sample_age: SignedDuration::from_secs(60),
             timing: PodTiming::default(),
-            forecast: (self.contender == Contender::EngineForecast).then_some(horizon),
+            forecast: (self.contender == Contender::EngineForecast)
+                .then_some(Forecast { horizon, season: None }),
+            seasons: &BTreeMap::new(),
             fallback: None,
             overrides: &Overrides::default(),
             memory: &self.memory,

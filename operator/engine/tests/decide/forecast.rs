@@ -1,14 +1,13 @@
 //! When a forecast raises the floor.
 
 use crate::effect;
-use crate::fixture::{Component, rate};
-use jiff::SignedDuration;
+use crate::fixture::{Component, rate, trend};
 use scalableapp_engine::{Decision, reason};
 
 /// A component of 4 replicas whose load rises by 1/s each second from 100/s on; it was observed for that long.
 fn rising(seconds: i64) -> (Component, Decision) {
     let mut app = Component::new(4, &[rate(50)]);
-    (app.max, app.forecast) = (40, Some(SignedDuration::from_secs(60)));
+    (app.max, app.forecast) = (40, trend(60));
     let mut decision = app.reads("rps", 100.0).act();
     for second in (5..=seconds).step_by(5) {
         decision = app.later(5).reads("rps", 100.0 + second as f64).act();
@@ -38,7 +37,7 @@ fn a_forecast_that_was_not_judged_yet_only_keeps_replicas() {
 #[test]
 fn a_forecast_that_was_wrong_has_no_say_and_says_so() {
     let mut app = Component::new(10, &[rate(50)]);
-    (app.max, app.forecast) = (40, Some(SignedDuration::from_secs(100)));
+    (app.max, app.forecast) = (40, trend(100));
     let mut decision = app.reads("rps", 500.0).act();
     for second in (5..1000_i64).step_by(5) {
         let wave = 500.0 + (second % 200 - 100).abs() as f64;

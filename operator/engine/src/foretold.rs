@@ -1,0 +1,57 @@
+//! What a season foretells a load, and what of it is not due yet. Pure.
+//!
+//! A rise that is no larger than the season's own mean error is no rise. What was foretold counts until it was due: a pod
+//! that was started for a load does not go before, when noise or the load of a moment says otherwise. A restart forgets
+//! that, so for one horizon nothing may scale in.
+
+use crate::season::Season;
+use crate::trend::{Outlook, cell};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// What is remembered of one load. At most about 40 numbers with their times.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Foretold {
+    /// Since when it was observed without a gap of a horizon.
+    since: Option<Timestamp>,
+    /// The level within the last horizon.
+    levels: VecDeque<(Timestamp, f64)>,
+    /// When each load is due.
+    pending: VecDeque<(Timestamp, f64)>,
+}
+
+impl Foretold {
+    /// Adds the load at an instant, and says which one to be ready for. `horizon` is above zero.
+    pub(crate) fn observe(
+        &mut self,
+        now: Timestamp,
+        load: f64,
+        season: &Season,
+        horizon: SignedDuration,
+    ) -> Outlook {
+        let last = self.levels.back().map(|level| level.0);
+        if last.is_none_or(|last| now.duration_since(last) > horizon) {
+            *self = Self { since: Some(now), ..Self::default() };
+        }
+        self.pending.retain(|(due, _)| *due > now);
+        if last.is_none_or(|last| cell(now, horizon) > cell(last, horizon)) {
+            self.levels.retain(|level| now.duration_since(level.0) <= horizon);
+            self.levels.push_back((now, season.level(now, load)));
+            let level = self.levels.iter().map(|level| level.1).sum::<f64>() / self.levels.len() as f64;
+            let foretold = season.foretell(now, level, horizon);
+            if foretold > load + season.errors.curve as f64 / 1000.0 {
+                self.pending.push_back((now + horizon, foretold));
+            }
+        }
+        if self.since.is_none_or(|since| now.duration_since(since) < horizon) {
+            return Outlook::Learning;
+        }
+        Outlook::Load(self.pending.iter().map(|(_, load)| *load).fold(load, f64::max))
+    }
+
+    /// Forgets what was foretold by a season that has no say any more.
+    pub(crate) fn retract(&mut self) {
+        self.pending.clear();
+    }
+}

@@ -1,0 +1,199 @@
+//! What a load does every season, learned from its past, and whether that foretells it. Pure.
+//!
+//! The past is split by STL (Cleveland, Cleveland, McRae and Terpenning, "STL: A Seasonal-Trend Decomposition Procedure
+//! Based on Loess", 1990) into trend, season and remainder, robustly, so that the incident of one day is not expected on
+//! the next. What the season adds is the *curve*, and the load without it the *level*. A load is foretold as the level of
+//! the last horizon and the curve of then, so that a day with more traffic than others starts from its own level.
+//!
+//! It is judged before it has a say: the last season of the past is left out of a decomposition, and for each of its
+//! instants what would have been foretold one horizon earlier is compared with what came. So are two naive forecasts, the
+//! load of a season earlier (*seasonal-naive*) and a load that stays as it is. Only a curve that errs no more than either
+//! has a say.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use stlrs::Stl;
+
+/// Values of one season. A whole number of minutes then has a step of whole quarters of a second.
+pub const CELLS: usize = 240;
+
+/// Seasons that are looked back at most.
+pub const SEASONS: usize = 7;
+
+/// Seasons that must be known: two to decompose, and one to judge by.
+pub const LEAST_SEASONS: usize = 3;
+
+/// Values whose mean is what stays, and the level: noise counts less, as over the many samples of a horizon.
+const LEVELS: usize = 4;
+
+/// Share of the past that may be missing.
+const MOST_MISSING: f64 = 0.1;
+
+/// A load at equal steps of time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Past {
+    /// The instant of the last value: a multiple of the [`step`] since the epoch.
+    pub until: Timestamp,
+    /// The values, the oldest first; nothing where none was measured.
+    pub values: Vec<Option<f64>>,
+}
+
+/// Why a past teaches nothing.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum Unlearned {
+    /// The load is not known for long enough.
+    #[error("{0:.1} of {LEAST_SEASONS} seasons known")]
+    TooShort(f64),
+    /// Too much of it is missing.
+    #[error("{0:.0}% of the history missing")]
+    Gaps(f64),
+    /// A value that no load has.
+    #[error("history is implausible")]
+    Implausible,
+}
+
+/// What a load does every season.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Season {
+    /// Its length.
+    pub length: SignedDuration,
+    /// What it adds to the level of the load, for each cell; the first cell begins at a multiple of the length since the
+    /// epoch. In thousandths, so that a record stays short.
+    curve: Vec<i64>,
+    /// How well it foretold the last season.
+    pub errors: Errors,
+}
+
+/// Mean absolute errors over the last season, in thousandths of the load's unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Errors {
+    /// Of the curve.
+    pub curve: i64,
+    /// Of the load of a season earlier.
+    pub last_season: i64,
+    /// Of a load that stays as it is.
+    pub stays: i64,
+}
+
+/// What is known of the seasons of a metric.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Seasonal {
+    /// Its history is still being asked for.
+    #[default]
+    Awaited,
+    /// Its history cannot be used, for a reason of a few words.
+    Unusable(String),
+    /// The season.
+    Learned(Season),
+}
+
+/// Time between two values of the past.
+pub fn step(length: SignedDuration) -> SignedDuration {
+    length / CELLS as i32
+}
+
+impl Errors {
+    /// Whether the curve errs no more than either naive forecast.
+    pub fn admit(self) -> bool {
+        self.curve <= self.last_season.min(self.stays)
+    }
+}
+
+impl Season {
+    /// Learns the season of a load, to foretell it a horizon ahead.
+    ///
+    /// # Errors
+    /// When the past is too short, has too many gaps, or is no load.
+    pub fn learn(past: &Past, length: SignedDuration, horizon: SignedDuration) -> Result<Self, Unlearned> {
+        let values = complete(&past.values)?;
+        let last = cell(past.until, length);
+        let (before, _) = values.split_at(values.len() - CELLS);
+        let ahead = (horizon.as_secs_f64() / step(length).as_secs_f64()).ceil().max(1.0) as usize;
+        // The season that was left out ends in the same cell.
+        let errors = errors(&values, &curve(before, last)?, last, ahead);
+        let curve = curve(&values, last)?.into_iter().map(milli).collect();
+        Ok(Self { length, curve, errors })
+    }
+
+    /// The load without what the season adds to it at an instant.
+    pub(crate) fn level(&self, at: Timestamp, load: f64) -> f64 {
+        load - self.at(at) / 1000.0
+    }
+
+    /// The highest load within the horizon, for a level.
+    pub(crate) fn foretell(&self, now: Timestamp, level: f64, horizon: SignedDuration) -> f64 {
+        let cells = (horizon.as_secs_f64() / step(self.length).as_secs_f64()).ceil() as i32;
+        let instants = (1..=cells).map(|ahead| now + (step(self.length) * ahead).min(horizon));
+        level + instants.map(|at| self.at(at)).fold(f64::NEG_INFINITY, f64::max) / 1000.0
+    }
+
+    /// The curve at an instant, in thousandths, linear between two cells.
+    fn at(&self, at: Timestamp) -> f64 {
+        let (cell, step) = (cell(at, self.length), step(self.length).as_millis() as i64);
+        let value = |cell: usize| self.curve.get(cell % CELLS).map_or(0.0, |value| *value as f64);
+        let share = at.as_millisecond().rem_euclid(step) as f64 / step as f64;
+        value(cell) * (1.0 - share) + value(cell + 1) * share
+    }
+}
+
+/// The cell of a season that an instant is in.
+fn cell(at: Timestamp, length: SignedDuration) -> usize {
+    let step = (step(length).as_millis() as i64).max(1);
+    at.as_millisecond().div_euclid(step).rem_euclid(CELLS as i64) as usize
+}
+
+/// The values from the first that is known on, the gaps filled with what was known before.
+fn complete(values: &[Option<f64>]) -> Result<Vec<f64>, Unlearned> {
+    let first = values.iter().position(Option::is_some).unwrap_or(values.len());
+    let known = &values[first..];
+    if known.len() < LEAST_SEASONS * CELLS {
+        return Err(Unlearned::TooShort(known.len() as f64 / CELLS as f64));
+    }
+    let missing = known.iter().filter(|value| value.is_none()).count() as f64 / known.len() as f64;
+    if missing > MOST_MISSING {
+        return Err(Unlearned::Gaps(missing * 100.0));
+    }
+    if known.iter().flatten().any(|value| !(0.0..=1e12).contains(value)) {
+        return Err(Unlearned::Implausible);
+    }
+    let mut last = 0.0;
+    Ok(known
+        .iter()
+        .map(|value| {
+            last = value.unwrap_or(last);
+            last
+        })
+        .collect())
+}
+
+/// What the last season of the values adds to their level, by cell. `last` is the cell of the last value.
+fn curve(values: &[f64], last: usize) -> Result<Vec<f64>, Unlearned> {
+    let split = Stl::params().robust(true).fit(values, CELLS).map_err(|_| Unlearned::Implausible)?;
+    let mut season = split.seasonal()[values.len() - CELLS..].to_vec();
+    season.rotate_right((last + 1) % CELLS);
+    Ok(season)
+}
+
+/// Judges a curve that does not know the last season of the values.
+fn errors(values: &[f64], curve: &[f64], last: usize, ahead: usize) -> Errors {
+    let count = values.len();
+    let first_cell = last + 1 + CELLS - count % CELLS;
+    let at = |index: usize| curve[(first_cell + index) % CELLS];
+    let mut sums = [0.0; 3];
+    for due in count - CELLS..count {
+        let from = due - ahead.min(CELLS);
+        let recent = from + 1 - LEVELS..=from;
+        let stays = values[recent.clone()].iter().sum::<f64>() / LEVELS as f64;
+        let level = stays - recent.map(at).sum::<f64>() / LEVELS as f64;
+        let foretold = [level + at(due), values[due - CELLS], stays];
+        for (sum, foretold) in sums.iter_mut().zip(foretold) {
+            *sum += (foretold - values[due]).abs();
+        }
+    }
+    let [curve, last_season, stays] = sums.map(|sum| milli(sum / CELLS as f64));
+    Errors { curve, last_season, stays }
+}
+
+fn milli(value: f64) -> i64 {
+    (value * 1000.0).round() as i64
+}

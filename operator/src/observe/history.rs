@@ -1,0 +1,333 @@
+//! What loads did in earlier seasons, for the forecasts that ask for it. I/O: range queries to Prometheus.
+//!
+//! A history is read when it is first wanted, and then each twenty-fourth of its season at a moment of its own. One query
+//! reads the request rates of up to ten components; a query of an app's own is read by itself. However many are due, they
+//! are asked one after another, and what they teach is learned on a thread for such work: no tick waits for any of it.
+//!
+//! A failed query takes nothing away. What was never known is unusable after three failures in a row, because nothing
+//! scales in while a history is awaited.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use scalableapp_engine::forecast::Forecast;
+use scalableapp_engine::season::{CELLS, Past, SEASONS, Season, Seasonal, step};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::Instant;
+
+use super::answer::Trace;
+use super::custom::next_turn;
+use super::measurements::component as measured_component;
+use super::prometheus::{Prometheus, QueryError, Span};
+use super::promql::confine;
+use super::templates::Selection;
+use super::wanted::{ComponentKey, Source, Wanted};
+use crate::runtime::clock;
+
+/// Components whose request rates one query reads.
+const BATCH: usize = 10;
+/// Queries that one round sends, one after another.
+const ROUND: usize = 4;
+/// Failures in a row after which a history that was never read is unusable.
+const PATIENCE: u32 = 3;
+/// Time after a first failure; it doubles with each further one.
+const RETRY: Duration = Duration::from_secs(30);
+/// Values of a history.
+const VALUES: usize = SEASONS * CELLS;
+
+/// What is known of the seasons of each component's metrics, by the metric's name.
+pub type Seasons = BTreeMap<ComponentKey, BTreeMap<String, Seasonal>>;
+
+/// A metric of a component.
+type Key = (ComponentKey, String);
+
+/// Reads the histories that are wanted, and learns from them.
+pub struct Histories {
+    prometheus: Prometheus,
+    selection: Selection,
+    origin: Instant,
+    entries: BTreeMap<Key, Entry>,
+    round: JoinSet<Vec<(Key, Wish, Learned)>>,
+    seasons: Arc<Seasons>,
+}
+
+/// The history of one metric.
+struct Entry {
+    wish: Wish,
+    next: Instant,
+    failures: u32,
+    seasonal: Seasonal,
+}
+
+/// What is to be learned, and from what.
+#[derive(Clone, PartialEq)]
+struct Wish {
+    source: Source,
+    season: SignedDuration,
+    horizon: SignedDuration,
+}
+
+type Learned = Result<Seasonal, QueryError>;
+
+/// What one query reads.
+type Batch = Vec<(Key, Wish)>;
+
+impl Histories {
+    /// No history is known yet.
+    #[must_use]
+    pub fn new(prometheus: Prometheus, selection: Selection) -> Self {
+        Self {
+            prometheus,
+            selection,
+            origin: clock::monotonic(),
+            entries: BTreeMap::new(),
+            round: JoinSet::new(),
+            seasons: Arc::default(),
+        }
+    }
+
+    /// Forgets what is not wanted any more, and asks for what is new.
+    pub fn want(&mut self, wanted: &Wanted) {
+        let wishes = wishes(wanted);
+        self.entries.retain(|key, entry| wishes.get(key) == Some(&entry.wish));
+        let now = clock::monotonic();
+        for (key, wish) in wishes {
+            self.entries.entry(key).or_insert_with(|| Entry {
+                wish,
+                next: now,
+                failures: 0,
+                seasonal: Seasonal::Awaited,
+            });
+        }
+    }
+
+    /// Takes what has been learned since, and sends what is due. Never waits.
+    pub fn go_on(&mut self) -> Arc<Seasons> {
+        while let Some(ended) = self.round.try_join_next() {
+            for (key, wish, learned) in ended.unwrap_or_default() {
+                self.record(&key, &wish, learned);
+            }
+        }
+        if self.round.is_empty() {
+            let batches = self.due();
+            if !batches.is_empty() {
+                let (prometheus, selection) = (self.prometheus.clone(), self.selection.clone());
+                self.round.spawn(async move {
+                    let mut learned = Vec::new();
+                    for batch in batches {
+                        learned.extend(read(&prometheus, &selection, batch).await);
+                    }
+                    learned
+                });
+            }
+        }
+        self.publish();
+        Arc::clone(&self.seasons)
+    }
+
+    /// What is due, the longest due first, as queries.
+    fn due(&self) -> Vec<Batch> {
+        let now = clock::monotonic();
+        let mut due: Vec<(&Key, &Entry)> =
+            self.entries.iter().filter(|(_, entry)| entry.next <= now).collect();
+        due.sort_by_key(|(_, entry)| entry.next);
+        let mut batches: Vec<Batch> = Vec::new();
+        for (key, entry) in due {
+            let one = (key.clone(), entry.wish.clone());
+            let joins = |batch: &Batch| {
+                let wishes = [&batch[0].1, &one.1];
+                let are_rates = wishes.iter().all(|wish| matches!(wish.source, Source::Component(_)));
+                are_rates && wishes[0].season == wishes[1].season && batch.len() < BATCH
+            };
+            match batches.iter().position(joins) {
+                Some(batch) => batches[batch].push(one),
+                None if batches.len() < ROUND => batches.push(vec![one]),
+                None => {}
+            }
+        }
+        batches
+    }
+
+    fn record(&mut self, key: &Key, wish: &Wish, learned: Learned) {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.wish == *wish) else { return };
+        let now = clock::monotonic();
+        let interval = wish.season.unsigned_abs() / 24;
+        match learned {
+            Ok(seasonal) => {
+                let (ComponentKey { namespace, app, component }, metric) = key;
+                let name = format!("{namespace}/{app}/{component}/{metric}");
+                (entry.failures, entry.seasonal) = (0, seasonal);
+                entry.next = next_turn(&name, self.origin, interval, now);
+            }
+            Err(error) => {
+                entry.next = now + RETRY.saturating_mul(1 << entry.failures.min(16)).min(interval);
+                entry.failures += 1;
+                if entry.failures >= PATIENCE && !matches!(entry.seasonal, Seasonal::Learned(_)) {
+                    entry.seasonal = Seasonal::Unusable(format!("no history, {error}"));
+                }
+            }
+        }
+    }
+
+    /// Nothing is copied while nothing changes.
+    fn publish(&mut self) {
+        let known = |(component, metric): &Key| self.seasons.get(component)?.get(metric);
+        let count: usize = self.seasons.values().map(BTreeMap::len).sum();
+        let is_same = |(key, entry): (&Key, &Entry)| known(key) == Some(&entry.seasonal);
+        if count == self.entries.len() && self.entries.iter().all(is_same) {
+            return;
+        }
+        let mut seasons = Seasons::new();
+        for ((component, metric), entry) in &self.entries {
+            seasons.entry(component.clone()).or_default().insert(metric.clone(), entry.seasonal.clone());
+        }
+        self.seasons = Arc::new(seasons);
+    }
+}
+
+/// The metrics whose loads are foretold by their season.
+fn wishes(wanted: &Wanted) -> BTreeMap<Key, Wish> {
+    let mut wishes = BTreeMap::new();
+    for (component, Forecast { horizon, season }) in &wanted.forecasts {
+        let Some(season) = *season else { continue };
+        for (metric, source) in wanted.components.get(component).into_iter().flatten() {
+            if matches!(source, Source::Component(_) | Source::Custom(_)) {
+                let wish = Wish { source: source.clone(), season, horizon: *horizon };
+                wishes.insert((component.clone(), metric.clone()), wish);
+            }
+        }
+    }
+    wishes
+}
+
+/// Asks one query, and learns from its answer.
+async fn read(prometheus: &Prometheus, selection: &Selection, batch: Batch) -> Vec<(Key, Wish, Learned)> {
+    let season = batch[0].1.season;
+    let span = span(clock::wall(), season);
+    let answer = match &batch[0].1.source {
+        Source::Custom(query) => match confine(&query.text, &query.namespace, &selection.matchers) {
+            Ok(text) => prometheus.query_range("custom_history", &text, span).await,
+            // The metric itself says what is wrong with its query.
+            Err(_) => Ok(Vec::new()),
+        },
+        _ => {
+            let components: BTreeSet<&ComponentKey> =
+                batch.iter().map(|((component, _), _)| component).collect();
+            prometheus.query_range("history", &selection.request_rates_of(&components), span).await
+        }
+    };
+    let traces = match answer {
+        Ok(traces) => traces,
+        Err(error) => {
+            return batch.into_iter().map(|(key, wish)| (key, wish, Err(error.clone()))).collect();
+        }
+    };
+    let pasts: Vec<Past> =
+        batch.iter().map(|((component, _), wish)| past(&traces, component, wish, span)).collect();
+    let horizons: Vec<SignedDuration> = batch.iter().map(|(_, wish)| wish.horizon).collect();
+    let learned = spawn_blocking(move || {
+        let learn = |(past, horizon): (&Past, SignedDuration)| match Season::learn(past, season, horizon) {
+            Ok(season) => Seasonal::Learned(season),
+            Err(unlearned) => Seasonal::Unusable(unlearned.to_string()),
+        };
+        pasts.iter().zip(horizons).map(learn).collect::<Vec<_>>()
+    });
+    // A thread that ended early has learned nothing; the process is then about to end.
+    let learned = learned.await.unwrap_or_default();
+    batch.into_iter().zip(learned).map(|((key, wish), seasonal)| (key, wish, Ok(seasonal))).collect()
+}
+
+/// The instants that are read: the newest multiple of the step, and those before it.
+fn span(now: Timestamp, season: SignedDuration) -> Span {
+    let step = step(season).as_millis() as i64;
+    let until = now.as_millisecond() / step * step;
+    Span { from_ms: until - step * (VALUES as i64 - 1), until_ms: until, step_ms: step }
+}
+
+/// The history of a component in an answer; of a query of one's own it is the only series.
+fn past(traces: &[Trace], component: &ComponentKey, wish: &Wish, span: Span) -> Past {
+    let is_own = |trace: &&Trace| {
+        matches!(wish.source, Source::Custom(_)) && traces.len() == 1
+            || measured_component(&trace.labels).as_ref() == Some(component)
+    };
+    let mut values = vec![None; VALUES];
+    for sample in traces.iter().find(is_own).into_iter().flat_map(|trace| &trace.samples) {
+        let at = (sample.0 * 1000.0).round() as i64;
+        let index = usize::try_from((at - span.from_ms) / span.step_ms).ok();
+        if let Some(value) = index.and_then(|index| values.get_mut(index)) {
+            *value = Some(sample.1).filter(|value| !value.is_nan());
+        }
+    }
+    Past { until: Timestamp::from_millisecond(span.until_ms).unwrap_or(Timestamp::UNIX_EPOCH), values }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::args::Args;
+    use clap::Parser;
+    use std::time::Duration;
+
+    const SEASON: SignedDuration = SignedDuration::from_hours(24);
+
+    /// One history that is wanted.
+    fn histories() -> (Histories, Key, Wish) {
+        let given = ["operator", "--lease-namespace", "operator", "--prometheus-url", "http://127.0.0.1:9"];
+        let prometheus = Prometheus::new(&Args::parse_from(given).prometheus).unwrap();
+        let minute = Duration::from_secs(60);
+        let selection = Selection { matchers: Vec::new(), request_window: minute, cpu_window: minute };
+        let mut histories = Histories::new(prometheus, selection);
+        let key = (ComponentKey::new("shop", "shop", "web"), "rps".to_owned());
+        let horizon = SignedDuration::from_mins(10);
+        let source = Source::Component(super::super::wanted::Signal::RequestRate);
+        let wanted = Wanted {
+            components: BTreeMap::from([(key.0.clone(), BTreeMap::from([(key.1.clone(), source.clone())]))]),
+            forecasts: BTreeMap::from([(key.0.clone(), Forecast { horizon, season: Some(SEASON) })]),
+            ..Wanted::default()
+        };
+        histories.want(&wanted);
+        (histories, key, Wish { source, season: SEASON, horizon })
+    }
+
+    fn failed() -> Learned {
+        Err(QueryError::Rejected("execution".to_owned()))
+    }
+
+    fn learned() -> Seasonal {
+        let past = Past { until: Timestamp::UNIX_EPOCH, values: vec![Some(1.0); VALUES] };
+        Seasonal::Learned(Season::learn(&past, SEASON, SignedDuration::from_mins(10)).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_history_that_never_comes_is_awaited_for_three_failures() {
+        let (mut histories, key, wish) = histories();
+        for failures in 1..=3 {
+            assert_eq!(histories.entries[&key].seasonal, Seasonal::Awaited);
+            histories.record(&key, &wish, failed());
+            assert!(histories.due().is_empty(), "it is left alone after {failures} failures");
+        }
+        let unusable = "no history, failed to run the query: Prometheus rejects it as execution";
+        assert_eq!(histories.entries[&key].seasonal, Seasonal::Unusable(unusable.to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_takes_nothing_away_and_is_tried_again() {
+        let (mut histories, key, wish) = histories();
+        histories.record(&key, &wish, Ok(learned()));
+        for _ in 0..40 {
+            histories.record(&key, &wish, failed());
+        }
+        assert_eq!(histories.entries[&key].seasonal, learned());
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert_eq!(histories.due().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_spec_asked_for_is_not_taken() {
+        let (mut histories, key, wish) = histories();
+        histories.record(&key, &Wish { season: SEASON / 2, ..wish }, Ok(learned()));
+        assert_eq!(histories.entries[&key].seasonal, Seasonal::Awaited);
+    }
+}
