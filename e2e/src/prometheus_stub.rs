@@ -285,7 +285,11 @@ mod tests {
         assert_eq!((&rates[1]["metric"]["scalableapp"], &rates[1]["value"][1]), (&"b".into(), &"20".into()));
         let ages = series(&content, &format!("time() - min by (x) (timestamp({requests}_count{{a!=\"\"}}))"));
         assert_eq!(ages[0]["value"][1], "1");
-        assert_eq!(series(&content, "count by (x) (max by (x, pod) (up{a!=\"\"}) == 1)").len(), 2);
+        assert_eq!(
+            series(&content, "count by (x, at) (up{a!=\"\"} == 1)").len(),
+            4,
+            "for the window's both ends"
+        );
         assert_eq!(series(&content, &format!("sum by (le) (rate({requests}_bucket{{}}[1m]))")).len(), 30);
         assert!(series(&content, "max by (pod) (container_memory_working_set_bytes{})").is_empty());
         let custom = series(&content, r#"sum(rate(x{app="b",namespace="fleet-0"}[1m]))"#);
