@@ -24,22 +24,27 @@ use crate::problem::Problem;
 /// Who may keep an answer, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HttpCache {
-    audience: &'static str,
     tolerance: Duration,
 }
 
 impl HttpCache {
+    /// The answer may be kept, but not used without asking whether it is still true: what that saves is its bytes.
+    pub(crate) const REVALIDATED: Self = Self::public(Duration::ZERO);
+
     /// The answer is the same for everybody, and may be `tolerance` old when it is used.
     pub(crate) const fn public(tolerance: Duration) -> Self {
-        Self { audience: "public", tolerance }
+        Self { tolerance }
     }
 
     /// One half of the tolerance without asking, and the other while asking: nobody waits for a
     /// revalidation, and nobody is served what is older.
     fn cache_control(self) -> String {
+        if self.tolerance.is_zero() {
+            return "no-cache".to_owned();
+        }
         let seconds = self.tolerance.as_secs();
         let fresh = seconds / 2;
-        format!("{}, max-age={fresh}, stale-while-revalidate={}", self.audience, seconds - fresh)
+        format!("public, max-age={fresh}, stale-while-revalidate={}", seconds - fresh)
     }
 }
 
@@ -173,6 +178,11 @@ mod tests {
     async fn a_handler_may_bring_its_own_validator() {
         assert_eq!(tag("/tagged").await, "\"row-7\"");
         assert_eq!(ask("/tagged", Some("\"row-7\"")).await.status(), StatusCode::NOT_MODIFIED);
+    }
+
+    #[test]
+    fn without_a_tolerance_nothing_is_used_unasked() {
+        assert_eq!(HttpCache::REVALIDATED.cache_control(), "no-cache");
     }
 
     #[tokio::test]

@@ -54,3 +54,23 @@ fn a_product_comes_from_the_cache_until_it_is_changed() {
         until("the other pod does not hear of the change", || name(&other, "") == new);
     }
 }
+
+#[test]
+fn a_page_that_a_client_has_is_not_sent_again_until_it_changes() {
+    let database = shared();
+    let service = database.service(Reads::FromPrimary, &[]);
+    let (_, products) = stock(&service, 2);
+    let mut connection = service.connect();
+    let page = connection.get("/products").unwrap();
+    assert_eq!(page.headers["cache-control"], "no-cache", "not used without asking");
+
+    let known = format!("if-none-match: {}\r\n", page.headers["etag"]);
+    connection.send("GET", "/products", &known).unwrap();
+    assert_eq!(connection.receive_head().unwrap().status, 304);
+
+    let change = r#"{"name":"Green tea","category":"tea","priceCents":7}"#;
+    assert_eq!(service.call("PUT", &format!("/products/{}", products[1]), "", change).status, 200);
+    connection.send("GET", "/products", &known).unwrap();
+    let changed = connection.receive().unwrap();
+    assert_eq!((changed.status, &changed.json()["products"][1]["name"]), (200, &json!("Green tea")));
+}

@@ -2,8 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::json;
@@ -11,6 +13,7 @@ use serde_json::json;
 use super::cached::missing;
 use super::store;
 use crate::database::ReadAfter;
+use crate::http_cache::{self, HttpCache};
 use crate::input::{self, Answer, Asked, Body, Named};
 use crate::module::Module;
 use crate::problem::Problem;
@@ -19,8 +22,10 @@ use crate::shop::Shop;
 const DEAREST: i64 = 1_000_000_000;
 
 pub(in crate::modules) fn routes(module: Module<Shop>) -> Module<Shop> {
+    // No lifetime: a client that has changed a product would be shown the old page from its own cache.
+    let kept = from_fn_with_state(HttpCache::REVALIDATED, http_cache::validate);
     module
-        .get("/products", list)
+        .get("/products", list.layer(kept))
         .post("/products", StatusCode::CREATED, create)
         .get("/products/{id}", show)
         .put("/products/{id}", change)
