@@ -44,6 +44,22 @@ impl World {
         Ok(app)
     }
 
+    /// `examples/shop.yaml` with these of its components, each with one replica and a request for little, so that many
+    /// of them fit on one node.
+    ///
+    /// # Errors
+    /// When the example cannot be read.
+    pub fn shop_of(&self, components: &[&str]) -> Result<Value> {
+        let mut app = self.example("examples/shop.yaml")?;
+        let services = app["spec"]["services"].as_array_mut().context("the example has no services")?;
+        services.retain(|service| components.iter().any(|component| service["name"] == *component));
+        for service in services {
+            service["resources"]["requests"] = json!({"cpu": "10m", "memory": "32Mi"});
+            service["scaling"] = json!({"minReplicas": 1, "maxReplicas": 1});
+        }
+        Ok(app)
+    }
+
     /// Applies `shop` with `web` from one to three replicas at 10 each of what a query returns. There is no scale-down
     /// window, so that a metric that wrongly counted as zero would take replicas within seconds.
     ///
@@ -152,8 +168,17 @@ impl World {
     /// # Errors
     /// When they cannot be listed.
     pub async fn web_pods(&self) -> Result<Vec<Pod>> {
+        self.pods_of("web").await
+    }
+
+    /// The pods of a component that are not on their way out, whatever their revision.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn pods_of(&self, component: &str) -> Result<Vec<Pod>> {
         let api: Api<Pod> = Api::namespaced(self.client(), self.namespace());
-        let mut pods = api.list(&ListParams::default().labels("scalableapp.dev/component=web")).await?.items;
+        let of_component = ListParams::default().labels(&format!("scalableapp.dev/component={component}"));
+        let mut pods = api.list(&of_component).await?.items;
         pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
         Ok(pods)
     }
