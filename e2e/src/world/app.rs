@@ -16,7 +16,8 @@ use crate::cluster::paths::CRATE_DIR;
 const MINIMAL: &str = "examples/minimal.yaml";
 
 impl World {
-    /// An example of the repository, with the image that the cluster has.
+    /// An example of the repository, with the image that the cluster has, and with a request for little CPU where it has
+    /// one: the pods of all tests together have to fit on one node.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -26,6 +27,11 @@ impl World {
         let mut app: Value =
             serde_saphyr::from_str(&text).with_context(|| format!("failed to read {path}"))?;
         app["spec"]["image"] = json!(self.images().app);
+        for service in app["spec"]["services"].as_array_mut().context("the example has no services")? {
+            if let Some(cpu) = service.pointer_mut("/resources/requests/cpu") {
+                *cpu = json!("10m");
+            }
+        }
         Ok(app)
     }
 
@@ -44,8 +50,7 @@ impl World {
         Ok(app)
     }
 
-    /// `examples/shop.yaml` with these of its components, each with one replica and a request for little, so that many
-    /// of them fit on one node.
+    /// `examples/shop.yaml` with these of its components, each with one replica.
     ///
     /// # Errors
     /// When the example cannot be read.
@@ -54,7 +59,6 @@ impl World {
         let services = app["spec"]["services"].as_array_mut().context("the example has no services")?;
         services.retain(|service| components.iter().any(|component| service["name"] == *component));
         for service in services {
-            service["resources"]["requests"] = json!({"cpu": "10m", "memory": "32Mi"});
             service["scaling"] = json!({"minReplicas": 1, "maxReplicas": 1});
         }
         Ok(app)

@@ -109,7 +109,7 @@ fn pod(name: &str, image: &str, arguments: &[&str]) -> Result<Pod> {
                 "name": "load",
                 "image": image,
                 "args": arguments,
-                "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
                 "securityContext": {
                     "allowPrivilegeEscalation": false,
                     "readOnlyRootFilesystem": true,
