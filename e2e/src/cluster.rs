@@ -24,11 +24,12 @@ mod parts;
 pub mod paths;
 mod progress;
 mod ready;
+mod servers;
 pub mod status;
 mod up;
 
 pub use down::down;
-pub use image::{BuildRequest, build_and_load, load_archive, load_project_images};
+pub use image::{BuildRequest, build_and_load, load_archive, load_project_images, load_server_images};
 pub use init::init;
 pub use launch::launch;
 pub use nodes::Nodes;

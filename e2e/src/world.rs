@@ -2,14 +2,18 @@
 
 mod app;
 mod audit;
+mod call;
 mod connection;
 mod dump;
+mod exec;
 mod load_pod;
 mod manifest;
 mod prometheus;
+mod servers;
 mod wait;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
 use futures::FutureExt;
@@ -19,10 +23,13 @@ use kube::api::{Api, DeleteParams, LogParams, PostParams};
 use serde_json::json;
 
 pub use audit::{AuditLog, Mark, Mutation};
+pub use call::Answer;
+use connection::Connection;
 pub use connection::Images;
 pub(crate) use connection::local_cluster;
 pub use load_pod::LoadPod;
 pub use prometheus::{Prometheus, Sample};
+pub use servers::Server;
 pub use wait::{holds_for, wait_until};
 
 /// The cluster, seen by the test of one promise.
@@ -30,6 +37,8 @@ pub struct World {
     promise: String,
     namespace: String,
     client: Client,
+    direct: Client,
+    kubeconfig: PathBuf,
     images: Images,
     audit: Option<AuditLog>,
 }
@@ -58,7 +67,7 @@ impl World {
     }
 
     async fn connect(promise: &str) -> Result<Self> {
-        let (client, images, audit) = connection::connect().await?;
+        let Connection { client, direct, kubeconfig, images, audit } = connection::connect().await?;
         let namespace: Namespace = serde_json::from_value(json!({
             "metadata": {
                 "generateName": format!("{}-", promise.replace('_', "-")),
@@ -71,7 +80,7 @@ impl World {
         let created = Api::all(client.clone()).create(&PostParams::default(), &namespace).await;
         let namespace = created.context("failed to create the test's namespace")?.metadata.name;
         let namespace = namespace.ok_or_else(|| anyhow!("the test's namespace has no name"))?;
-        Ok(Self { promise: promise.to_owned(), namespace, client, images, audit })
+        Ok(Self { promise: promise.to_owned(), namespace, client, direct, kubeconfig, images, audit })
     }
 
     async fn delete_namespace(&self) -> Result<()> {

@@ -45,6 +45,8 @@ enum Action {
     Kubeconfig,
     /// Build the images of this repository's programs from target/release, and load them.
     Images,
+    /// Make images of PostgreSQL and Redis of the machine's Debian packages, and load them.
+    ServerImages,
     /// Install the chart with the images of `images` and a Prometheus of its own.
     Install,
     /// Load an OCI archive into the cluster.
@@ -111,6 +113,10 @@ fn run(arguments: Arguments) -> Result<()> {
         Action::Images => {
             doctor::before_root_command("cluster images")?;
             cluster::load_project_images(&cache, &dir)
+        }
+        Action::ServerImages => {
+            doctor::before_root_command("cluster server-images")?;
+            cluster::load_server_images(&cache, &dir)
         }
         Action::Install => chart::install(&Tools::new(&arguments.name)?),
         Action::LoadImage { archive } => {

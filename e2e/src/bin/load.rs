@@ -17,6 +17,9 @@ struct Arguments {
     /// Stretches of duration@requests-per-second: 20s@10,30s@10..200,60s@200.
     #[arg(long)]
     profile: Profile,
+    /// A JSON text that is posted in place of asking; every two requests bear the same Idempotency-Key.
+    #[arg(long)]
+    post: Option<String>,
     /// Seconds for which a first good answer is waited for before the profile begins; 0 begins at once.
     #[arg(long, default_value_t = 30.0)]
     patience: f64,
@@ -36,6 +39,7 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let options = Options {
         target: arguments.url,
+        post: arguments.post,
         patience: Duration::try_from_secs_f64(arguments.patience).context("patience is not negative")?,
         profile: arguments.profile,
         timeout: Duration::try_from_secs_f64(arguments.timeout).context("a time-out is not negative")?,

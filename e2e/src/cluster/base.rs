@@ -16,9 +16,8 @@ pub(super) const PACKAGES: [&str; 6] =
 
 /// Fills a folder with the base image's files.
 pub(super) fn assemble(root: &Path) -> Result<()> {
-    // The folder becomes the image's root, which the container's user has to reach.
-    fs::set_permissions(root, Permissions::from_mode(0o755))?;
     unpack_packages(root)?;
+    remove_character_sets(root)?;
     write_certificates(root)?;
     write_accounts(root)
 }
@@ -31,6 +30,17 @@ fn unpack_packages(root: &Path) -> Result<()> {
     output(apt_get().arg("download").args(PACKAGES).current_dir(downloads.path()))?;
     for package in fs::read_dir(downloads.path())? {
         output(Command::new("dpkg-deb").arg("--extract").arg(package?.path()).arg(root))?;
+    }
+    Ok(())
+}
+
+/// Half of the C library's size is for encodings that no program of ours reads or writes.
+fn remove_character_sets(root: &Path) -> Result<()> {
+    for folder in fs::read_dir(root.join("usr/lib"))? {
+        let converters = folder?.path().join("gconv");
+        if converters.exists() {
+            fs::remove_dir_all(converters)?;
+        }
     }
     Ok(())
 }
@@ -49,9 +59,11 @@ fn write_certificates(root: &Path) -> Result<()> {
     Ok(fs::write(root.join("etc/ssl/certs/ca-certificates.crt"), bundle)?)
 }
 
-fn write_accounts(root: &Path) -> Result<()> {
+/// The accounts that a container's processes look up, and how they look up hosts.
+pub(super) fn write_accounts(root: &Path) -> Result<()> {
     let passwd =
         "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n";
+    fs::create_dir_all(root.join("etc"))?;
     fs::write(root.join("etc/passwd"), passwd)?;
     fs::write(root.join("etc/group"), "root:x:0:\nnonroot:x:65532:\n")?;
     fs::write(root.join("etc/nsswitch.conf"), "hosts: files dns\n")?;

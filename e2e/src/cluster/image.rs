@@ -1,6 +1,7 @@
 //! Images: built from Containerfiles into archives in the cache, and imported into a cluster. Runs buildah and ctr.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,6 +13,7 @@ use super::config::PAUSE_IMAGE;
 use super::parts::{program, short};
 use super::paths::{CRATE_DIR, Cache, ClusterDir};
 use super::progress::step;
+use super::servers::{self, Server};
 use super::status::running_init;
 use super::{base, packages};
 
@@ -52,6 +54,7 @@ pub(super) fn cluster_images(cache: &Cache) -> Result<Vec<(String, PathBuf)>> {
     Ok(archives)
 }
 
+/// The Containerfile of an image that is not of our own programs.
 fn containerfile(name: &str) -> PathBuf {
     Path::new(CRATE_DIR).join("images").join(format!("{name}.Containerfile"))
 }
@@ -64,11 +67,31 @@ pub fn load_project_images(cache: &Cache, dir: &ClusterDir) -> Result<()> {
     let repository = Path::new(CRATE_DIR).parent().context("the crate has no repository")?;
     for (tag, containerfile) in PROJECT_IMAGES {
         let containerfile = repository.join(containerfile);
-        if containerfile.exists() {
-            let request = BuildRequest { containerfile, context: repository.to_owned(), tag: tag.to_owned() };
-            build_and_load(cache, dir, &request)?;
-        }
+        let request = BuildRequest { containerfile, context: repository.to_owned(), tag: tag.to_owned() };
+        build_and_load(cache, dir, &request)?;
     }
+    Ok(())
+}
+
+/// Makes the images of PostgreSQL and Redis of what the machine has installed, and loads them.
+///
+/// # Errors
+/// When a server is not installed, or the cluster is down.
+pub fn load_server_images(cache: &Cache, dir: &ClusterDir) -> Result<()> {
+    packages::ensure()?;
+    for Server { name, files } in servers::installed()? {
+        let tag = format!("localhost/{name}:debian");
+        let content = servers::digest(&files)?;
+        let archive = build_folder(cache, &tag, name, &content, |root| servers::assemble(&files, root))?;
+        tell_size(&tag, &archive)?;
+        load(dir, &tag, &archive)?;
+    }
+    Ok(())
+}
+
+/// The archive is not compressed, so that this is what the image takes on a node.
+fn tell_size(tag: &str, archive: &Path) -> Result<()> {
+    println!("{tag} has {:.1} MB", fs::metadata(archive)?.len() as f64 / 1e6);
     Ok(())
 }
 
@@ -79,6 +102,7 @@ pub fn load_project_images(cache: &Cache, dir: &ClusterDir) -> Result<()> {
 pub fn build_and_load(cache: &Cache, dir: &ClusterDir, request: &BuildRequest) -> Result<()> {
     packages::ensure()?;
     let archive = build(cache, request)?;
+    tell_size(&request.tag, &archive)?;
     load(dir, &request.tag, &archive)
 }
 
@@ -142,19 +166,29 @@ pub(super) fn build(cache: &Cache, request: &BuildRequest) -> Result<PathBuf> {
 }
 
 fn base_archive(cache: &Cache) -> Result<PathBuf> {
-    let containerfile = containerfile("base");
+    build_folder(cache, BASE_IMAGE, "base", include_bytes!("base.rs"), base::assemble)
+}
+
+/// Builds an image of a folder that `fill` makes, unless the cache has one of the same content.
+pub(super) fn build_folder(
+    cache: &Cache,
+    tag: &str,
+    name: &str,
+    content: &[u8],
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let containerfile = containerfile(name);
     let mut hash = Sha256::new_with_prefix(fs::read(&containerfile)?);
-    hash.update(include_bytes!("base.rs"));
-    let archive = cache.archive(&file_name(BASE_IMAGE), &short(&hash.finalize()));
+    hash.update(content);
+    let archive = cache.archive(&file_name(tag), &short(&hash.finalize()));
     if !archive.exists() {
-        step(&format!("images: build {BASE_IMAGE}"), || {
+        step(&format!("images: build {tag}"), || {
             let context = tempfile::tempdir()?;
-            base::assemble(context.path())?;
-            let request = BuildRequest {
-                containerfile,
-                context: context.path().to_owned(),
-                tag: BASE_IMAGE.to_owned(),
-            };
+            // The folder becomes the image's root, which the container's user has to reach.
+            fs::set_permissions(context.path(), Permissions::from_mode(0o755))?;
+            fill(context.path())?;
+            let request =
+                BuildRequest { containerfile, context: context.path().to_owned(), tag: tag.to_owned() };
             run_build(&request, None, &archive)
         })?;
     }

@@ -2,18 +2,21 @@
 
 use std::sync::Mutex;
 
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Uri, header};
+use hyper::{Method, Request, Response, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::report::Outcome;
 
+/// How the reference service marks an answer that is less than was asked for.
+const DEGRADED: &str = "x-degraded";
+
 /// A connection that has answered all that it was asked.
 struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     /// How many requests it may still carry.
     left: u32,
 }
@@ -21,17 +24,19 @@ struct Connection {
 /// The connections to one target that are not in use.
 pub(super) struct Pool {
     target: Uri,
+    /// What is posted; without it the target is asked.
+    post: Option<Bytes>,
     requests_per_connection: u32,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Pool {
-    pub(super) fn new(target: Uri, requests_per_connection: u32) -> Self {
-        Self { target, requests_per_connection, idle: Mutex::new(Vec::new()) }
+    pub(super) fn new(target: Uri, post: Option<String>, requests_per_connection: u32) -> Self {
+        Self { target, post: post.map(Bytes::from), requests_per_connection, idle: Mutex::new(Vec::new()) }
     }
 
-    /// Sends one request and reads its answer to the end.
-    pub(super) async fn get(&self) -> Outcome {
+    /// Sends the request of this number and reads its answer to the end.
+    pub(super) async fn send(&self, number: u64) -> Outcome {
         loop {
             let idle = self.take_idle();
             let reused = idle.is_some();
@@ -42,7 +47,7 @@ impl Pool {
                     Err(_) => return Outcome::Connect,
                 },
             };
-            match self.request(&mut connection).await {
+            match self.exchange(&mut connection, number).await {
                 Ok(outcome) => {
                     self.put_back(connection);
                     return outcome;
@@ -63,25 +68,37 @@ impl Pool {
         Ok(Connection { sender, left: self.requests_per_connection })
     }
 
-    async fn request(&self, connection: &mut Connection) -> hyper::Result<Outcome> {
+    async fn exchange(&self, connection: &mut Connection, number: u64) -> hyper::Result<Outcome> {
         connection.sender.ready().await?;
         connection.left -= 1;
-        let mut request = Request::new(Empty::new());
-        let path = self.target.path_and_query().map_or("/", |path| path.as_str());
-        *request.uri_mut() = path.parse().unwrap_or_default();
-        if let Some(host) = self.target.authority().and_then(|authority| authority.as_str().parse().ok()) {
-            request.headers_mut().insert(header::HOST, host);
-        }
+        let mut request = self.request(number);
         if connection.left == 0 {
             request.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
         }
         let answer = connection.sender.send_request(request).await?;
-        let outcome = if answer.status().is_success() { Outcome::Ok } else { Outcome::Status };
+        let outcome = outcome(&answer);
         let mut body = answer.into_body();
         while let Some(frame) = body.frame().await {
             frame?;
         }
         Ok(outcome)
+    }
+
+    fn request(&self, number: u64) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(self.post.clone().unwrap_or_default()));
+        let path = self.target.path_and_query().map_or("/", |path| path.as_str());
+        *request.uri_mut() = path.parse().unwrap_or_default();
+        let headers = request.headers_mut();
+        if let Some(host) = self.target.authority().and_then(|authority| authority.as_str().parse().ok()) {
+            headers.insert(header::HOST, host);
+        }
+        if self.post.is_some() {
+            headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+            // Every request is sent twice, as by a client that did not hear the first answer.
+            headers.insert("idempotency-key", (number / 2).into());
+            *request.method_mut() = Method::POST;
+        }
+        request
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -94,5 +111,14 @@ impl Pool {
         {
             idle.push(connection);
         }
+    }
+}
+
+fn outcome(answer: &Response<Incoming>) -> Outcome {
+    let is_marked = answer.headers().get(DEGRADED).is_some_and(|mark| mark == "shed");
+    match answer.status() {
+        status if status.is_success() => Outcome::Ok,
+        StatusCode::SERVICE_UNAVAILABLE if is_marked => Outcome::Shed,
+        _ => Outcome::Status,
     }
 }

@@ -23,8 +23,12 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 pub struct Options {
     /// A Service's URL, from `target::parse`.
     pub target: Uri,
+    /// A JSON text that is posted; without it the target is asked by GET. Every two requests, one after the other, bear
+    /// the same `Idempotency-Key`.
+    pub post: Option<String>,
     /// How long the target is asked for a first good answer before the profile begins: kube-proxy follows a Service that
-    /// has just become ready a moment later. Without one the profile begins all the same. These requests do not count.
+    /// has just become ready a moment later. Without one the profile begins all the same. These requests do not count;
+    /// what is posted has the key of the first that does.
     pub patience: Duration,
     /// When requests are sent.
     pub profile: Profile,
@@ -41,7 +45,8 @@ pub struct Options {
 /// # Errors
 /// When a request could not be counted. A request that fails is a count, not an error.
 pub async fn generate(options: &Options, stop: impl Future<Output = ()>) -> Result<Report> {
-    let pool = Arc::new(Pool::new(options.target.clone(), options.requests_per_connection));
+    let pool =
+        Arc::new(Pool::new(options.target.clone(), options.post.clone(), options.requests_per_connection));
     let tally = Arc::new(Mutex::new(Tally::new()?));
     let mut requests = JoinSet::new();
     tokio::select! {
@@ -58,12 +63,15 @@ pub async fn generate(options: &Options, stop: impl Future<Output = ()>) -> Resu
 }
 
 async fn first_answer(pool: &Pool, patience: Duration) {
+    if patience.is_zero() {
+        return;
+    }
     let answer = async {
-        while pool.get().await != Outcome::Ok {
+        while pool.send(0).await != Outcome::Ok {
             sleep(ASK_AGAIN).await;
         }
     };
-    if timeout(patience, answer).await.is_err() && !patience.is_zero() {
+    if timeout(patience, answer).await.is_err() {
         eprintln!("no good answer within {} s, beginning all the same", patience.as_secs());
     }
 }
@@ -76,7 +84,7 @@ async fn send_all(
 ) {
     let started = Instant::now();
     let permits = Arc::new(Semaphore::new(options.connections));
-    for arrival in options.profile.arrivals() {
+    for (number, arrival) in (0..).zip(options.profile.arrivals()) {
         let due = started + arrival;
         sleep_until(due).await;
         while requests.try_join_next().is_some() {}
@@ -86,7 +94,7 @@ async fn send_all(
         };
         let (pool, tally, limit) = (Arc::clone(pool), Arc::clone(tally), options.timeout);
         requests.spawn(async move {
-            let outcome = timeout(limit, pool.get()).await.unwrap_or(Outcome::Timeout);
+            let outcome = timeout(limit, pool.send(number)).await.unwrap_or(Outcome::Timeout);
             drop(permit);
             count(&tally, outcome, due);
         });
@@ -146,6 +154,7 @@ mod tests {
         let profile = "200ms@100".parse().unwrap();
         Options {
             target,
+            post: None,
             patience: Duration::ZERO,
             profile,
             timeout: Duration::from_secs(5),
@@ -166,6 +175,9 @@ mod tests {
     async fn what_goes_wrong_is_counted_by_its_kind() {
         let (target, _) = server("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await;
         assert_eq!(generate(&options(target), pending()).await.unwrap().failed.status, 20);
+        let shed = "HTTP/1.1 503 Service Unavailable\r\nx-degraded: shed\r\ncontent-length: 0\r\n\r\n";
+        let (target, _) = server(shed).await;
+        assert_eq!(generate(&options(target), pending()).await.unwrap().failed.shed, 20);
         let (target, _) = server("").await;
         assert_eq!(generate(&options(target), pending()).await.unwrap().failed.reset, 20);
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -189,6 +201,34 @@ mod tests {
         tokio::spawn(serve(listener, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", Arc::default()));
         let report = load.await.unwrap().unwrap();
         assert_eq!((report.sent, report.ok), (20, 20));
+    }
+
+    #[tokio::test]
+    async fn what_is_posted_is_posted_twice_under_the_same_key() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = format!("http://{}/orders", listener.local_addr().unwrap()).parse().unwrap();
+        let heard = Arc::new(Mutex::new(String::new()));
+        tokio::spawn({
+            let heard = Arc::clone(&heard);
+            async move {
+                loop {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    let mut buffer = [0; 1024];
+                    let read = stream.read(&mut buffer).await.unwrap();
+                    heard.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..read]));
+                    stream.write_all(b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                }
+            }
+        });
+        let profile = "100ms@40".parse().unwrap();
+        let posts =
+            Options { post: Some("{}".to_owned()), profile, requests_per_connection: 1, ..options(target) };
+        assert_eq!(generate(&posts, pending()).await.unwrap().ok, 4);
+        let heard = heard.lock().unwrap();
+        for key in 0..2 {
+            assert_eq!(heard.matches(&format!("idempotency-key: {key}\r\n")).count(), 2, "{heard}");
+        }
+        assert_eq!(heard.matches("POST /orders").count(), 4, "{heard}");
     }
 
     #[tokio::test]

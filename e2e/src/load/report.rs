@@ -19,6 +19,8 @@ pub struct Report {
 /// Requests that were not answered with a 2xx status, by cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
+    /// Refused in order, for want of room or of what is needed: 503, marked as shed by the reference service.
+    pub shed: u64,
     /// Answered with another status.
     pub status: u64,
     /// No connection could be opened.
@@ -34,7 +36,7 @@ pub struct Failed {
 impl Failed {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.status + self.connect + self.timeout + self.reset + self.saturated
+        self.shed + self.status + self.connect + self.timeout + self.reset + self.saturated
     }
 }
 
@@ -55,6 +57,7 @@ pub struct Latency {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Ok,
+    Shed,
     Status,
     Connect,
     Timeout,
@@ -80,13 +83,14 @@ impl Tally {
         let failed = &mut self.report.failed;
         match outcome {
             Outcome::Ok => self.report.ok += 1,
+            Outcome::Shed => failed.shed += 1,
             Outcome::Status => failed.status += 1,
             Outcome::Connect => failed.connect += 1,
             Outcome::Timeout => failed.timeout += 1,
             Outcome::Reset => failed.reset += 1,
             Outcome::Saturated => failed.saturated += 1,
         }
-        if matches!(outcome, Outcome::Ok | Outcome::Status) {
+        if matches!(outcome, Outcome::Ok | Outcome::Shed | Outcome::Status) {
             let microseconds = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
             self.microseconds.saturating_record(microseconds);
         }
@@ -113,6 +117,7 @@ mod tests {
     fn every_request_is_counted_once() {
         let outcomes = [
             Outcome::Ok,
+            Outcome::Shed,
             Outcome::Status,
             Outcome::Connect,
             Outcome::Timeout,
@@ -124,7 +129,7 @@ mod tests {
             tally.add(outcome, Duration::from_millis(7));
         }
         let report = tally.report();
-        assert_eq!(report.sent, 6);
+        assert_eq!(report.sent, 7);
         assert_eq!(report.ok + report.failed.total(), report.sent);
         assert!((report.latency_ms.p50 - 7.0).abs() < 0.1, "{report:?}");
     }

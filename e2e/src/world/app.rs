@@ -16,7 +16,8 @@ use crate::cluster::paths::CRATE_DIR;
 const MINIMAL: &str = "examples/minimal.yaml";
 
 impl World {
-    /// An example of the repository, with the image that the cluster has.
+    /// An example of the repository, with the image that the cluster has, and with a request for little CPU where it has
+    /// one: the pods of all tests together have to fit on one node.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -26,6 +27,11 @@ impl World {
         let mut app: Value =
             serde_saphyr::from_str(&text).with_context(|| format!("failed to read {path}"))?;
         app["spec"]["image"] = json!(self.images().app);
+        for service in app["spec"]["services"].as_array_mut().context("the example has no services")? {
+            if let Some(cpu) = service.pointer_mut("/resources/requests/cpu") {
+                *cpu = json!("10m");
+            }
+        }
         Ok(app)
     }
 
@@ -41,6 +47,20 @@ impl World {
             "maxReplicas": max,
             "metrics": [{"name": "rps", "requestRate": {"perReplica": per_replica}}],
         });
+        Ok(app)
+    }
+
+    /// `examples/shop.yaml` with these of its components, each with one replica.
+    ///
+    /// # Errors
+    /// When the example cannot be read.
+    pub fn shop_of(&self, components: &[&str]) -> Result<Value> {
+        let mut app = self.example("examples/shop.yaml")?;
+        let services = app["spec"]["services"].as_array_mut().context("the example has no services")?;
+        services.retain(|service| components.iter().any(|component| service["name"] == *component));
+        for service in services {
+            service["scaling"] = json!({"minReplicas": 1, "maxReplicas": 1});
+        }
         Ok(app)
     }
 
@@ -152,8 +172,17 @@ impl World {
     /// # Errors
     /// When they cannot be listed.
     pub async fn web_pods(&self) -> Result<Vec<Pod>> {
+        self.pods_of("web").await
+    }
+
+    /// The pods of a component that are not on their way out, whatever their revision.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn pods_of(&self, component: &str) -> Result<Vec<Pod>> {
         let api: Api<Pod> = Api::namespaced(self.client(), self.namespace());
-        let mut pods = api.list(&ListParams::default().labels("scalableapp.dev/component=web")).await?.items;
+        let of_component = ListParams::default().labels(&format!("scalableapp.dev/component={component}"));
+        let mut pods = api.list(&of_component).await?.items;
         pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
         Ok(pods)
     }

@@ -18,25 +18,57 @@ pub struct Images {
     pub app: String,
     /// The load generator.
     pub load: String,
+    postgres: Option<String>,
+    redis: Option<String>,
+}
+
+/// A cluster that was reached.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    /// Repeats nothing: what a program of the test's answers is what is asked for, also if that is 503.
+    pub(super) direct: Client,
+    pub(super) kubeconfig: PathBuf,
+    pub(super) images: Images,
+    pub(super) audit: Option<AuditLog>,
 }
 
 impl Images {
     /// The variables win; without them the local cluster has images under fixed names, and another one has none.
     fn resolve(local: bool, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let image = |name: &str, local_image: &str| {
-            variable(name).or_else(|| local.then(|| local_image.to_owned())).with_context(|| {
-                format!("{name} is not set: on a cluster of your own, name an image that it can pull")
-            })
-        };
+        let known =
+            |name: &str, local_image: &str| variable(name).or_else(|| local.then(|| local_image.to_owned()));
+        let image = |name: &str, local_image: &str| known(name, local_image).with_context(|| is_unset(name));
         Ok(Self {
             operator: image("OPERATOR_IMAGE", "localhost/scalableapp-operator:dev")?,
             app: image("APP_IMAGE", "localhost/app-template:dev")?,
             load: image("LOAD_IMAGE", "localhost/scalableapp-load:dev")?,
+            postgres: known("POSTGRES_IMAGE", "localhost/postgres:debian"),
+            redis: known("REDIS_IMAGE", "localhost/redis:debian"),
         })
+    }
+
+    /// PostgreSQL, which only the tests of the shop need.
+    ///
+    /// # Errors
+    /// On a cluster of one's own for which no image is named.
+    pub fn postgres(&self) -> Result<&str> {
+        self.postgres.as_deref().with_context(|| is_unset("POSTGRES_IMAGE"))
+    }
+
+    /// Redis, which only the tests of the shop need.
+    ///
+    /// # Errors
+    /// On a cluster of one's own for which no image is named.
+    pub fn redis(&self) -> Result<&str> {
+        self.redis.as_deref().with_context(|| is_unset("REDIS_IMAGE"))
     }
 }
 
-pub(super) async fn connect() -> Result<(Client, Images, Option<AuditLog>)> {
+fn is_unset(name: &str) -> String {
+    format!("{name} is not set: on a cluster of your own, name an image that it can pull")
+}
+
+pub(super) async fn connect() -> Result<Connection> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let path = match variable("KUBECONFIG") {
         Some(path) => PathBuf::from(path),
@@ -50,11 +82,13 @@ pub(super) async fn connect() -> Result<(Client, Images, Option<AuditLog>)> {
     })?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     config.default_namespace = "default".to_owned();
-    let client = Client::try_from(config)?;
+    let client = Client::try_from(config.clone())?;
+    config.default_retry = false;
+    let direct = Client::try_from(config)?;
     client.apiserver_version().await.context("failed to reach the cluster: is it up?")?;
     let local = local_cluster(&path).filter(|dir| dir.audit_log().exists());
     let images = Images::resolve(local.is_some(), variable)?;
-    Ok((client, images, local.map(|dir| AuditLog::of(&dir))))
+    Ok(Connection { client, direct, kubeconfig: path, images, audit: local.map(|dir| AuditLog::of(&dir)) })
 }
 
 /// The local cluster that a kubeconfig would belong to.
@@ -73,6 +107,10 @@ mod tests {
         assert!(error.contains("OPERATOR_IMAGE"), "{error}");
         let images = Images::resolve(false, |name| Some(format!("example/{name}"))).unwrap();
         assert_eq!(images.app, "example/APP_IMAGE");
+        let given = |name: &str| (!name.starts_with("POSTGRES")).then(|| name.to_owned());
+        let images = Images::resolve(false, given).unwrap();
+        assert_eq!(images.redis().unwrap(), "REDIS_IMAGE");
+        assert!(images.postgres().unwrap_err().to_string().contains("POSTGRES_IMAGE"));
     }
 
     #[test]

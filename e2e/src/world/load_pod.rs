@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use kube::api::{Api, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{World, wait_until};
 use crate::load::{Profile, Report, target};
@@ -26,10 +26,34 @@ impl World {
     /// # Errors
     /// When the URL or the profile is refused, or the pod cannot be created.
     pub async fn start_load(&self, name: &str, url: &str, profile: &str) -> Result<LoadPod<'_>> {
+        self.start_load_with(name, (url, profile), &[]).await
+    }
+
+    /// Starts to post a JSON text to a Service, each time twice under the same `Idempotency-Key`.
+    ///
+    /// # Errors
+    /// As [`World::start_load`].
+    pub async fn start_posts(
+        &self,
+        name: &str,
+        url: &str,
+        json: &Value,
+        profile: &str,
+    ) -> Result<LoadPod<'_>> {
+        self.start_load_with(name, (url, profile), &["--post", &json.to_string()]).await
+    }
+
+    async fn start_load_with(
+        &self,
+        name: &str,
+        (url, profile): (&str, &str),
+        more: &[&str],
+    ) -> Result<LoadPod<'_>> {
         target::parse(url)?;
         let duration = profile.parse::<Profile>()?.duration();
         let pods: Api<Pod> = Api::namespaced(self.client(), &self.namespace);
-        let pod = pod(name, &self.images.load, url, profile)?;
+        let arguments = [["--url", url, "--profile", profile].as_slice(), more].concat();
+        let pod = pod(name, &self.images.load, &arguments)?;
         pods.create(&PostParams::default(), &pod).await.context("failed to create the load generator")?;
         Ok(LoadPod { world: self, name: name.to_owned(), deadline: duration + ALLOWANCE })
     }
@@ -70,7 +94,7 @@ fn waiting_for(status: &PodStatus) -> String {
         .unwrap_or_default()
 }
 
-fn pod(name: &str, image: &str, url: &str, profile: &str) -> Result<Pod> {
+fn pod(name: &str, image: &str, arguments: &[&str]) -> Result<Pod> {
     Ok(serde_json::from_value(json!({
         "metadata": {"name": name},
         "spec": {
@@ -84,8 +108,8 @@ fn pod(name: &str, image: &str, url: &str, profile: &str) -> Result<Pod> {
             "containers": [{
                 "name": "load",
                 "image": image,
-                "args": ["--url", url, "--profile", profile],
-                "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+                "args": arguments,
+                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
                 "securityContext": {
                     "allowPrivilegeEscalation": false,
                     "readOnlyRootFilesystem": true,

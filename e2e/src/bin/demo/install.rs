@@ -20,7 +20,8 @@ pub(crate) fn install(tools: &Tools, progress: &Progress, port: u16) -> Result<(
         tools.cluster(&["up", "--port", &port.to_string()])
     })?;
     progress.step("programs: operator, reference service, load generator, plugin", || {
-        let programs = ["scalableapp-operator", "app-template", "load", "kubectl-scalableapp"];
+        let programs =
+            ["scalableapp-operator", "app-template", "payment-provider", "load", "kubectl-scalableapp"];
         let bins = programs.iter().flat_map(|program| ["--bin", program]);
         tools.cargo(&["build", "--quiet", "--release"].into_iter().chain(bins).collect::<Vec<_>>())
     })?;

@@ -62,8 +62,9 @@ pub(crate) fn report(tools: &Tools, namespace: &str) -> Result<Report> {
 
 /// What became of the requests, as a line.
 pub(crate) fn summary(report: &Report) -> String {
-    let Failed { status, connect, timeout, reset, saturated } = report.failed;
+    let Failed { shed, status, connect, timeout, reset, saturated } = report.failed;
     let kinds = [
+        (shed, "shed"),
         (status, "answered with an error"),
         (connect, "without a connection"),
         (timeout, "not answered in time"),

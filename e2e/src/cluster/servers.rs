@@ -1,0 +1,154 @@
+//! The files that PostgreSQL and Redis run from, as the machine's Debian packages have installed them. Runs ldd.
+//!
+//! Not the packages as a whole: with all that they depend on the image would be five times the size, most of it the
+//! compiler of PostgreSQL's just-in-time compilation.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use super::base;
+use super::command::output;
+
+/// A server that is installed on this machine.
+pub(super) struct Server {
+    /// The name of its image and of its Containerfile.
+    pub(super) name: &'static str,
+    pub(super) files: Files,
+}
+
+/// For each path in an image, the file of the machine that is copied there.
+type Files = BTreeMap<PathBuf, PathBuf>;
+
+/// Where Debian puts each version of PostgreSQL, and what is not linked to it.
+const POSTGRES: &str = "/usr/lib/postgresql";
+const POSTGRES_DATA: &str = "/usr/share/postgresql";
+const POSTGRES_PROGRAMS: [&str; 6] = ["initdb", "pg_basebackup", "pg_ctl", "pg_isready", "postgres", "psql"];
+
+/// initdb runs its commands by a shell, and whoever waits for a server does so by these.
+const SHELL: [&str; 2] = ["/bin/sh", "/bin/sleep"];
+
+const ZONES: [&str; 2] = ["/usr/share/zoneinfo/GMT", "/usr/share/zoneinfo/UTC"];
+
+const REDIS: &str = "/usr/bin/redis-server";
+
+/// The servers, of the newest version that is installed.
+///
+/// # Errors
+/// When one is not installed, with the command that installs it.
+pub(super) fn installed() -> Result<[Server; 2]> {
+    Ok([Server { name: "postgres", files: postgres()? }, Server { name: "redis", files: redis()? }])
+}
+
+fn postgres() -> Result<Files> {
+    let version =
+        newest(POSTGRES).context("PostgreSQL is missing: run .ci/packages, or install postgresql")?;
+    let folder = Path::new(POSTGRES).join(&version);
+    let mut files = Files::new();
+    for program in POSTGRES_PROGRAMS {
+        // Not in a folder called bin: they would look for their modules beside it.
+        files.insert(Path::new("/postgresql").join(program), folder.join("bin").join(program));
+    }
+    files.extend(SHELL.map(in_place));
+    for module in fs::read_dir(folder.join("lib"))? {
+        let path = module?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".so") && !name.starts_with("llvmjit") {
+            files.insert(path.clone(), path);
+        }
+    }
+    add_libraries(&mut files)?;
+    add_folder(&mut files, &Path::new(POSTGRES_DATA).join(&version))?;
+    files.extend(ZONES.map(in_place));
+    Ok(files)
+}
+
+fn redis() -> Result<Files> {
+    ensure!(Path::new(REDIS).exists(), "Redis is missing: run .ci/packages, or install redis-server");
+    let mut files = Files::from([(PathBuf::from("/bin/redis-server"), PathBuf::from(REDIS))]);
+    add_libraries(&mut files)?;
+    Ok(files)
+}
+
+fn in_place(path: &str) -> (PathBuf, PathBuf) {
+    (path.into(), path.into())
+}
+
+/// The largest version number that has a folder.
+fn newest(versions: &str) -> Option<String> {
+    let names =
+        fs::read_dir(versions).ok()?.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| Some((name.parse::<u32>().ok()?, name))).max().map(|(_, name)| name)
+}
+
+/// The shared libraries, and the program that loads them, under the paths at which it looks for them.
+fn add_libraries(files: &mut Files) -> Result<()> {
+    let told = output(Command::new("ldd").args(files.values()))?;
+    for path in libraries(&told)? {
+        files.insert(path.clone(), path);
+    }
+    Ok(())
+}
+
+/// The paths in the words of ldd, such as `libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x7f66)`.
+fn libraries(told: &str) -> Result<Vec<PathBuf>> {
+    let lines = told.lines().filter_map(|line| line.strip_prefix('\t'));
+    let path = |line: &str| -> Result<Option<PathBuf>> {
+        let found = line.split_once(" => ").map_or(line, |(_, found)| found);
+        ensure!(found != "not found", "a library of a server is missing: {line}");
+        // What the kernel itself brings has no path.
+        Ok(found.split(' ').next().filter(|path| path.starts_with('/')).map(PathBuf::from))
+    };
+    lines.filter_map(|line| path(line).transpose()).collect()
+}
+
+/// A folder and those below it, without the manual.
+fn add_folder(files: &mut Files, folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))? {
+        let entry = entry?;
+        if !entry.path().is_dir() {
+            files.insert(entry.path(), entry.path());
+        } else if entry.file_name() != "man" {
+            add_folder(files, &entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Changes with the content of any file.
+pub(super) fn digest(files: &Files) -> Result<Vec<u8>> {
+    let mut hash = Sha256::new();
+    for (path, source) in files {
+        hash.update(path.as_os_str().as_encoded_bytes());
+        hash.update(fs::read(source).with_context(|| format!("failed to read {}", source.display()))?);
+    }
+    Ok(hash.finalize().to_vec())
+}
+
+/// Copies the files below `root`, and adds the accounts.
+pub(super) fn assemble(files: &Files, root: &Path) -> Result<()> {
+    for (path, source) in files {
+        let copy = root.join(path.strip_prefix("/").unwrap_or(path));
+        fs::create_dir_all(copy.parent().context("a file has no folder")?)?;
+        fs::copy(source, &copy).with_context(|| format!("failed to copy {}", source.display()))?;
+    }
+    base::write_accounts(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_libraries_that_ldd_names_are_found_and_a_missing_one_is_said() {
+        let told = "/bin/a:\n\tlinux-vdso.so.1 (0x00007f0a)\n\tlibz.so.1 => /lib/x/libz.so.1 (0x00007fa6)\n\
+                    \t/lib64/ld-linux-x86-64.so.2 (0x00007f0a)\n";
+        let found = libraries(told).unwrap();
+        assert_eq!(found, [Path::new("/lib/x/libz.so.1"), Path::new("/lib64/ld-linux-x86-64.so.2")]);
+        assert!(libraries("\tlibq.so.5 => not found\n").unwrap_err().to_string().contains("libq.so.5"));
+    }
+}

@@ -1,0 +1,75 @@
+//! Requests of any kind to the Services and pods of the test's namespace, through the API server. Talks to them.
+
+use anyhow::{Context, Result, ensure};
+use http_body_util::BodyExt;
+use hyper::header::CONTENT_TYPE;
+use hyper::{HeaderMap, Request, StatusCode};
+use kube::client::Body;
+use serde_json::Value;
+
+use super::World;
+
+/// What was answered, whatever the status.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status; 503 without a header `x-degraded` may be the API server's own.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON, if the status is this.
+    ///
+    /// # Errors
+    /// With the whole answer if it is another.
+    pub fn json(&self, status: u16) -> Result<Value> {
+        self.has(status)?;
+        serde_json::from_str(&self.body).with_context(|| format!("failed to read {self:?}"))
+    }
+
+    /// Succeeds if the status is this.
+    ///
+    /// # Errors
+    /// With the whole answer if it is another.
+    pub fn has(&self, status: u16) -> Result<()> {
+        ensure!(self.status == status, "{status} was expected: {self:?}");
+        Ok(())
+    }
+}
+
+impl World {
+    /// Asks `services/NAME:PORT` or `pods/NAME:PORT` for a path.
+    ///
+    /// # Errors
+    /// When the API server cannot be reached. A refusal is an answer.
+    pub async fn get(&self, target: &str, path: &str) -> Result<Answer> {
+        self.call(target, Request::get(path).body(String::new())?).await
+    }
+
+    /// Posts JSON to `services/NAME:PORT` or `pods/NAME:PORT`, with an `Idempotency-Key`.
+    ///
+    /// # Errors
+    /// As [`World::get`].
+    pub async fn post(&self, target: &str, path: &str, key: &str, json: &Value) -> Result<Answer> {
+        let request =
+            Request::post(path).header(CONTENT_TYPE, "application/json").header("idempotency-key", key);
+        self.call(target, request.body(json.to_string())?).await
+    }
+
+    /// Sends a request to `services/NAME:PORT` or `pods/NAME:PORT`.
+    ///
+    /// # Errors
+    /// As [`World::get`].
+    pub async fn call(&self, target: &str, request: Request<String>) -> Result<Answer> {
+        let (mut head, body) = request.into_parts();
+        head.uri = format!("/api/v1/namespaces/{}/{target}/proxy{}", self.namespace, head.uri).parse()?;
+        let answer = self.direct.send(Request::from_parts(head, Body::from(body.into_bytes()))).await;
+        let (head, body) = answer.with_context(|| format!("failed to reach {target}"))?.into_parts();
+        let body = body.collect().await.with_context(|| format!("failed to read from {target}"))?.to_bytes();
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+}

@@ -1,0 +1,36 @@
+//! Runs programs inside the pods of the test's namespace. Runs kubectl.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+use super::World;
+use crate::cluster::paths::Cache;
+
+impl World {
+    /// Runs a program in a container of a pod, and returns what it says.
+    ///
+    /// # Errors
+    /// When it fails, with what it said.
+    pub async fn exec(&self, pod: &str, container: &str, command: &[&str]) -> Result<String> {
+        // The local cluster's, or else the machine's.
+        let ours = Cache::from_env()?.bin().join("kubectl");
+        let kubectl = if ours.exists() { ours } else { PathBuf::from("kubectl") };
+        let output = Command::new(kubectl)
+            .args(["exec", pod, "--container", container, "--namespace", &self.namespace, "--"])
+            .args(command)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .context("failed to run kubectl")?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("'{}' in pod {pod} says: {}", command.join(" "), said.trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    }
+}

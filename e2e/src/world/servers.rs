@@ -1,0 +1,146 @@
+//! The servers that the shop needs, as pods of the test's namespace, so that a test may kill its own. Talks to the API
+//! server, and to PostgreSQL in its pod.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::Api;
+use serde_json::{Value, json};
+
+use super::{World, wait_until};
+use crate::cluster::paths::CRATE_DIR;
+
+/// What a test may want beside PostgreSQL's primary. Each is a pod and a Service of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// A streaming replica.
+    Replica,
+    /// Redis.
+    Redis,
+    /// The stand-in for a payment provider.
+    Payments,
+}
+
+const PRIMARY: &str = "postgres";
+
+impl Server {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Replica => "postgres-replica",
+            Self::Redis => "redis",
+            Self::Payments => "payments",
+        }
+    }
+}
+
+impl World {
+    /// Starts the primary and `others`, waits until they are ready, and makes the Secret from which `examples/shop.yaml`
+    /// takes where they are.
+    ///
+    /// # Errors
+    /// When they are not ready in time.
+    pub async fn start_servers(&self, others: &[Server]) -> Result<()> {
+        let password = format!("{:032x}", fastrand::u128(..));
+        let postgres = |host: &str| format!("postgres://shop:{password}@{host}/shop");
+        let mut shop = json!({"DATABASE_MAIN_URL": postgres(PRIMARY), "SIGNING_KEY": password});
+        for server in others {
+            match server {
+                Server::Replica => shop["DATABASE_MAIN_READ_URL"] = json!(postgres(server.name())),
+                Server::Redis => shop["REDIS_URL"] = json!(format!("redis://:{password}@{}", server.name())),
+                Server::Payments => shop["PAYMENTS_URL"] = json!(format!("http://{}", server.name())),
+            }
+        }
+        self.make_secret("servers", &json!({"password": password})).await?;
+        self.make_secret("shop", &shop).await?;
+        let names: Vec<&str> =
+            [PRIMARY].into_iter().chain(others.iter().map(|server| server.name())).collect();
+        for name in &names {
+            self.apply(&self.server_manifest(name)?)
+                .await
+                .with_context(|| format!("failed to start {name}"))?;
+        }
+        wait_until("the servers are ready", Duration::from_secs(120), async || {
+            for name in &names {
+                self.pod_is_ready(name).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn make_secret(&self, name: &str, data: &Value) -> Result<()> {
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
+        self.apply(&secret.to_string()).await.map(drop)
+    }
+
+    /// With the images that the cluster has.
+    fn server_manifest(&self, name: &str) -> Result<String> {
+        let file = Path::new(CRATE_DIR).join("servers").join(format!("{name}.yaml"));
+        let text = fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))?;
+        Ok(text
+            .replace("localhost/postgres:debian", self.images.postgres()?)
+            .replace("localhost/redis:debian", self.images.redis()?)
+            .replace("localhost/app-template:dev", &self.images.app))
+    }
+
+    async fn pod_is_ready(&self, name: &str) -> Result<()> {
+        let pods: Api<Pod> = Api::namespaced(self.client(), &self.namespace);
+        let status = pods.get(name).await?.status.unwrap_or_default();
+        let mut conditions = status.conditions.iter().flatten();
+        let ready = conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        ensure!(ready, "{name} is not ready: {:?}", status.container_statuses);
+        Ok(())
+    }
+
+    /// Adds a product and an account through the Service of `web`, and returns an order for one of the product.
+    ///
+    /// # Errors
+    /// When one is refused.
+    pub async fn stock_shop(&self) -> Result<Value> {
+        let web = "services/shop-web:8080";
+        let product = json!({"name": "Tea", "category": "drinks", "priceCents": 450});
+        let product = self.post(web, "/products", "product", &product).await?.json(201)?;
+        let account = json!({"email": "ada@example.org", "name": "Ada"});
+        let account = self.post(web, "/accounts", "account", &account).await?.json(201)?;
+        Ok(json!({"account": account["id"], "items": [{"product": product["id"], "quantity": 1}]}))
+    }
+
+    /// What a statement returns on the primary, columns separated by `|`.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn sql(&self, statement: &str) -> Result<String> {
+        self.exec(PRIMARY, PRIMARY, &["psql", "-qAtX", "-c", statement]).await
+    }
+
+    /// Ends PostgreSQL's primary as if its machine had lost power, and keeps it from starting again.
+    ///
+    /// # Errors
+    /// When it goes on running.
+    pub async fn crash_primary(&self) -> Result<()> {
+        self.exec(PRIMARY, PRIMARY, &["sh", "-c", "echo held >/data/held"]).await?;
+        // The answer may be lost, because this session ends with the server's container.
+        let _ = self.exec(PRIMARY, PRIMARY, &["pg_ctl", "stop", "--no-wait", "--mode=immediate"]).await;
+        wait_until("the primary is gone", Duration::from_secs(30), async || {
+            ensure!(self.pod_is_ready(PRIMARY).await.is_err(), "it is ready");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets the primary start again.
+    ///
+    /// # Errors
+    /// When its container does not run.
+    pub async fn restart_primary(&self) -> Result<()> {
+        wait_until("the primary's container runs again", Duration::from_secs(60), async || {
+            self.exec(PRIMARY, PRIMARY, &["sh", "-c", ": >/data/held"]).await
+        })
+        .await
+        .map(drop)
+    }
+}
