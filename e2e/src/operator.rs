@@ -108,6 +108,8 @@ impl LocalOperator {
             .args(["--http-port", &http_port.to_string()])
             .args(more)
             .env("KUBECONFIG", kubeconfig)
+            // As the chart sets it.
+            .env("MALLOC_MMAP_THRESHOLD_", "65536")
             .stdin(Stdio::null())
             .stderr(output.try_clone()?)
             .stdout(output)

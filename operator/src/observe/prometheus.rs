@@ -46,6 +46,9 @@ pub struct Span {
     pub step_ms: i64,
 }
 
+/// What a connection may hold of an answer before it is taken, in bytes. It keeps that much for as long as it is open.
+const READ_BUFFER: usize = 64 << 10;
+
 /// Why the client cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -197,7 +200,7 @@ impl Prometheus {
         let mut tls = kube::Config::new(url.clone());
         tls.root_cert = roots(args, &url)?;
         let connector = tls.rustls_https_connector_with_connector(connector).map_err(ClientError::Tls)?;
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let client = Client::builder(TokioExecutor::new()).http1_max_buf_size(READ_BUFFER).build(connector);
         Ok(Self {
             client,
             instant,
@@ -269,11 +272,16 @@ impl Prometheus {
         if status.is_server_error() || status.is_redirection() {
             return Err(self.refused(status));
         }
-        let body = match Limited::new(response.into_body(), limit).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => return Err(QueryError::TooLarge(limit)),
-            Err(error) => return Err(self.unreachable(&*error)),
-        };
+        let mut frames = Limited::new(response.into_body(), limit);
+        let mut body = Vec::new();
+        // Collected, the frames would keep several times their size in buffers until the last has come.
+        while let Some(frame) = frames.frame().await {
+            match frame.map(|frame| frame.into_data()) {
+                Ok(data) => body.extend_from_slice(&data.unwrap_or_default()),
+                Err(error) if error.is::<LengthLimitError>() => return Err(QueryError::TooLarge(limit)),
+                Err(error) => return Err(self.unreachable(&*error)),
+            }
+        }
         match serde_json::from_slice(&body) {
             Ok(Answer::<T> { data: Some(data), .. }) => Ok(data),
             // What Prometheus calls the error is a word of a fixed list; only such a word is repeated.
