@@ -153,7 +153,8 @@ fn forecast(
         "use 10s to 30m: longer than pods take to start, and no longer than a trend lasts",
     );
     let season = written.season.as_ref().map(|season| {
-        let admits = |season: &Duration| SEASONS.contains(season) && season.as_millis().is_multiple_of(60_000);
+        let admits =
+            |season: &Duration| SEASONS.contains(season) && season.as_millis().is_multiple_of(60_000);
         let sentence = "use 1h to 24h in whole minutes: Prometheus must keep three of them";
         within(season, "season", admits, sentence)
     });

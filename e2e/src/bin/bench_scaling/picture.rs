@@ -27,6 +27,7 @@ fn color(contender: Contender) -> RGBColor {
         Contender::Keda => RGBColor(204, 121, 167),
         Contender::Engine => RGBColor(86, 180, 233),
         Contender::EngineForecast => RGBColor(0, 114, 178),
+        Contender::EngineSeason => RGBColor(0, 158, 115),
         Contender::Foresight => RGBColor(150, 150, 150),
     }
 }
