@@ -44,6 +44,9 @@ fn main() {
         series.sort_by(f64::total_cmp);
         println!("{name:32}{:12.2}{:12.2}", series[SERIES / 2], series[SERIES - 1]);
     }
+    let begin = Instant::now();
+    black_box(learned());
+    println!("Learning a season from seven days takes {:.0} ms.", begin.elapsed().as_secs_f64() * 1e3);
 }
 
 /// Microseconds for a decision, on average over a series with a tick of 5 s and a load that comes and goes. The pods

@@ -80,7 +80,7 @@ pub const DESCRIPTIONS: [Description; 9] = [
         kind: Kind::Histogram,
         unit: Unit::Seconds,
         labels: &["template"],
-        help: "Time of one Prometheus query, by template; custom stands for the queries that apps bring.",
+        help: "Time of one Prometheus query, by template; custom stands for the queries that apps bring, history and custom_history for what forecasts learn from.",
     },
     Description {
         name: QUERIES,

@@ -16,12 +16,13 @@ use scalableapp_engine::overrides::Overrides;
 use scalableapp_engine::pod::{ByResource, Container, Phase, Pod, PodSample, Ready, ReadyStatus, Resource};
 use scalableapp_engine::sample::Reading;
 use scalableapp_engine::scale::{Normalization, Scaling, step};
+use scalableapp_engine::season::{CELLS, Past, SEASONS, Season, Seasonal, step as season_step};
 use scalableapp_engine::signal::{PodMetric, PodTarget, PodTiming, Series, average_value};
 use scalableapp_engine::{Input, decide};
 
 use crate::app::{self, App};
 use crate::setting::{Contender, Setting};
-use crate::workload::MEAN_SERVICE;
+use crate::workload::{LEAD_IN, MEAN_SERVICE, Workload};
 
 /// Seconds between two scrapes of the request counters.
 pub(crate) const SCRAPE: i64 = 5;
@@ -43,6 +44,7 @@ pub(crate) struct Autoscaler {
     history: History,
     memory: Memory,
     metrics: [Metric; 1],
+    seasons: BTreeMap<String, Seasonal>,
 }
 
 impl Autoscaler {
@@ -59,6 +61,7 @@ impl Autoscaler {
             history: History::default(),
             memory: Memory::default(),
             metrics: [Metric { name: METRIC.to_owned(), target: Target::RequestRate { per_replica } }],
+            seasons: BTreeMap::new(),
         }
     }
 
@@ -69,7 +72,7 @@ impl Autoscaler {
     }
 
     /// The replicas to have from this second on.
-    pub(crate) fn decide(&mut self, second: usize, app: &App, rates: &[f64]) -> i32 {
+    pub(crate) fn decide(&mut self, second: usize, app: &App, workload: &Workload) -> i32 {
         match self.contender {
             Contender::HpaCpu => {
                 let proposed = self.on_cpu(second, app);
@@ -83,8 +86,13 @@ impl Autoscaler {
                 let cached = self.rate(second - second % self.setting.poll, app);
                 self.on_rate(second, app, cached)
             }
+            Contender::EngineSeason => {
+                self.learn(second, workload);
+                self.on_engine(second, app)
+            }
             Contender::Engine | Contender::EngineForecast => self.on_engine(second, app),
             Contender::Foresight => {
+                let rates = &workload.rates;
                 let until = (second + (app.start() * 1.2) as usize + 10).min(rates.len());
                 self.settled(rates[second..until].iter().copied().fold(0.0, f64::max))
             }
@@ -133,12 +141,48 @@ impl Autoscaler {
         step.desired
     }
 
+    /// Reads the history, at first and then at the end of each day.
+    fn learn(&mut self, second: usize, workload: &Workload) {
+        let Some(day) = workload.day else { return };
+        if !self.seasons.is_empty() && (second < LEAD_IN || !(second - LEAD_IN).is_multiple_of(day)) {
+            return;
+        }
+        let season = SignedDuration::from_secs(day as i64);
+        let step = season_step(season).as_millis() as i64;
+        let until = instant(second as f64).as_millisecond().div_euclid(step) * step;
+        let second_of = |at: i64| (at - instant(0.0).as_millisecond()).div_euclid(1000);
+        let cells = (0..(SEASONS * CELLS) as i64).rev();
+        let rate = |cell: i64| workload.rate_before(second_of(until - cell * step), self.setting.rate_window);
+        let past = Past {
+            until: Timestamp::from_millisecond(until).unwrap_or_default(),
+            values: cells.map(rate).collect(),
+        };
+        let learned = match Season::learn(&past, season, self.horizon()) {
+            Ok(season) => Seasonal::Learned(season),
+            Err(unlearned) => Seasonal::Unusable(unlearned.to_string()),
+        };
+        self.seasons.insert(METRIC.to_owned(), learned);
+    }
+
+    fn horizon(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.setting.horizon)
+    }
+
+    fn forecast(&self) -> Option<Forecast> {
+        let season = match self.contender {
+            Contender::EngineForecast => None,
+            // The length matters where the season is learned.
+            Contender::EngineSeason => Some(SignedDuration::from_hours(1)),
+            _ => return None,
+        };
+        Some(Forecast { horizon: self.horizon(), season })
+    }
+
     fn on_engine(&mut self, second: usize, app: &App) -> i32 {
         let now = instant(second as f64);
         let measured = instant((second as i64 - SCRAPE_AGE) as f64);
         let reading =
             Reading { values: vec![self.rate(second, app)], at: Some(measured), ..Reading::default() };
-        let horizon = SignedDuration::from_secs(self.setting.horizon);
         let decision = decide(&Input {
             now,
             min_replicas: RANGE.min,
@@ -152,9 +196,8 @@ impl Autoscaler {
             readings: &BTreeMap::from([(METRIC.to_owned(), reading)]),
             max_sample_age: SignedDuration::from_secs(60),
             timing: PodTiming::default(),
-            forecast: (self.contender == Contender::EngineForecast)
-                .then_some(Forecast { horizon, season: None }),
-            seasons: &BTreeMap::new(),
+            forecast: self.forecast(),
+            seasons: &self.seasons,
             fallback: None,
             overrides: &Overrides::default(),
             memory: &self.memory,

@@ -28,7 +28,7 @@ struct Args {
     #[arg(required = true)]
     traces: Vec<PathBuf>,
     /// Mean times in seconds from the creation of a pod until it is ready.
-    #[arg(long, value_delimiter = ',', default_values_t = [60.0])]
+    #[arg(long, value_delimiter = ',', default_values_t = [5.0, 30.0, 60.0])]
     starts: Vec<f64>,
     /// Seed of the requests and of the search.
     #[arg(long, default_value_t = 1)]
@@ -40,13 +40,18 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let workloads: Vec<Workload> =
+    let once: Vec<Workload> =
         args.traces.iter().map(|path| Workload::read(path, args.seed)).collect::<Result<_>>()?;
+    let days: Vec<Workload> = once.iter().map(|workload| workload.of_days(args.seed)).collect();
+    let groups = [("Each trace once", once), ("Each trace day after day", days)];
     let begin = Instant::now();
     let cases: Vec<Case<'_>> = args
         .starts
         .iter()
-        .flat_map(|start| workloads.iter().map(|workload| Case { workload, start: *start }))
+        .flat_map(|start| groups.iter().map(move |group| (start, group)))
+        .flat_map(|(start, (_, workloads))| {
+            workloads.iter().map(move |workload| Case { workload, start: *start })
+        })
         .collect();
     let results = tune_all(&cases, args.seed);
     println!("{}", table::assumptions());
@@ -56,9 +61,10 @@ fn main() -> Result<()> {
         println!("{}\n{}", table::workload(name, case.start, tuned), table::comparison(tuned));
         panels.push((format!("{name}, pods start in {:.0} s", case.start), tuned.as_slice()));
     }
-    for (start, results) in args.starts.iter().zip(results.chunks(workloads.len())) {
+    let headings = args.starts.iter().flat_map(|start| groups.iter().map(move |group| (*start, group.0)));
+    for ((start, name), results) in headings.zip(results.chunks(args.traces.len())) {
         let results: Vec<&[Tuned]> = results.iter().map(Vec::as_slice).collect();
-        println!("{}", table::summary(*start, &results));
+        println!("{}", table::summary(name, start, &results));
     }
     std::fs::write(&args.picture, picture::draw(&panels)?)
         .with_context(|| format!("failed to write {}", args.picture.display()))?;
@@ -72,10 +78,18 @@ struct Case<'a> {
     start: f64,
 }
 
+impl Case<'_> {
+    /// Everybody who can take part: without earlier days there is no season to learn.
+    fn contenders(&self) -> impl Iterator<Item = Contender> + use<> {
+        let has_days = self.workload.day.is_some();
+        Contender::ALL.into_iter().filter(move |one| has_days || *one != Contender::EngineSeason)
+    }
+}
+
 /// Tunes every contender to every case, on all cores.
 fn tune_all(cases: &[Case<'_>], seed: u64) -> Vec<Vec<Tuned>> {
     let jobs: Vec<(usize, Contender)> =
-        (0..cases.len()).flat_map(|case| Contender::ALL.map(|contender| (case, contender))).collect();
+        (0..cases.len()).flat_map(|case| cases[case].contenders().map(move |one| (case, one))).collect();
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -27,6 +27,7 @@ fn color(contender: Contender) -> RGBColor {
         Contender::Keda => RGBColor(204, 121, 167),
         Contender::Engine => RGBColor(86, 180, 233),
         Contender::EngineForecast => RGBColor(0, 114, 178),
+        Contender::EngineSeason => RGBColor(0, 158, 115),
         Contender::Foresight => RGBColor(150, 150, 150),
     }
 }
@@ -61,7 +62,7 @@ fn draw_legend(root: &Area<'_>) -> Result<()> {
     for contender in Contender::ALL {
         root.draw(&PathElement::new([(left, 78), (left + 24, 78)], color(contender).stroke_width(3)))?;
         root.draw_text(contender.name(), &text(13), (left + 30, 71))?;
-        left += 30 + i32::try_from(contender.name().len() * 6)? + 18;
+        left += 30 + i32::try_from(contender.name().len() * 6)? + 6;
     }
     Ok(())
 }

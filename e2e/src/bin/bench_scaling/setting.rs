@@ -13,15 +13,24 @@ pub(crate) enum Contender {
     Keda,
     /// This engine without a forecast.
     Engine,
-    /// This engine with a forecast.
+    /// This engine with a forecast by the trend.
     EngineForecast,
+    /// This engine with a forecast by the season, where there are earlier days.
+    EngineSeason,
     /// The load is known beforehand: nobody can do better by following the load.
     Foresight,
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::HpaCpu, Self::HpaRate, Self::Keda, Self::Engine, Self::EngineForecast, Self::Foresight];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::HpaCpu,
+        Self::HpaRate,
+        Self::Keda,
+        Self::Engine,
+        Self::EngineForecast,
+        Self::EngineSeason,
+        Self::Foresight,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -29,13 +38,14 @@ impl Contender {
             Self::HpaRate => "HPA on request rate",
             Self::Keda => "KEDA on request rate",
             Self::Engine => "ScalableApp",
-            Self::EngineForecast => "ScalableApp, forecast",
+            Self::EngineForecast => "ScalableApp, trend",
+            Self::EngineSeason => "ScalableApp, season",
             Self::Foresight => "(perfect foresight)",
         }
     }
 
     pub(crate) fn is_ours(self) -> bool {
-        matches!(self, Self::Engine | Self::EngineForecast)
+        matches!(self, Self::Engine | Self::EngineForecast | Self::EngineSeason)
     }
 
     /// Seconds between two decisions: the sync period of the HPA controller, and the tick of this operator.
@@ -117,7 +127,7 @@ impl Setting {
         if contender == Contender::Keda {
             words += &format!(", poll {} s", self.poll);
         }
-        if contender == Contender::EngineForecast {
+        if matches!(contender, Contender::EngineForecast | Contender::EngineSeason) {
             words += &format!(", horizon {} s", self.horizon);
         }
         words

@@ -4,10 +4,12 @@ use crate::app::{OBJECTIVE, PATIENCE, START_VARIATION, WORKERS};
 use crate::autoscaler::{CPU_LAG, CPU_PERIOD, SCRAPE};
 use crate::setting::Contender;
 use crate::tune::{LOCAL, RANDOM, Run, Tuned};
-use crate::workload::{LEAD_IN, MEAN_SERVICE, SERVICE_VARIATION};
+use crate::workload::{DAY_FACTOR, DAY_SHIFT, KNOWN_DAYS, LEAD_IN, MEAN_SERVICE, SERVICE_VARIATION};
 
 /// Violation minutes up to which the curves are compared.
 pub(crate) const MOST_VIOLATIONS: usize = 8;
+/// Violation minutes for which the summary names the fewest replica-hours.
+const CURVE: [usize; 4] = [0, 1, 2, 4];
 
 /// The model and the rules of the comparison.
 pub(crate) fn assumptions() -> String {
@@ -22,22 +24,26 @@ pub(crate) fn assumptions() -> String {
   has {WORKERS} workers, each with a core of its own, so it can do {capacity:.0} requests per second. Requests wait in the pod in the
   order of their arrival, and fail after {PATIENCE} s of waiting.
 - A pod is ready some time after its creation, within {:.0} % of the mean that the table names, and costs from its creation
-  on. Pods that are not ready go first, then the youngest; a deleted pod answers what it has.
+  on: 5 s is a small service that is scheduled at once, 30 s and 60 s are slower ones. Pods that are not ready go first,
+  then the youngest; a deleted pod answers what it has.
 - The objective is a 99th percentile of {:.0} ms. A minute in which more than 1 % of the requests took longer or failed
   is a violation minute.
 - Request counters are scraped every {SCRAPE} s for everybody, CPU every {window} s over {window} s and {CPU_LAG} s late. The HPA controller
   and KEDA's HPA decide every 15 s, this operator every 5 s.
 - HPA and KEDA decide with the engine's HPA arithmetic, which is compared with Kubernetes' own results in
   operator/engine/tests/hpa_vectors.rs. All have HPA's default scale-up policies and 2 to 100 replicas.
+- Day after day, a trace is the curve of a day: each day has up to {:.0} % more or less load, and is up to {DAY_SHIFT} s earlier
+  or later. {KNOWN_DAYS} days are only known; the season is learned from the request rates of all days before, when a day begins.
 Rules
-- The first half of a trace is for training and the second half is measured. Before it the first rate of the trace holds
-  for {} minutes, in which nothing counts.
+- The first half of a trace, or the first day after those, is for training, and the other is measured. Nothing counts in
+  the {} minutes before, for which a single trace keeps its first rate.
 - Everybody may set target, tolerance and scale-down window; those on request rate the window of the rate, KEDA the
-  polling interval, the forecast its horizon. {RANDOM} random settings and {LOCAL} near the best are tried for each: {tries} in all.
-  The cheapest without a violation minute in the training part is chosen.
+  polling interval, a forecast its horizon. {RANDOM} random settings and {LOCAL} near the five best are tried for each: {tries} in
+  all. The cheapest without a violation minute in the training part is chosen.
 ",
         START_VARIATION * 100.0,
         OBJECTIVE * 1000.0,
+        DAY_FACTOR * 100.0,
         LEAD_IN / 60,
     )
 }
@@ -118,21 +124,31 @@ fn fewer(ours: &Run, theirs: &Run) -> String {
     format!("{:5.1} % fewer replica-hours", saved * 100.0)
 }
 
-/// What our engine with a forecast saves against the cheapest baseline with no more violation minutes, over all traces.
-pub(crate) fn summary(start: f64, results: &[&[Tuned]]) -> String {
-    let mut text =
-        format!("all traces, pods start in {start:.0} s\n{:24}{:>11}{:>10}\n", "", "violation", "replica-");
-    text += &format!("{:24}{:>11}{:>10}\n", "", "minutes", "hours");
-    for (index, contender) in Contender::ALL.into_iter().enumerate() {
-        let runs: Option<Vec<&Run>> = results.iter().map(|tuned| tuned[index].chosen.as_ref()).collect();
-        text += &match runs {
-            Some(runs) => {
-                let violations: usize = runs.iter().map(|run| run.test.violations).sum();
-                let hours: f64 = runs.iter().map(|run| run.test.replica_hours).sum();
-                format!("{:24}{violations:11}{hours:10.2}\n", contender.name())
-            }
-            None => format!("{:24}{:>11}\n", contender.name(), "N/A"),
-        };
+/// What each contender cost over all traces: chosen by the training part, and at the best of its trade-off curve on the
+/// measured part with as many violation minutes.
+pub(crate) fn summary(name: &str, start: f64, results: &[&[Tuned]]) -> String {
+    let mut text = format!("{name}, pods start in {start:.0} s\n{:24}{:>24}", "", "chosen by training:");
+    text += "     fewest replica-hours with at most so many\n";
+    text += &format!("{:24}{:>12}{:>12}", "", "violation", "replica-");
+    text += &format!("     violation minutes in each trace\n{:24}{:>12}{:>12}", "", "minutes", "hours");
+    text += &CURVE.map(|count| format!("{count:9}")).concat();
+    text.push('\n');
+    let sum = |contender: Contender, of: &dyn Fn(&Tuned) -> Option<f64>| -> Option<f64> {
+        results.iter().map(|tuned| of(tuned.iter().find(|one| one.contender == contender)?)).sum()
+    };
+    let cell = |value: Option<f64>, width: usize, digits: usize| match value {
+        Some(value) => format!("{value:width$.digits$}"),
+        None => format!("{:>width$}", "N/A"),
+    };
+    let is_known = |one: &Contender| results.iter().all(|tuned| tuned.iter().any(|it| it.contender == *one));
+    for contender in Contender::ALL.into_iter().filter(is_known) {
+        let chosen = |of: fn(&Run) -> f64| sum(contender, &|one: &Tuned| one.chosen.as_ref().map(of));
+        text += &format!("{:24}", contender.name());
+        text += &cell(chosen(|run| run.test.violations as f64), 12, 0);
+        text += &cell(chosen(|run| run.test.replica_hours), 12, 2);
+        text +=
+            &CURVE.map(|count| cell(sum(contender, &|one: &Tuned| one.hours_within(count)), 9, 2)).concat();
+        text.push('\n');
     }
     text
 }

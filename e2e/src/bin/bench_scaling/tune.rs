@@ -9,8 +9,10 @@ use crate::workload::{LEAD_IN, Workload};
 
 /// Settings that are drawn at random, for each contender and workload.
 pub(crate) const RANDOM: usize = 120;
-/// Settings near the best one so far, tried after those.
-pub(crate) const LOCAL: usize = 120;
+/// Settings near one of the best so far, tried after those.
+pub(crate) const LOCAL: usize = 240;
+/// How many of the best are searched around, so that one lucky setting does not end the search.
+const BEST: usize = 5;
 /// What a part of a run cost and how it went.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Score {
@@ -41,19 +43,24 @@ pub(crate) fn tune(contender: Contender, workload: &Workload, start: f64, seed: 
     let mut rng = Rng::with_seed(seed);
     let mut runs: Vec<Run> = Vec::with_capacity(RANDOM + LOCAL);
     for round in 0..RANDOM + LOCAL {
-        let setting = match cheapest(&runs).filter(|_| round >= RANDOM) {
-            Some(best) => best.setting.near(&mut rng),
-            None => Setting::random(&mut rng),
+        let best = if round < RANDOM { Vec::new() } else { cheapest(&runs) };
+        let setting = if best.is_empty() {
+            Setting::random(&mut rng)
+        } else {
+            best[rng.usize(..best.len())].setting.near(&mut rng)
         };
         runs.push(run(contender, setting, workload, start));
     }
-    let chosen = cheapest(&runs).copied();
+    let chosen = cheapest(&runs).first().map(|run| **run);
     Tuned { contender, runs, chosen }
 }
 
-fn cheapest(runs: &[Run]) -> Option<&Run> {
-    let meets = runs.iter().filter(|run| run.train.violations == 0);
-    meets.min_by(|one, other| one.train.replica_hours.total_cmp(&other.train.replica_hours))
+/// The settings that meet the objective in every minute of the training part at the lowest cost, the cheapest first.
+fn cheapest(runs: &[Run]) -> Vec<&Run> {
+    let mut meets: Vec<&Run> = runs.iter().filter(|run| run.train.violations == 0).collect();
+    meets.sort_by(|one, other| one.train.replica_hours.total_cmp(&other.train.replica_hours));
+    meets.truncate(BEST);
+    meets
 }
 
 /// The first minute of the test part.
@@ -69,7 +76,7 @@ fn run(contender: Contender, setting: Setting, workload: &Workload, start: f64) 
     for second in 0..seconds {
         // Before the first minute is over the windows reach back to before the trace.
         if second >= 60 && second % contender.period() == 0 {
-            let replicas = autoscaler.decide(second, &app, &workload.rates);
+            let replicas = autoscaler.decide(second, &app, workload);
             app.scale(replicas, second as f64);
         }
         app.serve(second, workload.second(second));

@@ -16,6 +16,15 @@ pub(crate) const LEAD_IN: usize = 1200;
 /// The highest rate that is read, in requests per second.
 const MOST_REQUESTS: f64 = 10_000.0;
 
+/// Days that are known before the first one that is replayed.
+pub(crate) const KNOWN_DAYS: usize = 4;
+/// Days that are replayed: one to train, one to measure.
+const REPLAYED_DAYS: usize = 2;
+/// How much more or less load a day has at most, as a share.
+pub(crate) const DAY_FACTOR: f64 = 0.1;
+/// How much earlier or later a day is at most, in seconds.
+pub(crate) const DAY_SHIFT: usize = 30;
+
 /// One request.
 #[derive(Clone, Copy)]
 pub(crate) struct Request {
@@ -32,6 +41,10 @@ pub(crate) struct Workload {
     pub(crate) name: String,
     /// Requests per second, one number for each second, the lead-in first.
     pub(crate) rates: Vec<f64>,
+    /// Requests of each second of the days before the lead-in; empty where none are known.
+    pub(crate) past: Vec<u32>,
+    /// Seconds of a day, where there are several.
+    pub(crate) day: Option<usize>,
     requests: Vec<Request>,
     /// Index of the first request of each second, and the number of all.
     starts: Vec<usize>,
@@ -53,6 +66,23 @@ impl Workload {
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let lead_in = std::iter::repeat_n(rates[0], LEAD_IN);
         Ok(Self::draw(name, lead_in.chain(rates.iter().copied()).collect(), seed))
+    }
+
+    /// The trace day after day: each day has its own share of the load, and is a little earlier or later.
+    pub(crate) fn of_days(&self, seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let trace = &self.rates[LEAD_IN..];
+        let mut rates = Vec::with_capacity(trace.len() * (KNOWN_DAYS + REPLAYED_DAYS));
+        for _ in 0..KNOWN_DAYS + REPLAYED_DAYS {
+            let factor = 1.0 + DAY_FACTOR * (2.0 * rng.f64() - 1.0);
+            let shift = trace.len() + rng.usize(0..=2 * DAY_SHIFT) - DAY_SHIFT;
+            rates.extend((0..trace.len()).map(|second| factor * trace[(second + shift) % trace.len()]));
+        }
+        let known = KNOWN_DAYS * trace.len() - LEAD_IN;
+        let past = Self::draw(String::new(), rates[..known].to_vec(), seed + 1);
+        let past = past.starts.windows(2).map(|ends| (ends[1] - ends[0]) as u32).collect();
+        let replayed = Self::draw(format!("{} for days", self.name), rates.split_off(known), seed + 2);
+        Self { past, day: Some(trace.len()), ..replayed }
     }
 
     fn draw(name: String, rates: Vec<f64>, seed: u64) -> Self {
@@ -78,12 +108,27 @@ impl Workload {
             }
         }
         starts.push(requests.len());
-        Self { name, rates, requests, starts }
+        Self { name, rates, past: Vec::new(), day: None, requests, starts }
     }
 
     /// The requests that arrive within one second.
     pub(crate) fn second(&self, second: usize) -> &[Request] {
         &self.requests[self.starts[second]..self.starts[second + 1]]
+    }
+
+    /// Requests of a second, which may lie before the lead-in.
+    fn count(&self, second: i64) -> u32 {
+        match usize::try_from(second) {
+            Ok(second) => (self.starts[second + 1] - self.starts[second]) as u32,
+            Err(_) => usize::try_from(second + self.past.len() as i64).map_or(0, |index| self.past[index]),
+        }
+    }
+
+    /// Requests per second over a window that ends with a second; nothing where it was not known yet.
+    pub(crate) fn rate_before(&self, second: i64, window: i64) -> Option<f64> {
+        (second - window + self.past.len() as i64 >= 0).then(|| {
+            (second - window..second).map(|second| f64::from(self.count(second))).sum::<f64>() / window as f64
+        })
     }
 
     /// Length in seconds.
