@@ -250,6 +250,18 @@ fn a_forecast_starts_the_pods_that_the_load_will_need() {
 }
 
 #[test]
+fn a_floor_that_was_raised_takes_nothing_from_the_metrics() {
+    let mut app = Component::new(4, &[rate(50), cpu(70)]);
+    app.fallback = Some(Fallback { after: SignedDuration::from_secs(60), replicas: 5 });
+    app.uses_cpu(700).act();
+    // No request rate for long, and CPU that asks for 8.
+    let decision = app.later(60).uses_cpu(1400).decide();
+    assert_eq!((decision.desired, decision.reason), (8, reason::METRIC_ABOVE_TARGET));
+    let decision = app.uses_cpu(700).decide();
+    assert_eq!((decision.desired, decision.reason), (5, reason::FALLBACK));
+}
+
+#[test]
 fn a_forecast_that_was_not_judged_yet_only_keeps_replicas() {
     let (mut app, _) = rising(200);
     app.behavior.scale_down.stabilization_window_seconds = 0;
