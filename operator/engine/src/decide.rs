@@ -1,12 +1,13 @@
 //! The decision for one component: signals, combination, bounds, behavior, in this order. Pure.
 
 use crate::behavior::Behavior;
-use crate::bounds::{Bound, Bounds};
+use crate::bounds::{Bound, Bounds, Range};
 use crate::combine::combine;
 use crate::evaluate::{Invalid, Signal, Vote, evaluate};
 use crate::explain;
 use crate::fallback::{self, Fallback};
 use crate::forecast::{Forecast, foresee};
+use crate::history::History;
 use crate::latency::LatencyStep;
 use crate::memory::{Memory, ScaleChange};
 use crate::metric::{Metric, Target};
@@ -107,13 +108,13 @@ pub fn decide(input: &Input<'_>) -> Decision {
     let signals = evaluate(input, bounds.range().min, &mut memory);
     let foresight = foresee(input, &signals, &mut memory);
     let fallback = fallback::floor(input.fallback, &signals, &mut memory, input.now);
+    let declared = input.overrides.held(bounds.clone(), input.current_replicas).range();
     let whole = window::floor(input, &signals);
     let floor = bounds.floor.or_higher(foresight.floor).or_higher(fallback).or_higher(whole);
     let bounds = input.overrides.held(Bounds { floor, ..bounds }, input.current_replicas);
     let range = bounds.range();
     let asked = Asked::of(&signals, input.current_replicas, range.min);
-    let scaling = Scaling { range, normalization: Normalization::Behavior(input.behavior) };
-    let step = step(&scaling, &mut memory.history, input.now, input.current_replicas, asked.replicas);
+    let step = raised(input, declared, range, &mut memory.history, asked.replicas);
 
     let hold = (step.outcome == Outcome::NoValidMetric).then_some(match asked.largest {
         None => reason::NO_VALID_METRIC,
@@ -135,6 +136,26 @@ pub fn decide(input: &Input<'_>) -> Decision {
         change: change(input, &signals, &asked, &step),
         memory,
     }
+}
+
+/// One step in a range whose floor a forecast or a fallback may have raised. To HPA fewer replicas than the floor are
+/// a reason to have exactly the floor; here the metrics may get more at once, or the floor would take that from them.
+fn raised(
+    input: &Input<'_>,
+    declared: Range,
+    range: Range,
+    history: &mut History,
+    asked: Option<i32>,
+) -> Step {
+    let current = input.current_replicas;
+    let is_raised = (declared.min..range.min).contains(&current);
+    let normalization = Normalization::Behavior(input.behavior);
+    let scaling = Scaling { range: if is_raised { declared } else { range }, normalization };
+    let step = step(&scaling, history, input.now, current, asked);
+    if is_raised && step.desired < range.min {
+        return Step { desired: range.min, outcome: Outcome::BelowMin };
+    }
+    step
 }
 
 /// What the metrics ask for together.

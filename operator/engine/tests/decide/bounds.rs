@@ -1,7 +1,7 @@
 //! The fewest and the most replicas: of the spec, of schedules, of people, and without metrics for long.
 
 use crate::effect;
-use crate::fixture::{Component, rate};
+use crate::fixture::{Component, cpu, rate};
 use jiff::SignedDuration;
 use scalableapp_engine::fallback::Fallback;
 use scalableapp_engine::overrides::Overrides;
@@ -168,4 +168,16 @@ fn a_restart_does_not_hasten_a_fallback() {
     app.later(600).restart();
     assert_eq!(app.act().desired, 4);
     assert_eq!(app.later(180).act().desired, 6);
+}
+
+#[test]
+fn a_floor_that_was_raised_takes_nothing_from_the_metrics() {
+    let mut app = Component::new(4, &[rate(50), cpu(70)]);
+    app.fallback = Some(Fallback { after: SignedDuration::from_secs(60), replicas: 5 });
+    app.uses_cpu(700).act();
+    // No request rate for long, and CPU that asks for 8.
+    let decision = app.later(60).uses_cpu(1400).decide();
+    assert_eq!((decision.desired, decision.reason), (8, reason::METRIC_ABOVE_TARGET));
+    let decision = app.uses_cpu(700).decide();
+    assert_eq!((decision.desired, decision.reason), (5, reason::FALLBACK));
 }
