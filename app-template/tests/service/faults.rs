@@ -26,6 +26,8 @@ fn shop<Guard>(
     environment: &[(&str, &str)],
 ) -> Service {
     let mut command = database.command(Reads::FromReplica, &["--payments-url", &provider.url()]);
+    // What is refused must be so for the fault, and not because the machine is busy.
+    command.env("DATABASE_ACQUIRE_TIMEOUT", "10s").env("DATABASE_STATEMENT_TIMEOUT", "20s");
     Service::spawn(command.args(arguments).envs(environment.iter().copied())).wait_until_ready()
 }
 
