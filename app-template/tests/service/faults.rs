@@ -26,6 +26,8 @@ fn shop<Guard>(
     environment: &[(&str, &str)],
 ) -> Service {
     let mut command = database.command(Reads::FromReplica, &["--payments-url", &provider.url()]);
+    // What is refused must be so for the fault, and not because the machine is busy.
+    command.env("DATABASE_ACQUIRE_TIMEOUT", "10s").env("DATABASE_STATEMENT_TIMEOUT", "20s");
     Service::spawn(command.args(arguments).envs(environment.iter().copied())).wait_until_ready()
 }
 
@@ -45,7 +47,7 @@ fn without_redis_no_order_and_no_read_fails() {
     let mut redis = RedisServer::start();
     let service = shop(&database, &provider, &["--redis-url", &redis.url()], &[]);
     let _worker = shop(&database, &provider, &WORKER, &[]);
-    let promised = Load::on(&[&service]).run(|load| {
+    let promised = Load::on(&database, &[&service]).run(|load| {
         load.pass(SOME, SOME);
         redis.kill();
         none_is_refused(load.pass(SOME, SOME));
@@ -68,7 +70,7 @@ fn while_the_primary_is_gone_writes_are_refused_and_afterwards_each_is_there_onc
     let provider = Provider::start();
     let service = shop(&database, &provider, &[], &[]);
     let _worker = shop(&database, &provider, &WORKER, &[]);
-    let promised = Load::on(&[&service]).run(|load| {
+    let promised = Load::on(&database, &[&service]).run(|load| {
         load.pass(SOME, SOME);
         let sound = load.counts();
         database.primary().crash();
@@ -93,7 +95,7 @@ fn a_primary_that_hangs_is_given_up_and_used_again() {
     let provider = Provider::start();
     let service = shop(&database, &provider, &["--database-statement-timeout", "500ms"], &[]);
     let _worker = shop(&database, &provider, &WORKER, &[]);
-    let promised = Load::on(&[&service]).run(|load| {
+    let promised = Load::on(&database, &[&service]).run(|load| {
         load.pass(SOME, SOME);
         let suspended = database.primary().suspend();
         let silent = load.pass(SOME / 2, SOME);
@@ -117,7 +119,7 @@ fn after_a_failover_the_promoted_replica_takes_writes_and_none_is_lost_that_it_c
     let both = both.each_ref().map(|(name, url)| (*name, url.as_str()));
     let service = shop(&database, &provider, &[], &both);
     let _worker = shop(&database, &provider, &WORKER, &both);
-    let promised = Load::on(&[&service]).run(|load| {
+    let promised = Load::on(&database, &[&service]).run(|load| {
         load.pass(SOME, SOME);
         database.primary().crash();
         let gone = load.pass(SOME, SOME);
@@ -168,7 +170,7 @@ fn while_a_replica_stands_still_nothing_fails_and_nobody_is_shown_less_than_they
     let provider = Provider::start();
     let service = shop(&database, &provider, &["--database-replay-wait", "10ms"], &[]);
     let _worker = shop(&database, &provider, &WORKER, &[]);
-    let promised = Load::on(&[&service]).run(|load| {
+    let promised = Load::on(&database, &[&service]).run(|load| {
         load.pass(SOME, SOME);
         database.pause_replay();
         let stuck = load.pass(SOME, SOME);
@@ -191,7 +193,7 @@ fn while_the_provider_is_slow_and_then_dead_orders_are_taken_and_charged_later_b
     let _worker = shop(&database, &provider, &WORKER, &[]);
     let open = "circuit_breaker_state{name=\"payments\",state=\"open\"}";
     let mut revived = None;
-    let promised = Load::on(&[&service]).run(|load| {
+    let promised = Load::on(&database, &[&service]).run(|load| {
         load.pass(SOME, SOME);
         let sound = load.counts();
         provider.behave(&json!({ "delay_ms": 3000 }));
@@ -216,7 +218,7 @@ fn workers_that_are_killed_in_the_middle_of_their_jobs_lose_none() {
     let database = shared();
     let provider = Provider::start();
     let service = shop(&database, &provider, &[], &[]);
-    let promised = Load::on(&[&service]).run(|load| {
+    let promised = Load::on(&database, &[&service]).run(|load| {
         load.pass(SOME, SOME);
         // Whoever charges now waits for an answer that does not come.
         provider.behave(&json!({ "hang": true }));
@@ -243,7 +245,7 @@ fn pods_that_are_told_to_leave_under_load_fail_no_request_and_lose_no_job() {
     let provider = Provider::start();
     let [mut leaving, staying] = [(), ()].map(|()| shop(&database, &provider, &[], &[]));
     let mut worker = shop(&database, &provider, &WORKER, &[]);
-    let promised = Load::on(&[&leaving, &staying]).run(|load| {
+    let promised = Load::on(&database, &[&leaving, &staying]).run(|load| {
         load.pass(SOME, SOME);
         load.is_leaving.store(true, Ordering::SeqCst);
         leaving.terminate();

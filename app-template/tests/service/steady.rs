@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::child::Service;
 use crate::client::{Answer, Connection};
+use crate::postgres::Database;
 use crate::shop::stock;
 use crate::waiting::{PATIENCE, until};
 
@@ -96,13 +97,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Load on these pods, which share a database that is empty.
-    pub(crate) fn on(pods: &[&Service]) -> Self {
+    /// Load on these pods of an empty database.
+    pub(crate) fn on<Guard>(database: &Database<Guard>, pods: &[&Service]) -> Self {
         let (account, products) = stock(pods[0], CUSTOMERS + 4);
-        let last = format!("/products/{}", products[CUSTOMERS + 3]);
-        until("a replica lacks the products", || {
-            pods.iter().all(|pod| pod.connect().get(&last).unwrap().status == 200)
-        });
+        // Whoever has written nothing may be shown the replica, from the first look on.
+        database.wait_for_replica();
         Self {
             pods: pods.iter().map(|pod| pod.address).collect(),
             account,
