@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Object, PoolConfig, QueueMode, Status, Timeouts};
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
+};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::Row;
 
@@ -22,6 +24,9 @@ const CREATE: Duration = Duration::from_secs(2);
 pub(super) struct Pool {
     name: &'static str,
     sessions: managed::Pool<Sessions>,
+    wait: Histogram,
+    usage: Histogram,
+    timeouts: Counter,
 }
 
 impl Pool {
@@ -47,9 +52,16 @@ impl Pool {
             })
             .runtime(Runtime::Tokio1)
             .build()?;
-        metrics::counter!("db_client_connection_timeouts_total", "db_client_connection_pool_name" => name)
-            .absolute(0);
-        let pool = Self { name, sessions };
+        let of_pool = "db_client_connection_pool_name";
+        let timeouts = counter!("db_client_connection_timeouts_total", of_pool => name);
+        timeouts.absolute(0);
+        let pool = Self {
+            name,
+            sessions,
+            wait: histogram!("db_client_connection_wait_time_seconds", of_pool => name),
+            usage: histogram!("db_client_connection_use_time_seconds", of_pool => name),
+            timeouts,
+        };
         pool.show();
         Ok(pool)
     }
@@ -58,17 +70,15 @@ impl Pool {
     pub(super) async fn get(&self) -> Result<Connection, DatabaseError> {
         let begun = Instant::now();
         let got = self.sessions.get().await;
-        metrics::histogram!("db_client_connection_wait_time_seconds", "db_client_connection_pool_name" => self.name)
-            .record(begun.elapsed());
+        self.wait.record(begun.elapsed());
         let session = got.map_err(|error| {
             let error = DatabaseError::of_pool(self.name, error);
             if matches!(error, DatabaseError::Busy(_)) {
-                metrics::counter!("db_client_connection_timeouts_total", "db_client_connection_pool_name" => self.name)
-                    .increment(1);
+                self.timeouts.increment(1);
             }
             error
         })?;
-        Ok(Connection { session, pool: self.name, since: Instant::now(), _permit: None })
+        Ok(Connection { session, usage: self.usage.clone(), since: Instant::now(), _permit: None })
     }
 
     pub(super) fn status(&self) -> Status {
@@ -103,7 +113,7 @@ impl Pool {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(super) session: Object<Sessions>,
-    pool: &'static str,
+    usage: Histogram,
     since: Instant,
     /// A place among the reads that the primary answers for a replica.
     _permit: Option<OwnedSemaphorePermit>,
@@ -158,8 +168,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        metrics::histogram!("db_client_connection_use_time_seconds", "db_client_connection_pool_name" => self.pool)
-            .record(self.since.elapsed());
+        self.usage.record(self.since.elapsed());
     }
 }
 

@@ -13,13 +13,13 @@ const EVERY: Duration = Duration::from_secs(15);
 /// No more statements than this ever become series of one process, whatever comes and goes among the top ones.
 const MOST: usize = 40;
 
-const IS_THERE: Query = Query::new(
+static IS_THERE: Query = Query::new(
     "SELECT pg_extension",
     "SELECT FROM pg_catalog.pg_extension WHERE extname = 'pg_stat_statements'",
 );
 
 /// The text has `$1` in the place of every value.
-const TOP: Query = Query::new(
+static TOP: Query = Query::new(
     "SELECT pg_stat_statements",
     "SELECT queryid::text, left(regexp_replace(query, '\\s+', ' ', 'g'), 120), calls, total_exec_time / 1000, rows
      FROM pg_stat_statements
