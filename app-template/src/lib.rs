@@ -16,6 +16,7 @@
 //! | `metrics` | what is measured of each request, and `/metrics` |
 //! | `trace` | one span per request, continued from the caller's |
 //! | `telemetry` | where logs and spans go |
+//! | `log_line` | a line of the log, which names its trace and its request |
 //! | `resilience/` | for each dependency its bulkhead, time-outs, retries and circuit breaker |
 //! | `degraded` | the mark on fallback and shed answers |
 //! | `payments` | the client of the payment provider |
@@ -39,6 +40,7 @@ mod health;
 mod http_cache;
 mod input;
 mod jobs;
+mod log_line;
 mod metrics;
 mod module;
 mod modules;

@@ -3,6 +3,7 @@
 //! Names and buckets follow the OpenTelemetry semantic conventions for HTTP servers, as Prometheus spells
 //! them. Labels that say where a sample comes from (namespace, pod, component, revision) are the scraper's.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
@@ -89,16 +90,48 @@ pub(crate) fn detached() -> PrometheusHandle {
     PrometheusBuilder::new().build_recorder().handle()
 }
 
-/// Shows the series of a successful `method route` at zero: a rate can only be computed from two samples, and
-/// the first request must not be lost to the first of them.
-pub(crate) fn expect(module: &'static str, method: &'static str, route: &'static str, success: StatusCode) {
-    // Naming a series creates it.
-    let _ = request_duration(module, method, route.to_owned(), success.as_u16(), None);
+/// What is measured of the requests of one module.
+#[derive(Debug, Clone)]
+pub(crate) struct Requests {
+    module: &'static str,
+    /// Naming a series costs more than adding a sample to it: those of the usual answers are named once.
+    usual: Arc<Vec<Usual>>,
 }
 
-/// Measures one request of `module`.
-pub(crate) async fn measure(State(module): State<&'static str>, request: Request, next: Next) -> Response {
-    let mut measurement = Measurement::begin(module, &request);
+/// The series of a route while all is well.
+#[derive(Debug, Clone)]
+struct Usual {
+    method: &'static str,
+    route: &'static str,
+    active: Gauge,
+    success: u16,
+    duration: Histogram,
+}
+
+impl Requests {
+    /// `module` is the name of one, or [`NO_MODULE`].
+    pub(crate) fn of(module: &'static str) -> Self {
+        Self { module, usual: Arc::default() }
+    }
+
+    /// Shows the series of a successful `method route` at zero: a rate can only be computed from two samples, and
+    /// the first request must not be lost to the first of them.
+    pub(crate) fn expect(&mut self, method: &'static str, route: &'static str, success: StatusCode) {
+        let success = success.as_u16();
+        let duration = request_duration(self.module, method, route.to_owned(), success, None);
+        let usual = Usual { method, route, active: active_requests(method), success, duration };
+        Arc::make_mut(&mut self.usual).push(usual);
+    }
+
+    fn usual(&self, method: &str, route: Option<&MatchedPath>) -> Option<&Usual> {
+        let route = route?.as_str();
+        self.usual.iter().find(|usual| usual.method == method && usual.route == route)
+    }
+}
+
+/// Measures one request.
+pub(crate) async fn measure(State(requests): State<Requests>, request: Request, next: Next) -> Response {
+    let mut measurement = Measurement::begin(requests, &request);
     let response = next.run(request).await;
     measurement.status = response.status().as_u16();
     measurement.degraded = Degraded::of(&response);
@@ -117,30 +150,43 @@ pub(crate) async fn expose(
 
 /// A request that is being answered; recorded when it is dropped, so that an abandoned one is recorded too.
 struct Measurement {
-    module: &'static str,
+    requests: Requests,
     method: &'static str,
     /// The pattern that matched, never the path: one series per route, not one per customer.
-    route: String,
+    route: Option<MatchedPath>,
+    active: Gauge,
     begun: Instant,
     status: u16,
     degraded: Option<Degraded>,
 }
 
 impl Measurement {
-    fn begin(module: &'static str, request: &Request) -> Self {
+    fn begin(requests: Requests, request: &Request) -> Self {
         let method = method_label(request.method());
-        active_requests(method).increment(1.0);
-        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
-        Self { module, method, route, begun: Instant::now(), status: CLIENT_CLOSED_REQUEST, degraded: None }
+        let route: Option<MatchedPath> = request.extensions().get().cloned();
+        let usual = requests.usual(method, route.as_ref());
+        let active = usual.map_or_else(|| active_requests(method), |usual| usual.active.clone());
+        active.increment(1.0);
+        let (begun, status) = (Instant::now(), CLIENT_CLOSED_REQUEST);
+        Self { requests, method, route, active, begun, status, degraded: None }
     }
 }
 
 impl Drop for Measurement {
     fn drop(&mut self) {
-        active_requests(self.method).decrement(1.0);
-        let route = std::mem::take(&mut self.route);
-        request_duration(self.module, self.method, route, self.status, self.degraded)
-            .record(self.begun.elapsed());
+        self.active.decrement(1.0);
+        let took = self.begun.elapsed();
+        let route = self.route.as_ref();
+        match self.requests.usual(self.method, route) {
+            Some(usual) if usual.success == self.status && self.degraded.is_none() => {
+                usual.duration.record(took);
+            }
+            _ => {
+                let route = route.map_or("", MatchedPath::as_str).to_owned();
+                request_duration(self.requests.module, self.method, route, self.status, self.degraded)
+                    .record(took);
+            }
+        }
     }
 }
 

@@ -10,41 +10,42 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::metrics::Requests;
 use crate::resilience::Bulkhead;
 use crate::{admission, metrics, problem};
 
 /// Routes that belong together and could be served by a process of their own; `S` is what their handlers share.
 #[derive(Debug)]
 pub(crate) struct Module<S> {
-    name: &'static str,
+    requests: Requests,
     router: Router<S>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Module<S> {
     pub(crate) fn new(name: &'static str) -> Self {
-        Self { name, router: Router::new() }
+        Self { requests: Requests::of(name), router: Router::new() }
     }
 
     /// Adds `GET path`, and shows its series from now on, at zero.
-    pub(crate) fn get<T: 'static>(self, path: &'static str, handler: impl Handler<T, S>) -> Self {
-        metrics::expect(self.name, "GET", path, StatusCode::OK);
+    pub(crate) fn get<T: 'static>(mut self, path: &'static str, handler: impl Handler<T, S>) -> Self {
+        self.requests.expect("GET", path, StatusCode::OK);
         Self { router: self.router.route(path, get(handler)), ..self }
     }
 
     /// Adds `POST path`, which answers with `success`.
     pub(crate) fn post<T: 'static>(
-        self,
+        mut self,
         path: &'static str,
         success: StatusCode,
         handler: impl Handler<T, S>,
     ) -> Self {
-        metrics::expect(self.name, "POST", path, success);
+        self.requests.expect("POST", path, success);
         Self { router: self.router.route(path, post(handler)), ..self }
     }
 
     /// Adds `PUT path`.
-    pub(crate) fn put<T: 'static>(self, path: &'static str, handler: impl Handler<T, S>) -> Self {
-        metrics::expect(self.name, "PUT", path, StatusCode::OK);
+    pub(crate) fn put<T: 'static>(mut self, path: &'static str, handler: impl Handler<T, S>) -> Self {
+        self.requests.expect("PUT", path, StatusCode::OK);
         Self { router: self.router.route(path, put(handler)), ..self }
     }
 
@@ -57,7 +58,7 @@ impl<S: Clone + Send + Sync + 'static> Module<S> {
         let Some(admission) = admission else { return guarded.with_state(state) };
         guarded
             .layer(from_fn_with_state(admission.clone(), admission::admit))
-            .layer(from_fn_with_state(self.name, metrics::measure))
+            .layer(from_fn_with_state(self.requests, metrics::measure))
             .with_state(state)
     }
 }

@@ -7,13 +7,15 @@ use axum::extract::{Request, State};
 use axum::handler::Handler;
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
+use opentelemetry::global;
 use tokio::sync::watch;
 
 use crate::cpu_pool::CpuPool;
+use crate::metrics::Requests;
 use crate::payments::Payments;
 use crate::phase::Phase;
 use crate::resilience::{Bulkhead, Dependencies};
@@ -39,9 +41,15 @@ pub(crate) struct AppState {
 
 /// Everything on the service port; `modules` are the routers of the modules that are served.
 pub(crate) fn service(modules: Router<AppState>, state: AppState) -> Router {
-    let modules =
-        modules.fallback(problem::not_found.layer(from_fn_with_state(metrics::NO_MODULE, metrics::measure)));
-    let modules = if state.admission.is_some() { modules.layer(from_fn(trace::follow)) } else { modules };
+    let modules = modules.fallback(
+        problem::not_found.layer(from_fn_with_state(Requests::of(metrics::NO_MODULE), metrics::measure)),
+    );
+    let modules = if state.admission.is_some() {
+        let tracer = Arc::new(global::tracer("app-template"));
+        modules.layer(from_fn_with_state(tracer, trace::follow))
+    } else {
+        modules
+    };
     modules
         .merge(health::routes())
         .layer(from_fn_with_state(state.phase.clone(), send_away))

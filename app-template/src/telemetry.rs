@@ -3,17 +3,20 @@
 use std::env;
 use std::time::Duration;
 
-use opentelemetry::global::set_text_map_propagator;
+use opentelemetry::global::{set_text_map_propagator, set_tracer_provider};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::Level;
 use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
+
+use crate::log_line::LogLine;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
@@ -56,10 +59,12 @@ impl Telemetry {
             Ok(directives) if !directives.is_empty() => EnvFilter::try_new(directives)?,
             _ => EnvFilter::new("info"),
         };
-        let logs = fmt::layer().json().flatten_event(true).with_span_list(false).with_filter(filter);
+        let logs =
+            fmt::layer().fmt_fields(JsonFields::new()).event_format(LogLine::default()).with_filter(filter);
 
         set_text_map_propagator(TraceContextPropagator::new());
         let tracing = provider(env::var(ENDPOINT).ok().filter(|endpoint| !endpoint.is_empty()))?;
+        set_tracer_provider(tracing.clone());
         // Only spans: as span events the log lines would be sent a second time.
         let spans = tracing_opentelemetry::layer()
             .with_tracer(tracing.tracer("app-template"))
@@ -81,7 +86,10 @@ fn provider(endpoint: Option<String>) -> Result<SdkTracerProvider, TelemetryErro
     let name = env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| "app-template".to_owned());
     let provider =
         SdkTracerProvider::builder().with_resource(Resource::builder().with_service_name(name).build());
-    let Some(endpoint) = endpoint else { return Ok(provider.build()) };
+    let Some(endpoint) = endpoint else {
+        // Nobody receives spans from here: only their ids are needed, and what the caller decided.
+        return Ok(provider.with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff))).build());
+    };
     if !endpoint.starts_with("http://") {
         return Err(TelemetryError::Scheme(endpoint));
     }

@@ -26,7 +26,7 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(7260571)";
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS public.migrations (
     name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
 
-const APPLIED: Query = Query::new("SELECT public.migrations", "SELECT name FROM public.migrations");
+static APPLIED: Query = Query::new("SELECT public.migrations", "SELECT name FROM public.migrations");
 
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(100),

@@ -48,7 +48,7 @@ pub(crate) use transaction::Transaction;
 
 use crate::settings::Settings;
 use pool::Pool;
-use replicas::Replicas;
+use replicas::{Replicas, Routed};
 use watch::Observed;
 
 /// The primary and, if there are any, its replicas.
@@ -63,6 +63,7 @@ struct Inner {
     /// the primary down.
     fallback: Arc<Semaphore>,
     observed: Observed,
+    routed: Routed,
     /// Whether the schema is known to be the one that this program was written for.
     migrated: channel::Sender<bool>,
 }
@@ -87,6 +88,7 @@ impl Database {
             replicas,
             fallback: Arc::new(Semaphore::new(args.primary_fallback())),
             observed: Observed::default(),
+            routed: Routed::new(),
             migrated: channel::Sender::new(false),
         }));
         tokio::spawn(migrations::keep_trying(database.clone(), url.to_owned()));
@@ -113,21 +115,24 @@ impl Database {
     pub(crate) async fn read(&self, after: Option<Position>) -> Result<Connection, DatabaseError> {
         let Some(replicas) = &self.0.replicas else {
             let primary = self.0.primary.get().await?;
-            replicas::routed("primary", "no_replica");
+            self.0.routed.count("primary", "no_replica");
             return Ok(primary);
         };
         let behind = match replicas.connection(after, &self.0.observed).await? {
-            Ok(connection) => return Ok(connection),
+            Ok(connection) => {
+                self.0.routed.count("replica", if after.is_some() { "ryw_token" } else { "default" });
+                return Ok(connection);
+            }
             Err(behind) => behind,
         };
         match self.primary_in_place_of_a_replica().await {
             Ok(connection) => {
-                replicas::routed("primary", behind.reason);
+                self.0.routed.count("primary", behind.reason);
                 Ok(connection)
             }
             Err(error) => match behind.stale {
                 Some(stale) => {
-                    replicas::routed("replica", "stale");
+                    self.0.routed.count("replica", "stale");
                     Ok(stale)
                 }
                 None => Err(error),

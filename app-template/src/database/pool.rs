@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Object, PoolConfig, QueueMode, Status, Timeouts};
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
+};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::Row;
 
@@ -27,6 +29,9 @@ pub(super) struct Pool {
     name: &'static str,
     sessions: managed::Pool<Sessions>,
     patience: Duration,
+    wait: Histogram,
+    usage: Histogram,
+    timeouts: Counter,
 }
 
 impl Pool {
@@ -52,9 +57,17 @@ impl Pool {
             })
             .runtime(Runtime::Tokio1)
             .build()?;
-        metrics::counter!("db_client_connection_timeouts_total", "db_client_connection_pool_name" => name)
-            .absolute(0);
-        let pool = Self { name, sessions, patience: args.database_statement_timeout + SLACK };
+        let of_pool = "db_client_connection_pool_name";
+        let timeouts = counter!("db_client_connection_timeouts_total", of_pool => name);
+        timeouts.absolute(0);
+        let pool = Self {
+            name,
+            sessions,
+            patience: args.database_statement_timeout + SLACK,
+            wait: histogram!("db_client_connection_wait_time_seconds", of_pool => name),
+            usage: histogram!("db_client_connection_use_time_seconds", of_pool => name),
+            timeouts,
+        };
         pool.show();
         Ok(pool)
     }
@@ -63,19 +76,17 @@ impl Pool {
     pub(super) async fn get(&self) -> Result<Connection, DatabaseError> {
         let begun = Instant::now();
         let got = self.sessions.get().await;
-        metrics::histogram!("db_client_connection_wait_time_seconds", "db_client_connection_pool_name" => self.name)
-            .record(begun.elapsed());
+        self.wait.record(begun.elapsed());
         let session = got.map_err(|error| {
             let error = DatabaseError::of_pool(self.name, error);
             if matches!(error, DatabaseError::Busy(_)) {
-                metrics::counter!("db_client_connection_timeouts_total", "db_client_connection_pool_name" => self.name)
-                    .increment(1);
+                self.timeouts.increment(1);
             }
             error
         })?;
         Ok(Connection {
             session,
-            pool: self.name,
+            usage: self.usage.clone(),
             patience: self.patience,
             since: Instant::now(),
             _permit: None,
@@ -114,7 +125,7 @@ impl Pool {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(super) session: Object<Sessions>,
-    pool: &'static str,
+    usage: Histogram,
     /// How long an answer is waited for.
     patience: Duration,
     since: Instant,
@@ -177,8 +188,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        metrics::histogram!("db_client_connection_use_time_seconds", "db_client_connection_pool_name" => self.pool)
-            .record(self.since.elapsed());
+        self.usage.record(self.since.elapsed());
     }
 }
 

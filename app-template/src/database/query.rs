@@ -1,8 +1,9 @@
 //! A statement with a name, and how long each run of it takes. No I/O of its own.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use metrics::histogram;
+use metrics::{Histogram, histogram};
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 
@@ -17,12 +18,14 @@ pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub(crate) struct Query {
     summary: &'static str,
     pub(super) text: &'static str,
+    /// The series of the runs that succeed, named at the first of them.
+    succeeded: OnceLock<Histogram>,
 }
 
 impl Query {
     /// `summary` is the operation and what it is about, for example `SELECT catalog.products`.
     pub(crate) const fn new(summary: &'static str, text: &'static str) -> Self {
-        Self { summary, text }
+        Self { summary, text, succeeded: OnceLock::new() }
     }
 
     /// Runs `statement`, for at most `patience`, and records how long it took.
@@ -36,11 +39,15 @@ impl Query {
             Ok(outcome) => outcome.map_err(DatabaseError::from),
             Err(_) => Err(DatabaseError::Unreachable("the server does not answer".to_owned())),
         };
-        self.record(begun.elapsed(), outcome.as_ref().err().map_or("", DatabaseError::kind));
+        let took = begun.elapsed();
+        match &outcome {
+            Ok(_) => self.succeeded.get_or_init(|| self.duration("")).record(took),
+            Err(error) => self.duration(error.kind()).record(took),
+        }
         outcome
     }
 
-    fn record(&self, took: Duration, error: &'static str) {
+    fn duration(&self, error: &'static str) -> Histogram {
         histogram!(
             STORE_DURATION,
             "db_system_name" => "postgresql",
@@ -48,6 +55,5 @@ impl Query {
             "db_query_summary" => self.summary,
             "error_type" => error,
         )
-        .record(took);
     }
 }

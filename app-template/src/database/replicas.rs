@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use tokio::time::sleep;
 use tokio_postgres::types::PgLsn;
 
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 ///
 /// A replica learns of a new timeline in its control file at its next restartpoint: until then its reads with a
 /// position go to the primary, which is slower and never wrong.
-const REPLAYED: Query = Query::new(
+static REPLAYED: Query = Query::new(
     "SELECT pg_last_wal_replay_lsn",
     "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END,
             CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())::text
@@ -94,10 +94,7 @@ impl Replicas {
             None => self.is_recent(&mut connection, observed).await,
         };
         Ok(match suits {
-            Ok(true) => {
-                routed("replica", if after.is_some() { "ryw_token" } else { "default" });
-                Ok(connection)
-            }
+            Ok(true) => Ok(connection),
             Ok(false) if after.is_some() => Err(Behind::without_stale("ryw_token")),
             Ok(false) => Err(Behind { reason: "lag", stale: Some(connection) }),
             Err(error) => {
@@ -156,9 +153,34 @@ pub(super) async fn ask(connection: &mut Connection) -> Result<Position, Databas
     Ok(position)
 }
 
-/// Counts where a read went and why.
-pub(super) fn routed(target: &'static str, reason: &'static str) {
-    metrics::counter!("db_reads_routed_total", "target" => target, "reason" => reason).increment(1);
+/// `db_reads_routed_total`: where reads went, and why there.
+#[derive(Debug)]
+pub(super) struct Routed([(&'static str, &'static str, Counter); 7]);
+
+impl Routed {
+    /// All series are shown from now on.
+    pub(super) fn new() -> Self {
+        let ways = [
+            ("replica", "default"),
+            ("replica", "ryw_token"),
+            ("replica", "stale"),
+            ("primary", "no_replica"),
+            ("primary", "ryw_token"),
+            ("primary", "lag"),
+            ("primary", "unreachable"),
+        ];
+        Self(ways.map(|(target, reason)| {
+            let counter = counter!("db_reads_routed_total", "target" => target, "reason" => reason);
+            counter.absolute(0);
+            (target, reason, counter)
+        }))
+    }
+
+    /// Counts a read.
+    pub(super) fn count(&self, target: &'static str, reason: &'static str) {
+        let counted = self.0.iter().find(|way| (way.0, way.1) == (target, reason));
+        counted.iter().for_each(|(_, _, counter)| counter.increment(1));
+    }
 }
 
 pub(super) fn describe() {
@@ -167,15 +189,4 @@ pub(super) fn describe() {
     describe_histogram!("db_replay_wait_seconds", Unit::Seconds, "Wait for a replica to show an own write.");
     // Naming it shows it.
     let _ = metrics::histogram!("db_replay_wait_seconds");
-    for (target, reason) in [
-        ("replica", "default"),
-        ("replica", "ryw_token"),
-        ("replica", "stale"),
-        ("primary", "no_replica"),
-        ("primary", "ryw_token"),
-        ("primary", "lag"),
-        ("primary", "unreachable"),
-    ] {
-        metrics::counter!("db_reads_routed_total", "target" => target, "reason" => reason).absolute(0);
-    }
 }

@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(15);
 const MOST: usize = 40;
 
 /// The extension alone is not enough: its library must be in `shared_preload_libraries`, which its setting tells.
-const IS_THERE: Query = Query::new(
+static IS_THERE: Query = Query::new(
     "SELECT pg_extension",
     "SELECT FROM pg_catalog.pg_extension
      WHERE extname = 'pg_stat_statements' AND current_setting('pg_stat_statements.max', true) IS NOT NULL",
@@ -23,7 +23,7 @@ const IS_THERE: Query = Query::new(
 
 /// Added up over users. The text has `$1` in the place of every value; that of commands may hold values as they were
 /// given, passwords included, so they are left out.
-const TOP: Query = Query::new(
+static TOP: Query = Query::new(
     "SELECT pg_stat_statements",
     "SELECT queryid::text, left(regexp_replace(min(query), '\\s+', ' ', 'g'), 120), sum(calls)::bigint,
         sum(total_exec_time) / 1000, sum(rows)::bigint

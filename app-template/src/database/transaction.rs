@@ -9,12 +9,12 @@ use super::pool::Connection;
 use super::position::Position;
 use super::query::{Parameters, Query};
 
-const BEGIN: Query = Query::new("BEGIN", "BEGIN");
-const ROLLBACK: Query = Query::new("ROLLBACK", "ROLLBACK");
+static BEGIN: Query = Query::new("BEGIN", "BEGIN");
+static ROLLBACK: Query = Query::new("ROLLBACK", "ROLLBACK");
 
 /// Committing and asking for the place takes one round trip. The insert position is past the commit record, and
 /// the name of its segment begins with the timeline.
-const COMMIT: Query = Query::new(
+static COMMIT: Query = Query::new(
     "COMMIT",
     "COMMIT; SELECT pg_current_wal_insert_lsn(), left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)",
 );

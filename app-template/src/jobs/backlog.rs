@@ -10,7 +10,7 @@ use crate::database::{Database, DatabaseError, Query};
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Counts up to a limit: past it the number says no more, and counting a million rows is load of its own.
-const COUNT: Query = Query::new(
+static COUNT: Query = Query::new(
     "SELECT jobs.jobs",
     "SELECT queue,
         (SELECT count(*) FROM (SELECT FROM jobs.jobs j WHERE j.queue = q.queue AND state IN ('available', 'running')

@@ -9,19 +9,18 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use opentelemetry::global::get_text_map_propagator;
 use serde_json::{Value, json};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 use crate::database::{DatabaseError, Position, Query, Transaction};
 use crate::shop::Shop;
 
-const INSERT: Query = Query::new(
+static INSERT: Query = Query::new(
     "INSERT jobs.jobs",
     "INSERT INTO jobs.jobs (id, queue, kind, payload, max_attempts, due_at, webhook, traceparent)
      VALUES ($1, $2, $3, $4, $5, now() + $6 * interval '1 second', $7, $8)",
 );
 
-const WITHDRAW: Query = Query::new(
+static WITHDRAW: Query = Query::new(
     "UPDATE jobs.jobs",
     "UPDATE jobs.jobs SET state = 'done', result = $2, finished_at = now() WHERE id = $1 AND state = 'available'",
 );
@@ -84,7 +83,6 @@ pub(crate) fn accepted(shop: &Shop, position: Position, job: Uuid) -> Response {
 /// The request's place in its trace, so that the job's spans join it.
 fn traceparent() -> Option<String> {
     let mut carrier = HashMap::new();
-    let context = tracing::Span::current().context();
-    get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut carrier));
+    get_text_map_propagator(|propagator| propagator.inject(&mut carrier));
     carrier.remove("traceparent")
 }

@@ -7,13 +7,13 @@ use crate::input::IdempotencyKey;
 use crate::problem::Problem;
 
 /// Waits for another request with this key that is in its transaction.
-const CLAIM: Query = Query::new(
+static CLAIM: Query = Query::new(
     "INSERT requests.keys",
     "INSERT INTO requests.keys (scope, key, fingerprint, reference) VALUES ($1, $2, $3, $4)
      ON CONFLICT (scope, key) DO NOTHING",
 );
 
-const EARLIER: Query = Query::new(
+static EARLIER: Query = Query::new(
     "SELECT requests.keys",
     "SELECT fingerprint, reference FROM requests.keys WHERE scope = $1 AND key = $2",
 );

@@ -9,14 +9,14 @@ use super::webhook;
 use crate::database::{Database, DatabaseError, Query, Transaction};
 
 /// A job of which the worker died at its last attempt has nobody left to say so.
-const BURY: Query = Query::new(
+static BURY: Query = Query::new(
     "UPDATE jobs.jobs",
     "UPDATE jobs.jobs SET state = 'dead', error = 'its worker died', finished_at = now(), worker = NULL
      WHERE queue = ANY($1) AND state = 'running' AND due_at <= now() AND attempts >= max_attempts",
 );
 
 /// Jobs that others are just taking are skipped, not waited for.
-const CLAIM: Query = Query::new(
+static CLAIM: Query = Query::new(
     "UPDATE jobs.jobs",
     "WITH due AS (
          SELECT id FROM jobs.jobs
@@ -28,32 +28,32 @@ const CLAIM: Query = Query::new(
      RETURNING job.id, queue, kind, payload, attempts, max_attempts, webhook, traceparent",
 );
 
-const KEEP: Query = Query::new(
+static KEEP: Query = Query::new(
     "UPDATE jobs.jobs",
     "UPDATE jobs.jobs SET due_at = now() + $3 * interval '1 second'
      WHERE id = ANY($1) AND worker = $2 AND state = 'running' RETURNING id",
 );
 
-const FINISH: Query = Query::new(
+static FINISH: Query = Query::new(
     "UPDATE jobs.jobs",
     "UPDATE jobs.jobs SET state = 'done', result = $4, error = NULL, worker = NULL, finished_at = now()
      WHERE id = $1 AND worker = $2 AND attempts = $3 AND state = 'running'",
 );
 
-const RETRY: Query = Query::new(
+static RETRY: Query = Query::new(
     "UPDATE jobs.jobs",
     "UPDATE jobs.jobs SET state = 'available', error = $4, worker = NULL, due_at = now() + $5 * interval '1 second'
      WHERE id = $1 AND worker = $2 AND attempts = $3 AND state = 'running'",
 );
 
-const GIVE_UP: Query = Query::new(
+static GIVE_UP: Query = Query::new(
     "UPDATE jobs.jobs",
     "UPDATE jobs.jobs SET state = 'dead', error = $4, worker = NULL, finished_at = now()
      WHERE id = $1 AND worker = $2 AND attempts = $3 AND state = 'running'",
 );
 
 /// Not an attempt: the worker was told to leave.
-const RELEASE: Query = Query::new(
+static RELEASE: Query = Query::new(
     "UPDATE jobs.jobs",
     "UPDATE jobs.jobs SET state = 'available', attempts = attempts - 1, worker = NULL, due_at = now()
      WHERE id = ANY($1) AND worker = $2 AND state = 'running' RETURNING queue",

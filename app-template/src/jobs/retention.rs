@@ -9,7 +9,7 @@ use crate::database::{Database, DatabaseError, Query};
 const EVERY: Duration = Duration::from_secs(30);
 
 /// In small parts, so that no statement takes long; dead jobs stay until somebody has looked at them.
-const JOBS: Query = Query::new(
+static JOBS: Query = Query::new(
     "DELETE jobs.jobs",
     "DELETE FROM jobs.jobs WHERE id IN (
          SELECT id FROM jobs.jobs WHERE state = 'done' AND finished_at < now() - interval '7 days'
@@ -17,7 +17,7 @@ const JOBS: Query = Query::new(
 );
 
 /// Nobody repeats a request a day later.
-const KEYS: Query = Query::new(
+static KEYS: Query = Query::new(
     "DELETE requests.keys",
     "DELETE FROM requests.keys WHERE (scope, key) IN (
          SELECT scope, key FROM requests.keys WHERE created_at < now() - interval '1 day'

@@ -14,7 +14,7 @@ use crate::module::Module;
 use crate::problem::Problem;
 use crate::shop::Shop;
 
-const BY_ID: Query = Query::new(
+static BY_ID: Query = Query::new(
     "SELECT jobs.jobs",
     "SELECT queue, state, attempts, result, enqueued_at, finished_at FROM jobs.jobs WHERE id = $1",
 );

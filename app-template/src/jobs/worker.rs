@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use opentelemetry::global::get_text_map_propagator;
-use opentelemetry::trace::TraceContextExt;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{interval, sleep, timeout};
@@ -118,14 +117,12 @@ async fn one(shop: Shop, works: Arc<Vec<Work>>, lease: Lease, backoff: Duration,
 
 /// The span of a run continues the trace of the request that added the job.
 fn span(lease: &Lease) -> Span {
-    let span =
-        info_span!("job", otel.name = lease.kind, otel.kind = "consumer", trace_id = tracing::field::Empty);
+    let span = info_span!("job", otel.name = lease.kind, otel.kind = "consumer");
     if let Some(traceparent) = &lease.traceparent {
         let carrier = HashMap::from([("traceparent".to_owned(), traceparent.clone())]);
         // Refused only while no one listens to spans.
         let _ = span.set_parent(get_text_map_propagator(|propagator| propagator.extract(&carrier)));
     }
-    span.record("trace_id", span.context().span().span_context().trace_id().to_string());
     span
 }
 

@@ -117,7 +117,7 @@ fn a_job_continues_the_trace_of_its_request() {
     let accepted = service.call("POST", "/reports", &headers, r#"{"from":"2026-01-01","to":"2026-01-01"}"#);
     assert_eq!(accepted.status, 202, "{}", accepted.body);
     let worker = worker(&database, "reports", &[], &[]);
-    assert_eq!(worker.wait_for_log("the job is done")["span"]["trace_id"], TRACE);
+    assert_eq!(worker.wait_for_log("the job is done")["trace_id"], TRACE);
 }
 
 #[test]

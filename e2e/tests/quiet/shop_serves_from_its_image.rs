@@ -27,6 +27,9 @@ fn app(world: &World) -> Result<Value> {
     Ok(app)
 }
 
+/// As much of a picture as the service looks at.
+const PICTURE: &str = "RIFF\x0c\0\0\0WEBPVP8L";
+
 /// Every module that `web` serves, and what came of it: a product that was sold.
 async fn buy(world: &World) -> Result<Value> {
     let order = world.stock_shop().await?;
@@ -36,11 +39,11 @@ async fn buy(world: &World) -> Result<Value> {
     let taken = world.get("services/payments:80", "/taken").await?.json(200)?;
     ensure!(taken == json!({"count": 1, "amount": 450}), "{taken}");
 
-    let picture = Request::post(format!("/media?product={product}")).header("content-type", "image/png");
-    world.call(WEB, picture.body("the bytes".to_owned())?).await?.has(201)?;
+    let picture = Request::post(format!("/media?product={product}")).header("content-type", "image/webp");
+    world.call(WEB, picture.body(PICTURE.to_owned())?).await?.has(201)?;
     let list = world.get(WEB, &format!("/media?product={product}")).await?.json(200)?;
     let picture = list["media"][0].as_str().context("the picture is not in the list")?;
-    ensure!(world.get(WEB, picture).await?.body == "the bytes", "another picture");
+    ensure!(world.get(WEB, picture).await?.body == PICTURE, "another picture");
 
     for path in ["/".to_owned(), format!("/products/{product}"), "/payments/methods".to_owned()] {
         world.get(WEB, &path).await?.has(200)?;

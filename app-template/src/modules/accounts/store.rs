@@ -6,20 +6,20 @@ use tokio_postgres::Row;
 
 use crate::database::{Connection, DatabaseError, Query, Transaction};
 
-const BY_ID: Query = Query::new(
+static BY_ID: Query = Query::new(
     "SELECT accounts.accounts",
     "SELECT id, email, name, created_at FROM accounts.accounts WHERE id = $1",
 );
 
-const EXISTS: Query = Query::new("SELECT accounts.accounts", "SELECT FROM accounts.accounts WHERE id = $1");
+static EXISTS: Query = Query::new("SELECT accounts.accounts", "SELECT FROM accounts.accounts WHERE id = $1");
 
-const INSERT: Query = Query::new(
+static INSERT: Query = Query::new(
     "INSERT accounts.accounts",
     "INSERT INTO accounts.accounts (email, name) VALUES ($1, $2) ON CONFLICT (email) DO NOTHING
      RETURNING id, email, name, created_at",
 );
 
-const RENAME: Query = Query::new(
+static RENAME: Query = Query::new(
     "UPDATE accounts.accounts",
     "UPDATE accounts.accounts SET name = $2 WHERE id = $1 RETURNING id, email, name, created_at",
 );

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::Instrument;
+use opentelemetry::context::FutureExt;
 
 use super::store::{self, Product};
 use crate::cache::{Cache, Caches, Source};
@@ -52,7 +52,7 @@ impl Products {
             }
             outcome
         };
-        let outcome = tokio::spawn(change.in_current_span()).await.map_err(|error| {
+        let outcome = tokio::spawn(change.with_current_context()).await.map_err(|error| {
             tracing::error!(%error, "failed to answer a request");
             Problem::defect()
         })?;

@@ -7,36 +7,36 @@ use tokio_postgres::Row;
 
 use crate::database::{Connection, DatabaseError, Query, Transaction};
 
-const BY_ID: Query = Query::new(
+static BY_ID: Query = Query::new(
     "SELECT catalog.products",
     "SELECT id, name, category, price_cents, version FROM catalog.products WHERE id = $1",
 );
 
 /// By key, not by offset: the hundredth page costs what the first does.
-const PAGE: Query = Query::new(
+static PAGE: Query = Query::new(
     "SELECT catalog.products",
     "SELECT id, name, category, price_cents, version FROM catalog.products WHERE id > $1 ORDER BY id LIMIT $2",
 );
 
-const PAGE_OF_CATEGORY: Query = Query::new(
+static PAGE_OF_CATEGORY: Query = Query::new(
     "SELECT catalog.products",
     "SELECT id, name, category, price_cents, version FROM catalog.products
      WHERE category = $3 AND id > $1 ORDER BY id LIMIT $2",
 );
 
-const OFFERS: Query =
+static OFFERS: Query =
     Query::new("SELECT catalog.products", "SELECT id, price_cents FROM catalog.products WHERE id = ANY($1)");
 
-const NAMES: Query =
+static NAMES: Query =
     Query::new("SELECT catalog.products", "SELECT id, name FROM catalog.products WHERE id = ANY($1)");
 
-const INSERT: Query = Query::new(
+static INSERT: Query = Query::new(
     "INSERT catalog.products",
     "INSERT INTO catalog.products (name, category, price_cents) VALUES ($1, $2, $3)
      RETURNING id, name, category, price_cents, version",
 );
 
-const UPDATE: Query = Query::new(
+static UPDATE: Query = Query::new(
     "UPDATE catalog.products",
     "UPDATE catalog.products SET name = $2, category = $3, price_cents = $4, version = version + 1 WHERE id = $1
      RETURNING id, name, category, price_cents, version",

@@ -4,15 +4,15 @@ use uuid::Uuid;
 
 use crate::database::{Connection, DatabaseError, Query, Transaction};
 
-const INSERT: Query = Query::new(
+static INSERT: Query = Query::new(
     "INSERT media.files",
     "INSERT INTO media.files (id, product, content_type, bytes) VALUES ($1, $2, $3, $4)",
 );
 
-const CONTENT_TYPE: Query =
+static CONTENT_TYPE: Query =
     Query::new("SELECT media.files", "SELECT content_type FROM media.files WHERE id = $1");
 
-const OF_PRODUCT: Query =
+static OF_PRODUCT: Query =
     Query::new("SELECT media.files", "SELECT id FROM media.files WHERE product = $1 ORDER BY id LIMIT 100");
 
 pub(super) async fn insert(

@@ -10,47 +10,47 @@ use uuid::Uuid;
 
 use crate::database::{Connection, DatabaseError, Query, Transaction};
 
-const INSERT: Query = Query::new(
+static INSERT: Query = Query::new(
     "INSERT orders.orders",
     "INSERT INTO orders.orders (id, account, total_cents) VALUES ($1, $2, $3)",
 );
 
-const INSERT_ITEMS: Query = Query::new(
+static INSERT_ITEMS: Query = Query::new(
     "INSERT orders.items",
     "INSERT INTO orders.items (order_id, product, quantity, price_cents)
      SELECT $1, product, quantity, price_cents
      FROM unnest($2::bigint[], $3::int[], $4::bigint[]) AS item (product, quantity, price_cents)",
 );
 
-const BY_ID: Query = Query::new(
+static BY_ID: Query = Query::new(
     "SELECT orders.orders",
     "SELECT id, account, state, total_cents, placed_at FROM orders.orders WHERE id = $1",
 );
 
-const OF_ACCOUNT: Query = Query::new(
+static OF_ACCOUNT: Query = Query::new(
     "SELECT orders.orders",
     "SELECT id, account, state, total_cents, placed_at FROM orders.orders
      WHERE account = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
 );
 
-const ITEMS: Query = Query::new(
+static ITEMS: Query = Query::new(
     "SELECT orders.items",
     "SELECT order_id, product, quantity, price_cents FROM orders.items WHERE order_id = ANY($1)
      ORDER BY order_id, product",
 );
 
 /// Whoever is first changes the state; for the others there is nothing left to do.
-const SETTLE: Query = Query::new(
+static SETTLE: Query = Query::new(
     "UPDATE orders.orders",
     "UPDATE orders.orders SET state = $2 WHERE id = $1 AND state = 'placed'",
 );
 
-const CHARGED: Query = Query::new(
+static CHARGED: Query = Query::new(
     "INSERT orders.charges",
     "INSERT INTO orders.charges (order_id, amount_cents) SELECT id, total_cents FROM orders.orders WHERE id = $1",
 );
 
-const SALES: Query = Query::new(
+static SALES: Query = Query::new(
     "SELECT orders.items",
     "SELECT product, sum(quantity)::bigint, sum(quantity * items.price_cents)::bigint
      FROM orders.items JOIN orders.orders ON orders.id = order_id

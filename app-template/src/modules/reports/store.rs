@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use crate::database::{Connection, DatabaseError, Query, Transaction};
 
-const INSERT: Query = Query::new(
+static INSERT: Query = Query::new(
     "INSERT reports.reports",
     "INSERT INTO reports.reports (id, job, first_day, last_day, lines) VALUES ($1, $2, $3, $4, $5)",
 );
 
-const BY_ID: Query = Query::new(
+static BY_ID: Query = Query::new(
     "SELECT reports.reports",
     "SELECT first_day, last_day, lines FROM reports.reports WHERE id = $1",
 );
