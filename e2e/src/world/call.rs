@@ -6,8 +6,10 @@ use hyper::header::CONTENT_TYPE;
 use hyper::{HeaderMap, Request, StatusCode};
 use kube::client::Body;
 use serde_json::Value;
+use std::time::Duration;
 
 use super::World;
+use super::wait::wait_until;
 
 /// What was answered, whatever the status.
 #[derive(Debug)]
@@ -57,6 +59,19 @@ impl World {
         let request =
             Request::post(path).header(CONTENT_TYPE, "application/json").header("idempotency-key", key);
         self.call(target, request.body(json.to_string())?).await
+    }
+
+    /// Posts as a patient client does: again, under the same key, for as long as it is told to come back later.
+    ///
+    /// # Errors
+    /// As [`World::get`], and when that lasts.
+    pub async fn insist(&self, target: &str, path: &str, key: &str, json: &Value) -> Result<Answer> {
+        wait_until("the request is not shed", Duration::from_secs(60), async || {
+            let answer = self.post(target, path, key, json).await?;
+            ensure!(answer.status != StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+            Ok(answer)
+        })
+        .await
     }
 
     /// Sends a request to `services/NAME:PORT` or `pods/NAME:PORT`.

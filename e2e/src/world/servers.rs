@@ -103,9 +103,9 @@ impl World {
     pub async fn stock_shop(&self) -> Result<Value> {
         let web = "services/shop-web:8080";
         let product = json!({"name": "Tea", "category": "drinks", "priceCents": 450});
-        let product = self.post(web, "/products", "product", &product).await?.json(201)?;
+        let product = self.insist(web, "/products", "product", &product).await?.json(201)?;
         let account = json!({"email": "ada@example.org", "name": "Ada"});
-        let account = self.post(web, "/accounts", "account", &account).await?.json(201)?;
+        let account = self.insist(web, "/accounts", "account", &account).await?.json(201)?;
         Ok(json!({"account": account["id"], "items": [{"product": product["id"], "quantity": 1}]}))
     }
 

@@ -31,7 +31,7 @@ async fn dead_database_does_not_kill_pods() -> Result<()> {
         world.apply_app(&app).await?;
         wait_until("the shop is up", Duration::from_secs(120), async || world.is_up().await).await?;
         let order = world.stock_shop().await?;
-        world.post(WEB, "/orders", "before", &order).await?.has(201)?;
+        world.insist(WEB, "/orders", "before", &order).await?.has(201)?;
         let before = pods(world).await?;
         ensure!(before.len() == 2, "{before:?}");
         let url = format!("http://shop-web.{}.svc:8080/products", world.namespace());
@@ -70,7 +70,7 @@ async fn dead_database_does_not_kill_pods() -> Result<()> {
         let orders = world.sql("SELECT count(*) FROM orders.orders").await?;
         ensure!(orders == "2", "{orders} orders: one before, and one under the key of the refused ones");
         let period = json!({"from": "2020-01-01", "to": "2099-12-31"});
-        world.post(WEB, "/reports", "report", &period).await?.has(202)?;
+        world.insist(WEB, "/reports", "report", &period).await?.has(202)?;
         wait_until("the worker makes reports again", Duration::from_secs(60), async || {
             let state = world.sql("SELECT state FROM jobs.jobs WHERE queue = 'reports'").await?;
             ensure!(state == "done", "the job is {state}");

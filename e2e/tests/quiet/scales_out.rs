@@ -9,10 +9,10 @@ async fn scales_out() -> Result<()> {
     World::run("scales_out", async |world| {
         world.apply_app(&world.shop(1, 4, "10")?).await?;
         wait_until("the app is up", Duration::from_secs(90), async || world.is_up().await).await?;
-        let load = world.load_web("/wait?ms=5", "100s@35").await?;
+        let load = world.load_web("/wait?ms=5", "160s@35").await?;
         wait_until(
             "35 requests per second at 10 each are four replicas",
-            Duration::from_secs(95),
+            Duration::from_secs(150),
             async || {
                 let web = world.web().await?;
                 ensure!(web.desired == 4 && web.ready == 4, "{web:?}");

@@ -34,7 +34,7 @@ const PICTURE: &str = "RIFF\x0c\0\0\0WEBPVP8L";
 async fn buy(world: &World) -> Result<Value> {
     let order = world.stock_shop().await?;
     let product = order["items"][0]["product"].clone();
-    let placed = world.post(WEB, "/orders", "o", &order).await?.json(201)?;
+    let placed = world.insist(WEB, "/orders", "o", &order).await?.json(201)?;
     ensure!(placed["state"] == "paid" && placed["totalCents"] == 450, "{placed}");
     let taken = world.get("services/payments:80", "/taken").await?.json(200)?;
     ensure!(taken == json!({"count": 1, "amount": 450}), "{taken}");
@@ -48,7 +48,7 @@ async fn buy(world: &World) -> Result<Value> {
     for path in ["/".to_owned(), format!("/products/{product}"), "/payments/methods".to_owned()] {
         world.get(WEB, &path).await?.has(200)?;
     }
-    world.post(WEB, "/visits", "v", &json!({})).await?.has(200)?;
+    world.insist(WEB, "/visits", "v", &json!({})).await?.has(200)?;
     Ok(product)
 }
 
@@ -56,7 +56,7 @@ async fn buy(world: &World) -> Result<Value> {
 async fn report(world: &World, product: &Value) -> Result<()> {
     let period = json!({"from": "2020-01-01", "to": "2099-12-31"});
     world.post(WEB, "/reports", "r", &period).await?.has(404)?;
-    let accepted = world.post(REPORTS, "/reports", "r", &period).await?.json(202)?;
+    let accepted = world.insist(REPORTS, "/reports", "r", &period).await?.json(202)?;
     let status = accepted["status"].as_str().context("no status")?;
     let job = wait_until("the report is made", Duration::from_secs(30), async || {
         let job = world.get(REPORTS, status).await?.json(200)?;

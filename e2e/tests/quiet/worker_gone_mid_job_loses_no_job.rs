@@ -31,7 +31,7 @@ async fn place_orders(world: &World) -> Result<()> {
     let keys: Vec<String> = (0..JOBS).map(|number| number.to_string()).collect();
     let orders = keys
         .iter()
-        .map(async |key| world.post("services/shop-web:8080", "/orders", key, &order).await?.has(202));
+        .map(async |key| world.insist("services/shop-web:8080", "/orders", key, &order).await?.has(202));
     try_join_all(orders).await.map(drop)
 }
 
