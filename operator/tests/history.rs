@@ -222,7 +222,7 @@ fn app() -> App {
     resolve(&app.unwrap()).unwrap()
 }
 
-/// What is decided after one horizon of ticks that ends at some minute of an hour.
+/// What is decided after two horizons of ticks that ends at some minute of an hour.
 async fn decided(store: &SampleStore, minute: i64) -> ComponentPass {
     let known = json!({"components": [{"name": "web", "tier": "service", "desired": 2, "ready": 2}]});
     let known = serde_json::from_value(known).unwrap();
@@ -231,7 +231,7 @@ async fn decided(store: &SampleStore, minute: i64) -> ComponentPass {
     let start = Timestamp::now().as_second();
     let until = start - start % 3600 + minute * 60;
     let mut last = None;
-    for second in (until - HORIZON.as_secs()..=until).step_by(15) {
+    for second in (until - 2 * HORIZON.as_secs()..=until).step_by(15) {
         let now = Timestamp::from_second(second).unwrap();
         let samples = store.sample(&wanted, now).await;
         let view = View { observed: &observed, samples: &samples, now, recording: true };

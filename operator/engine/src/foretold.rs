@@ -2,7 +2,8 @@
 //!
 //! A rise that is no larger than the season's own mean error is no rise. What was foretold counts until it was due: a pod
 //! that was started for a load does not go before, when noise or the load of a moment says otherwise. A restart forgets
-//! that, so for one horizon nothing may scale in.
+//! that, so for two horizons nothing may scale in: what is not due yet was foretold within the last one, by levels of the
+//! one before.
 
 use crate::season::Season;
 use crate::trend::{Outlook, cell};
@@ -44,7 +45,7 @@ impl Foretold {
                 self.pending.push_back((now + horizon, foretold));
             }
         }
-        if self.since.is_none_or(|since| now.duration_since(since) < horizon) {
+        if self.since.is_none_or(|since| now.duration_since(since) < horizon * 2) {
             return Outlook::Learning;
         }
         Outlook::Load(self.pending.iter().map(|(_, load)| *load).fold(load, f64::max))

@@ -41,14 +41,14 @@ fn learn(past: &Past) -> Result<Season, Unlearned> {
     Season::learn(past, DAY, HORIZON)
 }
 
-/// What a component of 2 replicas decides at a load of 100/s after a horizon, with what is known of its season.
+/// What a component of 2 replicas decides at a load of 100/s after two horizons, with what is known of its season.
 fn decided(seasonal: Seasonal) -> Decision {
     let mut app = Component::new(2, &[rate(50)]);
     app.forecast = daily(HORIZON.as_secs());
-    app.now -= HORIZON;
+    app.now -= HORIZON * 2;
     app.seasons.insert("rps".to_owned(), seasonal);
     app.reads("rps", 100.0).act();
-    (0..20).map(|_| app.later(30).reads("rps", 100.0).act()).last().expect("a decision")
+    (0..40).map(|_| app.later(30).reads("rps", 100.0).act()).last().expect("a decision")
 }
 
 fn forecast(decision: &Decision) -> &str {
@@ -134,10 +134,10 @@ fn what_was_foretold_counts_until_it_was_due() {
     let mut app = Component::new(2, &[rate(50)]);
     app.forecast = daily(HORIZON.as_secs());
     app.behavior.scale_down.stabilization_window_seconds = 0;
-    app.now -= HORIZON;
+    app.now -= HORIZON * 2;
     app.seasons.insert("rps".to_owned(), Seasonal::Learned(season));
     app.reads("rps", 100.0).act();
-    (0..20).for_each(|_| assert!(app.later(30).reads("rps", 100.0).act().desired >= 2));
+    (0..40).for_each(|_| assert!(app.later(30).reads("rps", 100.0).act().desired >= 2));
     assert_eq!(app.replicas, 3);
     // The load dips for a moment, as noise does.
     assert_eq!(app.later(30).reads("rps", 60.0).act().desired, 3);
