@@ -52,7 +52,8 @@ impl Fleet {
         .await
         .with_context(|| {
             let log = self.operator.as_ref().map(crate::operator::LocalOperator::log).unwrap_or_default();
-            log.lines().rev().take(20).collect::<Vec<_>>().join("\n")
+            let lines: Vec<_> = log.lines().collect();
+            lines[lines.len().saturating_sub(200)..].join("\n")
         })?;
         let (mut first, mut arrived) = (Vec::new(), Vec::new());
         for (set, app) in turns {

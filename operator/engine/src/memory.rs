@@ -34,7 +34,6 @@ pub struct Memory {
     /// The trend of each load that is foretold, by the name of its metric.
     pub(crate) trends: BTreeMap<String, Trend>,
     /// What the seasons foretold, by the name of the metric.
-    #[serde(default)]
     pub(crate) foretold: BTreeMap<String, Foretold>,
     /// Since when each metric has had no fresh evidence, for those that have none now.
     pub(crate) missing_since: BTreeMap<String, Timestamp>,

@@ -127,6 +127,11 @@ impl Pod {
         self.phase == Phase::Running && self.ready.is_some_and(|ready| ready.status == ReadyStatus::True)
     }
 
+    /// Whether it has been ready for at least `time`.
+    pub fn is_ready_for(&self, time: SignedDuration, now: Timestamp) -> bool {
+        self.is_ready() && self.ready.is_some_and(|ready| now.duration_since(ready.since) >= time)
+    }
+
     /// The pod's request of a resource, or that of one named container, in thousandths.
     ///
     /// # Errors

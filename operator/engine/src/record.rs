@@ -53,7 +53,6 @@ pub struct OwnedInput {
     pub max_sample_age: SignedDuration,
     pub timing: PodTiming,
     pub forecast: Option<Forecast>,
-    #[serde(default)]
     pub seasons: BTreeMap<String, Seasonal>,
     pub fallback: Option<Fallback>,
     pub overrides: Overrides,

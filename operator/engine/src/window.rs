@@ -34,10 +34,7 @@ pub(crate) fn floor(input: &Input<'_>, signals: &[Signal<'_>]) -> Option<Bound> 
 fn gap(signal: &Signal<'_>, input: &Input<'_>) -> Option<Gap> {
     let Vote::Asks(_) = signal.vote else { return None };
     let window = input.readings.get(&signal.metric.name)?.window?;
-    let served = |pod: &Pod| {
-        pod.is_ready()
-            && pod.ready.is_some_and(|ready| input.now.duration_since(ready.since) >= window.length)
-    };
+    let served = |pod: &Pod| pod.is_ready_for(window.length, input.now);
     if let Some(Unfit::Partial { reporting, expected }) = window.start.lack() {
         Some(Gap::Unseen { seen: reporting, expected })
     } else if window.resets > 0 {

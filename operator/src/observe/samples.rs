@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
-use scalableapp_engine::pod::{self, ByResource, PodSample, ReadyStatus};
+use scalableapp_engine::pod::{self, ByResource, PodSample};
 use scalableapp_engine::sample::{Coverage, Reading, Window};
 use scalableapp_engine::season::Seasonal;
 use tokio::sync::Mutex;
@@ -289,13 +289,7 @@ impl Samples {
     }
 }
 
-/// Pods that have been ready for longer than `time`.
+/// Pods that stay and have been ready for at least `time`.
 fn ready_for(pods: &[pod::Pod], time: SignedDuration, now: Timestamp) -> u32 {
-    let is_ready = |pod: &&pod::Pod| {
-        !pod.deleting
-            && pod.ready.is_some_and(|ready| {
-                ready.status == ReadyStatus::True && now.duration_since(ready.since) > time
-            })
-    };
-    pods.iter().filter(is_ready).count() as u32
+    pods.iter().filter(|pod| !pod.deleting && pod.is_ready_for(time, now)).count() as u32
 }
