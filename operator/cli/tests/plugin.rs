@@ -333,7 +333,7 @@ fn decision_record(to: i32) -> String {
         "behavior": {"scale_up": rules(0), "scale_down": rules(300)}, "currentReplicas": 5, "statusReplicas": 5,
         "pods": [], "readings": {}, "maxSampleAge": "PT90S",
         "timing": {"cpu_initialization": "PT5M", "readiness_delay": "PT30S"},
-        "forecast": null, "fallback": null, "overrides": {"hold": null, "min": null, "max": null},
+        "forecast": null, "seasons": {}, "fallback": null, "overrides": {"hold": null, "min": null, "max": null},
         "memory": scalableapp_engine::memory::Memory::default(),
     });
     let input: scalableapp_engine::record::OwnedInput = serde_json::from_value(input).unwrap();
