@@ -12,15 +12,21 @@ use super::parts;
 use super::paths::{Cache, ClusterDir};
 use super::status::{cgroup_processes, running_init};
 
-/// Free space that the parts, the compiler's cache and the images need, with room to spare.
-const DISK_GIB: u64 = 15;
+/// Free space in GiB that building the parts needs, with the compiler's cache, and that images and a cluster need once
+/// they are built; both with room to spare.
+const BUILD_GIB: u64 = 15;
+const RUN_GIB: u64 = 5;
 
 /// What `cluster parts` lacks.
 ///
 /// # Errors
 /// One sentence a line.
 pub fn before_parts(cache: &Cache, nodes: Nodes) -> Result<()> {
-    report(&[if parts::any_missing(cache, nodes)? { go_problem() } else { None }, disk_problem(cache)])
+    report(&if parts::any_missing(cache, nodes)? {
+        [go_problem(), disk_problem(cache, BUILD_GIB)]
+    } else {
+        [None, disk_problem(cache, RUN_GIB)]
+    })
 }
 
 /// What a command that needs root and Debian lacks.
@@ -78,14 +84,13 @@ fn go_problem() -> Option<String> {
     })
 }
 
-fn disk_problem(cache: &Cache) -> Option<String> {
+fn disk_problem(cache: &Cache, needed_gib: u64) -> Option<String> {
     let existing = cache.root().ancestors().find(|folder| folder.exists())?;
     let disk = nix::sys::statvfs::statvfs(existing).ok()?;
     let free_gib = (disk.blocks_available() * disk.fragment_size()) >> 30;
-    (free_gib < DISK_GIB).then(|| {
+    (free_gib < needed_gib).then(|| {
         format!(
-            "{} GiB are free where the cache lies ({}), and {DISK_GIB} are needed: free some, or set SCALABLEAPP_CACHE to a folder on another disk",
-            free_gib,
+            "{free_gib} GiB are free where the cache lies ({}), and {needed_gib} are needed: free some, or set SCALABLEAPP_CACHE to a folder on another disk",
             cache.root().display()
         )
     })
