@@ -103,7 +103,7 @@ pub struct Args {
     #[arg(long, env = "WEBHOOK_KEY", hide_env_values = true, global = true)]
     pub webhook_key: Option<String>,
 
-    /// Serves without metrics, traces and admission: the benchmark measures what they cost. Nothing outside the
+    /// Serves without metrics and traces: the benchmark measures what they cost. Nothing outside the
     /// program can set it.
     #[arg(skip)]
     pub unobserved: bool,

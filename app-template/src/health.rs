@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use crate::phase::Phase;
 use crate::problem;
 use crate::router::AppState;
-use crate::shop::Shop;
 
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
@@ -38,7 +37,7 @@ async fn ready(State(app): State<AppState>) -> (StatusCode, &'static str) {
 /// One entry for each server of the database, as it was when last looked at (asking here would make a probe wait
 /// for them), and one for each other dependency, with the state of its circuit breaker and what is done without it.
 async fn healthz(State(app): State<AppState>) -> Json<Value> {
-    let mut dependencies = app.shop.as_ref().map(Shop::health).unwrap_or_default();
+    let mut dependencies = app.shop.as_ref().map(|shop| shop.health()).unwrap_or_default();
     dependencies.extend(app.dependencies.standings().iter().map(|standing| json!(standing)));
     Json(json!({ "dependencies": dependencies }))
 }

@@ -24,18 +24,18 @@
 //! | `shared_store` | the Redis that all pods share |
 //! | `http_cache` | what clients and proxies may keep, and asking again only for what has changed |
 //! | `sessions` | sessions in Redis, so that any pod answers any request |
-//! | `admission` | how many requests are answered at the same time |
+//! | `guard` | what surrounds every route: its span, its measurement, its place among the requests that are answered |
 //! | `cpu_pool` | computing without stalling the reactor, and saying no in time |
 //! | `phase` | how far the process is on its way out |
 //! | `server` | listening, and leaving without losing a request |
 //! | `problem` | every refusal, as a problem document |
 
-mod admission;
 mod args;
 mod cache;
 mod cpu_pool;
 mod database;
 mod degraded;
+mod guard;
 mod health;
 mod http_cache;
 mod input;
@@ -80,6 +80,7 @@ use tokio::sync::watch;
 use cache::Caches;
 use cpu_pool::CpuPool;
 use database::Database;
+use guard::Guards;
 use modules::{Media, Products};
 use payments::Payments;
 use phase::Phase;
@@ -89,7 +90,7 @@ use server::ServerError;
 use sessions::Sessions;
 use settings::Settings;
 use shared_store::SharedStore;
-use shop::Shop;
+use shop::{Shared, Shop};
 
 /// Why the process could not start, or could not leave cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -202,7 +203,7 @@ fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<AppState, RunError
         None => None,
     };
     Ok(AppState {
-        admission: (!args.unobserved).then(|| admission::limit(args.max_requests)),
+        guards: Guards::new(args.max_requests, phase.clone(), args.unobserved),
         cpu: CpuPool::new(args.cpu_workers(), args.cpu_queue),
         phase,
         dependencies,
@@ -248,7 +249,7 @@ fn open_shop(
     let database = Database::open(&args.database, url, Settings::new(args.settings.clone()))?;
     jobs::describe();
     tokio::spawn(jobs::watch_backlog(database.clone()));
-    Ok(Some(Shop {
+    Ok(Some(Shop::from(Shared {
         database,
         key: key("SIGNING_KEY", &args.signing_key)?,
         webhook_key: key("WEBHOOK_KEY", &args.webhook_key)?,
@@ -256,5 +257,5 @@ fn open_shop(
         webhook_hosts: args.webhook_hosts.clone(),
         products: Products::new(caches),
         payments,
-    }))
+    })))
 }

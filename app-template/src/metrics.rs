@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics::{Gauge, Histogram, Label, Unit};
 use metrics::{describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -129,15 +128,6 @@ impl Requests {
     }
 }
 
-/// Measures one request.
-pub(crate) async fn measure(State(requests): State<Requests>, request: Request, next: Next) -> Response {
-    let mut measurement = Measurement::begin(requests, &request);
-    let response = next.run(request).await;
-    measurement.status = response.status().as_u16();
-    measurement.degraded = Degraded::of(&response);
-    response
-}
-
 /// `GET /metrics`.
 pub(crate) async fn expose(
     State((exposition, dependencies)): State<(PrometheusHandle, Dependencies)>,
@@ -149,7 +139,7 @@ pub(crate) async fn expose(
 }
 
 /// A request that is being answered; recorded when it is dropped, so that an abandoned one is recorded too.
-struct Measurement {
+pub(crate) struct Measurement {
     requests: Requests,
     method: &'static str,
     /// The pattern that matched, never the path: one series per route, not one per customer.
@@ -161,7 +151,7 @@ struct Measurement {
 }
 
 impl Measurement {
-    fn begin(requests: Requests, request: &Request) -> Self {
+    pub(crate) fn begin(requests: Requests, request: &Request) -> Self {
         let method = method_label(request.method());
         let route: Option<MatchedPath> = request.extensions().get().cloned();
         let usual = requests.usual(method, route.as_ref());
@@ -169,6 +159,11 @@ impl Measurement {
         active.increment(1.0);
         let (begun, status) = (Instant::now(), CLIENT_CLOSED_REQUEST);
         Self { requests, method, route, active, begun, status, degraded: None }
+    }
+
+    pub(crate) fn end(mut self, response: &Response) {
+        self.status = response.status().as_u16();
+        self.degraded = Degraded::of(response);
     }
 }
 

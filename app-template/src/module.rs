@@ -8,11 +8,10 @@ use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
-use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::guard::{self, Guards};
 use crate::metrics::Requests;
-use crate::resilience::Bulkhead;
-use crate::{admission, metrics, problem};
+use crate::problem;
 
 /// Routes that belong together and could be served by a process of their own; `S` is what their handlers share.
 #[derive(Debug)]
@@ -49,16 +48,11 @@ impl<S: Clone + Send + Sync + 'static> Module<S> {
         Self { router: self.router.route(path, put(handler)), ..self }
     }
 
-    /// The routes, measured, guarded against panics, and within the bulkhead of all requests.
-    pub(crate) fn into_router<Outer>(self, state: S, admission: Option<&Bulkhead>) -> Router<Outer> {
-        let guarded = self
-            .router
+    /// The routes, guarded.
+    pub(crate) fn into_router<Outer>(self, state: S, guards: &Guards) -> Router<Outer> {
+        self.router
             .method_not_allowed_fallback(problem::method_not_allowed)
-            .layer(CatchPanicLayer::custom(problem::panicked));
-        let Some(admission) = admission else { return guarded.with_state(state) };
-        guarded
-            .layer(from_fn_with_state(admission.clone(), admission::admit))
-            .layer(from_fn_with_state(self.requests, metrics::measure))
+            .layer(from_fn_with_state(guards.around(self.requests), guard::answer))
             .with_state(state)
     }
 }

@@ -1,5 +1,6 @@
 //! What the modules of the shop share. No I/O.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::database::{Database, Position, Written};
@@ -7,9 +8,13 @@ use crate::modules::{Media, Products};
 use crate::payments::Payments;
 use crate::signing::SigningKey;
 
-/// The state of every module that needs the database.
+/// The state of every module that needs the database. Cloned with every request.
 #[derive(Debug, Clone)]
-pub(crate) struct Shop {
+pub(crate) struct Shop(Arc<Shared>);
+
+/// What a [`Shop`] is made of.
+#[derive(Debug)]
+pub(crate) struct Shared {
     pub(crate) database: Database,
     /// Signs what clients bring back.
     pub(crate) key: Option<SigningKey>,
@@ -25,7 +30,21 @@ pub(crate) struct Shop {
     pub(crate) payments: Option<Arc<Payments>>,
 }
 
-impl Shop {
+impl From<Shared> for Shop {
+    fn from(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl Deref for Shop {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Shared {
     /// What an answer carries after a write that ended at `position`.
     pub(crate) fn written(&self, position: Position) -> Written<'_> {
         Written { key: self.key.as_ref(), position }

@@ -3,15 +3,11 @@
 //! Made with OpenTelemetry itself: a span of the crate `tracing` keeps its fields as text for log lines that are mostly
 //! not written, which costs more than all else that is observed of a small request.
 
-use std::sync::Arc;
-
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
-use axum::middleware::Next;
 use axum::response::Response;
-use opentelemetry::context::FutureExt;
 use opentelemetry::global::{BoxedTracer, get_text_map_propagator};
-use opentelemetry::trace::{Span, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::trace::{Span, SpanKind, Status, TraceContextExt, Tracer, get_active_span};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::HeaderExtractor;
 
@@ -28,25 +24,8 @@ impl Answering {
     }
 }
 
-/// Answers the request inside its span.
-pub(crate) async fn follow(State(tracer): State<Arc<BoxedTracer>>, request: Request, next: Next) -> Response {
-    let context = server_context(&tracer, &request);
-    let within = context.clone();
-    async move {
-        let response = next.run(request).await;
-        let (span, status) = (context.span(), response.status());
-        span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
-        if status.is_server_error() {
-            span.set_status(Status::error(""));
-        }
-        tracing::debug!(status = status.as_u16(), "answered");
-        response
-    }
-    .with_context(within)
-    .await
-}
-
-fn server_context(tracer: &BoxedTracer, request: &Request) -> Context {
+/// The context of the request, with its span.
+pub(crate) fn begin(tracer: &BoxedTracer, request: &Request) -> Context {
     let caller =
         get_text_map_propagator(|propagator| propagator.extract(&HeaderExtractor(request.headers())));
     let request = Answering { method: request.method().clone(), route: request.extensions().get().cloned() };
@@ -60,4 +39,19 @@ fn server_context(tracer: &BoxedTracer, request: &Request) -> Context {
         span.set_attribute(KeyValue::new("http.route", route));
     }
     caller.with_span(span).with_value(request)
+}
+
+/// Notes the outcome on the span of the current context.
+pub(crate) fn end(response: &Response) {
+    let status = response.status();
+    get_active_span(|span| {
+        if !span.is_recording() {
+            return;
+        }
+        span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
+        if status.is_server_error() {
+            span.set_status(Status::error(""));
+        }
+    });
+    tracing::debug!(status = status.as_u16(), "answered");
 }

@@ -76,7 +76,8 @@ impl Pool {
     pub(super) async fn get(&self) -> Result<Connection, DatabaseError> {
         let begun = Instant::now();
         let got = self.sessions.get().await;
-        self.wait.record(begun.elapsed());
+        let since = Instant::now();
+        self.wait.record(since - begun);
         let session = got.map_err(|error| {
             let error = DatabaseError::of_pool(self.name, error);
             if matches!(error, DatabaseError::Busy(_)) {
@@ -84,13 +85,7 @@ impl Pool {
             }
             error
         })?;
-        Ok(Connection {
-            session,
-            usage: self.usage.clone(),
-            patience: self.patience,
-            since: Instant::now(),
-            _permit: None,
-        })
+        Ok(Connection { session, usage: self.usage.clone(), patience: self.patience, since, _permit: None })
     }
 
     pub(super) fn status(&self) -> Status {

@@ -83,18 +83,17 @@ pub(crate) fn routers(asked: &[String], app: &AppState) -> Router<AppState> {
     };
     let mut router = Router::new();
     for (name, routes) in PLAIN.into_iter().filter(|(name, _)| is_wanted(name) && is_possible(name)) {
-        router = router.merge(routes(Module::new(name)).into_router(app.clone(), app.admission.as_ref()));
+        router = router.merge(routes(Module::new(name)).into_router(app.clone(), &app.guards));
     }
     let Some(shop) = &app.shop else { return router };
     let mut is_any = false;
     for (name, routes) in SHOP.into_iter().filter(|(name, _)| is_wanted(name) && is_possible(name)) {
-        router = router.merge(routes(Module::new(name)).into_router(shop.clone(), app.admission.as_ref()));
+        router = router.merge(routes(Module::new(name)).into_router(shop.clone(), &app.guards));
         is_any = true;
     }
     if is_any {
         // Whoever adds jobs can be asked for them.
-        router =
-            router.merge(jobs::routes(Module::new("jobs")).into_router(shop.clone(), app.admission.as_ref()));
+        router = router.merge(jobs::routes(Module::new("jobs")).into_router(shop.clone(), &app.guards));
     }
     router
 }
