@@ -135,7 +135,7 @@ fn controller_manager(dir: &ClusterDir, nodes: Nodes) -> Vec<String> {
             "--kube-api-burst=1000".into(),
             "--concurrent-deployment-syncs=20".into(),
             "--concurrent-replicaset-syncs=20".into(),
-            // KWOK tells that the node lives about once a minute; a late word would make every pod unready at once.
+            // A machine that is busy for a while must not make every pod unready at once: KWOK never mends that.
             "--node-monitor-grace-period=10m".into(),
         ]);
     }
@@ -177,5 +177,7 @@ fn kwok(dir: &ClusterDir) -> Vec<String> {
         format!("--manage-single-node={}", dir.name),
         format!("--node-ip={NODE}"),
         format!("--cidr={PODS}"),
+        // Without a lease it never tells that the node lives.
+        "--node-lease-duration-seconds=40".into(),
     ]
 }
