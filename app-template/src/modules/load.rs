@@ -15,7 +15,9 @@ use crate::router::AppState;
 
 const DEFAULT_WORK: u64 = 20;
 const DEFAULT_WAIT: u64 = 50;
-const LONGEST: u64 = 5000;
+const LONGEST_WORK: u64 = 5000;
+/// Longer than any window of a metric, so that a dependency that does not answer can be imitated.
+const LONGEST_WAIT: u64 = 300_000;
 
 pub(super) fn routes(module: Module<AppState>) -> Module<AppState> {
     module.get("/work", work).get("/wait", wait)
@@ -31,25 +33,29 @@ async fn work(
     State(app): State<AppState>,
     amount: Result<Query<Amount>, QueryRejection>,
 ) -> Result<String, Problem> {
-    let ms = milliseconds(amount, DEFAULT_WORK)?;
+    let ms = milliseconds(amount, DEFAULT_WORK, LONGEST_WORK)?;
     app.cpu.run(move || burn(Duration::from_millis(ms))).await?;
     Ok(format!("used {ms} ms of CPU time\n"))
 }
 
 async fn wait(amount: Result<Query<Amount>, QueryRejection>) -> Result<String, Problem> {
-    let ms = milliseconds(amount, DEFAULT_WAIT)?;
+    let ms = milliseconds(amount, DEFAULT_WAIT, LONGEST_WAIT)?;
     tokio::time::sleep(Duration::from_millis(ms)).await;
     Ok(format!("waited {ms} ms\n"))
 }
 
-fn milliseconds(amount: Result<Query<Amount>, QueryRejection>, default: u64) -> Result<u64, Problem> {
+fn milliseconds(
+    amount: Result<Query<Amount>, QueryRejection>,
+    default: u64,
+    longest: u64,
+) -> Result<u64, Problem> {
     amount
         .ok()
         .map(|Query(amount)| amount.ms.unwrap_or(default))
-        .filter(|ms| (1..=LONGEST).contains(ms))
+        .filter(|ms| (1..=longest).contains(ms))
         .ok_or_else(|| {
             Problem::bad_request(format!(
-                "The only parameter is ms, once, a whole number of milliseconds from 1 to {LONGEST}: for example ?ms={default}."
+                "The only parameter is ms, once, a whole number of milliseconds from 1 to {longest}: for example ?ms={default}."
             ))
         })
 }

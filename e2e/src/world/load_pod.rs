@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
-use kube::api::{Api, PostParams};
+use kube::api::{Api, DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use super::{World, wait_until};
@@ -43,6 +43,14 @@ impl World {
         self.start_load_with(name, (url, profile), &["--post", &json.to_string()]).await
     }
 
+    /// Starts requests that wait for their answers for as long as it takes.
+    ///
+    /// # Errors
+    /// As [`World::start_load`].
+    pub async fn start_hanging(&self, name: &str, url: &str, profile: &str) -> Result<LoadPod<'_>> {
+        self.start_load_with(name, (url, profile), &["--patience", "0", "--timeout", "3600"]).await
+    }
+
     async fn start_load_with(
         &self,
         name: &str,
@@ -60,6 +68,16 @@ impl World {
 }
 
 impl LoadPod<'_> {
+    /// Kills the generator: who has asked does not wait for the answer.
+    ///
+    /// # Errors
+    /// When the pod cannot be deleted.
+    pub async fn kill(self) -> Result<()> {
+        let pods: Api<Pod> = Api::namespaced(self.world.client(), &self.world.namespace);
+        pods.delete(&self.name, &DeleteParams::default().grace_period(0)).await?;
+        Ok(())
+    }
+
     /// Waits for the end of the profile and returns the counts.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ impl Request {
 
     /// It asks for seconds of waiting or computing, and rightly so: it would only hold the others up.
     pub(super) fn is_slow(&self) -> bool {
-        let asks = |pair: &(String, String)| pair.1.parse().is_ok_and(|ms: u64| (20..=5000).contains(&ms));
+        let asks = |pair: &(String, String)| pair.1.parse().is_ok_and(|ms: u64| (20..=300_000).contains(&ms));
         ["/work", "/wait"].contains(&self.path.as_str()) && self.query.iter().any(asks)
     }
 
