@@ -79,11 +79,9 @@ pub fn traffic(
     now: Timestamp,
 ) -> ByComponent<Traffic> {
     let (resets, active) = (by_component(resets), by_component(active));
-    let count = |counts: &BTreeMap<ComponentKey, f64>, key: &ComponentKey| {
-        counts.get(key).map(|count| count.ceil() as u32)
-    };
-    let traffic = |(key, rate): (ComponentKey, f64)| {
-        let (resets, in_flight) = (count(&resets, &key).unwrap_or(0), count(&active, &key));
+    let count = |counts: &BTreeMap<Labelled<'_>, f64>, key| counts.get(&key).map(|count| count.ceil() as u32);
+    let traffic = |(key, rate)| {
+        let (resets, in_flight) = (count(&resets, key).unwrap_or(0), count(&active, key));
         (key, Traffic { rate, resets, in_flight })
     };
     measured(by_component(rates).into_iter().map(traffic), ages, pods, now)
@@ -92,10 +90,10 @@ pub fn traffic(
 /// The latency histogram of each component.
 #[must_use]
 pub fn latencies(buckets: &Data, ages: &Data, pods: &Data, now: Timestamp) -> ByComponent<Vec<Bucket>> {
-    let mut histograms: BTreeMap<ComponentKey, Vec<Bucket>> = BTreeMap::new();
+    let mut histograms: BTreeMap<Labelled<'_>, Vec<Bucket>> = BTreeMap::new();
     for (labels, rate) in buckets.series() {
         let le = labels.le.as_ref().and_then(|le| le.parse().ok());
-        if let (Some(key), Some(le)) = (component(labels), le) {
+        if let (Some(key), Some(le)) = (labelled(labels), le) {
             histograms.entry(key).or_default().push(Bucket { le, rate });
         }
     }
@@ -118,29 +116,32 @@ pub fn pod_usages(usages: &Data, ages: &Data, now: Timestamp) -> ByPod {
     pods
 }
 
-fn measured<T>(
-    values: impl Iterator<Item = (ComponentKey, T)>,
+/// Namespace, app and component that the labels of a series name.
+type Labelled<'a> = (&'a str, &'a str, &'a str);
+
+fn measured<'a, T>(
+    values: impl Iterator<Item = (Labelled<'a>, T)>,
     ages: &Data,
     pods: &Data,
     now: Timestamp,
 ) -> ByComponent<T> {
     let (ages, pods) = (by_component(ages), scraped(pods));
-    let measured = |(key, value)| {
+    let measured = |(key, value): (Labelled<'a>, T)| {
         let at = ages.get(&key).and_then(|age| taken(now, *age));
         let scraped = pods.get(&key).copied();
-        (key, Measured { value, at, scraped })
+        (ComponentKey::new(key.0, key.1, key.2), Measured { value, at, scraped })
     };
     values.map(measured).collect()
 }
 
-fn by_component(data: &Data) -> BTreeMap<ComponentKey, f64> {
-    data.series().filter_map(|(labels, value)| Some((component(labels)?, value))).collect()
+fn by_component(data: &Data) -> BTreeMap<Labelled<'_>, f64> {
+    data.series().filter_map(|(labels, value)| Some((labelled(labels)?, value))).collect()
 }
 
-fn scraped(pods: &Data) -> BTreeMap<ComponentKey, Scraped> {
-    let mut all: BTreeMap<ComponentKey, Scraped> = BTreeMap::new();
+fn scraped(pods: &Data) -> BTreeMap<Labelled<'_>, Scraped> {
+    let mut all: BTreeMap<Labelled<'_>, Scraped> = BTreeMap::new();
     for (labels, count) in pods.series() {
-        let Some(key) = component(labels) else { continue };
+        let Some(key) = labelled(labels) else { continue };
         let scraped = all.entry(key).or_default();
         match labels.at.as_deref() {
             Some("start") => scraped.at_start = count as u32,
@@ -152,11 +153,12 @@ fn scraped(pods: &Data) -> BTreeMap<ComponentKey, Scraped> {
 
 /// A series that lacks one of the labels belongs to no component.
 pub(super) fn component(labels: &Labels) -> Option<ComponentKey> {
-    Some(ComponentKey::new(
-        labels.namespace.as_deref()?,
-        labels.scalableapp.as_deref()?,
-        labels.component.as_deref()?,
-    ))
+    let (namespace, app, component) = labelled(labels)?;
+    Some(ComponentKey::new(namespace, app, component))
+}
+
+fn labelled(labels: &Labels) -> Option<Labelled<'_>> {
+    Some((labels.namespace.as_deref()?, labels.scalableapp.as_deref()?, labels.component.as_deref()?))
 }
 
 /// Namespace and name of the pod of a series.
