@@ -8,12 +8,15 @@ use kube::api::{Api, ListParams};
 use scalableapp_crds::{ComponentStatus, Condition, ConditionStatus, ScalableApp};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::time::Duration;
 
-use super::World;
+use super::{World, wait_until};
 use crate::cluster::paths::CRATE_DIR;
 
 /// The example that most tests start from.
 const MINIMAL: &str = "examples/minimal.yaml";
+/// How long pods may take, on a node that many tests share.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 impl World {
     /// An example of the repository, with the image that the cluster has, and with a request for little CPU where it has
@@ -75,6 +78,23 @@ impl World {
         scaling["metrics"] = json!([{"name": "carts", "prometheus": {"query": query, "perReplica": "10"}}]);
         scaling["behavior"] = json!({"scaleDown": {"stabilizationWindowSeconds": 0}});
         self.apply_app(&app).await
+    }
+
+    /// Brings `web` of `shop` from one replica to three by load, which has ended when this returns. `scale_down_window`
+    /// is what keeps them from then on.
+    ///
+    /// # Errors
+    /// When they are not ready in time, and as [`World::apply_app`] and [`World::start_load`].
+    pub async fn scale_out_by_load(&self, scale_down_window: Duration) -> Result<()> {
+        let mut app = self.shop(1, 3, "10")?;
+        app["spec"]["services"][0]["scaling"]["behavior"] =
+            json!({"scaleDown": {"stabilizationWindowSeconds": scale_down_window.as_secs()}});
+        self.apply_app(&app).await?;
+        wait_until("the app is up", PATIENCE, async || self.is_up().await).await?;
+        let load = self.load_web("/wait?ms=5", "75s@28").await?;
+        wait_until("the load is three ready replicas", PATIENCE, async || self.has_ready(3).await).await?;
+        load.finish().await?;
+        Ok(())
     }
 
     /// Applies a ScalableApp.
@@ -164,6 +184,16 @@ impl World {
     pub async fn has_replicas(&self, wanted: i32) -> Result<()> {
         let replicas = self.replicas().await?;
         ensure!(replicas == wanted, "{replicas} replicas");
+        Ok(())
+    }
+
+    /// Succeeds if `web` has decided on that many replicas, and as many are ready.
+    ///
+    /// # Errors
+    /// With its status as it is.
+    pub async fn has_ready(&self, replicas: i32) -> Result<()> {
+        let web = self.web().await?;
+        ensure!(web.desired == replicas && web.ready == replicas, "{web:?}");
         Ok(())
     }
 

@@ -23,9 +23,7 @@ async fn bad_metric_is_named() -> Result<()> {
     World::run("bad_metric", async |world| {
         world.scale_on_query("vector(25)").await?;
         wait_until("25 carts at 10 each are three ready replicas", Duration::from_secs(120), async || {
-            let web = world.web().await?;
-            ensure!(web.desired == 3 && web.ready == 3, "{web:?}");
-            Ok(())
+            world.has_ready(3).await
         })
         .await?;
         for (query, reason, words) in FAULTS {

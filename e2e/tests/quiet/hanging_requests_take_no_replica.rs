@@ -1,10 +1,9 @@
 //! While requests hang, as behind a database that does not answer, none ends and none is counted: that zero is no lack
 //! of demand.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use scalableapp_crds::ConditionStatus;
 use scalableapp_e2e::world::{World, holds_for, wait_until};
-use serde_json::json;
 use std::time::Duration;
 
 /// For so long the three replicas would stay in any case. It has to be longer than the window of the request rate, so
@@ -14,27 +13,17 @@ const SCALE_DOWN_WINDOW: Duration = Duration::from_secs(75);
 #[tokio::test]
 async fn hanging_requests_take_no_replica() -> Result<()> {
     World::run("hanging_requests", async |world| {
-        let mut app = world.shop(1, 3, "10")?;
-        app["spec"]["services"][0]["scaling"]["behavior"] =
-            json!({"scaleDown": {"stabilizationWindowSeconds": SCALE_DOWN_WINDOW.as_secs()}});
-        world.apply_app(&app).await?;
-        wait_until("the app is up", Duration::from_secs(90), async || world.is_up().await).await?;
-        let load = world.load_web("/wait?ms=5", "60s@28").await?;
-        let three = async || {
-            let web = world.web().await?;
-            ensure!(web.desired == 3 && web.ready == 3, "{web:?}");
-            Ok(())
-        };
-        wait_until("the load is three ready replicas", Duration::from_secs(90), three).await?;
-        load.finish().await?;
-
+        world.scale_out_by_load(SCALE_DOWN_WINDOW).await?;
         let url = format!("http://shop-web.{}.svc:8080/wait?ms=300000", world.namespace());
         let hanging = world.start_hanging("hanging", &url, "5s@2").await?;
         wait_until("the zero is doubted", Duration::from_secs(120), async || {
             world.says("MetricsAvailable", ConditionStatus::False, "ZeroWhileServing").await
         })
         .await?;
-        holds_for("there are three replicas", SCALE_DOWN_WINDOW + Duration::from_secs(15), three).await?;
+        holds_for("there are three replicas", SCALE_DOWN_WINDOW + Duration::from_secs(15), async || {
+            world.has_ready(3).await
+        })
+        .await?;
         hanging.kill().await?;
         wait_until("nothing hangs, and one replica is left", Duration::from_secs(180), async || {
             world.says("MetricsAvailable", ConditionStatus::True, "AllMetricsFresh").await?;
