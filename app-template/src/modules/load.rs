@@ -16,7 +16,7 @@ use crate::router::AppState;
 const DEFAULT_WORK: u64 = 20;
 const DEFAULT_WAIT: u64 = 50;
 const LONGEST_WORK: u64 = 5000;
-/// Longer than any window of a metric, so that a dependency that does not answer can be imitated.
+/// Longer than the usual windows of a metric, so that a dependency that does not answer can be imitated.
 const LONGEST_WAIT: u64 = 300_000;
 
 pub(super) fn routes(module: Module<AppState>) -> Module<AppState> {

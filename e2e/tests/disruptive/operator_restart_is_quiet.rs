@@ -12,12 +12,8 @@ async fn operator_restart_is_quiet() -> Result<()> {
         world.apply_app(&world.shop(1, 4, "10")?).await?;
         wait_until("the app is up", Duration::from_secs(90), async || world.is_up().await).await?;
         let load = world.load_web("/wait?ms=5", "150s@28").await?;
-        wait_until("the load is three replicas", Duration::from_secs(90), async || {
-            let web = world.web().await?;
-            ensure!(web.desired == 3 && web.ready == 3, "{web:?}");
-            Ok(())
-        })
-        .await?;
+        wait_until("the load is three replicas", Duration::from_secs(90), async || world.has_ready(3).await)
+            .await?;
         let pods = async || -> Result<Vec<String>> {
             let mut names: Vec<String> = world.web_pods().await?.iter().map(ResourceExt::name_any).collect();
             names.sort();

@@ -13,11 +13,7 @@ async fn scales_out() -> Result<()> {
         wait_until(
             "35 requests per second at 10 each are four replicas",
             Duration::from_secs(150),
-            async || {
-                let web = world.web().await?;
-                ensure!(web.desired == 4 && web.ready == 4, "{web:?}");
-                Ok(())
-            },
+            async || world.has_ready(4).await,
         )
         .await?;
         let decision = world.web().await?.last_decision.unwrap_or_else(|| panic!("no decision was recorded"));

@@ -25,8 +25,7 @@ const SPREAD: Duration = Duration::from_secs(30);
 const WANTED: i32 = 10;
 /// Until everything has settled: the API server's caches, the windows of the scaling.
 const SETTLE: Duration = Duration::from_secs(20);
-/// Until the API server is as idle after many changes as it was before: it used 0.04 cores in the first two minutes, and
-/// 0.015 after that.
+/// Until the API server is as idle as without the operator: it works on for minutes after many changes.
 const CALM: Duration = Duration::from_secs(180);
 
 /// Many ScalableApps on a hollow cluster.
