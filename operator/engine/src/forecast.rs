@@ -106,14 +106,16 @@ fn by_season(
         Some(Seasonal::Learned(season)) => season,
     };
     let errors = season.errors;
-    let (own, last_season, stays) =
-        (decimal(errors.curve), decimal(errors.last_season), decimal(errors.stays));
+    let (own, last_season) = (decimal(errors.curve), decimal(errors.last_season));
     if !errors.admit() {
         foretold.retract();
-        return (
-            Outlook::Unreliable,
-            format!("errs {own}, last season's load {last_season}, staying {stays}"),
-        );
+        let why = if errors.beats_last_season() {
+            let (lately, stays) = (decimal(errors.lately), decimal(errors.stays));
+            format!("erred {lately} in the last season, \"stays as it is\" {stays}")
+        } else {
+            format!("errs {own}, last season's load {last_season}")
+        };
+        return (Outlook::Unreliable, why);
     }
     match foretold.observe(input.now, load, season, horizon) {
         Outlook::Load(foretold) => {

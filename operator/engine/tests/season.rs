@@ -60,8 +60,7 @@ fn pods_start_before_the_rise_of_every_day() {
     let season = learn(&noisy(past(now(), 7, workday(6.0)), 10.0)).expect("a season");
     let decision = decided(Seasonal::Learned(season));
     assert_eq!((decision.desired, decision.limited_by.as_slice()), (3, &[reason::FORECAST][..]));
-    assert!(forecast(&decision).starts_with("rps: 3 for 14"), "{}", forecast(&decision));
-    assert!(forecast(&decision).contains("in 600 s, errs "), "{}", forecast(&decision));
+    assert!(forecast(&decision).starts_with("rps: 3 for 139.7 in 600 s, errs "), "{}", forecast(&decision));
 }
 
 #[test]
@@ -89,6 +88,18 @@ fn a_rise_that_moved_to_another_hour_takes_the_say_away() {
     known.values[start..].clone_from_slice(&moved.values);
     let season = learn(&noisy(known, 1.0)).expect("a season");
     assert!(!season.errors.admit(), "{:?}", season.errors);
+    assert!(forecast(&decided(Seasonal::Learned(season))).contains(" in the last season, "));
+}
+
+#[test]
+fn two_days_that_are_alike_by_chance_take_no_say_away() {
+    let mut known = past(now(), 7, workday(6.0));
+    for (day, values) in known.values.chunks_mut(CELLS).enumerate() {
+        let traffic = [0.9, 1.1, 0.95, 1.05, 0.9, 1.0, 1.0][day];
+        values.iter_mut().flatten().for_each(|value| *value *= traffic);
+    }
+    let season = learn(&noisy(known, 1.0)).expect("a season");
+    assert!(season.errors.admit(), "{:?}", season.errors);
 }
 
 #[test]

@@ -3,12 +3,23 @@
 use super::writer::Writer;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use std::sync::{Mutex, PoisonError};
+
+/// Events of one recorder. It keeps each for minutes, and looks through all of them at the next, so a fleet that comes up
+/// at once would fill it with thousands.
+const EVENTS: usize = 100;
 
 /// Publishes events of one process.
-#[derive(Clone)]
 pub struct Events {
-    recorder: Recorder,
+    reporter: Reporter,
     writer: Writer,
+    current: Mutex<Current>,
+}
+
+/// The recorder that is in use; by its cache repeats become a series.
+struct Current {
+    recorder: Recorder,
+    published: usize,
 }
 
 /// Something that happened to an app, for `kubectl describe` and `kubectl events`.
@@ -25,14 +36,15 @@ pub struct Happening {
 }
 
 impl Events {
-    /// The recorder is made once: it holds the cache by which repeats become a series.
+    /// Publishes in the name of a process.
     #[must_use]
     pub fn new(writer: Writer, identity: &str) -> Self {
         let reporter = Reporter {
             controller: "scalableapp.dev/operator".to_owned(),
             instance: Some(identity.to_owned()),
         };
-        Self { recorder: Recorder::new(writer.client(), reporter), writer }
+        let current = Mutex::new(Current::new(&writer, &reporter));
+        Self { reporter, writer, current }
     }
 
     /// Publishes one event.
@@ -44,8 +56,24 @@ impl Events {
             action: happening.action.to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.writer.send("Event", self.recorder.publish(&event, about)).await {
+        let recorder = self.recorder();
+        if let Err(error) = self.writer.send("Event", recorder.publish(&event, about)).await {
             tracing::warn!(%error, reason = event.reason, "an event was lost");
         }
+    }
+
+    fn recorder(&self) -> Recorder {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.published == EVENTS {
+            *current = Current::new(&self.writer, &self.reporter);
+        }
+        current.published += 1;
+        current.recorder.clone()
+    }
+}
+
+impl Current {
+    fn new(writer: &Writer, reporter: &Reporter) -> Self {
+        Self { recorder: Recorder::new(writer.client(), reporter.clone()), published: 0 }
     }
 }

@@ -28,7 +28,7 @@ struct Args {
     #[arg(required = true)]
     traces: Vec<PathBuf>,
     /// Mean times in seconds from the creation of a pod until it is ready.
-    #[arg(long, value_delimiter = ',', default_values_t = [5.0, 30.0, 60.0])]
+    #[arg(long, value_delimiter = ',', default_values_t = [5.0, 30.0, 60.0, 180.0])]
     starts: Vec<f64>,
     /// Seed of the requests and of the search.
     #[arg(long, default_value_t = 1)]

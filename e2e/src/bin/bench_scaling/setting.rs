@@ -80,7 +80,7 @@ const TOLERANCES: (f64, f64) = (0.0, 0.1);
 const SCALE_DOWN_WINDOWS: [i32; 6] = [0, 30, 60, 120, 180, 300];
 const RATE_WINDOWS: [i64; 4] = [20, 30, 60, 120];
 const POLLS: [usize; 4] = [5, 10, 15, 30];
-const HORIZONS: (f64, f64) = (30.0, 180.0);
+const HORIZONS: (f64, f64) = (30.0, 300.0);
 
 impl Setting {
     /// Any setting.

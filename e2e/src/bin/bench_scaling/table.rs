@@ -4,7 +4,9 @@ use crate::app::{OBJECTIVE, PATIENCE, START_VARIATION, WORKERS};
 use crate::autoscaler::{CPU_LAG, CPU_PERIOD, SCRAPE};
 use crate::setting::Contender;
 use crate::tune::{LOCAL, RANDOM, Run, Tuned};
-use crate::workload::{DAY_FACTOR, DAY_SHIFT, KNOWN_DAYS, LEAD_IN, MEAN_SERVICE, SERVICE_VARIATION};
+use crate::workload::{
+    DAY_FACTOR, DAY_SHIFT, KNOWN_DAYS, LEAD_IN, MEAN_SERVICE, REPLAYED_DAYS, SERVICE_VARIATION,
+};
 
 /// Violation minutes up to which the curves are compared.
 pub(crate) const MOST_VIOLATIONS: usize = 8;
@@ -15,7 +17,7 @@ const CURVE: [usize; 4] = [0, 1, 2, 4];
 pub(crate) fn assumptions() -> String {
     let (ms, window) = (MEAN_SERVICE * 1000.0, CPU_PERIOD);
     let capacity = WORKERS as f64 / MEAN_SERVICE;
-    let tries = RANDOM + LOCAL;
+    let (tries, half) = (RANDOM + LOCAL, REPLAYED_DAYS / 2);
     format!(
         "Model
 - Requests arrive as a Poisson process with the rate of the trace, and are sent to a ready pod at random, as a
@@ -24,8 +26,8 @@ pub(crate) fn assumptions() -> String {
   has {WORKERS} workers, each with a core of its own, so it can do {capacity:.0} requests per second. Requests wait in the pod in the
   order of their arrival, and fail after {PATIENCE} s of waiting.
 - A pod is ready some time after its creation, within {:.0} % of the mean that the table names, and costs from its creation
-  on: 5 s is a small service that is scheduled at once, 30 s and 60 s are slower ones. Pods that are not ready go first,
-  then the youngest; a deleted pod answers what it has.
+  on: 5 s is a small service that is scheduled at once, 30 s and 60 s are slower ones, and 180 s is one for which a node
+  has to be added first. Pods that are not ready go first, then the youngest; a deleted pod answers what it has.
 - The objective is a 99th percentile of {:.0} ms. A minute in which more than 1 % of the requests took longer or failed
   is a violation minute.
 - Request counters are scraped every {SCRAPE} s for everybody, CPU every {window} s over {window} s and {CPU_LAG} s late. The HPA controller
@@ -35,8 +37,8 @@ pub(crate) fn assumptions() -> String {
 - Day after day, a trace is the curve of a day: each day has up to {:.0} % more or less load, and is up to {DAY_SHIFT} s earlier
   or later. {KNOWN_DAYS} days are only known; the season is learned from the request rates of all days before, when a day begins.
 Rules
-- The first half of a trace, or the first day after those, is for training, and the other is measured. Nothing counts in
-  the {} minutes before, for which a single trace keeps its first rate.
+- The first half of a trace, or the first {half} of the {REPLAYED_DAYS} days after those, is for training, and the other is
+  measured. Nothing counts in the {} minutes before, for which a single trace keeps its first rate.
 - Everybody may set target, tolerance and scale-down window; those on request rate the window of the rate, KEDA the
   polling interval, a forecast its horizon. {RANDOM} random settings and {LOCAL} near the five best are tried for each: {tries} in
   all. The cheapest without a violation minute in the training part is chosen.
