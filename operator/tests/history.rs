@@ -17,7 +17,6 @@ use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::reason;
 use scalableapp_engine::season::{CELLS, SEASONS, Seasonal};
 use scalableapp_operator::controller::decide::{ComponentPass, View, pass};
-use scalableapp_operator::controller::memory::AppMemory;
 use scalableapp_operator::observe::cluster::Observed;
 use scalableapp_operator::observe::prometheus::Prometheus;
 use scalableapp_operator::observe::samples::{SampleStore, Samples};
@@ -226,7 +225,7 @@ fn app() -> App {
 async fn decided(store: &SampleStore, minute: i64) -> ComponentPass {
     let known = json!({"components": [{"name": "web", "tier": "service", "desired": 2, "ready": 2}]});
     let known = serde_json::from_value(known).unwrap();
-    let (app, observed, mut memory) = (app(), Observed::default(), AppMemory::default());
+    let (app, observed, mut memory) = (app(), Observed::default(), BTreeMap::new());
     let wanted = Wanted::of([&app]);
     let start = Timestamp::now().as_second();
     let until = start - start % 3600 + minute * 60;
@@ -251,6 +250,6 @@ async fn replicas_are_there_before_the_load_of_every_hour() {
     let decision = pass.decision.unwrap();
     assert_eq!((decision.desired, decision.limited_by.as_slice()), (4, &[reason::FORECAST][..]));
     let stage = decision.stages.iter().find(|stage| stage.name == "forecast").unwrap();
-    assert!(stage.effect.starts_with("rps: 4 for 20"), "{}", stage.effect);
+    assert!(stage.effect.starts_with("rps: 4 for 199.9 in 300 s"), "{}", stage.effect);
     assert!(pass.recorded.unwrap().replays(), "its record makes the same decision");
 }

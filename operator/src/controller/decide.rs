@@ -1,6 +1,5 @@
 //! One pass over one app: what is observed goes into the engine, and what each component should have comes out. Pure.
 
-use super::memory::AppMemory;
 use crate::{
     observe::{
         cluster::Observed,
@@ -93,7 +92,7 @@ pub fn pass(
     app: &App,
     known: Option<&ScalableAppStatus>,
     view: View<'_>,
-    memory: &mut AppMemory,
+    memories: &mut BTreeMap<String, ComponentMemory>,
 ) -> Vec<ComponentPass> {
     let paused = overrides::pause(&view.observed.overrides, view.now).map(pause);
     app.services
@@ -102,7 +101,7 @@ pub fn pass(
             let name = service.name.as_str();
             let known =
                 known.and_then(|status| status.components.iter().find(|component| component.name == name));
-            let memory = memory.components.entry(name.to_owned()).or_default();
+            let memory = memories.entry(name.to_owned()).or_default();
             match &paused {
                 Some(paused) => paused_component(service, known, view.observed, memory, paused),
                 None => component(app, service, known, view, memory),
@@ -332,7 +331,7 @@ mod tests {
     fn decided_with(known: Option<&ScalableAppStatus>, observed: &Observed) -> ComponentPass {
         let samples = Samples::default();
         let view = View { observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: true };
-        pass(&app(), known, view, &mut AppMemory::default()).remove(0)
+        pass(&app(), known, view, &mut BTreeMap::new()).remove(0)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the process remembers of each app between two passes. It lasts for one tenure of the lease: another leader
 //! may have acted since, and what must outlive a tenure is in the app's status.
 
+use super::decide::ComponentMemory;
 use crate::{
     apply::record::Records,
     resolve::{app::App, invalid::Invalid},
@@ -36,7 +37,7 @@ pub struct AppMemory {
     /// What was applied.
     pub records: Records,
     /// What is remembered of each component.
-    pub components: BTreeMap<String, super::decide::ComponentMemory>,
+    pub components: BTreeMap<String, ComponentMemory>,
     /// The status that was written last, for as long as the cache may still show the one before it.
     pub reported: Option<ScalableAppStatus>,
 }
@@ -101,5 +102,13 @@ impl AppMemory {
     #[must_use]
     pub fn known_status<'a>(&'a self, app: &'a ScalableApp) -> Option<&'a ScalableAppStatus> {
         self.reported.as_ref().or(app.status.as_ref())
+    }
+
+    /// The known status beside what is remembered of each component: what a pass needs, of which it changes the latter.
+    pub fn of_pass<'a>(
+        &'a mut self,
+        app: &'a ScalableApp,
+    ) -> (Option<&'a ScalableAppStatus>, &'a mut BTreeMap<String, ComponentMemory>) {
+        (self.reported.as_ref().or(app.status.as_ref()), &mut self.components)
     }
 }

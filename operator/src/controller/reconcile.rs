@@ -64,11 +64,11 @@ async fn pipeline(
         Ok(resolved) => resolved,
         Err(invalid) => return invalid_spec(context, app, memory, invalid).await,
     };
-    let known = memory.known_status(app).cloned();
     let samples = context.samples.latest();
     let recording = context.decisions.is_open();
     let view = View { observed: &observed, samples: &samples, now: clock::wall(), recording };
-    let mut passes = decide::pass(resolved, known.as_ref(), view, memory);
+    let (known, components) = memory.of_pass(app);
+    let mut passes = decide::pass(resolved, known, view, components);
     if passes.iter().any(|pass| pass.standing.paused.is_some()) {
         say(context, app, memory, &passes, None, Vec::new()).await?;
         return Ok(Action::requeue(RESYNC));
@@ -104,7 +104,7 @@ async fn say(
     failure: Option<&Failure>,
     mut happenings: Vec<Happening>,
 ) -> Result<(), Error> {
-    let standings: Vec<_> = passes.iter().map(|pass| pass.standing.clone()).collect();
+    let standings: Vec<_> = passes.iter().map(|pass| &pass.standing).collect();
     let generation = app.metadata.generation.unwrap_or_default();
     let known = memory.known_status(app);
     let status = report::status(known, generation, &standings, failure, clock::wall());

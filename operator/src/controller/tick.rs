@@ -125,9 +125,9 @@ impl Passing<'_> {
         let memory = self.context.memories.of(app);
         let mut memory = memory.try_lock().ok()?;
         memory.enter(self.epoch, app);
-        let known = memory.known_status(app).cloned();
         let view = View { observed: &observed, samples, now: clock::wall(), recording: false };
-        let passes = decide::pass(resolved, known.as_ref(), view, &mut memory);
+        let (known, components) = memory.of_pass(app);
+        let passes = decide::pass(resolved, known, view, components);
         let scales = scales(&passes);
         let says = !scales && *news > 0 && says_something_new(app, &memory, &passes);
         if says {
@@ -155,7 +155,7 @@ fn scales(passes: &[ComponentPass]) -> bool {
 /// Whether the status would differ from the one that is known.
 fn says_something_new(app: &ScalableApp, memory: &AppMemory, passes: &[ComponentPass]) -> bool {
     let known = memory.known_status(app);
-    let standings: Vec<_> = passes.iter().map(|pass| pass.standing.clone()).collect();
+    let standings: Vec<_> = passes.iter().map(|pass| &pass.standing).collect();
     let generation = app.metadata.generation.unwrap_or_default();
     Some(&report::status(known, generation, &standings, None, clock::wall())) != known
 }

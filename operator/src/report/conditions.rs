@@ -15,7 +15,7 @@ type Verdict = (ConditionStatus, Reason, String);
 /// them stands.
 pub fn conditions(
     list: &mut Vec<Condition>,
-    components: &[Standing],
+    components: &[&Standing],
     failure: Option<&Failure>,
     generation: i64,
     now: Timestamp,
@@ -58,7 +58,7 @@ fn of(standing: &Standing, failure: &Failure) -> String {
     format!("{}: {}", standing.name, failure.message)
 }
 
-fn ready(components: &[Standing], failure: Option<&Failure>) -> Verdict {
+fn ready(components: &[&Standing], failure: Option<&Failure>) -> Verdict {
     if let Some(failure) = failure {
         return no(failure.reason, failure.message.clone());
     }
@@ -88,7 +88,7 @@ fn rolling_out(standing: &Standing) -> String {
     format!("{}: revision {} is taking over", standing.name, standing.target)
 }
 
-fn stalled(components: &[Standing], failure: Option<&Failure>) -> Verdict {
+fn stalled(components: &[&Standing], failure: Option<&Failure>) -> Verdict {
     if let Some(failure) = failure {
         return yes(failure.reason, failure.message.clone());
     }
@@ -116,7 +116,7 @@ fn reconciling(ready: &Verdict, stalled: &Verdict) -> Verdict {
     }
 }
 
-fn metrics_available(components: &[Standing]) -> Verdict {
+fn metrics_available(components: &[&Standing]) -> Verdict {
     for standing in components {
         match &standing.measured {
             Evidence::Missing(failure) => return no(failure.reason, of(standing, failure)),
@@ -133,7 +133,7 @@ fn metrics_available(components: &[Standing]) -> Verdict {
     yes(reason::ALL_METRICS_FRESH, reason::ALL_METRICS_FRESH.sentence)
 }
 
-fn scaling_limited(components: &[Standing]) -> Verdict {
+fn scaling_limited(components: &[&Standing]) -> Verdict {
     for standing in components {
         if let Some(limit) = standing.limited_by.first() {
             return yes(*limit, format!("{}: {}", standing.name, limit.sentence));
@@ -142,7 +142,7 @@ fn scaling_limited(components: &[Standing]) -> Verdict {
     no(reason::WITHIN_LIMITS, reason::WITHIN_LIMITS.sentence)
 }
 
-fn rollout(components: &[Standing]) -> Verdict {
+fn rollout(components: &[&Standing]) -> Verdict {
     match components.iter().find(|standing| !standing.is_rolled_out()) {
         Some(standing) => yes(reason::ROLLING_OUT, rolling_out(standing)),
         None => no(reason::ROLLED_OUT, reason::ROLLED_OUT.sentence),
@@ -182,7 +182,8 @@ mod tests {
         type_: &str,
     ) -> (ConditionStatus, String, String) {
         let mut list = Vec::new();
-        conditions(&mut list, components, failure, 1, Timestamp::UNIX_EPOCH);
+        let components: Vec<&Standing> = components.iter().collect();
+        conditions(&mut list, &components, failure, 1, Timestamp::UNIX_EPOCH);
         let condition =
             list.into_iter().find(|condition| condition.type_ == type_).expect("every condition is set");
         (condition.status, condition.reason, condition.message)
@@ -229,10 +230,10 @@ mod tests {
         let mut limited = web(2);
         limited.limited_by = vec![reason::MAX_REPLICAS];
         let mut list = Vec::new();
-        conditions(&mut list, &[limited], None, 1, Timestamp::UNIX_EPOCH);
+        conditions(&mut list, &[&limited], None, 1, Timestamp::UNIX_EPOCH);
         let before = list.clone();
         let undecided = Standing { decided: false, measured: Evidence::NotYet, ..web(2) };
-        conditions(&mut list, &[undecided], None, 1, Timestamp::UNIX_EPOCH);
+        conditions(&mut list, &[&undecided], None, 1, Timestamp::UNIX_EPOCH);
         assert_eq!(list, before);
     }
 

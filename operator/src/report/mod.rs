@@ -19,11 +19,19 @@ use standing::{Failure, Standing};
 pub fn status(
     before: Option<&ScalableAppStatus>,
     generation: i64,
-    components: &[Standing],
+    components: &[&Standing],
     failure: Option<&Failure>,
     now: Timestamp,
 ) -> ScalableAppStatus {
-    let mut status = before.cloned().unwrap_or_default();
+    let mut status = match (before, failure) {
+        // The rest is said anew.
+        (Some(before), None) => ScalableAppStatus {
+            limited_by: before.limited_by.clone(),
+            conditions: before.conditions.clone(),
+            ..ScalableAppStatus::default()
+        },
+        _ => before.cloned().unwrap_or_default(),
+    };
     status.observed_generation = generation;
     if failure.is_none() {
         status.components = components.iter().map(|standing| component(standing, before)).collect();
@@ -73,7 +81,7 @@ fn component(standing: &Standing, before: Option<&ScalableAppStatus>) -> Compone
     }
 }
 
-fn limited_by(components: &[Standing]) -> String {
+fn limited_by(components: &[&Standing]) -> String {
     let limited: Vec<String> = components
         .iter()
         .filter(|standing| !standing.limited_by.is_empty())

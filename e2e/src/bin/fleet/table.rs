@@ -42,7 +42,7 @@ const LINES: [Line; 15] = [
     ("its writes at rest: Lease / others", |one| {
         format!("{} / {}", one.rest.lease_writes, one.rest.other_writes)
     }),
-    ("API server CPU at rest, cores: with", |one| format!("{:.3}", one.rest.api_server_cores)),
+    ("API server CPU at rest, 20 s median, cores: with", |one| format!("{:.3}", one.rest.api_server_cores)),
     ("  without the operator", |one| format!("{:.3}", one.api_server_alone)),
     ("  ratio", |one| format!("{:.2}", one.rest.api_server_cores / one.api_server_alone)),
 ];
