@@ -12,8 +12,8 @@ use crate::cluster::status::component_process;
 use crate::operator::OPERATOR;
 use crate::process::{cpu_seconds, resident_mib};
 
-/// The time over which the API server's CPU is looked at. Go collects its garbage every two minutes, a second of CPU each
-/// time: most of what an API server at rest uses, and how often within some minutes is chance.
+/// The time over which the API server's CPU is looked at. Go collects its garbage every two minutes, and how often that
+/// falls into some minutes is chance.
 const WINDOW: Duration = Duration::from_secs(20);
 
 /// What was used in a while at rest, each second.
@@ -33,7 +33,7 @@ pub struct Rest {
     pub lease_writes: usize,
     /// The operator's other writes, over the whole time.
     pub other_writes: usize,
-    /// CPU of the API server, in cores, but for its garbage.
+    /// CPU of the API server, in cores, as [`Fleet::api_server_cores`] measures it.
     pub api_server_cores: f64,
 }
 

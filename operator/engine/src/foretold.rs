@@ -16,8 +16,8 @@ use std::collections::VecDeque;
 pub(crate) struct Foretold {
     /// Since when it was observed without a gap of a horizon.
     since: Option<Timestamp>,
-    /// The level within the last horizon.
-    levels: VecDeque<(Timestamp, f64)>,
+    /// The loads of the last horizon. Their levels are those of the season of now, which is learned anew now and then.
+    loads: VecDeque<(Timestamp, f64)>,
     /// When each load is due.
     pending: VecDeque<(Timestamp, f64)>,
 }
@@ -31,15 +31,16 @@ impl Foretold {
         season: &Season,
         horizon: SignedDuration,
     ) -> Outlook {
-        let last = self.levels.back().map(|level| level.0);
+        let last = self.loads.back().map(|load| load.0);
         if last.is_none_or(|last| now.duration_since(last) > horizon) {
             *self = Self { since: Some(now), ..Self::default() };
         }
         self.pending.retain(|(due, _)| *due > now);
         if last.is_none_or(|last| cell(now, horizon) > cell(last, horizon)) {
-            self.levels.retain(|level| now.duration_since(level.0) <= horizon);
-            self.levels.push_back((now, season.level(now, load)));
-            let level = self.levels.iter().map(|level| level.1).sum::<f64>() / self.levels.len() as f64;
+            self.loads.retain(|load| now.duration_since(load.0) <= horizon);
+            self.loads.push_back((now, load));
+            let levels = self.loads.iter().map(|(at, load)| season.level(*at, *load));
+            let level = levels.sum::<f64>() / self.loads.len() as f64;
             let foretold = season.foretell(now, level, horizon);
             if foretold > load + season.errors.curve as f64 / 1000.0 {
                 self.pending.push_back((now + horizon, foretold));

@@ -23,15 +23,7 @@ pub fn status(
     failure: Option<&Failure>,
     now: Timestamp,
 ) -> ScalableAppStatus {
-    let mut status = match (before, failure) {
-        // The rest is said anew.
-        (Some(before), None) => ScalableAppStatus {
-            limited_by: before.limited_by.clone(),
-            conditions: before.conditions.clone(),
-            ..ScalableAppStatus::default()
-        },
-        _ => before.cloned().unwrap_or_default(),
-    };
+    let mut status = before.cloned().unwrap_or_default();
     status.observed_generation = generation;
     if failure.is_none() {
         status.components = components.iter().map(|standing| component(standing, before)).collect();
