@@ -172,6 +172,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_that_idled_is_not_trusted_with_a_request() {
+        let (target, connections) = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
+        let slow = Options { profile: "1s@3".parse().unwrap(), ..options(target) };
+        assert_eq!(generate(&slow, pending()).await.unwrap().ok, 3);
+        assert_eq!(connections.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
     async fn what_goes_wrong_is_counted_by_its_kind() {
         let (target, _) = server("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await;
         assert_eq!(generate(&options(target), pending()).await.unwrap().failed.status, 20);
