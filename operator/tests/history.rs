@@ -131,7 +131,7 @@ fn rates(count: usize) -> Wanted {
 }
 
 fn seasonal<'a>(samples: &'a Samples, key: &ComponentKey) -> &'a Seasonal {
-    &samples.seasons(&key.namespace, &key.app, &key.component)["rps"]
+    &samples.seasons(key)["rps"]
 }
 
 /// Goes on until something is known of the history of every component.
@@ -202,7 +202,7 @@ async fn nothing_waits_for_a_history_that_cannot_be_read() {
     };
     tokio::time::timeout(Duration::from_secs(60), tried).await.unwrap();
     let samples = store.sample(&wanted, Timestamp::now()).await;
-    assert!(samples.request_rate("shop", "app-00", "web").is_some(), "the tick goes on");
+    assert!(samples.request_rate(&component(0)).is_some(), "the tick goes on");
     assert_eq!(*seasonal(&samples, &component(0)), Seasonal::Awaited);
 }
 

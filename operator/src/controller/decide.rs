@@ -119,6 +119,7 @@ fn component(
 ) -> ComponentPass {
     let View { observed, samples, now, recording } = view;
     let name = service.name.as_str();
+    let key = ComponentKey::new(&app.namespace, app.name.as_str(), name);
     let pods = observed.pods_of(name);
     let mut standing = standing(service, known, observed);
     let is_measured = service.scaling.metrics.is_empty() || samples.were_taken();
@@ -139,7 +140,7 @@ fn component(
     });
     let engine_pods: Vec<Pod> =
         pods.iter().map(|seen| Pod { usage: samples.usage(seen), ..seen.pod.clone() }).collect();
-    let readings = samples.readings(&app.namespace, app.name.as_str(), name, &engine_pods, now);
+    let readings = samples.readings(&key, &engine_pods, now);
     let overrides = overrides::of_component(&observed.overrides, name, now);
     let input = Input {
         now,
@@ -155,7 +156,7 @@ fn component(
         max_sample_age: samples.max_age(),
         timing: PodTiming::default(),
         forecast: service.scaling.forecast,
-        seasons: samples.seasons(&app.namespace, app.name.as_str(), name),
+        seasons: samples.seasons(&key),
         fallback: service.scaling.fallback,
         overrides: &overrides,
         memory: &scaling,
@@ -167,7 +168,7 @@ fn component(
     standing.decided = true;
     standing.desired = decision.desired;
     standing.limited_by.clone_from(&decision.limited_by);
-    standing.measured = evidence(app, service, samples, &decision, &engine_pods, standing.ready());
+    standing.measured = evidence(&key, service, samples, &decision, &engine_pods, standing.ready());
     record(&mut standing, service, known, &decision, now);
     let recorded = standing.record.clone().filter(|_| recording).map(|decision| Record {
         namespace: app.namespace.clone(),
@@ -271,7 +272,7 @@ fn record(
 }
 
 fn evidence(
-    app: &App,
+    key: &ComponentKey,
     service: &Service,
     samples: &Samples,
     decision: &Decision,
@@ -288,9 +289,8 @@ fn evidence(
         None => Evidence::Fresh,
         Some((metric, invalid)) => {
             // The sentence of the list, not the age or count of the moment: a condition must not change with time alone.
-            let key = ComponentKey::new(&app.namespace, app.name.as_str(), service.name.as_str());
             let pods = pods.iter().map(|pod| pod.name.as_str());
-            let cause = samples.problem(&key, metric, pods);
+            let cause = samples.problem(key, metric, pods);
             let cause = cause.as_deref().unwrap_or(invalid.reason.sentence);
             Evidence::Missing(Failure { reason: invalid.reason, message: format!("{metric}: {cause}") })
         }

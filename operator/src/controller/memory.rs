@@ -9,7 +9,7 @@ use crate::{
 use kube::ResourceExt;
 use scalableapp_crds::{ScalableApp, ScalableAppStatus};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -17,7 +17,7 @@ use std::{
 pub type Resolved = Arc<Result<App, Vec<Invalid>>>;
 
 /// Something of each app, by namespace and name.
-type OfEach<T> = Mutex<BTreeMap<(String, String), T>>;
+type OfEach<T> = Mutex<HashMap<(String, String), T>>;
 
 /// The memories of all apps.
 #[derive(Default)]
@@ -75,8 +75,8 @@ impl Memories {
     }
 
     /// Forgets the apps that are gone: all but these, by namespace and name.
-    pub fn retain(&self, existing: &BTreeSet<(String, String)>) {
-        fn prune<T>(map: &OfEach<T>, existing: &BTreeSet<(String, String)>) {
+    pub fn retain(&self, existing: &HashSet<(String, String)>) {
+        fn prune<T>(map: &OfEach<T>, existing: &HashSet<(String, String)>) {
             map.lock().unwrap_or_else(PoisonError::into_inner).retain(|app, _| existing.contains(app));
         }
         prune(&self.apps, existing);

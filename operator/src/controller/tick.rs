@@ -10,7 +10,7 @@ use crate::{
     observe::{
         cluster::{GuardedApp, app_ref},
         samples::Samples,
-        wanted::Wanted,
+        wanted::{ComponentKey, Wanted},
     },
     report,
     resolve::app::App,
@@ -172,15 +172,15 @@ fn live_app(app: &App, samples: &Samples, passes: &[ComponentPass]) -> LiveApp {
 
 fn live_component(app: &App, samples: &Samples, pass: &ComponentPass) -> LiveComponent {
     let ComponentPass { standing, decision, .. } = pass;
-    let (namespace, name) = (app.namespace.as_str(), app.name.as_str());
-    metrics::desired_replicas(namespace, name, &standing.name, standing.desired);
+    let key = ComponentKey::new(&app.namespace, app.name.as_str(), &standing.name);
+    metrics::desired_replicas(&key.namespace, &key.app, &key.component, standing.desired);
     LiveComponent {
         name: standing.name.clone(),
         desired: standing.desired,
         ready: standing.ready(),
         current: standing.revisions.iter().map(|revision| revision.replicas).sum(),
-        request_rate: samples.request_rate(namespace, name, &standing.name),
-        latency: samples.latency(namespace, name, &standing.name),
+        request_rate: samples.request_rate(&key),
+        latency: samples.latency(&key),
         metrics: decision.iter().flat_map(live_metrics).collect(),
         reason: decision.as_ref().map(|decision| decision.reason.name.to_owned()).unwrap_or_default(),
         message: decision.as_ref().map(Decision::message).unwrap_or_default(),

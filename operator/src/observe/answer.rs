@@ -1,55 +1,106 @@
 //! An answer of Prometheus' query API. Pure.
 //!
-//! Only what is read is described; warnings, statistics and the like are passed over.
+//! Only what is read is described; warnings, statistics and the like are passed over. Labels stay where they are in the
+//! body: of thousands of series, to copy them and to forget them again would be most of the work.
+
+use std::borrow::Cow;
+use std::ops::Deref;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use yoke::{Yoke, Yokeable};
+
+use super::measurements;
+use super::wanted::ComponentKey;
 
 /// The body of an answer, good or bad.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer<T = Data> {
+struct Answer<T> {
     /// The result, if the query was run.
-    pub data: Option<T>,
+    data: Option<T>,
     /// The kind of error, if it was not: a word such as `bad_data`.
-    pub error_type: Option<String>,
+    error_type: Option<String>,
 }
 
+/// Why a body has no result.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// Prometheus would not run the query. What it calls the error is a word of a fixed list.
+    Rejected(String),
+    /// It is something else than an answer to a query.
+    Unreadable,
+}
+
+/// Reads the result in a body.
+///
+/// # Errors
+/// When there is none.
+pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unanswered> {
+    match serde_json::from_slice(body) {
+        Ok(Answer { data: Some(data), .. }) => Ok(data),
+        // Only a word is repeated to people.
+        Ok(Answer { error_type: Some(kind), .. })
+            if kind.chars().all(|c| c.is_ascii_lowercase() || c == '_') =>
+        {
+            Err(Unanswered::Rejected(kind))
+        }
+        _ => Err(Unanswered::Unreadable),
+    }
+}
+
+/// The result of an instant query, with the body that its labels are in.
+pub type QueryResult = Yoke<Data<'static>, Vec<u8>>;
+
 /// The result of an instant query. A range of samples or a string cannot be read, and nobody asks for them.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize, Yokeable)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
-pub enum Data {
+pub enum Data<'a> {
     /// One sample for each series.
-    Vector(Vec<Series>),
+    #[serde(borrow)]
+    Vector(Vec<Series<'a>>),
     /// A number.
     Scalar(Sample),
 }
 
+/// A text of the body, copied only where an escape keeps it from being read in its place.
+#[derive(Debug, PartialEq, Deserialize)]
+pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The labels that are read of a series. The others are passed over: of thousands of series they would be most of the
 /// memory.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Labels {
+pub struct Labels<'a> {
     /// Namespace of the pod.
-    pub namespace: Option<Box<str>>,
+    #[serde(borrow)]
+    pub namespace: Option<Text<'a>>,
     /// Name of the app.
-    pub scalableapp: Option<Box<str>>,
+    pub scalableapp: Option<Text<'a>>,
     /// Name of the component.
-    pub component: Option<Box<str>>,
+    pub component: Option<Text<'a>>,
     /// Name of the pod.
-    pub pod: Option<Box<str>>,
+    pub pod: Option<Text<'a>>,
     /// Upper bound of a histogram's bucket.
-    pub le: Option<Box<str>>,
+    pub le: Option<Text<'a>>,
     /// End of the window that a count of pods is of: `start` or `end`.
-    pub at: Option<Box<str>>,
+    pub at: Option<Text<'a>>,
 }
 
 /// A series and its sample.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Series {
+#[derive(Debug, PartialEq, Deserialize)]
+pub struct Series<'a> {
     /// Its labels.
-    #[serde(rename = "metric")]
-    pub labels: Labels,
+    #[serde(rename = "metric", borrow)]
+    pub labels: Labels<'a>,
     /// The sample. A native histogram has none, which reads as not a number.
     #[serde(rename = "value", default = "not_a_number")]
     pub sample: Sample,
@@ -64,11 +115,11 @@ pub enum RangeData {
 }
 
 /// A series and its samples, the oldest first.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub struct Trace {
-    /// Its labels.
-    #[serde(rename = "metric")]
-    pub labels: Labels,
+    /// The component that its labels name.
+    #[serde(rename = "metric", deserialize_with = "component")]
+    pub component: Option<ComponentKey>,
     /// The samples. Native histograms have none.
     #[serde(rename = "values", default)]
     pub samples: Vec<Sample>,
@@ -78,10 +129,10 @@ pub struct Trace {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Sample(pub f64, #[serde(deserialize_with = "number")] pub f64);
 
-impl Data {
+impl<'a> Data<'a> {
     /// The series; a scalar is one without labels.
-    pub fn series(&self) -> impl Iterator<Item = (&Labels, f64)> {
-        static NONE: Labels =
+    pub fn series(&self) -> impl Iterator<Item = (&Labels<'a>, f64)> {
+        static NONE: Labels<'_> =
             Labels { namespace: None, scalableapp: None, component: None, pod: None, le: None, at: None };
         let (vector, scalar) = match self {
             Self::Vector(vector) => (vector.as_slice(), None),
@@ -97,7 +148,11 @@ fn not_a_number() -> Sample {
 
 /// JSON has no NaN and no infinity, so Prometheus writes numbers as text.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    Text::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+fn component<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ComponentKey>, D::Error> {
+    Ok(measurements::component(&Labels::deserialize(deserializer)?))
 }
 
 #[cfg(test)]
@@ -105,8 +160,7 @@ mod tests {
     use super::*;
 
     fn values(body: &str) -> Vec<f64> {
-        let answer: Answer = serde_json::from_str(body).unwrap();
-        answer.data.unwrap().series().map(|(_, value)| value).collect()
+        read::<Data<'_>>(body.as_bytes()).unwrap().series().map(|(_, value)| value).collect()
     }
 
     #[test]
@@ -126,9 +180,23 @@ mod tests {
     }
 
     #[test]
-    fn an_error_has_its_kind() {
-        let answer: Answer =
-            serde_json::from_str(r#"{"status":"error","errorType":"bad_data","error":"x"}"#).unwrap();
-        assert_eq!((answer.data, answer.error_type.as_deref()), (None, Some("bad_data")));
+    fn labels_are_read_where_they_are_and_copied_only_where_they_are_escaped() {
+        let body = r#"{"data":{"resultType":"vector","result":[
+            {"metric":{"pod":"a","component":"w\u0065b","team":"x"},"value":[1.5,"1"]}]}}"#;
+        let data = read::<Data<'_>>(body.as_bytes()).unwrap();
+        let (labels, _) = data.series().next().unwrap();
+        assert!(matches!(&labels.pod, Some(Text(Cow::Borrowed("a")))), "{labels:?}");
+        assert_eq!(labels.component.as_deref(), Some("web"));
+    }
+
+    #[test]
+    fn an_error_has_its_kind_and_nothing_else_is_repeated() {
+        let read = |body: &str| read::<Data<'_>>(body.as_bytes()).unwrap_err();
+        assert_eq!(
+            read(r#"{"status":"error","errorType":"bad_data","error":"x"}"#),
+            Unanswered::Rejected("bad_data".to_owned())
+        );
+        assert_eq!(read(r#"{"status":"error","errorType":"see http://x"}"#), Unanswered::Unreadable);
+        assert_eq!(read("<html>"), Unanswered::Unreadable);
     }
 }

@@ -175,7 +175,7 @@ impl CustomQueries {
                 let _permits = (of_namespace.acquire().await, of_all.acquire().await);
                 let asked = clock::wall();
                 let answer = prometheus.query("custom", &query, CUSTOM_LIMIT).await;
-                (asked, answer.map(|data| data.series().map(|(_, value)| value).collect()))
+                (asked, answer.map(|data| data.get().series().map(|(_, value)| value).collect()))
             });
             entry.is_running = true;
             self.tasks.insert(task.id(), text.clone());

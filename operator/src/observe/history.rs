@@ -19,7 +19,6 @@ use tokio::time::Instant;
 
 use super::answer::Trace;
 use super::custom::next_turn;
-use super::measurements::component as measured_component;
 use super::prometheus::{Prometheus, QueryError, Span};
 use super::promql::confine;
 use super::templates::Selection;
@@ -250,7 +249,7 @@ fn span(now: Timestamp, season: SignedDuration) -> Span {
 fn past(traces: &[Trace], component: &ComponentKey, wish: &Wish, span: Span) -> Past {
     let is_own = |trace: &&Trace| {
         matches!(wish.source, Source::Custom(_)) && traces.len() == 1
-            || measured_component(&trace.labels).as_ref() == Some(component)
+            || trace.component.as_ref() == Some(component)
     };
     let mut values = vec![None; VALUES];
     for sample in traces.iter().find(is_own).into_iter().flat_map(|trace| &trace.samples) {

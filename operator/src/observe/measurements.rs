@@ -1,6 +1,6 @@
 //! What the templates measured, by component and by pod, from the series that Prometheus returned. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::pod::PodSample;
@@ -41,7 +41,7 @@ pub struct Traffic {
 }
 
 /// The values of all components.
-pub type ByComponent<T> = BTreeMap<ComponentKey, Measured<T>>;
+pub type ByComponent<T> = HashMap<ComponentKey, Measured<T>>;
 
 /// Usage of a resource by one pod.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,15 +71,15 @@ pub type ByPod = BTreeMap<(String, String), PodUsage>;
 /// Requests of each component.
 #[must_use]
 pub fn traffic(
-    rates: &Data,
-    ages: &Data,
-    pods: &Data,
-    resets: &Data,
-    active: &Data,
+    rates: &Data<'_>,
+    ages: &Data<'_>,
+    pods: &Data<'_>,
+    resets: &Data<'_>,
+    active: &Data<'_>,
     now: Timestamp,
 ) -> ByComponent<Traffic> {
     let (resets, active) = (by_component(resets), by_component(active));
-    let count = |counts: &BTreeMap<Labelled<'_>, f64>, key| counts.get(&key).map(|count| count.ceil() as u32);
+    let count = |counts: &HashMap<Labelled<'_>, f64>, key| counts.get(&key).map(|count| count.ceil() as u32);
     let traffic = |(key, rate)| {
         let (resets, in_flight) = (count(&resets, key).unwrap_or(0), count(&active, key));
         (key, Traffic { rate, resets, in_flight })
@@ -89,8 +89,13 @@ pub fn traffic(
 
 /// The latency histogram of each component.
 #[must_use]
-pub fn latencies(buckets: &Data, ages: &Data, pods: &Data, now: Timestamp) -> ByComponent<Vec<Bucket>> {
-    let mut histograms: BTreeMap<Labelled<'_>, Vec<Bucket>> = BTreeMap::new();
+pub fn latencies(
+    buckets: &Data<'_>,
+    ages: &Data<'_>,
+    pods: &Data<'_>,
+    now: Timestamp,
+) -> ByComponent<Vec<Bucket>> {
+    let mut histograms: HashMap<Labelled<'_>, Vec<Bucket>> = HashMap::new();
     for (labels, rate) in buckets.series() {
         let le = labels.le.as_ref().and_then(|le| le.parse().ok());
         if let (Some(key), Some(le)) = (labelled(labels), le) {
@@ -102,7 +107,7 @@ pub fn latencies(buckets: &Data, ages: &Data, pods: &Data, now: Timestamp) -> By
 
 /// Usage of each pod. A container's amount is rounded up to a thousandth, as a Kubernetes quantity is.
 #[must_use]
-pub fn pod_usages(usages: &Data, ages: &Data, now: Timestamp) -> ByPod {
+pub fn pod_usages(usages: &Data<'_>, ages: &Data<'_>, now: Timestamp) -> ByPod {
     let ages: BTreeMap<_, _> =
         ages.series().filter_map(|(labels, age)| Some((pod(labels)?, taken(now, age)?))).collect();
     let mut pods = ByPod::new();
@@ -121,8 +126,8 @@ type Labelled<'a> = (&'a str, &'a str, &'a str);
 
 fn measured<'a, T>(
     values: impl Iterator<Item = (Labelled<'a>, T)>,
-    ages: &Data,
-    pods: &Data,
+    ages: &Data<'_>,
+    pods: &Data<'_>,
     now: Timestamp,
 ) -> ByComponent<T> {
     let (ages, pods) = (by_component(ages), scraped(pods));
@@ -134,12 +139,12 @@ fn measured<'a, T>(
     values.map(measured).collect()
 }
 
-fn by_component(data: &Data) -> BTreeMap<Labelled<'_>, f64> {
+fn by_component<'a>(data: &'a Data<'_>) -> HashMap<Labelled<'a>, f64> {
     data.series().filter_map(|(labels, value)| Some((labelled(labels)?, value))).collect()
 }
 
-fn scraped(pods: &Data) -> BTreeMap<Labelled<'_>, Scraped> {
-    let mut all: BTreeMap<Labelled<'_>, Scraped> = BTreeMap::new();
+fn scraped<'a>(pods: &'a Data<'_>) -> HashMap<Labelled<'a>, Scraped> {
+    let mut all: HashMap<Labelled<'a>, Scraped> = HashMap::new();
     for (labels, count) in pods.series() {
         let Some(key) = labelled(labels) else { continue };
         let scraped = all.entry(key).or_default();
@@ -152,17 +157,17 @@ fn scraped(pods: &Data) -> BTreeMap<Labelled<'_>, Scraped> {
 }
 
 /// A series that lacks one of the labels belongs to no component.
-pub(super) fn component(labels: &Labels) -> Option<ComponentKey> {
+pub(super) fn component(labels: &Labels<'_>) -> Option<ComponentKey> {
     let (namespace, app, component) = labelled(labels)?;
     Some(ComponentKey::new(namespace, app, component))
 }
 
-fn labelled(labels: &Labels) -> Option<Labelled<'_>> {
+fn labelled<'a>(labels: &'a Labels<'_>) -> Option<Labelled<'a>> {
     Some((labels.namespace.as_deref()?, labels.scalableapp.as_deref()?, labels.component.as_deref()?))
 }
 
 /// Namespace and name of the pod of a series.
-pub(super) fn pod(labels: &Labels) -> Option<(String, String)> {
+pub(super) fn pod(labels: &Labels<'_>) -> Option<(String, String)> {
     Some((labels.namespace.as_deref()?.to_owned(), labels.pod.as_deref()?.to_owned()))
 }
 
@@ -175,12 +180,13 @@ fn taken(now: Timestamp, age: f64) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use jiff::ToSpan;
+    use serde::Deserialize;
     use serde_json::{Value, json};
 
-    fn vector(series: &[(Value, &str)]) -> Data {
+    fn vector(series: &[(Value, &str)]) -> Data<'static> {
         let result: Vec<Value> =
             series.iter().map(|(labels, value)| json!({"metric": labels, "value": [0.0, value]})).collect();
-        serde_json::from_value(json!({"resultType": "vector", "result": result})).unwrap()
+        Data::deserialize(json!({"resultType": "vector", "result": result})).unwrap()
     }
 
     fn now() -> Timestamp {

@@ -20,10 +20,10 @@ use hyper_util::rt::TokioExecutor;
 use kube::client::ConfigExt;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use serde::de::DeserializeOwned;
 use tokio::time::timeout;
+use yoke::Yoke;
 
-use super::answer::{Answer, Data, RangeData, Trace};
+use super::answer::{self, QueryResult, RangeData, Trace, Unanswered};
 use crate::runtime::{args::PrometheusArgs, clock, metrics};
 
 /// Largest answer to a template, which covers all apps.
@@ -217,9 +217,15 @@ impl Prometheus {
     /// # Errors
     /// When there is no answer, or none that can be used.
     #[tracing::instrument(level = "info", skip_all, fields(template = name), err(level = "debug"))]
-    pub async fn query(&self, name: &'static str, query: &str, limit: usize) -> Result<Data, QueryError> {
+    pub async fn query(
+        &self,
+        name: &'static str,
+        query: &str,
+        limit: usize,
+    ) -> Result<QueryResult, QueryError> {
         let form = [("query", query.to_owned())];
-        self.ask(name, &self.instant, &form, self.timeout, limit).await
+        let read = |body| Yoke::try_attach_to_cart(body, |body| answer::read(body));
+        self.ask(name, &self.instant, &form, (self.timeout, limit), read).await
     }
 
     /// Runs a query at many instants. `name` stands for it in the process' own metrics.
@@ -240,32 +246,36 @@ impl Prometheus {
             ("end", seconds(span.until_ms)),
             ("step", seconds(span.step_ms)),
         ];
+        let read = |body: Vec<u8>| answer::read(&body);
         let RangeData::Matrix(traces) =
-            self.ask(name, &self.range, &form, RANGE_TIMEOUT, RANGE_LIMIT).await?;
+            self.ask(name, &self.range, &form, (RANGE_TIMEOUT, RANGE_LIMIT), read).await?;
         Ok(traces)
     }
 
-    async fn ask<T: DeserializeOwned>(
+    /// `bounds` are the time that it may take and the bytes that the answer may have.
+    async fn ask<T>(
         &self,
         name: &'static str,
         endpoint: &Uri,
         form: &[(&str, String)],
-        limit: Duration,
-        most: usize,
+        bounds: (Duration, usize),
+        read: impl FnOnce(Vec<u8>) -> Result<T, Unanswered>,
     ) -> Result<T, QueryError> {
+        let (limit, most) = bounds;
         let started = clock::monotonic();
         let timed_out = || QueryError::TimedOut { server: self.server.clone(), limit };
-        let asked = async { self.exchange(self.request(endpoint, form, limit)?, most).await };
+        let asked = async { self.exchange(self.request(endpoint, form, limit)?, most, read).await };
         let answer = timeout(limit, asked).await.unwrap_or_else(|_| Err(timed_out()));
         let result = answer.as_ref().err().map_or("ok", QueryError::result);
         metrics::queried(name, started.elapsed(), result);
         answer
     }
 
-    async fn exchange<T: DeserializeOwned>(
+    async fn exchange<T>(
         &self,
         request: Request<String>,
         limit: usize,
+        read: impl FnOnce(Vec<u8>) -> Result<T, Unanswered>,
     ) -> Result<T, QueryError> {
         let response = self.client.request(request).await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
@@ -282,17 +292,13 @@ impl Prometheus {
                 Err(error) => return Err(self.unreachable(&*error)),
             }
         }
-        match serde_json::from_slice(&body) {
-            Ok(Answer::<T> { data: Some(data), .. }) => Ok(data),
-            // What Prometheus calls the error is a word of a fixed list; only such a word is repeated.
-            Ok(Answer { error_type: Some(kind), .. })
-                if kind.chars().all(|c| c.is_ascii_lowercase() || c == '_') =>
-            {
-                Err(QueryError::Rejected(kind))
+        read(body).map_err(|unanswered| match unanswered {
+            Unanswered::Rejected(kind) => QueryError::Rejected(kind),
+            Unanswered::Unreadable if status.is_success() => {
+                QueryError::NotPrometheus { server: self.server.clone() }
             }
-            _ if status.is_success() => Err(QueryError::NotPrometheus { server: self.server.clone() }),
-            _ => Err(self.refused(status)),
-        }
+            Unanswered::Unreadable => self.refused(status),
+        })
     }
 
     /// A POST, because the names of many namespaces do not fit into a URL. Prometheus gives up when we do.

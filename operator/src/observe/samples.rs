@@ -155,24 +155,21 @@ impl Samples {
     #[must_use]
     pub fn readings(
         &self,
-        namespace: &str,
-        app: &str,
-        component: &str,
+        key: &ComponentKey,
         pods: &[pod::Pod],
         now: Timestamp,
     ) -> BTreeMap<String, Reading> {
-        let key = ComponentKey::new(namespace, app, component);
-        let sources = self.wanted.components.get(&key).into_iter().flatten();
+        let sources = self.wanted.components.get(key).into_iter().flatten();
         sources
-            .filter_map(|(metric, source)| Some((metric.clone(), self.reading(&key, source, pods, now)?)))
+            .filter_map(|(metric, source)| Some((metric.clone(), self.reading(key, source, pods, now)?)))
             .collect()
     }
 
     /// What is known of the seasons of a component's metrics, by the metric's name.
     #[must_use]
-    pub fn seasons(&self, namespace: &str, app: &str, component: &str) -> &BTreeMap<String, Seasonal> {
+    pub fn seasons(&self, key: &ComponentKey) -> &BTreeMap<String, Seasonal> {
         static NONE: BTreeMap<String, Seasonal> = BTreeMap::new();
-        self.seasons.get(&ComponentKey::new(namespace, app, component)).unwrap_or(&NONE)
+        self.seasons.get(key).unwrap_or(&NONE)
     }
 
     fn reading(
@@ -269,15 +266,15 @@ impl Samples {
 
     /// HTTP requests per second of a component, if it serves metrics and the sample is fresh.
     #[must_use]
-    pub fn request_rate(&self, namespace: &str, app: &str, component: &str) -> Option<f64> {
-        let traffic = self.evidence.traffic.get(&ComponentKey::new(namespace, app, component))?;
+    pub fn request_rate(&self, key: &ComponentKey) -> Option<f64> {
+        let traffic = self.evidence.traffic.get(key)?;
         self.is_fresh(traffic.at).then_some(traffic.value.rate)
     }
 
     /// HTTP latency of a component, if it serves metrics and the sample is fresh.
     #[must_use]
-    pub fn latency(&self, namespace: &str, app: &str, component: &str) -> Option<LiveLatency> {
-        let histogram = self.evidence.latencies.get(&ComponentKey::new(namespace, app, component))?;
+    pub fn latency(&self, key: &ComponentKey) -> Option<LiveLatency> {
+        let histogram = self.evidence.latencies.get(key)?;
         self.is_fresh(histogram.at).then(|| LiveLatency {
             p50: quantile(0.5, &histogram.value),
             p99: quantile(0.99, &histogram.value),

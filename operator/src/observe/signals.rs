@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::answer::Data;
+use super::answer::{Data, QueryResult};
 use super::backoff::Backoff;
 use super::measurements::{ByComponent, ByPod, Traffic, latencies, pod_usages, traffic};
 use super::prometheus::{Prometheus, QueryError, TEMPLATE_LIMIT};
@@ -42,7 +42,7 @@ pub struct Signals {
     evidence: Evidence,
 }
 
-type Answers = BTreeMap<Template, Result<Data, QueryError>>;
+type Answers = BTreeMap<Template, Result<QueryResult, QueryError>>;
 
 impl Signals {
     /// Nothing is measured yet.
@@ -128,8 +128,8 @@ fn take(
     answers: &Answers,
     now: Timestamp,
 ) -> Result<(), QueryError> {
-    let of = |template: &Template| answers[template].as_ref().map_err(Clone::clone);
-    let data = signal.templates().iter().map(of).collect::<Result<Vec<&Data>, _>>()?;
+    let of = |template: &Template| answers[template].as_ref().map(QueryResult::get).map_err(Clone::clone);
+    let data = signal.templates().iter().map(of).collect::<Result<Vec<&Data<'_>>, _>>()?;
     match (signal, data.as_slice()) {
         (Signal::RequestRate, [rates, ages, pods, resets, active]) => {
             evidence.traffic = Arc::new(traffic(rates, ages, pods, resets, active, now));

@@ -44,8 +44,8 @@ pub enum Unscraped {
 }
 
 impl Targets {
-    fn read(data: &Data) -> Self {
-        let lacks = |labels: &Labels| match (&labels.scalableapp, &labels.component) {
+    fn read(data: &Data<'_>) -> Self {
+        let lacks = |labels: &Labels<'_>| match (&labels.scalableapp, &labels.component) {
             (None, _) => Some("scalableapp"),
             (_, None) => Some("component"),
             _ => None,
@@ -95,7 +95,7 @@ impl TargetCheck {
             match self.prometheus.query("targets", &query, TEMPLATE_LIMIT).await {
                 Ok(data) => {
                     self.backoff.succeeded();
-                    self.targets = Some(Arc::new(Targets::read(&data)));
+                    self.targets = Some(Arc::new(Targets::read(data.get())));
                 }
                 // The signals name what is wrong with Prometheus.
                 Err(_) => self.backoff.failed(clock::monotonic()),
@@ -108,13 +108,13 @@ impl TargetCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
     use serde_json::{Value, json};
 
     fn targets(series: &[Value]) -> Targets {
         let result: Vec<Value> =
             series.iter().map(|labels| json!({"metric": labels, "value": [0.0, "1"]})).collect();
-        let data = serde_json::from_value(json!({"resultType": "vector", "result": result}));
-        Targets::read(&data.unwrap())
+        Targets::read(&Data::deserialize(json!({"resultType": "vector", "result": result})).unwrap())
     }
 
     #[test]

@@ -8,7 +8,7 @@ use scalableapp_engine::metric::Target;
 use crate::resolve::app::App;
 
 /// A component of an app.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ComponentKey {
     /// Namespace of the app.
     pub namespace: String,

@@ -180,7 +180,7 @@ pub fn now() -> Timestamp {
 
 pub fn reading(samples: &Samples, metric: &str) -> Option<Reading> {
     let key = component(0);
-    samples.readings(&key.namespace, &key.app, &key.component, &[], now()).remove(metric)
+    samples.readings(&key, &[], now()).remove(metric)
 }
 
 /// Ticks until the own query of a component was answered, because a late answer counts from the next tick on.
@@ -188,8 +188,7 @@ pub async fn answered(store: &SampleStore, wanted: &Wanted, key: &ComponentKey) 
     let ticks = async {
         loop {
             let samples = store.sample(wanted, now()).await;
-            let reading =
-                samples.readings(&key.namespace, &key.app, &key.component, &[], now()).remove("carts");
+            let reading = samples.readings(key, &[], now()).remove("carts");
             if reading.is_some_and(|reading| reading.at.is_some()) {
                 return samples;
             }

@@ -6,7 +6,7 @@ use scalableapp_engine::sample::{Coverage, Quality, Reading};
 use scalableapp_operator::observe::pods::SeenPod;
 use serde_json::{Value, json};
 
-use crate::fake::{Fake, Reply, apps, healthy, now, problem, quality, reading};
+use crate::fake::{Fake, Reply, apps, component, healthy, now, problem, quality, reading};
 
 fn cluster_pod(name: &str, containers: usize) -> SeenPod {
     let containers: Vec<Value> = (0..containers).map(|index| json!({"name": index.to_string()})).collect();
@@ -111,7 +111,7 @@ async fn a_rate_says_what_of_its_window_was_seen() {
     })
     .await;
     let samples = fake.store(&[]).sample(&apps(1), now()).await;
-    let rps = |age| samples.readings("team-0", "app-0", "web", &ready_for(age), now()).remove("rps").unwrap();
+    let rps = |age| samples.readings(&component(0), &ready_for(age), now()).remove("rps").unwrap();
     let window = |reading: &Reading| {
         let window = reading.window.unwrap();
         (window.length.as_secs(), window.start.reporting, window.start.expected, window.resets)
