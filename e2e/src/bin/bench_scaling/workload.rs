@@ -19,7 +19,7 @@ const MOST_REQUESTS: f64 = 10_000.0;
 /// Days that are known before the first one that is replayed.
 pub(crate) const KNOWN_DAYS: usize = 4;
 /// Days that are replayed: half to train, half to measure.
-pub(crate) const REPLAYED_DAYS: usize = 4;
+pub(crate) const REPLAYED_DAYS: usize = 8;
 /// How much more or less load a day has at most, as a share.
 pub(crate) const DAY_FACTOR: f64 = 0.1;
 /// How much earlier or later a day is at most, in seconds.
