@@ -1,7 +1,7 @@
 //! An answer of Prometheus' query API. Pure.
 //!
 //! Only what is read is described; warnings, statistics and the like are passed over. Labels stay where they are in the
-//! body: of thousands of series, to copy them and to forget them again would be most of the work.
+//! body: those of thousands of series would be copied and forgotten again in every tick.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -10,7 +10,6 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use yoke::{Yoke, Yokeable};
 
-use super::measurements;
 use super::wanted::ComponentKey;
 
 /// The body of an answer, good or bad.
@@ -129,6 +128,14 @@ pub struct Trace {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Sample(pub f64, #[serde(deserialize_with = "number")] pub f64);
 
+impl Labels<'_> {
+    /// Namespace, app and component. A series that lacks one of these labels belongs to no component.
+    #[must_use]
+    pub fn component(&self) -> Option<(&str, &str, &str)> {
+        Some((self.namespace.as_deref()?, self.scalableapp.as_deref()?, self.component.as_deref()?))
+    }
+}
+
 impl<'a> Data<'a> {
     /// The series; a scalar is one without labels.
     pub fn series(&self) -> impl Iterator<Item = (&Labels<'a>, f64)> {
@@ -152,7 +159,8 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
 }
 
 fn component<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ComponentKey>, D::Error> {
-    Ok(measurements::component(&Labels::deserialize(deserializer)?))
+    let labels = Labels::deserialize(deserializer)?;
+    Ok(labels.component().map(|(namespace, app, component)| ComponentKey::new(namespace, app, component)))
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ pub fn latencies(
     let mut histograms: HashMap<Labelled<'_>, Vec<Bucket>> = HashMap::new();
     for (labels, rate) in buckets.series() {
         let le = labels.le.as_ref().and_then(|le| le.parse().ok());
-        if let (Some(key), Some(le)) = (labelled(labels), le) {
+        if let (Some(key), Some(le)) = (labels.component(), le) {
             histograms.entry(key).or_default().push(Bucket { le, rate });
         }
     }
@@ -140,13 +140,13 @@ fn measured<'a, T>(
 }
 
 fn by_component<'a>(data: &'a Data<'_>) -> HashMap<Labelled<'a>, f64> {
-    data.series().filter_map(|(labels, value)| Some((labelled(labels)?, value))).collect()
+    data.series().filter_map(|(labels, value)| Some((labels.component()?, value))).collect()
 }
 
 fn scraped<'a>(pods: &'a Data<'_>) -> HashMap<Labelled<'a>, Scraped> {
     let mut all: HashMap<Labelled<'a>, Scraped> = HashMap::new();
     for (labels, count) in pods.series() {
-        let Some(key) = labelled(labels) else { continue };
+        let Some(key) = labels.component() else { continue };
         let scraped = all.entry(key).or_default();
         match labels.at.as_deref() {
             Some("start") => scraped.at_start = count as u32,
@@ -154,16 +154,6 @@ fn scraped<'a>(pods: &'a Data<'_>) -> HashMap<Labelled<'a>, Scraped> {
         }
     }
     all
-}
-
-/// A series that lacks one of the labels belongs to no component.
-pub(super) fn component(labels: &Labels<'_>) -> Option<ComponentKey> {
-    let (namespace, app, component) = labelled(labels)?;
-    Some(ComponentKey::new(namespace, app, component))
-}
-
-fn labelled<'a>(labels: &'a Labels<'_>) -> Option<Labelled<'a>> {
-    Some((labels.namespace.as_deref()?, labels.scalableapp.as_deref()?, labels.component.as_deref()?))
 }
 
 /// Namespace and name of the pod of a series.

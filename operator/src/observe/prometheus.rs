@@ -225,7 +225,7 @@ impl Prometheus {
     ) -> Result<QueryResult, QueryError> {
         let form = [("query", query.to_owned())];
         let read = |body| Yoke::try_attach_to_cart(body, |body| answer::read(body));
-        self.ask(name, &self.instant, &form, (self.timeout, limit), read).await
+        self.ask(name, &self.instant, &form, self.timeout, limit, read).await
     }
 
     /// Runs a query at many instants. `name` stands for it in the process' own metrics.
@@ -248,20 +248,20 @@ impl Prometheus {
         ];
         let read = |body: Vec<u8>| answer::read(&body);
         let RangeData::Matrix(traces) =
-            self.ask(name, &self.range, &form, (RANGE_TIMEOUT, RANGE_LIMIT), read).await?;
+            self.ask(name, &self.range, &form, RANGE_TIMEOUT, RANGE_LIMIT, read).await?;
         Ok(traces)
     }
 
-    /// `bounds` are the time that it may take and the bytes that the answer may have.
+    /// `limit` is the time that it may take, `most` the bytes that the answer may have.
     async fn ask<T>(
         &self,
         name: &'static str,
         endpoint: &Uri,
         form: &[(&str, String)],
-        bounds: (Duration, usize),
+        limit: Duration,
+        most: usize,
         read: impl FnOnce(Vec<u8>) -> Result<T, Unanswered>,
     ) -> Result<T, QueryError> {
-        let (limit, most) = bounds;
         let started = clock::monotonic();
         let timed_out = || QueryError::TimedOut { server: self.server.clone(), limit };
         let asked = async { self.exchange(self.request(endpoint, form, limit)?, most, read).await };
