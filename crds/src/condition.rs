@@ -57,6 +57,22 @@ pub enum ConditionStatus {
     Unknown,
 }
 
+impl Condition {
+    /// Whether [`set_condition`] with these would change nothing.
+    #[must_use]
+    pub fn says(&self, status: ConditionStatus, reason: &str, message: &str, generation: i64) -> bool {
+        self.status == status
+            && self.reason == reason
+            && self.message == clipped(message)
+            && self.observed_generation == generation
+    }
+}
+
+/// The first characters of a message, as many as a condition may have.
+fn clipped(message: &str) -> &str {
+    message.char_indices().nth(1024).map_or(message, |(end, _)| &message[..end])
+}
+
 /// Sets a condition in a list that is kept in the order of first appearance.
 ///
 /// `lastTransitionTime` moves only when `status` does, so that saying the same thing again changes nothing.
@@ -69,7 +85,7 @@ pub fn set_condition(
     generation: i64,
     now: Timestamp,
 ) {
-    let message: String = message.chars().take(1024).collect();
+    let message = clipped(message).to_owned();
     match conditions.iter_mut().find(|condition| condition.type_ == type_) {
         Some(condition) => {
             if condition.status != status {

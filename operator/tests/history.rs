@@ -115,18 +115,18 @@ fn component(index: usize) -> ComponentKey {
     ComponentKey::new("shop", &format!("app-{index:02}"), "web")
 }
 
-fn wanted(count: usize, source: &Source) -> Wanted {
+fn wanted(count: usize, source: &Source) -> Arc<Wanted> {
     let forecast = Forecast { horizon: HORIZON, season: Some(SEASON) };
-    Wanted {
+    Arc::new(Wanted {
         components: (0..count)
             .map(|index| (component(index), BTreeMap::from([("rps".to_owned(), source.clone())])))
             .collect(),
         forecasts: (0..count).map(|index| (component(index), forecast)).collect(),
         ..Wanted::default()
-    }
+    })
 }
 
-fn rates(count: usize) -> Wanted {
+fn rates(count: usize) -> Arc<Wanted> {
     wanted(count, &Source::Component(Signal::RequestRate))
 }
 
@@ -135,7 +135,7 @@ fn seasonal<'a>(samples: &'a Samples, key: &ComponentKey) -> &'a Seasonal {
 }
 
 /// Goes on until something is known of the history of every component.
-async fn known(store: &SampleStore, wanted: &Wanted) -> Arc<Samples> {
+async fn known(store: &SampleStore, wanted: &Arc<Wanted>) -> Arc<Samples> {
     store.sample(wanted, Timestamp::now()).await;
     let turns = async {
         loop {
@@ -174,7 +174,10 @@ async fn a_history_that_is_known_is_left_alone() {
     let fake = Fake::start(false).await;
     let (store, mut wanted) = (fake.store(), rates(1));
     // The history of a day is read again after an hour.
-    wanted.forecasts.values_mut().for_each(|forecast| forecast.season = Some(SEASON * 24));
+    Arc::make_mut(&mut wanted)
+        .forecasts
+        .values_mut()
+        .for_each(|forecast| forecast.season = Some(SEASON * 24));
     known(&store, &wanted).await;
     for _ in 0..20 {
         store.sample(&wanted, Timestamp::now()).await;
@@ -226,7 +229,7 @@ async fn decided(store: &SampleStore, minute: i64) -> ComponentPass {
     let known = json!({"components": [{"name": "web", "tier": "service", "desired": 2, "ready": 2}]});
     let known = serde_json::from_value(known).unwrap();
     let (app, observed, mut memory) = (app(), Observed::default(), BTreeMap::new());
-    let wanted = Wanted::of([&app]);
+    let wanted = Arc::new(Wanted::of([&app]));
     let start = Timestamp::now().as_second();
     let until = start - start % 3600 + minute * 60;
     let mut last = None;
@@ -243,7 +246,7 @@ async fn decided(store: &SampleStore, minute: i64) -> ComponentPass {
 async fn replicas_are_there_before_the_load_of_every_hour() {
     let fake = Fake::start(false).await;
     let store = fake.store();
-    known(&store, &Wanted::of([&app()])).await;
+    known(&store, &Arc::new(Wanted::of([&app()]))).await;
     let early = decided(&store, 15).await.decision.unwrap();
     assert_eq!((early.desired, early.limited_by), (2, vec![]));
     let pass = decided(&store, 28).await;

@@ -119,7 +119,7 @@ async fn a_standby_names_the_leaders_pod() {
     let (candidate, leadership) = election(Some("operator-7f-xyz12_0a1b2c3d"));
     let server = Server::start(leadership).await;
     tokio::spawn(candidate.run(std::future::pending()));
-    server.live.replace([shop()]);
+    server.live.show(|namespace, app| ((namespace, app) == ("shop", "shop")).then(shop));
     let expected = (503, r#"{"error":"not the leader","leader":"operator-7f-xyz12"}"#.to_owned());
     let mut answer = server.get("/v1/apps/shop/shop").await;
     for _ in 0..100 {
@@ -138,7 +138,7 @@ async fn the_leader_shows_live_measurements_as_documented() {
     let server = Server::start(leadership.clone()).await;
     tokio::spawn(candidate.run(std::future::pending()));
     tokio::time::timeout(Duration::from_secs(10), leadership.gained()).await.unwrap();
-    server.live.replace([shop()]);
+    server.live.show(|namespace, app| ((namespace, app) == ("shop", "shop")).then(shop));
     let (status, body) = server.get("/v1/apps/shop/shop").await;
     assert_eq!(status, 200);
     assert_eq!(

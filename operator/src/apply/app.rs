@@ -166,7 +166,7 @@ async fn retire(leader: Leader<'_>, pass: &mut ComponentPass) -> Result<(), Writ
 async fn prune(leader: Leader<'_>, app: &App, observed: &Observed) -> Result<(), WriteError> {
     let named: BTreeSet<&str> = app.services.iter().map(|service| service.name.as_str()).collect();
     let (writer, cluster) = (leader.writer, leader.cluster);
-    delete_orphans(writer, app, &named, observed.deployments.values()).await?;
+    delete_orphans(writer, app, &named, &observed.deployments).await?;
     let (namespace, name) = (app.namespace.as_str(), app.name.as_str());
     delete_orphans(writer, app, &named, &cluster.services.of_app(namespace, name)).await?;
     delete_orphans(writer, app, &named, &cluster.disruption_budgets.of_app(namespace, name)).await?;

@@ -25,7 +25,7 @@ use scalableapp_engine::{
     rollout::{self, Revision},
     signal::PodTiming,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem};
 
 /// What a pass looks at.
 #[derive(Clone, Copy)]
@@ -53,7 +53,8 @@ pub struct ComponentMemory {
 pub struct ComponentPass {
     /// How it stands.
     pub standing: Standing,
-    /// The decision; nothing while the cache does not show the last write, or before the first samples of a tenure.
+    /// The decision, without its memory, which the component's has taken; nothing while the cache does not show the last
+    /// write, or before the first samples of a tenure.
     pub decision: Option<Decision>,
     /// `spec.replicas` of each revision, by hash.
     pub planned: BTreeMap<String, i32>,
@@ -120,7 +121,6 @@ fn component(
     let View { observed, samples, now, recording } = view;
     let name = service.name.as_str();
     let key = ComponentKey::new(&app.namespace, app.name.as_str(), name);
-    let pods = observed.pods_of(name);
     let mut standing = standing(service, known, observed);
     let is_measured = service.scaling.metrics.is_empty() || samples.were_taken();
     let is_new = standing.revisions.is_empty();
@@ -135,11 +135,11 @@ fn component(
     } else {
         rollout::current_replicas(&rolling, known.map(|known| known.desired))
     };
-    let scaling = memory.scaling.take().unwrap_or_else(|| {
+    let mut scaling = memory.scaling.take().unwrap_or_else(|| {
         Box::new(known.and_then(|known| known.memory.as_ref()).map(Memory::restore).unwrap_or_default())
     });
     let engine_pods: Vec<Pod> =
-        pods.iter().map(|seen| Pod { usage: samples.usage(seen), ..seen.pod.clone() }).collect();
+        observed.pods_of(name).map(|seen| Pod { usage: samples.usage(seen), ..seen.pod.clone() }).collect();
     let readings = samples.readings(&key, &engine_pods, now);
     let overrides = overrides::of_component(&observed.overrides, name, now);
     let input = Input {
@@ -161,9 +161,7 @@ fn component(
         overrides: &overrides,
         memory: &scaling,
     };
-    let decision = decide(&input);
-    memory.scaling = Some(Box::new(decision.memory.clone()));
-
+    let mut decision = decide(&input);
     let planned = planned(decision.desired, rolling, &standing.target, service);
     standing.decided = true;
     standing.desired = decision.desired;
@@ -177,6 +175,8 @@ fn component(
         input: OwnedInput::of(&input),
         decision,
     });
+    *scaling = mem::take(&mut decision.memory);
+    memory.scaling = Some(scaling);
     ComponentPass { standing, decision: Some(decision), planned, recorded }
 }
 

@@ -4,9 +4,10 @@
 use super::decide::ComponentMemory;
 use crate::{
     apply::record::Records,
+    observe::cluster::GuardedApp,
     resolve::{app::App, invalid::Invalid},
 };
-use kube::ResourceExt;
+use kube::Resource;
 use scalableapp_crds::{ScalableApp, ScalableAppStatus};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -16,15 +17,15 @@ use std::{
 /// An app that was checked, or what is wrong with it.
 pub type Resolved = Arc<Result<App, Vec<Invalid>>>;
 
-/// Something of each app, by namespace and name.
-type OfEach<T> = Mutex<HashMap<(String, String), T>>;
+/// Something of each app by its `metadata.uid`, so that one that was deleted and made anew starts anew.
+type OfEach<T> = Mutex<HashMap<String, T>>;
 
 /// The memories of all apps.
 #[derive(Default)]
 pub struct Memories {
     apps: OfEach<Arc<tokio::sync::Mutex<AppMemory>>>,
-    /// Each app is resolved once for each uid and generation.
-    resolved: OfEach<(String, i64, Resolved)>,
+    /// Each app is resolved once for each generation.
+    resolved: OfEach<(i64, Resolved)>,
     /// Generations of the objects that could not be read.
     unreadable: OfEach<i64>,
 }
@@ -33,7 +34,6 @@ pub struct Memories {
 #[derive(Default)]
 pub struct AppMemory {
     epoch: i32,
-    uid: String,
     /// What was applied.
     pub records: Records,
     /// What is remembered of each component.
@@ -46,52 +46,57 @@ impl Memories {
     /// The memory of one app; empty for an app, or a tenure, that is new.
     #[must_use]
     pub fn of(&self, app: &ScalableApp) -> Arc<tokio::sync::Mutex<AppMemory>> {
-        let key = (app.namespace().unwrap_or_default(), app.name_any());
         let mut memories = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(memories.entry(key).or_default())
+        if let Some(known) = memories.get(uid(app)) {
+            return Arc::clone(known);
+        }
+        Arc::clone(memories.entry(uid(app).to_owned()).or_default())
     }
 
     /// The app as it is resolved.
     pub fn resolve(&self, app: &ScalableApp) -> Resolved {
-        let key = (app.namespace().unwrap_or_default(), app.name_any());
-        let (uid, generation) = (app.uid().unwrap_or_default(), app.metadata.generation.unwrap_or_default());
+        let generation = app.metadata.generation.unwrap_or_default();
         let mut all = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.get(&key) {
-            Some((known_uid, known, resolved)) if *known_uid == uid && *known == generation => {
-                Arc::clone(resolved)
-            }
+        match all.get(uid(app)) {
+            Some((known, resolved)) if *known == generation => Arc::clone(resolved),
             _ => {
                 let resolved = Arc::new(crate::resolve::resolve(app));
-                all.insert(key, (uid, generation, Arc::clone(&resolved)));
+                all.insert(uid(app).to_owned(), (generation, Arc::clone(&resolved)));
                 resolved
             }
         }
     }
 
     /// Whether an unreadable object was not reported yet in this generation.
-    pub fn is_news(&self, namespace: &str, name: &str, generation: i64) -> bool {
+    pub fn is_news(&self, object: &GuardedApp) -> bool {
+        let generation = object.meta().generation.unwrap_or_default();
         let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        unreadable.insert((namespace.to_owned(), name.to_owned()), generation) != Some(generation)
+        unreadable.insert(uid(object).to_owned(), generation) != Some(generation)
     }
 
-    /// Forgets the apps that are gone: all but these, by namespace and name.
-    pub fn retain(&self, existing: &HashSet<(String, String)>) {
-        fn prune<T>(map: &OfEach<T>, existing: &HashSet<(String, String)>) {
-            map.lock().unwrap_or_else(PoisonError::into_inner).retain(|app, _| existing.contains(app));
+    /// Forgets the apps that are gone: all but these.
+    pub fn retain<'a>(&self, existing: impl Iterator<Item = &'a GuardedApp>) {
+        fn prune<T>(map: &OfEach<T>, existing: &HashSet<&str>) {
+            map.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|uid, _| existing.contains(uid.as_str()));
         }
-        prune(&self.apps, existing);
-        prune(&self.resolved, existing);
-        prune(&self.unreadable, existing);
+        let existing = existing.map(uid).collect();
+        prune(&self.apps, &existing);
+        prune(&self.resolved, &existing);
+        prune(&self.unreadable, &existing);
     }
 }
 
+fn uid(object: &impl Resource) -> &str {
+    object.meta().uid.as_deref().unwrap_or_default()
+}
+
 impl AppMemory {
-    /// Starts anew if the tenure or the app behind the name is another one, and keeps no second copy of the status that
-    /// the cache shows.
+    /// Starts anew if the tenure is another one, and keeps no second copy of the status that the cache shows.
     pub fn enter(&mut self, epoch: i32, app: &ScalableApp) {
-        let uid = app.uid().unwrap_or_default();
-        if self.epoch != epoch || self.uid != uid {
-            *self = Self { epoch, uid, ..Self::default() };
+        if self.epoch != epoch {
+            *self = Self { epoch, ..Self::default() };
         }
         if self.reported == app.status {
             self.reported = None;

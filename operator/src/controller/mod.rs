@@ -1,6 +1,7 @@
 //! The loops around the pipeline: one that follows objects, one that follows time. I/O.
 
 pub mod decide;
+pub mod last_tick;
 pub mod memory;
 pub mod overrides;
 pub mod reconcile;

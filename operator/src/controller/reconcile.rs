@@ -134,8 +134,7 @@ async fn unreadable(context: &Context, object: &GuardedApp, error: &str) -> Resu
     let namespace = metadata.namespace.clone().unwrap_or_default();
     let status = report::status(None, generation, &[], Some(&failure), clock::wall());
     // Its status cannot be read either, so whether this is news is known to this process alone.
-    let news = context.memories.is_news(&namespace, &object.name_any(), generation);
-    if news {
+    if context.memories.is_news(object) {
         let name = object.name_any();
         apply::status::report::<ScalableApp>(&context.writer, KIND, (&namespace, &name), None, &status)
             .await?;

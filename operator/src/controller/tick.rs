@@ -4,26 +4,21 @@
 use super::{
     Context,
     decide::{self, ComponentPass, View},
+    last_tick::{LastTick, PassedApp},
     memory::{AppMemory, Resolved},
 };
 use crate::{
     observe::{
         cluster::{GuardedApp, app_ref},
         samples::Samples,
-        wanted::{ComponentKey, Wanted},
+        wanted::Wanted,
     },
     report,
     resolve::app::App,
-    runtime::{
-        clock,
-        health::Health,
-        live::{LiveApp, LiveComponent, LiveMetric},
-        metrics,
-    },
+    runtime::{clock, health::Health, metrics},
 };
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use kube::runtime::reflector::ObjectRef;
 use scalableapp_crds::ScalableApp;
-use scalableapp_engine::Decision;
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -51,6 +46,7 @@ pub async fn run(
     let mut interval = tokio::time::interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut shutdown = std::pin::pin!(shutdown);
+    let mut wants = Wants::default();
     let mut beat = clock::monotonic() + BEAT;
     loop {
         let due = tokio::select! {
@@ -65,7 +61,7 @@ pub async fn run(
         }
         if let Some(epoch) = context.writer.epoch() {
             let passing = Passing { context: &context, triggers: &triggers, epoch };
-            if due.is_some() { passing.turn().await } else { passing.between().await }
+            if due.is_some() { passing.turn(&mut wants).await } else { passing.between().await }
         }
         beat = due.unwrap_or(beat) + BEAT;
     }
@@ -80,23 +76,25 @@ struct Passing<'a> {
 
 impl Passing<'_> {
     /// Measures and decides every app.
-    async fn turn(&self) {
+    async fn turn(&self, wants: &mut Wants) {
         let context = self.context;
         let guarded = context.cluster.apps.state();
-        let existing = guarded.iter().map(|app| (app.namespace().unwrap_or_default(), app.name_any()));
-        context.memories.retain(&existing.collect());
+        context.memories.retain(guarded.iter().map(Arc::as_ref));
         let apps = guarded.iter().filter_map(|app| app.0.as_ref().ok());
         let resolved: Vec<(&ScalableApp, Resolved)> =
             apps.map(|app| (app, context.memories.resolve(app))).collect();
-        let wanted = Wanted::of(resolved.iter().filter_map(|(_, resolved)| resolved.as_ref().as_ref().ok()));
-        let samples = context.samples.sample(&wanted, clock::wall()).await;
-        let mut live = Vec::with_capacity(resolved.len());
+        let wanted = wants.of(resolved.iter().map(|(_, resolved)| resolved));
+        let samples = context.samples.sample(wanted, clock::wall()).await;
+        let mut passed = Vec::with_capacity(resolved.len());
         let mut news = (resolved.len() / NEWS_OVER).max(LEAST_NEWS);
-        for (app, resolved) in &resolved {
-            let Ok(resolved) = &**resolved else { continue };
-            live.extend(self.pass(app, resolved, &samples, &mut news).await);
+        for (app, resolved) in resolved {
+            let Ok(readable) = &*resolved else { continue };
+            if let Some(passes) = self.pass(app, readable, &samples, &mut news).await {
+                passed.push(PassedApp::new(resolved, passes));
+            }
         }
-        context.live.replace(live);
+        let last = LastTick { samples, passed };
+        context.live.show(move |namespace, app| last.of(namespace, app));
     }
 
     /// Decides the apps whose own queries have been answered since. News waits for the tick.
@@ -119,7 +117,7 @@ impl Passing<'_> {
         resolved: &App,
         samples: &Samples,
         news: &mut usize,
-    ) -> Option<LiveApp> {
+    ) -> Option<Vec<ComponentPass>> {
         let (namespace, name) = (resolved.namespace.as_str(), resolved.name.as_str());
         let observed = self.context.cluster.of_app(namespace, name);
         let memory = self.context.memories.of(app);
@@ -137,7 +135,28 @@ impl Passing<'_> {
             // Nobody listens any more when the process is about to end.
             let _ = self.triggers.send(app_ref(namespace, name)).await;
         }
-        Some(live_app(resolved, samples, &passes))
+        for ComponentPass { standing, .. } in &passes {
+            metrics::desired_replicas(namespace, name, &standing.name, standing.desired);
+        }
+        Some(passes)
+    }
+}
+
+/// What the apps want measured, put together anew only when an app has changed, come or gone.
+#[derive(Default)]
+struct Wants {
+    apps: Vec<Resolved>,
+    wanted: Arc<Wanted>,
+}
+
+impl Wants {
+    fn of<'a>(&mut self, apps: impl Iterator<Item = &'a Resolved> + Clone) -> &Arc<Wanted> {
+        if !apps.clone().map(Arc::as_ptr).eq(self.apps.iter().map(Arc::as_ptr)) {
+            self.apps = apps.cloned().collect();
+            let readable = self.apps.iter().filter_map(|resolved| resolved.as_ref().as_ref().ok());
+            self.wanted = Arc::new(Wanted::of(readable));
+        }
+        &self.wanted
     }
 }
 
@@ -154,49 +173,6 @@ fn scales(passes: &[ComponentPass]) -> bool {
 
 /// Whether the status would differ from the one that is known.
 fn says_something_new(app: &ScalableApp, memory: &AppMemory, passes: &[ComponentPass]) -> bool {
-    let known = memory.known_status(app);
     let standings: Vec<_> = passes.iter().map(|pass| &pass.standing).collect();
-    let generation = app.metadata.generation.unwrap_or_default();
-    Some(&report::status(known, generation, &standings, None, clock::wall())) != known
-}
-
-/// What the plugin is shown of an app.
-fn live_app(app: &App, samples: &Samples, passes: &[ComponentPass]) -> LiveApp {
-    LiveApp {
-        app: app.name.to_string(),
-        namespace: app.namespace.clone(),
-        observed_at: clock::wall(),
-        components: passes.iter().map(|pass| live_component(app, samples, pass)).collect(),
-    }
-}
-
-fn live_component(app: &App, samples: &Samples, pass: &ComponentPass) -> LiveComponent {
-    let ComponentPass { standing, decision, .. } = pass;
-    let key = ComponentKey::new(&app.namespace, app.name.as_str(), &standing.name);
-    metrics::desired_replicas(&key.namespace, &key.app, &key.component, standing.desired);
-    LiveComponent {
-        name: standing.name.clone(),
-        desired: standing.desired,
-        ready: standing.ready(),
-        current: standing.revisions.iter().map(|revision| revision.replicas).sum(),
-        request_rate: samples.request_rate(&key),
-        latency: samples.latency(&key),
-        metrics: decision.iter().flat_map(live_metrics).collect(),
-        reason: decision.as_ref().map(|decision| decision.reason.name.to_owned()).unwrap_or_default(),
-        message: decision.as_ref().map(Decision::message).unwrap_or_default(),
-    }
-}
-
-fn live_metrics(decision: &Decision) -> impl Iterator<Item = LiveMetric> {
-    decision.proposals.iter().map(|proposal| LiveMetric {
-        name: proposal.metric.clone(),
-        value: proposal.value.clone(),
-        target: proposal.target.clone(),
-        quality: decision
-            .invalid
-            .get(&proposal.metric)
-            .map_or("Fresh", |invalid| invalid.reason.name)
-            .to_owned(),
-        proposal: proposal.replicas,
-    })
+    report::is_news(memory.known_status(app), app.metadata.generation.unwrap_or_default(), &standings)
 }

@@ -1,7 +1,7 @@
 //! The cache of one kind of children or of pods, in which those of one app are found without looking at all others.
 //! Filled by a watch.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -14,7 +14,7 @@ use super::cluster::HasLabels;
 use crate::build::labels;
 
 /// An app by namespace and name, and the names of its objects in their order. A set would keep room for eleven.
-type Names = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+type Names = HashMap<String, HashMap<String, Vec<String>>>;
 
 /// A cache with an index by app. Cheap to clone.
 #[derive(Clone)]

@@ -17,7 +17,7 @@ use kube::{
 };
 use scalableapp_crds::{ScalableApp, ScalingOverride};
 use serde::de::DeserializeOwned;
-use std::{collections::BTreeMap, fmt::Debug, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt::Debug, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::{
@@ -63,10 +63,10 @@ pub struct Cluster {
 /// What the caches hold of one app.
 #[derive(Clone, Default)]
 pub struct Observed {
-    /// Its Deployments, by name.
-    pub deployments: BTreeMap<String, Arc<SeenDeployment>>,
-    /// Its pods, by component.
-    pub pods: BTreeMap<String, Vec<Arc<SeenPod>>>,
+    /// Its Deployments, in the order of their names.
+    pub deployments: Vec<Arc<SeenDeployment>>,
+    /// Its pods, in the order of their names.
+    pub pods: Vec<Arc<SeenPod>>,
     /// Its overrides, in force or not.
     pub overrides: Vec<ScalingOverride>,
 }
@@ -92,43 +92,33 @@ impl Cluster {
     /// What the caches hold of one app.
     #[must_use]
     pub fn of_app(&self, namespace: &str, app: &str) -> Observed {
-        let mut observed = Observed::default();
-        for deployment in self.deployments.of_app(namespace, app) {
-            observed.add_deployment(deployment);
-        }
-        for pod in self.pods.of_app(namespace, app) {
-            observed.add_pod(pod);
-        }
         let overrides = self.overrides.state();
         let of_app = overrides.iter().filter(|one| overridden(one) == Some((namespace, app)));
-        observed.overrides = of_app.filter_map(|one| one.0.as_ref().ok().cloned()).collect();
-        observed
+        Observed {
+            deployments: self.deployments.of_app(namespace, app),
+            pods: self.pods.of_app(namespace, app),
+            overrides: of_app.filter_map(|one| one.0.as_ref().ok().cloned()).collect(),
+        }
     }
 }
 
 impl Observed {
-    fn add_deployment(&mut self, deployment: Arc<SeenDeployment>) {
-        self.deployments.insert(deployment.name_any(), deployment);
+    /// The Deployments of one component, in the order of their names.
+    pub fn deployments_of(&self, component: &str) -> impl Iterator<Item = &Arc<SeenDeployment>> {
+        of_component(&self.deployments, component)
     }
 
-    fn add_pod(&mut self, pod: Arc<SeenPod>) {
-        if let Some(component) = pod.label(labels::COMPONENT) {
-            self.pods.entry(component.to_owned()).or_default().push(pod);
-        }
+    /// The pods of one component, in the order of their names.
+    pub fn pods_of(&self, component: &str) -> impl Iterator<Item = &Arc<SeenPod>> {
+        of_component(&self.pods, component)
     }
+}
 
-    /// The Deployments of one component, by name.
-    pub fn deployments_of<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a Arc<SeenDeployment>> {
-        self.deployments
-            .values()
-            .filter(move |deployment| deployment.label(labels::COMPONENT) == Some(component))
-    }
-
-    /// The pods of one component.
-    #[must_use]
-    pub fn pods_of(&self, component: &str) -> &[Arc<SeenPod>] {
-        self.pods.get(component).map_or(&[], Vec::as_slice)
-    }
+fn of_component<'a, K: HasLabels>(
+    objects: &'a [Arc<K>],
+    component: &str,
+) -> impl Iterator<Item = &'a Arc<K>> {
+    objects.iter().filter(move |object| object.label(labels::COMPONENT) == Some(component))
 }
 
 /// Reads labels without caring for the kind.

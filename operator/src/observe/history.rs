@@ -267,6 +267,7 @@ mod tests {
     use super::*;
     use crate::runtime::args::Args;
     use clap::Parser;
+    use std::collections::HashMap;
     use std::time::Duration;
 
     const SEASON: SignedDuration = SignedDuration::from_hours(24);
@@ -282,7 +283,7 @@ mod tests {
         let horizon = SignedDuration::from_mins(10);
         let source = Source::Component(super::super::wanted::Signal::RequestRate);
         let wanted = Wanted {
-            components: BTreeMap::from([(key.0.clone(), BTreeMap::from([(key.1.clone(), source.clone())]))]),
+            components: HashMap::from([(key.0.clone(), BTreeMap::from([(key.1.clone(), source.clone())]))]),
             forecasts: BTreeMap::from([(key.0.clone(), Forecast { horizon, season: Some(SEASON) })]),
             ..Wanted::default()
         };

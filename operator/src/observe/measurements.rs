@@ -1,6 +1,6 @@
 //! What the templates measured, by component and by pod, from the series that Prometheus returned. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::pod::PodSample;
@@ -66,7 +66,7 @@ impl PodUsage {
 }
 
 /// Usage of a resource by namespace and pod.
-pub type ByPod = BTreeMap<(String, String), PodUsage>;
+pub type ByPod = HashMap<(String, String), PodUsage>;
 
 /// Requests of each component.
 #[must_use]
@@ -108,7 +108,7 @@ pub fn latencies(
 /// Usage of each pod. A container's amount is rounded up to a thousandth, as a Kubernetes quantity is.
 #[must_use]
 pub fn pod_usages(usages: &Data<'_>, ages: &Data<'_>, now: Timestamp) -> ByPod {
-    let ages: BTreeMap<_, _> =
+    let ages: HashMap<_, _> =
         ages.series().filter_map(|(labels, age)| Some((pod(labels)?, taken(now, age)?))).collect();
     let mut pods = ByPod::new();
     for (labels, value) in usages.series() {

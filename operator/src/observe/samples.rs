@@ -72,21 +72,22 @@ impl SampleStore {
     /// Takes the wanted samples, and returns the newest good ones. `now` is the time of the tick.
     ///
     /// It lasts for as long as the slowest template query, at most `--prometheus-timeout`.
-    pub async fn sample(&self, wanted: &Wanted, now: Timestamp) -> Arc<Samples> {
+    pub async fn sample(&self, wanted: &Arc<Wanted>, now: Timestamp) -> Arc<Samples> {
         let mut taking = self.taking.lock().await;
         let Taking { signals, custom, targets, histories } = &mut *taking;
-        histories.want(wanted);
-        let (of_signals, of_custom) = (wanted.signals(), wanted.custom());
         let latest = self.latest();
+        if !Arc::ptr_eq(&latest.wanted, wanted) {
+            histories.want(wanted);
+        }
+        let (of_signals, of_custom) = (wanted.signals(), wanted.custom());
         let unmeasured = latest.unmeasured();
         let (evidence, custom, targets) = tokio::join!(
             signals.refresh(&of_signals, now),
             custom.refresh(&of_custom),
             targets.refresh(&unmeasured)
         );
-        let is_same = *latest.wanted == *wanted;
         let samples = Arc::new(Samples {
-            wanted: if is_same { Arc::clone(&latest.wanted) } else { Arc::new(wanted.clone()) },
+            wanted: Arc::clone(wanted),
             evidence,
             custom,
             targets,
@@ -219,6 +220,9 @@ impl Samples {
     /// Usage of a pod, for the resources of which every container and sidecar was measured.
     #[must_use]
     pub fn usage(&self, pod: &SeenPod) -> ByResource<Option<PodSample>> {
+        if self.evidence.cpu.is_empty() && self.evidence.memory.is_empty() {
+            return ByResource::default();
+        }
         let key = (pod.metadata.namespace.clone().unwrap_or_default(), pod.pod.name.clone());
         let containers = pod.pod.containers.len();
         let sample = |pods: &ByPod, window| pods.get(&key).and_then(|usage| usage.sample(containers, window));

@@ -1,6 +1,6 @@
 //! What the apps want measured, so that nothing else is asked for. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::metric::Target;
@@ -77,7 +77,7 @@ impl Source {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
     /// For each component the source of each metric, by the metric's name.
-    pub components: BTreeMap<ComponentKey, BTreeMap<String, Source>>,
+    pub components: HashMap<ComponentKey, BTreeMap<String, Source>>,
     /// How the load of each component is foretold, for those where it is.
     pub forecasts: BTreeMap<ComponentKey, Forecast>,
     /// Namespaces with a component that serves metrics. Its traffic is shown to people, whatever it is scaled on.
@@ -88,7 +88,7 @@ impl Wanted {
     /// What the metrics of these apps need.
     #[must_use]
     pub fn of<'a>(apps: impl IntoIterator<Item = &'a App>) -> Self {
-        let (mut components, mut forecasts) = (BTreeMap::new(), BTreeMap::new());
+        let (mut components, mut forecasts) = (HashMap::new(), BTreeMap::new());
         let mut scraped = BTreeSet::new();
         for app in apps {
             for service in &app.services {
@@ -127,7 +127,10 @@ impl Wanted {
         }
         for (key, sources) in &self.components {
             for signal in sources.values().filter_map(Source::signal) {
-                signals.entry(signal).or_default().insert(key.namespace.clone());
+                let namespaces = signals.entry(signal).or_default();
+                if !namespaces.contains(&key.namespace) {
+                    namespaces.insert(key.namespace.clone());
+                }
             }
         }
         signals

@@ -63,8 +63,11 @@ pub fn revisions(observed: &Observed, component: &str) -> Vec<LiveRevision> {
 /// The first thing that keeps a component's pods from running, if any: what the API server refuses before what the
 /// kubelet reports.
 #[must_use]
-pub fn problem(revisions: &[LiveRevision], pods: &[Arc<SeenPod>]) -> Option<Problem> {
-    revisions.iter().find_map(refused_pods).or_else(|| pods.iter().find_map(|pod| pod.problem.clone()))
+pub fn problem<'a>(
+    revisions: &[LiveRevision],
+    pods: impl IntoIterator<Item = &'a Arc<SeenPod>>,
+) -> Option<Problem> {
+    revisions.iter().find_map(refused_pods).or_else(|| pods.into_iter().find_map(|pod| pod.problem.clone()))
 }
 
 fn refused_pods(revision: &LiveRevision) -> Option<Problem> {

@@ -7,50 +7,65 @@ use super::standing::{Evidence, Failure, Standing};
 use jiff::Timestamp;
 use scalableapp_crds::{Condition, ConditionStatus, condition_type, set_condition};
 use scalableapp_engine::reason::{self, Reason};
+use std::borrow::Cow;
 
 /// A condition's status with its word and its sentence.
-type Verdict = (ConditionStatus, Reason, String);
+type Verdict = (ConditionStatus, Reason, Cow<'static, str>);
 
-/// Sets every condition. Where the app as a whole failed nothing new is known of its components, and what was said of
-/// them stands.
-pub fn conditions(
-    list: &mut Vec<Condition>,
+/// What the conditions should say, by type, in the order in which they are listed. Where the app as a whole failed
+/// nothing new is known of its components, and what was said of them stands.
+pub fn verdicts(
+    known: &[Condition],
     components: &[&Standing],
     failure: Option<&Failure>,
-    generation: i64,
-    now: Timestamp,
-) {
-    let is_set = |list: &[Condition], type_| list.iter().any(|condition| condition.type_ == type_);
-    let set = |list: &mut Vec<Condition>, type_, (status, reason, message): Verdict| {
-        set_condition(list, type_, status, reason.name, &message, generation, now);
-    };
+) -> Vec<(&'static str, Verdict)> {
+    let is_set = |type_| known.iter().any(|condition| condition.type_ == type_);
     let stalled = stalled(components, failure);
     let ready = ready(components, failure);
     let reconciling = reconciling(&ready, &stalled);
-    set(list, condition_type::READY, ready);
-    set(list, condition_type::RECONCILING, reconciling);
-    set(list, condition_type::STALLED, stalled);
+    let mut verdicts = vec![
+        (condition_type::READY, ready),
+        (condition_type::RECONCILING, reconciling),
+        (condition_type::STALLED, stalled),
+    ];
     if failure.is_some() {
-        return;
+        return verdicts;
     }
-    set(list, condition_type::ROLLOUT_PROGRESSING, rollout(components));
+    verdicts.push((condition_type::ROLLOUT_PROGRESSING, rollout(components)));
     let decided = components.iter().all(|standing| standing.decided);
-    if decided || !is_set(list, condition_type::METRICS_AVAILABLE) {
-        set(list, condition_type::METRICS_AVAILABLE, metrics_available(components));
+    if decided || !is_set(condition_type::METRICS_AVAILABLE) {
+        verdicts.push((condition_type::METRICS_AVAILABLE, metrics_available(components)));
     }
     let paused = components.iter().find_map(|standing| standing.paused.as_ref());
     if let Some(paused) = paused {
-        set(list, condition_type::SCALING_LIMITED, yes(reason::PAUSED, paused.clone()));
-    } else if decided || !is_set(list, condition_type::SCALING_LIMITED) {
-        set(list, condition_type::SCALING_LIMITED, scaling_limited(components));
+        verdicts.push((condition_type::SCALING_LIMITED, yes(reason::PAUSED, paused.clone())));
+    } else if decided || !is_set(condition_type::SCALING_LIMITED) {
+        verdicts.push((condition_type::SCALING_LIMITED, scaling_limited(components)));
+    }
+    verdicts
+}
+
+/// Sets the conditions to these verdicts.
+pub fn set(list: &mut Vec<Condition>, verdicts: &[(&'static str, Verdict)], generation: i64, now: Timestamp) {
+    for (type_, (status, reason, message)) in verdicts {
+        set_condition(list, type_, *status, reason.name, message, generation, now);
     }
 }
 
-fn yes(reason: Reason, message: impl Into<String>) -> Verdict {
+/// Whether [`set`] would change nothing.
+pub fn are_set(list: &[Condition], verdicts: &[(&'static str, Verdict)], generation: i64) -> bool {
+    verdicts.iter().all(|(type_, (status, reason, message))| {
+        list.iter().any(|condition| {
+            condition.type_ == *type_ && condition.says(*status, reason.name, message, generation)
+        })
+    })
+}
+
+fn yes(reason: Reason, message: impl Into<Cow<'static, str>>) -> Verdict {
     (ConditionStatus::True, reason, message.into())
 }
 
-fn no(reason: Reason, message: impl Into<String>) -> Verdict {
+fn no(reason: Reason, message: impl Into<Cow<'static, str>>) -> Verdict {
     (ConditionStatus::False, reason, message.into())
 }
 
@@ -122,7 +137,7 @@ fn metrics_available(components: &[&Standing]) -> Verdict {
             Evidence::Missing(failure) => return no(failure.reason, of(standing, failure)),
             Evidence::NotYet => {
                 let (reason, sentence) = (reason::NOT_MEASURED_YET, reason::NOT_MEASURED_YET.sentence);
-                return (ConditionStatus::Unknown, reason, sentence.to_owned());
+                return (ConditionStatus::Unknown, reason, sentence.into());
             }
             Evidence::NotAsked | Evidence::Fresh => {}
         }
@@ -183,7 +198,7 @@ mod tests {
     ) -> (ConditionStatus, String, String) {
         let mut list = Vec::new();
         let components: Vec<&Standing> = components.iter().collect();
-        conditions(&mut list, &components, failure, 1, Timestamp::UNIX_EPOCH);
+        set(&mut list, &verdicts(&[], &components, failure), 1, Timestamp::UNIX_EPOCH);
         let condition =
             list.into_iter().find(|condition| condition.type_ == type_).expect("every condition is set");
         (condition.status, condition.reason, condition.message)
@@ -230,11 +245,9 @@ mod tests {
         let mut limited = web(2);
         limited.limited_by = vec![reason::MAX_REPLICAS];
         let mut list = Vec::new();
-        conditions(&mut list, &[&limited], None, 1, Timestamp::UNIX_EPOCH);
-        let before = list.clone();
+        set(&mut list, &verdicts(&[], &[&limited], None), 1, Timestamp::UNIX_EPOCH);
         let undecided = Standing { decided: false, measured: Evidence::NotYet, ..web(2) };
-        conditions(&mut list, &[&undecided], None, 1, Timestamp::UNIX_EPOCH);
-        assert_eq!(list, before);
+        assert!(are_set(&list, &verdicts(&list, &[&undecided], None), 1));
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! The live measurements of each app, as the plugin reads them: what status must not hold. Pure.
 //!
-//! The leader's tick puts them here and `GET /v1/apps/{namespace}/{name}` shows them. Field names are the JSON's;
+//! The leader's tick shows them here and `GET /v1/apps/{namespace}/{name}` shows them. Field names are the JSON's;
 //! they only ever gain members.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -72,24 +71,24 @@ pub struct LiveMetric {
     pub proposal: Option<i32>,
 }
 
-/// The apps of the last tick by namespace and name. Clones share one map.
-#[derive(Clone, Debug, Default)]
-pub struct LiveView(Arc<RwLock<ByName>>);
+/// An app by namespace and name.
+type Show = dyn Fn(&str, &str) -> Option<LiveApp> + Send + Sync;
 
-type ByName = BTreeMap<(String, String), Arc<LiveApp>>;
+/// The apps of the last tick, each made when it is asked for. Clones share one view.
+#[derive(Clone, Default)]
+pub struct LiveView(Arc<RwLock<Option<Arc<Show>>>>);
 
 impl LiveView {
-    /// Shows these apps and no others.
-    pub fn replace(&self, apps: impl IntoIterator<Item = LiveApp>) {
-        let apps =
-            apps.into_iter().map(|app| ((app.namespace.clone(), app.app.clone()), Arc::new(app))).collect();
-        // The lock guards one assignment, so a panic elsewhere cannot have left the map half written.
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = apps;
+    /// Shows the apps that this function finds by namespace and name, and no others.
+    pub fn show(&self, of: impl Fn(&str, &str) -> Option<LiveApp> + Send + Sync + 'static) {
+        // The lock guards one assignment, so a panic elsewhere cannot have left it half done.
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(of));
     }
 
     /// The app, if the last tick saw it.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<LiveApp>> {
-        let apps = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        apps.get(&(namespace.to_owned(), name.to_owned())).cloned()
+    #[must_use]
+    pub fn get(&self, namespace: &str, name: &str) -> Option<LiveApp> {
+        let show = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        show?(namespace, name)
     }
 }

@@ -99,7 +99,7 @@ async fn app(State(shown): State<Shown>, Path((namespace, name)): Path<(String, 
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "not the leader", leader);
     }
     match shown.live.get(&namespace, &name) {
-        Some(app) => Json(&*app).into_response(),
+        Some(app) => Json(app).into_response(),
         None => refusal(StatusCode::NOT_FOUND, "no such app", None),
     }
 }

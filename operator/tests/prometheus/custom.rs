@@ -1,6 +1,7 @@
 //! What an app measures by a query of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use scalableapp_engine::sample::Quality;
@@ -55,8 +56,8 @@ async fn identical_queries_are_sent_once_and_not_at_every_tick() {
     let store = fake.store(&["--prometheus-query-interval", "1h"]);
     let mut wanted = custom("sum(carts_open)");
     for (index, text) in ["sum( carts_open )", "sum(carts_open{namespace=\"team-0\"})"].iter().enumerate() {
-        let sources = custom(text).components.into_values().next().unwrap();
-        wanted.components.insert(component(index + 1), sources);
+        let sources = custom(text).components[&component(0)].clone();
+        Arc::make_mut(&mut wanted).components.insert(component(index + 1), sources);
     }
     answered(&store, &wanted, &component(0)).await;
     for _ in 0..5 {
@@ -91,11 +92,13 @@ async fn a_slow_query_of_one_app_delays_no_other() {
     let store = fake.store(&["--prometheus-queries-in-flight", "2", "--prometheus-timeout", "10m"]);
     let mut wanted = apps(1);
     for index in 1..20 {
-        let sources = custom(&format!("slow_{index}")).components.into_values().next().unwrap();
-        wanted.components.insert(component(index), sources);
+        let sources = custom(&format!("slow_{index}")).components[&component(0)].clone();
+        Arc::make_mut(&mut wanted).components.insert(component(index), sources);
     }
     let other = CustomQuery { namespace: "team-1".to_owned(), text: "carts_open".to_owned() };
-    wanted.components.insert(component(99), BTreeMap::from([("carts".to_owned(), Source::Custom(other))]));
+    Arc::make_mut(&mut wanted)
+        .components
+        .insert(component(99), BTreeMap::from([("carts".to_owned(), Source::Custom(other))]));
     // A slow query may take ten minutes, and this ends at once.
     let samples = answered(&store, &wanted, &component(99)).await;
     assert_eq!(quality(&samples, "rps", now()), Quality::Fresh);

@@ -1,5 +1,7 @@
 //! A Prometheus that fails takes nothing away, and is not hammered.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use jiff::ToSpan;
 use scalableapp_engine::sample::Quality;
@@ -59,9 +61,8 @@ async fn a_failing_prometheus_is_not_hammered() {
     let fake = Fake::start(|_| Reply::Error(StatusCode::BAD_GATEWAY, "")).await;
     let store = fake.store(&[]);
     let mut wanted = apps(1);
-    wanted
-        .components
-        .extend(custom("carts_open").components.into_values().map(|sources| (component(1), sources)));
+    let sources = custom("carts_open").components[&component(0)].clone();
+    Arc::make_mut(&mut wanted).components.insert(component(1), sources);
     for _ in 0..200 {
         store.sample(&wanted, now()).await;
     }

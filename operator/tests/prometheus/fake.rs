@@ -1,6 +1,6 @@
 //! A Prometheus that answers as it is told, and what the tests ask of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -115,24 +115,22 @@ pub fn component(index: usize) -> ComponentKey {
 }
 
 /// Apps that use every signal.
-pub fn apps(count: usize) -> Wanted {
+pub fn apps(count: usize) -> Arc<Wanted> {
     let sources = BTreeMap::from([
         ("rps".to_owned(), Source::Component(Signal::RequestRate)),
         ("p99".to_owned(), Source::Quantile(0.99)),
         ("cpu".to_owned(), Source::Pods(Signal::Cpu)),
         ("memory".to_owned(), Source::Pods(Signal::Memory)),
     ]);
-    Wanted {
-        components: (0..count).map(|index| (component(index), sources.clone())).collect(),
-        ..Wanted::default()
-    }
+    let components = (0..count).map(|index| (component(index), sources.clone())).collect();
+    Arc::new(Wanted { components, ..Wanted::default() })
 }
 
 /// One app with one metric of its own query.
-pub fn custom(text: &str) -> Wanted {
+pub fn custom(text: &str) -> Arc<Wanted> {
     let query = CustomQuery { namespace: "team-0".to_owned(), text: text.to_owned() };
     let sources = BTreeMap::from([("carts".to_owned(), Source::Custom(query))]);
-    Wanted { components: BTreeMap::from([(component(0), sources)]), ..Wanted::default() }
+    Arc::new(Wanted { components: HashMap::from([(component(0), sources)]), ..Wanted::default() })
 }
 
 /// What a healthy Prometheus says of component 0 and its one pod, measured 7 s ago.
@@ -184,7 +182,7 @@ pub fn reading(samples: &Samples, metric: &str) -> Option<Reading> {
 }
 
 /// Ticks until the own query of a component was answered, because a late answer counts from the next tick on.
-pub async fn answered(store: &SampleStore, wanted: &Wanted, key: &ComponentKey) -> Arc<Samples> {
+pub async fn answered(store: &SampleStore, wanted: &Arc<Wanted>, key: &ComponentKey) -> Arc<Samples> {
     let ticks = async {
         loop {
             let samples = store.sample(wanted, now()).await;
