@@ -17,13 +17,16 @@ use std::{
 /// An app that was checked, or what is wrong with it.
 pub type Resolved = Arc<Result<App, Vec<Invalid>>>;
 
+/// What is remembered of one app, for the one that has it: the tick or a reconcile.
+pub type SharedMemory = Arc<tokio::sync::Mutex<AppMemory>>;
+
 /// Something of each app by its `metadata.uid`, so that one that was deleted and made anew starts anew.
 type OfEach<T> = Mutex<HashMap<String, T>>;
 
 /// The memories of all apps.
 #[derive(Default)]
 pub struct Memories {
-    apps: OfEach<Arc<tokio::sync::Mutex<AppMemory>>>,
+    apps: OfEach<SharedMemory>,
     /// Each app is resolved once for each generation.
     resolved: OfEach<(i64, Resolved)>,
     /// Generations of the objects that could not be read.
@@ -45,7 +48,7 @@ pub struct AppMemory {
 impl Memories {
     /// The memory of one app; empty for an app, or a tenure, that is new.
     #[must_use]
-    pub fn of(&self, app: &ScalableApp) -> Arc<tokio::sync::Mutex<AppMemory>> {
+    pub fn of(&self, app: &ScalableApp) -> SharedMemory {
         let mut memories = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = memories.get(uid(app)) {
             return Arc::clone(known);

@@ -5,6 +5,7 @@ pub mod last_tick;
 pub mod memory;
 pub mod overrides;
 pub mod reconcile;
+pub mod roster;
 pub mod tick;
 
 use crate::{

@@ -5,13 +5,13 @@ use super::{
     Context,
     decide::{self, ComponentPass, View},
     last_tick::{LastTick, PassedApp},
-    memory::{AppMemory, Resolved},
+    memory::{AppMemory, SharedMemory},
+    roster::{Decidable, Roster},
 };
 use crate::{
     observe::{
         cluster::{GuardedApp, app_ref},
         samples::Samples,
-        wanted::Wanted,
     },
     report,
     resolve::app::App,
@@ -46,7 +46,7 @@ pub async fn run(
     let mut interval = tokio::time::interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut shutdown = std::pin::pin!(shutdown);
-    let mut wants = Wants::default();
+    let mut roster = Roster::default();
     let mut beat = clock::monotonic() + BEAT;
     loop {
         let due = tokio::select! {
@@ -61,7 +61,7 @@ pub async fn run(
         }
         if let Some(epoch) = context.writer.epoch() {
             let passing = Passing { context: &context, triggers: &triggers, epoch };
-            if due.is_some() { passing.turn(&mut wants).await } else { passing.between().await }
+            if due.is_some() { passing.turn(&mut roster).await } else { passing.between().await }
         }
         beat = due.unwrap_or(beat) + BEAT;
     }
@@ -76,21 +76,17 @@ struct Passing<'a> {
 
 impl Passing<'_> {
     /// Measures and decides every app.
-    async fn turn(&self, wants: &mut Wants) {
+    async fn turn(&self, roster: &mut Roster) {
         let context = self.context;
-        let guarded = context.cluster.apps.state();
-        context.memories.retain(guarded.iter().map(Arc::as_ref));
-        let apps = guarded.iter().filter_map(|app| app.0.as_ref().ok());
-        let resolved: Vec<(&ScalableApp, Resolved)> =
-            apps.map(|app| (app, context.memories.resolve(app))).collect();
-        let wanted = wants.of(resolved.iter().map(|(_, resolved)| resolved));
-        let samples = context.samples.sample(wanted, clock::wall()).await;
-        let mut passed = Vec::with_capacity(resolved.len());
-        let mut news = (resolved.len() / NEWS_OVER).max(LEAST_NEWS);
-        for (app, resolved) in resolved {
-            let Ok(readable) = &*resolved else { continue };
-            if let Some(passes) = self.pass(app, readable, &samples, &mut news).await {
-                passed.push(PassedApp::new(resolved, passes));
+        let objects = context.cluster.apps.state();
+        let (wanted, apps) = roster.follow(&objects, &context.memories);
+        let samples = context.samples.sample(&wanted, clock::wall()).await;
+        let mut passed = Vec::with_capacity(apps.len());
+        let mut news = (apps.len() / NEWS_OVER).max(LEAST_NEWS);
+        for Decidable { app, resolved, memory } in apps {
+            let Ok(checked) = &**resolved else { continue };
+            if let Some(passes) = self.pass(app, checked, memory, &samples, &mut news).await {
+                passed.push(PassedApp::new(Arc::clone(resolved), passes));
             }
         }
         let last = LastTick { samples, passed };
@@ -104,7 +100,7 @@ impl Passing<'_> {
             let guarded = self.context.cluster.apps.get(&app_ref(&namespace, &name));
             let Some(Ok(app)) = guarded.as_ref().map(|guarded| &guarded.0) else { continue };
             if let Ok(resolved) = &*self.context.memories.resolve(app) {
-                self.pass(app, resolved, &samples, &mut 0).await;
+                self.pass(app, resolved, &self.context.memories.of(app), &samples, &mut 0).await;
             }
         }
     }
@@ -115,12 +111,12 @@ impl Passing<'_> {
         &self,
         app: &ScalableApp,
         resolved: &App,
+        memory: &SharedMemory,
         samples: &Samples,
         news: &mut usize,
     ) -> Option<Vec<ComponentPass>> {
         let (namespace, name) = (resolved.namespace.as_str(), resolved.name.as_str());
         let observed = self.context.cluster.of_app(namespace, name);
-        let memory = self.context.memories.of(app);
         let mut memory = memory.try_lock().ok()?;
         memory.enter(self.epoch, app);
         let view = View { observed: &observed, samples, now: clock::wall(), recording: false };
@@ -139,24 +135,6 @@ impl Passing<'_> {
             metrics::desired_replicas(namespace, name, &standing.name, standing.desired);
         }
         Some(passes)
-    }
-}
-
-/// What the apps want measured, put together anew only when an app has changed, come or gone.
-#[derive(Default)]
-struct Wants {
-    apps: Vec<Resolved>,
-    wanted: Arc<Wanted>,
-}
-
-impl Wants {
-    fn of<'a>(&mut self, apps: impl Iterator<Item = &'a Resolved> + Clone) -> &Arc<Wanted> {
-        if !apps.clone().map(Arc::as_ptr).eq(self.apps.iter().map(Arc::as_ptr)) {
-            self.apps = apps.cloned().collect();
-            let readable = self.apps.iter().filter_map(|resolved| resolved.as_ref().as_ref().ok());
-            self.wanted = Arc::new(Wanted::of(readable));
-        }
-        &self.wanted
     }
 }
 

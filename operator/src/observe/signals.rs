@@ -3,12 +3,15 @@
 //! A signal is replaced as a whole, value, age and count together, so that no value is ever judged by the age of
 //! another. A query that fails is sent once more at once, because a tick without evidence delays every app by a whole
 //! tick; a signal whose query fails then is left alone for a while, and not asked twice until it was answered again.
+//! What no metric is read from is shown to people alone, and asked for less often.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::answer::{Data, QueryResult};
 use super::backoff::Backoff;
@@ -16,8 +19,12 @@ use super::measurements::{ByComponent, ByPod, Traffic, latencies, pod_usages, tr
 use super::prometheus::{Prometheus, QueryError, TEMPLATE_LIMIT};
 use super::quantile::Bucket;
 use super::templates::{Selection, Template};
-use super::wanted::Signal;
+use super::wanted::{Scope, Signal};
 use crate::runtime::clock;
+
+/// Time for which a signal that is only shown is left alone: with a tick of 5 s it is asked for at every third. Histograms of
+/// latency are most of what Prometheus would have to compute, and of what would have to be read.
+const SHOWN_FOR: Duration = Duration::from_secs(12);
 
 /// The measurements of each signal. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +46,8 @@ pub struct Signals {
     prometheus: Prometheus,
     selection: Selection,
     backoffs: BTreeMap<Signal, Backoff>,
+    /// When each signal was asked for last.
+    asked: BTreeMap<Signal, Instant>,
     evidence: Evidence,
 }
 
@@ -48,19 +57,22 @@ impl Signals {
     /// Nothing is measured yet.
     #[must_use]
     pub fn new(prometheus: Prometheus, selection: Selection) -> Self {
-        Self { prometheus, selection, backoffs: BTreeMap::new(), evidence: Evidence::default() }
+        let (backoffs, asked) = (BTreeMap::new(), BTreeMap::new());
+        Self { prometheus, selection, backoffs, asked, evidence: Evidence::default() }
     }
 
-    /// Sends each query of the wanted signals once, all at the same time, and returns the newest good measurements.
-    /// `wanted` has the namespaces of the apps that use a signal.
-    pub async fn refresh(&mut self, wanted: &BTreeMap<Signal, BTreeSet<String>>, now: Timestamp) -> Evidence {
+    /// Sends each query of the wanted signals that are due once, all at the same time, and returns the newest good
+    /// measurements.
+    pub async fn refresh(&mut self, wanted: &BTreeMap<Signal, Scope>, now: Timestamp) -> Evidence {
         self.forget_unwanted(wanted);
         let started = clock::monotonic();
-        let due: Vec<Signal> = wanted
-            .keys()
-            .copied()
-            .filter(|one| self.backoffs.entry(*one).or_default().admits(started))
-            .collect();
+        let is_due = |(signal, scope): (&Signal, &Scope)| {
+            let is_old = self.asked.get(signal).is_none_or(|asked| started >= *asked + SHOWN_FOR);
+            let is_due = scope.decides || is_old;
+            (is_due && self.backoffs.entry(*signal).or_default().admits(started)).then_some(*signal)
+        };
+        let due: Vec<Signal> = wanted.iter().filter_map(is_due).collect();
+        self.asked.extend(due.iter().map(|signal| (*signal, started)));
         let answers = self.ask(&due, wanted).await;
         for signal in due {
             let backoff = self.backoffs.entry(signal).or_default();
@@ -78,11 +90,12 @@ impl Signals {
         self.evidence.clone()
     }
 
-    async fn ask(&self, due: &[Signal], wanted: &BTreeMap<Signal, BTreeSet<String>>) -> Answers {
+    async fn ask(&self, due: &[Signal], wanted: &BTreeMap<Signal, Scope>) -> Answers {
         let mut queries = BTreeMap::new();
         for signal in due {
             for template in signal.templates() {
-                queries.entry(*template).or_insert_with(|| template.query(&self.selection, &wanted[signal]));
+                let namespaces = &wanted[signal].namespaces;
+                queries.entry(*template).or_insert_with(|| template.query(&self.selection, namespaces));
             }
         }
         let mut answers = self.send(&queries).await;
@@ -102,8 +115,9 @@ impl Signals {
         join_all(queries.iter().map(send)).await.into_iter().collect()
     }
 
-    fn forget_unwanted(&mut self, wanted: &BTreeMap<Signal, BTreeSet<String>>) {
+    fn forget_unwanted(&mut self, wanted: &BTreeMap<Signal, Scope>) {
         self.backoffs.retain(|signal, _| wanted.contains_key(signal));
+        self.asked.retain(|signal, _| wanted.contains_key(signal));
         self.evidence.problems.retain(|signal, _| wanted.contains_key(signal));
         let is_wanted = |signal| wanted.contains_key(&signal);
         if !is_wanted(Signal::RequestRate) {

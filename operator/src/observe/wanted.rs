@@ -39,6 +39,15 @@ pub enum Signal {
     Memory,
 }
 
+/// For whom a signal is measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Namespaces of the apps that use it.
+    pub namespaces: BTreeSet<String>,
+    /// Whether a metric is read from it. If none is, it is only shown to people.
+    pub decides: bool,
+}
+
 /// An app's own query, as its author wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CustomQuery {
@@ -116,20 +125,21 @@ impl Wanted {
         Self { components, forecasts, scraped }
     }
 
-    /// The signals that are measured, each with the namespaces of the apps that use it: those that some metric is read
-    /// from, and the traffic of all that serve metrics.
+    /// The signals that are measured: those that some metric is read from, and the traffic of all that serve metrics.
     #[must_use]
-    pub fn signals(&self) -> BTreeMap<Signal, BTreeSet<String>> {
-        let mut signals: BTreeMap<Signal, BTreeSet<String>> = BTreeMap::new();
+    pub fn signals(&self) -> BTreeMap<Signal, Scope> {
+        let mut signals: BTreeMap<Signal, Scope> = BTreeMap::new();
         if !self.scraped.is_empty() {
-            signals.insert(Signal::RequestRate, self.scraped.clone());
-            signals.insert(Signal::Latency, self.scraped.clone());
+            let shown = Scope { namespaces: self.scraped.clone(), decides: false };
+            signals.insert(Signal::RequestRate, shown.clone());
+            signals.insert(Signal::Latency, shown);
         }
         for (key, sources) in &self.components {
             for signal in sources.values().filter_map(Source::signal) {
-                let namespaces = signals.entry(signal).or_default();
-                if !namespaces.contains(&key.namespace) {
-                    namespaces.insert(key.namespace.clone());
+                let scope = signals.entry(signal).or_default();
+                scope.decides = true;
+                if !scope.namespaces.contains(&key.namespace) {
+                    scope.namespaces.insert(key.namespace.clone());
                 }
             }
         }
@@ -186,7 +196,8 @@ mod tests {
             .collect();
         let signals = Wanted::of(&apps).signals();
         assert_eq!(signals.keys().collect::<Vec<_>>(), [&Signal::RequestRate, &Signal::Latency]);
-        assert_eq!(signals[&Signal::RequestRate].len(), 3);
+        assert_eq!(signals[&Signal::RequestRate].namespaces.len(), 3);
+        assert!(signals[&Signal::RequestRate].decides && !signals[&Signal::Latency].decides);
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! What all apps are measured with: the template queries and what becomes of their answers.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
 use jiff::{SignedDuration, ToSpan};
 use scalableapp_engine::pod;
 use scalableapp_engine::sample::{Coverage, Quality, Reading};
@@ -50,6 +54,27 @@ async fn many_apps_cost_as_many_queries_as_one() {
     let many = fake.take_queries();
     // With a tick of 5 s these are the two queries a second that the operator may send however many apps there are.
     assert_eq!((one.len(), many.len()), (10, 10), "{many:#?}");
+}
+
+#[tokio::test]
+async fn what_is_only_shown_is_asked_for_at_every_third_tick() {
+    let fake = Fake::start(healthy).await;
+    let (store, mut wanted) = (fake.store(&[]), apps(1));
+    let all = Arc::make_mut(&mut wanted);
+    all.components.values_mut().for_each(|sources| sources.retain(|metric, _| metric == "rps"));
+    all.scraped = BTreeSet::from(["team-0".to_owned()]);
+    let mut asked = Vec::new();
+    for _ in 0..5 {
+        let samples = store.sample(&wanted, now()).await;
+        assert!(samples.latency(&component(0)).is_some(), "what was measured is shown until it is stale");
+        let queries = fake.take_queries();
+        let of = |part: &str| queries.iter().filter(|query| query.contains(part)).count();
+        asked.push((of("rate(http_server_request_duration_seconds_count"), of("_bucket{")));
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        tokio::time::resume();
+    }
+    assert_eq!(asked, [(1, 1), (1, 0), (1, 0), (1, 1), (1, 0)]);
 }
 
 #[tokio::test]

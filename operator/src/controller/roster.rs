@@ -1,0 +1,112 @@
+//! The apps that a tick goes over. At rest they are those of the tick before, and nothing is looked up again.
+
+use super::memory::{Memories, Resolved, SharedMemory};
+use crate::observe::{cluster::GuardedApp, wanted::Wanted};
+use scalableapp_crds::ScalableApp;
+use std::sync::{Arc, Weak};
+
+/// What is known of the apps of the cache, and what they want measured.
+#[derive(Default)]
+pub struct Roster {
+    /// Weak, or every object that changes would be kept beside its successor until the next tick.
+    objects: Vec<Weak<GuardedApp>>,
+    /// One for each object; nothing for those that cannot be read or done.
+    members: Vec<Option<Member>>,
+    wanted: Arc<Wanted>,
+}
+
+/// What is known of an app that was checked.
+struct Member {
+    resolved: Resolved,
+    memory: SharedMemory,
+}
+
+/// An app that can be decided.
+pub struct Decidable<'a> {
+    /// As it is declared.
+    pub app: &'a ScalableApp,
+    /// As it is resolved.
+    pub resolved: &'a Resolved,
+    /// What is remembered of it.
+    pub memory: &'a SharedMemory,
+}
+
+impl Roster {
+    /// Follows the cache: what its apps want measured, and those that can be decided.
+    pub fn follow<'a>(
+        &'a mut self,
+        objects: &'a [Arc<GuardedApp>],
+        memories: &Memories,
+    ) -> (Arc<Wanted>, Vec<Decidable<'a>>) {
+        if !objects.iter().map(Arc::as_ptr).eq(self.objects.iter().map(Weak::as_ptr)) {
+            self.renew(objects, memories);
+        }
+        let decidable = |(object, member): (&'a Arc<GuardedApp>, &'a Option<Member>)| {
+            let (app, Member { resolved, memory }) = (object.0.as_ref().ok()?, member.as_ref()?);
+            Some(Decidable { app, resolved, memory })
+        };
+        let decidable = objects.iter().zip(&self.members).filter_map(decidable).collect();
+        (Arc::clone(&self.wanted), decidable)
+    }
+
+    fn renew(&mut self, objects: &[Arc<GuardedApp>], memories: &Memories) {
+        memories.retain(objects.iter().map(Arc::as_ref));
+        let member = |object: &Arc<GuardedApp>| {
+            let app = object.0.as_ref().ok()?;
+            let (resolved, memory) = (memories.resolve(app), memories.of(app));
+            resolved.is_ok().then_some(Member { resolved, memory })
+        };
+        let members: Vec<Option<Member>> = objects.iter().map(member).collect();
+        if !resolved(&members).map(Arc::as_ptr).eq(resolved(&self.members).map(Arc::as_ptr)) {
+            self.wanted =
+                Arc::new(Wanted::of(resolved(&members).filter_map(|one| one.as_ref().as_ref().ok())));
+        }
+        (self.objects, self.members) = (objects.iter().map(Arc::downgrade).collect(), members);
+    }
+}
+
+fn resolved(members: &[Option<Member>]) -> impl Iterator<Item = &Resolved> {
+    members.iter().flatten().map(|member| &member.resolved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::DeserializeGuard;
+    use serde_json::json;
+
+    fn app(uid: &str, generation: i64, per_replica: &str) -> Arc<GuardedApp> {
+        let app = serde_json::from_value(json!({
+            "metadata": {"name": uid, "namespace": "shop", "uid": uid, "generation": generation},
+            "spec": {"image": "shop:1", "services": [{
+                "name": "web", "port": 8080, "metricsPort": 9090,
+                "scaling": {
+                    "minReplicas": 1, "maxReplicas": 9,
+                    "metrics": [{"name": "rps", "requestRate": {"perReplica": per_replica}}],
+                },
+            }]},
+        }));
+        Arc::new(DeserializeGuard(Ok(app.expect("an app"))))
+    }
+
+    #[test]
+    fn what_is_wanted_is_gathered_anew_only_when_an_app_is_another_one() {
+        let (mut roster, memories) = (Roster::default(), Memories::default());
+        let (one, two) = (app("one", 1, "10"), app("two", 1, "10"));
+        let mut follow = |objects: &[&Arc<GuardedApp>]| {
+            let objects: Vec<_> = objects.iter().copied().map(Arc::clone).collect();
+            let (wanted, apps) = roster.follow(&objects, &memories);
+            (apps.len(), wanted)
+        };
+        let (members, first) = follow(&[&one, &two]);
+        assert_eq!((members, first.components.len()), (2, 2));
+        // Another status makes another object of the same generation.
+        let (_, touched) = follow(&[&one, &app("two", 1, "10")]);
+        assert!(Arc::ptr_eq(&first, &touched));
+        let (members, changed) = follow(&[&one, &app("two", 2, "none")]);
+        assert_eq!((members, changed.components.len()), (1, 1), "what cannot be done is not measured");
+        let (_, gone) = follow(&[&one]);
+        assert!(Arc::ptr_eq(&changed, &gone));
+        assert_eq!(follow(&[]).0, 0);
+    }
+}
