@@ -1,4 +1,4 @@
-//! What is said of overrides, against an API server that keeps objects and writes of their status.
+//! What is said of objects, overrides above all, against an API server that keeps objects and writes of their status.
 
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::client::Body;
 use kube::runtime::reflector::Store;
+use scalableapp_crds::{ConditionStatus, ScalableApp, ScalableAppStatus, set_condition};
+use scalableapp_operator::apply::status::report;
 use scalableapp_operator::apply::writer::Writer;
 use scalableapp_operator::controller::overrides::Said;
 use scalableapp_operator::observe::cluster::{GuardedApp, GuardedOverride, reflect_written};
@@ -230,4 +232,21 @@ async fn what_an_earlier_process_said_is_not_said_again() {
     later.put(path, said);
     Process::start(&later).await.tell("00:30:00").await;
     assert_eq!(later.said(), []);
+}
+
+#[tokio::test]
+async fn what_was_written_is_known_as_the_api_server_has_it() {
+    let api = ApiServer::default();
+    api.put("/namespaces/store/scalableapps/shop", app("shop"));
+    let process = Process::start(&api).await;
+    let mut status = ScalableAppStatus::default();
+    let at = "2026-01-01T00:00:00.123456789Z".parse().unwrap();
+    set_condition(&mut status.conditions, "Ready", ConditionStatus::True, "UpAsDeclared", "All up.", 1, at);
+    let write = async |known: Option<&ScalableAppStatus>, status: &ScalableAppStatus| {
+        report::<ScalableApp>(&process.writer, "ScalableApp", ("store", "shop"), known, status).await.unwrap()
+    };
+    let written = write(None, &status).await.unwrap();
+    let read: ScalableAppStatus = serde_json::from_value(json!(status)).unwrap();
+    assert_eq!((written == read, written == status), (true, false), "the API server keeps whole seconds");
+    assert_eq!(write(Some(&written), &read).await, None);
 }

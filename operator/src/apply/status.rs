@@ -14,7 +14,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use std::fmt::Debug;
 
-/// Writes a status unless the API server has it already; says whether it wrote.
+/// Writes a status unless the API server has it already. Returns what it has since, which is not quite what was sent: it
+/// keeps whole seconds; nothing if nothing was written.
 ///
 /// # Errors
 /// When the write is refused, times out, or falls outside the lease.
@@ -24,14 +25,14 @@ pub async fn report<K>(
     (namespace, name): (&str, &str),
     known: Option<&K::Status>,
     status: &K::Status,
-) -> Result<bool, WriteError>
+) -> Result<Option<K::Status>, WriteError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + HasStatus,
     K: Clone + Debug + DeserializeOwned,
     K::Status: Serialize + PartialEq,
 {
     if known == Some(status) {
-        return Ok(false);
+        return Ok(None);
     }
     let api: Api<K> = Api::namespaced(writer.client(), namespace);
     let body = json!({
@@ -41,6 +42,6 @@ where
         "status": status,
     });
     let params = PatchParams::apply(REPORTER).force();
-    writer.send(kind, api.patch_status(name, &params, &Patch::Apply(&body))).await?;
-    Ok(true)
+    let mut written = writer.send(kind, api.patch_status(name, &params, &Patch::Apply(&body))).await?;
+    Ok(written.status_mut().take())
 }

@@ -111,8 +111,12 @@ async fn say(
     happenings.extend(report::happenings::happenings(known, &status));
     let namespace = app.namespace().unwrap_or_default();
     let name = app.name_any();
-    apply::status::report::<ScalableApp>(&context.writer, KIND, (&namespace, &name), known, &status).await?;
-    memory.reported = Some(status);
+    let written =
+        apply::status::report::<ScalableApp>(&context.writer, KIND, (&namespace, &name), known, &status)
+            .await?;
+    if written.is_some() {
+        memory.reported = written;
+    }
     for record in passes.iter().filter_map(|pass| pass.recorded.as_ref()) {
         context.decisions.write(record);
     }
