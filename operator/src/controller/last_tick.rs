@@ -4,10 +4,7 @@ use super::{decide::ComponentPass, memory::Resolved};
 use crate::{
     observe::{samples::Samples, wanted::ComponentKey},
     resolve::app::App,
-    runtime::{
-        clock,
-        live::{LiveApp, LiveComponent, LiveMetric},
-    },
+    runtime::live::{LiveApp, LiveComponent, LiveMetric},
 };
 use jiff::Timestamp;
 use scalableapp_engine::Decision;
@@ -48,11 +45,10 @@ impl LastTick {
 }
 
 impl PassedApp {
-    /// Keeps what is shown of the passes, which were made now.
+    /// Keeps what is shown of the passes, which were made at that time.
     #[must_use]
-    pub fn new(app: Resolved, passes: Vec<ComponentPass>) -> Self {
-        let components = passes.into_iter().map(PassedComponent::new).collect();
-        Self { app, at: clock::wall(), components }
+    pub fn new(app: Resolved, at: Timestamp, passes: Vec<ComponentPass>) -> Self {
+        Self { app, at, components: passes.into_iter().map(PassedComponent::new).collect() }
     }
 
     fn show(&self, app: &App, samples: &Samples) -> LiveApp {

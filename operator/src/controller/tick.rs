@@ -86,7 +86,7 @@ impl Passing<'_> {
         for Decidable { app, resolved, memory } in apps {
             let Ok(checked) = &**resolved else { continue };
             if let Some(passes) = self.pass(app, checked, memory, &samples, &mut news).await {
-                passed.push(PassedApp::new(Arc::clone(resolved), passes));
+                passed.push(PassedApp::new(Arc::clone(resolved), clock::wall(), passes));
             }
         }
         let last = LastTick { samples, passed };
