@@ -32,6 +32,14 @@ pub struct ScalableAppStatus {
     pub components: Vec<ComponentStatus>,
 }
 
+impl ScalableAppStatus {
+    /// What is said of a component; nothing if it was never mentioned.
+    #[must_use]
+    pub fn component(&self, name: &str) -> Option<&ComponentStatus> {
+        self.components.iter().find(|component| component.name == name)
+    }
+}
+
 pub(crate) fn not_observed() -> i64 {
     -1
 }

@@ -100,8 +100,7 @@ pub fn pass(
         .iter()
         .map(|service| {
             let name = service.name.as_str();
-            let known =
-                known.and_then(|status| status.components.iter().find(|component| component.name == name));
+            let known = known.and_then(|status| status.component(name));
             let memory = memories.entry(name.to_owned()).or_default();
             match &paused {
                 Some(paused) => paused_component(service, known, view.observed, memory, paused),

@@ -17,7 +17,7 @@ fn scalings<'a>(
     after: &'a ScalableAppStatus,
 ) -> impl Iterator<Item = Happening> + 'a {
     after.components.iter().filter_map(|component| {
-        let known = before.components.iter().find(|known| known.name == component.name)?;
+        let known = before.component(&component.name)?;
         let decision = component.last_decision.as_ref()?;
         (known.desired != component.desired).then(|| Happening {
             warning: false,

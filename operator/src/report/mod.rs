@@ -28,7 +28,7 @@ pub fn status(
         status.components = components
             .iter()
             .map(|standing| {
-                let known = known(before, standing);
+                let known = before.and_then(|status| status.component(&standing.name));
                 keep(said(standing, known), known)
             })
             .collect();
@@ -40,13 +40,13 @@ pub fn status(
     status
 }
 
-/// Whether [`status`] would differ from the one that is known. Every pass over every app asks this, so what is known is
-/// compared and not copied.
+/// Whether [`status`] of an app that did not fail as a whole would differ from the one that is known. Every pass over every
+/// app asks this, so what is known is compared and not copied.
 #[must_use]
 pub fn is_news(before: Option<&ScalableAppStatus>, generation: i64, components: &[&Standing]) -> bool {
     let Some(status) = before else { return true };
     let differs = |(standing, now): (&&Standing, &ComponentStatus)| {
-        standing.name != now.name || is_component_news(&said(standing, known(before, standing)), now)
+        standing.name != now.name || is_component_news(&said(standing, Some(now)), now)
     };
     status.observed_generation != generation
         || status.components.len() != components.len()
@@ -58,10 +58,6 @@ pub fn is_news(before: Option<&ScalableAppStatus>, generation: i64, components: 
             &conditions::verdicts(&status.conditions, components, None),
             generation,
         )
-}
-
-fn known<'a>(before: Option<&'a ScalableAppStatus>, standing: &Standing) -> Option<&'a ComponentStatus> {
-    before?.components.iter().find(|component| component.name == standing.name)
 }
 
 /// What a pass says of a component, without what stays from an earlier one.

@@ -36,7 +36,7 @@ pub struct LiveComponent {
     pub current: i32,
     /// HTTP requests per second; null if there is no fresh sample or nothing asks for it.
     pub request_rate: Option<f64>,
-    /// HTTP latency; null if nothing asks for it. Up to 15 seconds older than the rate unless an app scales on latency.
+    /// HTTP latency; null if nothing asks for it. Up to 12 s and a tick older than the rate unless an app scales on it.
     pub latency: Option<LiveLatency>,
     /// One entry for each metric of the component.
     pub metrics: Vec<LiveMetric>,
