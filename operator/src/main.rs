@@ -9,7 +9,7 @@ use scalableapp_operator::{
     controller::{self, Context, Watches, memory::Memories},
     observe::{cluster::Cluster, prometheus::Prometheus, samples::SampleStore},
     runtime::{
-        args::Args, decision_log::DecisionLog, health::Health, lease::Candidate, live::LiveView, metrics,
+        args::Args, decision_log::DecisionLog, health::Health, lease::Candidate, live::LiveSource, metrics,
         server, shutdown, telemetry::Telemetry,
     },
 };
@@ -41,17 +41,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let (candidate, leadership) =
         Candidate::new(writer.clone(), &args.lease_namespace, &args.lease_name, &args.identity);
     let health = Health::default();
-    let live = LiveView::default();
     let listener = server::listen(args.http_port)
         .await
         .with_context(|| format!("failed to listen on port {}; set --http-port", args.http_port))?;
-    let shown = server::Shown {
-        metrics: handle,
-        health: health.clone(),
-        leadership: leadership.clone(),
-        live: live.clone(),
-    };
-    let serving = tokio::spawn(server::serve(listener, shown, stopping.clone().cancelled_owned()));
 
     let prometheus = Prometheus::new(&args.prometheus).context("failed to set up the Prometheus client")?;
     let samples = SampleStore::new(prometheus, &args.prometheus).context("--prometheus-matchers")?;
@@ -65,9 +57,15 @@ async fn run(args: Args) -> anyhow::Result<()> {
         events: Events::new(writer.clone(), &args.identity),
         writer,
         memories: Memories::default(),
-        live,
         decisions,
     });
+    let shown = server::Shown {
+        metrics: handle,
+        health: health.clone(),
+        leadership: leadership.clone(),
+        live: Arc::clone(&context) as Arc<dyn LiveSource>,
+    };
+    let serving = tokio::spawn(server::serve(listener, shown, stopping.clone().cancelled_owned()));
     let (triggers, triggered) = mpsc::channel(TRIGGERS);
     let (stopped, writers_stopped) = oneshot::channel::<()>();
     let election = tokio::spawn(candidate.run(said(writers_stopped)));

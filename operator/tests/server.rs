@@ -3,17 +3,21 @@
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
 use std::collections::BTreeSet;
+use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use kube::client::Body;
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use scalableapp_operator::runtime::health::Health;
 use scalableapp_operator::runtime::lease::{Candidate, Leadership};
-use scalableapp_operator::runtime::live::{LiveApp, LiveComponent, LiveLatency, LiveMetric, LiveView};
+use scalableapp_operator::runtime::live::{LiveApp, LiveComponent, LiveLatency, LiveMetric, LiveSource};
 use scalableapp_operator::runtime::metrics::{self, Kind};
 use scalableapp_operator::runtime::server::{Shown, serve};
 use serde_json::{Value, json};
@@ -49,23 +53,18 @@ fn not_found() -> Value {
 struct Server {
     url: String,
     health: Health,
-    live: LiveView,
 }
 
 impl Server {
     async fn start(leadership: Leadership) -> Self {
+        Self::with_metrics(leadership, PrometheusBuilder::new().build_recorder().handle()).await
+    }
+
+    async fn with_metrics(leadership: Leadership, metrics: PrometheusHandle) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = Self {
-            url: format!("http://{}", listener.local_addr().unwrap()),
-            health: Health::default(),
-            live: LiveView::default(),
-        };
-        let shown = Shown {
-            metrics: PrometheusBuilder::new().build_recorder().handle(),
-            health: server.health.clone(),
-            leadership,
-            live: server.live.clone(),
-        };
+        let server =
+            Self { url: format!("http://{}", listener.local_addr().unwrap()), health: Health::default() };
+        let shown = Shown { metrics, health: server.health.clone(), leadership, live: Arc::new(Shop) };
         tokio::spawn(serve(listener, shown, std::future::pending()));
         server
     }
@@ -76,6 +75,19 @@ impl Server {
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+}
+
+/// One app, `shop` in `shop`.
+struct Shop;
+
+impl LiveSource for Shop {
+    fn app<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Option<LiveApp>> {
+        ready(((namespace, name) == ("shop", "shop")).then(shop)).boxed()
+    }
+
+    fn set_gauges(&self) {
+        metrics::desired_replicas("shop", "shop", "web", 3);
     }
 }
 
@@ -119,7 +131,6 @@ async fn a_standby_names_the_leaders_pod() {
     let (candidate, leadership) = election(Some("operator-7f-xyz12_0a1b2c3d"));
     let server = Server::start(leadership).await;
     tokio::spawn(candidate.run(std::future::pending()));
-    server.live.show(|namespace, app| ((namespace, app) == ("shop", "shop")).then(shop));
     let expected = (503, r#"{"error":"not the leader","leader":"operator-7f-xyz12"}"#.to_owned());
     let mut answer = server.get("/v1/apps/shop/shop").await;
     for _ in 0..100 {
@@ -138,7 +149,6 @@ async fn the_leader_shows_live_measurements_as_documented() {
     let server = Server::start(leadership.clone()).await;
     tokio::spawn(candidate.run(std::future::pending()));
     tokio::time::timeout(Duration::from_secs(10), leadership.gained()).await.unwrap();
-    server.live.show(|namespace, app| ((namespace, app) == ("shop", "shop")).then(shop));
     let (status, body) = server.get("/v1/apps/shop/shop").await;
     assert_eq!(status, 200);
     assert_eq!(
@@ -168,8 +178,8 @@ async fn every_documented_metric_is_served_and_no_other() {
     metrics::tick_began(Duration::ZERO);
     metrics::queried("request_rate", Duration::from_millis(3), "ok");
     metrics::wrote("Deployment", "ok");
-    metrics::desired_replicas("shop", "shop", "web", 2);
-    let page = handle.render();
+    let (_candidate, leadership) = election(None);
+    let (_, page) = Server::with_metrics(leadership, handle).await.get("/metrics").await;
     let served: BTreeSet<(&str, &str)> =
         page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
     let documented: BTreeSet<(&str, &str)> = metrics::DESCRIPTIONS

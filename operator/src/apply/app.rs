@@ -9,10 +9,10 @@ use super::{
     writer::{WriteError, Writer},
 };
 use crate::{
-    build::{ServiceChildren, labels, names},
+    build::{ServiceChildren, names},
     controller::{decide::ComponentPass, memory::AppMemory},
     observe::{
-        cluster::{Cluster, HasLabels, Observed},
+        cluster::{Cluster, Observed},
         seen::SeenDeployment,
         workload::LiveRevision,
     },
@@ -189,9 +189,9 @@ async fn delete_orphans<'a, K: Child + 'a>(
 }
 
 fn is_orphan<K: Child>(child: &K, app: &App, named: &BTreeSet<&str>) -> bool {
-    child.namespace_name() == Some(app.namespace.as_str())
-        && child.label(labels::APP) == Some(app.name.as_str())
-        && child.label(labels::COMPONENT).is_some_and(|component| !named.contains(component))
+    child.meta().namespace.as_deref() == Some(app.namespace.as_str())
+        && child.app() == Some(app.name.as_str())
+        && child.component().is_some_and(|component| !named.contains(component))
         && super::children::Controlled::controller_owner(child) == Some(app.uid.as_str())
         && child.meta().deletion_timestamp.is_none()
 }

@@ -5,7 +5,7 @@ use super::{
     record::{Drift, Records},
     writer::{WriteError, Writer},
 };
-use crate::observe::seen::Seen;
+use crate::observe::{labelled::Labelled, seen::Seen};
 use kube::{
     Api, Resource, ResourceExt,
     api::{ApiResource, DeleteParams, Patch, PatchParams, PostParams, Preconditions},
@@ -17,7 +17,7 @@ use std::fmt::Debug;
 
 /// A kind of child that the operator applies.
 pub trait Child:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned
+    Labelled + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned
 {
     /// A hash of what changes by an edit only.
     fn fingerprint(&self) -> u64;

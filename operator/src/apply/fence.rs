@@ -17,7 +17,7 @@ use serde_json::json;
 /// Whether the cache shows the leader's epoch on a Deployment. Its replicas are not written before.
 #[must_use]
 pub fn is_fenced(deployment: &SeenDeployment, epoch: i32) -> bool {
-    deployment.labels().get(EPOCH_LABEL).is_some_and(|known| *known == epoch.to_string())
+    deployment.labels.epoch.as_deref().is_some_and(|known| *known == *epoch.to_string())
 }
 
 /// Puts the leader's epoch on the Deployment of an earlier revision; that of the declared one carries it already.

@@ -4,7 +4,6 @@ use crate::{
     observe::{
         cluster::Observed,
         samples::Samples,
-        wanted::ComponentKey,
         workload::{self, LiveRevision},
     },
     report::standing::{Evidence, Failure, Standing},
@@ -41,7 +40,7 @@ pub struct View<'a> {
 }
 
 /// What is remembered of one component between two passes.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct ComponentMemory {
     /// Boxed, because a map keeps room for several.
     scaling: Option<Box<Memory>>,
@@ -119,7 +118,7 @@ fn component(
 ) -> ComponentPass {
     let View { observed, samples, now, recording } = view;
     let name = service.name.as_str();
-    let key = ComponentKey::new(&app.namespace, app.name.as_str(), name);
+    let key = &service.key;
     let mut standing = standing(service, known, observed);
     let is_measured = service.scaling.metrics.is_empty() || samples.were_taken();
     let is_new = standing.revisions.is_empty();
@@ -139,7 +138,7 @@ fn component(
     });
     let engine_pods: Vec<Pod> =
         observed.pods_of(name).map(|seen| Pod { usage: samples.usage(seen), ..seen.pod.clone() }).collect();
-    let readings = samples.readings(&key, &engine_pods, now);
+    let readings = samples.readings(key, &engine_pods, now);
     let overrides = overrides::of_component(&observed.overrides, name, now);
     let input = Input {
         now,
@@ -155,7 +154,7 @@ fn component(
         max_sample_age: samples.max_age(),
         timing: PodTiming::default(),
         forecast: service.scaling.forecast,
-        seasons: samples.seasons(&key),
+        seasons: samples.seasons(key),
         fallback: service.scaling.fallback,
         overrides: &overrides,
         memory: &scaling,
@@ -165,7 +164,7 @@ fn component(
     standing.decided = true;
     standing.desired = decision.desired;
     standing.limited_by.clone_from(&decision.limited_by);
-    standing.measured = evidence(&key, service, samples, &decision, &engine_pods, standing.ready());
+    standing.measured = evidence(service, samples, &decision, &engine_pods, standing.ready());
     record(&mut standing, service, known, &decision, now);
     let recorded = standing.record.clone().filter(|_| recording).map(|decision| Record {
         namespace: app.namespace.clone(),
@@ -270,14 +269,7 @@ fn record(
     }
 }
 
-fn evidence(
-    key: &ComponentKey,
-    service: &Service,
-    samples: &Samples,
-    decision: &Decision,
-    pods: &[Pod],
-    ready: i32,
-) -> Evidence {
+fn evidence(service: &Service, samples: &Samples, decision: &Decision, pods: &[Pod], ready: i32) -> Evidence {
     if service.scaling.metrics.is_empty() {
         return Evidence::NotAsked;
     }
@@ -289,7 +281,7 @@ fn evidence(
         Some((metric, invalid)) => {
             // The sentence of the list, not the age or count of the moment: a condition must not change with time alone.
             let pods = pods.iter().map(|pod| pod.name.as_str());
-            let cause = samples.problem(key, metric, pods);
+            let cause = samples.problem(&service.key, metric, pods);
             let cause = cause.as_deref().unwrap_or(invalid.reason.sentence);
             Evidence::Missing(Failure { reason: invalid.reason, message: format!("{metric}: {cause}") })
         }

@@ -1,7 +1,7 @@
 //! The loops around the pipeline: one that follows objects, one that follows time. I/O.
 
 pub mod decide;
-pub mod last_tick;
+pub mod live;
 pub mod memory;
 pub mod overrides;
 pub mod reconcile;
@@ -19,7 +19,7 @@ use crate::{
         samples::SampleStore,
         seen::{Seen, SeenDeployment},
     },
-    runtime::{decision_log::DecisionLog, lease::Leadership, live::LiveView},
+    runtime::{decision_log::DecisionLog, lease::Leadership},
 };
 use futures::StreamExt;
 use k8s_openapi::api::{
@@ -50,8 +50,6 @@ pub struct Context {
     pub events: Events,
     /// What is remembered of each app.
     pub memories: Memories,
-    /// What the plugin is shown.
-    pub live: LiveView,
     /// Where decisions are written with what they depended on.
     pub decisions: DecisionLog,
 }
@@ -152,6 +150,6 @@ pub async fn run(
 
 /// The app of a pod, by its labels; a pod's owner is its ReplicaSet.
 fn app_of(pod: &SeenPod) -> Option<ObjectRef<GuardedApp>> {
-    let app = pod.labels().get(crate::build::labels::APP)?;
+    let app = pod.labels.app.as_deref()?;
     Some(ObjectRef::new(app).within(&pod.namespace()?))
 }

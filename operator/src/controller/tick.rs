@@ -4,7 +4,6 @@
 use super::{
     Context,
     decide::{self, ComponentPass, View},
-    last_tick::{LastTick, PassedApp},
     memory::{AppMemory, SharedMemory},
     roster::{Decidable, Roster},
 };
@@ -81,16 +80,11 @@ impl Passing<'_> {
         let objects = context.cluster.apps.state();
         let (wanted, apps) = roster.follow(&objects, &context.memories);
         let samples = context.samples.sample(&wanted, clock::wall()).await;
-        let mut passed = Vec::with_capacity(apps.len());
         let mut news = (apps.len() / NEWS_OVER).max(LEAST_NEWS);
         for Decidable { app, resolved, memory } in apps {
             let Ok(checked) = &**resolved else { continue };
-            if let Some(passes) = self.pass(app, checked, memory, &samples, &mut news).await {
-                passed.push(PassedApp::new(Arc::clone(resolved), clock::wall(), passes));
-            }
+            self.pass(app, checked, memory, &samples, &mut news).await;
         }
-        let last = LastTick { samples, passed };
-        context.live.show(move |namespace, app| last.of(namespace, app));
     }
 
     /// Decides the apps whose own queries have been answered since. News waits for the tick.
@@ -114,10 +108,10 @@ impl Passing<'_> {
         memory: &SharedMemory,
         samples: &Samples,
         news: &mut usize,
-    ) -> Option<Vec<ComponentPass>> {
+    ) {
         let (namespace, name) = (resolved.namespace.as_str(), resolved.name.as_str());
         let observed = self.context.cluster.of_app(namespace, name);
-        let mut memory = memory.try_lock().ok()?;
+        let Ok(mut memory) = memory.try_lock() else { return };
         memory.enter(self.epoch, app);
         let view = View { observed: &observed, samples, now: clock::wall(), recording: false };
         let (known, components) = memory.of_pass(app);
@@ -131,10 +125,6 @@ impl Passing<'_> {
             // Nobody listens any more when the process is about to end.
             let _ = self.triggers.send(app_ref(namespace, name)).await;
         }
-        for ComponentPass { standing, .. } in &passes {
-            metrics::desired_replicas(namespace, name, &standing.name, standing.desired);
-        }
-        Some(passes)
     }
 }
 

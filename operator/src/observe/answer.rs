@@ -6,11 +6,12 @@
 use std::borrow::Cow;
 use std::ops::Deref;
 
+use hashbrown::Equivalent;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use yoke::{Yoke, Yokeable};
 
-use super::wanted::ComponentKey;
+use crate::resolve::app::ComponentKey;
 
 /// The body of an answer, good or bad.
 #[derive(Deserialize)]
@@ -128,11 +129,30 @@ pub struct Trace {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Sample(pub f64, #[serde(deserialize_with = "number")] pub f64);
 
+/// The component that the labels of a series name. It has the hash of the [`ComponentKey`], which is found by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Named<'a> {
+    namespace: &'a str,
+    app: &'a str,
+    component: &'a str,
+}
+
+impl Equivalent<ComponentKey> for Named<'_> {
+    fn equivalent(&self, key: &ComponentKey) -> bool {
+        let Self { namespace, app, component } = *self;
+        (namespace, app, component) == (key.namespace.as_str(), key.app.as_str(), key.component.as_str())
+    }
+}
+
 impl Labels<'_> {
-    /// Namespace, app and component. A series that lacks one of these labels belongs to no component.
+    /// The component. A series that lacks one of its labels belongs to none.
     #[must_use]
-    pub fn component(&self) -> Option<(&str, &str, &str)> {
-        Some((self.namespace.as_deref()?, self.scalableapp.as_deref()?, self.component.as_deref()?))
+    pub fn component(&self) -> Option<Named<'_>> {
+        Some(Named {
+            namespace: self.namespace.as_deref()?,
+            app: self.scalableapp.as_deref()?,
+            component: self.component.as_deref()?,
+        })
     }
 }
 
@@ -160,7 +180,8 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
 
 fn component<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ComponentKey>, D::Error> {
     let labels = Labels::deserialize(deserializer)?;
-    Ok(labels.component().map(|(namespace, app, component)| ComponentKey::new(namespace, app, component)))
+    let key = |Named { namespace, app, component }: Named<'_>| ComponentKey::new(namespace, app, component);
+    Ok(labels.component().map(key))
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use kube::runtime::reflector::{Lookup, ObjectRef, Store};
 use kube::runtime::watcher;
 use kube::{Resource, ResourceExt};
 
-use super::cluster::HasLabels;
-use crate::build::labels;
+use super::labelled::Labelled;
 
-/// An app by namespace and name, and the names of its objects in their order. A set would keep room for eleven.
-type Names = HashMap<String, HashMap<String, Vec<String>>>;
+/// An app by namespace and name, and its objects in the order of their names, as the store is asked for them. A set would
+/// keep room for eleven.
+type Index<K> = HashMap<String, HashMap<String, Vec<ObjectRef<K>>>>;
 
 /// A cache with an index by app. Cheap to clone.
 #[derive(Clone)]
@@ -23,37 +23,37 @@ where
     K::DynamicType: Eq + Hash + Clone,
 {
     store: Store<K>,
-    names: Arc<RwLock<Names>>,
+    index: Arc<RwLock<Index<K>>>,
 }
 
 impl<K> Children<K>
 where
-    K: Resource<DynamicType = ()> + Clone + 'static,
+    K: Labelled + Resource<DynamicType = ()> + Clone + 'static,
 {
     /// An index over a store; [`Self::note`] fills it.
     #[must_use]
     pub fn new(store: Store<K>) -> Self {
-        Self { store, names: Arc::default() }
+        Self { store, index: Arc::default() }
     }
 
     /// Notes what the store was told.
     ///
     /// A name that is in the index and not in the store is passed over, so a watch that starts anew needs no clearing.
     pub fn note(&self, event: &watcher::Event<K>) {
-        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         match event {
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
-                if let (Some(namespace), Some(app)) = (object.namespace_name(), object.label(labels::APP)) {
-                    let of_namespace = names.entry(namespace.to_owned()).or_default();
+                if let (Some(namespace), Some(app)) = (object.meta().namespace.as_deref(), object.app()) {
+                    let of_namespace = index.entry(namespace.to_owned()).or_default();
                     let of_app = of_namespace.entry(app.to_owned()).or_default();
                     let name = object.name_any();
-                    if let Err(place) = of_app.binary_search(&name) {
+                    if let Err(place) = of_app.binary_search_by(|one| one.name.cmp(&name)) {
                         of_app.reserve_exact(1);
-                        of_app.insert(place, name);
+                        of_app.insert(place, ObjectRef::new(&name).within(namespace));
                     }
                 }
             }
-            watcher::Event::Delete(object) => forget(&mut names, object),
+            watcher::Event::Delete(object) => forget(&mut index, object),
             watcher::Event::Init | watcher::Event::InitDone => {}
         }
     }
@@ -67,12 +67,9 @@ where
     /// The objects that carry the label of this app, by name.
     #[must_use]
     pub fn of_app(&self, namespace: &str, app: &str) -> Vec<Arc<K>> {
-        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let of_app = names.get(namespace).and_then(|apps| apps.get(app)).into_iter().flatten();
-        of_app
-            .filter_map(|name| self.get(namespace, name))
-            .filter(|object| object.label(labels::APP) == Some(app))
-            .collect()
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let of_app = index.get(namespace).and_then(|apps| apps.get(app)).into_iter().flatten();
+        of_app.filter_map(|one| self.store.get(one)).filter(|object| object.app() == Some(app)).collect()
     }
 
     /// Waits until the cache holds what the API server held.
@@ -84,28 +81,30 @@ where
     }
 }
 
-fn forget<K: Resource<DynamicType = ()>>(names: &mut Names, object: &K) {
-    let (Some(namespace), Some(app)) = (object.namespace_name(), object.label(labels::APP)) else { return };
-    let Some(of_namespace) = names.get_mut(namespace) else { return };
+fn forget<K: Labelled + Resource<DynamicType = ()>>(index: &mut Index<K>, object: &K) {
+    let (Some(namespace), Some(app)) = (object.meta().namespace.as_deref(), object.app()) else { return };
+    let Some(of_namespace) = index.get_mut(namespace) else { return };
     if let Some(of_app) = of_namespace.get_mut(app) {
-        of_app.retain(|name| *name != object.name_any());
+        let name = object.name_any();
+        of_app.retain(|one| one.name != name);
         if of_app.is_empty() {
             of_namespace.remove(app);
         }
     }
     if of_namespace.is_empty() {
-        names.remove(namespace);
+        index.remove(namespace);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::seen::Seen;
     use k8s_openapi::api::core::v1::Service;
     use kube::runtime::reflector;
     use serde_json::json;
 
-    fn service(namespace: &str, app: &str, name: &str) -> Service {
+    fn service(namespace: &str, app: &str, name: &str) -> Seen<Service> {
         serde_json::from_value(json!({
             "metadata": {"name": name, "namespace": namespace, "labels": {"scalableapp.dev/app": app}},
         }))
@@ -116,7 +115,7 @@ mod tests {
     fn an_app_finds_its_own_objects_and_no_others() {
         let (store, mut writer) = reflector::store();
         let children = Children::new(store);
-        let mut tell = |event: watcher::Event<Service>| {
+        let mut tell = |event: watcher::Event<Seen<Service>>| {
             writer.apply_watcher_event(&event);
             children.note(&event);
         };

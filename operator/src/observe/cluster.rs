@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use super::{
     children::Children,
+    labelled::Labelled,
     pods::SeenPod,
     seen::{Seen, SeenDeployment},
 };
@@ -114,29 +115,8 @@ impl Observed {
     }
 }
 
-fn of_component<'a, K: HasLabels>(
-    objects: &'a [Arc<K>],
-    component: &str,
-) -> impl Iterator<Item = &'a Arc<K>> {
-    objects.iter().filter(move |object| object.label(labels::COMPONENT) == Some(component))
-}
-
-/// Reads labels without caring for the kind.
-pub trait HasLabels {
-    /// The value of a label.
-    fn label(&self, key: &str) -> Option<&str>;
-    /// The namespace.
-    fn namespace_name(&self) -> Option<&str>;
-}
-
-impl<K: Resource> HasLabels for K {
-    fn label(&self, key: &str) -> Option<&str> {
-        self.meta().labels.as_ref()?.get(key).map(String::as_str)
-    }
-
-    fn namespace_name(&self) -> Option<&str> {
-        self.meta().namespace.as_deref()
-    }
+fn of_component<'a, K: Labelled>(objects: &'a [Arc<K>], component: &str) -> impl Iterator<Item = &'a Arc<K>> {
+    objects.iter().filter(move |object| object.component() == Some(component))
 }
 
 /// The stream of a watch; it yields each object that was touched, deleted ones too.
@@ -146,7 +126,7 @@ pub type Touched<K> = Pin<Box<dyn Stream<Item = watcher::Result<K>> + Send>>;
 #[must_use]
 pub fn overridden(guarded: &GuardedOverride) -> Option<(&str, &str)> {
     let one = guarded.0.as_ref().ok()?;
-    Some((one.namespace_name()?, one.spec.app.as_str()))
+    Some((one.metadata.namespace.as_deref()?, one.spec.app.as_str()))
 }
 
 /// A cache of what people write, apps or overrides, and the stream that fills it.
@@ -165,7 +145,7 @@ where
 #[must_use]
 pub fn reflect_children<K>(client: Client) -> (Children<K>, Touched<K>)
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Labelled + Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
     let children = Children::new(store);

@@ -22,7 +22,8 @@ use super::custom::next_turn;
 use super::prometheus::{Prometheus, QueryError, Span};
 use super::promql::confine;
 use super::templates::Selection;
-use super::wanted::{ComponentKey, Source, Wanted};
+use super::wanted::{Source, Wanted};
+use crate::resolve::app::ComponentKey;
 use crate::runtime::clock;
 
 /// Components whose request rates one query reads.
@@ -155,8 +156,8 @@ impl Histories {
         let interval = wish.season.unsigned_abs() / 24;
         match learned {
             Ok(seasonal) => {
-                let (ComponentKey { namespace, app, component }, metric) = key;
-                let name = format!("{namespace}/{app}/{component}/{metric}");
+                let (component, metric) = key;
+                let name = format!("{component}/{metric}");
                 (entry.failures, entry.seasonal) = (0, seasonal);
                 entry.next = next_turn(&name, self.origin, interval, now);
             }
@@ -267,7 +268,7 @@ mod tests {
     use super::*;
     use crate::runtime::args::Args;
     use clap::Parser;
-    use std::collections::HashMap;
+    use hashbrown::HashMap;
     use std::time::Duration;
 
     const SEASON: SignedDuration = SignedDuration::from_hours(24);

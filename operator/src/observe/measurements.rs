@@ -1,13 +1,13 @@
 //! What the templates measured, by component and by pod, from the series that Prometheus returned. Pure.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::pod::PodSample;
 
-use super::answer::{Data, Labels};
+use super::answer::{Data, Labels, Named};
 use super::quantile::Bucket;
-use super::wanted::ComponentKey;
+use super::wanted::Wanted;
+use crate::resolve::app::ComponentKey;
 
 /// A value of a component, with what tells how far it can be trusted.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +68,7 @@ impl PodUsage {
 /// Usage of a resource by namespace and pod.
 pub type ByPod = HashMap<(String, String), PodUsage>;
 
-/// Requests of each component.
+/// Requests of each component that is wanted.
 #[must_use]
 pub fn traffic(
     rates: &Data<'_>,
@@ -76,33 +76,35 @@ pub fn traffic(
     pods: &Data<'_>,
     resets: &Data<'_>,
     active: &Data<'_>,
+    wanted: &Wanted,
     now: Timestamp,
 ) -> ByComponent<Traffic> {
     let (resets, active) = (by_component(resets), by_component(active));
-    let count = |counts: &HashMap<Labelled<'_>, f64>, key| counts.get(&key).map(|count| count.ceil() as u32);
+    let count = |counts: &HashMap<Named<'_>, f64>, key| counts.get(&key).map(|count| count.ceil() as u32);
     let traffic = |(key, rate)| {
         let (resets, in_flight) = (count(&resets, key).unwrap_or(0), count(&active, key));
         (key, Traffic { rate, resets, in_flight })
     };
-    measured(by_component(rates).into_iter().map(traffic), ages, pods, now)
+    measured(by_component(rates).into_iter().map(traffic), ages, pods, wanted, now)
 }
 
-/// The latency histogram of each component.
+/// The latency histogram of each component that is wanted.
 #[must_use]
 pub fn latencies(
     buckets: &Data<'_>,
     ages: &Data<'_>,
     pods: &Data<'_>,
+    wanted: &Wanted,
     now: Timestamp,
 ) -> ByComponent<Vec<Bucket>> {
-    let mut histograms: HashMap<Labelled<'_>, Vec<Bucket>> = HashMap::new();
+    let mut histograms: HashMap<Named<'_>, Vec<Bucket>> = HashMap::new();
     for (labels, rate) in buckets.series() {
         let le = labels.le.as_ref().and_then(|le| le.parse().ok());
         if let (Some(key), Some(le)) = (labels.component(), le) {
             histograms.entry(key).or_default().push(Bucket { le, rate });
         }
     }
-    measured(histograms.into_iter(), ages, pods, now)
+    measured(histograms.into_iter(), ages, pods, wanted, now)
 }
 
 /// Usage of each pod. A container's amount is rounded up to a thousandth, as a Kubernetes quantity is.
@@ -121,30 +123,29 @@ pub fn pod_usages(usages: &Data<'_>, ages: &Data<'_>, now: Timestamp) -> ByPod {
     pods
 }
 
-/// Namespace, app and component that the labels of a series name.
-type Labelled<'a> = (&'a str, &'a str, &'a str);
-
 fn measured<'a, T>(
-    values: impl Iterator<Item = (Labelled<'a>, T)>,
+    values: impl Iterator<Item = (Named<'a>, T)>,
     ages: &Data<'_>,
     pods: &Data<'_>,
+    wanted: &Wanted,
     now: Timestamp,
 ) -> ByComponent<T> {
     let (ages, pods) = (by_component(ages), scraped(pods));
-    let measured = |(key, value): (Labelled<'a>, T)| {
+    let measured = |(key, value): (Named<'a>, T)| {
+        let (known, _) = wanted.components.get_key_value(&key)?;
         let at = ages.get(&key).and_then(|age| taken(now, *age));
         let scraped = pods.get(&key).copied();
-        (ComponentKey::new(key.0, key.1, key.2), Measured { value, at, scraped })
+        Some((known.clone(), Measured { value, at, scraped }))
     };
-    values.map(measured).collect()
+    values.filter_map(measured).collect()
 }
 
-fn by_component<'a>(data: &'a Data<'_>) -> HashMap<Labelled<'a>, f64> {
+fn by_component<'a>(data: &'a Data<'_>) -> HashMap<Named<'a>, f64> {
     data.series().filter_map(|(labels, value)| Some((labels.component()?, value))).collect()
 }
 
-fn scraped<'a>(pods: &'a Data<'_>) -> HashMap<Labelled<'a>, Scraped> {
-    let mut all: HashMap<Labelled<'a>, Scraped> = HashMap::new();
+fn scraped<'a>(pods: &'a Data<'_>) -> HashMap<Named<'a>, Scraped> {
+    let mut all: HashMap<Named<'a>, Scraped> = HashMap::new();
     for (labels, count) in pods.series() {
         let Some(key) = labels.component() else { continue };
         let scraped = all.entry(key).or_default();
@@ -172,6 +173,7 @@ mod tests {
     use jiff::ToSpan;
     use serde::Deserialize;
     use serde_json::{Value, json};
+    use std::collections::BTreeMap;
 
     fn vector(series: &[(Value, &str)]) -> Data<'static> {
         let result: Vec<Value> =
@@ -187,6 +189,11 @@ mod tests {
         json!({"namespace": "shop", "scalableapp": "shop", "component": "web"})
     }
 
+    fn wanted() -> Wanted {
+        let components = [(ComponentKey::new("shop", "shop", "web"), BTreeMap::new())].into();
+        Wanted { components, ..Wanted::default() }
+    }
+
     #[test]
     fn a_value_has_the_age_of_its_own_samples() {
         let at = |end: &str| {
@@ -200,6 +207,7 @@ mod tests {
             &vector(&[(at("end"), "2"), (at("start"), "1")]),
             &vector(&[(web(), "3")]),
             &vector(&[(web(), "7")]),
+            &wanted(),
             now(),
         );
         let expected = Measured {
@@ -213,19 +221,24 @@ mod tests {
     #[test]
     fn a_value_without_recent_samples_has_no_age() {
         let none = vector(&[]);
-        let traffic = traffic(&vector(&[(web(), "12.5")]), &none, &none, &none, &none, now());
+        let traffic = traffic(&vector(&[(web(), "12.5")]), &none, &none, &none, &none, &wanted(), now());
         let value = Traffic { rate: 12.5, ..Traffic::default() };
         let expected = Measured { value, at: None, scraped: None };
         assert_eq!(traffic[&ComponentKey::new("shop", "shop", "web")], expected);
     }
 
     #[test]
-    fn series_without_the_labels_of_an_app_are_passed_over() {
+    fn series_that_name_no_wanted_component_are_passed_over() {
         let none = vector(&[]);
-        let unlabelled = vector(&[(json!({"namespace": "shop"}), "12.5"), (json!({}), "1")]);
-        assert!(traffic(&unlabelled, &none, &none, &none, &none, now()).is_empty());
-        assert!(latencies(&unlabelled, &none, &none, now()).is_empty());
-        assert!(pod_usages(&unlabelled, &unlabelled, now()).is_empty());
+        let mut other = web();
+        other["component"] = json!("api");
+        let others =
+            vector(&[(json!({"namespace": "shop"}), "12.5"), (json!({}), "1"), (other.clone(), "2")]);
+        other["le"] = json!("0.1");
+        let buckets = vector(&[(json!({"le": "0.1"}), "12.5"), (other, "2")]);
+        assert!(traffic(&others, &none, &none, &none, &none, &wanted(), now()).is_empty());
+        assert!(latencies(&buckets, &none, &none, &wanted(), now()).is_empty());
+        assert!(pod_usages(&others, &others, now()).is_empty());
     }
 
     #[test]

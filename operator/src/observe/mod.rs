@@ -6,6 +6,7 @@ pub mod children;
 pub mod cluster;
 pub mod custom;
 pub mod history;
+pub mod labelled;
 pub mod measurements;
 pub mod pods;
 pub mod prometheus;

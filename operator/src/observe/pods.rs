@@ -10,15 +10,17 @@ use scalableapp_engine::{
 };
 use serde::{Deserialize, Deserializer};
 
+use super::labelled::{Labelled, OwnLabels};
 use super::workload::Problem;
-use crate::build::labels;
 
 /// A pod, by far the most numerous object, reduced as soon as it is read.
 #[derive(Resource, Clone, Debug)]
 #[resource(inherit = "v1::Pod")]
 pub struct SeenPod {
-    /// What names it, with no other labels than the operator's.
+    /// What names it, without labels.
     pub metadata: ObjectMeta,
+    /// Its labels.
+    pub labels: OwnLabels,
     /// The pod as the arithmetic reads it, without its usage.
     pub pod: Pod,
     /// What keeps it from running.
@@ -36,19 +38,24 @@ impl SeenPod {
     #[must_use]
     pub fn of(pod: &v1::Pod) -> Self {
         let v1::Pod { metadata, .. } = pod;
-        let own = metadata.labels.iter().flatten().filter(|(key, _)| key.starts_with(labels::DOMAIN));
         Self {
             metadata: ObjectMeta {
                 name: metadata.name.clone(),
                 namespace: metadata.namespace.clone(),
                 uid: metadata.uid.clone(),
                 resource_version: metadata.resource_version.clone(),
-                labels: Some(own.map(|(key, value)| (key.clone(), value.clone())).collect()),
                 ..ObjectMeta::default()
             },
+            labels: metadata.labels.as_ref().map(OwnLabels::of).unwrap_or_default(),
             pod: reduced(pod),
             problem: problem(pod),
         }
+    }
+}
+
+impl Labelled for SeenPod {
+    fn own_labels(&self) -> &OwnLabels {
+        &self.labels
     }
 }
 
@@ -159,8 +166,8 @@ mod tests {
             },
         }))
         .expect("a pod");
-        assert_eq!(pod.metadata.labels.map(|labels| labels.len()), Some(1));
-        assert_eq!((pod.metadata.annotations, pod.problem), (None, None));
+        assert_eq!(pod.labels, OwnLabels { app: Some("shop".into()), ..OwnLabels::default() });
+        assert_eq!((pod.metadata.labels, pod.metadata.annotations, pod.problem), (None, None, None));
         assert_eq!(
             (pod.pod.phase, pod.pod.ready.map(|ready| ready.status)),
             (Phase::Running, Some(ReadyStatus::True))

@@ -24,7 +24,8 @@ use super::quantile::quantile;
 use super::signals::{Evidence, Signals};
 use super::targets::{TargetCheck, Targets};
 use super::templates::Selection;
-use super::wanted::{ComponentKey, Source, Wanted};
+use super::wanted::{Source, Wanted};
+use crate::resolve::app::ComponentKey;
 use crate::runtime::args::PrometheusArgs;
 use crate::runtime::live::LiveLatency;
 
@@ -79,10 +80,10 @@ impl SampleStore {
         if !Arc::ptr_eq(&latest.wanted, wanted) {
             histories.want(wanted);
         }
-        let (of_signals, of_custom) = (wanted.signals(), wanted.custom());
+        let of_custom = wanted.custom();
         let unmeasured = latest.unmeasured();
         let (evidence, custom, targets) = tokio::join!(
-            signals.refresh(&of_signals, now),
+            signals.refresh(wanted, now),
             custom.refresh(&of_custom),
             targets.refresh(&unmeasured)
         );
@@ -147,6 +148,12 @@ impl Samples {
     #[must_use]
     pub fn were_taken(&self) -> bool {
         self.taken.is_some()
+    }
+
+    /// When a tick asked Prometheus last.
+    #[must_use]
+    pub fn taken(&self) -> Option<Timestamp> {
+        self.taken
     }
 
     /// What the queries of a component returned, by the metric's name. CPU and memory are read with [`Self::usage`].

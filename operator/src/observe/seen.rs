@@ -11,14 +11,17 @@ use serde::de::{DeserializeOwned, Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::build::{EPOCH_LABEL, labels};
+use super::labelled::{Labelled, OwnLabels};
+use crate::build::EPOCH_LABEL;
 
 /// A child of kind `K`, of whose content only `P` is kept. Of thousands of children the content would be most of the
 /// memory, and it is only compared.
 #[derive(Clone, Debug, Default)]
 pub struct Seen<K, P = IgnoredAny> {
-    /// Its metadata, with no other labels than the operator's, and no annotations.
+    /// Its metadata, without labels and annotations.
     pub metadata: ObjectMeta,
+    /// Its labels.
+    pub labels: OwnLabels,
     /// What is read of its content.
     pub part: P,
     /// A hash, to be compared within this process only, of what does not change without somebody's edit.
@@ -84,17 +87,21 @@ impl<K, P: DeserializeOwned> Seen<K, P> {
         let mut metadata =
             object.get("metadata").map(ObjectMeta::deserialize).transpose()?.unwrap_or_default();
         metadata.annotations = None;
-        if let Some(own) = &mut metadata.labels {
-            own.retain(|key, _| key.starts_with(labels::DOMAIN));
-        }
+        let labels = metadata.labels.take().as_ref().map(OwnLabels::of).unwrap_or_default();
         let part = P::deserialize(&object)?;
-        Ok(Self { metadata, part, fingerprint: fingerprint(&edited(object)), kind: PhantomData })
+        Ok(Self { metadata, labels, part, fingerprint: fingerprint(&edited(object)), kind: PhantomData })
     }
 }
 
 impl<'de, K, P: DeserializeOwned> Deserialize<'de> for Seen<K, P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::of(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl<K, P> Labelled for Seen<K, P> {
+    fn own_labels(&self) -> &OwnLabels {
+        &self.labels
     }
 }
 
@@ -191,8 +198,12 @@ mod tests {
         let seen = deployment(|_| {});
         let metadata = &seen.metadata;
         assert_eq!((metadata.generation, metadata.resource_version.as_deref()), (Some(3), Some("2")));
-        assert_eq!(metadata.labels.as_ref().map(|labels| labels.len()), Some(2));
-        assert_eq!((&metadata.annotations, &metadata.managed_fields), (&None, &None));
+        let labels = OwnLabels { app: Some("shop".into()), epoch: Some("1".into()), ..OwnLabels::default() };
+        assert_eq!(seen.labels, labels);
+        assert_eq!(
+            (&metadata.labels, &metadata.annotations, &metadata.managed_fields),
+            (&None, &None, &None)
+        );
         let DeploymentPart { spec, status } = &seen.part;
         assert_eq!((spec.replicas, status.replicas, status.ready_replicas), (Some(3), 3, 2));
         let troubles: Vec<&str> = status.conditions.iter().map(|one| one.type_.as_str()).collect();

@@ -19,7 +19,7 @@ use super::measurements::{ByComponent, ByPod, Traffic, latencies, pod_usages, tr
 use super::prometheus::{Prometheus, QueryError, TEMPLATE_LIMIT};
 use super::quantile::Bucket;
 use super::templates::{Selection, Template};
-use super::wanted::{Scope, Signal};
+use super::wanted::{Scope, Signal, Wanted};
 use crate::runtime::clock;
 
 /// Time for which a signal that is only shown is left alone: with a tick of 5 s it is asked for at every third. Histograms of
@@ -63,20 +63,21 @@ impl Signals {
 
     /// Sends each query of the wanted signals that are due once, all at the same time, and returns the newest good
     /// measurements.
-    pub async fn refresh(&mut self, wanted: &BTreeMap<Signal, Scope>, now: Timestamp) -> Evidence {
-        self.forget_unwanted(wanted);
+    pub async fn refresh(&mut self, wanted: &Wanted, now: Timestamp) -> Evidence {
+        let scopes = wanted.signals();
+        self.forget_unwanted(&scopes);
         let started = clock::monotonic();
         let is_due = |(signal, scope): (&Signal, &Scope)| {
             let is_old = self.asked.get(signal).is_none_or(|asked| started >= *asked + SHOWN_FOR);
             let is_due = scope.decides || is_old;
             (is_due && self.backoffs.entry(*signal).or_default().admits(started)).then_some(*signal)
         };
-        let due: Vec<Signal> = wanted.iter().filter_map(is_due).collect();
+        let due: Vec<Signal> = scopes.iter().filter_map(is_due).collect();
         self.asked.extend(due.iter().map(|signal| (*signal, started)));
-        let answers = self.ask(&due, wanted).await;
+        let answers = self.ask(&due, &scopes).await;
         for signal in due {
             let backoff = self.backoffs.entry(signal).or_default();
-            match take(&mut self.evidence, signal, &answers, now) {
+            match take(&mut self.evidence, signal, &answers, wanted, now) {
                 Ok(()) => {
                     backoff.succeeded();
                     self.evidence.problems.remove(&signal);
@@ -90,11 +91,11 @@ impl Signals {
         self.evidence.clone()
     }
 
-    async fn ask(&self, due: &[Signal], wanted: &BTreeMap<Signal, Scope>) -> Answers {
+    async fn ask(&self, due: &[Signal], scopes: &BTreeMap<Signal, Scope>) -> Answers {
         let mut queries = BTreeMap::new();
         for signal in due {
             for template in signal.templates() {
-                let namespaces = &wanted[signal].namespaces;
+                let namespaces = &scopes[signal].namespaces;
                 queries.entry(*template).or_insert_with(|| template.query(&self.selection, namespaces));
             }
         }
@@ -140,16 +141,17 @@ fn take(
     evidence: &mut Evidence,
     signal: Signal,
     answers: &Answers,
+    wanted: &Wanted,
     now: Timestamp,
 ) -> Result<(), QueryError> {
     let of = |template: &Template| answers[template].as_ref().map(QueryResult::get).map_err(Clone::clone);
     let data = signal.templates().iter().map(of).collect::<Result<Vec<&Data<'_>>, _>>()?;
     match (signal, data.as_slice()) {
         (Signal::RequestRate, [rates, ages, pods, resets, active]) => {
-            evidence.traffic = Arc::new(traffic(rates, ages, pods, resets, active, now));
+            evidence.traffic = Arc::new(traffic(rates, ages, pods, resets, active, wanted, now));
         }
         (Signal::Latency, [buckets, ages, pods]) => {
-            evidence.latencies = Arc::new(latencies(buckets, ages, pods, now));
+            evidence.latencies = Arc::new(latencies(buckets, ages, pods, wanted, now));
         }
         (Signal::Cpu, [usages, ages]) => evidence.cpu = Arc::new(pod_usages(usages, ages, now)),
         (Signal::Memory, [usages, ages]) => evidence.memory = Arc::new(pod_usages(usages, ages, now)),

@@ -13,7 +13,8 @@ use std::time::Duration;
 use promql_parser::label::Matcher;
 use promql_parser::util::display_duration;
 
-use super::wanted::{ComponentKey, Signal};
+use super::wanted::Signal;
+use crate::resolve::app::ComponentKey;
 
 /// One query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

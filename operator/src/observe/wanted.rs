@@ -1,30 +1,12 @@
 //! What the apps want measured, so that nothing else is asked for. Pure.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use hashbrown::HashMap;
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::metric::Target;
 
-use crate::resolve::app::App;
-
-/// A component of an app.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ComponentKey {
-    /// Namespace of the app.
-    pub namespace: String,
-    /// Name of the app.
-    pub app: String,
-    /// Name of the component.
-    pub component: String,
-}
-
-impl ComponentKey {
-    /// The key of a component.
-    #[must_use]
-    pub fn new(namespace: &str, app: &str, component: &str) -> Self {
-        Self { namespace: namespace.to_owned(), app: app.to_owned(), component: component.to_owned() }
-    }
-}
+use crate::resolve::app::{App, ComponentKey};
 
 /// What one set of queries measures for all apps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,9 +99,8 @@ impl Wanted {
                 let sources = metrics
                     .filter_map(|one| Some((one.name.clone(), source(&one.name, &one.target)?)))
                     .collect();
-                let key = ComponentKey::new(&app.namespace, app.name.as_str(), service.name.as_str());
-                forecasts.extend(service.scaling.forecast.map(|forecast| (key.clone(), forecast)));
-                components.insert(key, sources);
+                forecasts.extend(service.scaling.forecast.map(|forecast| (service.key.clone(), forecast)));
+                components.insert(service.key.clone(), sources);
             }
         }
         Self { components, forecasts, scraped }

@@ -1,11 +1,10 @@
 //! What a component's Deployments and pods say: its revisions, and what is wrong with them. Pure.
 
 use super::{
-    cluster::{HasLabels, Observed},
+    cluster::Observed,
     pods::SeenPod,
     seen::{GAVE_UP, REFUSED, SeenDeployment},
 };
-use crate::build::labels;
 use scalableapp_engine::reason::{self, Reason};
 use std::sync::Arc;
 
@@ -54,7 +53,7 @@ pub fn revisions(observed: &Observed, component: &str) -> Vec<LiveRevision> {
         .deployments_of(component)
         .filter(|deployment| deployment.metadata.deletion_timestamp.is_none())
         .filter_map(|deployment| {
-            let hash = deployment.label(labels::REVISION)?;
+            let hash = deployment.labels.revision.as_deref()?;
             Some(LiveRevision::of(Arc::clone(deployment), hash))
         })
         .collect()

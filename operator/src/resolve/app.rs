@@ -9,6 +9,9 @@ use kube::Resource;
 use scalableapp_crds::{EnvVar, Resources, ScalableApp};
 use scalableapp_engine::rollout::Rolling;
 use serde_json::{Map, Value};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// An app that was checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,9 +43,49 @@ impl App {
     }
 }
 
+/// A component among those of all apps. What is known of it is found by this; clones share one text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ComponentKey(Arc<ComponentPath>);
+
+/// Where a component is.
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ComponentPath {
+    /// Namespace of the app.
+    pub namespace: String,
+    /// Name of the app.
+    pub app: String,
+    /// Name of the component.
+    pub component: String,
+}
+
+impl ComponentKey {
+    /// The key of a component.
+    #[must_use]
+    pub fn new(namespace: &str, app: &str, component: &str) -> Self {
+        let (namespace, app, component) = (namespace.to_owned(), app.to_owned(), component.to_owned());
+        Self(Arc::new(ComponentPath { namespace, app, component }))
+    }
+}
+
+impl Deref for ComponentKey {
+    type Target = ComponentPath;
+
+    fn deref(&self) -> &ComponentPath {
+        &self.0
+    }
+}
+
+impl fmt::Display for ComponentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.namespace, self.app, self.component)
+    }
+}
+
 /// A service that was checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
+    /// What it is known by.
+    pub key: ComponentKey,
     /// Name of the component.
     pub name: ComponentName,
     /// What its pods are made of.

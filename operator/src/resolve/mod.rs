@@ -51,11 +51,11 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
         Path::Field(&in_metadata, "name"),
         &mut problems,
     );
-    let services = services(app, &mut problems);
+    let services = services(app, (&namespace, name.as_str()), &mut problems);
     problems.or(App { name, namespace, uid, generation: metadata.generation.unwrap_or(0), services })
 }
 
-fn services(app: &ScalableApp, problems: &mut Problems) -> Vec<app::Service> {
+fn services(app: &ScalableApp, named: (&str, &str), problems: &mut Problems) -> Vec<app::Service> {
     let list = Path::Field(&Path::Root, "services");
     if app.spec.services.is_empty() {
         problems.refuse(list, "add at least one service");
@@ -67,7 +67,7 @@ fn services(app: &ScalableApp, problems: &mut Problems) -> Vec<app::Service> {
         if !names.insert(&written.name) {
             problems.refuse(path, "give each service a name of its own");
         }
-        resolved.push(service::resolve(written, app.spec.image.as_deref(), path, problems));
+        resolved.push(service::resolve(written, named, app.spec.image.as_deref(), path, problems));
     }
     resolved
 }

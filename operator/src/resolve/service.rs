@@ -1,6 +1,6 @@
 //! One service. Pure.
 
-use super::app::{Pod, Service};
+use super::app::{ComponentKey, Pod, Service};
 use super::invalid::Problems;
 use super::name::ComponentName;
 use super::path::Path;
@@ -8,19 +8,21 @@ use super::revision::Revision;
 use super::{canonical, container, pod_security, pod_template, probe, rolling, scaling};
 use scalableapp_crds as api;
 
-/// Resolves one service; `default_image` is the app's.
+/// Resolves one service; `default_image` is that of the app, of which namespace and name are given.
 pub(super) fn resolve(
     written: &api::Service,
+    (namespace, app): (&str, &str),
     default_image: Option<&str>,
     path: Path<'_>,
     problems: &mut Problems,
 ) -> Service {
+    let key = ComponentKey::new(namespace, app, &written.name);
     let name = ComponentName::resolve(&written.name, Path::Field(&path, "name"), problems);
     let pod = pod(written, default_image, path, problems);
     let revision = Revision::of(&pod, &written.probes.clone().unwrap_or_default());
     let scaling = scaling::resolve(written, path, problems);
     let rolling = rolling::resolve(written.rollout.as_ref(), Path::Field(&path, "rollout"), problems);
-    Service { name, pod, revision, scaling, rolling }
+    Service { key, name, pod, revision, scaling, rolling }
 }
 
 fn pod(written: &api::Service, default_image: Option<&str>, path: Path<'_>, problems: &mut Problems) -> Pod {

@@ -1,14 +1,12 @@
 //! The live measurements of each app, as the plugin reads them: what status must not hold. Pure.
 //!
-//! The leader's tick shows them here and `GET /v1/apps/{namespace}/{name}` shows them. Field names are the JSON's;
-//! they only ever gain members.
+//! `GET /v1/apps/{namespace}/{name}` of the leader shows them. Field names are the JSON's; they only ever gain members.
 
-use std::sync::{Arc, PoisonError, RwLock};
-
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// One app at the last tick.
+/// One app: what the last tick measured, and what is decided on it now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveApp {
@@ -16,19 +14,19 @@ pub struct LiveApp {
     pub app: String,
     /// Its namespace.
     pub namespace: String,
-    /// When the tick measured it, in RFC 3339.
+    /// When it was measured, in RFC 3339.
     pub observed_at: Timestamp,
     /// One entry for each component, in the order of the spec.
     pub components: Vec<LiveComponent>,
 }
 
-/// One component at the last tick.
+/// One component.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveComponent {
     /// Name of the component.
     pub name: String,
-    /// Replicas that the last decision asked for.
+    /// Replicas that the decision asks for.
     pub desired: i32,
     /// Pods that are ready.
     pub ready: i32,
@@ -40,7 +38,7 @@ pub struct LiveComponent {
     pub latency: Option<LiveLatency>,
     /// One entry for each metric of the component.
     pub metrics: Vec<LiveMetric>,
-    /// The reason of the last decision as one word, from the list in `docs/reasons.md`.
+    /// The reason of the decision as one word, from the list in `docs/reasons.md`.
     pub reason: String,
     /// The reason as a sentence.
     pub message: String,
@@ -55,7 +53,7 @@ pub struct LiveLatency {
     pub p99: Option<f64>,
 }
 
-/// One metric at the last tick.
+/// One metric.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveMetric {
@@ -71,24 +69,11 @@ pub struct LiveMetric {
     pub proposal: Option<i32>,
 }
 
-/// An app by namespace and name.
-type Show = dyn Fn(&str, &str) -> Option<LiveApp> + Send + Sync;
+/// Where the live measurements come from.
+pub trait LiveSource: Send + Sync {
+    /// An app by namespace and name; nothing if there is no such app, or it was not measured yet.
+    fn app<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Option<LiveApp>>;
 
-/// The apps of the last tick, each made when it is asked for. Clones share one view.
-#[derive(Clone, Default)]
-pub struct LiveView(Arc<RwLock<Option<Arc<Show>>>>);
-
-impl LiveView {
-    /// Shows the apps that this function finds by namespace and name, and no others.
-    pub fn show(&self, of: impl Fn(&str, &str) -> Option<LiveApp> + Send + Sync + 'static) {
-        // The lock guards one assignment, so a panic elsewhere cannot have left it half done.
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(of));
-    }
-
-    /// The app, if the last tick saw it.
-    #[must_use]
-    pub fn get(&self, namespace: &str, name: &str) -> Option<LiveApp> {
-        let show = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        show?(namespace, name)
-    }
+    /// Sets the gauges that there are for each component, before they are shown.
+    fn set_gauges(&self);
 }

@@ -10,6 +10,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
@@ -23,7 +24,7 @@ use tokio::net::TcpListener;
 
 use super::health::Health;
 use super::lease::{Leadership, NotLeader};
-use super::live::LiveView;
+use super::live::LiveSource;
 
 /// What the server shows.
 #[derive(Clone)]
@@ -35,7 +36,7 @@ pub struct Shown {
     /// Whether the process leads.
     pub leadership: Leadership,
     /// The live measurements.
-    pub live: LiveView,
+    pub live: Arc<dyn LiveSource>,
 }
 
 #[derive(Serialize)]
@@ -79,6 +80,7 @@ fn router(shown: Shown) -> Router {
 }
 
 async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
+    shown.live.set_gauges();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shown.metrics.render())
 }
 
@@ -98,7 +100,7 @@ async fn app(State(shown): State<Shown>, Path((namespace, name)): Path<(String, 
     if let Err(NotLeader::Standby(leader)) = shown.leadership.writable_for(Duration::ZERO) {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "not the leader", leader);
     }
-    match shown.live.get(&namespace, &name) {
+    match shown.live.app(&namespace, &name).await {
         Some(app) => Json(app).into_response(),
         None => refusal(StatusCode::NOT_FOUND, "no such app", None),
     }

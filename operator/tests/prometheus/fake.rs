@@ -1,6 +1,6 @@
 //! A Prometheus that answers as it is told, and what the tests ask of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use scalableapp_engine::sample::{Quality, Reading, judge};
 use scalableapp_operator::observe::prometheus::{Prometheus, TEMPLATE_LIMIT};
 use scalableapp_operator::observe::samples::{SampleStore, Samples};
-use scalableapp_operator::observe::wanted::{ComponentKey, CustomQuery, Signal, Source, Wanted};
+use scalableapp_operator::observe::wanted::{CustomQuery, Signal, Source, Wanted};
+use scalableapp_operator::resolve::app::ComponentKey;
 use scalableapp_operator::runtime::args::{Args, PrometheusArgs};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -130,7 +131,7 @@ pub fn apps(count: usize) -> Arc<Wanted> {
 pub fn custom(text: &str) -> Arc<Wanted> {
     let query = CustomQuery { namespace: "team-0".to_owned(), text: text.to_owned() };
     let sources = BTreeMap::from([("carts".to_owned(), Source::Custom(query))]);
-    Arc::new(Wanted { components: HashMap::from([(component(0), sources)]), ..Wanted::default() })
+    Arc::new(Wanted { components: [(component(0), sources)].into(), ..Wanted::default() })
 }
 
 /// What a healthy Prometheus says of component 0 and its one pod, measured 7 s ago.

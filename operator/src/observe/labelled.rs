@@ -1,0 +1,48 @@
+//! The operator's own labels of a child, read once when it is decoded: a map of them has room for eleven. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::build::{EPOCH_LABEL, labels};
+
+/// The labels that are read; nothing for those that are missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnLabels {
+    /// Name of the app.
+    pub app: Option<Box<str>>,
+    /// Name of the component.
+    pub component: Option<Box<str>>,
+    /// Revision of a Deployment and its pods.
+    pub revision: Option<Box<str>>,
+    /// Epoch of the leader that wrote a Deployment last.
+    pub epoch: Option<Box<str>>,
+}
+
+impl OwnLabels {
+    /// Those among the labels of an object.
+    #[must_use]
+    pub fn of(labels: &BTreeMap<String, String>) -> Self {
+        let own = |key: &str| labels.get(key).map(|value| value.as_str().into());
+        Self {
+            app: own(labels::APP),
+            component: own(labels::COMPONENT),
+            revision: own(labels::REVISION),
+            epoch: own(EPOCH_LABEL),
+        }
+    }
+}
+
+/// A child of which the operator's own labels are kept.
+pub trait Labelled {
+    /// The labels.
+    fn own_labels(&self) -> &OwnLabels;
+
+    /// Name of its app.
+    fn app(&self) -> Option<&str> {
+        self.own_labels().app.as_deref()
+    }
+
+    /// Name of its component.
+    fn component(&self) -> Option<&str> {
+        self.own_labels().component.as_deref()
+    }
+}
