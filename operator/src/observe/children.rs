@@ -1,20 +1,19 @@
 //! The cache of one kind of children or of pods, in which those of one app are found without looking at all others.
 //! Filled by a watch.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use hashbrown::HashMap;
+use kube::Resource;
 use kube::runtime::reflector::store::WriterDropped;
 use kube::runtime::reflector::{Lookup, ObjectRef, Store};
 use kube::runtime::watcher;
-use kube::{Resource, ResourceExt};
 
 use super::labelled::Labelled;
 
-/// An app by namespace and name, and its objects in the order of their names, as the store is asked for them. A set would
-/// keep room for eleven.
-type Index<K> = HashMap<String, HashMap<String, Vec<ObjectRef<K>>>>;
+/// An app by namespace and name, and its objects in the order of their names. A set would keep room for eleven.
+type Index<K> = HashMap<String, HashMap<String, Vec<Arc<K>>>>;
 
 /// A cache with an index by app. Cheap to clone.
 #[derive(Clone)]
@@ -30,32 +29,42 @@ impl<K> Children<K>
 where
     K: Labelled + Resource<DynamicType = ()> + Clone + 'static,
 {
-    /// An index over a store; [`Self::note`] fills it.
+    /// An index over a store; [`Self::release`] and [`Self::note`] follow it.
     #[must_use]
     pub fn new(store: Store<K>) -> Self {
         Self { store, index: Arc::default() }
     }
 
-    /// Notes what the store was told.
-    ///
-    /// A name that is in the index and not in the store is passed over, so a watch that starts anew needs no clearing.
-    pub fn note(&self, event: &watcher::Event<K>) {
-        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
-                if let (Some(namespace), Some(app)) = (object.meta().namespace.as_deref(), object.app()) {
-                    let of_namespace = index.entry(namespace.to_owned()).or_default();
-                    let of_app = of_namespace.entry(app.to_owned()).or_default();
-                    let name = object.name_any();
-                    if let Err(place) = of_app.binary_search_by(|one| one.name.cmp(&name)) {
-                        of_app.reserve_exact(1);
-                        of_app.insert(place, ObjectRef::new(&name).within(namespace));
-                    }
-                }
-            }
-            watcher::Event::Delete(object) => forget(&mut index, object),
-            watcher::Event::Init | watcher::Event::InitDone => {}
+    /// Lets go of an object that is about to leave the store, or its app. Called before the store is told.
+    pub fn release(&self, event: &watcher::Event<K>) {
+        let leaving = match event {
+            watcher::Event::Apply(object) => self.known(object).filter(|known| known.app() != object.app()),
+            watcher::Event::Delete(object) => self.known(object),
+            watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone => None,
+        };
+        if let Some(object) = leaving {
+            remove(&mut self.index.write().unwrap_or_else(PoisonError::into_inner), &*object);
         }
+    }
+
+    /// Notes an object as the store has it. Called after the store was told; it shows a list when that is whole.
+    pub fn note(&self, event: &watcher::Event<K>) {
+        let objects = match event {
+            watcher::Event::Apply(object) => self.known(object).into_iter().collect(),
+            watcher::Event::InitDone => self.store.state(),
+            watcher::Event::Delete(_) | watcher::Event::Init | watcher::Event::InitApply(_) => return,
+        };
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(event, watcher::Event::InitDone) {
+            index.clear();
+        }
+        for object in objects {
+            insert(&mut index, object);
+        }
+    }
+
+    fn known(&self, object: &K) -> Option<Arc<K>> {
+        self.store.get(&ObjectRef::from_obj(object))
     }
 
     /// The object of this name.
@@ -68,8 +77,7 @@ where
     #[must_use]
     pub fn of_app(&self, namespace: &str, app: &str) -> Vec<Arc<K>> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let of_app = index.get(namespace).and_then(|apps| apps.get(app)).into_iter().flatten();
-        of_app.filter_map(|one| self.store.get(one)).filter(|object| object.app() == Some(app)).collect()
+        index.get(namespace).and_then(|apps| apps.get(app)).cloned().unwrap_or_default()
     }
 
     /// Waits until the cache holds what the API server held.
@@ -81,12 +89,25 @@ where
     }
 }
 
-fn forget<K: Labelled + Resource<DynamicType = ()>>(index: &mut Index<K>, object: &K) {
+fn insert<K: Labelled + Resource>(index: &mut Index<K>, object: Arc<K>) {
+    let (Some(namespace), Some(app)) = (object.meta().namespace.as_deref(), object.app()) else { return };
+    let of_app = index.entry(namespace.to_owned()).or_default().entry(app.to_owned()).or_default();
+    match place(of_app, &*object) {
+        Ok(place) => of_app[place] = object,
+        Err(place) => {
+            of_app.reserve_exact(1);
+            of_app.insert(place, object);
+        }
+    }
+}
+
+fn remove<K: Labelled + Resource>(index: &mut Index<K>, object: &K) {
     let (Some(namespace), Some(app)) = (object.meta().namespace.as_deref(), object.app()) else { return };
     let Some(of_namespace) = index.get_mut(namespace) else { return };
     if let Some(of_app) = of_namespace.get_mut(app) {
-        let name = object.name_any();
-        of_app.retain(|one| one.name != name);
+        if let Ok(place) = place(of_app, object) {
+            of_app.remove(place);
+        }
         if of_app.is_empty() {
             of_namespace.remove(app);
         }
@@ -96,11 +117,16 @@ fn forget<K: Labelled + Resource<DynamicType = ()>>(index: &mut Index<K>, object
     }
 }
 
+fn place<K: Resource>(of_app: &[Arc<K>], object: &K) -> Result<usize, usize> {
+    of_app.binary_search_by(|one| one.meta().name.cmp(&object.meta().name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::observe::seen::Seen;
     use k8s_openapi::api::core::v1::Service;
+    use kube::ResourceExt;
     use kube::runtime::reflector;
     use serde_json::json;
 
@@ -116,6 +142,7 @@ mod tests {
         let (store, mut writer) = reflector::store();
         let children = Children::new(store);
         let mut tell = |event: watcher::Event<Seen<Service>>| {
+            children.release(&event);
             writer.apply_watcher_event(&event);
             children.note(&event);
         };

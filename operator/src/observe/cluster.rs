@@ -149,9 +149,10 @@ where
 {
     let (store, writer) = reflector::store();
     let children = Children::new(store);
-    let noting = children.clone();
+    let (releasing, noting) = (children.clone(), children.clone());
     let events = watch(Api::all(client), watcher::Config::default().labels(labels::MANAGED));
-    let noted = events.reflect(writer).inspect_ok(move |event| noting.note(event));
+    let reflected = events.inspect_ok(move |event| releasing.release(event)).reflect(writer);
+    let noted = reflected.inspect_ok(move |event| noting.note(event));
     (children, Box::pin(noted.touched_objects()))
 }
 
