@@ -164,7 +164,10 @@ mod tests {
         assert_eq!(names("a", "shop"), ["shop-new", "shop-web"]);
         assert_eq!(names("b", "shop"), ["shop-web"]);
         assert_eq!(names("b", "blog"), [""; 0]);
-        // Another list, without one of them; and an object that was given to another app.
+        // An object that was given to another app.
+        tell(watcher::Event::Apply(service("b", "blog", "shop-web")));
+        assert_eq!((names("b", "shop"), names("b", "blog")), (vec![], vec!["shop-web".to_owned()]));
+        // Another list, without some of them, and with one that was given to another app meanwhile.
         tell(watcher::Event::Init);
         tell(watcher::Event::InitApply(service("a", "blog", "shop-web")));
         tell(watcher::Event::InitDone);
