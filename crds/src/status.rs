@@ -75,7 +75,7 @@ pub struct ComponentStatus {
 }
 
 /// Kind of a component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// A stateless service.
@@ -83,7 +83,7 @@ pub enum Tier {
 }
 
 /// One live revision: one Deployment whose template never changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RevisionStatus {
     /// Hash of the user's pod inputs, the last part of the Deployment's name.

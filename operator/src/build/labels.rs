@@ -6,8 +6,6 @@ use crate::resolve::app::{App, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use std::collections::BTreeMap;
 
-/// What the operator's own labels begin with.
-pub const DOMAIN: &str = "scalableapp.dev/";
 /// Name of the app.
 pub const APP: &str = "scalableapp.dev/app";
 /// Name of the component.

@@ -5,6 +5,7 @@ use super::decide::ComponentMemory;
 use crate::{
     apply::record::Records,
     observe::cluster::GuardedApp,
+    report::Said,
     resolve::{app::App, invalid::Invalid},
 };
 use kube::Resource;
@@ -42,7 +43,9 @@ pub struct AppMemory {
     /// What is remembered of each component.
     pub components: BTreeMap<String, ComponentMemory>,
     /// The status that was written last, for as long as the cache may still show the one before it.
-    pub reported: Option<ScalableAppStatus>,
+    reported: Option<ScalableAppStatus>,
+    /// Fingerprint of what was compared with the known status last, if it was no news.
+    silent: Option<u64>,
 }
 
 impl Memories {
@@ -106,6 +109,23 @@ impl AppMemory {
         }
     }
 
+    /// Remembers the status that was written.
+    pub fn report(&mut self, written: ScalableAppStatus) {
+        (self.reported, self.silent) = (Some(written), None);
+    }
+
+    /// Whether something is news. Said once more it is not compared with the known status, which would have to be read of
+    /// every app in every tick.
+    pub fn is_news(&mut self, app: &ScalableApp, said: &Said) -> bool {
+        let fingerprint = said.fingerprint(app.metadata.resource_version.as_deref());
+        if fingerprint.is_some() && self.silent == fingerprint {
+            return false;
+        }
+        let is_news = said.is_news(self.known_status(app));
+        self.silent = fingerprint.filter(|_| !is_news);
+        is_news
+    }
+
     /// The status that the API server has, as far as this process knows.
     #[must_use]
     pub fn known_status<'a>(&'a self, app: &'a ScalableApp) -> Option<&'a ScalableAppStatus> {
@@ -118,5 +138,44 @@ impl AppMemory {
         app: &'a ScalableApp,
     ) -> (Option<&'a ScalableAppStatus>, &'a mut BTreeMap<String, ComponentMemory>) {
         (self.reported.as_ref().or(app.status.as_ref()), &mut self.components)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::standing::Standing;
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    fn said(desired: i32, known: Option<&ScalableAppStatus>) -> Said {
+        let standing = Standing { name: "web".to_owned(), decided: true, desired, ..Standing::default() };
+        Said::of(known, 1, &[&standing], None)
+    }
+
+    fn app(version: &str, status: ScalableAppStatus) -> ScalableApp {
+        let app = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1, "resourceVersion": version},
+            "spec": {"services": []},
+        }));
+        ScalableApp { status: Some(status), ..app.expect("an app") }
+    }
+
+    #[test]
+    fn what_was_no_news_is_news_once_something_else_was_said() {
+        let status = |desired| said(desired, None).status(None, Timestamp::UNIX_EPOCH);
+        let mut memory = AppMemory::default();
+        let before = app("1", status(2));
+        let mut is_news = |app: &ScalableApp, desired| {
+            let said = said(desired, memory.known_status(app));
+            memory.is_news(app, &said)
+        };
+        assert_eq!([is_news(&before, 2), is_news(&before, 2), is_news(&before, 3)], [false, false, true]);
+        assert!(!is_news(&before, 2));
+        assert!(is_news(&app("2", status(3)), 2), "somebody else wrote the status");
+        assert!(!is_news(&before, 2));
+        memory.report(status(3));
+        let said = said(2, memory.known_status(&before));
+        assert!(memory.is_news(&before, &said), "the cache does not show the written status yet");
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     apply::{self, app::Leader, events::Happening, writer::WriteError},
     build::build,
     observe::cluster::GuardedApp,
-    report::{self, standing::Failure},
+    report::{self, Said, standing::Failure},
     resolve::invalid::Invalid,
     runtime::{clock, metrics},
 };
@@ -107,15 +107,15 @@ async fn say(
     let standings: Vec<_> = passes.iter().map(|pass| &pass.standing).collect();
     let generation = app.metadata.generation.unwrap_or_default();
     let known = memory.known_status(app);
-    let status = report::status(known, generation, &standings, failure, clock::wall());
+    let status = Said::of(known, generation, &standings, failure).status(known, clock::wall());
     happenings.extend(report::happenings::happenings(known, &status));
     let namespace = app.namespace().unwrap_or_default();
     let name = app.name_any();
     let written =
         apply::status::report::<ScalableApp>(&context.writer, KIND, (&namespace, &name), known, &status)
             .await?;
-    if written.is_some() {
-        memory.reported = written;
+    if let Some(written) = written {
+        memory.report(written);
     }
     for record in passes.iter().filter_map(|pass| pass.recorded.as_ref()) {
         context.decisions.write(record);
@@ -136,7 +136,7 @@ async fn unreadable(context: &Context, object: &GuardedApp, error: &str) -> Resu
     let metadata = &invalid.metadata;
     let generation = metadata.generation.unwrap_or_default();
     let namespace = metadata.namespace.clone().unwrap_or_default();
-    let status = report::status(None, generation, &[], Some(&failure), clock::wall());
+    let status = Said::of(None, generation, &[], Some(&failure)).status(None, clock::wall());
     // Its status cannot be read either, so whether this is news is known to this process alone.
     if context.memories.is_news(object) {
         let name = object.name_any();

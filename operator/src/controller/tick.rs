@@ -12,7 +12,7 @@ use crate::{
         cluster::{GuardedApp, app_ref},
         samples::Samples,
     },
-    report,
+    report::Said,
     resolve::app::App,
     runtime::{clock, health::Health, metrics},
 };
@@ -117,7 +117,7 @@ impl Passing<'_> {
         let (known, components) = memory.of_pass(app);
         let passes = decide::pass(resolved, known, view, components);
         let scales = scales(&passes);
-        let says = !scales && *news > 0 && says_something_new(app, &memory, &passes);
+        let says = !scales && *news > 0 && says_something_new(app, &mut memory, &passes);
         if says {
             *news -= 1;
         }
@@ -140,7 +140,9 @@ fn scales(passes: &[ComponentPass]) -> bool {
 }
 
 /// Whether the status would differ from the one that is known.
-fn says_something_new(app: &ScalableApp, memory: &AppMemory, passes: &[ComponentPass]) -> bool {
+fn says_something_new(app: &ScalableApp, memory: &mut AppMemory, passes: &[ComponentPass]) -> bool {
     let standings: Vec<_> = passes.iter().map(|pass| &pass.standing).collect();
-    report::is_news(memory.known_status(app), app.metadata.generation.unwrap_or_default(), &standings)
+    let generation = app.metadata.generation.unwrap_or_default();
+    let said = Said::of(memory.known_status(app), generation, &standings, None);
+    memory.is_news(app, &said)
 }

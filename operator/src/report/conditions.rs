@@ -10,7 +10,7 @@ use scalableapp_engine::reason::{self, Reason};
 use std::borrow::Cow;
 
 /// A condition's status with its word and its sentence.
-type Verdict = (ConditionStatus, Reason, Cow<'static, str>);
+pub type Verdict = (ConditionStatus, Reason, Cow<'static, str>);
 
 /// What the conditions should say, by type, in the order in which they are listed. Where the app as a whole failed
 /// nothing new is known of its components, and what was said of them stands.

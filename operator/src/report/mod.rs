@@ -5,63 +5,114 @@ pub mod happenings;
 pub mod overrides;
 pub mod standing;
 
+use conditions::Verdict;
 use jiff::Timestamp;
 use scalableapp_crds::{ComponentStatus, RevisionStatus, ScalableAppStatus, Tier};
 use scalableapp_engine::reason;
 use standing::{Failure, Standing};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// The status of an app after a pass. What is said already keeps its times, so that saying it again changes nothing.
-///
-/// `before` is the status that is known; `failure` concerns the app as a whole, for example a spec that cannot be done,
-/// and then the components stay as they were reported.
-#[must_use]
-pub fn status(
-    before: Option<&ScalableAppStatus>,
+/// What a pass says of an app, beside what is known.
+pub struct Said {
     generation: i64,
-    components: &[&Standing],
-    failure: Option<&Failure>,
-    now: Timestamp,
-) -> ScalableAppStatus {
-    let mut status = before.cloned().unwrap_or_default();
-    status.observed_generation = generation;
-    if failure.is_none() {
-        status.components = components
-            .iter()
-            .map(|standing| {
-                let known = before.and_then(|status| status.component(&standing.name));
-                keep(said(standing, known), known)
-            })
-            .collect();
-        status.replicas = replicas(components);
-        status.limited_by = limited_by(&status.limited_by, components);
-    }
-    let verdicts = conditions::verdicts(&status.conditions, components, failure);
-    conditions::set(&mut status.conditions, &verdicts, generation, now);
-    status
+    /// Nothing if the app failed as a whole: the components then stay as they were reported.
+    stack: Option<SaidOfStack>,
+    conditions: Vec<(&'static str, Verdict)>,
 }
 
-/// Whether [`status`] of an app that did not fail as a whole would differ from the one that is known. Every pass over every
-/// app asks this, so what is known is compared and not copied.
-#[must_use]
-pub fn is_news(before: Option<&ScalableAppStatus>, generation: i64, components: &[&Standing]) -> bool {
-    let Some(status) = before else { return true };
-    let differs = |(standing, now): (&&Standing, &ComponentStatus)| {
-        standing.name != now.name || is_component_news(&said(standing, Some(now)), now)
-    };
-    status.observed_generation != generation
-        || status.components.len() != components.len()
-        || components.iter().zip(&status.components).any(differs)
-        || status.replicas != replicas(components)
-        || status.limited_by != limited_by(&status.limited_by, components)
-        || !conditions::are_set(
-            &status.conditions,
-            &conditions::verdicts(&status.conditions, components, None),
-            generation,
-        )
+struct SaidOfStack {
+    components: Vec<ComponentStatus>,
+    replicas: String,
+    limited_by: String,
+}
+
+impl Said {
+    /// `known` is the status that the API server has; `failure` concerns the app as a whole, for example a spec that cannot
+    /// be done.
+    #[must_use]
+    pub fn of(
+        known: Option<&ScalableAppStatus>,
+        generation: i64,
+        components: &[&Standing],
+        failure: Option<&Failure>,
+    ) -> Self {
+        let stack = failure.is_none().then(|| SaidOfStack {
+            components: components.iter().map(|standing| said(standing, known)).collect(),
+            replicas: replicas(components),
+            limited_by: limited_by(known.map_or("", |known| known.limited_by.as_str()), components),
+        });
+        let conditions = known.map_or(&[][..], |known| &known.conditions);
+        Self { generation, stack, conditions: conditions::verdicts(conditions, components, failure) }
+    }
+
+    /// The status after the pass. What is said already keeps its times, so that saying it again changes nothing.
+    #[must_use]
+    pub fn status(self, known: Option<&ScalableAppStatus>, now: Timestamp) -> ScalableAppStatus {
+        let mut status = known.cloned().unwrap_or_default();
+        status.observed_generation = self.generation;
+        if let Some(SaidOfStack { components, replicas, limited_by }) = self.stack {
+            status.components = components
+                .into_iter()
+                .map(|said| {
+                    let known = known.and_then(|status| status.component(&said.name));
+                    keep(said, known)
+                })
+                .collect();
+            (status.replicas, status.limited_by) = (replicas, limited_by);
+        }
+        conditions::set(&mut status.conditions, &self.conditions, self.generation, now);
+        status
+    }
+
+    /// Whether [`Self::status`] would differ from what is known.
+    #[must_use]
+    pub fn is_news(&self, known: Option<&ScalableAppStatus>) -> bool {
+        let Some(known) = known else { return true };
+        let is_known = |stack: &SaidOfStack| {
+            let SaidOfStack { components, replicas, limited_by } = stack;
+            (replicas, limited_by) == (&known.replicas, &known.limited_by)
+                && components.len() == known.components.len()
+                && components
+                    .iter()
+                    .zip(&known.components)
+                    .all(|(said, known)| !is_component_news(said, known))
+        };
+        known.observed_generation != self.generation
+            || !self.stack.as_ref().is_none_or(is_known)
+            || !conditions::are_set(&known.conditions, &self.conditions, self.generation)
+    }
+
+    /// A hash of it beside the version of the object whose status is known, to be compared within this process; nothing
+    /// where a decision or a memory is to be written.
+    #[must_use]
+    pub fn fingerprint(&self, version: Option<&str>) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        (version, self.generation, &self.conditions).hash(&mut hasher);
+        if let Some(SaidOfStack { components, replicas, limited_by }) = &self.stack {
+            (replicas, limited_by).hash(&mut hasher);
+            for said in components {
+                let ComponentStatus {
+                    name,
+                    tier,
+                    desired,
+                    ready,
+                    limited_by,
+                    revisions,
+                    memory,
+                    last_decision,
+                } = said;
+                if memory.is_some() || last_decision.is_some() {
+                    return None;
+                }
+                (name, tier, desired, ready, limited_by, revisions).hash(&mut hasher);
+            }
+        }
+        Some(hasher.finish())
+    }
 }
 
 /// What a pass says of a component, without what stays from an earlier one.
-fn said(standing: &Standing, known: Option<&ComponentStatus>) -> ComponentStatus {
+fn said(standing: &Standing, known: Option<&ScalableAppStatus>) -> ComponentStatus {
     let mut revisions: Vec<RevisionStatus> = standing
         .revisions
         .iter()
@@ -74,15 +125,14 @@ fn said(standing: &Standing, known: Option<&ComponentStatus>) -> ComponentStatus
     let place = |one: &RevisionStatus| one.hash != standing.target;
     revisions.sort_by(|one, other| (place(one), &one.hash).cmp(&(place(other), &other.hash)));
     revisions.truncate(5);
+    let undecided = known.filter(|_| !standing.decided).and_then(|known| known.component(&standing.name));
+    let limited_by = undecided.map(|known| known.limited_by.clone());
     ComponentStatus {
         name: standing.name.clone(),
         tier: Tier::Service,
         desired: standing.desired,
         ready: standing.ready(),
-        limited_by: match known {
-            Some(known) if !standing.decided => known.limited_by.clone(),
-            _ => standing.limited_by_names(),
-        },
+        limited_by: limited_by.unwrap_or_else(|| standing.limited_by_names()),
         revisions,
         memory: standing.memory.clone(),
         last_decision: standing.record.clone(),
@@ -136,6 +186,18 @@ mod tests {
     use standing::Evidence;
     use std::sync::Arc;
 
+    fn said_of(known: Option<&ScalableAppStatus>, generation: i64, components: &[&Standing]) -> Said {
+        Said::of(known, generation, components, None)
+    }
+
+    fn status(known: Option<&ScalableAppStatus>, components: &[&Standing]) -> ScalableAppStatus {
+        said_of(known, 1, components).status(known, Timestamp::UNIX_EPOCH)
+    }
+
+    fn is_news(known: Option<&ScalableAppStatus>, generation: i64, components: &[&Standing]) -> bool {
+        said_of(known, generation, components).is_news(known)
+    }
+
     fn web() -> Standing {
         let (hash, target) = ("new".to_owned(), "new".to_owned());
         let revision = LiveRevision { hash, deployment: Arc::default(), replicas: 2, pods: 2, ready: 2 };
@@ -154,7 +216,7 @@ mod tests {
     #[test]
     fn news_is_what_would_change_the_status() {
         let problem = Failure { reason: reason::PODS_REFUSED, message: "why".to_owned() };
-        let known = status(None, 1, &[&web()], None, Timestamp::UNIX_EPOCH);
+        let known = status(None, &[&web()]);
         type Change = fn(&mut Standing, Failure);
         let changes: [(&str, Change); 11] = [
             ("nothing", |_, _| {}),
@@ -174,8 +236,10 @@ mod tests {
             let mut standing = web();
             change(&mut standing, problem.clone());
             let news = is_news(Some(&known), 1, &[&standing]);
-            let after = status(Some(&known), 1, &[&standing], None, Timestamp::UNIX_EPOCH);
+            let after = status(Some(&known), &[&standing]);
             assert_eq!((news, news), (after != known, !is_silent(name)), "{name}");
+            let fingerprint = |standing| said_of(Some(&known), 1, &[standing]).fingerprint(Some("1"));
+            assert!(!news || fingerprint(&standing) != fingerprint(&web()), "{name}");
         }
         assert!(is_news(None, 1, &[&web()]) && is_news(Some(&known), 2, &[&web()]), "never said; a new spec");
         assert!(is_news(Some(&known), 1, &[]) && is_news(Some(&known), 1, &[&web(), &web()]), "components");
@@ -193,11 +257,12 @@ mod tests {
             stages: Vec::new(),
         };
         let remembering = Standing { record: Some(record), memory: Some(ScalingMemory::default()), ..web() };
-        let known = status(None, 1, &[&web()], None, Timestamp::UNIX_EPOCH);
+        let known = status(None, &[&web()]);
         assert!(is_news(Some(&known), 1, &[&remembering]));
-        let known = status(Some(&known), 1, &[&remembering], None, Timestamp::UNIX_EPOCH);
+        assert_eq!(said_of(Some(&known), 1, &[&remembering]).fingerprint(None), None);
+        let known = status(Some(&known), &[&remembering]);
         assert!(!is_news(Some(&known), 1, &[&remembering]) && !is_news(Some(&known), 1, &[&web()]));
-        let after = status(Some(&known), 1, &[&web()], None, Timestamp::UNIX_EPOCH);
+        let after = status(Some(&known), &[&web()]);
         assert_eq!(after, known);
         assert!(after.components[0].last_decision.is_some() && after.components[0].memory.is_some());
     }
