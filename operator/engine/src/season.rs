@@ -9,7 +9,7 @@
 //! It is judged before it has a say: each of the last seasons of the past is left out of a decomposition of those before
 //! it, and for each of its instants what would have been foretold one horizon earlier is compared with what came. So are
 //! two naive forecasts, the load of a season earlier (*seasonal-naive*) and a load that stays as it is. A curve has a say
-//! only if it errs no more than the former over all these seasons, because two days in a row may be alike by chance, and no
+//! only if it errs no more than the former over all these seasons, because days in a row may be alike by chance, and no
 //! more than the latter in the last one, because a rise may have moved since.
 
 use jiff::{SignedDuration, Timestamp};
@@ -28,8 +28,9 @@ pub const LEAST_SEASONS: usize = DECOMPOSED + 1;
 /// Seasons without which there is nothing to decompose.
 const DECOMPOSED: usize = 2;
 
-/// Seasons that are judged at most.
-const JUDGED: usize = 3;
+/// Seasons that are judged at most: as many as are known beside those that are decomposed. With fewer, days that are alike
+/// by chance take the say away from a good curve sooner.
+const JUDGED: usize = SEASONS - DECOMPOSED;
 
 /// Values whose mean is what stays, and the level: noise counts less, as over the many samples of a horizon.
 const LEVELS: usize = 4;
