@@ -37,7 +37,7 @@ impl Said {
         failure: Option<&Failure>,
     ) -> Self {
         let stack = failure.is_none().then(|| SaidOfStack {
-            components: components.iter().map(|standing| said(standing, known)).collect(),
+            components: components.iter().map(|standing| component(standing, known)).collect(),
             replicas: replicas(components),
             limited_by: limited_by(known.map_or("", |known| known.limited_by.as_str()), components),
         });
@@ -112,7 +112,7 @@ impl Said {
 }
 
 /// What a pass says of a component, without what stays from an earlier one.
-fn said(standing: &Standing, known: Option<&ScalableAppStatus>) -> ComponentStatus {
+fn component(standing: &Standing, known: Option<&ScalableAppStatus>) -> ComponentStatus {
     let mut revisions: Vec<RevisionStatus> = standing
         .revisions
         .iter()
