@@ -3,7 +3,7 @@
 use crate::app::{OBJECTIVE, PATIENCE, START_VARIATION, WORKERS};
 use crate::autoscaler::{CPU_LAG, CPU_PERIOD, SCRAPE};
 use crate::setting::Contender;
-use crate::tune::{LOCAL, RANDOM, Run, Tuned};
+use crate::tune::{GIVEN_UP, LOCAL, RANDOM, Run, Tuned};
 use crate::workload::{
     DAY_FACTOR, DAY_SHIFT, KNOWN_DAYS, LEAD_IN, MEAN_SERVICE, REPLAYED_DAYS, SERVICE_VARIATION,
 };
@@ -34,14 +34,15 @@ pub(crate) fn assumptions() -> String {
   and KEDA's HPA decide every 15 s, this operator every 5 s.
 - HPA and KEDA decide with the engine's HPA arithmetic, which is compared with Kubernetes' own results in
   operator/engine/tests/hpa_vectors.rs. All have HPA's default scale-up policies and 2 to 100 replicas.
-- Day after day, a trace is the curve of a day: each day has up to {:.0} % more or less load, and is up to {DAY_SHIFT} s earlier
-  or later. {KNOWN_DAYS} days are only known; the season is learned from the request rates of all days before, when a day begins.
+- Day after day, a trace is the curve of a day: each day begins with up to {:.0} % more or less load, which becomes that of
+  the next day until then, and is up to {DAY_SHIFT} s earlier or later. {KNOWN_DAYS} days are only known; the season is learned from the
+  request rates of the days before, when a day begins.
 Rules
 - The first half of a trace, or the first {half} of the {REPLAYED_DAYS} days after those, is for training, and the other is
   measured. Nothing counts in the {} minutes before, for which a single trace keeps its first rate.
 - Everybody may set target, tolerance and scale-down window; those on request rate the window of the rate, KEDA the
   polling interval, a forecast its horizon. {RANDOM} random settings and {LOCAL} near the five best are tried for each: {tries} in
-  all. The cheapest without a violation minute in the training part is chosen.
+  all. The cheapest without a violation minute in the training part is chosen. One with more than {GIVEN_UP} there is given up.
 ",
         START_VARIATION * 100.0,
         OBJECTIVE * 1000.0,

@@ -5,6 +5,7 @@ use fastrand::Rng;
 use crate::app::App;
 use crate::autoscaler::Autoscaler;
 use crate::setting::{Contender, Setting};
+use crate::table::MOST_VIOLATIONS;
 use crate::workload::{LEAD_IN, Workload};
 
 /// Settings that are drawn at random, for each contender and workload.
@@ -13,6 +14,9 @@ pub(crate) const RANDOM: usize = 120;
 pub(crate) const LOCAL: usize = 240;
 /// How many of the best are searched around, so that one lucky setting does not end the search.
 const BEST: usize = 5;
+/// Violation minutes of the training part after which a setting is given up: it will not be chosen, nor come near a curve.
+pub(crate) const GIVEN_UP: usize = 3 * MOST_VIOLATIONS;
+
 /// What a part of a run cost and how it went.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Score {
@@ -30,7 +34,7 @@ pub(crate) struct Run {
     pub(crate) started: u32,
 }
 
-/// All runs of a contender over a workload.
+/// The runs of a contender over a workload, without those that were given up.
 pub(crate) struct Tuned {
     pub(crate) contender: Contender,
     pub(crate) runs: Vec<Run>,
@@ -49,7 +53,7 @@ pub(crate) fn tune(contender: Contender, workload: &Workload, start: f64, seed: 
         } else {
             best[rng.usize(..best.len())].setting.near(&mut rng)
         };
-        runs.push(run(contender, setting, workload, start));
+        runs.extend(run(contender, setting, workload, start));
     }
     let chosen = cheapest(&runs).first().map(|run| **run);
     Tuned { contender, runs, chosen }
@@ -64,15 +68,18 @@ fn cheapest(runs: &[Run]) -> Vec<&Run> {
 }
 
 /// The first minute of the test part.
-pub(crate) fn split(workload: &Workload) -> usize {
+fn split(workload: &Workload) -> usize {
     let lead_in = LEAD_IN / 60;
     lead_in + (workload.seconds() / 60 - lead_in) / 2
 }
 
-fn run(contender: Contender, setting: Setting, workload: &Workload, start: f64) -> Run {
+/// Runs a contender over the whole workload, unless its setting is given up on the way.
+fn run(contender: Contender, setting: Setting, workload: &Workload, start: f64) -> Option<Run> {
     let mut autoscaler = Autoscaler::new(contender, setting);
     let seconds = workload.seconds();
     let mut app = App::new(autoscaler.settled(workload.rates[0]), seconds, start);
+    let training = LEAD_IN / 60..split(workload);
+    let mut violations = 0;
     for second in 0..seconds {
         // Before the first minute is over the windows reach back to before the trace.
         if second >= 60 && second % contender.period() == 0 {
@@ -80,14 +87,20 @@ fn run(contender: Contender, setting: Setting, workload: &Workload, start: f64) 
             app.scale(replicas, second as f64);
         }
         app.serve(second, workload.second(second));
+        let minute = second / 60;
+        if second % 60 == 59 && training.contains(&minute) && app.minutes()[minute].violates() {
+            violations += 1;
+            if violations > GIVEN_UP {
+                return None;
+            }
+        }
     }
-    let split = split(workload);
-    Run {
+    Some(Run {
         setting,
-        train: score(&app, LEAD_IN / 60..split),
-        test: score(&app, split..seconds / 60),
+        test: score(&app, training.end..seconds / 60),
+        train: score(&app, training),
         started: app.started,
-    }
+    })
 }
 
 fn score(app: &App, minutes: std::ops::Range<usize>) -> Score {

@@ -19,8 +19,8 @@ const MOST_REQUESTS: f64 = 10_000.0;
 /// Days that are known before the first one that is replayed.
 pub(crate) const KNOWN_DAYS: usize = 4;
 /// Days that are replayed: half to train, half to measure.
-pub(crate) const REPLAYED_DAYS: usize = 8;
-/// How much more or less load a day has at most, as a share.
+pub(crate) const REPLAYED_DAYS: usize = 16;
+/// How much more or less load than the trace a day begins with at most, as a share.
 pub(crate) const DAY_FACTOR: f64 = 0.1;
 /// How much earlier or later a day is at most, in seconds.
 pub(crate) const DAY_SHIFT: usize = 30;
@@ -68,15 +68,22 @@ impl Workload {
         Ok(Self::draw(name, lead_in.chain(rates.iter().copied()).collect(), seed))
     }
 
-    /// The trace day after day: each day has its own share of the load, and is a little earlier or later.
+    /// The trace day after day: each day begins with its own share of the load, which becomes that of the next until then,
+    /// and is a little earlier or later.
     pub(crate) fn of_days(&self, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let trace = &self.rates[LEAD_IN..];
         let mut rates = Vec::with_capacity(trace.len() * (KNOWN_DAYS + REPLAYED_DAYS));
+        let factor = |rng: &mut Rng| 1.0 + DAY_FACTOR * (2.0 * rng.f64() - 1.0);
+        let mut begin = factor(&mut rng);
         for _ in 0..KNOWN_DAYS + REPLAYED_DAYS {
-            let factor = 1.0 + DAY_FACTOR * (2.0 * rng.f64() - 1.0);
             let shift = trace.len() + rng.usize(0..=2 * DAY_SHIFT) - DAY_SHIFT;
-            rates.extend((0..trace.len()).map(|second| factor * trace[(second + shift) % trace.len()]));
+            let end = factor(&mut rng);
+            rates.extend((0..trace.len()).map(|second| {
+                let passed = second as f64 / trace.len() as f64;
+                (begin + passed * (end - begin)) * trace[(second + shift) % trace.len()]
+            }));
+            begin = end;
         }
         let known = KNOWN_DAYS * trace.len() - LEAD_IN;
         let past = Self::draw(String::new(), rates[..known].to_vec(), seed + 1);
@@ -158,6 +165,16 @@ mod tests {
         let variance =
             workload.requests.iter().map(|one| (f64::from(one.service) - mean).powi(2)).sum::<f64>() / count;
         assert!((variance.sqrt() / mean - SERVICE_VARIATION).abs() < 0.02);
+    }
+
+    #[test]
+    fn days_differ_and_none_begins_with_a_jump() {
+        let days = Workload::draw("test".to_owned(), vec![2.0; LEAD_IN + 3600], 1).of_days(1);
+        let steps = days.rates.windows(2).map(|pair| (pair[1] - pair[0]).abs());
+        assert!(steps.fold(0.0, f64::max) < 2.0 / 3600.0, "much less than the load in a day");
+        let least = days.rates.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = days.rates.iter().copied().fold(0.0, f64::max);
+        assert!((1.8..1.9).contains(&least) && (2.1..2.2).contains(&most), "{least} to {most}");
     }
 
     #[test]

@@ -15,8 +15,6 @@ use tokio::time::sleep;
 
 use table::Measured;
 
-/// Name of the cluster.
-const CLUSTER: &str = "fleet";
 /// Apps whose reaction is measured.
 const REACTING: usize = 50;
 /// The time over which their metrics change.
@@ -31,6 +29,9 @@ const CALM: Duration = Duration::from_secs(180);
 /// Many ScalableApps on a hollow cluster.
 #[derive(Parser)]
 struct Arguments {
+    /// Name of the cluster: several fleets may run side by side, so that what a noisy machine adds is the same for each.
+    #[arg(long, default_value = "fleet")]
+    name: String,
     /// How many apps.
     #[arg(long, default_value_t = 1000)]
     apps: usize,
@@ -67,7 +68,7 @@ enum Fault {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let tools = Tools::new(CLUSTER)?;
+    let tools = Tools::new(&arguments.name)?;
     let arms: &[Arm] = match arguments.arm {
         Some(ArmName::Templates) => &[Arm::Templates],
         Some(ArmName::Custom) => &[Arm::Custom],
