@@ -337,7 +337,7 @@ fn decision_record(to: i32) -> String {
         "memory": scalableapp_engine::memory::Memory::default(),
     });
     let input: scalableapp_engine::record::OwnedInput = serde_json::from_value(input).unwrap();
-    let mut decision = scalableapp_engine::decide(&input.as_input()).record(input.now);
+    let mut decision = scalableapp_engine::decide(&input.as_input(), input.memory.clone()).record(input.now);
     decision.to = to;
     let (namespace, app, component) = ("store".to_owned(), "shop".to_owned(), "web".to_owned());
     let record = scalableapp_engine::record::Record { namespace, app, component, input, decision };

@@ -5,10 +5,12 @@
 mod fixture;
 
 use std::hint::black_box;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use fixture::{Component, cpu, latency, rate};
 use jiff::{SignedDuration, Timestamp};
+use scalableapp_engine::decide;
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
 use scalableapp_engine::season::{CELLS, Past, SEASONS, Season, Seasonal};
@@ -58,8 +60,9 @@ fn time(mut component: Component) -> f64 {
         let share = 0.7 + 0.3 * (f64::from(round) / 30.0).sin();
         component.later(5).uses_cpu((share * 1000.0) as i64).reads("p99", 0.2 * share);
         component.rates(full * share);
+        let memory = mem::take(&mut component.memory);
         let begin = Instant::now();
-        let decision = black_box(&component).decide();
+        let decision = decide(&black_box(&component).input(), memory);
         spent += begin.elapsed();
         component.replicas = decision.desired;
         component.memory = decision.memory;

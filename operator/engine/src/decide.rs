@@ -25,7 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds::{Proposal, Stage};
 use std::collections::BTreeMap;
 
-/// Everything that a decision for one component depends on.
+/// Everything that a decision for one component depends on, but for the [`Memory`] that earlier ones left behind.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// The instant of the decision.
@@ -62,8 +62,6 @@ pub struct Input<'a> {
     pub fallback: Option<Fallback>,
     /// What people ask for a while.
     pub overrides: &'a Overrides,
-    /// What earlier decisions left behind.
-    pub memory: &'a Memory,
 }
 
 /// What to do, why, and what to remember.
@@ -97,8 +95,7 @@ pub struct Decision {
 ///
 /// Zero replicas never mean "paused", as they do to HPA: a component that has none, because it was just created or
 /// because somebody set it so, gets its minimum.
-pub fn decide(input: &Input<'_>) -> Decision {
-    let mut memory = input.memory.clone();
+pub fn decide(input: &Input<'_>, mut memory: Memory) -> Decision {
     memory.forget_undeclared(input.metrics);
     let bounds = declared_bounds(input);
     if input.current_replicas == 0 && bounds.range().min > 0 {

@@ -33,10 +33,9 @@
 //! let now = Timestamp::UNIX_EPOCH;
 //! let metrics = [Metric { name: "rps".into(), target: Target::RequestRate { per_replica: 50_000 } }];
 //! let reading = Reading { values: vec![340.0], at: Some(now), ..Reading::default() };
-//! let mut memory = Memory::default();
 //! let behavior = Behavior::default();
 //!
-//! let decision = decide(&Input {
+//! let input = Input {
 //!     now,
 //!     min_replicas: 2,
 //!     schedules: &[],
@@ -53,14 +52,14 @@
 //!     seasons: &BTreeMap::new(),
 //!     fallback: None,
 //!     overrides: &Overrides::default(),
-//!     memory: &memory,
-//! });
+//! };
+//! let decision = decide(&input, Memory::default());
 //! assert_eq!(decision.desired, 7);
 //! assert_eq!(decision.reason, reason::METRIC_ABOVE_TARGET);
 //! assert_eq!(decision.proposals[0].value, "85/s per replica");
 //!
 //! // Whatever comes of it, the next decision starts from this memory; a change that was written is added.
-//! memory = decision.memory;
+//! let mut memory = decision.memory;
 //! if let Some(change) = &decision.change {
 //!     memory.record(change, &behavior);
 //! }

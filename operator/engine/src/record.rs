@@ -35,7 +35,7 @@ pub struct Record {
     pub decision: DecisionRecord,
 }
 
-/// An [`Input`] that can be kept. Its fields are those of the input.
+/// An [`Input`] that can be kept, with the memory. Its other fields are those of the input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "each field is described where the decision reads it")]
@@ -60,8 +60,8 @@ pub struct OwnedInput {
 }
 
 impl OwnedInput {
-    /// Keeps an input.
-    pub fn of(input: &Input<'_>) -> Self {
+    /// Keeps an input, and the memory that is about to be handed to [`decide`].
+    pub fn of(input: &Input<'_>, memory: &Memory) -> Self {
         // Without `..`, so that nothing that a decision depends on can be left out.
         let Input {
             now,
@@ -80,7 +80,6 @@ impl OwnedInput {
             seasons,
             fallback,
             overrides,
-            memory,
         } = *input;
         Self {
             now,
@@ -103,7 +102,7 @@ impl OwnedInput {
         }
     }
 
-    /// The input as [`decide`] takes it.
+    /// The input without the memory, as [`decide`] takes it.
     pub fn as_input(&self) -> Input<'_> {
         Input {
             now: self.now,
@@ -122,7 +121,6 @@ impl OwnedInput {
             seasons: &self.seasons,
             fallback: self.fallback,
             overrides: &self.overrides,
-            memory: &self.memory,
         }
     }
 }
@@ -130,7 +128,7 @@ impl OwnedInput {
 impl Record {
     /// Makes the decision once more.
     pub fn replay(&self) -> Decision {
-        decide(&self.input.as_input())
+        decide(&self.input.as_input(), self.input.memory.clone())
     }
 
     /// Whether the decision comes out as it was recorded, to the last word.

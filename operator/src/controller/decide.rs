@@ -133,7 +133,7 @@ fn component(
     } else {
         rollout::current_replicas(&rolling, known.map(|known| known.desired))
     };
-    let mut scaling = memory.scaling.take().unwrap_or_else(|| {
+    let scaling = memory.scaling.get_or_insert_with(|| {
         Box::new(known.and_then(|known| known.memory.as_ref()).map(Memory::restore).unwrap_or_default())
     });
     let engine_pods: Vec<Pod> =
@@ -157,24 +157,23 @@ fn component(
         seasons: samples.seasons(key),
         fallback: service.scaling.fallback,
         overrides: &overrides,
-        memory: &scaling,
     };
-    let mut decision = decide(&input);
+    let recorded = recording.then(|| OwnedInput::of(&input, scaling));
+    let mut decision = decide(&input, mem::take(scaling));
     let planned = planned(decision.desired, rolling, &standing.target, service);
     standing.decided = true;
     standing.desired = decision.desired;
     standing.limited_by.clone_from(&decision.limited_by);
     standing.measured = evidence(service, samples, &decision, &engine_pods, standing.ready());
     record(&mut standing, service, known, &decision, now);
-    let recorded = standing.record.clone().filter(|_| recording).map(|decision| Record {
+    let recorded = standing.record.clone().zip(recorded).map(|(decision, input)| Record {
         namespace: app.namespace.clone(),
         app: app.name.to_string(),
         component: name.to_owned(),
-        input: OwnedInput::of(&input),
+        input,
         decision,
     });
-    *scaling = mem::take(&mut decision.memory);
-    memory.scaling = Some(scaling);
+    **scaling = mem::take(&mut decision.memory);
     ComponentPass { standing, decision: Some(decision), planned, recorded }
 }
 

@@ -4,6 +4,7 @@
 //! operator decides by `scalableapp_engine::decide`, as in production.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::behavior::Behavior;
@@ -183,7 +184,7 @@ impl Autoscaler {
         let measured = instant((second as i64 - SCRAPE_AGE) as f64);
         let reading =
             Reading { values: vec![self.rate(second, app)], at: Some(measured), ..Reading::default() };
-        let decision = decide(&Input {
+        let input = Input {
             now,
             min_replicas: RANGE.min,
             schedules: &[],
@@ -200,8 +201,8 @@ impl Autoscaler {
             seasons: &self.seasons,
             fallback: None,
             overrides: &Overrides::default(),
-            memory: &self.memory,
-        });
+        };
+        let decision = decide(&input, mem::take(&mut self.memory));
         self.memory = decision.memory;
         if let Some(change) = &decision.change {
             self.memory.record(change, &self.behavior);
