@@ -25,7 +25,7 @@ bench-engine: ## Print how many microseconds a decision takes
 	cargo bench -q -p scalableapp-engine --bench decide
 
 TRACES ?= e2e/traces/diurnal.txt e2e/traces/bursty.txt
-# Seconds until a pod is ready; each takes about half an hour of two cores.
+# Seconds until a pod is ready; each takes a quarter of an hour of two cores.
 STARTS ?= 5,30,60,180
 
 bench-scaling: ## Compare this engine with HPA and KEDA, each at its best, over the load of TRACES=; draw the trade-off

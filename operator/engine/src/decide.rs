@@ -91,7 +91,7 @@ pub struct Decision {
     pub memory: Memory,
 }
 
-/// Decides the replicas of one component.
+/// Decides the replicas of one component. `memory` is what earlier decisions left behind.
 ///
 /// Zero replicas never mean "paused", as they do to HPA: a component that has none, because it was just created or
 /// because somebody set it so, gets its minimum.

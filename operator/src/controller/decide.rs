@@ -158,7 +158,7 @@ fn component(
         fallback: service.scaling.fallback,
         overrides: &overrides,
     };
-    let recorded = recording.then(|| OwnedInput::of(&input, scaling));
+    let kept = recording.then(|| OwnedInput::of(&input, scaling));
     let mut decision = decide(&input, mem::take(scaling));
     let planned = planned(decision.desired, rolling, &standing.target, service);
     standing.decided = true;
@@ -166,7 +166,7 @@ fn component(
     standing.limited_by.clone_from(&decision.limited_by);
     standing.measured = evidence(service, samples, &decision, &engine_pods, standing.ready());
     record(&mut standing, service, known, &decision, now);
-    let recorded = standing.record.clone().zip(recorded).map(|(decision, input)| Record {
+    let recorded = kept.zip(standing.record.clone()).map(|(input, decision)| Record {
         namespace: app.namespace.clone(),
         app: app.name.to_string(),
         component: name.to_owned(),
