@@ -117,14 +117,18 @@ fn component(index: usize) -> ComponentKey {
 }
 
 fn wanted(count: usize, source: &Source) -> Arc<Wanted> {
-    let forecast = Forecast { horizon: HORIZON, season: Some(SEASON) };
-    Arc::new(Wanted {
-        components: (0..count)
+    wanted_of_season(SEASON, count, source)
+}
+
+fn wanted_of_season(season: SignedDuration, count: usize, source: &Source) -> Arc<Wanted> {
+    let forecast = Forecast { horizon: HORIZON, season: Some(season) };
+    Arc::new(Wanted::new(
+        (0..count)
             .map(|index| (component(index), BTreeMap::from([("rps".to_owned(), source.clone())])))
             .collect(),
-        forecasts: (0..count).map(|index| (component(index), forecast)).collect(),
-        ..Wanted::default()
-    })
+        (0..count).map(|index| (component(index), forecast)).collect(),
+        BTreeSet::new(),
+    ))
 }
 
 fn rates(count: usize) -> Arc<Wanted> {
@@ -141,7 +145,7 @@ async fn known(store: &SampleStore, wanted: &Arc<Wanted>) -> Arc<Samples> {
     let turns = async {
         loop {
             let (samples, _) = store.go_on().await;
-            if wanted.components.keys().all(|key| *seasonal(&samples, key) != Seasonal::Awaited) {
+            if wanted.components().keys().all(|key| *seasonal(&samples, key) != Seasonal::Awaited) {
                 return samples;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -173,12 +177,9 @@ async fn the_histories_of_many_components_cost_few_queries() {
 #[tokio::test]
 async fn a_history_that_is_known_is_left_alone() {
     let fake = Fake::start(false).await;
-    let (store, mut wanted) = (fake.store(), rates(1));
+    let store = fake.store();
     // The history of a day is read again after an hour.
-    Arc::make_mut(&mut wanted)
-        .forecasts
-        .values_mut()
-        .for_each(|forecast| forecast.season = Some(SEASON * 24));
+    let wanted = wanted_of_season(SEASON * 24, 1, &Source::Component(Signal::RequestRate));
     known(&store, &wanted).await;
     for _ in 0..20 {
         store.sample(&wanted, Timestamp::now()).await;

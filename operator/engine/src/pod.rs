@@ -5,6 +5,7 @@
 use crate::signal::SignalError;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A resource that the kubelet measures for each pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,11 +101,11 @@ pub struct PodSample {
     pub window: SignedDuration,
 }
 
-/// A pod of the component, whatever its revision.
+/// A pod of the component, whatever its revision. Clones share what does not change with every sample.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
     /// Name, for messages.
-    pub name: String,
+    pub name: Arc<str>,
     /// `status.phase`.
     pub phase: Phase,
     /// Whether it has a deletion timestamp.
@@ -114,7 +115,7 @@ pub struct Pod {
     /// `status.startTime`, if it has started.
     pub start: Option<Timestamp>,
     /// Its containers and sidecars.
-    pub containers: Vec<Container>,
+    pub containers: Arc<[Container]>,
     /// Requests of the pod as a whole (KEP-2837); where given they count instead of the containers'.
     pub requests: ByResource<Option<i64>>,
     /// The newest sample of each resource; nothing if there is none.
@@ -147,9 +148,10 @@ impl Pod {
         };
         match self.containers.iter().find(|container| container.name == wanted) {
             Some(container) => self.container_request(resource, container),
-            None => {
-                Err(SignalError::ContainerNotFound { container: wanted.to_owned(), pod: self.name.clone() })
-            }
+            None => Err(SignalError::ContainerNotFound {
+                container: wanted.to_owned(),
+                pod: self.name.to_string(),
+            }),
         }
     }
 
@@ -157,7 +159,7 @@ impl Pod {
         container.requests.get(resource).ok_or_else(|| SignalError::MissingRequest {
             resource: resource.name(),
             container: container.name.clone(),
-            pod: self.name.clone(),
+            pod: self.name.to_string(),
         })
     }
 }

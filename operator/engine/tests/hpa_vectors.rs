@@ -284,7 +284,7 @@ impl PodInput {
             window: SignedDuration::from_millis(sample.window_ms),
         });
         Pod {
-            name,
+            name: name.into(),
             phase: match self.phase.as_str() {
                 "Pending" => Phase::Pending,
                 "Running" => Phase::Running,

@@ -174,11 +174,11 @@ async fn prune(leader: Leader<'_>, app: &App, observed: &Observed) -> Result<(),
     delete_orphans(writer, app, &named, &cluster.service_accounts.of_app(namespace, name)).await
 }
 
-async fn delete_orphans<'a, K: Child + 'a>(
+async fn delete_orphans<K: Child>(
     writer: &Writer,
     app: &App,
     named: &BTreeSet<&str>,
-    children: impl IntoIterator<Item = &'a Arc<K>>,
+    children: &[Arc<K>],
 ) -> Result<(), WriteError> {
     for child in children {
         if is_orphan(&**child, app, named) {

@@ -279,7 +279,7 @@ fn evidence(service: &Service, samples: &Samples, decision: &Decision, pods: &[P
         None => Evidence::Fresh,
         Some((metric, invalid)) => {
             // The sentence of the list, not the age or count of the moment: a condition must not change with time alone.
-            let pods = pods.iter().map(|pod| pod.name.as_str());
+            let pods = pods.iter().map(|pod| &*pod.name);
             let cause = samples.problem(&service.key, metric, pods);
             let cause = cause.as_deref().unwrap_or(invalid.reason.sentence);
             Evidence::Missing(Failure { reason: invalid.reason, message: format!("{metric}: {cause}") })

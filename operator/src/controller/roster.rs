@@ -99,12 +99,12 @@ mod tests {
             (apps.len(), wanted)
         };
         let (members, first) = follow(&[&one, &two]);
-        assert_eq!((members, first.components.len()), (2, 2));
+        assert_eq!((members, first.components().len()), (2, 2));
         // Another status makes another object of the same generation.
         let (_, touched) = follow(&[&one, &app("two", 1, "10")]);
         assert!(Arc::ptr_eq(&first, &touched));
         let (members, changed) = follow(&[&one, &app("two", 2, "none")]);
-        assert_eq!((members, changed.components.len()), (1, 1), "what cannot be done is not measured");
+        assert_eq!((members, changed.components().len()), (1, 1), "what cannot be done is not measured");
         let (_, gone) = follow(&[&one]);
         assert!(Arc::ptr_eq(&changed, &gone));
         assert_eq!(follow(&[]).0, 0);

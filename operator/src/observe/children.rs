@@ -11,9 +11,13 @@ use kube::runtime::reflector::{Lookup, ObjectRef, Store};
 use kube::runtime::watcher;
 
 use super::labelled::Labelled;
+use super::namespaced::NamespacedName;
 
-/// An app by namespace and name, and its objects in the order of their names. A set would keep room for eleven.
-type Index<K> = HashMap<String, HashMap<String, Vec<Arc<K>>>>;
+/// The objects of each app, in the order of their names. A set would keep room for eleven.
+type Index<K> = HashMap<NamespacedName, Siblings<K>>;
+
+/// Objects of one app, shared with the passes that look at them.
+pub type Siblings<K> = Arc<Vec<Arc<K>>>;
 
 /// A cache with an index by app. Cheap to clone.
 #[derive(Clone)]
@@ -75,9 +79,9 @@ where
 
     /// The objects that carry the label of this app, by name.
     #[must_use]
-    pub fn of_app(&self, namespace: &str, app: &str) -> Vec<Arc<K>> {
+    pub fn of_app(&self, namespace: &str, app: &str) -> Siblings<K> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        index.get(namespace).and_then(|apps| apps.get(app)).cloned().unwrap_or_default()
+        index.get(&(namespace, app)).map(Arc::clone).unwrap_or_default()
     }
 
     /// Waits until the cache holds what the API server held.
@@ -91,7 +95,7 @@ where
 
 fn insert<K: Labelled + Resource>(index: &mut Index<K>, object: Arc<K>) {
     let (Some(namespace), Some(app)) = (object.meta().namespace.as_deref(), object.app()) else { return };
-    let of_app = index.entry(namespace.to_owned()).or_default().entry(app.to_owned()).or_default();
+    let of_app = Arc::make_mut(index.entry(NamespacedName::new(namespace, app)).or_default());
     match place(of_app, &*object) {
         Ok(place) => of_app[place] = object,
         Err(place) => {
@@ -103,17 +107,12 @@ fn insert<K: Labelled + Resource>(index: &mut Index<K>, object: Arc<K>) {
 
 fn remove<K: Labelled + Resource>(index: &mut Index<K>, object: &K) {
     let (Some(namespace), Some(app)) = (object.meta().namespace.as_deref(), object.app()) else { return };
-    let Some(of_namespace) = index.get_mut(namespace) else { return };
-    if let Some(of_app) = of_namespace.get_mut(app) {
-        if let Ok(place) = place(of_app, object) {
-            of_app.remove(place);
-        }
-        if of_app.is_empty() {
-            of_namespace.remove(app);
-        }
+    let Some(of_app) = index.get_mut(&(namespace, app)) else { return };
+    if let Ok(place) = place(of_app, object) {
+        Arc::make_mut(of_app).remove(place);
     }
-    if of_namespace.is_empty() {
-        index.remove(namespace);
+    if of_app.is_empty() {
+        index.remove(&(namespace, app));
     }
 }
 

@@ -21,7 +21,7 @@ use std::{fmt::Debug, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    children::Children,
+    children::{Children, Siblings},
     labelled::Labelled,
     pods::SeenPod,
     seen::{Seen, SeenDeployment},
@@ -65,9 +65,9 @@ pub struct Cluster {
 #[derive(Clone, Default)]
 pub struct Observed {
     /// Its Deployments, in the order of their names.
-    pub deployments: Vec<Arc<SeenDeployment>>,
+    pub deployments: Siblings<SeenDeployment>,
     /// Its pods, in the order of their names.
-    pub pods: Vec<Arc<SeenPod>>,
+    pub pods: Siblings<SeenPod>,
     /// Its overrides, in force or not.
     pub overrides: Vec<ScalingOverride>,
 }

@@ -85,7 +85,7 @@ impl CustomQueries {
     }
 
     /// Starts what is due of the wanted queries, waits a moment for it, and returns the newest answers.
-    pub async fn refresh(&mut self, wanted: &BTreeSet<&CustomQuery>) -> Answers {
+    pub async fn refresh(&mut self, wanted: &BTreeSet<CustomQuery>) -> Answers {
         self.keep(wanted);
         self.go_on().await;
         self.answers()
@@ -128,12 +128,12 @@ impl CustomQueries {
     }
 
     /// Forgets what is not wanted any more, and confines what is new.
-    fn keep(&mut self, wanted: &BTreeSet<&CustomQuery>) {
+    fn keep(&mut self, wanted: &BTreeSet<CustomQuery>) {
         self.confined.retain(|query, _| wanted.contains(query));
         for query in wanted {
-            if !self.confined.contains_key(*query) {
+            if !self.confined.contains_key(query) {
                 let confined = confine(&query.text, &query.namespace, &self.matchers);
-                self.confined.insert((*query).clone(), confined);
+                self.confined.insert(query.clone(), confined);
             }
         }
         let texts: BTreeMap<&String, &str> = self

@@ -190,9 +190,9 @@ impl Histories {
 /// The metrics whose loads are foretold by their season.
 fn wishes(wanted: &Wanted) -> BTreeMap<Key, Wish> {
     let mut wishes = BTreeMap::new();
-    for (component, Forecast { horizon, season }) in &wanted.forecasts {
+    for (component, Forecast { horizon, season }) in wanted.forecasts() {
         let Some(season) = *season else { continue };
-        for (metric, source) in wanted.components.get(component).into_iter().flatten() {
+        for (metric, source) in wanted.components().get(component).into_iter().flatten() {
             if matches!(source, Source::Component(_) | Source::Custom(_)) {
                 let wish = Wish { source: source.clone(), season, horizon: *horizon };
                 wishes.insert((component.clone(), metric.clone()), wish);
@@ -283,11 +283,11 @@ mod tests {
         let key = (ComponentKey::new("shop", "shop", "web"), "rps".to_owned());
         let horizon = SignedDuration::from_mins(10);
         let source = Source::Component(super::super::wanted::Signal::RequestRate);
-        let wanted = Wanted {
-            components: HashMap::from([(key.0.clone(), BTreeMap::from([(key.1.clone(), source.clone())]))]),
-            forecasts: BTreeMap::from([(key.0.clone(), Forecast { horizon, season: Some(SEASON) })]),
-            ..Wanted::default()
-        };
+        let wanted = Wanted::new(
+            HashMap::from([(key.0.clone(), BTreeMap::from([(key.1.clone(), source.clone())]))]),
+            BTreeMap::from([(key.0.clone(), Forecast { horizon, season: Some(SEASON) })]),
+            BTreeSet::new(),
+        );
         histories.want(&wanted);
         (histories, key, Wish { source, season: SEASON, horizon })
     }

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::pod::PodSample;
 
 use super::answer::{Data, Labels, Named};
+use super::namespaced::NamespacedName;
 use super::quantile::Bucket;
 use super::wanted::Wanted;
 use crate::resolve::app::ComponentKey;
@@ -66,7 +67,7 @@ impl PodUsage {
 }
 
 /// Usage of a resource by namespace and pod.
-pub type ByPod = HashMap<(String, String), PodUsage>;
+pub type ByPod = HashMap<NamespacedName, PodUsage>;
 
 /// Requests of each component that is wanted.
 #[must_use]
@@ -85,7 +86,8 @@ pub fn traffic(
         let (resets, in_flight) = (count(&resets, key).unwrap_or(0), count(&active, key));
         (key, Traffic { rate, resets, in_flight })
     };
-    measured(by_component(rates).into_iter().map(traffic), ages, pods, wanted, now)
+    let rates = rates.series().filter_map(|(labels, rate)| Some((labels.component()?, rate)));
+    measured(rates.map(traffic), ages, pods, wanted, now)
 }
 
 /// The latency histogram of each component that is wanted.
@@ -114,8 +116,9 @@ pub fn pod_usages(usages: &Data<'_>, ages: &Data<'_>, now: Timestamp) -> ByPod {
         ages.series().filter_map(|(labels, age)| Some((pod(labels)?, taken(now, age)?))).collect();
     let mut pods = ByPod::new();
     for (labels, value) in usages.series() {
-        let Some(key) = pod(labels).filter(|_| value.is_finite()) else { continue };
-        let Some(at) = ages.get(&key).copied() else { continue };
+        let Some((namespace, name)) = pod(labels).filter(|_| value.is_finite()) else { continue };
+        let Some(at) = ages.get(&(namespace, name)).copied() else { continue };
+        let key = NamespacedName::new(namespace, name);
         let usage = pods.entry(key).or_insert(PodUsage { milli: 0, containers: 0, at });
         usage.milli = usage.milli.saturating_add((value * 1000.0).ceil() as i64);
         usage.containers += 1;
@@ -132,7 +135,7 @@ fn measured<'a, T>(
 ) -> ByComponent<T> {
     let (ages, pods) = (by_component(ages), scraped(pods));
     let measured = |(key, value): (Named<'a>, T)| {
-        let (known, _) = wanted.components.get_key_value(&key)?;
+        let (known, _) = wanted.components().get_key_value(&key)?;
         let at = ages.get(&key).and_then(|age| taken(now, *age));
         let scraped = pods.get(&key).copied();
         Some((known.clone(), Measured { value, at, scraped }))
@@ -158,8 +161,8 @@ fn scraped<'a>(pods: &'a Data<'_>) -> HashMap<Named<'a>, Scraped> {
 }
 
 /// Namespace and name of the pod of a series.
-pub(super) fn pod(labels: &Labels<'_>) -> Option<(String, String)> {
-    Some((labels.namespace.as_deref()?.to_owned(), labels.pod.as_deref()?.to_owned()))
+pub(super) fn pod<'a>(labels: &'a Labels<'_>) -> Option<(&'a str, &'a str)> {
+    Some((labels.namespace.as_deref()?, labels.pod.as_deref()?))
 }
 
 /// The time of a sample of that age in seconds.
@@ -173,7 +176,7 @@ mod tests {
     use jiff::ToSpan;
     use serde::Deserialize;
     use serde_json::{Value, json};
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     fn vector(series: &[(Value, &str)]) -> Data<'static> {
         let result: Vec<Value> =
@@ -191,7 +194,7 @@ mod tests {
 
     fn wanted() -> Wanted {
         let components = [(ComponentKey::new("shop", "shop", "web"), BTreeMap::new())].into();
-        Wanted { components, ..Wanted::default() }
+        Wanted::new(components, BTreeMap::new(), BTreeSet::new())
     }
 
     #[test]
@@ -247,7 +250,7 @@ mod tests {
         let usages =
             vector(&[(container("web"), "0.2501"), (container("proxy"), "0.01"), (container("bad"), "NaN")]);
         let ages = vector(&[(json!({"namespace": "shop", "pod": "web-1"}), "8")]);
-        let usage = pod_usages(&usages, &ages, now())[&("shop".to_owned(), "web-1".to_owned())];
+        let usage = pod_usages(&usages, &ages, now())[&("shop", "web-1")];
         assert_eq!(usage, PodUsage { milli: 261, containers: 2, at: now() - 8.seconds() });
         assert!(usage.sample(3, SignedDuration::ZERO).is_none());
         assert_eq!(usage.sample(2, SignedDuration::ZERO).unwrap().milli, 261);

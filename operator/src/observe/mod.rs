@@ -8,6 +8,7 @@ pub mod custom;
 pub mod history;
 pub mod labelled;
 pub mod measurements;
+pub mod namespaced;
 pub mod pods;
 pub mod prometheus;
 pub mod promql;

@@ -68,7 +68,7 @@ fn reduced(pod: &v1::Pod) -> Pod {
         .iter()
         .filter(|container| container.restart_policy.as_deref() == Some("Always"));
     Pod {
-        name: pod.metadata.name.clone().unwrap_or_default(),
+        name: pod.metadata.name.as_deref().unwrap_or_default().into(),
         phase: phase(status.and_then(|status| status.phase.as_deref())),
         deleting: pod.metadata.deletion_timestamp.is_some(),
         ready: ready(pod),

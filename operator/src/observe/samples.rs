@@ -80,11 +80,10 @@ impl SampleStore {
         if !Arc::ptr_eq(&latest.wanted, wanted) {
             histories.want(wanted);
         }
-        let of_custom = wanted.custom();
         let unmeasured = latest.unmeasured();
         let (evidence, custom, targets) = tokio::join!(
             signals.refresh(wanted, now),
-            custom.refresh(&of_custom),
+            custom.refresh(wanted.custom()),
             targets.refresh(&unmeasured)
         );
         let samples = Arc::new(Samples {
@@ -167,7 +166,7 @@ impl Samples {
         pods: &[pod::Pod],
         now: Timestamp,
     ) -> BTreeMap<String, Reading> {
-        let sources = self.wanted.components.get(key).into_iter().flatten();
+        let sources = self.wanted.components().get(key).into_iter().flatten();
         sources
             .filter_map(|(metric, source)| Some((metric.clone(), self.reading(key, source, pods, now)?)))
             .collect()
@@ -227,10 +226,7 @@ impl Samples {
     /// Usage of a pod, for the resources of which every container and sidecar was measured.
     #[must_use]
     pub fn usage(&self, pod: &SeenPod) -> ByResource<Option<PodSample>> {
-        if self.evidence.cpu.is_empty() && self.evidence.memory.is_empty() {
-            return ByResource::default();
-        }
-        let key = (pod.metadata.namespace.clone().unwrap_or_default(), pod.pod.name.clone());
+        let key = (pod.metadata.namespace.as_deref().unwrap_or_default(), &*pod.pod.name);
         let containers = pod.pod.containers.len();
         let sample = |pods: &ByPod, window| pods.get(&key).and_then(|usage| usage.sample(containers, window));
         ByResource {
@@ -248,7 +244,7 @@ impl Samples {
         metric: &str,
         pods: impl IntoIterator<Item = &'a str>,
     ) -> Option<String> {
-        let source = self.wanted.components.get(key)?.get(metric)?;
+        let source = self.wanted.components().get(key)?.get(metric)?;
         if let Source::Custom(query) = source {
             return self.custom.get(query)?.problem.clone();
         }
@@ -264,7 +260,7 @@ impl Samples {
         let lacks = |(key, sources): &(&ComponentKey, &BTreeMap<String, Source>)| {
             sources.values().any(|source| self.lacks(key, source))
         };
-        self.wanted.components.iter().filter(lacks).map(|(key, _)| key.namespace.clone()).collect()
+        self.wanted.components().iter().filter(lacks).map(|(key, _)| key.namespace.clone()).collect()
     }
 
     fn lacks(&self, key: &ComponentKey, source: &Source) -> bool {

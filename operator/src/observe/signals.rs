@@ -65,7 +65,7 @@ impl Signals {
     /// measurements.
     pub async fn refresh(&mut self, wanted: &Wanted, now: Timestamp) -> Evidence {
         let scopes = wanted.signals();
-        self.forget_unwanted(&scopes);
+        self.forget_unwanted(scopes);
         let started = clock::monotonic();
         let is_due = |(signal, scope): (&Signal, &Scope)| {
             let is_old = self.asked.get(signal).is_none_or(|asked| started >= *asked + SHOWN_FOR);
@@ -74,7 +74,7 @@ impl Signals {
         };
         let due: Vec<Signal> = scopes.iter().filter_map(is_due).collect();
         self.asked.extend(due.iter().map(|signal| (*signal, started)));
-        let answers = self.ask(&due, &scopes).await;
+        let answers = self.ask(&due, scopes).await;
         for signal in due {
             let backoff = self.backoffs.entry(signal).or_default();
             match take(&mut self.evidence, signal, &answers, wanted, now) {

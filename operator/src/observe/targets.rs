@@ -3,15 +3,17 @@
 //!
 //! Without it a missing relabelling shows as "no sample", which says nothing about what to change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use tokio::time::Instant;
 
 use super::answer::{Data, Labels};
 use super::backoff::Backoff;
 use super::measurements::pod;
+use super::namespaced::NamespacedName;
 use super::prometheus::{Prometheus, TEMPLATE_LIMIT};
 use super::templates::Selection;
 use crate::runtime::clock;
@@ -21,7 +23,7 @@ const INTERVAL: Duration = Duration::from_secs(15);
 
 /// The first label that each pod's target lacks, by namespace and pod; nothing if it lacks none.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Targets(BTreeMap<(String, String), Option<&'static str>>);
+pub struct Targets(HashMap<NamespacedName, Option<&'static str>>);
 
 /// Why the pods of a component have no series.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,14 +52,17 @@ impl Targets {
             (_, None) => Some("component"),
             _ => None,
         };
-        Self(data.series().filter_map(|(labels, _)| Some((pod(labels)?, lacks(labels)))).collect())
+        let target = |labels| {
+            let (namespace, name) = pod(labels)?;
+            Some((NamespacedName::new(namespace, name), lacks(labels)))
+        };
+        Self(data.series().filter_map(|(labels, _)| target(labels)).collect())
     }
 
     /// Why the component with these pods has no series.
     #[must_use]
     pub fn explain<'a>(&self, namespace: &str, pods: impl IntoIterator<Item = &'a str>) -> Unscraped {
-        let key = |pod: &str| (namespace.to_owned(), pod.to_owned());
-        let mut lacking = pods.into_iter().filter_map(|pod| self.0.get(&key(pod))).peekable();
+        let mut lacking = pods.into_iter().filter_map(|pod| self.0.get(&(namespace, pod))).peekable();
         if lacking.peek().is_none() {
             return Unscraped::NoTarget;
         }

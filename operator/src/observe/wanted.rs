@@ -64,15 +64,16 @@ impl Source {
     }
 }
 
-/// What the apps want measured.
+/// For each component the source of each metric, by the metric's name.
+pub type Components = HashMap<ComponentKey, BTreeMap<String, Source>>;
+
+/// What the apps want measured. Gathered when an app changes, not in every tick.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
-    /// For each component the source of each metric, by the metric's name.
-    pub components: HashMap<ComponentKey, BTreeMap<String, Source>>,
-    /// How the load of each component is foretold, for those where it is.
-    pub forecasts: BTreeMap<ComponentKey, Forecast>,
-    /// Namespaces with a component that serves metrics. Its traffic is shown to people, whatever it is scaled on.
-    pub scraped: BTreeSet<String>,
+    components: Components,
+    forecasts: BTreeMap<ComponentKey, Forecast>,
+    signals: BTreeMap<Signal, Scope>,
+    custom: BTreeSet<CustomQuery>,
 }
 
 impl Wanted {
@@ -103,28 +104,47 @@ impl Wanted {
                 components.insert(service.key.clone(), sources);
             }
         }
-        Self { components, forecasts, scraped }
+        Self::new(components, forecasts, scraped)
+    }
+
+    /// What these components need. `scraped` are the namespaces with a component that serves metrics: its traffic is shown
+    /// to people, whatever it is scaled on.
+    #[must_use]
+    pub fn new(
+        components: Components,
+        forecasts: BTreeMap<ComponentKey, Forecast>,
+        scraped: BTreeSet<String>,
+    ) -> Self {
+        let sources = components.values().flat_map(BTreeMap::values);
+        let custom = sources.filter_map(|source| match source {
+            Source::Custom(query) => Some(query.clone()),
+            _ => None,
+        });
+        Self { signals: signals(&components, scraped), custom: custom.collect(), components, forecasts }
+    }
+
+    /// For each component the source of each metric.
+    #[must_use]
+    pub fn components(&self) -> &Components {
+        &self.components
+    }
+
+    /// How the load of each component is foretold, for those where it is.
+    #[must_use]
+    pub fn forecasts(&self) -> &BTreeMap<ComponentKey, Forecast> {
+        &self.forecasts
     }
 
     /// The signals that are measured: those that some metric is read from, and the traffic of all that serve metrics.
     #[must_use]
-    pub fn signals(&self) -> BTreeMap<Signal, Scope> {
-        let mut signals: BTreeMap<Signal, Scope> = BTreeMap::new();
-        if !self.scraped.is_empty() {
-            let shown = Scope { namespaces: self.scraped.clone(), decides: false };
-            signals.insert(Signal::RequestRate, shown.clone());
-            signals.insert(Signal::Latency, shown);
-        }
-        for (key, sources) in &self.components {
-            for signal in sources.values().filter_map(Source::signal) {
-                let scope = signals.entry(signal).or_default();
-                scope.decides = true;
-                if !scope.namespaces.contains(&key.namespace) {
-                    scope.namespaces.insert(key.namespace.clone());
-                }
-            }
-        }
-        signals
+    pub fn signals(&self) -> &BTreeMap<Signal, Scope> {
+        &self.signals
+    }
+
+    /// The apps' own queries, each once.
+    #[must_use]
+    pub fn custom(&self) -> &BTreeSet<CustomQuery> {
+        &self.custom
     }
 
     /// The apps that use one of these queries, by namespace and name.
@@ -136,18 +156,25 @@ impl Wanted {
         let components = self.components.iter().filter(|(_, sources)| uses(sources));
         components.map(|(key, _)| (key.namespace.clone(), key.app.clone())).collect()
     }
+}
 
-    /// The apps' own queries, each once.
-    #[must_use]
-    pub fn custom(&self) -> BTreeSet<&CustomQuery> {
-        let sources = self.components.values().flat_map(BTreeMap::values);
-        sources
-            .filter_map(|source| match source {
-                Source::Custom(query) => Some(query),
-                _ => None,
-            })
-            .collect()
+fn signals(components: &Components, scraped: BTreeSet<String>) -> BTreeMap<Signal, Scope> {
+    let mut signals: BTreeMap<Signal, Scope> = BTreeMap::new();
+    if !scraped.is_empty() {
+        let shown = Scope { namespaces: scraped, decides: false };
+        signals.insert(Signal::RequestRate, shown.clone());
+        signals.insert(Signal::Latency, shown);
     }
+    for (key, sources) in components {
+        for signal in sources.values().filter_map(Source::signal) {
+            let scope = signals.entry(signal).or_default();
+            scope.decides = true;
+            if !scope.namespaces.contains(&key.namespace) {
+                scope.namespaces.insert(key.namespace.clone());
+            }
+        }
+    }
+    signals
 }
 
 #[cfg(test)]
@@ -175,7 +202,8 @@ mod tests {
         let apps: Vec<App> = (0..100)
             .map(|index| app(&format!("team-{}", index % 3), &format!("app-{index}"), &metrics))
             .collect();
-        let signals = Wanted::of(&apps).signals();
+        let wanted = Wanted::of(&apps);
+        let signals = &wanted.signals;
         assert_eq!(signals.keys().collect::<Vec<_>>(), [&Signal::RequestRate, &Signal::Latency]);
         assert_eq!(signals[&Signal::RequestRate].namespaces.len(), 3);
         assert!(signals[&Signal::RequestRate].decides && !signals[&Signal::Latency].decides);
@@ -200,7 +228,7 @@ mod tests {
             ("carts".to_owned(), Source::Custom(query)),
         ]);
         assert_eq!(wanted.components[&ComponentKey::new("shop", "shop", "web")], expected);
-        assert_eq!(wanted.signals().len(), 4);
+        assert_eq!(wanted.signals.len(), 4);
     }
 
     #[test]
@@ -209,7 +237,7 @@ mod tests {
             json!([{"name": "carts", "prometheus": {"query": "sum(carts_open)", "perReplica": "200"}}]);
         let apps = [app("shop", "one", &metrics), app("shop", "two", &metrics), app("blog", "one", &metrics)];
         let wanted = Wanted::of(&apps);
-        assert_eq!(wanted.custom().len(), 2);
+        assert_eq!(wanted.custom.len(), 2);
         let query = CustomQuery { namespace: "shop".to_owned(), text: "sum(carts_open)".to_owned() };
         let app = |name: &str| ("shop".to_owned(), name.to_owned());
         assert_eq!(wanted.apps_with(&BTreeSet::from([query])), BTreeSet::from([app("one"), app("two")]));

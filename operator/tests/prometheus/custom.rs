@@ -1,14 +1,15 @@
 //! What an app measures by a query of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use scalableapp_engine::sample::Quality;
-use scalableapp_operator::observe::wanted::{CustomQuery, Source};
 use serde_json::json;
 
-use crate::fake::{Fake, Reply, answered, apps, component, custom, healthy, now, problem, quality, reading};
+use crate::fake::{
+    Fake, Reply, answered, component, custom, healthy, now, own_query, problem, quality, reading, wanted,
+    with_every_signal,
+};
 
 #[tokio::test]
 async fn what_no_app_uses_is_not_asked_for() {
@@ -54,11 +55,9 @@ async fn a_query_that_cannot_be_confined_is_never_sent() {
 async fn identical_queries_are_sent_once_and_not_at_every_tick() {
     let fake = Fake::start(healthy).await;
     let store = fake.store(&["--prometheus-query-interval", "1h"]);
-    let mut wanted = custom("sum(carts_open)");
-    for (index, text) in ["sum( carts_open )", "sum(carts_open{namespace=\"team-0\"})"].iter().enumerate() {
-        let sources = custom(text).components[&component(0)].clone();
-        Arc::make_mut(&mut wanted).components.insert(component(index + 1), sources);
-    }
+    let texts = ["sum(carts_open)", "sum( carts_open )", "sum(carts_open{namespace=\"team-0\"})"];
+    let own = |(index, text)| (component(index), own_query("team-0", text));
+    let wanted = wanted(texts.into_iter().enumerate().map(own));
     answered(&store, &wanted, &component(0)).await;
     for _ in 0..5 {
         store.sample(&wanted, now()).await;
@@ -90,15 +89,9 @@ async fn an_answer_between_two_ticks_is_told_with_the_apps_that_it_is_for() {
 async fn a_slow_query_of_one_app_delays_no_other() {
     let fake = Fake::start(|query| if query.contains("slow") { Reply::Never } else { healthy(query) }).await;
     let store = fake.store(&["--prometheus-queries-in-flight", "2", "--prometheus-timeout", "10m"]);
-    let mut wanted = apps(1);
-    for index in 1..20 {
-        let sources = custom(&format!("slow_{index}")).components[&component(0)].clone();
-        Arc::make_mut(&mut wanted).components.insert(component(index), sources);
-    }
-    let other = CustomQuery { namespace: "team-1".to_owned(), text: "carts_open".to_owned() };
-    Arc::make_mut(&mut wanted)
-        .components
-        .insert(component(99), BTreeMap::from([("carts".to_owned(), Source::Custom(other))]));
+    let slow = (1..20).map(|index| (component(index), own_query("team-0", &format!("slow_{index}"))));
+    let other = (component(99), own_query("team-1", "carts_open"));
+    let wanted = wanted(with_every_signal(1).chain(slow).chain([other]));
     // A slow query may take ten minutes, and this ends at once.
     let samples = answered(&store, &wanted, &component(99)).await;
     assert_eq!(quality(&samples, "rps", now()), Quality::Fresh);

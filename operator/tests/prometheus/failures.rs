@@ -1,14 +1,12 @@
 //! A Prometheus that fails takes nothing away, and is not hammered.
 
-use std::sync::Arc;
-
 use axum::http::StatusCode;
 use jiff::ToSpan;
 use scalableapp_engine::sample::Quality;
 
 use crate::fake::{
-    Fake, Reply, answered, apps, component, custom, healthy, healthy_the_second_time, now, problem, quality,
-    reading,
+    Fake, Reply, answered, apps, component, custom, healthy, healthy_the_second_time, now, own_query,
+    problem, quality, reading, wanted, with_every_signal,
 };
 
 #[tokio::test]
@@ -60,9 +58,8 @@ async fn an_own_query_that_fails_once_does_not_wait_for_its_turn() {
 async fn a_failing_prometheus_is_not_hammered() {
     let fake = Fake::start(|_| Reply::Error(StatusCode::BAD_GATEWAY, "")).await;
     let store = fake.store(&[]);
-    let mut wanted = apps(1);
-    let sources = custom("carts_open").components[&component(0)].clone();
-    Arc::make_mut(&mut wanted).components.insert(component(1), sources);
+    let own = (component(1), own_query("team-0", "carts_open"));
+    let wanted = wanted(with_every_signal(1).chain([own]));
     for _ in 0..200 {
         store.sample(&wanted, now()).await;
     }

@@ -115,23 +115,36 @@ pub fn component(index: usize) -> ComponentKey {
     ComponentKey::new(&format!("team-{}", index % 5), &format!("app-{index}"), "web")
 }
 
-/// Apps that use every signal.
-pub fn apps(count: usize) -> Arc<Wanted> {
+/// What these components need, none of which serves metrics.
+pub fn wanted(components: impl IntoIterator<Item = (ComponentKey, BTreeMap<String, Source>)>) -> Arc<Wanted> {
+    Arc::new(Wanted::new(components.into_iter().collect(), BTreeMap::new(), BTreeSet::new()))
+}
+
+/// Components of apps that use every signal.
+pub fn with_every_signal(count: usize) -> impl Iterator<Item = (ComponentKey, BTreeMap<String, Source>)> {
     let sources = BTreeMap::from([
         ("rps".to_owned(), Source::Component(Signal::RequestRate)),
         ("p99".to_owned(), Source::Quantile(0.99)),
         ("cpu".to_owned(), Source::Pods(Signal::Cpu)),
         ("memory".to_owned(), Source::Pods(Signal::Memory)),
     ]);
-    let components = (0..count).map(|index| (component(index), sources.clone())).collect();
-    Arc::new(Wanted { components, ..Wanted::default() })
+    (0..count).map(move |index| (component(index), sources.clone()))
+}
+
+/// Apps that use every signal.
+pub fn apps(count: usize) -> Arc<Wanted> {
+    wanted(with_every_signal(count))
+}
+
+/// One metric of its own query.
+pub fn own_query(namespace: &str, text: &str) -> BTreeMap<String, Source> {
+    let query = CustomQuery { namespace: namespace.to_owned(), text: text.to_owned() };
+    BTreeMap::from([("carts".to_owned(), Source::Custom(query))])
 }
 
 /// One app with one metric of its own query.
 pub fn custom(text: &str) -> Arc<Wanted> {
-    let query = CustomQuery { namespace: "team-0".to_owned(), text: text.to_owned() };
-    let sources = BTreeMap::from([("carts".to_owned(), Source::Custom(query))]);
-    Arc::new(Wanted { components: [(component(0), sources)].into(), ..Wanted::default() })
+    wanted([(component(0), own_query("team-0", text))])
 }
 
 /// What a healthy Prometheus says of component 0 and its one pod, measured 7 s ago.

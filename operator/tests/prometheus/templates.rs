@@ -1,6 +1,6 @@
 //! What all apps are measured with: the template queries and what becomes of their answers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use jiff::{SignedDuration, ToSpan};
 use scalableapp_engine::pod;
 use scalableapp_engine::sample::{Coverage, Quality, Reading};
 use scalableapp_operator::observe::pods::SeenPod;
+use scalableapp_operator::observe::wanted::{Signal, Source, Wanted};
 use serde_json::{Value, json};
 
 use crate::fake::{Fake, Reply, apps, component, healthy, now, problem, quality, reading};
@@ -59,10 +60,10 @@ async fn many_apps_cost_as_many_queries_as_one() {
 #[tokio::test]
 async fn what_is_only_shown_is_asked_for_at_every_third_tick() {
     let fake = Fake::start(healthy).await;
-    let (store, mut wanted) = (fake.store(&[]), apps(1));
-    let all = Arc::make_mut(&mut wanted);
-    all.components.values_mut().for_each(|sources| sources.retain(|metric, _| metric == "rps"));
-    all.scraped = BTreeSet::from(["team-0".to_owned()]);
+    let rps = BTreeMap::from([("rps".to_owned(), Source::Component(Signal::RequestRate))]);
+    let scraped = BTreeSet::from(["team-0".to_owned()]);
+    let wanted = Arc::new(Wanted::new([(component(0), rps)].into(), BTreeMap::new(), scraped));
+    let store = fake.store(&[]);
     let mut asked = Vec::new();
     for _ in 0..5 {
         let samples = store.sample(&wanted, now()).await;
@@ -111,12 +112,12 @@ async fn a_component_without_series_is_told_what_its_scrape_job_lacks() {
 fn ready_for(seconds: i64) -> Vec<pod::Pod> {
     let since = now() - seconds.seconds();
     vec![pod::Pod {
-        name: "web-1".to_owned(),
+        name: "web-1".into(),
         phase: pod::Phase::Running,
         deleting: false,
         ready: Some(pod::Ready { status: pod::ReadyStatus::True, since }),
         start: Some(since),
-        containers: vec![],
+        containers: [].into(),
         requests: pod::ByResource::default(),
         usage: pod::ByResource::default(),
     }]

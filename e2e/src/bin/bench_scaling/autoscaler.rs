@@ -235,12 +235,12 @@ fn pod(pod: &app::Pod, second: usize) -> Pod {
     };
     let requests = ByResource { cpu: Some(app::WORKERS as i64 * 1000), memory: None };
     Pod {
-        name: String::new(),
+        name: "".into(),
         phase: Phase::Running,
         deleting: false,
         ready: Some(ready),
         start: Some(instant(pod.created)),
-        containers: vec![Container { name: "app".to_owned(), requests }],
+        containers: [Container { name: "app".to_owned(), requests }].into(),
         requests: ByResource::default(),
         usage: ByResource { cpu: is_sampled.then_some(sample), memory: None },
     }

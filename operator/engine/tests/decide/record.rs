@@ -2,6 +2,7 @@
 
 use crate::fixture::{Component, cpu, latency, metric, rate};
 use scalableapp_engine::metric::Target;
+use scalableapp_engine::pod::{ByResource, Container};
 use scalableapp_engine::record::Record;
 use scalableapp_engine::sample::Reading;
 
@@ -36,8 +37,7 @@ fn a_record_of_eight_metrics_stays_within_two_kibibytes() {
 
     let mut pods = eight(&cpu(70).target);
     pods.uses_cpu(100);
-    pods.pods[0].containers[0].name = "a".repeat(63);
-    pods.pods[0].containers[0].requests.cpu = None;
+    pods.pods[0].containers = [Container { name: "a".repeat(63), requests: ByResource::default() }].into();
     assert!(record_size(&pods) <= 2048, "{}", record_size(&pods));
 
     let mut latencies = eight(&latency(300_123).target);
