@@ -97,21 +97,21 @@ pub struct Decision {
 /// because somebody set it so, gets its minimum.
 pub fn decide(input: &Input<'_>, mut memory: Memory) -> Decision {
     memory.forget_undeclared(input.metrics);
-    let bounds = declared_bounds(input);
-    if input.current_replicas == 0 && bounds.range().min > 0 {
-        return first_replicas(input, &bounds, memory);
+    let declared = declared_bounds(input);
+    if input.current_replicas == 0 && declared.range().min > 0 {
+        return first_replicas(input, &declared, memory);
     }
 
-    let signals = evaluate(input, bounds.range().min, &mut memory);
+    let signals = evaluate(input, declared.range().min, &mut memory);
     let foresight = foresee(input, &signals, &mut memory);
     let fallback = fallback::floor(input.fallback, &signals, &mut memory, input.now);
-    let declared = input.overrides.held(bounds.clone(), input.current_replicas).range();
     let whole = window::floor(input, &signals);
-    let floor = bounds.floor.or_higher(foresight.floor).or_higher(fallback).or_higher(whole);
-    let bounds = input.overrides.held(Bounds { floor, ..bounds }, input.current_replicas);
+    let declared = input.overrides.held(declared, input.current_replicas);
+    let floor = declared.floor.clone().or_higher(foresight.floor).or_higher(fallback).or_higher(whole);
+    let bounds = Bounds { floor, ceiling: declared.ceiling.clone() };
     let range = bounds.range();
     let asked = Asked::of(&signals, input.current_replicas, range.min);
-    let step = raised(input, declared, range, &mut memory.history, asked.replicas);
+    let step = raised(input, declared.range(), range, &mut memory.history, asked.replicas);
 
     let hold = (step.outcome == Outcome::NoValidMetric).then_some(match asked.largest {
         None => reason::NO_VALID_METRIC,

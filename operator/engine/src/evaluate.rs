@@ -81,9 +81,13 @@ pub(crate) fn evaluate<'a>(input: &Input<'a>, least: i32, memory: &mut Memory) -
         let vote = match &metric.target {
             Target::Cpu(target) => on_pods(input, &pods, Resource::Cpu, *target),
             Target::Memory(target) => on_pods(input, &pods, Resource::Memory, *target),
-            Target::RequestRate { per_replica } => on_total(input, &metric.name, *per_replica, |rate| {
-                nobody_serves(input).or_else(|| doubt(input, memory, &metric.name, rate, least))
-            }),
+            Target::RequestRate { per_replica } => {
+                let zero_since = memory.zero_since.remove(&metric.name);
+                on_total(input, &metric.name, *per_replica, |rate| {
+                    nobody_serves(input)
+                        .or_else(|| doubt(input, memory, &metric.name, rate, least, zero_since))
+                })
+            }
             Target::Prometheus { per_replica } => on_total(input, &metric.name, *per_replica, |_| None),
             Target::Latency { target, .. } => {
                 latencies.push((metric, micros(*target)));
@@ -157,8 +161,12 @@ fn on_total(
     let milli = (fresh.value * 1000.0).round() as i64;
     // The surge of a rollout exists, but nobody asked for it: it must not become the new number of replicas.
     let replicas = input.status_replicas.min(input.current_replicas);
-    let proposal =
+    let mut proposal =
         average_value(Series::External(&[milli]), per_replica, replicas, input.behavior.tolerance())?;
+    if replicas == 0 {
+        // There is no average over nothing, and what HPA takes for it is no measurement.
+        proposal.usage = milli;
+    }
     let lack = reading.and_then(|reading| reading.coverage).and_then(Coverage::lack);
     Ok(match lack.or_else(|| doubt(fresh.value)) {
         None => Vote::Asks(proposal),

@@ -33,10 +33,10 @@ impl Decision {
         format!("{} Result: {effect}{limits}.", self.reason.sentence)
     }
 
-    /// The decision as the status keeps it.
+    /// The decision as the status keeps it, to the second: a record that was written and read again must be the same.
     pub fn record(&self, now: Timestamp) -> DecisionRecord {
         DecisionRecord {
-            time: Time(now),
+            time: Time(Timestamp::from_second(now.as_second()).unwrap_or(now)),
             from: self.current,
             to: self.desired,
             reason: self.reason.name.to_owned(),

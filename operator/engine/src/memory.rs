@@ -97,20 +97,24 @@ impl Memory {
         }
     }
 
-    /// The memory of a process that starts with what the status holds.
-    pub fn restore(persisted: &api::ScalingMemory) -> Self {
+    /// The memory of a process that starts with what the status holds. What another machine's clock dates later than now
+    /// counts as of now, or it would slow scaling for longer than its period.
+    pub fn restore(persisted: &api::ScalingMemory, now: Timestamp) -> Self {
         let (ups, downs): (Vec<_>, Vec<_>) = persisted.events.iter().partition(|event| event.change > 0);
         let events = |events: Vec<&api::ScaleEvent>| {
             let restored = |event: &api::ScaleEvent| ScaleEvent {
                 change: event.change.saturating_abs(),
-                at: event.time.0,
+                at: event.time.0.min(now),
                 outdated: false,
                 restored: true,
             };
             events.into_iter().map(restored).collect()
         };
         let good = |good: &api::LastGood| {
-            Some((good.metric.clone(), LastGood { milli: good.value.milli().ok()?, at: good.time.0 }))
+            Some((
+                good.metric.clone(),
+                LastGood { milli: good.value.milli().ok()?, at: good.time.0.min(now) },
+            ))
         };
         Self {
             history: History {

@@ -4,9 +4,9 @@
 //! months, and need no memory. Where both came at one instant, the span is off: it may have shrunk to nothing where the
 //! clock jumped over it.
 //!
-//! Daylight saving follows what cron daemons do. A line that names an hour runs once on each of its days: where the
-//! clock jumps over its time, at the first instant after the gap; where the clock repeats its time, at the first of the
-//! two. A line for every hour follows the clock as it is.
+//! Daylight saving follows what cron daemons do. A line that names its hours and minutes runs once at each of them: where
+//! the clock jumps over one, at the first instant after the gap; where the clock repeats it, at the first of the two. A
+//! line with `*` for its hour or minute, or for more than 24 times a day, follows the clock as it is.
 //!
 //! Time zones come from the copy of the IANA database in this binary, since a container image may have none.
 
@@ -36,11 +36,19 @@ pub struct Schedule {
 /// Five cron fields: minute, hour, day of month, month, day of week.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct CronLine(croner::Cron);
+pub struct CronLine {
+    text: String,
+    /// One line for each time of day, or the line itself where it follows the clock: to croner only a line with one hour
+    /// and one minute is one that runs once.
+    lines: Vec<croner::Cron>,
+}
+
+/// The most times of day that each have a line of their own.
+const MOST_TIMES: usize = 24;
 
 impl From<CronLine> for String {
     fn from(line: CronLine) -> Self {
-        line.0.pattern.to_string()
+        line.text
     }
 }
 
@@ -77,28 +85,52 @@ impl CronLine {
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         // Nicknames such as @daily are fields in other words, but @reboot is not; nobody needs them for a span.
         let cron = parser.parse(text).ok().filter(|_| !text.contains('@'));
-        let line = Self(cron.ok_or_else(|| InvalidSchedule::NotCron(text.to_owned()))?);
-        if line.has_a_day() { Ok(line) } else { Err(InvalidSchedule::Never(text.to_owned())) }
-    }
-
-    /// Whether any day matches; a search for a time would go on to the beginning of all time. Within 28 years every date
-    /// has fallen on every weekday.
-    fn has_a_day(&self) -> bool {
-        let matches = |day: Date| {
-            let [month, of_month, weekday] = [day.month(), day.day(), day.weekday().to_sunday_zero_offset()]
-                .map(|part| part.unsigned_abs().into());
-            let weekday = Weekday::from_days_from_sunday(weekday);
-            let pattern = &self.0.pattern;
-            pattern.month_match(month).is_ok_and(|is_month| is_month)
-                && pattern.day_match(day.year().into(), month, of_month, weekday).is_ok_and(|is_day| is_day)
-        };
-        date(2000, 1, 1).series(1.day()).take(28 * 366).any(matches)
+        let cron = cron.ok_or_else(|| InvalidSchedule::NotCron(text.to_owned()))?;
+        if !has_a_day(&cron) {
+            return Err(InvalidSchedule::Never(text.to_owned()));
+        }
+        let times = times_of_day(text, &cron).unwrap_or_default();
+        let lines = times.iter().filter_map(|time| parser.parse(time).ok()).collect::<Vec<_>>();
+        let lines = if lines.is_empty() { vec![cron] } else { lines };
+        Ok(Self { text: text.to_owned(), lines })
     }
 
     /// The last time that it came around until `now`; nothing if it never did.
     fn last(&self, now: Timestamp, time_zone: &TimeZone) -> Option<Timestamp> {
-        self.0.find_previous_occurrence(&now.to_zoned(time_zone.clone()), true).ok().map(|at| at.timestamp())
+        let now = now.to_zoned(time_zone.clone());
+        let last = |line: &croner::Cron| line.find_previous_occurrence(&now, true).ok();
+        self.lines.iter().filter_map(last).map(|at| at.timestamp()).max()
     }
+}
+
+/// A line for each time of day of one that names them.
+fn times_of_day(text: &str, cron: &croner::Cron) -> Option<Vec<String>> {
+    let (minute, rest) = text.trim().split_once(char::is_whitespace)?;
+    let (hour, days) = rest.trim_start().split_once(char::is_whitespace)?;
+    if minute.contains('*') || hour.contains('*') {
+        return None;
+    }
+    let pattern = &cron.pattern;
+    let hours = (0..24).filter(|hour| pattern.hour_match(*hour).unwrap_or(false));
+    let minutes = (0..60).filter(|minute| pattern.minute_match(*minute).unwrap_or(false));
+    let minutes: Vec<u32> = minutes.collect();
+    let times = hours.flat_map(|hour| minutes.iter().map(move |minute| format!("{minute} {hour} {days}")));
+    let times: Vec<String> = times.collect();
+    (times.len() <= MOST_TIMES).then_some(times)
+}
+
+/// Whether any day matches; a search for a time would go on to the beginning of all time. Within 28 years every date has
+/// fallen on every weekday.
+fn has_a_day(cron: &croner::Cron) -> bool {
+    let matches = |day: Date| {
+        let [month, of_month, weekday] = [day.month(), day.day(), day.weekday().to_sunday_zero_offset()]
+            .map(|part| part.unsigned_abs().into());
+        let weekday = Weekday::from_days_from_sunday(weekday);
+        let pattern = &cron.pattern;
+        pattern.month_match(month).is_ok_and(|is_month| is_month)
+            && pattern.day_match(day.year().into(), month, of_month, weekday).is_ok_and(|is_day| is_day)
+    };
+    date(2000, 1, 1).series(1.day()).take(28 * 366).any(matches)
 }
 
 /// The time zone of that name.
@@ -206,6 +238,26 @@ mod tests {
             switches(&half_an_hour, "2026-10-03T12:00", "2026-10-04T00:00"),
             ["10-03T15:30 on", "10-03T16:00 off"]
         );
+    }
+
+    #[test]
+    fn a_line_with_several_times_keeps_each_of_them_when_clocks_change() {
+        let ends = schedule("Europe/Zurich", "0 1,13 * * *", "30 2,15 * * *");
+        assert_eq!(
+            switches(&ends, "2026-03-28T23:00", "2026-03-29T22:00"),
+            ["03-29T00:00 on", "03-29T01:00 off", "03-29T11:00 on", "03-29T13:30 off"]
+        );
+        assert_eq!(
+            switches(&ends, "2026-10-24T22:00", "2026-10-25T04:00"),
+            ["10-24T23:00 on", "10-25T00:30 off"]
+        );
+        let begins = schedule("Europe/Zurich", "0 2-3,14 * * *", "0 6,18 * * *");
+        assert_eq!(
+            switches(&begins, "2026-03-28T23:00", "2026-03-29T10:00"),
+            ["03-29T01:00 on", "03-29T04:00 off"]
+        );
+        let every_hour = schedule("Europe/Zurich", "0 * * * *", "30 * * * *");
+        assert_eq!(switches(&every_hour, "2026-10-24T23:45", "2026-10-25T01:45").len(), 4, "as the clock is");
     }
 
     #[test]

@@ -8,25 +8,27 @@
 use crate::decide::Input;
 use crate::memory::Memory;
 use crate::sample::{Reading, Unfit};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// Time after which a zero is believed, whatever speaks against it.
 pub const BELIEVED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// Why the rate that this reading shows is not believed, if so. `least` are the replicas that run at any load: where
-/// no more do, a zero takes none away.
+/// no more do, a zero takes none away. `since` is when a doubt began that no other pass has
+/// broken off.
 pub(crate) fn doubt(
     input: &Input<'_>,
     memory: &mut Memory,
     metric: &str,
     rate: f64,
     least: i32,
+    since: Option<Timestamp>,
 ) -> Option<Unfit> {
     let served = input.readings.get(metric).and_then(|reading: &Reading| reading.in_flight).unwrap_or(0);
     if rate > 0.0 || served == 0 || input.current_replicas <= least {
-        memory.zero_since.remove(metric);
         return None;
     }
-    let since = *memory.zero_since.entry(metric.to_owned()).or_insert(input.now);
+    let since = since.unwrap_or(input.now);
+    memory.zero_since.insert(metric.to_owned(), since);
     (input.now.duration_since(since) < BELIEVED_AFTER).then_some(Unfit::ZeroWhileServing(served))
 }

@@ -134,7 +134,8 @@ fn component(
         rollout::current_replicas(&rolling, known.map(|known| known.desired))
     };
     let scaling = memory.scaling.get_or_insert_with(|| {
-        Box::new(known.and_then(|known| known.memory.as_ref()).map(Memory::restore).unwrap_or_default())
+        let persisted = known.and_then(|known| known.memory.as_ref());
+        Box::new(persisted.map(|persisted| Memory::restore(persisted, now)).unwrap_or_default())
     });
     let engine_pods: Vec<Pod> =
         observed.pods_of(name).map(|seen| Pod { usage: samples.usage(seen), ..seen.pod.clone() }).collect();

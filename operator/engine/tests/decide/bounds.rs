@@ -144,6 +144,17 @@ fn a_hold_keeps_the_replicas_whatever_the_metrics_say() {
 }
 
 #[test]
+fn a_hold_keeps_the_replicas_also_where_a_fallback_wants_more() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.fallback = Some(Fallback { after: SignedDuration::ZERO, replicas: 6 });
+    app.overrides.hold = Some("jane".to_owned());
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.limited_by), (4, vec![reason::FALLBACK, reason::HELD]));
+    app.overrides.hold = None;
+    assert_eq!(app.decide().desired, 6);
+}
+
+#[test]
 fn a_fallback_raises_and_never_lowers() {
     let fallback = Fallback { after: SignedDuration::from_mins(3), replicas: 6 };
     for (before, after) in [(4, 6), (9, 9)] {

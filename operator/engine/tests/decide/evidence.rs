@@ -127,6 +127,17 @@ fn a_zero_is_doubted_for_an_hour_and_after_a_restart_no_shorter() {
 }
 
 #[test]
+fn a_doubt_that_was_broken_off_begins_anew() {
+    let mut app = four();
+    app.rates(0.0).in_flight = Some(1);
+    assert_eq!(app.act().desired, 4);
+    app.readings.clear();
+    assert_eq!(app.later(BELIEVED_AFTER.as_secs()).act().desired, 4);
+    app.rates(0.0).in_flight = Some(1);
+    assert_eq!(app.act().desired, 4, "nobody has seen zeros for an hour");
+}
+
+#[test]
 fn a_doubt_that_takes_nothing_is_not_said() {
     let mut app = Component::new(1, &[rate(50)]);
     app.rates(0.0).in_flight = Some(1);

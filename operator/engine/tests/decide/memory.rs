@@ -3,6 +3,7 @@
 use crate::fixture::{Component, rate};
 use scalableapp_engine::behavior::{Limit, Policy};
 use scalableapp_engine::memory::Memory;
+use scalableapp_engine::{Input, decide};
 
 #[test]
 fn a_failed_write_is_no_scale_event() {
@@ -32,8 +33,28 @@ fn at_most_sixteen_events_are_kept_and_none_is_forgotten_early() {
     let persisted = app.memory.persist(app.now, &app.behavior);
     assert_eq!(persisted.events.len(), 16);
     assert_eq!(persisted.events.iter().map(|event| event.change).sum::<i32>(), 50);
-    let restored = Memory::restore(&persisted).persist(app.now, &app.behavior);
+    let restored = Memory::restore(&persisted, app.now).persist(app.now, &app.behavior);
     assert_eq!(restored, persisted);
+}
+
+#[test]
+fn what_was_measured_while_no_pod_existed_can_be_kept() {
+    let mut app = Component::new(2, &[rate(50)]);
+    app.reads("rps", 200.0);
+    let input = app.input();
+    let decision = decide(&Input { status_replicas: 0, ..input }, app.memory.clone());
+    let kept = decision.memory.persist(app.now, &app.behavior);
+    assert_eq!((decision.desired, kept.last_good[0].value.0.as_str()), (4, "200"));
+}
+
+#[test]
+fn a_clock_that_was_ahead_slows_scaling_for_one_period_at_most() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.later(600).reads("rps", 10_000.0).act();
+    app.later(-600).restart();
+    app.reads("rps", 10_000.0);
+    assert_eq!(app.act().desired, 8);
+    assert_eq!(app.later(15).reads("rps", 10_000.0).act().desired, 16);
 }
 
 #[test]
