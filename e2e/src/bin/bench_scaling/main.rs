@@ -24,7 +24,8 @@ mod workload;
 /// Replays load traces through a model of an app, for each contender at its best setting.
 #[derive(Parser)]
 struct Args {
-    /// Traces: files with one number a line, the requests per second of one second.
+    /// Traces: files with one number a line, the requests per second of one second. Those of this repository are in
+    /// e2e/traces.
     #[arg(required = true)]
     traces: Vec<PathBuf>,
     /// Mean times in seconds from the creation of a pod until it is ready.

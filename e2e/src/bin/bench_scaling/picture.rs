@@ -62,7 +62,7 @@ fn draw_legend(root: &Area<'_>) -> Result<()> {
     for contender in Contender::ALL {
         root.draw(&PathElement::new([(left, 78), (left + 24, 78)], color(contender).stroke_width(3)))?;
         root.draw_text(contender.name(), &text(13), (left + 30, 71))?;
-        left += 30 + i32::try_from(contender.name().len() * 6)? + 6;
+        left += 30 + i32::try_from(contender.name().len() * 6)? + 10;
     }
     Ok(())
 }

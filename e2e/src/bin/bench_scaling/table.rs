@@ -124,7 +124,8 @@ fn against(ours: &Tuned, theirs: &Tuned) -> String {
 
 fn fewer(ours: &Run, theirs: &Run) -> String {
     let saved = 1.0 - ours.test.replica_hours / theirs.test.replica_hours;
-    format!("{:5.1} % fewer replica-hours", saved * 100.0)
+    let word = if saved < 0.0 { "more" } else { "fewer" };
+    format!("{:5.1} % {word} replica-hours", saved.abs() * 100.0)
 }
 
 /// What each contender cost over all traces: chosen by the training part, and at the best of its trade-off curve on the
