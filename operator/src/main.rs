@@ -13,8 +13,16 @@ use scalableapp_operator::{
         server, shutdown, telemetry::Telemetry,
     },
 };
-use std::{future::pending, sync::Arc};
-use tokio::sync::{mpsc, oneshot};
+use std::{
+    future::{Future, pending},
+    pin::pin,
+    sync::Arc,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinError, JoinHandle},
+};
+use tokio_util::sync::CancellationToken;
 
 /// Apps that wait to be reconciled; more than this many hold back the tick.
 const TRIGGERS: usize = 256;
@@ -23,6 +31,8 @@ const TRIGGERS: usize = 256;
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let telemetry = Telemetry::start(args.log_format)?;
+    // A panic is a line of the log like any other.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     let result = run(args).await;
     if let Err(error) = &result {
         tracing::error!("{error:#}");
@@ -68,19 +78,19 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let serving = tokio::spawn(server::serve(listener, shown, stopping.clone().cancelled_owned()));
     let (triggers, triggered) = mpsc::channel(TRIGGERS);
     let (stopped, writers_stopped) = oneshot::channel::<()>();
-    let election = tokio::spawn(candidate.run(said(writers_stopped)));
-    let syncing = tokio::spawn(mark_synced(context.cluster.clone(), health.clone()));
+    let synced = synced(context.cluster.clone(), health.clone());
+    let election = tokio::spawn(compete(candidate, synced, said(writers_stopped)));
     let stop = || stopping.clone().cancelled_owned();
     let ticking = tokio::spawn(join(
         controller::tick::run(Arc::clone(&context), triggers, health, args.tick, stop()),
         controller::overrides::run(Arc::clone(&context), args.tick, stop()),
     ));
-    controller::run(context, watches, triggered, leadership, stopping.cancelled_owned()).await;
-    ticking.await.context("the loops that follow time failed")?;
-    syncing.abort();
+    let following = controller::run(context, watches, triggered, leadership, stop());
+    let (ticked, ()) = join(ends_the_process(ticking, &stopping), following).await;
     let _ = stopped.send(());
     election.await.context("the election failed")?;
     serving.await.context("the HTTP server failed")?.context("the HTTP server failed")?;
+    ticked.context("the loops that follow time failed")?;
     Ok(())
 }
 
@@ -102,8 +112,80 @@ async fn said(word: oneshot::Receiver<()>) {
     }
 }
 
-async fn mark_synced(cluster: Cluster, health: Health) {
-    if cluster.synced().await.is_ok() {
+/// Whether the caches were filled before their watches ended.
+async fn synced(cluster: Cluster, health: Health) -> bool {
+    let is_synced = cluster.synced().await.is_ok();
+    if is_synced {
         health.mark_synced();
+    }
+    is_synced
+}
+
+/// Competes for the lease once the caches are filled, until the writers have stopped: a leader that does not know all
+/// overrides yet would scale what is paused.
+async fn compete(
+    candidate: Candidate,
+    synced: impl Future<Output = bool>,
+    writers_stopped: impl Future<Output = ()>,
+) {
+    let mut writers_stopped = pin!(writers_stopped);
+    let may_lead = tokio::select! {
+        is_synced = synced => is_synced,
+        () = &mut writers_stopped => false,
+    };
+    if may_lead {
+        candidate.run(writers_stopped).await;
+    }
+}
+
+/// Stops the process when the task ends, however that comes: without ticks nothing would scale.
+async fn ends_the_process<T>(task: JoinHandle<T>, stopping: &CancellationToken) -> Result<T, JoinError> {
+    let ended = task.await;
+    stopping.cancel();
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, Response};
+    use kube::client::Body;
+    use std::{future::ready, time::Duration};
+    use tokio::time::sleep;
+
+    #[tokio::test]
+    async fn a_tick_that_panics_ends_the_process_with_an_error() {
+        let stopping = CancellationToken::new();
+        let task = tokio::spawn(async { assert_eq!(1, 2, "a query that no parser can hold") });
+        assert!(ends_the_process(task, &stopping).await.is_err_and(|error| error.is_panic()));
+        assert!(stopping.is_cancelled());
+    }
+
+    /// How often the API server was asked for the Lease.
+    async fn asked(synced: impl Future<Output = bool> + Send + 'static) -> usize {
+        let (asked, mut asks) = mpsc::unbounded_channel();
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let _ = asked.send(());
+            ready(Ok::<_, tower::BoxError>(Response::new(Body::empty())))
+        });
+        let (candidate, _leadership) =
+            Candidate::new(Client::new(service, "operator"), "operator", "election", "a");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let competing = tokio::spawn(compete(candidate, synced, said(stopped)));
+        sleep(Duration::from_secs(60)).await;
+        let _ = stop.send(());
+        competing.await.unwrap();
+        let mut count = 0;
+        while asks.recv().await.is_some() {
+            count += 1;
+        }
+        count
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_competes_for_the_lease_before_its_caches_are_filled() {
+        assert_eq!(asked(pending()).await, 0);
+        assert_eq!(asked(ready(false)).await, 0, "the watches ended");
+        assert!(asked(ready(true)).await > 0);
     }
 }

@@ -193,7 +193,9 @@ async fn a_query_of_ones_own_is_confined_to_the_namespace() {
     let query = CustomQuery { namespace: "shop".to_owned(), text: "sum(carts_open)".to_owned() };
     let samples = known(&fake.store(), &wanted(1, &Source::Custom(query))).await;
     assert!(matches!(seasonal(&samples, &component(0)), Seasonal::Learned(_)));
-    assert_eq!(fake.take()[0]["query"], "sum(carts_open{namespace=\"shop\"})");
+    let asked = fake.take().remove(0);
+    assert_eq!(asked["query"], "sum(carts_open{namespace=\"shop\"})");
+    assert_eq!(asked["partial_response"], "false", "half of a history is none");
 }
 
 #[tokio::test]

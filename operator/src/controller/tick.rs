@@ -54,9 +54,10 @@ pub async fn run(
             due = interval.tick() => Some(due),
             () = sleep_until(beat) => None,
         };
+        // At each turn, not only when a tick is due: ticks may be further apart than the heart may be silent.
+        health.beat();
         if let Some(due) = due {
             metrics::tick_began(due.elapsed());
-            health.beat();
         }
         if let Some(epoch) = context.writer.epoch() {
             let passing = Passing { context: &context, triggers: &triggers, epoch };
@@ -118,6 +119,8 @@ impl Passing<'_> {
         let passes = decide::pass(resolved, known, view, components);
         let scales = scales(&passes);
         let says = !scales && *news > 0 && says_something_new(app, &mut memory, &passes);
+        // Sending may wait for the app's own reconcile, which needs the memory.
+        drop(memory);
         if says {
             *news -= 1;
         }
@@ -132,6 +135,8 @@ impl Passing<'_> {
 fn scales(passes: &[ComponentPass]) -> bool {
     passes.iter().any(|pass| {
         pass.decision.is_some()
+            // What was refused is tried again in its own time.
+            && pass.standing.failure.is_none()
             && (pass.standing.revisions.is_empty()
                 || pass.standing.revisions.iter().any(|revision| {
                     pass.planned.get(&revision.hash).is_some_and(|planned| *planned != revision.replicas)

@@ -89,6 +89,8 @@ pub struct Labels<'a> {
     pub component: Option<Text<'a>>,
     /// Name of the pod.
     pub pod: Option<Text<'a>>,
+    /// Name of the container.
+    pub container: Option<Text<'a>>,
     /// Upper bound of a histogram's bucket.
     pub le: Option<Text<'a>>,
     /// End of the window that a count of pods is of: `start` or `end`.
@@ -159,8 +161,15 @@ impl Labels<'_> {
 impl<'a> Data<'a> {
     /// The series; a scalar is one without labels.
     pub fn series(&self) -> impl Iterator<Item = (&Labels<'a>, f64)> {
-        static NONE: Labels<'_> =
-            Labels { namespace: None, scalableapp: None, component: None, pod: None, le: None, at: None };
+        static NONE: Labels<'_> = Labels {
+            namespace: None,
+            scalableapp: None,
+            component: None,
+            pod: None,
+            container: None,
+            le: None,
+            at: None,
+        };
         let (vector, scalar) = match self {
             Self::Vector(vector) => (vector.as_slice(), None),
             Self::Scalar(Sample(_, value)) => (&[][..], Some((&NONE, *value))),

@@ -1,14 +1,15 @@
-//! How long to leave a failing server alone: exponential with full jitter. Pure but for the dice.
+//! How long to leave a failing server alone: exponential with equal jitter. Pure but for the dice.
 //!
-//! Full jitter (Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015) draws from zero to the cap, so
-//! that many clients that failed together do not come back together.
+//! Equal jitter (Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015) draws from half of the wait to
+//! all of it: what failed together does not come back together, and no wait is so short that it spares nothing.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 const FIRST: Duration = Duration::from_secs(1);
-const CAP: Duration = Duration::from_secs(30);
+/// Longest wait for what is asked at every tick.
+pub const CAP: Duration = Duration::from_secs(30);
 
 /// Counts the failures in a row.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,11 +36,11 @@ impl Backoff {
         *self = Self::default();
     }
 
-    /// The server failed. It is left alone for up to 1 s, 2 s, 4 s and so on, at most 30 s.
-    pub fn failed(&mut self, now: Instant) {
-        let longest = FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(CAP);
+    /// The server failed. It is left alone for up to 1 s, 2 s, 4 s and so on, at most `cap`.
+    pub fn failed(&mut self, now: Instant, cap: Duration) {
+        let longest = FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(cap);
         self.failures = self.failures.saturating_add(1);
-        self.until = Some(now + longest.mul_f64(fastrand::f64()));
+        self.until = Some(now + longest.mul_f64(0.5 + fastrand::f64() / 2.0));
     }
 }
 
@@ -54,7 +55,7 @@ mod tests {
         for _ in 0..200 {
             let mut backoff = Backoff::default();
             for most in &mut longest {
-                backoff.failed(now);
+                backoff.failed(now, CAP);
                 *most = (*most).max(backoff.until.unwrap() - now);
             }
         }
@@ -65,10 +66,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_wait_is_at_least_half_of_the_longest() {
+        let now = Instant::now();
+        for _ in 0..200 {
+            let mut backoff = Backoff::default();
+            (0..20).for_each(|_| backoff.failed(now, 2 * CAP));
+            assert!(!backoff.admits(now + CAP - Duration::from_millis(1)) && backoff.admits(now + 2 * CAP));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_success_ends_the_wait() {
         let mut backoff = Backoff::default();
         let now = Instant::now();
-        (0..9).for_each(|_| backoff.failed(now));
+        (0..9).for_each(|_| backoff.failed(now, CAP));
         assert!(backoff.admits(now + CAP) && !backoff.is_at_rest());
         backoff.succeeded();
         assert!(backoff.admits(now) && backoff.is_at_rest());

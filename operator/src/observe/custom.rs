@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
-use super::backoff::Backoff;
+use super::backoff::{self, Backoff};
 use super::prometheus::{CUSTOM_LIMIT, Prometheus, QueryError};
 use super::promql::{Refusal, confine};
 use super::wanted::CustomQuery;
@@ -190,7 +190,7 @@ impl CustomQueries {
         match outcome {
             Some((asked, Ok(values))) => {
                 entry.backoff.succeeded();
-                let problem = problem(&values).map(str::to_owned).or_else(|| several(&values));
+                let problem = problem(&values).map(str::to_owned);
                 entry.answer = Arc::new(Answer { values, at: Some(asked), problem });
             }
             Some((_, Err(error))) => {
@@ -199,7 +199,7 @@ impl CustomQueries {
                     // Once more, without waiting for its turn.
                     entry.next = now;
                 }
-                entry.backoff.failed(now);
+                entry.backoff.failed(now, longest_rest(self.interval));
                 // What was answered before stays, and ages.
                 entry.answer =
                     Arc::new(Answer { problem: Some(error.to_string()), ..(*entry.answer).clone() });
@@ -210,18 +210,21 @@ impl CustomQueries {
     }
 }
 
+/// The longest time for which a failing query is left alone: several turns, but not so long that one that works again
+/// goes unnoticed.
+fn longest_rest(interval: Duration) -> Duration {
+    interval.saturating_mul(4).clamp(backoff::CAP, Duration::from_secs(90))
+}
+
 fn problem(values: &[f64]) -> Option<&'static str> {
     match values {
         [] => Some("the query returned no series"),
         [value] if value.is_nan() => Some("the query returned NaN"),
         [value] if value.is_infinite() => Some("the query returned infinity"),
-        _ => None,
+        [_] => None,
+        // Not how many: a condition that changed with the number would be written each time.
+        _ => Some("the query returned several series, wrap it in sum() so that it returns one"),
     }
-}
-
-fn several(values: &[f64]) -> Option<String> {
-    let count = values.len();
-    (count > 1).then(|| format!("the query returned {count} series, wrap it in sum() so that it returns one"))
 }
 
 /// The query's next moment: each has its own inside the interval, so that they do not all come at once.
@@ -238,6 +241,12 @@ pub(super) fn next_turn(text: &str, origin: Instant, interval: Duration, now: In
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failing_query_misses_several_turns_and_is_not_forgotten() {
+        let rests = [1, 15, 3600].map(|interval| longest_rest(Duration::from_secs(interval)).as_secs());
+        assert_eq!(rests, [30, 60, 90]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn queries_are_spread_over_their_interval() {

@@ -1,8 +1,8 @@
 //! What the templates measured, by component and by pod, from the series that Prometheus returned. Pure.
 
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 use jiff::{SignedDuration, Timestamp};
-use scalableapp_engine::pod::PodSample;
+use scalableapp_engine::pod::{Container, Pod, PodSample};
 
 use super::answer::{Data, Labels, Named};
 use super::namespaced::NamespacedName;
@@ -44,30 +44,52 @@ pub struct Traffic {
 /// The values of all components.
 pub type ByComponent<T> = HashMap<ComponentKey, Measured<T>>;
 
-/// Usage of a resource by one pod.
+/// Usage of a resource by one container.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PodUsage {
-    /// Sum over its containers, in thousandths.
+pub struct Usage {
+    /// In thousandths.
     pub milli: i64,
-    /// Containers that were measured.
-    pub containers: usize,
-    /// When the oldest sample was taken.
+    /// When the sample was taken.
     pub at: Timestamp,
 }
 
-impl PodUsage {
-    /// The sample of a pod with that many containers, as an average over `window`.
-    ///
-    /// As with Kubernetes' metrics API there is none unless every container was measured: a part of the sum would read
-    /// as a pod that does little.
-    #[must_use]
-    pub fn sample(&self, containers: usize, window: SignedDuration) -> Option<PodSample> {
-        (self.containers >= containers).then_some(PodSample { milli: self.milli, at: self.at, window })
+/// A container of a pod. It has the hash of the tuple of its three texts, which it is found by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ContainerName {
+    pod: NamespacedName,
+    container: Box<str>,
+}
+
+impl Equivalent<ContainerName> for (&str, &str, &str) {
+    fn equivalent(&self, key: &ContainerName) -> bool {
+        let (namespace, pod, container) = *self;
+        (namespace, pod).equivalent(&key.pod) && container == &*key.container
     }
 }
 
-/// Usage of a resource by namespace and pod.
-pub type ByPod = HashMap<NamespacedName, PodUsage>;
+/// Usage of a resource by container.
+pub type ByContainer = HashMap<ContainerName, Usage>;
+
+/// The sample of a pod, as an average over `window`: the sum over its containers, as old as the oldest of them.
+///
+/// As with Kubernetes' metrics API there is none unless every container was measured: a part of the sum would read
+/// as a pod that does little. What else was measured is passed over: for minutes Prometheus still shows an init container
+/// that has ended.
+#[must_use]
+pub fn pod_sample(
+    usages: &ByContainer,
+    namespace: &str,
+    pod: &Pod,
+    window: SignedDuration,
+) -> Option<PodSample> {
+    let usage = |container: &Container| usages.get(&(namespace, &*pod.name, &*container.name)).copied();
+    let add =
+        |sum: Usage, one: Usage| Usage { milli: sum.milli.saturating_add(one.milli), at: sum.at.min(one.at) };
+    let (first, others) = pod.containers.split_first()?;
+    let Usage { milli, at } =
+        others.iter().try_fold(usage(first)?, |sum, container| Some(add(sum, usage(container)?)))?;
+    Some(PodSample { milli, at, window })
+}
 
 /// Requests of each component that is wanted.
 #[must_use]
@@ -109,21 +131,17 @@ pub fn latencies(
     measured(histograms.into_iter(), ages, pods, wanted, now)
 }
 
-/// Usage of each pod. A container's amount is rounded up to a thousandth, as a Kubernetes quantity is.
+/// Usage of each container. An amount is rounded up to a thousandth, as a Kubernetes quantity is.
 #[must_use]
-pub fn pod_usages(usages: &Data<'_>, ages: &Data<'_>, now: Timestamp) -> ByPod {
+pub fn usages(values: &Data<'_>, ages: &Data<'_>, now: Timestamp) -> ByContainer {
     let ages: HashMap<_, _> =
-        ages.series().filter_map(|(labels, age)| Some((pod(labels)?, taken(now, age)?))).collect();
-    let mut pods = ByPod::new();
-    for (labels, value) in usages.series() {
-        let Some((namespace, name)) = pod(labels).filter(|_| value.is_finite()) else { continue };
-        let Some(at) = ages.get(&(namespace, name)).copied() else { continue };
-        let key = NamespacedName::new(namespace, name);
-        let usage = pods.entry(key).or_insert(PodUsage { milli: 0, containers: 0, at });
-        usage.milli = usage.milli.saturating_add((value * 1000.0).ceil() as i64);
-        usage.containers += 1;
-    }
-    pods
+        ages.series().filter_map(|(labels, age)| Some((container(labels)?, taken(now, age)?))).collect();
+    let usage = |(labels, value): (&Labels<'_>, f64)| {
+        let texts @ (namespace, name, container) = container(labels).filter(|_| value.is_finite())?;
+        let key = ContainerName { pod: NamespacedName::new(namespace, name), container: container.into() };
+        Some((key, Usage { milli: (value * 1000.0).ceil() as i64, at: *ages.get(&texts)? }))
+    };
+    values.series().filter_map(usage).collect()
 }
 
 fn measured<'a, T>(
@@ -165,6 +183,12 @@ pub(super) fn pod<'a>(labels: &'a Labels<'_>) -> Option<(&'a str, &'a str)> {
     Some((labels.namespace.as_deref()?, labels.pod.as_deref()?))
 }
 
+/// Namespace, pod and name of the container of a series.
+fn container<'a>(labels: &'a Labels<'_>) -> Option<(&'a str, &'a str, &'a str)> {
+    let (namespace, pod) = pod(labels)?;
+    Some((namespace, pod, labels.container.as_deref()?))
+}
+
 /// The time of a sample of that age in seconds.
 fn taken(now: Timestamp, age: f64) -> Option<Timestamp> {
     now.checked_sub(SignedDuration::try_from_secs_f64(age).ok()?).ok()
@@ -174,6 +198,7 @@ fn taken(now: Timestamp, age: f64) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use jiff::ToSpan;
+    use scalableapp_engine::pod::{ByResource, Phase};
     use serde::Deserialize;
     use serde_json::{Value, json};
     use std::collections::{BTreeMap, BTreeSet};
@@ -241,18 +266,48 @@ mod tests {
         let buckets = vector(&[(json!({"le": "0.1"}), "12.5"), (other, "2")]);
         assert!(traffic(&others, &none, &none, &none, &none, &wanted(), now()).is_empty());
         assert!(latencies(&buckets, &none, &none, &wanted(), now()).is_empty());
-        assert!(pod_usages(&others, &others, now()).is_empty());
+        assert!(usages(&others, &others, now()).is_empty());
+    }
+
+    fn pod_of(containers: &[&str]) -> Pod {
+        let container = |name: &&str| Container { name: (*name).to_owned(), requests: ByResource::default() };
+        Pod {
+            name: "web-1".into(),
+            phase: Phase::Running,
+            deleting: false,
+            ready: None,
+            start: None,
+            containers: containers.iter().map(container).collect(),
+            requests: ByResource::default(),
+            usage: ByResource::default(),
+        }
+    }
+
+    fn container(name: &str) -> Value {
+        json!({"namespace": "shop", "pod": "web-1", "container": name})
+    }
+
+    fn sample(usages: &ByContainer, containers: &[&str]) -> Option<(i64, Timestamp)> {
+        let sample = pod_sample(usages, "shop", &pod_of(containers), SignedDuration::ZERO);
+        sample.map(|sample| (sample.milli, sample.at))
     }
 
     #[test]
     fn containers_of_a_pod_are_added_up_and_what_is_no_number_is_passed_over() {
-        let container = |name: &str| json!({"namespace": "shop", "pod": "web-1", "container": name});
-        let usages =
+        let values =
             vector(&[(container("web"), "0.2501"), (container("proxy"), "0.01"), (container("bad"), "NaN")]);
-        let ages = vector(&[(json!({"namespace": "shop", "pod": "web-1"}), "8")]);
-        let usage = pod_usages(&usages, &ages, now())[&("shop", "web-1")];
-        assert_eq!(usage, PodUsage { milli: 261, containers: 2, at: now() - 8.seconds() });
-        assert!(usage.sample(3, SignedDuration::ZERO).is_none());
-        assert_eq!(usage.sample(2, SignedDuration::ZERO).unwrap().milli, 261);
+        let ages = vector(&[(container("web"), "8"), (container("proxy"), "9"), (container("bad"), "1")]);
+        let usages = usages(&values, &ages, now());
+        assert_eq!(sample(&usages, &["web", "proxy"]), Some((261, now() - 9.seconds())));
+        assert_eq!(sample(&usages, &["web", "proxy", "bad"]), None);
+    }
+
+    #[test]
+    fn an_init_container_that_has_ended_counts_for_nothing() {
+        let values = vector(&[(container("web"), "0.25"), (container("migrate"), "4")]);
+        let ages = vector(&[(container("web"), "8"), (container("migrate"), "240")]);
+        let usages = usages(&values, &ages, now());
+        assert_eq!(sample(&usages, &["web"]), Some((250, now() - 8.seconds())));
+        assert_eq!(sample(&usages, &["web", "proxy"]), None, "nor in the place of a container");
     }
 }

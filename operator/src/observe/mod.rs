@@ -9,6 +9,8 @@ pub mod history;
 pub mod labelled;
 pub mod measurements;
 pub mod namespaced;
+pub mod owner;
+pub mod patterns;
 pub mod pods;
 pub mod prometheus;
 pub mod promql;

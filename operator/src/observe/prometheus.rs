@@ -111,7 +111,7 @@ pub enum QueryError {
         server: String,
     },
     /// The answer is larger than a query may have.
-    #[error("failed to read an answer of more than {} KiB; make the query return one series", .0 >> 10)]
+    #[error("failed to read an answer of more than {} KiB; {}", .0 >> 10, excess(*.0))]
     TooLarge(usize),
     /// The bearer token cannot be read.
     #[error("failed to read the token in {path}: {cause}")]
@@ -130,6 +130,13 @@ fn advice(status: StatusCode) -> &'static str {
         }
         StatusCode::NOT_FOUND => "; check --prometheus-url",
         _ => "",
+    }
+}
+
+fn excess(limit: usize) -> &'static str {
+    match limit {
+        CUSTOM_LIMIT => "make the query return one series",
+        _ => "the apps have too many pods or histogram buckets for one query over all of them",
     }
 }
 
@@ -311,6 +318,8 @@ impl Prometheus {
         let form = Serializer::new(String::new())
             .extend_pairs(form)
             .append_pair("timeout", &format!("{}ms", limit.as_millis()))
+            // Thanos would leave out what it cannot read and still answer 200; part of a load must not read as all of it.
+            .append_pair("partial_response", "false")
             .finish();
         let mut request = Request::new(form);
         *request.method_mut() = Method::POST;

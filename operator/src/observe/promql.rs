@@ -4,11 +4,15 @@
 //! printed; what was printed is read once more and must be the same tree, so that neither a quoted name nor a comment
 //! can carry text past the matchers. `info` is refused, because it reads series that no selector names.
 
+use std::panic::catch_unwind;
+
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{
     AggregateExpr, BinaryExpr, Call, Expr, ParenExpr, SubqueryExpr, UnaryExpr, VectorSelector, parse,
 };
+
+use super::patterns::too_large;
 
 /// Why a query is not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +37,19 @@ pub enum Refusal {
     /// The query uses a notation that the operator cannot confine.
     #[error("the operator cannot confine {0} to the namespace, write the query without it")]
     Notation(&'static str),
+    /// The query would not be sent as it was meant.
+    #[error(
+        "the query would be sent as {0}, which means something else; write it without empty `by ()` and `@ -5`"
+    )]
+    Rewritten(String),
+    /// A regular expression takes too much memory.
+    #[error(
+        "the regular expression {0} is too large among those of the query: use fewer, repeat less, and write [a-z] for \\w"
+    )]
+    Pattern(String),
+    /// The operator is told something else than matchers.
+    #[error("{0} is no list of matchers: write for example cluster=\"a\",env!=\"dev\", and none of __name__")]
+    Matchers(String),
 }
 
 /// The query with the namespace's matcher and the operator's own on every selector, as it is sent to Prometheus.
@@ -50,10 +67,11 @@ pub fn confine(query: &str, namespace: &str, matchers: &[Matcher]) -> Result<Str
     added.extend_from_slice(matchers);
     confine_expr(&mut confined, &added)?;
     let printed = confined.to_string();
-    if read(&printed).as_ref() == Ok(&confined) {
-        Ok(printed)
-    } else {
-        Err(Refusal::Notation("what this query is printed as"))
+    match read(&printed) {
+        Ok(sent) if sent == confined => Ok(printed),
+        // With the operator's matchers there may be many more.
+        Err(refusal @ Refusal::Pattern(_)) => Err(refusal),
+        _ => Err(Refusal::Rewritten(printed)),
     }
 }
 
@@ -65,18 +83,26 @@ pub fn read_matchers(text: &str) -> Result<Vec<Matcher>, Refusal> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    match read(&format!("{{{text}}}"))? {
-        Expr::VectorSelector(VectorSelector { name: None, matchers, offset: None, at: None })
+    // With a name, because matchers such as `env!="dev"` select nothing by themselves; it admits no second one.
+    match read(&format!("x{{{text}}}")) {
+        Ok(Expr::VectorSelector(VectorSelector { name: Some(_), matchers, offset: None, at: None }))
             if matchers.or_matchers.is_empty() =>
         {
             Ok(matchers.matchers)
         }
-        _ => Err(Refusal::Syntax("write matchers such as cluster=\"a\", separated by commas".to_owned())),
+        _ => Err(Refusal::Matchers(text.to_owned())),
     }
 }
 
 fn read(query: &str) -> Result<Expr, Refusal> {
-    parse(query).map_err(Refusal::Syntax)
+    let read = || match too_large(query).map_err(Refusal::Syntax)? {
+        Some(pattern) => Err(Refusal::Pattern(pattern)),
+        None => parse(query).map_err(Refusal::Syntax),
+    };
+    // The parser panics on a duration that is not finite or too long.
+    catch_unwind(read).unwrap_or_else(|_| {
+        Err(Refusal::Syntax("it cannot be read, make each duration a finite one such as 5m".to_owned()))
+    })
 }
 
 /// Visits every selector. Written out, because a new kind of expression must not be passed over silently.
@@ -228,11 +254,46 @@ mod tests {
     #[case("sum(carts_open", "the query is not PromQL: unclosed left parenthesis")]
     #[case("carts_open} or secret{a=\"\"", "the query is not PromQL: unexpected right brace '}'")]
     #[case("", "the query is not PromQL: no expression found in input")]
+    #[case(
+        "sum by () (carts_open)",
+        "the query would be sent as sum(carts_open{namespace=\"shop\"}), which means something else; write it without empty `by ()` and `@ -5`"
+    )]
+    #[case(
+        "carts_open @ -5",
+        "the query would be sent as carts_open{namespace=\"shop\"} @ 0.000, which means something else; write it without empty `by ()` and `@ -5`"
+    )]
+    #[case(
+        "carts_open{a=~'\\\\w{180}'}",
+        "the regular expression \\w{180} is too large among those of the query: use fewer, repeat less, and write [a-z] for \\w"
+    )]
     fn what_cannot_be_confined_is_refused_in_words(#[case] query: &str, #[case] sentence: &str) {
         assert_eq!(
             confine(query, "shop", &[]).map_err(|refusal| refusal.to_string()),
             Err(sentence.to_owned())
         );
+    }
+
+    #[rstest]
+    fn a_duration_that_no_parser_can_hold_is_refused_in_words(
+        #[values(
+            "carts_open offset Inf",
+            "carts_open offset NaN",
+            "rate(carts_open[1e20])",
+            "carts_open[99999999999999999999]"
+        )]
+        query: &str,
+    ) {
+        let sentence =
+            "the query is not PromQL: it cannot be read, make each duration a finite one such as 5m";
+        assert_eq!(confine(query, "shop", &[]).unwrap_err().to_string(), sentence);
+    }
+
+    #[test]
+    fn matchers_of_the_operator_count_at_every_selector() {
+        let words = read_matchers("cluster=~\"\\\\w+\"").unwrap();
+        assert!(confine("a + b", "shop", &words).is_ok());
+        let many = vec!["a"; 999].join("+");
+        assert_eq!(confine(&many, "shop", &words), Err(Refusal::Pattern("\\w+".to_owned())));
     }
 
     #[test]
@@ -246,8 +307,22 @@ mod tests {
     fn matchers_of_the_operator_are_read_or_refused_in_words() {
         assert_eq!(read_matchers(" ").unwrap(), []);
         assert_eq!(read_matchers("cluster=\"a\", env!=\"dev\"").unwrap().len(), 2);
-        for text in ["cluster", "cluster=\"a\"} or x{a=\"\"", "cluster=\"a\" or b=\"c\""] {
-            assert!(matches!(read_matchers(text), Err(Refusal::Syntax(_))), "{text}");
+        for text in ["env!=\"dev\"", "cluster=~\".*\"", "cluster=\"a\","] {
+            assert_eq!(read_matchers(text).unwrap().len(), 1, "{text}");
+        }
+        for text in [
+            "cluster",
+            "cluster=\"a\"} or x{a=\"\"",
+            "cluster=\"a\" or b=\"c\"",
+            "cluster=\"a\"} @ 5 #",
+            "__name__=\"up\"",
+            "__name__!=\"up\"",
+            "\"up\"",
+        ] {
+            let sentence = format!(
+                "{text} is no list of matchers: write for example cluster=\"a\",env!=\"dev\", and none of __name__"
+            );
+            assert_eq!(read_matchers(text).map_err(|refusal| refusal.to_string()), Err(sentence));
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use super::custom::{Answers, CustomQueries};
 use super::history::{Histories, Seasons};
-use super::measurements::{ByPod, Measured, Traffic};
+use super::measurements::{ByContainer, Measured, Traffic, pod_sample};
 use super::pods::SeenPod;
 use super::prometheus::Prometheus;
 use super::promql::{Refusal, read_matchers};
@@ -72,7 +72,8 @@ impl SampleStore {
 
     /// Takes the wanted samples, and returns the newest good ones. `now` is the time of the tick.
     ///
-    /// It lasts for as long as the slowest template query, at most `--prometheus-timeout`.
+    /// It lasts for as long as the slowest template query: `--prometheus-timeout`, or up to twice that if one fails late and
+    /// is sent once more.
     pub async fn sample(&self, wanted: &Arc<Wanted>, now: Timestamp) -> Arc<Samples> {
         let mut taking = self.taking.lock().await;
         let Taking { signals, custom, targets, histories } = &mut *taking;
@@ -226,9 +227,8 @@ impl Samples {
     /// Usage of a pod, for the resources of which every container and sidecar was measured.
     #[must_use]
     pub fn usage(&self, pod: &SeenPod) -> ByResource<Option<PodSample>> {
-        let key = (pod.metadata.namespace.as_deref().unwrap_or_default(), &*pod.pod.name);
-        let containers = pod.pod.containers.len();
-        let sample = |pods: &ByPod, window| pods.get(&key).and_then(|usage| usage.sample(containers, window));
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+        let sample = |usages: &ByContainer, window| pod_sample(usages, namespace, &pod.pod, window);
         ByResource {
             cpu: sample(&self.evidence.cpu, self.cpu_window),
             memory: sample(&self.evidence.memory, SignedDuration::ZERO),

@@ -5,7 +5,7 @@
 //! tick; a signal whose query fails then is left alone for a while, and not asked twice until it was answered again.
 //! What no metric is read from is shown to people alone, and asked for less often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::answer::{Data, QueryResult};
-use super::backoff::Backoff;
-use super::measurements::{ByComponent, ByPod, Traffic, latencies, pod_usages, traffic};
+use super::backoff::{self, Backoff};
+use super::measurements::{ByComponent, ByContainer, Traffic, latencies, traffic, usages};
 use super::prometheus::{Prometheus, QueryError, TEMPLATE_LIMIT};
 use super::quantile::Bucket;
 use super::templates::{Selection, Template};
@@ -34,9 +34,9 @@ pub struct Evidence {
     /// Latency histograms.
     pub latencies: Arc<ByComponent<Vec<Bucket>>>,
     /// CPU.
-    pub cpu: Arc<ByPod>,
+    pub cpu: Arc<ByContainer>,
     /// Memory.
-    pub memory: Arc<ByPod>,
+    pub memory: Arc<ByContainer>,
     /// Why the last attempt at a signal failed, as a sentence; nothing for those that did not fail.
     pub problems: BTreeMap<Signal, String>,
 }
@@ -83,7 +83,7 @@ impl Signals {
                     self.evidence.problems.remove(&signal);
                 }
                 Err(error) => {
-                    backoff.failed(clock::monotonic());
+                    backoff.failed(clock::monotonic(), backoff::CAP);
                     self.evidence.problems.insert(signal, error.to_string());
                 }
             }
@@ -100,10 +100,12 @@ impl Signals {
             }
         }
         let mut answers = self.send(&queries).await;
-        if due.iter().all(|signal| self.backoffs[signal].is_at_rest()) {
-            queries.retain(|template, _| answers[template].as_ref().is_err_and(QueryError::may_pass));
-            answers.extend(self.send(&queries).await);
-        }
+        let at_rest = due.iter().filter(|signal| self.backoffs[signal].is_at_rest());
+        let twice: BTreeSet<&Template> = at_rest.flat_map(|signal| signal.templates()).collect();
+        queries.retain(|template, _| {
+            twice.contains(template) && answers[template].as_ref().is_err_and(QueryError::may_pass)
+        });
+        answers.extend(self.send(&queries).await);
         answers
     }
 
@@ -153,8 +155,8 @@ fn take(
         (Signal::Latency, [buckets, ages, pods]) => {
             evidence.latencies = Arc::new(latencies(buckets, ages, pods, wanted, now));
         }
-        (Signal::Cpu, [usages, ages]) => evidence.cpu = Arc::new(pod_usages(usages, ages, now)),
-        (Signal::Memory, [usages, ages]) => evidence.memory = Arc::new(pod_usages(usages, ages, now)),
+        (Signal::Cpu, [values, ages]) => evidence.cpu = Arc::new(usages(values, ages, now)),
+        (Signal::Memory, [values, ages]) => evidence.memory = Arc::new(usages(values, ages, now)),
         _ => {}
     }
     Ok(())

@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use tokio::time::Instant;
 
 use super::answer::{Data, Labels};
-use super::backoff::Backoff;
+use super::backoff::{self, Backoff};
 use super::measurements::pod;
 use super::namespaced::NamespacedName;
 use super::prometheus::{Prometheus, TEMPLATE_LIMIT};
@@ -103,7 +103,7 @@ impl TargetCheck {
                     self.targets = Some(Arc::new(Targets::read(data.get())));
                 }
                 // The signals name what is wrong with Prometheus.
-                Err(_) => self.backoff.failed(clock::monotonic()),
+                Err(_) => self.backoff.failed(clock::monotonic(), backoff::CAP),
             }
         }
         self.targets.clone()

@@ -33,11 +33,11 @@ pub enum Template {
     ActiveRequests,
     /// CPU in cores by pod and container.
     CpuUsage,
-    /// Age in seconds of the oldest CPU sample, by pod.
+    /// Age in seconds of the oldest CPU sample, by pod and container.
     CpuAge,
     /// Memory working set in bytes by pod and container.
     MemoryUsage,
-    /// Age in seconds of the oldest memory sample, by pod.
+    /// Age in seconds of the oldest memory sample, by pod and container.
     MemoryAge,
 }
 
@@ -72,6 +72,7 @@ pub struct Selection {
 }
 
 const COMPONENT: &str = "namespace, scalableapp, component";
+const CONTAINER: &str = "namespace, pod, container";
 const REQUESTS: &str = "http_server_request_duration_seconds";
 /// The in-flight requests of the same OpenTelemetry convention. An app need not have it.
 const ACTIVE_REQUESTS: &str = "http_server_active_requests";
@@ -124,12 +125,12 @@ impl Template {
             Self::CpuUsage => {
                 let (usage, half) = (of_pods(CPU), display_duration(&(selection.cpu_window / 2)));
                 format!(
-                    "max by (namespace, pod, container) (rate({usage}[{cpu_window}]) and present_over_time({usage}[{half}] offset {half}))"
+                    "max by ({CONTAINER}) (rate({usage}[{cpu_window}]) and present_over_time({usage}[{half}] offset {half}))"
                 )
             }
-            Self::CpuAge => age("namespace, pod", &of_pods(CPU)),
-            Self::MemoryUsage => format!("max by (namespace, pod, container) ({})", of_pods(MEMORY)),
-            Self::MemoryAge => age("namespace, pod", &of_pods(MEMORY)),
+            Self::CpuAge => age(CONTAINER, &of_pods(CPU)),
+            Self::MemoryUsage => format!("max by ({CONTAINER}) ({})", of_pods(MEMORY)),
+            Self::MemoryAge => age(CONTAINER, &of_pods(MEMORY)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One query: how it is asked, and how its failure is said.
 
 use axum::http::StatusCode;
-use scalableapp_operator::observe::prometheus::{Prometheus, QueryError, TEMPLATE_LIMIT};
+use scalableapp_operator::observe::prometheus::{CUSTOM_LIMIT, Prometheus, QueryError, TEMPLATE_LIMIT};
 use tokio::net::TcpListener;
 
 use crate::fake::{Fake, Reply, args, healthy};
@@ -32,7 +32,13 @@ async fn each_failure_is_one_sentence_that_says_what_to_do() {
     );
     assert_eq!(
         query(Reply::Huge, &[]).await,
-        "failed to read an answer of more than 16384 KiB; make the query return one series"
+        "failed to read an answer of more than 16384 KiB; the apps have too many pods or histogram buckets for one query over all of them"
+    );
+    fake.respond(|_| Reply::Huge);
+    let own = Prometheus::new(&fake.args(&[])).unwrap().query("test", "up", CUSTOM_LIMIT).await;
+    assert_eq!(
+        own.map(|_| ()).unwrap_err().to_string(),
+        "failed to read an answer of more than 256 KiB; make the query return one series"
     );
     let rejected = r#"{"status":"error","errorType":"execution","error":"hunter2"}"#;
     assert_eq!(
@@ -83,6 +89,14 @@ async fn a_server_with_tenants_and_a_path_of_its_own_is_asked_as_it_wants() {
     let prometheus = Prometheus::new(&args).unwrap();
     prometheus.query("test", "up", TEMPLATE_LIMIT).await.unwrap();
     assert_eq!(fake.received("x-scope-orgid"), ["team-a"]);
+}
+
+#[tokio::test]
+async fn half_of_the_data_is_never_asked_for() {
+    let fake = Fake::start(healthy).await;
+    let prometheus = Prometheus::new(&fake.args(&[])).unwrap();
+    prometheus.query("test", "up", TEMPLATE_LIMIT).await.unwrap();
+    assert_eq!(fake.parameters("partial_response"), [Some("false".to_owned())]);
 }
 
 #[tokio::test]

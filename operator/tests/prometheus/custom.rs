@@ -30,7 +30,12 @@ async fn what_an_own_query_returns_is_judged_and_explained() {
         (
             vec![(json!({"pod": "a"}), "1"), (json!({"pod": "b"}), "2")],
             Quality::Implausible,
-            "the query returned 2 series, wrap it in sum() so that it returns one",
+            "the query returned several series, wrap it in sum() so that it returns one",
+        ),
+        (
+            vec![(json!({"pod": "a"}), "1"), (json!({"pod": "b"}), "2"), (json!({"pod": "c"}), "3")],
+            Quality::Implausible,
+            "the query returned several series, wrap it in sum() so that it returns one",
         ),
     ] {
         fake.respond(move |_| Reply::Vector(series.clone()));

@@ -1,5 +1,7 @@
 //! A Prometheus that fails takes nothing away, and is not hammered.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use jiff::ToSpan;
 use scalableapp_engine::sample::Quality;
@@ -44,6 +46,24 @@ async fn a_query_that_fails_once_delays_nobody_by_a_tick() {
     let fake = Fake::start(healthy_the_second_time()).await;
     let samples = fake.store(&[]).sample(&apps(1), now()).await;
     assert_eq!(quality(&samples, "rps", now()), Quality::Fresh);
+}
+
+#[tokio::test]
+async fn a_signal_that_keeps_failing_takes_the_second_chance_from_no_other() {
+    let cpu_fails = |query: &str| query.contains("container_cpu");
+    let unavailable = || Reply::Error(StatusCode::SERVICE_UNAVAILABLE, "");
+    let fake = Fake::start(move |query| if cpu_fails(query) { unavailable() } else { healthy(query) }).await;
+    let store = fake.store(&[]);
+    store.sample(&apps(1), now()).await;
+    // CPU is asked for again, and everything else fails once.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(5)).await;
+    tokio::time::resume();
+    let others = healthy_the_second_time();
+    fake.respond(move |query| if cpu_fails(query) { unavailable() } else { others(query) });
+    let samples = store.sample(&apps(1), now()).await;
+    assert!(problem(&samples, "cpu").contains("503"), "CPU was asked for");
+    assert_eq!(problem(&samples, "rps"), "");
 }
 
 #[tokio::test]

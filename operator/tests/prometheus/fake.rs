@@ -39,6 +39,7 @@ pub struct Fake {
     respond: Arc<Mutex<Respond>>,
     queries: Arc<Mutex<Vec<String>>>,
     headers: Arc<Mutex<Vec<HeaderMap>>>,
+    forms: Arc<Mutex<Vec<BTreeMap<String, String>>>>,
 }
 
 impl Fake {
@@ -49,6 +50,7 @@ impl Fake {
             respond: Arc::new(Mutex::new(Arc::new(respond))),
             queries: Arc::default(),
             headers: Arc::default(),
+            forms: Arc::default(),
         };
         let router = Router::new()
             .route("/api/v1/query", post(answer))
@@ -73,6 +75,11 @@ impl Fake {
         headers.iter().map(|headers| headers[name].to_str().unwrap().to_owned()).collect()
     }
 
+    /// The values of a parameter, one for each query.
+    pub fn parameters(&self, name: &str) -> Vec<Option<String>> {
+        self.forms.lock().unwrap().iter().map(|form| form.get(name).cloned()).collect()
+    }
+
     pub fn args(&self, more: &[&str]) -> PrometheusArgs {
         args(&self.url, more)
     }
@@ -84,8 +91,9 @@ impl Fake {
 }
 
 async fn answer(State(fake): State<Fake>, headers: HeaderMap, body: String) -> Response {
-    let query =
-        form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "query").unwrap().1.into_owned();
+    let form: BTreeMap<String, String> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+    let query = form["query"].clone();
+    fake.forms.lock().unwrap().push(form);
     fake.queries.lock().unwrap().push(query.clone());
     fake.headers.lock().unwrap().push(headers);
     let respond = Arc::clone(&fake.respond.lock().unwrap());
@@ -150,7 +158,6 @@ pub fn custom(text: &str) -> Arc<Wanted> {
 /// What a healthy Prometheus says of component 0 and its one pod, measured 7 s ago.
 pub fn healthy(query: &str) -> Reply {
     let labels = json!({"namespace": "team-0", "scalableapp": "app-0", "component": "web"});
-    let pod = json!({"namespace": "team-0", "pod": "web-1"});
     let container = json!({"namespace": "team-0", "pod": "web-1", "container": "web"});
     let bucket =
         |le: &str| json!({"namespace": "team-0", "scalableapp": "app-0", "component": "web", "le": le});
@@ -158,8 +165,8 @@ pub fn healthy(query: &str) -> Reply {
         |end: &str| json!({"namespace": "team-0", "scalableapp": "app-0", "component": "web", "at": end});
     Reply::Vector(if query.starts_with("time() - min by (namespace, scalableapp, component)") {
         vec![(labels, "7")]
-    } else if query.starts_with("time() - min by (namespace, pod)") {
-        vec![(pod, "7")]
+    } else if query.starts_with("time() - min by (namespace, pod, container)") {
+        vec![(container, "7")]
     } else if query.contains("up{") {
         vec![(at("start"), "1"), (at("end"), "1")]
     } else if query.contains("resets(") || query.contains("_active_requests{") {

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use crate::fake::{Fake, Reply, apps, component, healthy, now, problem, quality, reading};
 
-fn cluster_pod(name: &str, containers: usize) -> SeenPod {
-    let containers: Vec<Value> = (0..containers).map(|index| json!({"name": index.to_string()})).collect();
+fn cluster_pod(name: &str, containers: &[&str]) -> SeenPod {
+    let containers: Vec<Value> = containers.iter().map(|name| json!({"name": name})).collect();
     serde_json::from_value(
         json!({"metadata": {"namespace": "team-0", "name": name}, "spec": {"containers": containers}}),
     )
@@ -31,7 +31,7 @@ async fn samples_carry_the_age_of_what_was_scraped() {
     assert_eq!(rate.coverage.map(|coverage| coverage.reporting), Some(1));
     let p99 = reading(&samples, "p99").unwrap().values[0];
     assert!((p99 - 0.492).abs() < 1e-9, "{p99}");
-    let usage = samples.usage(&cluster_pod("web-1", 1));
+    let usage = samples.usage(&cluster_pod("web-1", &["web"]));
     let cpu = usage.cpu.unwrap();
     assert_eq!((cpu.milli, cpu.at, cpu.window), (251, at - 7.seconds(), SignedDuration::from_secs(120)));
     assert_eq!(usage.memory.unwrap().milli, 1_048_576_000);
@@ -41,8 +41,8 @@ async fn samples_carry_the_age_of_what_was_scraped() {
 async fn a_pod_counts_only_when_every_container_was_measured() {
     let fake = Fake::start(healthy).await;
     let samples = fake.store(&[]).sample(&apps(1), now()).await;
-    assert!(samples.usage(&cluster_pod("web-1", 2)).cpu.is_none());
-    assert!(samples.usage(&cluster_pod("web-2", 1)).cpu.is_none());
+    assert!(samples.usage(&cluster_pod("web-1", &["web", "proxy"])).cpu.is_none());
+    assert!(samples.usage(&cluster_pod("web-2", &["web"])).cpu.is_none());
 }
 
 #[tokio::test]
