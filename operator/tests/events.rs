@@ -1,7 +1,8 @@
-//! What publishing events promises, against an API server that answers each write with what was sent.
+//! What publishing events promises, against an API server that keeps them.
 
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use http::{Method, Request, Response, StatusCode};
@@ -11,30 +12,21 @@ use kube::client::Body;
 use scalableapp_operator::apply::events::{Events, Happening};
 use scalableapp_operator::apply::writer::Writer;
 use scalableapp_operator::runtime::lease::Candidate;
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// The methods by which events were written.
+/// The events by their names.
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<Method>>>);
+struct ApiServer(Arc<Mutex<BTreeMap<String, Value>>>);
 
-impl Written {
+impl ApiServer {
     fn client(&self) -> Client {
-        let written = self.clone();
+        let server = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
-            let written = written.clone();
+            let server = server.clone();
             async move {
                 let (head, body) = request.into_parts();
-                let body = body.collect_bytes().await?;
-                if head.uri.path().contains("/events") {
-                    written.0.lock().unwrap().push(head.method.clone());
-                }
-                let (status, answer) = match head.method {
-                    Method::GET => (
-                        StatusCode::NOT_FOUND,
-                        json!({"status": "Failure", "reason": "NotFound", "code": 404}),
-                    ),
-                    _ => (StatusCode::OK, serde_json::from_slice(&body)?),
-                };
+                let body = serde_json::from_slice(&body.collect_bytes().await?).unwrap_or_default();
+                let (status, answer) = server.answer(&head.method, head.uri.path(), body);
                 let answer = Body::from(serde_json::to_vec(&answer)?);
                 Ok::<_, tower::BoxError>(Response::builder().status(status).body(answer)?)
             }
@@ -42,41 +34,100 @@ impl Written {
         Client::new(service, "operator")
     }
 
-    /// What was written since the last look.
-    fn take(&self) -> Vec<Method> {
-        std::mem::take(&mut self.0.lock().unwrap())
+    fn answer(&self, method: &Method, path: &str, body: Value) -> (StatusCode, Value) {
+        let missing =
+            || (StatusCode::NOT_FOUND, json!({"status": "Failure", "reason": "NotFound", "code": 404}));
+        let mut events = self.0.lock().unwrap();
+        match (method.as_str(), path.rsplit_once("/events")) {
+            ("GET", _) => missing(),
+            ("PATCH", Some((_, name))) => match events.get_mut(name.trim_start_matches('/')) {
+                Some(event) => {
+                    event["series"] = body["series"].clone();
+                    (StatusCode::OK, event.clone())
+                }
+                None => missing(),
+            },
+            ("POST", Some(_)) => {
+                events.insert(body["metadata"]["name"].as_str().unwrap().to_owned(), body.clone());
+                (StatusCode::OK, body)
+            }
+            // The lease, which nobody else wants.
+            _ => (StatusCode::OK, body),
+        }
+    }
+
+    /// App, note and count of each event, in the order in which they came, which is that of their names.
+    fn events(&self) -> Vec<(String, String, i64)> {
+        let events = self.0.lock().unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let said = |event: &Value| {
+            let count = event["series"]["count"].as_i64().unwrap_or(1);
+            (text(&event["regarding"]["name"]), text(&event["note"]), count)
+        };
+        events.values().map(said).collect()
     }
 }
 
-async fn publish(events: &Events, app: &str) {
+async fn leading(api: &ApiServer) -> Events {
+    let (candidate, leadership) = Candidate::new(api.client(), "operator", "election", "one");
+    tokio::spawn(candidate.run(std::future::pending()));
+    leadership.gained().await;
+    Events::new(Writer::new(api.client(), leadership), "one")
+}
+
+async fn publish(events: &Events, app: &str, note: &str) {
     let about = ObjectReference {
         namespace: Some("shop".to_owned()),
         name: Some(app.to_owned()),
         ..ObjectReference::default()
     };
-    let happening =
-        Happening { warning: false, reason: "Scaled", action: "Scale", note: "From 1 to 2.".to_owned() };
+    let happening = Happening { warning: false, reason: "Scaled", action: "Scale", note: note.to_owned() };
     events.publish(&about, happening).await;
 }
 
+fn event(note: &str, count: i64) -> (String, String, i64) {
+    ("web".to_owned(), note.to_owned(), count)
+}
+
 #[tokio::test]
-async fn repeats_become_a_series_and_a_fleet_is_not_remembered() {
-    let written = Written::default();
-    let client = written.client();
-    let (candidate, leadership) = Candidate::new(client.clone(), "operator", "election", "one");
-    let election = tokio::spawn(candidate.run(std::future::pending()));
-    leadership.gained().await;
-    let events = Events::new(Writer::new(client, leadership), "one");
-
-    publish(&events, "web").await;
-    publish(&events, "web").await;
-    assert_eq!(written.take(), [Method::POST, Method::PATCH]);
-
-    for other in 0..100 {
-        publish(&events, &format!("web-{other}")).await;
+async fn the_same_note_again_is_counted_and_another_is_an_event_of_its_own() {
+    let api = ApiServer::default();
+    let events = leading(&api).await;
+    for note in ["1 -> 2", "2 -> 3", "1 -> 2", "1 -> 2"] {
+        publish(&events, "web", note).await;
     }
-    written.take();
-    publish(&events, "web").await;
-    assert_eq!(written.take(), [Method::POST], "an event of its own, as the recorder was replaced");
-    election.abort();
+    assert_eq!(api.events(), [event("1 -> 2", 3), event("2 -> 3", 1)]);
+}
+
+#[tokio::test]
+async fn an_event_that_somebody_deleted_is_written_anew() {
+    let api = ApiServer::default();
+    let events = leading(&api).await;
+    publish(&events, "web", "1 -> 2").await;
+    api.0.lock().unwrap().clear();
+    publish(&events, "web", "1 -> 2").await;
+    assert_eq!(api.events(), [event("1 -> 2", 1)]);
+    publish(&events, "web", "1 -> 2").await;
+    assert_eq!(api.events(), [event("1 -> 2", 2)]);
+}
+
+#[tokio::test]
+async fn a_fleet_is_not_remembered() {
+    let api = ApiServer::default();
+    let events = leading(&api).await;
+    publish(&events, "web", "1 -> 2").await;
+    for other in 0..100 {
+        publish(&events, &format!("web-{other}"), "1 -> 2").await;
+    }
+    publish(&events, "web", "1 -> 2").await;
+    let of_web: Vec<_> = api.events().into_iter().filter(|(app, _, _)| app == "web").collect();
+    assert_eq!(of_web, [event("1 -> 2", 1), event("1 -> 2", 1)]);
+}
+
+#[tokio::test]
+async fn a_note_is_cut_to_the_bytes_that_the_api_server_allows() {
+    let api = ApiServer::default();
+    let events = leading(&api).await;
+    publish(&events, "web", &"→".repeat(1000)).await;
+    assert_eq!(api.events(), [event(&"→".repeat(341), 1)]);
 }

@@ -86,7 +86,7 @@ reasons! {
     INVALID_SPEC = "InvalidSpec": "The spec says something that cannot be done; what runs stays as it is.";
     UNREADABLE = "Unreadable": "The stored object cannot be read by this version of the operator.";
     NAME_TAKEN = "NameTaken": "A child's name belongs to an object that is not part of this ScalableApp.";
-    CHILD_REFUSED = "ChildRefused": "The API server refuses a child as the spec describes it.";
+    CHILD_REFUSED = "ChildRefused": "The API server refuses a child as the spec describes it, or its replicas.";
     PODS_REFUSED = "PodsRefused": "The API server refuses pods, for example because a quota is used up.";
     IMAGE_PULL_FAILED = "ImagePullFailed": "An image cannot be pulled.";
     CONTAINER_CRASHES = "ContainerCrashes": "A container keeps ending.";

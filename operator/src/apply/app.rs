@@ -13,6 +13,7 @@ use crate::{
     controller::{decide::ComponentPass, memory::AppMemory},
     observe::{
         cluster::{Cluster, Observed},
+        owner::Controlled,
         seen::SeenDeployment,
         workload::LiveRevision,
     },
@@ -23,7 +24,7 @@ use crate::{
 use kube::ResourceExt;
 use scalableapp_engine::reason;
 use serde_json::Value;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, mem, sync::Arc};
 
 /// The process that leads, and its tenure.
 #[derive(Clone, Copy)]
@@ -37,7 +38,7 @@ pub struct Leader<'a> {
 }
 
 /// Applies every child of an app and removes what the spec no longer names. What the API server refuses is noted in
-/// the standing of its component and stops no other.
+/// the standing of its component, and stops no other.
 ///
 /// # Errors
 /// When a write fails in a way that another attempt may mend.
@@ -48,19 +49,28 @@ pub async fn apply(
     children: Vec<ServiceChildren>,
     memory: &mut AppMemory,
     passes: &mut [ComponentPass],
-) -> Result<Vec<Happening>, WriteError> {
-    let mut reverted = Vec::new();
+) -> Result<(), WriteError> {
+    let AppMemory { records, components, unsaid, .. } = memory;
     for ((service, children), pass) in app.services.iter().zip(children).zip(passes) {
-        let applied = Applier { leader, app, service, records: &mut memory.records, reverted: &mut reverted };
-        match applied.service(children, &mut pass.standing).await {
-            Ok(()) => {}
-            Err(error) if error.is_transient() => return Err(error),
-            Err(error) => pass.standing.failure = Some(failure(&error)),
-        }
-        retire(leader, pass).await?;
+        let applier = Applier { leader, app, service, records, unsaid };
+        let applied = refusal(applier.service(children, &mut pass.standing).await)?;
+        let retired = retire(leader, pass, applied.as_ref().is_ok_and(|is_written| *is_written)).await?;
+        let refused = &mut components.entry(pass.standing.name.clone()).or_default().refused;
+        refused.child = applied.and(retired).err().map(Box::new);
+        pass.standing.failure = refused.first();
     }
-    prune(leader, app, observed).await?;
-    Ok(reverted)
+    if let Err(Failure { reason, message }) = refusal(prune(leader, app, observed).await)? {
+        unsaid.push(Happening { warning: true, reason: reason.name, action: "Delete", note: message });
+    }
+    Ok(())
+}
+
+/// Tells what the API server refuses, which is to be said, from what another attempt may mend.
+fn refusal<T>(result: Result<T, WriteError>) -> Result<Result<T, Failure>, WriteError> {
+    match result {
+        Err(error) if error.is_transient() => Err(error),
+        result => Ok(result.map_err(|error| failure(&error))),
+    }
 }
 
 fn failure(error: &WriteError) -> Failure {
@@ -76,11 +86,16 @@ struct Applier<'a> {
     app: &'a App,
     service: &'a Service,
     records: &'a mut Records,
-    reverted: &'a mut Vec<Happening>,
+    unsaid: &'a mut Vec<Happening>,
 }
 
 impl Applier<'_> {
-    async fn service(mut self, children: ServiceChildren, standing: &mut Standing) -> Result<(), WriteError> {
+    /// Applies the children of one service, and says whether that wrote the Deployment, which comes last.
+    async fn service(
+        mut self,
+        children: ServiceChildren,
+        standing: &mut Standing,
+    ) -> Result<bool, WriteError> {
         // Without `..`, so that a new kind of child cannot be built and then forgotten here.
         let ServiceChildren { service_account, service, pod_disruption_budget, network_policy, deployment } =
             children;
@@ -97,12 +112,12 @@ impl Applier<'_> {
         let cached = standing.revisions.iter().find(|one| one.hash == standing.target);
         let cached = cached.map(|revision| Arc::clone(&revision.deployment));
         let is_new = cached.is_none();
-        if let Some(created) = self.child::<SeenDeployment>(cached, deployment).await?
-            && is_new
-        {
+        let written = self.child::<SeenDeployment>(cached, deployment).await?;
+        let is_written = written.is_some();
+        if let Some(created) = written.filter(|_| is_new) {
             standing.revisions.push(LiveRevision::of(Arc::new(created), &standing.target));
         }
-        Ok(())
+        Ok(is_written)
     }
 
     /// Ensures one child; returns it if it was written.
@@ -117,7 +132,7 @@ impl Applier<'_> {
             Ensured::Kept => Ok(None),
             Ensured::Written(child) => Ok(Some(child)),
             Ensured::Reverted(child) => {
-                self.reverted.push(Happening {
+                self.unsaid.push(Happening {
                     warning: true,
                     reason: reason::CHILD_REVERTED.name,
                     action: "Revert",
@@ -139,27 +154,37 @@ fn to_value(child: &impl serde::Serialize) -> Value {
     serde_json::to_value(child).unwrap_or(Value::Null)
 }
 
-/// Fences earlier revisions, and deletes those that have no pods left.
-async fn retire(leader: Leader<'_>, pass: &mut ComponentPass) -> Result<(), WriteError> {
+/// Fences the revisions, and deletes earlier ones that have no pods left. `is_applied` says that the declared one was
+/// fenced as it was written.
+async fn retire(
+    leader: Leader<'_>,
+    pass: &mut ComponentPass,
+    is_applied: bool,
+) -> Result<Result<(), Failure>, WriteError> {
     let ComponentPass { standing, planned, .. } = pass;
+    let mut outcome = Ok(());
     let mut kept = Vec::with_capacity(standing.revisions.len());
-    for revision in standing.revisions.drain(..) {
-        if revision.hash == standing.target {
+    for revision in mem::take(&mut standing.revisions) {
+        let is_target = revision.hash == standing.target;
+        let is_drained = !is_target
+            && revision.pods == 0
+            && revision.replicas == 0
+            && planned.get(&revision.hash).is_none_or(|replicas| *replicas == 0);
+        let retired = if is_drained {
+            delete(leader.writer, &*revision.deployment).await
+        } else if (is_target && is_applied) || is_fenced(&revision.deployment, leader.epoch) {
+            Ok(())
+        } else {
+            fence(leader.writer, &revision.deployment, leader.epoch).await
+        };
+        let retired = refusal(retired)?;
+        if !is_drained || retired.is_err() {
             kept.push(revision);
-            continue;
         }
-        let drained = revision.pods == 0 && revision.replicas == 0;
-        if drained && planned.get(&revision.hash).is_none_or(|replicas| *replicas == 0) {
-            delete(leader.writer, &*revision.deployment).await?;
-            continue;
-        }
-        if !is_fenced(&revision.deployment, leader.epoch) {
-            fence(leader.writer, &revision.deployment, leader.epoch).await?;
-        }
-        kept.push(revision);
+        outcome = outcome.and(retired);
     }
     standing.revisions = kept;
-    Ok(())
+    Ok(outcome)
 }
 
 /// Deletes the children of components that the spec no longer names.
@@ -192,11 +217,12 @@ fn is_orphan<K: Child>(child: &K, app: &App, named: &BTreeSet<&str>) -> bool {
     child.meta().namespace.as_deref() == Some(app.namespace.as_str())
         && child.app() == Some(app.name.as_str())
         && child.component().is_some_and(|component| !named.contains(component))
-        && super::children::Controlled::controller_owner(child) == Some(app.uid.as_str())
+        && child.controller_owner() == Some(app.uid.as_str())
         && child.meta().deletion_timestamp.is_none()
 }
 
-/// Writes the replicas that a pass planned, revisions that grow before those that shrink.
+/// Writes the replicas that a pass planned, revisions that grow before those that shrink. What the API server refuses is
+/// remembered, to be said by the next pass, and stops no other component.
 ///
 /// # Errors
 /// [`WriteError::Conflict`] when a Deployment has changed since the decision; then it must be decided again.
@@ -220,12 +246,27 @@ pub async fn scale(
         if changes.iter().any(|(revision, _)| !is_fenced(&revision.deployment, leader.epoch)) {
             continue;
         }
+        // What may have happened counts: remembered in vain it makes the next change later, forgotten it makes it sooner.
+        let mut may_have_happened = changes.is_empty();
+        let mut written = Ok(());
         for (revision, planned) in changes {
-            let written = replicas::scale(leader.writer, &revision.deployment, planned).await?;
-            component.await_generation(&written.name_any(), written.metadata.generation);
+            match replicas::scale(leader.writer, &revision.deployment, planned).await {
+                Ok(deployment) => {
+                    component.await_generation(&deployment.name_any(), deployment.metadata.generation);
+                    may_have_happened = true;
+                }
+                Err(error) => {
+                    may_have_happened |= error.may_have_happened();
+                    written = Err(error);
+                    break;
+                }
+            }
         }
-        component.commit(service, decision);
-        metrics::decided(decision.current, decision.desired);
+        if may_have_happened {
+            component.commit(service, decision);
+            metrics::decided(decision.current, decision.desired);
+        }
+        component.refused.replicas = refusal(written)?.err().map(Box::new);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::{
     record::{Drift, Records},
     writer::{WriteError, Writer},
 };
-use crate::observe::{labelled::Labelled, seen::Seen};
+use crate::observe::{labelled::Labelled, owner::Controlled, seen::Seen};
 use kube::{
     Api, Resource, ResourceExt,
     api::{ApiResource, DeleteParams, Patch, PatchParams, PostParams, Preconditions},
@@ -76,7 +76,7 @@ pub async fn ensure<K: Child>(
         }
     };
     let Some(existing) = existing else {
-        let created = apply(writer, &api, name, desired).await?;
+        let created = writer.send(kind, apply(&api, name, desired)).await?;
         records.applied(kind, name, desired, None, &created);
         return Ok(Ensured::Written(created));
     };
@@ -86,33 +86,34 @@ pub async fn ensure<K: Child>(
     let drift = records.drift(kind, name, desired, existing);
     let result = match drift {
         Drift::None => return Ok(Ensured::Kept),
-        Drift::Wanted => apply(writer, &api, name, desired).await?,
-        Drift::Foreign => replace(writer, existing, desired).await?,
+        Drift::Wanted => writer.send(kind, apply_or_replace(&api, name, desired)).await?,
+        Drift::Foreign => writer.send(kind, replace(&api, name, desired)).await?,
     };
     records.applied(kind, name, desired, existing.resource_version(), &result);
     Ok(if drift == Drift::Foreign { Ensured::Reverted(result) } else { Ensured::Written(result) })
 }
 
-async fn apply<K: Child>(
-    writer: &Writer,
-    api: &Api<K>,
-    name: &str,
-    desired: &Value,
-) -> Result<K, WriteError> {
-    let params = PatchParams::apply(MANAGER).force();
-    writer.send(kind_of::<K>(), api.patch(name, &params, &Patch::Apply(desired))).await
+async fn apply<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Result<K> {
+    api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(desired)).await
+}
+
+/// What others have written and nobody undid may contradict what is wanted now: a second port of the same name, a
+/// `minAvailable` beside `maxUnavailable`. Then it has to go.
+async fn apply_or_replace<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Result<K> {
+    match apply(api, name, desired).await {
+        Err(kube::Error::Api(status)) if status.is_invalid() => replace(api, name, desired).await,
+        answer => answer,
+    }
 }
 
 /// Undoes an edit. Server-side apply would keep what another manager has added (a container, a label), so the
 /// wanted `spec` replaces the whole one; replicas stay as they are, for they are the scaler's.
-async fn replace<K: Child>(writer: &Writer, existing: &K, desired: &Value) -> Result<K, WriteError> {
-    let kind = kind_of::<K>();
-    let refused = |error: serde_json::Error| WriteError::Refused { kind, message: error.to_string() };
-    let (namespace, name) = (existing.namespace().unwrap_or_default(), existing.name_any());
+async fn replace<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Result<K> {
+    let namespace = api.namespace().unwrap_or_default();
     let api: Api<DynamicObject> =
-        Api::namespaced_with(writer.client(), &namespace, &ApiResource::erase::<K>(&()));
+        Api::namespaced_with(api.clone().into_client(), namespace, &ApiResource::erase::<K>(&()));
     // The caches do not keep what must stay.
-    let live = writer.send(kind, api.get(&name)).await?;
+    let live = api.get(name).await?;
     let mut body = desired.clone();
     for pointer in ["/spec/replicas", "/spec/clusterIP", "/spec/clusterIPs"] {
         let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
@@ -125,10 +126,10 @@ async fn replace<K: Child>(writer: &Writer, existing: &K, desired: &Value) -> Re
     if let Some(metadata) = body.pointer_mut("/metadata").and_then(Value::as_object_mut) {
         metadata.insert("resourceVersion".to_owned(), live.resource_version().into());
     }
-    let object: DynamicObject = serde_json::from_value(body).map_err(refused)?;
+    let object: DynamicObject = serde_json::from_value(body).map_err(kube::Error::SerdeError)?;
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-    let replaced = writer.send(kind, api.replace(&name, &params, &object)).await?;
-    serde_json::to_value(replaced).and_then(serde_json::from_value).map_err(refused)
+    let replaced = api.replace(name, &params, &object).await?;
+    serde_json::to_value(replaced).and_then(serde_json::from_value).map_err(kube::Error::SerdeError)
 }
 
 /// Deletes one child, if it still is the object that was read.
@@ -147,19 +148,6 @@ pub async fn delete<K: Child>(writer: &Writer, child: &K) -> Result<(), WriteErr
         }
     };
     writer.send(kind, request).await
-}
-
-/// Reads who controls an object.
-pub trait Controlled {
-    /// `uid` of the controlling owner.
-    fn controller_owner(&self) -> Option<&str>;
-}
-
-impl<K: Resource> Controlled for K {
-    fn controller_owner(&self) -> Option<&str> {
-        let owners = self.meta().owner_references.as_ref()?;
-        owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
-    }
 }
 
 fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {

@@ -1,25 +1,38 @@
 //! Events on transitions. They are best effort: a lost event never fails a reconcile. I/O out.
 
 use super::writer::Writer;
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use std::sync::{Mutex, PoisonError};
+use crate::runtime::clock;
+use k8s_openapi::{
+    api::{
+        core::v1::ObjectReference,
+        events::v1::{Event, EventSeries},
+    },
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
 
-/// Events of one recorder. It keeps each for minutes, and looks through all of them at the next, so a fleet that comes up
-/// at once would fill it with thousands.
-const EVENTS: usize = 100;
+/// Who reports them.
+const CONTROLLER: &str = "scalableapp.dev/operator";
+/// Events that are remembered to see a repeat. A fleet that comes up at once has thousands.
+const REMEMBERED: usize = 100;
+/// Bytes that the API server allows a note.
+const NOTE_BYTES: usize = 1024;
 
-/// Publishes events of one process.
+/// Publishes events of one process. The same once more raises the count of the first; another note is another event,
+/// which it would not be to the recorder of kube's runtime.
 pub struct Events {
-    reporter: Reporter,
     writer: Writer,
-    current: Mutex<Current>,
-}
-
-/// The recorder that is in use; by its cache repeats become a series.
-struct Current {
-    recorder: Recorder,
-    published: usize,
+    identity: String,
+    /// The latest, the oldest first.
+    latest: Mutex<VecDeque<Event>>,
 }
 
 /// Something that happened to an app, for `kubectl describe` and `kubectl events`.
@@ -39,41 +52,77 @@ impl Events {
     /// Publishes in the name of a process.
     #[must_use]
     pub fn new(writer: Writer, identity: &str) -> Self {
-        let reporter = Reporter {
-            controller: "scalableapp.dev/operator".to_owned(),
-            instance: Some(identity.to_owned()),
-        };
-        let current = Mutex::new(Current::new(&writer, &reporter));
-        Self { reporter, writer, current }
+        Self { writer, identity: identity.to_owned(), latest: Mutex::default() }
     }
 
     /// Publishes one event.
     pub async fn publish(&self, about: &ObjectReference, happening: Happening) {
-        let event = Event {
-            type_: if happening.warning { EventType::Warning } else { EventType::Normal },
-            reason: happening.reason.to_owned(),
-            note: Some(happening.note.chars().take(1000).collect()),
-            action: happening.action.to_owned(),
-            secondary: None,
+        let reason = happening.reason;
+        let event = self.event(about, happening);
+        let repeated = self.take_repeated(&event);
+        let namespace = about.namespace.as_deref().unwrap_or("default");
+        let api: Api<Event> = Api::namespaced(self.writer.client(), namespace);
+        let request = async {
+            if let Some(repeated) = repeated {
+                let series = Patch::Merge(json!({"series": repeated.series}));
+                match api.patch(&repeated.name_any(), &PatchParams::default(), &series).await {
+                    // The API server keeps it for an hour, and anybody may delete it earlier.
+                    Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                    answer => return answer.map(|_| repeated),
+                }
+            }
+            api.create(&PostParams::default(), &event).await.map(|_| event)
         };
-        let recorder = self.recorder();
-        if let Err(error) = self.writer.send("Event", recorder.publish(&event, about)).await {
-            tracing::warn!(%error, reason = event.reason, "an event was lost");
+        match self.writer.send("Event", request).await {
+            Ok(event) => self.remember(event),
+            Err(error) => tracing::warn!(%error, reason, "an event was lost"),
         }
     }
 
-    fn recorder(&self) -> Recorder {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.published == EVENTS {
-            *current = Current::new(&self.writer, &self.reporter);
+    fn event(&self, about: &ObjectReference, happening: Happening) -> Event {
+        let Happening { warning, reason, action, mut note } = happening;
+        note.truncate(note.floor_char_boundary(NOTE_BYTES));
+        let now = clock::wall();
+        let app = about.name.as_deref().unwrap_or_default();
+        Event {
+            metadata: ObjectMeta {
+                name: Some(format!("{app}.{:x}", now.as_nanosecond())),
+                namespace: about.namespace.clone(),
+                ..ObjectMeta::default()
+            },
+            type_: Some(if warning { "Warning" } else { "Normal" }.to_owned()),
+            reason: Some(reason.to_owned()),
+            action: Some(action.to_owned()),
+            note: Some(note),
+            regarding: Some(about.clone()),
+            event_time: Some(MicroTime(now)),
+            reporting_controller: Some(CONTROLLER.to_owned()),
+            reporting_instance: Some(self.identity.clone()),
+            ..Event::default()
         }
-        current.published += 1;
-        current.recorder.clone()
+    }
+
+    /// The event that this one repeats, counted once more. Until that is written it is not remembered.
+    fn take_repeated(&self, event: &Event) -> Option<Event> {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = latest.iter().position(|known| said(known) == said(event))?;
+        let mut repeated = latest.remove(place)?;
+        let count = repeated.series.map_or(1, |series| series.count) + 1;
+        repeated.series = Some(EventSeries { count, last_observed_time: MicroTime(clock::wall()) });
+        Some(repeated)
+    }
+
+    fn remember(&self, event: Event) {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if latest.len() == REMEMBERED {
+            latest.pop_front();
+        }
+        latest.push_back(event);
     }
 }
 
-impl Current {
-    fn new(writer: &Writer, reporter: &Reporter) -> Self {
-        Self { recorder: Recorder::new(writer.client(), reporter.clone()), published: 0 }
-    }
+/// What an event says, and of what.
+fn said(event: &Event) -> impl PartialEq {
+    let Event { regarding, type_, reason, action, note, .. } = event;
+    (regarding, type_, reason, action, note)
 }

@@ -71,6 +71,12 @@ impl WriteError {
         !matches!(self, Self::Refused { .. } | Self::NameTaken { .. })
     }
 
+    /// Whether the object may have been written all the same.
+    #[must_use]
+    pub fn may_have_happened(&self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::Api { .. })
+    }
+
     /// The error as a metric label.
     #[must_use]
     pub fn label(&self) -> &'static str {

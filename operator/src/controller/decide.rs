@@ -46,6 +46,28 @@ pub struct ComponentMemory {
     scaling: Option<Box<Memory>>,
     /// Generation that the cache must show of a Deployment before the component is decided again.
     awaited: BTreeMap<String, i64>,
+    /// The replicas that were asked for when the process began, and then those that it wrote. What was said and then not
+    /// written is none of them: a scaling that starts from it would pass its policies.
+    wanted: Option<i32>,
+    /// What the API server refused last.
+    pub refused: Refused,
+}
+
+/// Writes that the API server refuses as they are. Boxed, because they are rare.
+#[derive(Clone, Default)]
+pub struct Refused {
+    /// Of a child.
+    pub child: Option<Box<Failure>>,
+    /// Of replicas.
+    pub replicas: Option<Box<Failure>>,
+}
+
+impl Refused {
+    /// The one to name.
+    #[must_use]
+    pub fn first(&self) -> Option<Failure> {
+        self.child.as_ref().or(self.replicas.as_ref()).map(|failure| Failure::clone(failure))
+    }
 }
 
 /// What a pass says of one component.
@@ -69,8 +91,22 @@ impl ComponentMemory {
 
     /// Remembers that the replicas of a decision were written.
     pub fn commit(&mut self, service: &Service, decision: &Decision) {
+        self.wanted = Some(decision.desired);
         if let (Some(memory), Some(change)) = (&mut self.scaling, &decision.change) {
             memory.record(change, &service.scaling.behavior);
+        }
+    }
+
+    /// The replicas that scaling starts from.
+    fn current(&mut self, rolling: &[Revision], known: Option<&ComponentStatus>) -> i32 {
+        if self.scaling.is_none() {
+            self.wanted = known.map(|known| known.desired);
+        }
+        // With no Deployment left, for example deleted by hand, the last decision is what there was.
+        if rolling.is_empty() {
+            self.wanted.unwrap_or(0)
+        } else {
+            rollout::current_replicas(rolling, self.wanted)
         }
     }
 
@@ -94,6 +130,7 @@ pub fn pass(
     view: View<'_>,
     memories: &mut BTreeMap<String, ComponentMemory>,
 ) -> Vec<ComponentPass> {
+    memories.retain(|name, _| app.services.iter().any(|service| service.name.as_str() == name));
     let paused = overrides::pause(&view.observed.overrides, view.now).map(pause);
     app.services
         .iter()
@@ -102,7 +139,7 @@ pub fn pass(
             let known = known.and_then(|status| status.component(name));
             let memory = memories.entry(name.to_owned()).or_default();
             match &paused {
-                Some(paused) => paused_component(service, known, view.observed, memory, paused),
+                Some(paused) => paused_component(app, service, known, view.observed, memory, paused),
                 None => component(app, service, known, view, memory),
             }
         })
@@ -119,7 +156,7 @@ fn component(
     let View { observed, samples, now, recording } = view;
     let name = service.name.as_str();
     let key = &service.key;
-    let mut standing = standing(service, known, observed);
+    let mut standing = standing(app, service, known, observed, memory);
     let is_measured = service.scaling.metrics.is_empty() || samples.were_taken();
     let is_new = standing.revisions.is_empty();
     if !memory.is_shown(&standing.revisions) || !(is_measured || is_new) {
@@ -127,12 +164,7 @@ fn component(
     }
     let rolling: Vec<Revision> =
         standing.revisions.iter().map(|one| revision(one, &standing.target)).collect();
-    // With no Deployment left, for example deleted by hand, the last decision is what there was.
-    let current = if rolling.is_empty() {
-        known.map_or(0, |known| known.desired)
-    } else {
-        rollout::current_replicas(&rolling, known.map(|known| known.desired))
-    };
+    let current = memory.current(&rolling, known);
     let scaling = memory.scaling.get_or_insert_with(|| {
         let persisted = known.and_then(|known| known.memory.as_ref());
         Box::new(persisted.map(|persisted| Memory::restore(persisted, now)).unwrap_or_default())
@@ -194,6 +226,7 @@ fn planned(
 
 /// What is written of a component whose app is paused: nothing. Its past no longer tells when it may scale in.
 fn paused_component(
+    app: &App,
     service: &Service,
     known: Option<&ComponentStatus>,
     observed: &Observed,
@@ -203,18 +236,25 @@ fn paused_component(
     if let Some(scaling) = &mut memory.scaling {
         scaling.forget_recommendations();
     }
-    undecided(Standing { paused: Some(paused.to_owned()), ..standing(service, known, observed) })
+    undecided(Standing { paused: Some(paused.to_owned()), ..standing(app, service, known, observed, memory) })
 }
 
-fn standing(service: &Service, known: Option<&ComponentStatus>, observed: &Observed) -> Standing {
+fn standing(
+    app: &App,
+    service: &Service,
+    known: Option<&ComponentStatus>,
+    observed: &Observed,
+    memory: &ComponentMemory,
+) -> Standing {
     let name = service.name.as_str();
-    let revisions = workload::revisions(observed, name);
+    let revisions = workload::revisions(observed, &app.uid, name);
     Standing {
         name: name.to_owned(),
         min: service.scaling.min_replicas,
         desired: known.map_or(0, |known| known.desired),
         target: service.revision.to_string(),
         problem: workload::problem(&revisions, observed.pods_of(name)),
+        failure: memory.refused.first(),
         revisions,
         ..Standing::default()
     }
@@ -240,6 +280,7 @@ fn revision(live: &LiveRevision, target: &str) -> Revision {
 }
 
 /// Records a decision when replicas, their limit or the reason of a hold change, and never for a mere change of load.
+/// Replicas also change where somebody else had changed them, and what is wanted stays.
 fn record(
     standing: &mut Standing,
     service: &Service,
@@ -253,8 +294,12 @@ fn record(
         .filter(|name| {
             [reason::NO_VALID_METRIC, reason::SCALE_IN_NEEDS_ALL_METRICS].iter().any(|r| r.name == *name)
         });
+    let changes = (decision.current, decision.desired);
     let is_new = known.is_none_or(|known| {
-        known.last_decision.is_none()
+        known
+            .last_decision
+            .as_ref()
+            .is_none_or(|last| decision.change.is_some() && (last.from, last.to) != changes)
             || known.desired != decision.desired
             || known.limited_by != standing.limited_by_names()
             || recorded_hold != decision.hold.map(|hold| hold.name)
@@ -294,16 +339,20 @@ mod tests {
     use crate::resolve::resolve;
     use scalableapp_engine::reason::NO_VALID_METRIC;
     use serde_json::json;
+    use std::sync::Arc;
 
     fn app() -> App {
+        app_of(&json!({
+            "minReplicas": 1, "maxReplicas": 9,
+            "metrics": [{"name": "rps", "requestRate": {"perReplica": "10"}}],
+        }))
+    }
+
+    fn app_of(scaling: &serde_json::Value) -> App {
         let app = serde_json::from_value(json!({
             "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1},
             "spec": {"services": [{
-                "name": "web", "image": "shop:1", "port": 8080, "metricsPort": 9090,
-                "scaling": {
-                    "minReplicas": 1, "maxReplicas": 9,
-                    "metrics": [{"name": "rps", "requestRate": {"perReplica": "10"}}],
-                },
+                "name": "web", "image": "shop:1", "port": 8080, "metricsPort": 9090, "scaling": scaling,
             }]},
         }));
         resolve(&app.expect("an app")).expect("no problem")
@@ -337,6 +386,69 @@ mod tests {
         assert!(pass.recorded.is_some_and(|record| record.replays()), "its record makes the same decision");
         assert_eq!(pass.planned, BTreeMap::from([(pass.standing.target.clone(), 5)]));
         assert_eq!(pass.decision.expect("a decision").hold, Some(NO_VALID_METRIC));
+    }
+
+    fn deployed(owner: &str, revisions: &[(&str, i32)]) -> Observed {
+        let deployment = |(revision, replicas): &(&str, i32)| {
+            let deployment = serde_json::from_value(json!({
+                "metadata": {"name": format!("shop-web-{revision}"), "labels": {
+                    "scalableapp.dev/component": "web", "scalableapp.dev/revision": revision,
+                }, "ownerReferences": [{
+                    "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp", "name": "shop", "uid": owner,
+                    "controller": true,
+                }]},
+                "spec": {"replicas": replicas},
+            }));
+            Arc::new(deployment.expect("a Deployment"))
+        };
+        Observed { deployments: Arc::new(revisions.iter().map(deployment).collect()), ..Observed::default() }
+    }
+
+    #[test]
+    fn what_was_said_and_not_written_is_no_start_for_the_next_change() {
+        let app = app_of(&json!({"minReplicas": 7, "maxReplicas": 7}));
+        let observed = deployed("1", &[("old", 8), (&app.services[0].revision.to_string(), 2)]);
+        let samples = Samples::default();
+        let view =
+            View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
+        let mut memories = BTreeMap::new();
+        let mut current = |said: i32, is_written: bool| {
+            let pass = pass(&app, Some(&known(said)), view, &mut memories).remove(0);
+            let decision = pass.decision.expect("a decision");
+            if is_written {
+                memories.get_mut("web").expect("a memory").commit(&app.services[0], &decision);
+            }
+            decision.current
+        };
+        assert_eq!([current(8, false), current(7, true), current(7, false)], [8, 8, 7]);
+    }
+
+    #[test]
+    fn what_another_app_of_the_name_left_behind_is_not_scaled() {
+        let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
+        let (observed, samples) = (deployed("2", &[("old", 8)]), Samples::default());
+        let view =
+            View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
+        let pass = pass(&app, None, view, &mut BTreeMap::new()).remove(0);
+        assert_eq!(pass.planned, BTreeMap::from([(pass.standing.target, 5)]));
+    }
+
+    #[test]
+    fn replicas_that_somebody_changed_are_put_right_on_record() {
+        let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
+        let target = app.services[0].revision.to_string();
+        let mut known = known(5);
+        let mut record = |replicas: i32| {
+            let (observed, samples) = (deployed("1", &[(&target, replicas)]), Samples::default());
+            let view =
+                View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: true };
+            let standing = |known: &_| pass(&app, Some(known), view, &mut BTreeMap::new()).remove(0).standing;
+            known.components[0].limited_by = standing(&known).limited_by_names();
+            let record = standing(&known).record;
+            known.components[0].last_decision = record.clone().or(known.components[0].last_decision.take());
+            record.map(|record| (record.from, record.to))
+        };
+        assert_eq!([record(5), record(5), record(3), record(3)], [Some((5, 5)), None, Some((3, 5)), None]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::decide::ComponentMemory;
 use crate::{
-    apply::record::Records,
+    apply::{events::Happening, record::Records},
     observe::cluster::GuardedApp,
     report::Said,
     resolve::{app::App, invalid::Invalid},
@@ -30,7 +30,7 @@ pub struct Memories {
     apps: OfEach<SharedMemory>,
     /// Each app is resolved once for each generation.
     resolved: OfEach<(i64, Resolved)>,
-    /// Generations of the objects that could not be read.
+    /// Generations of the objects that could not be read, as far as that was reported.
     unreadable: OfEach<i64>,
 }
 
@@ -42,6 +42,8 @@ pub struct AppMemory {
     pub records: Records,
     /// What is remembered of each component.
     pub components: BTreeMap<String, ComponentMemory>,
+    /// What was done and not said yet, because a write after it failed.
+    pub unsaid: Vec<Happening>,
     /// The status that was written last, for as long as the cache may still show the one before it.
     reported: Option<ScalableAppStatus>,
     /// Fingerprint of what was compared with the known status last, if it was no news.
@@ -73,11 +75,16 @@ impl Memories {
         }
     }
 
-    /// Whether an unreadable object was not reported yet in this generation.
-    pub fn is_news(&self, object: &GuardedApp) -> bool {
-        let generation = object.meta().generation.unwrap_or_default();
+    /// Whether this generation of an object was reported to be unreadable.
+    pub fn is_reported(&self, object: &GuardedApp) -> bool {
+        let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        unreadable.get(uid(object)) == Some(&object.meta().generation.unwrap_or_default())
+    }
+
+    /// Remembers that this generation of an object was reported to be unreadable.
+    pub fn reported(&self, object: &GuardedApp) {
         let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        unreadable.insert(uid(object).to_owned(), generation) != Some(generation)
+        unreadable.insert(uid(object).to_owned(), object.meta().generation.unwrap_or_default());
     }
 
     /// Forgets the apps that are gone: all but these.

@@ -6,7 +6,7 @@ use super::{
     memory::AppMemory,
 };
 use crate::{
-    apply::{self, app::Leader, events::Happening, writer::WriteError},
+    apply::{self, app::Leader, writer::WriteError},
     build::build,
     observe::cluster::GuardedApp,
     report::{self, Said, standing::Failure},
@@ -16,7 +16,7 @@ use crate::{
 use kube::{Resource, ResourceExt, runtime::controller::Action};
 use scalableapp_crds::ScalableApp;
 use scalableapp_engine::reason;
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 /// Kind of the objects that are reconciled.
 const KIND: &str = "ScalableApp";
@@ -24,6 +24,8 @@ const KIND: &str = "ScalableApp";
 const AGAIN: Duration = Duration::from_millis(500);
 /// After an error that waiting helps.
 const RETRY: Duration = Duration::from_secs(5);
+/// After a write that was refused: a quota or a policy of the cluster may change without a word to anybody.
+const REFUSED: Duration = Duration::from_secs(30);
 /// A second look at everything, should a watch have lost an event.
 const RESYNC: Duration = Duration::from_secs(600);
 
@@ -70,17 +72,18 @@ async fn pipeline(
     let (known, components) = memory.of_pass(app);
     let mut passes = decide::pass(resolved, known, view, components);
     if passes.iter().any(|pass| pass.standing.paused.is_some()) {
-        say(context, app, memory, &passes, None, Vec::new()).await?;
+        say(context, app, memory, &passes, None).await?;
         return Ok(Action::requeue(RESYNC));
     }
     let children = build(resolved, u64::try_from(epoch).unwrap_or_default());
     let leader = Leader { writer: &context.writer, cluster: &context.cluster, epoch };
-    let reverted = apply::app::apply(leader, resolved, &observed, children, memory, &mut passes).await?;
+    apply::app::apply(leader, resolved, &observed, children, memory, &mut passes).await?;
     // The status before the replicas: a change that is remembered and did not happen makes the next leader slower,
     // one that happened and is not remembered would make it faster.
-    say(context, app, memory, &passes, None, reverted).await?;
+    say(context, app, memory, &passes, None).await?;
     apply::app::scale(leader, resolved, memory, &passes).await?;
-    Ok(Action::requeue(RESYNC))
+    let is_refused = memory.components.values().any(|component| component.refused.first().is_some());
+    Ok(Action::requeue(if is_refused { REFUSED } else { RESYNC }))
 }
 
 async fn invalid_spec(
@@ -91,7 +94,7 @@ async fn invalid_spec(
 ) -> Result<Action, Error> {
     let sentences: Vec<String> = invalid.iter().map(Invalid::to_string).collect();
     let failure = Failure { reason: reason::INVALID_SPEC, message: sentences.join("; ") };
-    say(context, app, memory, &[], Some(&failure), Vec::new()).await?;
+    say(context, app, memory, &[], Some(&failure)).await?;
     Ok(Action::await_change())
 }
 
@@ -102,13 +105,12 @@ async fn say(
     memory: &mut AppMemory,
     passes: &[ComponentPass],
     failure: Option<&Failure>,
-    mut happenings: Vec<Happening>,
 ) -> Result<(), Error> {
     let standings: Vec<_> = passes.iter().map(|pass| &pass.standing).collect();
     let generation = app.metadata.generation.unwrap_or_default();
     let known = memory.known_status(app);
     let status = Said::of(known, generation, &standings, failure).status(known, clock::wall());
-    happenings.extend(report::happenings::happenings(known, &status));
+    let happenings = report::happenings::happenings(known, &status);
     let namespace = app.namespace().unwrap_or_default();
     let name = app.name_any();
     let written =
@@ -121,7 +123,7 @@ async fn say(
         context.decisions.write(record);
     }
     let about = app.object_ref(&());
-    for happening in happenings {
+    for happening in mem::take(&mut memory.unsaid).into_iter().chain(happenings) {
         tracing::info!(namespace, app = app.name_any(), reason = happening.reason, "{}", happening.note);
         context.events.publish(&about, happening).await;
     }
@@ -138,10 +140,11 @@ async fn unreadable(context: &Context, object: &GuardedApp, error: &str) -> Resu
     let namespace = metadata.namespace.clone().unwrap_or_default();
     let status = Said::of(None, generation, &[], Some(&failure)).status(None, clock::wall());
     // Its status cannot be read either, so whether this is news is known to this process alone.
-    if context.memories.is_news(object) {
+    if !context.memories.is_reported(object) {
         let name = object.name_any();
         apply::status::report::<ScalableApp>(&context.writer, KIND, (&namespace, &name), None, &status)
             .await?;
+        context.memories.reported(object);
     }
     Ok(Action::await_change())
 }

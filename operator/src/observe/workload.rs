@@ -2,6 +2,7 @@
 
 use super::{
     cluster::Observed,
+    owner::Controlled,
     pods::SeenPod,
     seen::{GAVE_UP, REFUSED, SeenDeployment},
 };
@@ -46,12 +47,14 @@ impl LiveRevision {
     }
 }
 
-/// The live revisions of a component, by name of their Deployments.
+/// The live revisions of a component, by name of their Deployments. What an app of the same name has left behind is none
+/// of them, whatever its labels; `uid` is that of this app.
 #[must_use]
-pub fn revisions(observed: &Observed, component: &str) -> Vec<LiveRevision> {
+pub fn revisions(observed: &Observed, uid: &str, component: &str) -> Vec<LiveRevision> {
     observed
         .deployments_of(component)
         .filter(|deployment| deployment.metadata.deletion_timestamp.is_none())
+        .filter(|deployment| deployment.controller_owner() == Some(uid))
         .filter_map(|deployment| {
             let hash = deployment.labels.revision.as_deref()?;
             Some(LiveRevision::of(Arc::clone(deployment), hash))

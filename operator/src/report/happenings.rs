@@ -19,14 +19,17 @@ fn scalings<'a>(
     after.components.iter().filter_map(|component| {
         let known = before.component(&component.name)?;
         let decision = component.last_decision.as_ref()?;
-        (known.desired != component.desired).then(|| Happening {
-            warning: false,
-            reason: reason::SCALED.name,
-            action: "Scale",
-            note: format!(
-                "{}: {} -> {}: {}",
-                component.name, known.desired, component.desired, decision.message
-            ),
+        // Where somebody else has changed the replicas, what is wanted stays and is written once more.
+        let is_restored =
+            known.desired == component.desired && known.last_decision.as_ref() != Some(decision);
+        let from = if known.desired == component.desired { decision.from } else { known.desired };
+        (from != component.desired && (is_restored || known.desired != component.desired)).then(|| {
+            Happening {
+                warning: false,
+                reason: reason::SCALED.name,
+                action: "Scale",
+                note: format!("{}: {from} -> {}: {}", component.name, component.desired, decision.message),
+            }
         })
     })
 }
@@ -70,6 +73,7 @@ mod tests {
     use jiff::Timestamp;
     use scalableapp_crds::set_condition;
     use scalableapp_engine::reason::Reason;
+    use serde_json::json;
 
     fn status(ready: ConditionStatus, reason: Reason) -> ScalableAppStatus {
         let mut status = ScalableAppStatus::default();
@@ -82,6 +86,25 @@ mod tests {
     fn the_same_status_twice_is_no_event() {
         let up = status(ConditionStatus::True, reason::UP_AS_DECLARED);
         assert_eq!(happenings(Some(&up), &up), []);
+    }
+
+    #[test]
+    fn replicas_that_somebody_changed_are_put_right_with_an_event() {
+        let status = |desired: i32, from: i32, to: i32| -> ScalableAppStatus {
+            let decision = json!({
+                "time": "2026-01-01T00:00:00Z", "from": from, "to": to, "reason": "", "message": "why",
+                "proposals": [], "stages": [],
+            });
+            let web = json!({"name": "web", "tier": "service", "desired": desired, "ready": 1, "lastDecision": decision});
+            serde_json::from_value(json!({"components": [web]})).expect("a status")
+        };
+        let notes = |before: &ScalableAppStatus, after: &ScalableAppStatus| -> Vec<String> {
+            happenings(Some(before), after).into_iter().map(|one| one.note).collect()
+        };
+        let (five, restored, seven) = (status(5, 2, 5), status(5, 3, 5), status(7, 5, 7));
+        assert_eq!(notes(&five, &restored), ["web: 3 -> 5: why"]);
+        assert_eq!(notes(&five, &seven), ["web: 5 -> 7: why"]);
+        assert_eq!(notes(&five, &five), [""; 0]);
     }
 
     #[test]

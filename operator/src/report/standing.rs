@@ -26,7 +26,7 @@ pub struct Standing {
     pub revisions: Vec<LiveRevision>,
     /// What keeps its pods from running.
     pub problem: Option<Problem>,
-    /// What kept its children from being written.
+    /// What kept its children or their replicas from being written.
     pub failure: Option<Failure>,
     /// What keeps `desired` from what the metrics ask for.
     pub limited_by: Vec<Reason>,
