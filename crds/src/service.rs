@@ -38,7 +38,7 @@ pub struct Service {
     #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
-    /// Port on which the container serves, and on which the Service of the same name answers.
+    /// Port on which the container serves, and on which the Service `<app>-<component>` answers.
     #[schemars(range(min = 1, max = 65_535))]
     pub port: i32,
     /// Port on which the container serves `/metrics` for Prometheus; it may equal `port`. Default: not scraped.

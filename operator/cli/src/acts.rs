@@ -40,6 +40,9 @@ pub enum Error {
         "failed to write the ScalingOverride: you have no right to in namespace {0}, ask for the ClusterRole 'edit' there"
     )]
     Forbidden(String),
+    /// It would never end.
+    #[error("failed to work out the end: --for reaches past the year 9999, write a shorter one")]
+    NoEnd,
     /// Another answer of the API server, or none.
     #[error("failed to write the ScalingOverride: {0}")]
     Refused(String),
@@ -57,7 +60,6 @@ pub async fn override_(arguments: OverrideArguments) -> Result<(), Error> {
     let bounds = ReplicaBounds { min: what.min, max: what.max, exact: what.exact };
     let replicas = (!what.hold).then_some(bounds);
     let hold = what.hold.then_some(Hold {});
-    let object = component.as_ref().map_or_else(|| name.clone(), |component| format!("{name}-{component}"));
     let spec = |expires_at, by| ScalingOverrideSpec {
         app: name.clone(),
         component: component.clone(),
@@ -68,7 +70,7 @@ pub async fn override_(arguments: OverrideArguments) -> Result<(), Error> {
         pause: None,
         replicas,
     };
-    apply(connection, &act, &object, spec).await
+    apply(connection, &act, spec).await
 }
 
 /// Applies a pause.
@@ -87,7 +89,7 @@ pub async fn pause(arguments: PauseArguments) -> Result<(), Error> {
         pause: Some(Pause {}),
         replicas: None,
     };
-    apply(connection, &act, &format!("{name}-pause"), spec).await
+    apply(connection, &act, spec).await
 }
 
 /// Deletes every override of an app, whoever made it.
@@ -115,28 +117,59 @@ pub async fn resume(arguments: ResumeArguments) -> Result<(), Error> {
 async fn apply(
     connection: ConnectionArguments,
     act: &ActArguments,
-    name: &str,
     spec: impl FnOnce(Time, String) -> ScalingOverrideSpec,
 ) -> Result<(), Error> {
+    let lasts = SignedDuration::try_from(act.duration).map_err(|_| Error::NoEnd)?;
+    let end = Timestamp::now().checked_add(lasts).map_err(|_| Error::NoEnd)?;
     let (cluster, namespace) = Cluster::of(connection).await?;
     let by = match &act.by {
         Some(by) => by.clone(),
-        None => who_acts(&cluster.client).await,
+        None => who_acts(&cluster.client, &namespace).await,
     };
-    let end = Timestamp::now() + SignedDuration::try_from(act.duration).unwrap_or(SignedDuration::MAX);
     let spec = spec(Time(end), by);
     check_target(&cluster, &namespace, &spec).await?;
-    let object = ScalingOverride::new(name, spec);
+    let name = name_of(&spec);
+    let object = ScalingOverride::new(&name, spec);
     let api: Api<ScalingOverride> = Api::namespaced(cluster.client.clone(), &namespace);
+    let replaced = send(&namespace, api.get_opt(&name)).await?;
     let params = PatchParams::apply(MANAGER).force();
-    send(&namespace, api.patch(name, &params, &Patch::Apply(&object))).await?;
+    send(&namespace, api.patch(&name, &params, &Patch::Apply(&object))).await?;
     writeln!(
         io::stdout(),
         "scalingoverride {name} applied, until {}; end it with: kubectl scalableapp resume {} -n {namespace}",
         crate::view::time(end),
         object.spec.app,
     )?;
+    if let Some(replaced) = replaced.filter(|one| Timestamp::now() < one.spec.expires_at.0) {
+        writeln!(io::stdout(), "it replaces {}", summary(&replaced.spec))?;
+    }
     Ok(())
+}
+
+/// No two acts but those of the same kind upon the same have one name: names of apps and components hold no dot.
+fn name_of(spec: &ScalingOverrideSpec) -> String {
+    let parts = [Some(spec.app.as_str()), spec.component.as_deref(), Some(kind(spec))];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(".")
+}
+
+fn kind(spec: &ScalingOverrideSpec) -> &'static str {
+    if spec.pause.is_some() {
+        "pause"
+    } else if spec.hold.is_some() {
+        "hold"
+    } else {
+        "replicas"
+    }
+}
+
+/// An override as somebody asked for it.
+fn summary(spec: &ScalingOverrideSpec) -> String {
+    let ReplicaBounds { min, max, exact } = spec.replicas.clone().unwrap_or_default();
+    let numbers = [("min", min), ("max", max), ("exact", exact)];
+    let numbers: String =
+        numbers.into_iter().filter_map(|(flag, number)| Some(format!(" --{flag} {}", number?))).collect();
+    let end = crate::view::time(spec.expires_at.0);
+    format!("the {}{numbers} of {} until {end}: {}", kind(spec), spec.by, spec.reason)
 }
 
 async fn send<T>(namespace: &str, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Error> {
@@ -165,11 +198,59 @@ async fn check_target(cluster: &Cluster, namespace: &str, spec: &ScalingOverride
 }
 
 /// Whom the API server takes the caller for; everybody may ask that.
-async fn who_acts(client: &Client) -> String {
+async fn who_acts(client: &Client, namespace: &str) -> String {
     let api: Api<SelfSubjectReview> = Api::all(client.clone());
-    let asked = api.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+    let (params, review) = (PostParams::default(), SelfSubjectReview::default());
+    let asked = send(namespace, api.create(&params, &review)).await;
     let user = asked.ok().and_then(|review| review.status?.user_info?.username);
     let mut name = user.unwrap_or_else(|| "unknown".to_owned());
     name.truncate(name.floor_char_boundary(LONGEST_NAME));
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use serde_json::{Value, json};
+    use std::collections::BTreeSet;
+    use std::future::pending;
+
+    fn spec(act: &Value) -> ScalingOverrideSpec {
+        let mut spec = json!({"expiresAt": "2026-01-02T03:04:05Z", "by": "jane", "reason": "a test"});
+        spec.as_object_mut().unwrap().extend(act.as_object().unwrap().clone());
+        serde_json::from_value(spec).unwrap()
+    }
+
+    #[test]
+    fn acts_upon_another_or_of_another_kind_have_other_names() {
+        let acts = [
+            json!({"app": "shop", "pause": {}}),
+            json!({"app": "shop", "hold": {}}),
+            json!({"app": "shop", "component": "pause", "hold": {}}),
+            json!({"app": "shop", "component": "web", "hold": {}}),
+            json!({"app": "shop", "component": "web", "replicas": {"max": 3}}),
+            json!({"app": "shop-web", "replicas": {"max": 3}}),
+            json!({"app": "shop-web", "hold": {}}),
+        ];
+        let names: BTreeSet<String> = acts.iter().map(|act| name_of(&spec(act))).collect();
+        assert_eq!(names.len(), acts.len(), "{names:?}");
+    }
+
+    #[test]
+    fn a_summary_says_what_was_asked_for() {
+        let bounds = spec(&json!({"app": "shop", "component": "web", "replicas": {"min": 2, "max": 3}}));
+        let end = "of jane until 2026-01-02 03:04:05Z: a test";
+        assert_eq!(summary(&bounds), format!("the replicas --min 2 --max 3 {end}"));
+        assert_eq!(summary(&spec(&json!({"app": "shop", "hold": {}}))), format!("the hold {end}"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_does_not_say_who_acts_is_not_waited_for() {
+        let silent = Router::new().fallback(pending::<()>);
+        let client = Client::new(silent, "store");
+        let day = std::time::Duration::from_hours(24);
+        let who = tokio::time::timeout(day, who_acts(&client, "store")).await;
+        assert_eq!(who.as_deref(), Ok("unknown"));
+    }
 }

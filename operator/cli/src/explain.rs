@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use kube::ResourceExt;
-use scalableapp_crds::{ComponentStatus, DecisionRecord, ScalableApp};
+use scalableapp_crds::{ComponentStatus, DecisionRecord, ScalableApp, condition_type};
 use thiserror::Error;
 
 use crate::args::{ExplainArguments, Output};
 use crate::cluster::{self, Cluster};
 use crate::screen::columns;
+use crate::status::holding;
 use crate::view::{missing, table, time};
 
 /// Why a decision could not be explained.
@@ -19,7 +20,7 @@ pub enum Error {
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
     /// There is no component of that name.
-    #[error("failed to find component {component} of {app}: {}", alternatives(existing))]
+    #[error("failed to find component {component} of {app}: its components are {}", existing.join(", "))]
     NotFound {
         /// The name that was asked for.
         component: String,
@@ -28,23 +29,23 @@ pub enum Error {
         /// The components that there are.
         existing: Vec<String>,
     },
+    /// There is no component at all.
+    #[error("failed to explain {app}: {why}")]
+    NoComponents {
+        /// The app.
+        app: String,
+        /// Why there is none.
+        why: String,
+    },
     /// The output could not be written.
     #[error("failed to write the explanation: {0}")]
     Output(#[from] io::Error),
 }
 
-fn alternatives(existing: &[String]) -> String {
-    if existing.is_empty() {
-        "the operator has not seen the app yet".to_owned()
-    } else {
-        format!("its components are {}", existing.join(", "))
-    }
-}
-
 /// Explains the decisions that the command line asks for.
 ///
 /// # Errors
-/// When the app cannot be read, or has no such component.
+/// When the app cannot be read, or has no such component, or none yet.
 pub async fn run(arguments: ExplainArguments) -> Result<(), Error> {
     let (cluster, namespace) = Cluster::of(arguments.connection).await?;
     for app in cluster.apps(&namespace, Some(&arguments.name)).await? {
@@ -60,6 +61,11 @@ pub async fn run(arguments: ExplainArguments) -> Result<(), Error> {
 
 fn components<'a>(app: &'a ScalableApp, asked: Option<&str>) -> Result<Vec<&'a ComponentStatus>, Error> {
     let all = app.status.as_ref().map(|status| status.components.as_slice()).unwrap_or_default();
+    if all.is_empty() {
+        let stalled = holding(app, condition_type::STALLED).map(|condition| condition.message.clone());
+        let unseen = || "the operator has not seen it yet, check that it is running".to_owned();
+        return Err(Error::NoComponents { app: app.name_any(), why: stalled.unwrap_or_else(unseen) });
+    }
     let found: Vec<_> = all.iter().filter(|one| asked.is_none_or(|name| name == one.name)).collect();
     match asked {
         Some(component) if found.is_empty() => Err(Error::NotFound {

@@ -67,7 +67,7 @@ pub struct LiveMetric {
     pub value: String,
     /// The target with its unit.
     pub target: String,
-    /// `Fresh`, `Stale`, `Absent` or `Implausible`.
+    /// `Fresh`, or the reason why it may not be acted on, such as `MetricAbsent`: a word from `docs/reasons.md`.
     pub quality: String,
     /// Replicas that it asks for; nothing if it had no say.
     #[serde(default)]

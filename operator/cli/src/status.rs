@@ -36,7 +36,7 @@ pub enum Health {
     Ready,
     /// It is not, and the operator works on it.
     NotReady,
-    /// It is not, and waiting does not help: the condition `Stalled` is true.
+    /// It is not, and waiting does not help: the condition `Stalled` is true for the newest generation.
     Stalled,
 }
 
@@ -114,7 +114,7 @@ impl AppStatus {
         Self {
             namespace: app.namespace().unwrap_or_default(),
             name: app.name_any(),
-            health: health(&status.conditions, up_to_date),
+            health: health(app),
             measured_at: live.as_ref().ok().map(|live| live.observed_at),
             components: status
                 .components
@@ -196,19 +196,23 @@ impl Deviation {
     }
 }
 
-fn health(conditions: &[Condition], up_to_date: bool) -> Health {
-    let holds = |type_| {
-        conditions
-            .iter()
-            .any(|condition| condition.type_ == type_ && condition.status == ConditionStatus::True)
-    };
-    if holds(condition_type::STALLED) {
+fn health(app: &ScalableApp) -> Health {
+    if holding(app, condition_type::STALLED).is_some() {
         Health::Stalled
-    } else if up_to_date && holds(condition_type::READY) {
+    } else if holding(app, condition_type::READY).is_some() {
         Health::Ready
     } else {
         Health::NotReady
     }
+}
+
+/// The condition of a type, if it is true and speaks of the object's newest generation.
+pub(crate) fn holding<'a>(app: &'a ScalableApp, type_: &str) -> Option<&'a Condition> {
+    app.status.as_ref()?.conditions.iter().find(|condition| {
+        condition.type_ == type_
+            && condition.status == ConditionStatus::True
+            && condition.observed_generation >= app.metadata.generation.unwrap_or(0)
+    })
 }
 
 /// A condition of a type that this version does not know has no right or wrong status, and is left out.
@@ -236,6 +240,8 @@ mod tests {
     use super::*;
     use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use scalableapp_crds::ScalableAppStatus;
+    use serde_json::json;
 
     fn condition(type_: &str, status: ConditionStatus) -> Condition {
         Condition {
@@ -248,19 +254,27 @@ mod tests {
         }
     }
 
+    /// The health of an app of this generation, with conditions of the first one that are true.
+    fn health_at(generation: i64, types: &[&str]) -> Health {
+        let app = json!({"metadata": {"name": "shop", "generation": generation}, "spec": {"services": []}});
+        let mut app: ScalableApp = serde_json::from_value(app).unwrap();
+        let conditions = types.iter().map(|type_| condition(type_, ConditionStatus::True)).collect();
+        app.status = Some(ScalableAppStatus { conditions, ..ScalableAppStatus::default() });
+        health(&app)
+    }
+
     #[test]
-    fn ready_of_an_older_generation_is_not_ready() {
-        let conditions = [condition("Ready", ConditionStatus::True)];
-        assert_eq!(health(&conditions, true), Health::Ready);
-        assert_eq!(health(&conditions, false), Health::NotReady);
-        assert_eq!(health(&[], true), Health::NotReady);
+    fn what_an_older_generation_was_does_not_count() {
+        assert_eq!(health_at(1, &["Ready"]), Health::Ready);
+        assert_eq!(health_at(2, &["Ready"]), Health::NotReady);
+        assert_eq!(health_at(1, &["Stalled"]), Health::Stalled);
+        assert_eq!(health_at(2, &["Stalled"]), Health::NotReady, "the fix is not seen yet");
+        assert_eq!(health_at(1, &[]), Health::NotReady);
     }
 
     #[test]
     fn stalled_is_not_waited_for() {
-        let conditions =
-            [condition("Ready", ConditionStatus::True), condition("Stalled", ConditionStatus::True)];
-        assert_eq!(health(&conditions, true), Health::Stalled);
+        assert_eq!(health_at(1, &["Ready", "Stalled"]), Health::Stalled);
     }
 
     #[test]

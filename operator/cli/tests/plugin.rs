@@ -27,7 +27,8 @@ type Answers = Arc<Mutex<BTreeMap<&'static str, VecDeque<(u16, Value)>>>>;
 const APPS: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalableapps";
 const APP: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalableapps/shop";
 const OVERRIDES: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalingoverrides";
-const OVERRIDE: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalingoverrides/shop-web";
+const HOLD: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalingoverrides/shop.web.hold";
+const CAP: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalingoverrides/shop.web.replicas";
 const WHO: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 const SERVICES: &str = "/api/v1/services";
 const LIVE: &str =
@@ -108,6 +109,18 @@ fn app(ready: bool, replicas: i32, reason: &str) -> Value {
                     "reason": reason, "message": format!("{reason} asks for {replicas}.")}}]
         }
     })
+}
+
+/// An app of whose components nothing is known.
+fn unseen(conditions: &[Value]) -> Value {
+    let mut app = app(false, 1, "R");
+    app["status"] = json!({"observedGeneration": 1, "conditions": conditions});
+    app
+}
+
+fn stalled() -> Value {
+    json!({"type": "Stalled", "status": "True", "observedGeneration": 1, "reason": "R",
+           "lastTransitionTime": "2026-01-02T03:04:05Z", "message": "web has no image: set one"})
 }
 
 fn list(items: &[Value]) -> Value {
@@ -250,6 +263,17 @@ async fn each_mistake_exits_3_with_one_sentence_that_says_what_to_do() {
         (vec![], "status shop", "install the chart first"),
         (vec![(APPS, vec![forbidden()])], "status", "no right to in namespace store"),
         (vec![(APPS, vec![refusal(401, "Unauthorized")])], "status", "renew them"),
+        (
+            vec![(APP, vec![(200, unseen(&[]))])],
+            "explain shop",
+            "explain shop: the operator has not seen it yet",
+        ),
+        (vec![(APP, vec![(200, unseen(&[]))])], "explain shop web", "the operator has not seen it yet"),
+        (
+            vec![(APP, vec![(200, unseen(&[stalled()]))])],
+            "explain shop",
+            "explain shop: web has no image: set one",
+        ),
         (vec![], "status --kubeconfig /nowhere", "correct it, or pass another"),
         (vec![], "status --context nowhere", "correct it, or pass another"),
     ];
@@ -285,7 +309,7 @@ async fn a_decision_is_explained_stage_by_stage() {
 
 fn hold() -> Value {
     json!({"apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalingOverride",
-        "metadata": {"name": "shop-web", "namespace": "store", "uid": "1"},
+        "metadata": {"name": "shop.web.hold", "namespace": "store", "uid": "1"},
         "spec": {"app": "shop", "component": "web", "expiresAt": "2026-01-02T03:04:05Z", "by": "jane",
                  "reason": "a test", "hold": {}}})
 }
@@ -295,27 +319,53 @@ async fn an_override_is_applied_and_ended_in_words() {
     let server = ApiServer::start(vec![
         (APP, vec![(200, app(true, 2, "Rate"))]),
         (WHO, vec![(201, json!({"status": {"userInfo": {"username": "jane"}}}))]),
-        (OVERRIDE, vec![(200, hold())]),
+        (HOLD, vec![refusal(404, "NotFound"), (200, hold())]),
         (OVERRIDES, vec![(200, json!({"metadata": {}, "items": [hold()]}))]),
     ])
     .await;
     let (code, out, error) = server.run("override shop --component web --hold --for 2h --reason test").await;
     assert_eq!((code, error.as_str()), (0, ""));
     let end = "end it with: kubectl scalableapp resume shop -n store";
-    assert!(out.starts_with("scalingoverride shop-web applied, until ") && out.contains(end), "{out}");
+    assert!(out.starts_with("scalingoverride shop.web.hold applied, until ") && out.contains(end), "{out}");
+    assert_eq!(out.lines().count(), 1, "nothing was there before: {out}");
     let (code, out, error) = server.run("resume shop").await;
-    assert_eq!((code, out.as_str(), error.as_str()), (0, "scalingoverride shop-web ended\n", ""));
+    assert_eq!((code, out.as_str(), error.as_str()), (0, "scalingoverride shop.web.hold ended\n", ""));
+}
+
+#[tokio::test]
+async fn an_override_that_takes_the_place_of_another_says_so() {
+    let cap = |end: &str| {
+        let mut cap = hold();
+        cap["metadata"]["name"] = json!("shop.web.replicas");
+        cap["spec"]["expiresAt"] = json!(end);
+        cap["spec"]["replicas"] = json!({"max": 3});
+        cap["spec"].as_object_mut().unwrap().remove("hold");
+        (200, cap)
+    };
+    let server = ApiServer::start(vec![
+        (APP, vec![(200, app(true, 2, "Rate"))]),
+        (CAP, vec![cap("9000-01-01T00:00:00Z"), cap("9000-01-01T00:00:00Z"), cap("2026-01-01T00:00:00Z")]),
+    ])
+    .await;
+    let act = "override shop --component web --max 5 --for 1h --reason test";
+    let (code, out, error) = server.run(act).await;
+    assert_eq!((code, error.as_str()), (0, ""));
+    let replaced = "\nit replaces the replicas --max 3 of jane until 9000-01-01 00:00:00Z: a test\n";
+    assert!(out.contains("shop.web.replicas applied") && out.ends_with(replaced), "{out}");
+    let (_, out, _) = server.run(act).await;
+    assert!(!out.contains("replaces"), "that one had ended: {out}");
 }
 
 #[tokio::test]
 async fn an_override_that_cannot_be_is_refused_in_words() {
-    let script = || vec![(APP, vec![(200, app(true, 2, "Rate"))]), (OVERRIDE, vec![forbidden()])];
+    let script = || vec![(APP, vec![(200, app(true, 2, "Rate"))]), (HOLD, vec![forbidden()])];
     for (arguments, sentence) in [
         ("override shop --for 2h --reason test", "--hold"),
         ("override shop --exact 3 --min 2 --for 2h --reason test", "cannot be used with"),
         ("override shop --exact 0 --for 2h --reason test", "1..=10000"),
         ("override shop --hold --for 2 --reason test", "write it as 90s, 10m or 1h"),
         ("pause shop --for 2h", "--reason"),
+        ("pause shop --for 80000000h --reason test", "write a shorter one"),
         ("override shop --component api --hold --for 2h --reason test", "its components are web"),
         ("override shop --component web --hold --for 2h --reason test", "ask for the ClusterRole 'edit'"),
     ] {
