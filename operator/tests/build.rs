@@ -205,14 +205,13 @@ fn the_components_own_container_is_the_first() {
 }
 
 #[rstest]
-#[case(None, json!([["http", 8080]]), Value::Null, 1)]
-#[case(Some(9090), json!([["http", 8080], ["metrics", 9090]]), json!("9090"), 2)]
-#[case(Some(8080), json!([["http", 8080]]), json!("8080"), 1)]
+#[case(None, json!([["http", 8080]]), Value::Null)]
+#[case(Some(9090), json!([["http", 8080], ["metrics", 9090]]), json!("9090"))]
+#[case(Some(8080), json!([["http", 8080]]), json!("8080"))]
 fn metrics_are_found_on_a_port_of_their_own_or_on_the_services(
     #[case] metrics_port: Option<i32>,
     #[case] ports: Value,
     #[case] annotation: Value,
-    #[case] open_ports: usize,
 ) {
     let app = app(&json!({"metricsPort": metrics_port}));
     let template = template(&app);
@@ -224,8 +223,24 @@ fn metrics_are_found_on_a_port_of_their_own_or_on_the_services(
         .collect();
     assert_eq!(json!(rendered), ports);
     assert_eq!(template["metadata"]["annotations"][METRICS_PORT_ANNOTATION], annotation);
-    let policy = json!(build(&app, EPOCH)[0].network_policy);
-    assert_eq!(policy["spec"]["ingress"][0]["ports"].as_array().map(Vec::len), Some(open_ports));
+}
+
+#[test]
+fn the_network_policy_of_a_new_revision_lets_in_to_the_old_one() {
+    let policy = |ports: &Value| build(&app(ports), EPOCH).remove(0).network_policy;
+    let old = policy(&json!({"port": 8080, "metricsPort": 9090}));
+    assert_eq!(policy(&json!({"port": 9090})), old);
+}
+
+#[test]
+fn every_port_of_the_operators_and_no_other_is_open_by_its_name() {
+    let app = app(&json!({"metricsPort": 9090}));
+    let names = |ports: &Value, name: &str| -> Vec<Value> {
+        ports.as_array().into_iter().flatten().map(|port| port[name].clone()).collect()
+    };
+    let open = json!(build(&app, EPOCH)[0].network_policy)["spec"]["ingress"][0]["ports"].clone();
+    let served = &template(&app)["spec"]["containers"][0]["ports"];
+    assert_eq!(names(&open, "port"), names(served, "name"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 pub(super) const HTTP_PORT: &str = "http";
 
 /// Name of the port with `/metrics`, where it is another one.
-const METRICS_PORT: &str = "metrics";
+pub(super) const METRICS_PORT: &str = "metrics";
 
 /// Seconds for which a stopping container goes on as before. Requests are still sent to it until every node has heard
 /// that it stops, which takes longer than the signal to stop; without this wait those requests are lost.
