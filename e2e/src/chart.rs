@@ -8,8 +8,9 @@ use crate::tools::Tools;
 pub const OPERATOR_NAMESPACE: &str = "scalableapp-system";
 /// Release of the chart.
 pub const RELEASE: &str = "scalableapp";
-/// The chart's images as the cluster has them: nothing is pulled.
-const LOCAL_IMAGES: &str = "image.pullPolicy=Never,\
+/// The chart's images as the cluster has them: nothing is pulled. Decisions are recorded, for tests replay them.
+const LOCAL: &str = "decisionRecords=true,\
+    image.pullPolicy=Never,\
     prometheus.bundled.image.repository=localhost/prometheus,\
     prometheus.bundled.image.tag=v3.16.0,\
     prometheus.bundled.image.pullPolicy=Never";
@@ -21,7 +22,7 @@ const LOCAL_IMAGES: &str = "image.pullPolicy=Never,\
 pub fn install(tools: &Tools) -> Result<()> {
     let installed = tools.helm(&["status", RELEASE, "--namespace", OPERATOR_NAMESPACE]).is_ok();
     let install = ["upgrade", "--install", RELEASE, "charts/scalableapp", "--namespace", OPERATOR_NAMESPACE];
-    let wait = ["--create-namespace", "--set", LOCAL_IMAGES, "--wait", "--timeout", "3m"];
+    let wait = ["--create-namespace", "--set", LOCAL, "--wait", "--timeout", "3m"];
     tools.helm(&[install, wait].concat())?;
     if installed {
         // The image's tag is the same, but its content may have changed since the last run.

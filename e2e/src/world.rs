@@ -4,6 +4,7 @@ mod app;
 mod audit;
 mod call;
 mod connection;
+mod decisions;
 mod dump;
 mod exec;
 mod load_pod;

@@ -10,6 +10,21 @@ use scalableapp_e2e::world::{World, wait_until};
 use serde_json::json;
 use std::time::Duration;
 
+/// An event says that an edit of this child was undone.
+async fn says(world: &World, child: &str) -> Result<()> {
+    wait_until(&format!("an event names {child}"), Duration::from_secs(30), async || {
+        let events: Api<Event> = Api::namespaced(world.client(), world.namespace());
+        let events = events.list(&ListParams::default()).await?.items;
+        let names = |event: &Event| {
+            event.reason.as_deref() == Some("ChildReverted")
+                && event.note.as_deref().is_some_and(|note| note.starts_with(child))
+        };
+        ensure!(events.iter().any(names), "no such event");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn hand_edit_is_reverted() -> Result<()> {
     World::run("hand_edit_is_reverted", async |world| {
@@ -32,16 +47,18 @@ async fn hand_edit_is_reverted() -> Result<()> {
             Ok(())
         })
         .await?;
-        wait_until("an event says so", Duration::from_secs(30), async || {
-            let events: Api<Event> = Api::namespaced(world.client(), world.namespace());
-            let events = events.list(&ListParams::default()).await?.items;
-            ensure!(
-                events.iter().any(|event| event.reason.as_deref() == Some("ChildReverted")),
-                "no such event"
-            );
+        says(world, &format!("Deployment {name}: ")).await?;
+
+        let services: Api<Service> = Api::namespaced(world.client(), world.namespace());
+        let edit = json!({"spec": {"selector": {"by": "hand"}}});
+        services.patch("shop-web", &PatchParams::default(), &Patch::Merge(edit)).await?;
+        wait_until("the selector is as before", Duration::from_secs(30), async || {
+            let selector = services.get("shop-web").await?.spec.context("no spec")?.selector;
+            ensure!(selector.as_ref().is_some_and(|one| !one.contains_key("by")), "{selector:?}");
             Ok(())
         })
         .await?;
+        says(world, "Service shop-web: ").await?;
 
         deployments
             .patch(&name, &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": 5}})))
@@ -52,7 +69,6 @@ async fn hand_edit_is_reverted() -> Result<()> {
         })
         .await?;
 
-        let services: Api<Service> = Api::namespaced(world.client(), world.namespace());
         services.delete("shop-web", &DeleteParams::default()).await?;
         deployments.delete(&name, &DeleteParams::background()).await?;
         wait_until("Service and Deployment are back", Duration::from_secs(60), async || {

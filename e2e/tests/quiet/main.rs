@@ -16,6 +16,7 @@ mod new_version_loses_no_order;
 mod override_ends_by_itself;
 mod pods_are_restricted;
 mod quota_is_named;
+mod refused_replicas_stop_no_other;
 mod scales_in;
 mod scales_out;
 mod shop_serves_from_its_image;

@@ -1,4 +1,4 @@
-//! Load above the target becomes replicas, and the decision says why.
+//! Load above the target becomes replicas, and the decision says why; made once more from its record it is the same.
 
 use anyhow::{Result, ensure};
 use scalableapp_e2e::world::{World, wait_until};
@@ -25,6 +25,14 @@ async fn scales_out() -> Result<()> {
         ensure!(decision.stages.len() == 4, "{decision:?}");
         let report = load.finish().await?;
         ensure!(report.failed.total() == 0, "{report:?}");
+        let decisions = world.decisions().await?;
+        ensure!(
+            decisions.iter().any(|one| one.decision.to == 4),
+            "{} decisions are on record",
+            decisions.len()
+        );
+        let other = decisions.iter().find(|one| !one.replays());
+        ensure!(other.is_none(), "not replayed as it was decided: {other:?}");
         Ok(())
     })
     .await

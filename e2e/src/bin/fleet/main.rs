@@ -6,11 +6,12 @@ mod table;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use scalableapp_e2e::chart;
 use scalableapp_e2e::fleet::{AT_REST, Arm, Fleet, PER_REPLICA};
 use scalableapp_e2e::tools::Tools;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use table::Measured;
@@ -76,7 +77,7 @@ async fn main() -> Result<()> {
     };
     let mut measured = Vec::new();
     for arm in arms {
-        let outcome = run(&tools, *arm, &arguments).await;
+        let outcome = until_ended(run(&tools, *arm, &arguments)).await;
         tools.cluster(&["down"])?;
         measured.extend(outcome.with_context(|| format!("failed with {}", arm.name()))?);
     }
@@ -84,6 +85,17 @@ async fn main() -> Result<()> {
         table::print(arguments.apps, &measured);
     }
     Ok(())
+}
+
+/// The outcome of a run, which a signal turns into an error, so that its cluster is taken down all the same.
+async fn until_ended<T>(run: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        outcome = run => outcome,
+        _ = interrupted.recv() => bail!("interrupted"),
+        _ = terminated.recv() => bail!("terminated"),
+    }
 }
 
 async fn run(tools: &Tools, arm: Arm, arguments: &Arguments) -> Result<Option<Measured>> {
