@@ -12,7 +12,10 @@ use scalableapp_crds::ConditionStatus;
 use scalableapp_e2e::world::{World, wait_until};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::time::sleep;
 
+/// The operator of the chart, as the API server knows it.
+const OPERATOR: &str = "system:serviceaccount:scalableapp-system:scalableapp-operator";
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// No more than two replicas of `web` in this namespace.
@@ -91,6 +94,16 @@ async fn refused_replicas_stop_no_other() -> Result<()> {
             Ok(())
         })
         .await?;
+
+        let mark = world.audit()?.mark()?;
+        sleep(Duration::from_secs(45)).await;
+        let mut writes = world.audit()?.mutations_since(mark)?;
+        writes.retain(|one| {
+            one.namespace == world.namespace() && one.user == OPERATOR && one.resource != "events"
+        });
+        println!("refused replicas: {} writes in 45 s", writes.len());
+        // Once or twice a status and the replicas, and the status once more for what was refused.
+        ensure!((1..=8).contains(&writes.len()), "{writes:#?}");
 
         let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(world.client());
         bindings.delete(name, &DeleteParams::default()).await?;

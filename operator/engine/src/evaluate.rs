@@ -81,13 +81,9 @@ pub(crate) fn evaluate<'a>(input: &Input<'a>, least: i32, memory: &mut Memory) -
         let vote = match &metric.target {
             Target::Cpu(target) => on_pods(input, &pods, Resource::Cpu, *target),
             Target::Memory(target) => on_pods(input, &pods, Resource::Memory, *target),
-            Target::RequestRate { per_replica } => {
-                let zero_since = memory.zero_since.remove(&metric.name);
-                on_total(input, &metric.name, *per_replica, |rate| {
-                    nobody_serves(input)
-                        .or_else(|| doubt(input, memory, &metric.name, rate, least, zero_since))
-                })
-            }
+            Target::RequestRate { per_replica } => on_total(input, &metric.name, *per_replica, |rate| {
+                nobody_serves(input).or_else(|| doubt(input, memory, &metric.name, rate, least))
+            }),
             Target::Prometheus { per_replica } => on_total(input, &metric.name, *per_replica, |_| None),
             Target::Latency { target, .. } => {
                 latencies.push((metric, micros(*target)));

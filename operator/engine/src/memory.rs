@@ -12,6 +12,7 @@ use crate::latency::{LatencyMemory, LatencyStep};
 use crate::metric::{Metric, decimal};
 use crate::reason::Reason;
 use crate::trend::Trend;
+use crate::zero::Doubt;
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use scalableapp_crds as api;
@@ -37,8 +38,8 @@ pub struct Memory {
     pub(crate) foretold: BTreeMap<String, Foretold>,
     /// Since when each metric has had no fresh evidence, for those that have none now.
     pub(crate) missing_since: BTreeMap<String, Timestamp>,
-    /// Since when each request rate that is doubted has been zero. A restart begins it anew, so it never hastens belief.
-    pub(crate) zero_since: BTreeMap<String, Timestamp>,
+    /// The request rates that are zero and doubted. A restart begins a doubt anew, so it never hastens belief.
+    pub(crate) doubts: BTreeMap<String, Doubt>,
     /// When each limit last bound, since the replicas last changed.
     limits: BTreeMap<Reason, Timestamp>,
 }
@@ -131,7 +132,7 @@ impl Memory {
             trends: BTreeMap::new(),
             foretold: BTreeMap::new(),
             missing_since: BTreeMap::new(),
-            zero_since: BTreeMap::new(),
+            doubts: BTreeMap::new(),
             limits: BTreeMap::new(),
         }
     }
@@ -169,7 +170,7 @@ impl Memory {
         self.last_good.retain(|name, _| declared(name));
         self.trends.retain(|name, _| declared(name));
         self.foretold.retain(|name, _| declared(name));
-        self.zero_since.retain(|name, _| declared(name));
+        self.doubts.retain(|name, _| declared(name));
         self.latency.baselines.retain(|name, _| declared(name));
         self.latency.step = self.latency.step.take().filter(|step| declared(&step.metric));
     }

@@ -38,9 +38,10 @@ pub struct Schedule {
 #[serde(into = "String", try_from = "String")]
 pub struct CronLine {
     text: String,
-    /// One line for each time of day, or the line itself where it follows the clock: to croner only a line with one hour
-    /// and one minute is one that runs once.
-    lines: Vec<croner::Cron>,
+    cron: croner::Cron,
+    /// A line for each time of day, if there are several: to croner only a line with one hour and one minute is one that
+    /// runs once. They are read when they are needed, because read each takes kilobytes.
+    times: Vec<String>,
 }
 
 /// The most times of day that each have a line of their own.
@@ -82,25 +83,29 @@ impl CronLine {
     /// # Errors
     /// When the text is something else, or no day ever matches it.
     pub fn parse(text: &str) -> Result<Self, InvalidSchedule> {
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         // Nicknames such as @daily are fields in other words, but @reboot is not; nobody needs them for a span.
-        let cron = parser.parse(text).ok().filter(|_| !text.contains('@'));
+        let cron = five_fields(text).filter(|_| !text.contains('@'));
         let cron = cron.ok_or_else(|| InvalidSchedule::NotCron(text.to_owned()))?;
         if !has_a_day(&cron) {
             return Err(InvalidSchedule::Never(text.to_owned()));
         }
-        let times = times_of_day(text, &cron).unwrap_or_default();
-        let lines = times.iter().filter_map(|time| parser.parse(time).ok()).collect::<Vec<_>>();
-        let lines = if lines.is_empty() { vec![cron] } else { lines };
-        Ok(Self { text: text.to_owned(), lines })
+        let times = times_of_day(text, &cron).filter(|times| times.len() > 1).unwrap_or_default();
+        Ok(Self { text: text.to_owned(), cron, times })
     }
 
     /// The last time that it came around until `now`; nothing if it never did.
     fn last(&self, now: Timestamp, time_zone: &TimeZone) -> Option<Timestamp> {
         let now = now.to_zoned(time_zone.clone());
-        let last = |line: &croner::Cron| line.find_previous_occurrence(&now, true).ok();
-        self.lines.iter().filter_map(last).map(|at| at.timestamp()).max()
+        let last = |line: &croner::Cron| Some(line.find_previous_occurrence(&now, true).ok()?.timestamp());
+        if self.times.is_empty() {
+            return last(&self.cron);
+        }
+        self.times.iter().filter_map(|time| last(&five_fields(time)?)).max()
     }
+}
+
+fn five_fields(text: &str) -> Option<croner::Cron> {
+    CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build().parse(text).ok()
 }
 
 /// A line for each time of day of one that names them.

@@ -9,26 +9,42 @@ use crate::decide::Input;
 use crate::memory::Memory;
 use crate::sample::{Reading, Unfit};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// Time after which a zero is believed, whatever speaks against it.
 pub const BELIEVED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
+/// Time without a zero to doubt, for lack of evidence, after which a doubt begins anew. Shorter gaps, such as a scrape that
+/// failed, must not make it endless.
+const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_mins(5);
+
+/// A zero that is doubted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Doubt {
+    since: Timestamp,
+    /// When it was doubted last.
+    last: Timestamp,
+}
+
 /// Why the rate that this reading shows is not believed, if so. `least` are the replicas that run at any load: where
-/// no more do, a zero takes none away. `since` is when a doubt began that no other pass has
-/// broken off.
+/// no more do, a zero takes none away.
 pub(crate) fn doubt(
     input: &Input<'_>,
     memory: &mut Memory,
     metric: &str,
     rate: f64,
     least: i32,
-    since: Option<Timestamp>,
 ) -> Option<Unfit> {
     let served = input.readings.get(metric).and_then(|reading: &Reading| reading.in_flight).unwrap_or(0);
     if rate > 0.0 || served == 0 || input.current_replicas <= least {
+        memory.doubts.remove(metric);
         return None;
     }
-    let since = since.unwrap_or(input.now);
-    memory.zero_since.insert(metric.to_owned(), since);
-    (input.now.duration_since(since) < BELIEVED_AFTER).then_some(Unfit::ZeroWhileServing(served))
+    let begun = Doubt { since: input.now, last: input.now };
+    let doubt = memory.doubts.entry(metric.to_owned()).or_insert(begun);
+    if input.now.duration_since(doubt.last) > FORGOTTEN_AFTER {
+        *doubt = begun;
+    }
+    doubt.last = input.now;
+    (input.now.duration_since(doubt.since) < BELIEVED_AFTER).then_some(Unfit::ZeroWhileServing(served))
 }

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     build::{ServiceChildren, names},
-    controller::{decide::ComponentPass, memory::AppMemory},
+    controller::{
+        decide::{ComponentPass, TRIED_AGAIN_AFTER},
+        memory::AppMemory,
+    },
     observe::{
         cluster::{Cluster, Observed},
         owner::Controlled,
@@ -19,7 +22,7 @@ use crate::{
     },
     report::standing::{Failure, Standing},
     resolve::app::{App, Service},
-    runtime::metrics,
+    runtime::{clock, metrics},
 };
 use kube::ResourceExt;
 use scalableapp_engine::reason;
@@ -38,7 +41,8 @@ pub struct Leader<'a> {
 }
 
 /// Applies every child of an app and removes what the spec no longer names. What the API server refuses is noted in
-/// the standing of its component, and stops no other.
+/// the standing of its component, and stops no other; of a component that is no longer named it becomes an event. Returns
+/// whether something was refused.
 ///
 /// # Errors
 /// When a write fails in a way that another attempt may mend.
@@ -49,7 +53,8 @@ pub async fn apply(
     children: Vec<ServiceChildren>,
     memory: &mut AppMemory,
     passes: &mut [ComponentPass],
-) -> Result<(), WriteError> {
+) -> Result<bool, WriteError> {
+    let mut is_refused = false;
     let AppMemory { records, components, unsaid, .. } = memory;
     for ((service, children), pass) in app.services.iter().zip(children).zip(passes) {
         let applier = Applier { leader, app, service, records, unsaid };
@@ -57,12 +62,14 @@ pub async fn apply(
         let retired = retire(leader, pass, applied.as_ref().is_ok_and(|is_written| *is_written)).await?;
         let refused = &mut components.entry(pass.standing.name.clone()).or_default().refused;
         refused.child = applied.and(retired).err().map(Box::new);
+        is_refused |= refused.child.is_some();
         pass.standing.failure = refused.first();
     }
-    if let Err(Failure { reason, message }) = refusal(prune(leader, app, observed).await)? {
+    if let Err(Failure { reason, message }) = prune(leader, app, observed).await? {
         unsaid.push(Happening { warning: true, reason: reason.name, action: "Delete", note: message });
+        is_refused = true;
     }
-    Ok(())
+    Ok(is_refused)
 }
 
 /// Tells what the API server refuses, which is to be said, from what another attempt may mend.
@@ -188,29 +195,36 @@ async fn retire(
 }
 
 /// Deletes the children of components that the spec no longer names.
-async fn prune(leader: Leader<'_>, app: &App, observed: &Observed) -> Result<(), WriteError> {
-    let named: BTreeSet<&str> = app.services.iter().map(|service| service.name.as_str()).collect();
+async fn prune(
+    leader: Leader<'_>,
+    app: &App,
+    observed: &Observed,
+) -> Result<Result<(), Failure>, WriteError> {
     let (writer, cluster) = (leader.writer, leader.cluster);
-    delete_orphans(writer, app, &named, &observed.deployments).await?;
     let (namespace, name) = (app.namespace.as_str(), app.name.as_str());
-    delete_orphans(writer, app, &named, &cluster.services.of_app(namespace, name)).await?;
-    delete_orphans(writer, app, &named, &cluster.disruption_budgets.of_app(namespace, name)).await?;
-    delete_orphans(writer, app, &named, &cluster.network_policies.of_app(namespace, name)).await?;
-    delete_orphans(writer, app, &named, &cluster.service_accounts.of_app(namespace, name)).await
+    let pruned = [
+        delete_orphans(writer, app, &observed.deployments).await?,
+        delete_orphans(writer, app, &cluster.services.of_app(namespace, name)).await?,
+        delete_orphans(writer, app, &cluster.disruption_budgets.of_app(namespace, name)).await?,
+        delete_orphans(writer, app, &cluster.network_policies.of_app(namespace, name)).await?,
+        delete_orphans(writer, app, &cluster.service_accounts.of_app(namespace, name)).await?,
+    ];
+    Ok(pruned.into_iter().collect())
 }
 
 async fn delete_orphans<K: Child>(
     writer: &Writer,
     app: &App,
-    named: &BTreeSet<&str>,
     children: &[Arc<K>],
-) -> Result<(), WriteError> {
+) -> Result<Result<(), Failure>, WriteError> {
+    let named: BTreeSet<&str> = app.services.iter().map(|service| service.name.as_str()).collect();
+    let mut outcome = Ok(());
     for child in children {
-        if is_orphan(&**child, app, named) {
-            delete(writer, &**child).await?;
+        if is_orphan(&**child, app, &named) {
+            outcome = outcome.and(refusal(delete(writer, &**child).await)?);
         }
     }
-    Ok(())
+    Ok(outcome)
 }
 
 fn is_orphan<K: Child>(child: &K, app: &App, named: &BTreeSet<&str>) -> bool {
@@ -222,7 +236,7 @@ fn is_orphan<K: Child>(child: &K, app: &App, named: &BTreeSet<&str>) -> bool {
 }
 
 /// Writes the replicas that a pass planned, revisions that grow before those that shrink. What the API server refuses is
-/// remembered, to be said by the next pass, and stops no other component.
+/// remembered, to be said by the next pass, and stops no other component. Returns whether something was refused.
 ///
 /// # Errors
 /// [`WriteError::Conflict`] when a Deployment has changed since the decision; then it must be decided again.
@@ -231,10 +245,14 @@ pub async fn scale(
     app: &App,
     memory: &mut AppMemory,
     passes: &[ComponentPass],
-) -> Result<(), WriteError> {
+) -> Result<bool, WriteError> {
+    let mut is_refused = false;
     for (service, pass) in app.services.iter().zip(passes) {
-        let Some(decision) = &pass.decision else { continue };
         let component = memory.components.entry(pass.standing.name.clone()).or_default();
+        let Some(decision) = &pass.decision else {
+            is_refused |= component.refused.replicas.is_some();
+            continue;
+        };
         let mut changes: Vec<(&LiveRevision, i32)> = pass
             .standing
             .revisions
@@ -244,6 +262,9 @@ pub async fn scale(
             .collect();
         changes.sort_by_key(|(revision, planned)| revision.replicas - planned);
         if changes.iter().any(|(revision, _)| !is_fenced(&revision.deployment, leader.epoch)) {
+            // Where the fence itself was refused there is no hurry; else the cache shows it in a moment.
+            component.refused.until =
+                component.refused.child.as_ref().map(|_| clock::wall() + TRIED_AGAIN_AFTER);
             continue;
         }
         // What may have happened counts: remembered in vain it makes the next change later, forgotten it makes it sooner.
@@ -266,7 +287,10 @@ pub async fn scale(
             component.commit(service, decision);
             metrics::decided(decision.current, decision.desired);
         }
-        component.refused.replicas = refusal(written)?.err().map(Box::new);
+        let refused = refusal(written)?.err().map(Box::new);
+        is_refused |= refused.is_some();
+        component.refused.until = refused.as_ref().map(|_| clock::wall() + TRIED_AGAIN_AFTER);
+        component.refused.replicas = refused;
     }
-    Ok(())
+    Ok(is_refused)
 }

@@ -74,7 +74,12 @@ impl WriteError {
     /// Whether the object may have been written all the same.
     #[must_use]
     pub fn may_have_happened(&self) -> bool {
-        matches!(self, Self::TimedOut { .. } | Self::Api { .. })
+        match self {
+            Self::TimedOut { .. } => true,
+            // Below 500 the answer says that nothing was done.
+            Self::Api { source, .. } => !matches!(&**source, kube::Error::Api(status) if status.code < 500),
+            _ => false,
+        }
     }
 
     /// The error as a metric label.

@@ -1,15 +1,9 @@
 //! The component's own container. Pure.
 
 use super::names;
-use crate::resolve::app::{App, Pod, Service};
+use crate::resolve::app::{App, HTTP_PORT, METRICS_PORT, Pod, Service};
 use crate::resolve::probe::{Action, Probe};
 use serde_json::{Value, json};
-
-/// Name of the port that the Service points at.
-pub(super) const HTTP_PORT: &str = "http";
-
-/// Name of the port with `/metrics`, where it is another one.
-pub(super) const METRICS_PORT: &str = "metrics";
 
 /// Seconds for which a stopping container goes on as before. Requests are still sent to it until every node has heard
 /// that it stops, which takes longer than the signal to stop; without this wait those requests are lost.

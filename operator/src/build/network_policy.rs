@@ -1,10 +1,7 @@
 //! Who may connect to a component's pods. Pure.
 
-use super::{
-    container::{HTTP_PORT, METRICS_PORT},
-    labels, metadata,
-};
-use crate::resolve::app::{App, Service};
+use super::{labels, metadata};
+use crate::resolve::app::{App, HTTP_PORT, METRICS_PORT, Service};
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPort, NetworkPolicySpec,
 };

@@ -1,7 +1,7 @@
 //! The address of a component. Pure.
 
-use super::{container, labels, metadata};
-use crate::resolve::app::{App, Service};
+use super::{labels, metadata};
+use crate::resolve::app::{App, HTTP_PORT, Service};
 use k8s_openapi::api::core::v1::{Service as ClusterService, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -13,10 +13,10 @@ pub(super) fn service(app: &App, service: &Service) -> ClusterService {
             type_: Some("ClusterIP".to_owned()),
             selector: Some(labels::selected_by_component(app, service)),
             ports: Some(vec![ServicePort {
-                name: Some(container::HTTP_PORT.to_owned()),
+                name: Some(HTTP_PORT.to_owned()),
                 protocol: Some("TCP".to_owned()),
                 port: service.pod.port,
-                target_port: Some(IntOrString::String(container::HTTP_PORT.to_owned())),
+                target_port: Some(IntOrString::String(HTTP_PORT.to_owned())),
                 ..ServicePort::default()
             }]),
             ..ServiceSpec::default()

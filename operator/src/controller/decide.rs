@@ -12,7 +12,7 @@ use crate::{
         overrides,
     },
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use scalableapp_crds::{ComponentStatus, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec};
 use scalableapp_engine::{
@@ -25,6 +25,10 @@ use scalableapp_engine::{
     signal::PodTiming,
 };
 use std::{collections::BTreeMap, mem};
+
+/// Time after which a refused write is tried again: a quota or a policy of the cluster may change without a word to
+/// anybody.
+pub const TRIED_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// What a pass looks at.
 #[derive(Clone, Copy)]
@@ -60,6 +64,8 @@ pub struct Refused {
     pub child: Option<Box<Failure>>,
     /// Of replicas.
     pub replicas: Option<Box<Failure>>,
+    /// Until then no replicas are decided, because they would be said and refused once more at each look at the app.
+    pub until: Option<Timestamp>,
 }
 
 impl Refused {
@@ -67,6 +73,11 @@ impl Refused {
     #[must_use]
     pub fn first(&self) -> Option<Failure> {
         self.child.as_ref().or(self.replicas.as_ref()).map(|failure| Failure::clone(failure))
+    }
+
+    /// Whether replicas were refused so recently that they are not tried again yet.
+    fn is_recent(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| now < until && until <= now + TRIED_AGAIN_AFTER)
     }
 }
 
@@ -159,7 +170,7 @@ fn component(
     let mut standing = standing(app, service, known, observed, memory);
     let is_measured = service.scaling.metrics.is_empty() || samples.were_taken();
     let is_new = standing.revisions.is_empty();
-    if !memory.is_shown(&standing.revisions) || !(is_measured || is_new) {
+    if !memory.is_shown(&standing.revisions) || !(is_measured || is_new) || memory.refused.is_recent(now) {
         return undecided(standing);
     }
     let rolling: Vec<Revision> =
@@ -386,6 +397,24 @@ mod tests {
         assert!(pass.recorded.is_some_and(|record| record.replays()), "its record makes the same decision");
         assert_eq!(pass.planned, BTreeMap::from([(pass.standing.target.clone(), 5)]));
         assert_eq!(pass.decision.expect("a decision").hold, Some(NO_VALID_METRIC));
+    }
+
+    #[test]
+    fn refused_replicas_are_not_decided_again_at_once() {
+        let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
+        let (observed, samples) =
+            (deployed("1", &[(&app.services[0].revision.to_string(), 3)]), Samples::default());
+        let now = Timestamp::UNIX_EPOCH;
+        let refused = Refused { until: Some(now + TRIED_AGAIN_AFTER), ..Refused::default() };
+        let memory = ComponentMemory { refused, ..ComponentMemory::default() };
+        let mut memories = BTreeMap::from([("web".to_owned(), memory)]);
+        let mut is_decided = |after: SignedDuration| {
+            let view = View { observed: &observed, samples: &samples, now: now + after, recording: false };
+            pass(&app, Some(&known(5)), view, &mut memories).remove(0).decision.is_some()
+        };
+        assert!(!is_decided(SignedDuration::ZERO) && !is_decided(SignedDuration::from_secs(29)));
+        assert!(is_decided(TRIED_AGAIN_AFTER));
+        assert!(is_decided(-SignedDuration::from_hours(1)), "a clock that was set back holds nothing up");
     }
 
     fn deployed(owner: &str, revisions: &[(&str, i32)]) -> Observed {

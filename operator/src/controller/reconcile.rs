@@ -2,7 +2,7 @@
 
 use super::{
     Context,
-    decide::{self, ComponentPass, View},
+    decide::{self, ComponentPass, TRIED_AGAIN_AFTER, View},
     memory::AppMemory,
 };
 use crate::{
@@ -24,8 +24,6 @@ const KIND: &str = "ScalableApp";
 const AGAIN: Duration = Duration::from_millis(500);
 /// After an error that waiting helps.
 const RETRY: Duration = Duration::from_secs(5);
-/// After a write that was refused: a quota or a policy of the cluster may change without a word to anybody.
-const REFUSED: Duration = Duration::from_secs(30);
 /// A second look at everything, should a watch have lost an event.
 const RESYNC: Duration = Duration::from_secs(600);
 
@@ -77,13 +75,13 @@ async fn pipeline(
     }
     let children = build(resolved, u64::try_from(epoch).unwrap_or_default());
     let leader = Leader { writer: &context.writer, cluster: &context.cluster, epoch };
-    apply::app::apply(leader, resolved, &observed, children, memory, &mut passes).await?;
+    let mut is_refused =
+        apply::app::apply(leader, resolved, &observed, children, memory, &mut passes).await?;
     // The status before the replicas: a change that is remembered and did not happen makes the next leader slower,
     // one that happened and is not remembered would make it faster.
     say(context, app, memory, &passes, None).await?;
-    apply::app::scale(leader, resolved, memory, &passes).await?;
-    let is_refused = memory.components.values().any(|component| component.refused.first().is_some());
-    Ok(Action::requeue(if is_refused { REFUSED } else { RESYNC }))
+    is_refused |= apply::app::scale(leader, resolved, memory, &passes).await?;
+    Ok(Action::requeue(if is_refused { TRIED_AGAIN_AFTER.unsigned_abs() } else { RESYNC }))
 }
 
 async fn invalid_spec(

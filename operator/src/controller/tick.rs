@@ -135,9 +135,8 @@ impl Passing<'_> {
 fn scales(passes: &[ComponentPass]) -> bool {
     passes.iter().any(|pass| {
         pass.decision.is_some()
-            // What was refused is tried again in its own time.
-            && pass.standing.failure.is_none()
-            && (pass.standing.revisions.is_empty()
+            // A child that was refused is tried again in its own time.
+            && ((pass.standing.revisions.is_empty() && pass.standing.failure.is_none())
                 || pass.standing.revisions.iter().any(|revision| {
                     pass.planned.get(&revision.hash).is_some_and(|planned| *planned != revision.replicas)
                 }))

@@ -13,6 +13,11 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+/// Name of the container's port that the Service points at.
+pub const HTTP_PORT: &str = "http";
+/// Name of the container's port with `/metrics`, where it is another one.
+pub const METRICS_PORT: &str = "metrics";
+
 /// An app that was checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct App {

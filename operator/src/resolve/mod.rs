@@ -367,6 +367,10 @@ mod tests {
         "containers[web].ports: set the service's port and metricsPort instead"
     )]
     #[case(
+        json!({"containers": [{"name": "proxy", "ports": [{"name": "metrics", "containerPort": 9901}]}]}),
+        "containers[proxy].ports: give the port metrics another name: the component's own ports have this one"
+    )]
+    #[case(
         json!({"containers": [{"name": "web", "livenessProbe": {}}]}),
         "containers[web].livenessProbe: set the service's probes.liveness instead"
     )]

@@ -2,6 +2,7 @@
 //!
 //! Everything else passes, known or not: the API server is asked about it before a revision starts.
 
+use super::app::{HTTP_PORT, METRICS_PORT};
 use super::invalid::Problems;
 use super::path::Path;
 use serde_json::{Map, Value};
@@ -32,6 +33,9 @@ const OWNED_BY_CONTAINER: [(&str, &str); 9] = [
     ("livenessProbe", "probes.liveness"),
     ("startupProbe", "probes.startup"),
 ];
+
+/// Names of the ports of the component's own container.
+const PORT_NAMES: [&str; 2] = [HTTP_PORT, METRICS_PORT];
 
 /// Labels of the operator, besides all that begin with `scalableapp.dev/`.
 const OWNED_LABELS: [&str; 5] = [
@@ -95,10 +99,35 @@ fn check_spec(spec: &Map<String, Value>, component: &str, path: Path<'_>, proble
     for list in ["containers", "initContainers", "volumes"] {
         check_names(spec, list, path, problems);
     }
+    check_ports_of_others(spec, component, path, problems);
     let containers = Path::Field(&path, "containers");
     let own = |container: &&Value| container.get("name").and_then(Value::as_str) == Some(component);
     if let Some(container) = list(spec, "containers").iter().find(own) {
         check_own_container(container, Path::Item(&containers, component), problems);
+    }
+}
+
+/// The NetworkPolicy opens the component's own ports by their names, in whichever container they are.
+fn check_ports_of_others(
+    spec: &Map<String, Value>,
+    component: &str,
+    path: Path<'_>,
+    problems: &mut Problems,
+) {
+    for field in ["containers", "initContainers"] {
+        let path = Path::Field(&path, field);
+        for container in list(spec, field) {
+            let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+            let ports = container.get("ports").and_then(Value::as_array).into_iter().flatten();
+            let mut names = ports.filter_map(|port| port.get("name").and_then(Value::as_str));
+            if name != component
+                && let Some(port) = names.find(|port| PORT_NAMES.contains(port))
+            {
+                let sentence =
+                    format!("give the port {port} another name: the component's own ports have this one");
+                problems.refuse(Path::Field(&Path::Item(&path, name), "ports"), sentence);
+            }
+        }
     }
 }
 

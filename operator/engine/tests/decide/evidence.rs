@@ -114,7 +114,11 @@ fn a_zero_with_nothing_served_and_a_small_rate_are_believed() {
 fn a_zero_is_doubted_for_an_hour_and_after_a_restart_no_shorter() {
     let mut app = four();
     let mut decide = |seconds: i64, restarts: bool| {
-        app.later(seconds).rates(0.0).in_flight = Some(1);
+        for _ in 0..seconds / 60 {
+            app.later(60).rates(0.0).in_flight = Some(1);
+            app.act();
+        }
+        app.later(seconds % 60).rates(0.0).in_flight = Some(1);
         if restarts {
             app.restart();
         }
@@ -135,6 +139,14 @@ fn a_doubt_that_was_broken_off_begins_anew() {
     assert_eq!(app.later(BELIEVED_AFTER.as_secs()).act().desired, 4);
     app.rates(0.0).in_flight = Some(1);
     assert_eq!(app.act().desired, 4, "nobody has seen zeros for an hour");
+    for _ in 0..19 {
+        app.readings.clear();
+        assert_eq!(app.later(60).act().desired, 4);
+        app.later(120).rates(0.0).in_flight = Some(1);
+        assert_eq!(app.act().desired, 4);
+    }
+    app.later(180).rates(0.0).in_flight = Some(1);
+    assert_eq!(app.act().desired, 1, "a scrape that fails now and then does not prolong it");
 }
 
 #[test]
