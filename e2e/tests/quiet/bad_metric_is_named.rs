@@ -13,7 +13,7 @@ const FAULTS: [(&str, &str, &str); 4] = [
     (
         r#"label_replace(vector(1), "a", "1", "", "") or label_replace(vector(2), "a", "2", "", "")"#,
         "MetricImplausible",
-        "the query returned 2 series, wrap it in sum() so that it returns one",
+        "the query returned several series, wrap it in sum() so that it returns one",
     ),
     (r#"sum(up{namespace="kube-system"})"#, "MetricAbsent", "which the operator adds to every selector"),
 ];
