@@ -41,9 +41,14 @@ async fn buy(world: &World) -> Result<Value> {
 
     let picture = Request::post(format!("/media?product={product}")).header("content-type", "image/webp");
     world.call(WEB, picture.body(PICTURE.to_owned())?).await?.has(201)?;
-    let list = world.get(WEB, &format!("/media?product={product}")).await?.json(200)?;
-    let picture = list["media"][0].as_str().context("the picture is not in the list")?;
-    ensure!(world.get(WEB, picture).await?.body == PICTURE, "another picture");
+    let list = format!("/media?product={product}");
+    // Without the token of the write it may be read from a replica that has it a moment later.
+    let picture = wait_until("the picture is in the list", Duration::from_secs(10), async || {
+        let list = world.get(WEB, &list).await?.json(200)?;
+        list["media"][0].as_str().map(str::to_owned).with_context(|| format!("{list}"))
+    })
+    .await?;
+    ensure!(world.get(WEB, &picture).await?.body == PICTURE, "another picture");
 
     for path in ["/".to_owned(), format!("/products/{product}"), "/payments/methods".to_owned()] {
         world.get(WEB, &path).await?.has(200)?;
