@@ -1,29 +1,23 @@
 //! What is said of objects, overrides above all, against an API server that keeps objects and writes of their status.
 
-#![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
-
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use futures::StreamExt;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, StatusCode};
 use jiff::Timestamp;
 use kube::Client;
-use kube::client::Body;
 use kube::runtime::reflector::Store;
 use scalableapp_crds::{ConditionStatus, ScalableApp, ScalableAppStatus, set_condition};
 use scalableapp_operator::apply::status::report;
 use scalableapp_operator::apply::writer::Writer;
 use scalableapp_operator::controller::overrides::Said;
 use scalableapp_operator::observe::cluster::{GuardedApp, GuardedOverride, reflect_written};
-use scalableapp_operator::runtime::lease::{Candidate, Leadership};
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-/// Nothing here takes so long unless it hangs.
-const LIMIT: Duration = Duration::from_secs(30);
+use crate::fake::{Answer, LIMIT, client, failure, lead, not_found};
 
 const GROUP: &str = "/apis/scalableapp.dev/v1alpha1";
 
@@ -43,20 +37,15 @@ struct ApiServer(Arc<Mutex<Server>>);
 impl ApiServer {
     fn client(&self) -> Client {
         let server = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
+        client(move |head, body| {
             let server = server.clone();
             async move {
-                let (head, body) = request.into_parts();
                 if head.uri.query().is_some_and(|query| query.contains("watch=true")) {
-                    std::future::pending::<()>().await;
+                    pending::<()>().await;
                 }
-                let body = serde_json::from_slice(&body.collect_bytes().await?).ok();
-                let (status, answer) = server.0.lock().unwrap().answer(&head.method, head.uri.path(), body);
-                let answer = Body::from(serde_json::to_vec(&answer)?);
-                Ok::<_, tower::BoxError>(Response::builder().status(status).body(answer)?)
+                server.0.lock().unwrap().answer(&head.method, head.uri.path(), body)
             }
-        });
-        Client::new(service, "operator")
+        })
     }
 
     fn put(&self, path: &str, object: Value) {
@@ -76,13 +65,9 @@ impl ApiServer {
 }
 
 impl Server {
-    fn answer(&mut self, method: &Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let failure = |code: StatusCode| {
-            let reason = code.canonical_reason().unwrap_or_default().replace(' ', "");
-            (code, json!({"status": "Failure", "message": reason, "reason": reason, "code": code.as_u16()}))
-        };
-        match (method.as_str(), body) {
-            ("GET", _) if path.ends_with("/scalableapps") || path.ends_with("/scalingoverrides") => {
+    fn answer(&mut self, method: &Method, path: &str, mut body: Value) -> Answer {
+        match method.as_str() {
+            "GET" if path.ends_with("/scalableapps") || path.ends_with("/scalingoverrides") => {
                 let kind = format!("/{}/", path.rsplit('/').next().unwrap());
                 let items: Vec<_> = self
                     .objects
@@ -92,12 +77,14 @@ impl Server {
                     .collect();
                 (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
             }
-            ("GET", _) => match self.objects.get(path) {
+            "GET" => match self.objects.get(path) {
                 Some(object) => (StatusCode::OK, object.clone()),
-                None => failure(StatusCode::NOT_FOUND),
+                None => not_found(),
             },
-            ("PATCH", Some(_)) if self.refuses => failure(StatusCode::INTERNAL_SERVER_ERROR),
-            ("PATCH", Some(body)) => {
+            "PATCH" if self.refuses => {
+                failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "etcdserver: no leader")
+            }
+            "PATCH" => {
                 let path = path.strip_suffix("/status").unwrap();
                 self.written.push((path.strip_prefix(GROUP).unwrap().to_owned(), body.clone()));
                 let mut object = self.objects[path].clone();
@@ -105,14 +92,13 @@ impl Server {
                 (StatusCode::OK, object)
             }
             // The lease, which nobody else wants.
-            (_, Some(mut lease)) => {
-                lease["metadata"]["resourceVersion"] = json!("1");
-                let name = lease["metadata"]["name"].as_str().unwrap();
+            _ => {
+                body["metadata"]["resourceVersion"] = json!("1");
+                let name = body["metadata"]["name"].as_str().unwrap();
                 let path = if method == Method::POST { format!("{path}/{name}") } else { path.to_owned() };
-                self.objects.insert(path, lease.clone());
-                (StatusCode::OK, lease)
+                self.objects.insert(path, body.clone());
+                (StatusCode::OK, body)
             }
-            _ => failure(StatusCode::BAD_REQUEST),
         }
     }
 }
@@ -123,35 +109,24 @@ struct Process {
     apps: Store<GuardedApp>,
     overrides: Store<GuardedOverride>,
     said: Said,
-    stop: CancellationToken,
 }
 
 impl Process {
     async fn start(api: &ApiServer) -> Self {
         let client = api.client();
-        let stop = CancellationToken::new();
-        let (candidate, leadership): (_, Leadership) =
-            Candidate::new(client.clone(), "operator", "election", "one");
-        tokio::spawn(candidate.run(stop.clone().cancelled_owned()));
-        timeout(LIMIT, leadership.gained()).await.unwrap();
+        let leadership = lead(client.clone()).await;
         let (apps, touched_apps) = reflect_written(client.clone());
         let (overrides, touched) = reflect_written(client.clone());
-        tokio::spawn(stop.clone().run_until_cancelled_owned(touched_apps.for_each(|_| async {})));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(touched.for_each(|_| async {})));
+        tokio::spawn(touched_apps.for_each(|_| async {}));
+        tokio::spawn(touched.for_each(|_| async {}));
         timeout(LIMIT, apps.wait_until_ready()).await.unwrap().unwrap();
         timeout(LIMIT, overrides.wait_until_ready()).await.unwrap().unwrap();
-        Self { writer: Writer::new(client, leadership), apps, overrides, said: Said::default(), stop }
+        Self { writer: Writer::new(client, leadership), apps, overrides, said: Said::default() }
     }
 
     async fn tell(&mut self, at: &str) {
         let at: Timestamp = format!("2026-01-01T{at}Z").parse().unwrap();
         self.said.tell(&self.writer, &self.apps, &self.overrides, at).await;
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 

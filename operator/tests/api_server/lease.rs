@@ -1,20 +1,20 @@
 //! What the leader election promises, against an API server that keeps one Lease, in paused time.
 
-#![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
-
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, StatusCode};
 use kube::Client;
-use kube::client::Body;
 use scalableapp_operator::runtime::lease::{
     Candidate, LEASE_DURATION, Leadership, NotLeader, RENEW_INTERVAL, RETRY_INTERVAL,
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+
+use crate::fake::{self, Answer, failure, not_found};
 
 /// A Lease under optimistic concurrency, as the API server keeps it.
 #[derive(Default)]
@@ -38,23 +38,19 @@ impl ApiServer {
 
     fn client(&self, candidate: &'static str) -> Client {
         let server = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
+        fake::client(move |head, body| {
             let server = server.clone();
             async move {
-                let method = request.method().clone();
-                let body = request.into_body().collect_bytes().await?;
                 if server.lock().cut_off.contains(candidate) {
-                    std::future::pending::<()>().await;
+                    pending::<()>().await;
                 }
-                let (status, answer) = server.lock().answer(&method, serde_json::from_slice(&body).ok());
+                let answer = server.lock().answer(&head.method, body);
                 if server.lock().deaf.contains(candidate) {
-                    std::future::pending::<()>().await;
+                    pending::<()>().await;
                 }
-                let answer = Body::from(serde_json::to_vec(&answer)?);
-                Ok::<_, tower::BoxError>(Response::builder().status(status).body(answer)?)
+                answer
             }
-        });
-        Client::new(service, "operator")
+        })
     }
 
     fn start(&self, name: &'static str) -> Running {
@@ -82,24 +78,18 @@ impl ApiServer {
 }
 
 impl Server {
-    fn answer(&mut self, method: &Method, body: Option<Value>) -> (StatusCode, Value) {
-        let status = |code: StatusCode, reason: &str| {
-            (
-                code,
-                json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": reason, "code": code.as_u16()}),
-            )
-        };
+    fn answer(&mut self, method: &Method, lease: Value) -> Answer {
         let version = self.lease.as_ref().map(|lease| lease["metadata"]["resourceVersion"].clone());
-        match (method.as_str(), version, body) {
-            ("GET", Some(_), _) => (StatusCode::OK, self.lease.clone().unwrap_or_default()),
-            ("GET" | "PUT", None, _) => status(StatusCode::NOT_FOUND, "NotFound"),
-            ("POST", None, Some(lease)) => (StatusCode::CREATED, self.store(lease)),
-            ("POST", Some(_), _) => status(StatusCode::CONFLICT, "AlreadyExists"),
-            ("PUT", Some(version), Some(lease)) if lease["metadata"]["resourceVersion"] == version => {
+        match (method.as_str(), version) {
+            ("GET", Some(_)) => (StatusCode::OK, self.lease.clone().unwrap_or_default()),
+            ("GET" | "PUT", None) => not_found(),
+            ("POST", None) => (StatusCode::CREATED, self.store(lease)),
+            ("POST", Some(_)) => failure(StatusCode::CONFLICT, "AlreadyExists", "already exists"),
+            ("PUT", Some(version)) if lease["metadata"]["resourceVersion"] == version => {
                 (StatusCode::OK, self.store(lease))
             }
-            ("PUT", Some(_), Some(_)) => status(StatusCode::CONFLICT, "Conflict"),
-            _ => status(StatusCode::BAD_REQUEST, "BadRequest"),
+            ("PUT", Some(_)) => failure(StatusCode::CONFLICT, "Conflict", "the object has been modified"),
+            _ => failure(StatusCode::BAD_REQUEST, "BadRequest", "not for a Lease"),
         }
     }
 

@@ -1,19 +1,18 @@
 //! What applying a child promises, against an API server that refuses a budget with two kinds of bounds.
 
-#![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
-
+use std::future::ready;
 use std::sync::{Arc, Mutex};
 
-use http::{Request, Response, StatusCode};
+use http::StatusCode;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Client;
-use kube::client::Body;
 use scalableapp_operator::apply::children::{Ensured, Owner, ensure};
 use scalableapp_operator::apply::record::Records;
 use scalableapp_operator::apply::writer::{WriteError, Writer};
 use scalableapp_operator::observe::seen::Seen;
-use scalableapp_operator::runtime::lease::Candidate;
 use serde_json::{Value, json};
+
+use crate::fake::{Answer, client, failure, lead, not_found};
 
 type Budget = Seen<PodDisruptionBudget>;
 
@@ -34,46 +33,34 @@ impl ApiServer {
 
     fn client(&self) -> Client {
         let server = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let server = server.clone();
-            async move {
-                let (head, body) = request.into_parts();
-                let body = serde_json::from_slice(&body.collect_bytes().await?).unwrap_or_default();
-                let is_budget = head.uri.path().ends_with("/poddisruptionbudgets/shop-web");
-                let (status, answer) = server.answer(head.method.as_str(), is_budget, body);
-                let answer = Body::from(serde_json::to_vec(&answer)?);
-                Ok::<_, tower::BoxError>(Response::builder().status(status).body(answer)?)
-            }
-        });
-        Client::new(service, "operator")
+        client(move |head, body| {
+            let is_budget = head.uri.path().ends_with("/poddisruptionbudgets/shop-web");
+            ready(server.answer(head.method.as_str(), is_budget, body))
+        })
     }
 
-    fn answer(&self, method: &str, is_budget: bool, body: Value) -> (StatusCode, Value) {
-        let refusal = |code: u16, reason: &str, message: &str| {
-            let status = json!({"status": "Failure", "reason": reason, "code": code, "message": message});
-            (StatusCode::from_u16(code).unwrap(), status)
-        };
+    fn answer(&self, method: &str, is_budget: bool, body: Value) -> Answer {
         let mut budget = self.budget.lock().unwrap();
         match (method, is_budget) {
             ("GET", true) => (StatusCode::OK, budget.clone()),
-            ("PATCH", true) => refusal(422, "Invalid", "minAvailable and maxUnavailable cannot be both set"),
+            ("PATCH", true) => {
+                let message = "minAvailable and maxUnavailable cannot be both set";
+                failure(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+            }
             ("PUT", true) if self.is_replaceable => {
                 assert_eq!(body["metadata"]["resourceVersion"], budget["metadata"]["resourceVersion"]);
                 budget.clone_from(&body);
                 (StatusCode::OK, body)
             }
-            ("PUT", true) => refusal(403, "Forbidden", "a policy of this cluster says no"),
-            ("GET", false) => refusal(404, "NotFound", ""),
+            ("PUT", true) => failure(StatusCode::FORBIDDEN, "Forbidden", "a policy of this cluster says no"),
+            ("GET", false) => not_found(),
             // The lease, which nobody else wants.
             _ => (StatusCode::OK, body),
         }
     }
 
     async fn ensure(&self, desired: &Value) -> Result<Ensured<Budget>, WriteError> {
-        let (candidate, leadership) = Candidate::new(self.client(), "operator", "election", "one");
-        tokio::spawn(candidate.run(std::future::pending()));
-        leadership.gained().await;
-        let writer = Writer::new(self.client(), leadership);
+        let writer = Writer::new(self.client(), lead(self.client()).await);
         let owner = Owner { namespace: "shop", uid: "1" };
         ensure(&writer, &mut Records::default(), owner, None, desired).await
     }

@@ -1,18 +1,17 @@
 //! What publishing events promises, against an API server that keeps them.
 
-#![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
-
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::{Arc, Mutex};
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, StatusCode};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use kube::client::Body;
 use scalableapp_operator::apply::events::{Events, Happening};
 use scalableapp_operator::apply::writer::Writer;
-use scalableapp_operator::runtime::lease::Candidate;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::fake::{Answer, client, lead, not_found};
 
 /// The events by their names.
 #[derive(Clone, Default)]
@@ -21,31 +20,19 @@ struct ApiServer(Arc<Mutex<BTreeMap<String, Value>>>);
 impl ApiServer {
     fn client(&self) -> Client {
         let server = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let server = server.clone();
-            async move {
-                let (head, body) = request.into_parts();
-                let body = serde_json::from_slice(&body.collect_bytes().await?).unwrap_or_default();
-                let (status, answer) = server.answer(&head.method, head.uri.path(), body);
-                let answer = Body::from(serde_json::to_vec(&answer)?);
-                Ok::<_, tower::BoxError>(Response::builder().status(status).body(answer)?)
-            }
-        });
-        Client::new(service, "operator")
+        client(move |head, body| ready(server.answer(&head.method, head.uri.path(), body)))
     }
 
-    fn answer(&self, method: &Method, path: &str, body: Value) -> (StatusCode, Value) {
-        let missing =
-            || (StatusCode::NOT_FOUND, json!({"status": "Failure", "reason": "NotFound", "code": 404}));
+    fn answer(&self, method: &Method, path: &str, body: Value) -> Answer {
         let mut events = self.0.lock().unwrap();
         match (method.as_str(), path.rsplit_once("/events")) {
-            ("GET", _) => missing(),
+            ("GET", _) => not_found(),
             ("PATCH", Some((_, name))) => match events.get_mut(name.trim_start_matches('/')) {
                 Some(event) => {
                     event["series"] = body["series"].clone();
                     (StatusCode::OK, event.clone())
                 }
-                None => missing(),
+                None => not_found(),
             },
             ("POST", Some(_)) => {
                 events.insert(body["metadata"]["name"].as_str().unwrap().to_owned(), body.clone());
@@ -69,10 +56,7 @@ impl ApiServer {
 }
 
 async fn leading(api: &ApiServer) -> Events {
-    let (candidate, leadership) = Candidate::new(api.client(), "operator", "election", "one");
-    tokio::spawn(candidate.run(std::future::pending()));
-    leadership.gained().await;
-    Events::new(Writer::new(api.client(), leadership), "one")
+    Events::new(Writer::new(api.client(), lead(api.client()).await), "one")
 }
 
 async fn publish(events: &Events, app: &str, note: &str) {

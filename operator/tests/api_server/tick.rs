@@ -1,16 +1,13 @@
 //! What the loop that follows time promises, against an API server that holds one app and a Lease.
 
-#![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
-
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use futures::StreamExt;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, StatusCode};
 use kube::Client;
-use kube::client::Body;
 use scalableapp_operator::apply::{events::Events, writer::Writer};
 use scalableapp_operator::controller::{Context, Watches, memory::Memories, tick};
 use scalableapp_operator::observe::cluster::{Cluster, app_ref, reflect_written};
@@ -22,29 +19,21 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-/// Nothing here takes so long unless it hangs.
-const LIMIT: Duration = Duration::from_secs(30);
+use crate::fake::{self, LIMIT, lead, not_found};
 
 fn client() -> Client {
-    let service = tower::service_fn(|request: Request<Body>| async move {
-        let (head, body) = request.into_parts();
+    fake::client(|head, body| async move {
         if head.uri.query().is_some_and(|query| query.contains("watch=true")) {
             pending::<()>().await;
         }
-        let (status, answer) = match head.method {
+        match head.method {
             Method::GET if head.uri.path().ends_with("/scalableapps") => {
                 (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": [app()]}))
             }
-            Method::GET => (
-                StatusCode::NOT_FOUND,
-                json!({"status": "Failure", "message": "", "reason": "NotFound", "code": 404}),
-            ),
-            _ => (StatusCode::OK, serde_json::from_slice(&body.collect_bytes().await?)?),
-        };
-        let answer = Body::from(serde_json::to_vec(&answer)?);
-        Ok::<_, tower::BoxError>(Response::builder().status(status).body(answer)?)
-    });
-    Client::new(service, "operator")
+            Method::GET => not_found(),
+            _ => (StatusCode::OK, body),
+        }
+    })
 }
 
 fn app() -> Value {
@@ -85,9 +74,7 @@ async fn ticks_may_be_further_apart_than_the_heart_may_be_silent() {
 #[tokio::test]
 async fn a_tick_that_waits_to_be_heard_leaves_the_app_to_its_reconcile() {
     let client = client();
-    let (candidate, leadership) = Candidate::new(client.clone(), "operator", "election", "one");
-    tokio::spawn(candidate.run(pending()));
-    timeout(LIMIT, leadership.gained()).await.unwrap();
+    let leadership = lead(client.clone()).await;
     let (apps, touched) = reflect_written(client.clone());
     tokio::spawn(touched.for_each(|_| async {}));
     timeout(LIMIT, apps.wait_until_ready()).await.unwrap().unwrap();

@@ -1,0 +1,59 @@
+//! A client of an API server that is a function.
+
+use std::future::{Future, pending};
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use scalableapp_operator::runtime::lease::{Candidate, Leadership};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+/// Nothing here takes so long unless it hangs.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// A status and a body.
+pub type Answer = (StatusCode, Value);
+
+/// A client whose requests `answer` gets; the body of one without is null.
+pub fn client<A, F>(answer: A) -> Client
+where
+    A: Fn(Parts, Value) -> F + Clone + Send + 'static,
+    F: Future<Output = Answer> + Send,
+{
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let answer = answer.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let body = serde_json::from_slice(&body.collect_bytes().await?).unwrap_or_default();
+            let (status, answer) = answer(head, body).await;
+            let answer = Body::from(serde_json::to_vec(&answer)?);
+            Ok::<_, tower::BoxError>(Response::builder().status(status).body(answer)?)
+        }
+    });
+    Client::new(service, "operator")
+}
+
+/// The answer to what is not done.
+pub fn failure(code: StatusCode, reason: &str, message: &str) -> Answer {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message,
+        "code": code.as_u16(),
+    });
+    (code, status)
+}
+
+/// The answer to a request for what is not there.
+pub fn not_found() -> Answer {
+    failure(StatusCode::NOT_FOUND, "NotFound", "not found")
+}
+
+/// Waits for the lease, which the server must give.
+pub async fn lead(client: Client) -> Leadership {
+    let (candidate, leadership) = Candidate::new(client, "operator", "election", "one");
+    tokio::spawn(candidate.run(pending()));
+    timeout(LIMIT, leadership.gained()).await.unwrap();
+    leadership
+}

@@ -1,0 +1,10 @@
+//! What the code that writes promises, against API servers that are functions.
+
+#![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
+
+mod children;
+mod events;
+mod fake;
+mod lease;
+mod overrides;
+mod tick;
