@@ -105,9 +105,11 @@ pub fn decide(input: &Input<'_>, mut memory: Memory) -> Decision {
     let signals = evaluate(input, declared.range().min, &mut memory);
     let foresight = foresee(input, &signals, &mut memory);
     let fallback = fallback::floor(input.fallback, &signals, &mut memory, input.now);
-    let whole = window::floor(input, &signals);
+    let incomplete = window::floor(input, &signals);
+    let is_blind = incomplete.is_some() || signals.iter().any(|signal| signal.vote.invalid().is_some());
+    memory.history.pass(input.now, is_blind);
     let declared = input.overrides.held(declared, input.current_replicas);
-    let floor = declared.floor.clone().or_higher(foresight.floor).or_higher(fallback).or_higher(whole);
+    let floor = declared.floor.clone().or_higher(foresight.floor).or_higher(fallback).or_higher(incomplete);
     let bounds = Bounds { floor, ceiling: declared.ceiling.clone() };
     let range = bounds.range();
     let asked = Asked::of(&signals, input.current_replicas, range.min);

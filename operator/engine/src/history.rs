@@ -16,6 +16,9 @@ pub struct History {
     /// Whether the lists began as what the status held. Their order is lost then, and with it which old events would
     /// have been overwritten first; so all of them go, and none gives credit that the lost lists would not have given.
     pub(crate) restored: bool,
+    /// The last decision, if a metric was missing or not whole then.
+    #[serde(default)]
+    pub(crate) blind: Option<Timestamp>,
 }
 
 /// What the metrics asked for at some time, before it was stabilized.
@@ -23,6 +26,28 @@ pub struct History {
 pub(crate) struct Recommendation {
     pub(crate) replicas: i32,
     pub(crate) at: Timestamp,
+    /// Time since then in which a metric was missing or not whole.
+    #[serde(default)]
+    pub(crate) unseen: SignedDuration,
+    /// Whether one was then.
+    #[serde(default)]
+    pub(crate) blind: bool,
+}
+
+impl Recommendation {
+    pub(crate) fn new(now: Timestamp, replicas: i32) -> Self {
+        Self { replicas, at: now, unseen: SignedDuration::ZERO, blind: false }
+    }
+
+    pub(crate) fn age(&self, now: Timestamp) -> SignedDuration {
+        now.duration_since(self.at)
+    }
+
+    /// Its age for a scale-in, for which only time with evidence counts: what was asked for before an outage holds replicas
+    /// after it for as long as it would have, because what a rate reads then is an average over a time that nobody saw.
+    pub(crate) fn seen_age(&self, now: Timestamp) -> SignedDuration {
+        self.age(now) - self.unseen
+    }
 }
 
 /// A change of replicas that was written.
@@ -46,8 +71,26 @@ impl History {
     /// Starts the recommendations with the replicas that were found, so that nothing scales in before they grow old.
     pub(crate) fn seed(&mut self, now: Timestamp, current_replicas: i32) {
         if self.recommendations.is_empty() {
-            self.recommendations.push(Recommendation { replicas: current_replicas, at: now });
+            self.recommendations.push(Recommendation::new(now, current_replicas));
         }
+    }
+
+    /// Notes the time since the last decision as unseen, if a metric was missing or not whole then, as `is_blind` says of
+    /// now.
+    pub(crate) fn pass(&mut self, now: Timestamp, is_blind: bool) {
+        if let Some(since) = self.blind {
+            let unseen = now.duration_since(since).max(SignedDuration::ZERO);
+            for past in &mut self.recommendations {
+                past.unseen = past.unseen.saturating_add(unseen);
+            }
+        }
+        self.blind = is_blind.then_some(now);
+    }
+
+    /// Forgets the recommendations, so that those of a full window are awaited again.
+    pub(crate) fn forget_recommendations(&mut self) {
+        self.recommendations.clear();
+        self.blind = None;
     }
 
     /// Adds a recommendation in the place of the last one that is old.
@@ -56,6 +99,16 @@ impl History {
             Some(old) => *old = newest,
             None => self.recommendations.push(newest),
         }
+    }
+
+    /// Of the recommendations that were made blindly and are past the window of a scale-out, keeps the largest: they do not
+    /// grow old while the blindness lasts, so there would be ever more of them.
+    pub(crate) fn thin_out(&mut self, is_past: impl Fn(&Recommendation) -> bool) {
+        let is_spare = |one: &Recommendation| one.blind && is_past(one);
+        let spare = self.recommendations.iter().filter(|one| is_spare(one));
+        let mut largest = spare.map(|one| one.replicas).max();
+        self.recommendations
+            .retain(|one| !is_spare(one) || largest.take_if(|largest| *largest == one.replicas).is_some());
     }
 
     /// Adds a change of replicas that was written.

@@ -123,6 +123,7 @@ impl Memory {
                 ups: events(ups),
                 downs: events(downs),
                 restored: true,
+                blind: None,
             },
             last_good: persisted.last_good.iter().filter_map(good).collect(),
             latency: LatencyMemory {
@@ -139,7 +140,18 @@ impl Memory {
 
     /// Forgets what the metrics asked for, so that a scale-in waits one full stabilization window again.
     pub fn forget_recommendations(&mut self) {
-        self.history.recommendations.clear();
+        self.history.forget_recommendations();
+    }
+
+    /// Forgets what was learned of a metric: it is read from elsewhere now, and its values may have another unit.
+    pub fn forget_metric(&mut self, metric: &str) {
+        self.last_good.remove(metric);
+        self.trends.remove(metric);
+        self.foretold.remove(metric);
+        self.missing_since.remove(metric);
+        self.doubts.remove(metric);
+        self.latency.baselines.remove(metric);
+        self.latency.step = self.latency.step.take().filter(|step| step.metric != metric);
     }
 
     /// The limits to name: those that bind now, and, while the replicas stay, those that did a short time ago.

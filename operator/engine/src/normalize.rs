@@ -88,18 +88,18 @@ fn stabilize(
     let down_window = seconds(behavior.scale_down.stabilization_window_seconds);
     let (mut lowest, mut highest) = (recommended, recommended);
     for past in &history.recommendations {
-        let age = now.duration_since(past.at);
-        if age < up_window {
+        if past.age(now) < up_window {
             lowest = lowest.min(past.replicas);
         }
-        if age < down_window {
+        if past.seen_age(now) < down_window {
             highest = highest.max(past.replicas);
         }
     }
-    history.recommend(Recommendation { replicas: recommended, at: now }, |past| {
-        let age = now.duration_since(past.at);
-        age > up_window && age > down_window
-    });
+    let newest = Recommendation { blind: history.blind.is_some(), ..Recommendation::new(now, recommended) };
+    history.recommend(newest, |past| past.age(now) > up_window && past.seen_age(now) > down_window);
+    if newest.blind {
+        history.thin_out(|past| past.age(now) > up_window);
+    }
     current.max(lowest).min(highest)
 }
 
@@ -187,10 +187,10 @@ pub fn without_behavior(
     recommended: i32,
 ) -> Normalized {
     let window = seconds(window_seconds);
-    let is_old = |past: &Recommendation| now.duration_since(past.at) > window;
+    let is_old = |past: &Recommendation| past.age(now) > window;
     let recent = history.recommendations.iter().filter(|past| !is_old(past)).map(|past| past.replicas);
     let stabilized = recent.fold(recommended, i32::max);
-    history.recommend(Recommendation { replicas: recommended, at: now }, is_old);
+    history.recommend(Recommendation::new(now, recommended), is_old);
     let stabilization = if stabilized == recommended {
         Stabilization::ReadyForNewScale
     } else {

@@ -1,6 +1,6 @@
 //! What evidence that is not whole may do, and what it may not.
 
-use crate::fixture::{Component, rate};
+use crate::fixture::{Component, cpu, rate};
 use crate::{effect, value};
 use jiff::SignedDuration;
 use scalableapp_engine::sample::{Coverage, Reading};
@@ -155,4 +155,57 @@ fn a_doubt_that_takes_nothing_is_not_said() {
     app.rates(0.0).in_flight = Some(1);
     let decision = app.decide();
     assert_eq!((decision.desired, decision.invalid.len()), (1, 0));
+}
+
+/// Four replicas at their target until Prometheus is gone for ten minutes; then what it reads grows from nothing again.
+#[test]
+fn the_return_of_prometheus_takes_none_of_the_replicas_of_a_load_that_stayed() {
+    let mut app = Component::new(4, &[cpu(70)]);
+    for _ in 0..60 {
+        assert_eq!(app.later(5).uses_cpu(700).act().desired, 4);
+    }
+    for _ in 0..120 {
+        app.later(5).all_pods_ready();
+        assert_eq!(app.act().desired, 4);
+    }
+    // A rate over two minutes, of which the second half was not seen for a minute.
+    for seen in 12..24 {
+        assert_eq!(app.later(5).uses_cpu(700 * seen / 24).act().desired, 4, "{seen}");
+    }
+    for _ in 0..48 {
+        assert_eq!(app.later(5).uses_cpu(700).act().desired, 4);
+    }
+}
+
+#[test]
+fn time_without_evidence_is_no_time_in_which_less_was_asked_for() {
+    let mut app = Component::new(4, &[rate(50)]);
+    let mut after = |blind: i64, seen: i64| {
+        for _ in 0..blind {
+            app.readings.clear();
+            app.later(1).act();
+        }
+        for _ in 0..seen {
+            app.later(1).rates(90.0);
+            app.act();
+        }
+        app.replicas
+    };
+    assert_eq!(after(400, 200), 4);
+    assert_eq!(after(400, 99), 4);
+    assert_eq!(after(0, 3), 2, "what was seen for a window counts");
+}
+
+#[test]
+fn what_is_asked_for_without_whole_evidence_takes_no_more_memory_with_time() {
+    let mut app = Component::new(20, &[rate(50), cpu(70)]);
+    app.behavior.scale_up.stabilization_window_seconds = 30;
+    let mut size = |seconds: i64| {
+        for second in 0..seconds {
+            app.later(1).reads("rps", 2_000.0 + f64::from(second as i32 % 10) * 100.0).act();
+        }
+        serde_json::to_string(&app.memory).expect("a memory").len()
+    };
+    let (before, after) = (size(600), size(6_000));
+    assert!(after < 2 * before, "{before} bytes, then {after}");
 }

@@ -1,6 +1,7 @@
 //! What is remembered between decisions and over a restart.
 
-use crate::fixture::{Component, rate};
+use crate::effect;
+use crate::fixture::{Component, rate, trend};
 use scalableapp_engine::behavior::{Limit, Policy};
 use scalableapp_engine::memory::Memory;
 use scalableapp_engine::{Input, decide};
@@ -69,4 +70,17 @@ fn events_known_from_the_status_give_no_credit_to_the_other_direction() {
     app.later(15).reads("rps", 1_000.0);
     assert_eq!(app.decide().desired, 12, "five that went and two more");
     assert_eq!(app.restart().decide().desired, 7);
+}
+
+#[test]
+fn a_metric_that_is_read_from_elsewhere_is_learned_anew() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.forecast = trend(30);
+    for _ in 0..60 {
+        app.later(5).reads("rps", 200.0).act();
+    }
+    assert_eq!(effect(&app.decide(), "forecast"), "rps: 4 for 200 in 30 s");
+    app.memory.forget_metric("rps");
+    assert_eq!(app.memory.persist(app.now, &app.behavior).last_good, []);
+    assert_eq!(effect(&app.decide(), "forecast"), "rps: learning, no scale-in yet");
 }

@@ -5,6 +5,7 @@ use crate::{effect, value};
 use scalableapp_engine::metric::Target;
 use scalableapp_engine::reason;
 use scalableapp_engine::sample::Reading;
+use scalableapp_engine::{Input, decide};
 
 #[test]
 fn the_largest_proposal_wins_and_is_explained() {
@@ -91,6 +92,9 @@ fn the_surge_of_a_rollout_is_not_taken_for_demand() {
         app.later(15).reads("rps", 200.0);
     }
     assert_eq!(app.replicas, 4);
+    app.reads("rps", 215.0);
+    let surging = Input { status_replicas: 5, ..app.input() };
+    assert_eq!(decide(&surging, app.memory.clone()).desired, 4, "within the tolerance of what is asked for");
 }
 
 #[test]
