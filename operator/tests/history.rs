@@ -81,7 +81,7 @@ fn answer(kind: &str, result: &[Value]) -> Response {
 }
 
 async fn instant(body: String) -> Response {
-    let value = if body.contains("time%28%29+-+min") {
+    let value = if body.contains("time%28%29+-+%28min") {
         "1"
     } else if body.contains("up%7B") {
         "0"

@@ -10,10 +10,7 @@ use super::{
 };
 use crate::{
     build::{ServiceChildren, names},
-    controller::{
-        decide::{ComponentPass, TRIED_AGAIN_AFTER},
-        memory::AppMemory,
-    },
+    controller::{decide::ComponentPass, memory::AppMemory},
     observe::{
         cluster::{Cluster, Observed},
         owner::Controlled,
@@ -263,8 +260,7 @@ pub async fn scale(
         changes.sort_by_key(|(revision, planned)| revision.replicas - planned);
         if changes.iter().any(|(revision, _)| !is_fenced(&revision.deployment, leader.epoch)) {
             // Where the fence itself was refused there is no hurry; else the cache shows it in a moment.
-            component.refused.until =
-                component.refused.child.as_ref().map(|_| clock::wall() + TRIED_AGAIN_AFTER);
+            component.refused.hold_back(component.refused.child.is_some(), clock::wall());
             continue;
         }
         // What may have happened counts: remembered in vain it makes the next change later, forgotten it makes it sooner.
@@ -289,7 +285,7 @@ pub async fn scale(
         }
         let refused = refusal(written)?.err().map(Box::new);
         is_refused |= refused.is_some();
-        component.refused.until = refused.as_ref().map(|_| clock::wall() + TRIED_AGAIN_AFTER);
+        component.refused.hold_back(refused.is_some(), clock::wall());
         component.refused.replicas = refused;
     }
     Ok(is_refused)

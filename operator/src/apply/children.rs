@@ -12,7 +12,7 @@ use kube::{
     core::{DynamicObject, NamespaceResourceScope},
 };
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Debug;
 
 /// A kind of child that the operator applies.
@@ -107,7 +107,7 @@ async fn apply_or_replace<K: Child>(api: &Api<K>, name: &str, desired: &Value) -
 }
 
 /// Undoes an edit. Server-side apply would keep what another manager has added (a container, a label), so the
-/// wanted `spec` replaces the whole one; replicas stay as they are, for they are the scaler's.
+/// wanted `spec` replaces the whole one; replicas stay as they are, for they are the scaler's, and so do annotations.
 async fn replace<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Result<K> {
     let namespace = api.namespace().unwrap_or_default();
     let api: Api<DynamicObject> =
@@ -125,6 +125,7 @@ async fn replace<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::R
     }
     if let Some(metadata) = body.pointer_mut("/metadata").and_then(Value::as_object_mut) {
         metadata.insert("resourceVersion".to_owned(), live.resource_version().into());
+        metadata.insert("annotations".to_owned(), json!(live.metadata.annotations));
     }
     let object: DynamicObject = serde_json::from_value(body).map_err(kube::Error::SerdeError)?;
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };

@@ -4,6 +4,7 @@ use crate::{
     observe::{
         cluster::Observed,
         samples::Samples,
+        wanted::{Sources, sources},
         workload::{self, LiveRevision},
     },
     report::standing::{Evidence, Failure, Standing},
@@ -48,6 +49,8 @@ pub struct View<'a> {
 pub struct ComponentMemory {
     /// Boxed, because a map keeps room for several.
     scaling: Option<Box<Memory>>,
+    /// Where the metrics were read that `scaling` remembers.
+    sources: Sources,
     /// Generation that the cache must show of a Deployment before the component is decided again.
     awaited: BTreeMap<String, i64>,
     /// The replicas that were asked for when the process began, and then those that it wrote. What was said and then not
@@ -65,7 +68,7 @@ pub struct Refused {
     /// Of replicas.
     pub replicas: Option<Box<Failure>>,
     /// Until then no replicas are decided, because they would be said and refused once more at each look at the app.
-    pub until: Option<Timestamp>,
+    until: Option<Timestamp>,
 }
 
 impl Refused {
@@ -73,6 +76,11 @@ impl Refused {
     #[must_use]
     pub fn first(&self) -> Option<Failure> {
         self.child.as_ref().or(self.replicas.as_ref()).map(|failure| Failure::clone(failure))
+    }
+
+    /// Keeps replicas from being decided for [`TRIED_AGAIN_AFTER`] if they were refused, or lets them be.
+    pub fn hold_back(&mut self, is_refused: bool, now: Timestamp) {
+        self.until = is_refused.then(|| now + TRIED_AGAIN_AFTER);
     }
 
     /// Whether replicas were refused so recently that they are not tried again yet.
@@ -95,6 +103,13 @@ pub struct ComponentPass {
 }
 
 impl ComponentMemory {
+    /// Forgets what the metrics asked for: nobody looked at them for a while.
+    pub fn forget_recommendations(&mut self) {
+        if let Some(scaling) = &mut self.scaling {
+            scaling.forget_recommendations();
+        }
+    }
+
     /// Waits for a write to show in the cache.
     pub fn await_generation(&mut self, deployment: &str, generation: Option<i64>) {
         self.awaited.insert(deployment.to_owned(), generation.unwrap_or_default());
@@ -108,13 +123,28 @@ impl ComponentMemory {
         }
     }
 
+    /// Forgets what was learned of metrics that are read from elsewhere now.
+    fn read_from(&mut self, sources: Sources) {
+        if let Some(scaling) = &mut self.scaling {
+            let others = self.sources.iter().filter(|(metric, source)| sources.get(*metric) != Some(*source));
+            others.for_each(|(metric, _)| scaling.forget_metric(metric));
+        }
+        self.sources = sources;
+    }
+
     /// The replicas that scaling starts from.
-    fn current(&mut self, rolling: &[Revision], known: Option<&ComponentStatus>) -> i32 {
+    fn current(
+        &mut self,
+        revisions: &[LiveRevision],
+        rolling: &[Revision],
+        known: Option<&ComponentStatus>,
+    ) -> i32 {
         if self.scaling.is_none() {
             self.wanted = known.map(|known| known.desired);
         }
-        // With no Deployment left, for example deleted by hand, the last decision is what there was.
-        if rolling.is_empty() {
+        // With no Deployment left, for example deleted by hand, the last decision is what there was; and still is when there
+        // is one again whose first replicas could not be written yet.
+        if revisions.iter().all(LiveRevision::is_new) {
             self.wanted.unwrap_or(0)
         } else {
             rollout::current_replicas(rolling, self.wanted)
@@ -175,14 +205,17 @@ fn component(
     }
     let rolling: Vec<Revision> =
         standing.revisions.iter().map(|one| revision(one, &standing.target)).collect();
-    let current = memory.current(&rolling, known);
+    memory.read_from(sources(service));
+    let current = memory.current(&standing.revisions, &rolling, known);
     let scaling = memory.scaling.get_or_insert_with(|| {
         let persisted = known.and_then(|known| known.memory.as_ref());
         Box::new(persisted.map(|persisted| Memory::restore(persisted, now)).unwrap_or_default())
     });
     let engine_pods: Vec<Pod> =
         observed.pods_of(name).map(|seen| Pod { usage: samples.usage(seen), ..seen.pod.clone() }).collect();
-    let readings = samples.readings(key, &engine_pods, now);
+    let mut readings = samples.readings(key, &engine_pods, now);
+    // Until the next tick the samples are those of the app as it was before an edit.
+    readings.retain(|metric, _| samples.source(key, metric) == memory.sources.get(metric));
     let overrides = overrides::of_component(&observed.overrides, name, now);
     let input = Input {
         now,
@@ -244,9 +277,7 @@ fn paused_component(
     memory: &mut ComponentMemory,
     paused: &str,
 ) -> ComponentPass {
-    if let Some(scaling) = &mut memory.scaling {
-        scaling.forget_recommendations();
-    }
+    memory.forget_recommendations();
     undecided(Standing { paused: Some(paused.to_owned()), ..standing(app, service, known, observed, memory) })
 }
 
@@ -290,6 +321,14 @@ fn revision(live: &LiveRevision, target: &str) -> Revision {
     }
 }
 
+/// Whether a hold begins or ends. While a metric is missing, whether that keeps a replica changes with every measurement.
+fn is_news(recorded: Option<&str>, decision: &Decision) -> bool {
+    match decision.hold {
+        None => recorded.is_some() && decision.invalid.is_empty(),
+        Some(hold) => recorded != Some(hold.name),
+    }
+}
+
 /// Records a decision when replicas, their limit or the reason of a hold change, and never for a mere change of load.
 /// Replicas also change where somebody else had changed them, and what is wanted stays.
 fn record(
@@ -313,7 +352,7 @@ fn record(
             .is_none_or(|last| decision.change.is_some() && (last.from, last.to) != changes)
             || known.desired != decision.desired
             || known.limited_by != standing.limited_by_names()
-            || recorded_hold != decision.hold.map(|hold| hold.name)
+            || is_news(recorded_hold, decision)
     });
     if is_new {
         standing.record = Some(decision.record(now));
@@ -400,6 +439,27 @@ mod tests {
     }
 
     #[test]
+    fn a_deployment_that_came_back_and_could_not_be_scaled_yet_is_no_wish() {
+        let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
+        let target = app.services[0].revision.to_string();
+        let decided = |generation: i64| {
+            let mut observed = deployed("1", &[(&target, 1)]);
+            for deployment in Arc::make_mut(&mut observed.deployments) {
+                Arc::make_mut(deployment).metadata.generation = Some(generation);
+            }
+            let samples = Samples::default();
+            let now = Timestamp::UNIX_EPOCH;
+            let view = View { observed: &observed, samples: &samples, now, recording: false };
+            pass(&app, Some(&known(5)), view, &mut BTreeMap::new()).remove(0)
+        };
+        let new = decided(1);
+        assert_eq!(new.planned, BTreeMap::from([(target.clone(), 5)]));
+        assert_eq!(new.decision.map(|decision| decision.current), Some(5));
+        let edited = decided(2).decision.map(|decision| decision.current);
+        assert_eq!(edited, Some(1), "somebody has set one replica");
+    }
+
+    #[test]
     fn refused_replicas_are_not_decided_again_at_once() {
         let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
         let (observed, samples) =
@@ -415,6 +475,17 @@ mod tests {
         assert!(!is_decided(SignedDuration::ZERO) && !is_decided(SignedDuration::from_secs(29)));
         assert!(is_decided(TRIED_AGAIN_AFTER));
         assert!(is_decided(-SignedDuration::from_hours(1)), "a clock that was set back holds nothing up");
+    }
+
+    #[test]
+    fn a_hold_that_comes_and_goes_with_the_load_is_said_once() {
+        let mut decision = decided(Some(&known(5))).decision.expect("a decision");
+        assert!(decision.hold.is_some() && is_news(None, &decision));
+        let recorded = Some(reason::SCALE_IN_NEEDS_ALL_METRICS.name);
+        decision.hold = None;
+        assert!(!is_news(recorded, &decision), "a metric is still missing");
+        decision.invalid.clear();
+        assert!(is_news(recorded, &decision) && !is_news(None, &decision));
     }
 
     fn deployed(owner: &str, revisions: &[(&str, i32)]) -> Observed {

@@ -2,7 +2,7 @@
 
 use super::{
     Context,
-    decide::{self, ComponentPass, TRIED_AGAIN_AFTER, View},
+    decide::{self, ComponentMemory, ComponentPass, TRIED_AGAIN_AFTER, View},
     memory::AppMemory,
 };
 use crate::{
@@ -90,6 +90,7 @@ async fn invalid_spec(
     memory: &mut AppMemory,
     invalid: &[Invalid],
 ) -> Result<Action, Error> {
+    memory.components.values_mut().for_each(ComponentMemory::forget_recommendations);
     let sentences: Vec<String> = invalid.iter().map(Invalid::to_string).collect();
     let failure = Failure { reason: reason::INVALID_SPEC, message: sentences.join("; ") };
     say(context, app, memory, &[], Some(&failure)).await?;

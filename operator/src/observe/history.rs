@@ -4,7 +4,8 @@
 //! reads the request rates of up to ten components; a query of an app's own is read by itself. However many are due, they
 //! are asked one after another, and what they teach is learned on a thread for such work: no tick waits for any of it.
 //!
-//! A failed query takes nothing away. What was never known is unusable after three failures in a row, because nothing
+//! A failed query takes nothing away. What was never known is unusable after three failures in a row, and while it was not
+//! read ten minutes after it was wanted, because nothing
 //! scales in while a history is awaited.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,8 @@ const BATCH: usize = 10;
 const ROUND: usize = 4;
 /// Failures in a row after which a history that was never read is unusable.
 const PATIENCE: u32 = 3;
+/// Time after which a history that was not read yet is unusable until it is.
+const AWAITED: Duration = Duration::from_secs(600);
 /// Time after a first failure; it doubles with each further one.
 const RETRY: Duration = Duration::from_secs(30);
 /// Values of a history.
@@ -56,6 +59,7 @@ pub struct Histories {
 /// The history of one metric.
 struct Entry {
     wish: Wish,
+    since: Instant,
     next: Instant,
     failures: u32,
     seasonal: Seasonal,
@@ -96,6 +100,7 @@ impl Histories {
         for (key, wish) in wishes {
             self.entries.entry(key).or_insert_with(|| Entry {
                 wish,
+                since: now,
                 next: now,
                 failures: 0,
                 seasonal: Seasonal::Awaited,
@@ -123,8 +128,18 @@ impl Histories {
                 });
             }
         }
+        self.end_waiting();
         self.publish();
         Arc::clone(&self.seasons)
+    }
+
+    fn end_waiting(&mut self) {
+        let now = clock::monotonic();
+        for entry in self.entries.values_mut() {
+            if entry.seasonal == Seasonal::Awaited && now.duration_since(entry.since) >= AWAITED {
+                entry.seasonal = Seasonal::Unusable("its history is still being read".to_owned());
+            }
+        }
     }
 
     /// What is due, the longest due first, as queries.
@@ -278,7 +293,8 @@ mod tests {
         let given = ["operator", "--lease-namespace", "operator", "--prometheus-url", "http://127.0.0.1:9"];
         let prometheus = Prometheus::new(&Args::parse_from(given).prometheus).unwrap();
         let minute = Duration::from_secs(60);
-        let selection = Selection { matchers: Vec::new(), request_window: minute, cpu_window: minute };
+        let selection =
+            Selection { matchers: Vec::new(), request_window: minute, cpu_window: minute, staleness: minute };
         let mut histories = Histories::new(prometheus, selection);
         let key = (ComponentKey::new("shop", "shop", "web"), "rps".to_owned());
         let horizon = SignedDuration::from_mins(10);
@@ -311,6 +327,20 @@ mod tests {
         }
         let unusable = "no history, failed to run the query: Prometheus rejects it as execution";
         assert_eq!(histories.entries[&key].seasonal, Seasonal::Unusable(unusable.to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_history_that_is_not_read_in_ten_minutes_holds_nothing_up() {
+        let (mut histories, key, wish) = histories();
+        tokio::time::advance(AWAITED - Duration::from_secs(1)).await;
+        histories.end_waiting();
+        assert_eq!(histories.entries[&key].seasonal, Seasonal::Awaited);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        histories.end_waiting();
+        assert!(matches!(histories.entries[&key].seasonal, Seasonal::Unusable(_)));
+        histories.record(&key, &wish, Ok(learned()));
+        histories.end_waiting();
+        assert_eq!(histories.entries[&key].seasonal, learned());
     }
 
     #[tokio::test(start_paused = true)]

@@ -53,6 +53,7 @@ impl SampleStore {
             matchers: matchers.clone(),
             request_window: args.request_window,
             cpu_window: args.cpu_window,
+            staleness: args.staleness,
         };
         let in_flight = usize::from(args.queries_in_flight);
         let taking = Taking {
@@ -173,6 +174,12 @@ impl Samples {
             .collect()
     }
 
+    /// Where a metric of a component was read in the last tick.
+    #[must_use]
+    pub fn source(&self, key: &ComponentKey, metric: &str) -> Option<&Source> {
+        self.wanted.components().get(key)?.get(metric)
+    }
+
     /// What is known of the seasons of a component's metrics, by the metric's name.
     #[must_use]
     pub fn seasons(&self, key: &ComponentKey) -> &BTreeMap<String, Seasonal> {
@@ -244,7 +251,7 @@ impl Samples {
         metric: &str,
         pods: impl IntoIterator<Item = &'a str>,
     ) -> Option<String> {
-        let source = self.wanted.components().get(key)?.get(metric)?;
+        let source = self.source(key, metric)?;
         if let Source::Custom(query) = source {
             return self.custom.get(query)?.problem.clone();
         }

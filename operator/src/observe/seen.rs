@@ -134,8 +134,9 @@ impl<K: Resource, P> Resource for Seen<K, P> {
     }
 }
 
-/// What changes by an edit only. Left out are the status, the replicas (the scaler's), the leader's epoch, and the API
-/// server's bookkeeping; and the kind, which is not repeated for the objects of a list.
+/// What changes by an edit only. Left out are the status, the replicas (the scaler's), the leader's epoch, annotations, by
+/// which controllers tell of their work and of which no child is given any, and the API server's bookkeeping; and the kind,
+/// which is not repeated for the objects of a list.
 fn edited(mut object: Value) -> Value {
     if let Some(object) = object.as_object_mut() {
         object.retain(|key, _| !matches!(key.as_str(), "apiVersion" | "kind" | "status"));
@@ -144,10 +145,7 @@ fn edited(mut object: Value) -> Value {
         spec.remove("replicas");
     }
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.retain(|key, _| matches!(key.as_str(), "labels" | "annotations" | "ownerReferences"));
-        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-            annotations.remove("deployment.kubernetes.io/revision");
-        }
+        metadata.retain(|key, _| matches!(key.as_str(), "labels" | "ownerReferences"));
         if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
             labels.remove(EPOCH_LABEL);
         }
@@ -222,17 +220,15 @@ mod tests {
             ("/metadata/generation", json!(9)),
             ("/metadata/managedFields", json!([])),
             ("/metadata/labels/scalableapp.dev~1epoch", json!("9")),
-            ("/metadata/annotations/deployment.kubernetes.io~1revision", json!("9")),
+            ("/metadata/annotations", json!({"cloud.google.com/neg-status": "{}"})),
             ("/spec/replicas", json!(9)),
             ("/status/replicas", json!(9)),
         ] {
             assert_eq!(changed(pointer, value), before, "{pointer}");
         }
-        for (pointer, value) in [
-            ("/metadata/labels/team", json!("y")),
-            ("/metadata/annotations", json!({"note": "y"})),
-            ("/spec/template/spec/containers/0/image", json!("two")),
-        ] {
+        for (pointer, value) in
+            [("/metadata/labels/team", json!("y")), ("/spec/template/spec/containers/0/image", json!("two"))]
+        {
             assert_ne!(changed(pointer, value), before, "{pointer}");
         }
     }

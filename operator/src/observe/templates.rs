@@ -23,7 +23,7 @@ pub enum Template {
     RequestRate,
     /// HTTP requests per second by component and upper bound of their latency.
     LatencyBuckets,
-    /// Age in seconds of the oldest sample of the HTTP series, by component.
+    /// Age in seconds of the oldest fresh sample of the HTTP series, by component; of the oldest where none is fresh.
     RequestAge,
     /// Pods whose scrape succeeds, by component, now and when the window began.
     ScrapedPods,
@@ -69,6 +69,8 @@ pub struct Selection {
     pub request_window: Duration,
     /// Window of CPU usage.
     pub cpu_window: Duration,
+    /// Age from which a sample is stale.
+    pub staleness: Duration,
 }
 
 const COMPONENT: &str = "namespace, scalableapp, component";
@@ -115,8 +117,8 @@ impl Template {
                 "sum by ({COMPONENT}, le) (rate({}[{request_window}]))",
                 of_apps(&format!("{REQUESTS}_bucket"))
             ),
-            Self::RequestAge => age(COMPONENT, &of_apps(&format!("{REQUESTS}_count"))),
-            Self::ScrapedPods => scraped_pods(&of_apps("up"), selection.request_window),
+            Self::RequestAge => selection.age(COMPONENT, &of_apps(&format!("{REQUESTS}_count"))),
+            Self::ScrapedPods => selection.scraped_pods(&of_apps("up")),
             Self::CounterResets => format!(
                 "sum by ({COMPONENT}) (resets({}[{request_window}])) > 0",
                 of_apps(&format!("{REQUESTS}_count"))
@@ -128,9 +130,9 @@ impl Template {
                     "max by ({CONTAINER}) (rate({usage}[{cpu_window}]) and present_over_time({usage}[{half}] offset {half}))"
                 )
             }
-            Self::CpuAge => age(CONTAINER, &of_pods(CPU)),
+            Self::CpuAge => selection.age(CONTAINER, &of_pods(CPU)),
             Self::MemoryUsage => format!("max by ({CONTAINER}) ({})", of_pods(MEMORY)),
-            Self::MemoryAge => age(CONTAINER, &of_pods(MEMORY)),
+            Self::MemoryAge => selection.age(CONTAINER, &of_pods(MEMORY)),
         }
     }
 }
@@ -161,6 +163,33 @@ impl Selection {
         )
     }
 
+    /// A window holds at least four samples, so one that was seen whole has one in its first quarter, and there is one in
+    /// the quarter before it. Without them there was a gap, which `rate` does not show: it divides by the whole window.
+    fn scraped_pods(&self, up: &str) -> String {
+        let window = self.request_window;
+        let [quarter, rest, window] =
+            [window / 4, window - window / 4, window].map(|one| display_duration(&one));
+        let pods = |at: &str, up: &str| {
+            format!("label_replace(max by ({COMPONENT}, pod) ({up}) == 1, \"at\", \"{at}\", \"\", \"\")")
+        };
+        let end = pods("end", &format!("{up} and {}", self.fresh(up)));
+        let scraped = |offset: &str| format!("max_over_time({up}[{quarter}] offset {offset})");
+        let start = pods("start", &format!("{} * {}", scraped(&rest), scraped(&window)));
+        format!("count by ({COMPONENT}, at) ({end} or {start})")
+    }
+
+    /// The last samples of a pod that went while Prometheus was away are shown for five minutes more, as no marker says
+    /// that they ended. They make nothing old that the others have reported since.
+    fn age(&self, by: &str, selector: &str) -> String {
+        let fresh = self.fresh(selector);
+        format!("time() - (min by ({by}) ({fresh}) or min by ({by}) (timestamp({selector})))")
+    }
+
+    /// The timestamps of the samples that are not stale.
+    fn fresh(&self, selector: &str) -> String {
+        format!("timestamp({selector}) > time() - {}", self.staleness.as_secs_f64())
+    }
+
     fn selector(&self, series: &str, matchers: &str) -> String {
         let own = self.matchers.iter().map(|matcher| format!(",{matcher}")).collect::<String>();
         format!("{series}{{{matchers}{own}}}")
@@ -171,22 +200,6 @@ impl Selection {
 fn among(namespaces: &BTreeSet<String>) -> String {
     let names: Vec<&str> = namespaces.iter().map(String::as_str).collect();
     format!("namespace=~\"{}\"", names.join("|"))
-}
-
-/// A window holds at least four samples, so one that was seen whole has one in its first quarter. Without it there was
-/// a gap, which `rate` does not show: it divides by the whole window.
-fn scraped_pods(up: &str, window: Duration) -> String {
-    let (quarter, rest) = (display_duration(&(window / 4)), display_duration(&(window - window / 4)));
-    let pods = |at: &str, up: &str| {
-        format!("label_replace(max by ({COMPONENT}, pod) ({up}) == 1, \"at\", \"{at}\", \"\", \"\")")
-    };
-    let (end, start) =
-        (pods("end", up), pods("start", &format!("max_over_time({up}[{quarter}] offset {rest})")));
-    format!("count by ({COMPONENT}, at) ({end} or {start})")
-}
-
-fn age(by: &str, selector: &str) -> String {
-    format!("time() - min by ({by}) (timestamp({selector}))")
 }
 
 #[cfg(test)]
@@ -212,6 +225,7 @@ mod tests {
             matchers: read_matchers(matchers).unwrap(),
             request_window: Duration::from_secs(60),
             cpu_window: Duration::from_secs(120),
+            staleness: Duration::from_secs(90),
         };
         let namespaces = BTreeSet::from(["blog".to_owned(), "shop".to_owned()]);
         let templates = ALL.iter().map(|template| template.query(&selection, &namespaces));

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::metric::Target;
 
-use crate::resolve::app::{App, ComponentKey};
+use crate::resolve::app::{App, ComponentKey, Service};
 
 /// What one set of queries measures for all apps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,8 +64,28 @@ impl Source {
     }
 }
 
-/// For each component the source of each metric, by the metric's name.
-pub type Components = HashMap<ComponentKey, BTreeMap<String, Source>>;
+/// The source of each metric of a component, by the metric's name.
+pub type Sources = BTreeMap<String, Source>;
+
+/// For each component the sources of its metrics.
+pub type Components = HashMap<ComponentKey, Sources>;
+
+/// Where the metrics of a service are read.
+#[must_use]
+pub fn sources(service: &Service) -> Sources {
+    let source = |name: &str, target: &Target| match target {
+        Target::RequestRate { .. } => Some(Source::Component(Signal::RequestRate)),
+        Target::Latency { quantile, .. } => Some(Source::Quantile(*quantile)),
+        Target::Cpu(_) => Some(Source::Pods(Signal::Cpu)),
+        Target::Memory(_) => Some(Source::Pods(Signal::Memory)),
+        Target::Prometheus { .. } => service.scaling.queries.get(name).map(|text| {
+            let namespace = service.key.namespace.clone();
+            Source::Custom(CustomQuery { namespace, text: text.clone() })
+        }),
+    };
+    let metrics = service.scaling.metrics.iter();
+    metrics.filter_map(|one| Some((one.name.clone(), source(&one.name, &one.target)?))).collect()
+}
 
 /// What the apps want measured. Gathered when an app changes, not in every tick.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -87,21 +107,8 @@ impl Wanted {
                 if service.pod.metrics_port.is_some() {
                     scraped.insert(app.namespace.clone());
                 }
-                let source = |name: &str, target: &Target| match target {
-                    Target::RequestRate { .. } => Some(Source::Component(Signal::RequestRate)),
-                    Target::Latency { quantile, .. } => Some(Source::Quantile(*quantile)),
-                    Target::Cpu(_) => Some(Source::Pods(Signal::Cpu)),
-                    Target::Memory(_) => Some(Source::Pods(Signal::Memory)),
-                    Target::Prometheus { .. } => service.scaling.queries.get(name).map(|text| {
-                        Source::Custom(CustomQuery { namespace: app.namespace.clone(), text: text.clone() })
-                    }),
-                };
-                let metrics = service.scaling.metrics.iter();
-                let sources = metrics
-                    .filter_map(|one| Some((one.name.clone(), source(&one.name, &one.target)?)))
-                    .collect();
                 forecasts.extend(service.scaling.forecast.map(|forecast| (service.key.clone(), forecast)));
-                components.insert(service.key.clone(), sources);
+                components.insert(service.key.clone(), sources(service));
             }
         }
         Self::new(components, forecasts, scraped)

@@ -1,9 +1,14 @@
 //! What an app measures by a query of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use scalableapp_engine::sample::Quality;
+use scalableapp_operator::controller::decide::{View, pass};
+use scalableapp_operator::observe::cluster::Observed;
+use scalableapp_operator::observe::wanted::Wanted;
+use scalableapp_operator::resolve::{app::App, resolve};
 use serde_json::json;
 
 use crate::fake::{
@@ -102,4 +107,37 @@ async fn a_slow_query_of_one_app_delays_no_other() {
     assert_eq!(quality(&samples, "rps", now()), Quality::Fresh);
     let slow = fake.take_queries().iter().filter(|query| query.contains("slow")).count();
     assert_eq!(slow, 1, "one namespace may have half of what may be in flight");
+}
+
+/// An app with ten replicas at most, for this much of what a query returns each.
+fn scaled_on(query: &str, per_replica: &str) -> App {
+    let app = serde_json::from_value(json!({
+        "metadata": {"name": "app-0", "namespace": "team-0", "uid": "1", "generation": 1},
+        "spec": {"services": [{
+            "name": "web", "image": "shop:1", "port": 8080,
+            "scaling": {
+                "minReplicas": 1, "maxReplicas": 10,
+                "metrics": [{"name": "carts", "prometheus": {"query": query, "perReplica": per_replica}}],
+            },
+        }]},
+    }));
+    resolve(&app.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn what_another_query_returned_before_an_edit_is_not_measured_by_the_new_target() {
+    let fake = Fake::start(healthy).await;
+    let (before, after) = (scaled_on("sum(carts_a_minute)", "15"), scaled_on("sum(carts_a_second)", "1"));
+    let samples = answered(&fake.store(&[]), &Arc::new(Wanted::of([&before])), &component(0)).await;
+    let known = json!({"components": [{"name": "web", "tier": "service", "desired": 2, "ready": 2}]});
+    let (known, mut memory) = (serde_json::from_value(known).unwrap(), BTreeMap::new());
+    let mut decide = |app: &App| {
+        let view = View { observed: &Observed::default(), samples: &samples, now: now(), recording: false };
+        pass(app, Some(&known), view, &mut memory).remove(0).decision.unwrap()
+    };
+    let decision = decide(&before);
+    assert_eq!((decision.desired, decision.invalid.len()), (3, 0));
+    let decision = decide(&after);
+    assert_eq!((decision.desired, decision.invalid.len()), (2, 1));
+    assert_eq!(decide(&before).invalid.len(), 0);
 }
