@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Forecast {
     /// How far to look ahead, 10s to 30m. Use the time from the creation of a pod until it is ready, and half of the
     /// operator's request window (1m by default) because a rate is an average over that. Without a season nothing scales
-    /// in for five horizons after the operator started, as the trend is judged first; with one for a single horizon and
-    /// until the history was read.
+    /// in for five horizons after the operator started, as the trend is judged first; with one for two horizons and until
+    /// the history was read.
     #[x_kube(validation = (HORIZON_RANGE, "horizon must be 10s to 30m: longer than pods take to start, and no longer than a trend lasts"))]
     pub horizon: GoDuration,
     /// The time after which the load repeats itself, 1h to 24h in whole minutes, usually 24h. What it did in up to seven

@@ -48,6 +48,20 @@ pub struct Args {
     pub log_format: LogFormat,
 }
 
+impl Args {
+    /// Checks what no argument can by itself.
+    ///
+    /// # Errors
+    /// As a sentence, when a query may take as long as a tick: then a slow Prometheus would make every tick late.
+    pub fn validate(&self) -> Result<(), String> {
+        let (timeout, tick) = (self.prometheus.timeout, self.tick);
+        if timeout < tick {
+            return Ok(());
+        }
+        Err(format!("--prometheus-timeout ({timeout:?}) must be shorter than --tick ({tick:?})"))
+    }
+}
+
 /// How Prometheus is reached and asked.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PrometheusArgs {
@@ -158,6 +172,13 @@ mod tests {
         assert_eq!(parse(&["--tick", "1m30s"]).unwrap().tick, Duration::from_secs(90));
         assert!(parse(&["--tick", "5"]).unwrap_err().contains("is not a duration such as 300ms"));
         assert!(parse(&["--tick", "300ms"]).unwrap_err().contains("must be at least 1s"));
+    }
+
+    #[test]
+    fn a_query_may_not_take_as_long_as_a_tick() {
+        assert_eq!(parse(&[]).unwrap().validate(), Ok(()));
+        let late = parse(&["--tick", "3s"]).unwrap().validate().unwrap_err();
+        assert_eq!(late, "--prometheus-timeout (3s) must be shorter than --tick (3s)");
     }
 
     #[test]
