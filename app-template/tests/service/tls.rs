@@ -25,6 +25,7 @@ fn a_server_that_a_trusted_authority_vouches_for_is_spoken_to_through_tls() {
     command.env("DATABASE_MAIN_URL", primary).env("DATABASE_MAIN_READ_URL", replica);
     let service = Service::spawn(command.env("SSL_CERT_FILE", database.authority())).wait_until_ready();
     stock(&service, 1);
+    database.wait_for_replica();
     assert_eq!(service.connect().get("/products").unwrap().status, 200);
     let of_the_service =
         "SELECT bool_and(ssl), count(*) > 0 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
