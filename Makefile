@@ -9,13 +9,14 @@ help: ## List the tasks
 demo: ## Bring up a cluster, scale an example under load, draw a picture, leave the cluster up
 	cargo run --release --bin demo
 
-test: ## Run every test, those on a real cluster included
+test: ## Run the tests, those on a real cluster included
 	@.ci/test
 
-test-all: ## Run every test, and what takes longer
+test-all: ## Run the tests, and those that take longer: many apps, many random cases
 	@.ci/test all
 
 bench: ## Print how fast the operator reacts and what it costs at rest, on the cluster that `make demo` left up
+	cargo build -q --release --bin scalableapp-operator
 	KUBECONFIG=$$(cargo run -q --release --bin cluster -- kubeconfig) cargo run -q --release --bin bench
 
 bench-app: ## Compare the reference service with handlers that are written by hand, in throughput and CPU time

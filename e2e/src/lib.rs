@@ -4,6 +4,7 @@ pub mod chart;
 pub mod cluster;
 pub mod fault_proxy;
 pub mod fleet;
+pub mod interrupt;
 pub mod load;
 pub mod operator;
 pub mod percentiles;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
@@ -57,6 +58,16 @@ pub async fn crash(client: &Client) -> Result<()> {
     let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
     api.delete_collection(&at_once, &pods).await.context("failed to delete the operator's pods")?;
     Ok(())
+}
+
+/// Who holds the operator's Lease of a namespace: the name of a process and a random part.
+///
+/// # Errors
+/// When nobody does.
+pub async fn leader(client: Client, namespace: &str) -> Result<String> {
+    let leases: Api<Lease> = Api::namespaced(client, namespace);
+    let spec = leases.get(OPERATOR).await?.spec.unwrap_or_default();
+    spec.holder_identity.context("nobody leads")
 }
 
 /// An operator that runs as a process of this machine. It is killed when it is dropped.

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use scalableapp_e2e::interrupt::until_ended;
 use scalableapp_e2e::operator::{self, LocalOperator, OPERATOR};
 use scalableapp_e2e::process::{cpu_seconds, resident_mib};
 use scalableapp_e2e::prometheus_stub::PrometheusStub;
@@ -24,7 +25,7 @@ const REST: Duration = Duration::from_secs(60);
 async fn main() -> Result<()> {
     World::run("bench", async |world| {
         operator::scale(&world.client(), OPERATOR, 0).await?;
-        let outcome = measure(world).await;
+        let outcome = until_ended(measure(world)).await;
         operator::scale(&world.client(), OPERATOR, 1).await?;
         outcome
     })

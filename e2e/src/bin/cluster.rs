@@ -26,6 +26,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
+    /// Tell what `up` would lack on this machine, and change nothing.
+    Check,
     /// Build the cluster's programs into the cache, and nothing else.
     Parts,
     /// Bring the cluster up and wait until it can be used.
@@ -93,6 +95,7 @@ fn run(arguments: Arguments) -> Result<()> {
     let dir = cache.cluster(&arguments.name);
     let nodes = if arguments.hollow { Nodes::Hollow } else { Nodes::Real };
     match arguments.command {
+        Action::Check => doctor::before_up(&cache, &dir, nodes),
         Action::Parts => {
             doctor::before_parts(&cache, nodes)?;
             cluster::build_parts(&cache, nodes)

@@ -1,8 +1,8 @@
-//! One command at a time changes a cluster. Locks a file.
+//! One command at a time changes a cluster, and one builds parts. Locks files.
 
 use std::fs::File;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::parts::create_file;
@@ -15,4 +15,12 @@ pub(super) fn hold(cache: &Cache, dir: &ClusterDir) -> Result<Flock<File>> {
         Ok(held) => Ok(held),
         Err(_) => bail!("another command is bringing cluster {} up or down: wait for it", dir.name),
     }
+}
+
+/// Waits until no other command builds parts, and keeps others from it until it is dropped, or this process ends.
+pub(super) fn hold_parts(cache: &Cache) -> Result<Flock<File>> {
+    let file = create_file(&cache.parts_lock())?;
+    Flock::lock(file, FlockArg::LockExclusive)
+        .map_err(|(_, error)| error)
+        .context("failed to wait for another build of the parts")
 }

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
+use super::lock;
 use super::nodes::Nodes;
 use super::paths::{CRATE_DIR, Cache};
 use super::progress::step;
@@ -28,6 +29,9 @@ pub(super) struct Part {
 }
 
 const STRIP: &str = "-s -w";
+
+/// How the folder of a build begins until it is complete.
+const UNFINISHED: &str = ".tmp";
 
 /// The longest build comes first, so that it does not run alone at the end.
 pub(super) const PARTS: [Part; 7] = [
@@ -111,9 +115,8 @@ impl Part {
 
     fn build(&self, cache: &Cache) -> Result<()> {
         let folder = self.folder(cache)?;
-        let parent = folder.parent().context("the cache has no folder for parts")?;
-        fs::create_dir_all(parent)?;
-        let unfinished = tempfile::tempdir_in(parent)?;
+        fs::create_dir_all(cache.parts())?;
+        let unfinished = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(cache.parts())?;
         let log_path = cache.build_log(self.name);
         let log = create_file(&log_path)?;
         let built = self
@@ -157,12 +160,17 @@ fn needed_by(nodes: Nodes) -> impl Iterator<Item = &'static Part> {
 
 /// Whether a part that a cluster needs has still to be built.
 pub(super) fn any_missing(cache: &Cache, nodes: Nodes) -> Result<bool> {
+    Ok(!missing(cache, nodes)?.is_empty())
+}
+
+fn missing(cache: &Cache, nodes: Nodes) -> Result<VecDeque<&'static Part>> {
+    let mut missing = VecDeque::new();
     for part in needed_by(nodes) {
         if !part.folder(cache)?.exists() {
-            return Ok(true);
+            missing.push_back(part);
         }
     }
-    Ok(false)
+    Ok(missing)
 }
 
 /// Builds the parts that a cluster needs and the cache does not hold, and points the cache's `bin` folder at the current ones.
@@ -170,12 +178,28 @@ pub(super) fn any_missing(cache: &Cache, nodes: Nodes) -> Result<bool> {
 /// # Errors
 /// When Go is missing or a build fails; the sentence names the log.
 pub fn build_all(cache: &Cache, nodes: Nodes) -> Result<()> {
-    let mut missing = VecDeque::new();
-    for part in needed_by(nodes) {
-        if !part.folder(cache)?.exists() {
-            missing.push_back(part);
+    if any_missing(cache, nodes)? {
+        let _held = lock::hold_parts(cache)?;
+        sweep(cache)?;
+        // Another command may have built them meanwhile.
+        build(cache, missing(cache, nodes)?)?;
+    }
+    link_programs(cache, nodes)
+}
+
+/// Removes what interrupted builds have left.
+fn sweep(cache: &Cache) -> Result<()> {
+    let Ok(entries) = fs::read_dir(cache.parts()) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            fs::remove_dir_all(entry.path())?;
         }
     }
+    Ok(())
+}
+
+fn build(cache: &Cache, missing: VecDeque<&'static Part>) -> Result<()> {
     let queue = Mutex::new(missing);
     std::thread::scope(|scope| {
         let lanes: Vec<_> =
@@ -183,8 +207,7 @@ pub fn build_all(cache: &Cache, nodes: Nodes) -> Result<()> {
         lanes
             .into_iter()
             .try_for_each(|lane| lane.join().map_err(|_| anyhow!("a build ended unexpectedly"))?)
-    })?;
-    link_programs(cache, nodes)
+    })
 }
 
 fn build_queue(cache: &Cache, queue: &Mutex<VecDeque<&Part>>) -> Result<()> {

@@ -53,9 +53,14 @@ impl Cache {
         self.root.join("bin")
     }
 
+    /// The folder of all parts.
+    pub(super) fn parts(&self) -> PathBuf {
+        self.root.join("parts")
+    }
+
     /// The built binaries of one part at one recipe.
     pub fn part(&self, name: &str, key: &str) -> PathBuf {
-        self.root.join("parts").join(format!("{name}-{key}"))
+        self.parts().join(format!("{name}-{key}"))
     }
 
     /// One image as an OCI archive.
@@ -71,6 +76,11 @@ impl Cache {
     /// Held while a cluster of this name is being brought up or down.
     pub fn lock(&self, name: &str) -> PathBuf {
         self.root.join("lock").join(name)
+    }
+
+    /// Held while parts are built. No cluster has such a name.
+    pub(super) fn parts_lock(&self) -> PathBuf {
+        self.lock(".parts")
     }
 
     /// The state of the cluster of this name.

@@ -37,12 +37,12 @@ pub enum Arm {
 }
 
 impl Arm {
-    /// Its name in a table.
+    /// Its name in a table, with how often Prometheus is asked if it is not at each tick.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Templates => "templates",
-            Self::Custom => "custom queries",
+            Self::Custom => "custom queries every 10 s",
         }
     }
 

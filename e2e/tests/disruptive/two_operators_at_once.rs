@@ -3,8 +3,6 @@
 
 use anyhow::{Context, Result, ensure};
 use axum::http::{Method, StatusCode};
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::Api;
 use scalableapp_e2e::fault_proxy::FaultProxy;
 use scalableapp_e2e::operator::{self, LocalOperator, OPERATOR};
 use scalableapp_e2e::world::{World, holds_for, wait_until};
@@ -25,16 +23,11 @@ async fn two_operators_at_once() -> Result<()> {
     .await
 }
 
-async fn leader(world: &World) -> Result<String> {
-    let leases: Api<Lease> = Api::namespaced(world.client(), world.namespace());
-    let spec = leases.get(OPERATOR).await?.spec.unwrap_or_default();
-    spec.holder_identity.context("nobody leads")
-}
-
 async fn two_operators(world: &World) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let (namespace, client) = (world.namespace(), world.client());
     let proxies = [FaultProxy::start(client.clone()).await?, FaultProxy::start(client).await?];
+    let leader = async || operator::leader(world.client(), namespace).await;
     let start = |identity: &str, proxy: &FaultProxy| {
         let home = directory.path().join(identity);
         std::fs::create_dir(&home)?;
@@ -43,7 +36,7 @@ async fn two_operators(world: &World) -> Result<()> {
     };
     let first = start("first", &proxies[0])?;
     wait_until("the first operator leads", Duration::from_secs(30), async || {
-        let leader = leader(world).await?;
+        let leader = leader().await?;
         ensure!(leader.starts_with("first"), "{leader} leads");
         Ok(())
     })
@@ -65,7 +58,7 @@ async fn two_operators(world: &World) -> Result<()> {
     app["spec"]["services"][0]["scaling"]["minReplicas"] = json!(2);
     world.apply_app(&app).await?;
     wait_until("the second operator has taken over and made it two", Duration::from_secs(60), async || {
-        let leader = leader(world).await?;
+        let leader = leader().await?;
         ensure!(leader.starts_with("second"), "{leader} leads: {}", second.log());
         ensure!(world.replicas().await? == 2, "{} replicas", world.replicas().await?);
         Ok(())
@@ -78,7 +71,7 @@ async fn two_operators(world: &World) -> Result<()> {
     first.thaw()?;
     holds_for("two replicas stay with both operators awake", Duration::from_secs(15), async || {
         ensure!(world.replicas().await? == 2, "{} replicas: {}", world.replicas().await?, first.log());
-        let leader = leader(world).await?;
+        let leader = leader().await?;
         ensure!(leader.starts_with("second"), "{leader} leads");
         Ok(())
     })

@@ -69,6 +69,9 @@ async fn hand_edit_is_reverted() -> Result<()> {
         })
         .await?;
 
+        // Two stay for a while because two were asked for until now.
+        world.apply_app(&world.shop(1, 2, "1000")?).await?;
+        wait_until("the app is up", Duration::from_secs(30), async || world.is_up().await).await?;
         services.delete("shop-web", &DeleteParams::default()).await?;
         deployments.delete(&name, &DeleteParams::background()).await?;
         wait_until("Service and Deployment are back", Duration::from_secs(60), async || {

@@ -9,7 +9,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use scalableapp_crds::ConditionStatus;
-use scalableapp_e2e::world::{World, wait_until};
+use scalableapp_e2e::world::{AuditLog, World, wait_until};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -73,42 +73,52 @@ async fn is_in_force(world: &World) -> Result<()> {
     Ok(())
 }
 
+/// Asks for a third replica of both, of which the policy refuses one.
+async fn is_refused(world: &World, audit: &AuditLog) -> Result<()> {
+    wait_until("the policy is in force", PATIENCE, async || is_in_force(world).await).await?;
+    world.apply_app(&pair(world, 3)?).await?;
+    let condition = wait_until("the policy is named", PATIENCE, async || {
+        world.says("Ready", ConditionStatus::False, "ChildRefused").await
+    })
+    .await?;
+    ensure!(condition.message.contains("web may have two replicas"), "{condition:?}");
+    wait_until("api has three replicas and web two", PATIENCE, async || {
+        let both = (replicas(world, "web").await?, replicas(world, "api").await?);
+        ensure!(both == (Some(2), Some(3)), "{both:?}");
+        Ok(())
+    })
+    .await?;
+
+    let mark = audit.mark()?;
+    sleep(Duration::from_secs(45)).await;
+    let mut writes = audit.mutations_since(mark)?;
+    writes
+        .retain(|one| one.namespace == world.namespace() && one.user == OPERATOR && one.resource != "events");
+    println!("refused replicas: {} writes in 45 s", writes.len());
+    // Once or twice a status and the replicas, and the status once more for what was refused.
+    ensure!((1..=8).contains(&writes.len()), "{writes:#?}");
+    Ok(())
+}
+
+/// They are not the namespace's, and do not go with it.
+async fn lift_policy(world: &World) -> Result<()> {
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(world.client());
+    bindings.delete(world.namespace(), &DeleteParams::default()).await?;
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(world.client());
+    policies.delete(world.namespace(), &DeleteParams::default()).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn refused_replicas_stop_no_other() -> Result<()> {
     World::run("refused_replicas", async |world| {
+        let audit = world.audit()?;
         world.apply_app(&pair(world, 2)?).await?;
         wait_until("the app is up", PATIENCE, async || world.is_up().await).await?;
-        let name = world.namespace();
-        world.apply(&policy(name)).await?;
-        wait_until("the policy is in force", PATIENCE, async || is_in_force(world).await).await?;
-
-        world.apply_app(&pair(world, 3)?).await?;
-        let condition = wait_until("the policy is named", PATIENCE, async || {
-            world.says("Ready", ConditionStatus::False, "ChildRefused").await
-        })
-        .await?;
-        ensure!(condition.message.contains("web may have two replicas"), "{condition:?}");
-        wait_until("api has three replicas and web two", PATIENCE, async || {
-            let both = (replicas(world, "web").await?, replicas(world, "api").await?);
-            ensure!(both == (Some(2), Some(3)), "{both:?}");
-            Ok(())
-        })
-        .await?;
-
-        let mark = world.audit()?.mark()?;
-        sleep(Duration::from_secs(45)).await;
-        let mut writes = world.audit()?.mutations_since(mark)?;
-        writes.retain(|one| {
-            one.namespace == world.namespace() && one.user == OPERATOR && one.resource != "events"
-        });
-        println!("refused replicas: {} writes in 45 s", writes.len());
-        // Once or twice a status and the replicas, and the status once more for what was refused.
-        ensure!((1..=8).contains(&writes.len()), "{writes:#?}");
-
-        let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(world.client());
-        bindings.delete(name, &DeleteParams::default()).await?;
-        let policies: Api<ValidatingAdmissionPolicy> = Api::all(world.client());
-        policies.delete(name, &DeleteParams::default()).await?;
+        world.apply(&policy(world.namespace())).await?;
+        let outcome = is_refused(world, audit).await;
+        lift_policy(world).await?;
+        outcome?;
         wait_until("web has three replicas too", PATIENCE, async || {
             ensure!(replicas(world, "web").await? == Some(3), "not yet");
             world.is_up().await

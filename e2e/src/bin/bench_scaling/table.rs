@@ -34,7 +34,8 @@ pub(crate) fn assumptions() -> String {
   and KEDA's HPA decide every 15 s, this operator every 5 s.
 - HPA and KEDA decide with the engine's HPA arithmetic, which is compared with Kubernetes' own results in
   operator/engine/tests/hpa_vectors.rs. All have HPA's default scale-up policies and 2 to 100 replicas.
-- Day after day, a trace is the curve of a day: each day begins with up to {:.0} % more or less load, which becomes that of
+- Day after day, a trace is the curve of a day, which lasts as long as the trace: where that is an hour, load changes 24
+  times as fast as in a day of 24 hours, and the same start takes 24 times as much of it. Each day begins with up to {:.0} % more or less load, which becomes that of
   the next day until then, and is up to {DAY_SHIFT} s earlier or later. {KNOWN_DAYS} days are only known; the season is learned from the
   request rates of the days before, when a day begins.
 Rules

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use scalableapp_e2e::chart;
 use scalableapp_e2e::fleet::{AT_REST, Arm, Fleet, PER_REPLICA};
+use scalableapp_e2e::interrupt::until_ended;
 use scalableapp_e2e::tools::Tools;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use table::Measured;
@@ -62,7 +62,7 @@ enum Fault {
     Outage,
     /// 5 % of the queries fail, and each takes 200 ms.
     Errors,
-    /// The query of one app returns 100,000 series.
+    /// The query of one app returns 100,000 series. On templates no app has a query of its own.
     Flood,
 }
 
@@ -70,10 +70,13 @@ enum Fault {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let tools = Tools::new(&arguments.name)?;
-    let arms: &[Arm] = match arguments.arm {
-        Some(ArmName::Templates) => &[Arm::Templates],
-        Some(ArmName::Custom) => &[Arm::Custom],
-        None => &[Arm::Templates, Arm::Custom],
+    let arms: &[Arm] = match (arguments.arm, arguments.fault) {
+        (Some(ArmName::Templates), Some(Fault::Flood)) => {
+            bail!("no app on templates has a query that could return too much: use --arm custom")
+        }
+        (Some(ArmName::Templates), _) => &[Arm::Templates],
+        (Some(ArmName::Custom), _) | (None, Some(Fault::Flood)) => &[Arm::Custom],
+        (None, _) => &[Arm::Templates, Arm::Custom],
     };
     let mut measured = Vec::new();
     for arm in arms {
@@ -85,17 +88,6 @@ async fn main() -> Result<()> {
         table::print(arguments.apps, &measured);
     }
     Ok(())
-}
-
-/// The outcome of a run, which a signal turns into an error, so that its cluster is taken down all the same.
-async fn until_ended<T>(run: impl Future<Output = Result<T>>) -> Result<T> {
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        outcome = run => outcome,
-        _ = interrupted.recv() => bail!("interrupted"),
-        _ = terminated.recv() => bail!("terminated"),
-    }
 }
 
 async fn run(tools: &Tools, arm: Arm, arguments: &Arguments) -> Result<Option<Measured>> {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use scalableapp_e2e::fleet::{Arm, Reaction, Rest};
 
+use crate::{REACTING, SPREAD};
+
 /// The figures of one arm.
 pub(crate) struct Measured {
     pub(crate) arm: Arm,
@@ -53,7 +55,8 @@ pub(crate) fn print(apps: usize, arms: &[Measured]) {
         let cells: String = cells.iter().map(|cell| format!("{cell:>28}")).collect();
         println!("{name:<48}{cells}");
     };
-    row(&format!("{apps} apps"), arms.iter().map(|one| one.arm.name().to_owned()).collect());
+    let conditions = format!("{apps} apps, tick 5 s, {REACTING} change in {} s", SPREAD.as_secs());
+    row(&conditions, arms.iter().map(|one| one.arm.name().to_owned()).collect());
     for (name, figure) in LINES {
         row(name, arms.iter().map(figure).collect());
     }
