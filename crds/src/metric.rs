@@ -76,7 +76,8 @@ pub struct ResourceTarget {
 pub struct Prometheus {
     /// A PromQL expression whose result is a scalar or exactly one series, read as a total over all replicas.
     /// The operator adds `namespace="<the app's namespace>"` to every selector. An empty result, NaN and infinity
-    /// are not zero: they mean that the metric is missing, and nothing scales in.
+    /// are not zero: they mean that the metric is missing, and nothing scales in. What it averages over should be shorter
+    /// than the stabilization window of scaling in, for which earlier results hold replicas after Prometheus was away.
     #[schemars(length(min = 1, max = 2048))]
     pub query: String,
     /// The part of the result that one replica should carry, as a quantity above 0.

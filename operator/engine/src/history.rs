@@ -101,14 +101,10 @@ impl History {
         }
     }
 
-    /// Of the recommendations that were made blindly and are past the window of a scale-out, keeps the largest: they do not
-    /// grow old while the blindness lasts, so there would be ever more of them.
-    pub(crate) fn thin_out(&mut self, is_past: impl Fn(&Recommendation) -> bool) {
-        let is_spare = |one: &Recommendation| one.blind && is_past(one);
-        let spare = self.recommendations.iter().filter(|one| is_spare(one));
-        let mut largest = spare.map(|one| one.replicas).max();
-        self.recommendations
-            .retain(|one| !is_spare(one) || largest.take_if(|largest| *largest == one.replicas).is_some());
+    /// Removes the recommendations that were made blindly, are past the window of a scale-out, and ask for no more than the
+    /// newest: they do not grow old while the blindness lasts, so there would be ever more of them.
+    pub(crate) fn thin_out(&mut self, newest: i32, is_past: impl Fn(&Recommendation) -> bool) {
+        self.recommendations.retain(|one| !one.blind || !is_past(one) || one.replicas > newest);
     }
 
     /// Adds a change of replicas that was written.

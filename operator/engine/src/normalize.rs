@@ -98,7 +98,7 @@ fn stabilize(
     let newest = Recommendation { blind: history.blind.is_some(), ..Recommendation::new(now, recommended) };
     history.recommend(newest, |past| past.age(now) > up_window && past.seen_age(now) > down_window);
     if newest.blind {
-        history.thin_out(|past| past.age(now) > up_window);
+        history.thin_out(recommended, |past| past.age(now) > up_window);
     }
     current.max(lowest).min(highest)
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use scalableapp_crds::{ComponentStatus, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec};
+use scalableapp_crds::{ComponentStatus, Proposal, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec};
 use scalableapp_engine::{
     Decision, Input, decide,
     memory::Memory,
@@ -56,6 +56,8 @@ pub struct ComponentMemory {
     /// The replicas that were asked for when the process began, and then those that it wrote. What was said and then not
     /// written is none of them: a scaling that starts from it would pass its policies.
     wanted: Option<i32>,
+    /// Whether no Deployment was left, and replicas of the one that comes were not written yet.
+    begins: bool,
     /// What the API server refused last.
     pub refused: Refused,
 }
@@ -117,7 +119,7 @@ impl ComponentMemory {
 
     /// Remembers that the replicas of a decision were written.
     pub fn commit(&mut self, service: &Service, decision: &Decision) {
-        self.wanted = Some(decision.desired);
+        (self.wanted, self.begins) = (Some(decision.desired), false);
         if let (Some(memory), Some(change)) = (&mut self.scaling, &decision.change) {
             memory.record(change, &service.scaling.behavior);
         }
@@ -133,22 +135,14 @@ impl ComponentMemory {
     }
 
     /// The replicas that scaling starts from.
-    fn current(
-        &mut self,
-        revisions: &[LiveRevision],
-        rolling: &[Revision],
-        known: Option<&ComponentStatus>,
-    ) -> i32 {
+    fn current(&mut self, rolling: &[Revision], known: Option<&ComponentStatus>) -> i32 {
         if self.scaling.is_none() {
             self.wanted = known.map(|known| known.desired);
         }
-        // With no Deployment left, for example deleted by hand, the last decision is what there was; and still is when there
-        // is one again whose first replicas could not be written yet.
-        if revisions.iter().all(LiveRevision::is_new) {
-            self.wanted.unwrap_or(0)
-        } else {
-            rollout::current_replicas(rolling, self.wanted)
-        }
+        // With no Deployment left, for example deleted by hand, the last decision is what there was. The one that comes has one
+        // replica, which nobody asked for, until others are written.
+        self.begins |= rolling.is_empty();
+        if self.begins { self.wanted.unwrap_or(0) } else { rollout::current_replicas(rolling, self.wanted) }
     }
 
     /// Whether the cache shows every write of replicas. What is gone from the cache was deleted, or is not there yet;
@@ -206,7 +200,7 @@ fn component(
     let rolling: Vec<Revision> =
         standing.revisions.iter().map(|one| revision(one, &standing.target)).collect();
     memory.read_from(sources(service));
-    let current = memory.current(&standing.revisions, &rolling, known);
+    let current = memory.current(&rolling, known);
     let scaling = memory.scaling.get_or_insert_with(|| {
         let persisted = known.and_then(|known| known.memory.as_ref());
         Box::new(persisted.map(|persisted| Memory::restore(persisted, now)).unwrap_or_default())
@@ -324,6 +318,11 @@ fn revision(live: &LiveRevision, target: &str) -> Revision {
 /// Whether a hold begins or ends. While a metric is missing, whether that keeps a replica changes with every measurement.
 fn is_news(recorded: Option<&str>, decision: &Decision) -> bool {
     match decision.hold {
+        None if recorded == Some(reason::NO_VALID_METRIC.name) => {
+            let is_whole =
+                |one: &Proposal| one.replicas.is_some() && !decision.invalid.contains_key(&one.metric);
+            decision.invalid.is_empty() || decision.proposals.iter().any(is_whole)
+        }
         None => recorded.is_some() && decision.invalid.is_empty(),
         Some(hold) => recorded != Some(hold.name),
     }
@@ -442,21 +441,21 @@ mod tests {
     fn a_deployment_that_came_back_and_could_not_be_scaled_yet_is_no_wish() {
         let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
         let target = app.services[0].revision.to_string();
-        let decided = |generation: i64| {
-            let mut observed = deployed("1", &[(&target, 1)]);
-            for deployment in Arc::make_mut(&mut observed.deployments) {
-                Arc::make_mut(deployment).metadata.generation = Some(generation);
-            }
+        let mut memories = BTreeMap::new();
+        let mut current = |observed: &Observed| {
             let samples = Samples::default();
-            let now = Timestamp::UNIX_EPOCH;
-            let view = View { observed: &observed, samples: &samples, now, recording: false };
-            pass(&app, Some(&known(5)), view, &mut BTreeMap::new()).remove(0)
+            let view = View { observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
+            let pass = pass(&app, Some(&known(5)), view, &mut memories).remove(0);
+            let decision = pass.decision.expect("a decision");
+            (decision.current, decision.desired)
         };
-        let new = decided(1);
-        assert_eq!(new.planned, BTreeMap::from([(target.clone(), 5)]));
-        assert_eq!(new.decision.map(|decision| decision.current), Some(5));
-        let edited = decided(2).decision.map(|decision| decision.current);
-        assert_eq!(edited, Some(1), "somebody has set one replica");
+        let (none, one) = (Observed::default(), deployed("1", &[(&target, 1)]));
+        assert_eq!(current(&one), (1, 5), "somebody has set one replica");
+        assert_eq!((current(&none), current(&one)), ((5, 5), (5, 5)));
+        let decision = decided(Some(&known(5))).decision.expect("a decision");
+        memories.entry("web".to_owned()).or_default().commit(&app.services[0], &decision);
+        let one = Revision { hash: target, replicas: 1, available: 1, is_target: true };
+        assert_eq!(memories["web"].clone().current(&[one], None), 1, "they were written");
     }
 
     #[test]
@@ -484,6 +483,14 @@ mod tests {
         let recorded = Some(reason::SCALE_IN_NEEDS_ALL_METRICS.name);
         decision.hold = None;
         assert!(!is_news(recorded, &decision), "a metric is still missing");
+        let none = Some(reason::NO_VALID_METRIC.name);
+        assert!(!is_news(none, &decision));
+        decision.proposals.push(Proposal {
+            metric: "other".to_owned(),
+            replicas: Some(5),
+            ..decision.proposals[0].clone()
+        });
+        assert!(is_news(none, &decision), "another one can be acted on again");
         decision.invalid.clear();
         assert!(is_news(recorded, &decision) && !is_news(None, &decision));
     }

@@ -117,7 +117,7 @@ impl Template {
                 "sum by ({COMPONENT}, le) (rate({}[{request_window}]))",
                 of_apps(&format!("{REQUESTS}_bucket"))
             ),
-            Self::RequestAge => selection.age(COMPONENT, &of_apps(&format!("{REQUESTS}_count"))),
+            Self::RequestAge => selection.age_of_component(&of_apps(&format!("{REQUESTS}_count"))),
             Self::ScrapedPods => selection.scraped_pods(&of_apps("up")),
             Self::CounterResets => format!(
                 "sum by ({COMPONENT}) (resets({}[{request_window}])) > 0",
@@ -130,9 +130,9 @@ impl Template {
                     "max by ({CONTAINER}) (rate({usage}[{cpu_window}]) and present_over_time({usage}[{half}] offset {half}))"
                 )
             }
-            Self::CpuAge => selection.age(CONTAINER, &of_pods(CPU)),
+            Self::CpuAge => age(CONTAINER, &of_pods(CPU)),
             Self::MemoryUsage => format!("max by ({CONTAINER}) ({})", of_pods(MEMORY)),
-            Self::MemoryAge => selection.age(CONTAINER, &of_pods(MEMORY)),
+            Self::MemoryAge => age(CONTAINER, &of_pods(MEMORY)),
         }
     }
 }
@@ -179,10 +179,10 @@ impl Selection {
     }
 
     /// The last samples of a pod that went while Prometheus was away are shown for five minutes more, as no marker says
-    /// that they ended. They make nothing old that the others have reported since.
-    fn age(&self, by: &str, selector: &str) -> String {
+    /// that they ended. They make nothing old that the component's others have reported since.
+    fn age_of_component(&self, selector: &str) -> String {
         let fresh = self.fresh(selector);
-        format!("time() - (min by ({by}) ({fresh}) or min by ({by}) (timestamp({selector})))")
+        format!("time() - (min by ({COMPONENT}) ({fresh}) or min by ({COMPONENT}) (timestamp({selector})))")
     }
 
     /// The timestamps of the samples that are not stale.
@@ -200,6 +200,10 @@ impl Selection {
 fn among(namespaces: &BTreeSet<String>) -> String {
     let names: Vec<&str> = namespaces.iter().map(String::as_str).collect();
     format!("namespace=~\"{}\"", names.join("|"))
+}
+
+fn age(by: &str, selector: &str) -> String {
+    format!("time() - min by ({by}) (timestamp({selector}))")
 }
 
 #[cfg(test)]

@@ -45,12 +45,6 @@ impl LiveRevision {
             deployment,
         }
     }
-
-    /// Whether its spec is the one that it was created with: one replica, as nothing else was said.
-    #[must_use]
-    pub fn is_new(&self) -> bool {
-        self.deployment.metadata.generation == Some(1)
-    }
 }
 
 /// The live revisions of a component, by name of their Deployments. What an app of the same name has left behind is none

@@ -165,7 +165,7 @@ pub fn healthy(query: &str) -> Reply {
         |end: &str| json!({"namespace": "team-0", "scalableapp": "app-0", "component": "web", "at": end});
     Reply::Vector(if query.starts_with("time() - (min by (namespace, scalableapp, component)") {
         vec![(labels, "7")]
-    } else if query.starts_with("time() - (min by (namespace, pod, container)") {
+    } else if query.starts_with("time() - min by (namespace, pod, container)") {
         vec![(container, "7")]
     } else if query.contains("up{") {
         vec![(at("start"), "1"), (at("end"), "1")]

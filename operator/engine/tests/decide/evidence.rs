@@ -209,3 +209,21 @@ fn what_is_asked_for_without_whole_evidence_takes_no_more_memory_with_time() {
     let (before, after) = (size(600), size(6_000));
     assert!(after < 2 * before, "{before} bytes, then {after}");
 }
+
+#[test]
+fn less_that_is_asked_for_without_whole_evidence_does_not_forget_what_was_asked_for_before() {
+    let mut app = Component::new(10, &[rate(50)]);
+    let mut asks = |seconds: i64, replicas: f64, is_whole: bool| {
+        for _ in 0..seconds / 5 {
+            let reading = app.later(5).rates(replicas * 50.0);
+            in_window(reading, |window| window.resets = u32::from(!is_whole));
+            app.act();
+        }
+        app.replicas
+    };
+    asks(5, 10.0, false);
+    assert_eq!(asks(285, 5.0, true), 10);
+    asks(15, 8.0, false);
+    asks(45, 5.0, false);
+    assert_eq!(asks(100, 5.0, true), 8, "eight were asked for within the last five minutes of evidence");
+}
