@@ -35,9 +35,9 @@ pub(crate) fn assumptions() -> String {
 - HPA and KEDA decide with the engine's HPA arithmetic, which is compared with Kubernetes' own results in
   operator/engine/tests/hpa_vectors.rs. All have HPA's default scale-up policies and 2 to 100 replicas.
 - Day after day, a trace is the curve of a day, which lasts as long as the trace: where that is an hour, load changes 24
-  times as fast as in a day of 24 hours, and the same start takes 24 times as much of it. Each day begins with up to {:.0} % more or less load, which becomes that of
-  the next day until then, and is up to {DAY_SHIFT} s earlier or later. {KNOWN_DAYS} days are only known; the season is learned from the
-  request rates of the days before, when a day begins.
+  times as fast as in a day of 24 hours, and the same start takes 24 times as much of it. Each day begins with up to
+  {:.0} % more or less load, which becomes that of the next day until then, and is up to {DAY_SHIFT} s earlier or later.
+  {KNOWN_DAYS} days are only known; the season is learned from the request rates of the days before, when a day begins.
 Rules
 - The first half of a trace, or the first {half} of the {REPLAYED_DAYS} days after those, is for training, and the other is
   measured. Nothing counts in the {} minutes before, for which a single trace keeps its first rate.
