@@ -107,7 +107,7 @@ pub fn decide(input: &Input<'_>, mut memory: Memory) -> Decision {
     let fallback = fallback::floor(input.fallback, &signals, &mut memory, input.now);
     let incomplete = window::floor(input, &signals);
     let is_blind = incomplete.is_some() || signals.iter().any(|signal| signal.vote.invalid().is_some());
-    memory.history.pass(input.now, is_blind);
+    memory.history.note_evidence(input.now, is_blind);
     let declared = input.overrides.held(declared, input.current_replicas);
     let floor = declared.floor.clone().or_higher(foresight.floor).or_higher(fallback).or_higher(incomplete);
     let bounds = Bounds { floor, ceiling: declared.ceiling.clone() };

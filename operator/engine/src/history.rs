@@ -77,7 +77,7 @@ impl History {
 
     /// Notes the time since the last decision as unseen, if a metric was missing or not whole then, as `is_blind` says of
     /// now.
-    pub(crate) fn pass(&mut self, now: Timestamp, is_blind: bool) {
+    pub(crate) fn note_evidence(&mut self, now: Timestamp, is_blind: bool) {
         if let Some(since) = self.blind {
             let unseen = now.duration_since(since).max(SignedDuration::ZERO);
             for past in &mut self.recommendations {

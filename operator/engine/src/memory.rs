@@ -145,13 +145,7 @@ impl Memory {
 
     /// Forgets what was learned of a metric: it is read from elsewhere now, and its values may have another unit.
     pub fn forget_metric(&mut self, metric: &str) {
-        self.last_good.remove(metric);
-        self.trends.remove(metric);
-        self.foretold.remove(metric);
-        self.missing_since.remove(metric);
-        self.doubts.remove(metric);
-        self.latency.baselines.remove(metric);
-        self.latency.step = self.latency.step.take().filter(|step| step.metric != metric);
+        self.keep(|name| name != metric);
     }
 
     /// The limits to name: those that bind now, and, while the replicas stay, those that did a short time ago.
@@ -178,13 +172,18 @@ impl Memory {
 
     /// Forgets metrics that are no longer declared.
     pub(crate) fn forget_undeclared(&mut self, metrics: &[Metric]) {
-        let declared = |name: &str| metrics.iter().any(|metric| metric.name == name);
-        self.last_good.retain(|name, _| declared(name));
-        self.trends.retain(|name, _| declared(name));
-        self.foretold.retain(|name, _| declared(name));
-        self.doubts.retain(|name, _| declared(name));
-        self.latency.baselines.retain(|name, _| declared(name));
-        self.latency.step = self.latency.step.take().filter(|step| declared(&step.metric));
+        self.keep(|name| metrics.iter().any(|metric| metric.name == name));
+    }
+
+    /// Keeps what is remembered of some metrics, and nothing of the others.
+    fn keep(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.last_good.retain(|name, _| is_kept(name));
+        self.trends.retain(|name, _| is_kept(name));
+        self.foretold.retain(|name, _| is_kept(name));
+        self.missing_since.retain(|name, _| is_kept(name));
+        self.doubts.retain(|name, _| is_kept(name));
+        self.latency.baselines.retain(|name, _| is_kept(name));
+        self.latency.step = self.latency.step.take().filter(|step| is_kept(&step.metric));
     }
 }
 

@@ -316,7 +316,7 @@ fn revision(live: &LiveRevision, target: &str) -> Revision {
 }
 
 /// Whether a hold begins or ends. While a metric is missing, whether that keeps a replica changes with every measurement.
-fn is_news(recorded: Option<&str>, decision: &Decision) -> bool {
+fn hold_is_news(recorded: Option<&str>, decision: &Decision) -> bool {
     match decision.hold {
         None if recorded == Some(reason::NO_VALID_METRIC.name) => {
             let is_whole =
@@ -351,7 +351,7 @@ fn record(
             .is_none_or(|last| decision.change.is_some() && (last.from, last.to) != changes)
             || known.desired != decision.desired
             || known.limited_by != standing.limited_by_names()
-            || is_news(recorded_hold, decision)
+            || hold_is_news(recorded_hold, decision)
     });
     if is_new {
         standing.record = Some(decision.record(now));
@@ -479,20 +479,20 @@ mod tests {
     #[test]
     fn a_hold_that_comes_and_goes_with_the_load_is_said_once() {
         let mut decision = decided(Some(&known(5))).decision.expect("a decision");
-        assert!(decision.hold.is_some() && is_news(None, &decision));
+        assert!(decision.hold.is_some() && hold_is_news(None, &decision));
         let recorded = Some(reason::SCALE_IN_NEEDS_ALL_METRICS.name);
         decision.hold = None;
-        assert!(!is_news(recorded, &decision), "a metric is still missing");
+        assert!(!hold_is_news(recorded, &decision), "a metric is still missing");
         let none = Some(reason::NO_VALID_METRIC.name);
-        assert!(!is_news(none, &decision));
+        assert!(!hold_is_news(none, &decision));
         decision.proposals.push(Proposal {
             metric: "other".to_owned(),
             replicas: Some(5),
             ..decision.proposals[0].clone()
         });
-        assert!(is_news(none, &decision), "another one can be acted on again");
+        assert!(hold_is_news(none, &decision), "another one can be acted on again");
         decision.invalid.clear();
-        assert!(is_news(recorded, &decision) && !is_news(None, &decision));
+        assert!(hold_is_news(recorded, &decision) && !hold_is_news(None, &decision));
     }
 
     fn deployed(owner: &str, revisions: &[(&str, i32)]) -> Observed {

@@ -4,9 +4,8 @@
 //! reads the request rates of up to ten components; a query of an app's own is read by itself. However many are due, they
 //! are asked one after another, and what they teach is learned on a thread for such work: no tick waits for any of it.
 //!
-//! A failed query takes nothing away. What was never known is unusable after three failures in a row, and while it was not
-//! read ten minutes after it was wanted, because nothing
-//! scales in while a history is awaited.
+//! A failed query takes nothing away. What was never known is unusable after three failures in a row, and from ten minutes
+//! after it was wanted until it is read, because nothing scales in while a history is awaited.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
