@@ -20,7 +20,7 @@ use crate::operator::LocalOperator;
 use crate::prometheus_stub::{AppKey, PrometheusStub};
 use crate::world::{AuditLog, local_cluster, wait_until};
 
-pub use apps::{AT_REST, Arm, PER_REPLICA};
+pub use apps::{AT_REST, Arm, PER_REPLICA, operator_kubeconfig};
 pub use outage::Outage;
 pub use reaction::Reaction;
 pub use replicas::ReplicaWatch;

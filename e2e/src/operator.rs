@@ -78,7 +78,7 @@ pub struct LocalOperator {
 }
 
 impl LocalOperator {
-    /// Starts `target/release/scalableapp-operator` with a Lease in `lease_namespace`.
+    /// Starts `target/release/scalableapp-operator`, or what `OPERATOR_PROGRAM` names, with a Lease in `lease_namespace`.
     ///
     /// # Errors
     /// When the program is not built or does not start.
@@ -105,7 +105,8 @@ impl LocalOperator {
         more: &[&str],
     ) -> Result<Self> {
         let http_port = free_port()?;
-        let program = Path::new(CRATE_DIR).join("../target/release/scalableapp-operator");
+        let built = Path::new(CRATE_DIR).join("../target/release/scalableapp-operator");
+        let program = std::env::var_os("OPERATOR_PROGRAM").map_or(built, PathBuf::from);
         ensure!(program.exists(), "{} is missing: build it with cargo build --release", program.display());
         let log = directory.join(format!("{identity}.log"));
         let output =

@@ -143,7 +143,10 @@ fn is_up(app: &ScalableApp) -> bool {
 }
 
 /// Writes a kubeconfig with a token of the operator's ServiceAccount.
-pub(super) async fn operator_kubeconfig(
+///
+/// # Errors
+/// When the chart is not installed, or the file cannot be written.
+pub async fn operator_kubeconfig(
     client: &Client,
     cluster: &ClusterDir,
     directory: &Path,
