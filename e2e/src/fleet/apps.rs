@@ -146,11 +146,7 @@ fn is_up(app: &ScalableApp) -> bool {
 ///
 /// # Errors
 /// When the chart is not installed, or the file cannot be written.
-pub async fn operator_kubeconfig(
-    client: &Client,
-    cluster: &ClusterDir,
-    directory: &Path,
-) -> Result<PathBuf> {
+pub async fn operator_kubeconfig(client: &Client, cluster: &ClusterDir, directory: &Path) -> Result<PathBuf> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
     let account = accounts.get(OPERATOR).await;
     let account = account.context("the operator has no ServiceAccount: run 'cluster install'")?.name_any();

@@ -87,11 +87,7 @@ impl Arena {
     }
 }
 
-fn operator(
-    directory: &TempDir,
-    prometheus: &PrometheusStub,
-    arguments: &[&str],
-) -> Result<LocalOperator> {
+fn operator(directory: &TempDir, prometheus: &PrometheusStub, arguments: &[&str]) -> Result<LocalOperator> {
     let kubeconfig = directory.path().join("kubeconfig");
     LocalOperator::start_with(
         "attacked",

@@ -1,5 +1,6 @@
 //! What one tenant may try against another, on a hollow cluster: one test after the other, because each has an operator
 //! of its own.
 
-#[allow(dead_code, reason = "the first attack is not here yet")]
 mod arena;
+mod one_refused_child_stops_no_other;
+mod tenant;

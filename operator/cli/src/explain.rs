@@ -62,9 +62,12 @@ pub async fn run(arguments: ExplainArguments) -> Result<(), Error> {
 fn components<'a>(app: &'a ScalableApp, asked: Option<&str>) -> Result<Vec<&'a ComponentStatus>, Error> {
     let all = app.status.as_ref().map(|status| status.components.as_slice()).unwrap_or_default();
     if all.is_empty() {
-        let stalled = holding(app, condition_type::STALLED).map(|condition| condition.message.clone());
+        let mut conditions = app.status.iter().flat_map(|status| &status.conditions);
+        let unready = || conditions.find(|one| one.type_ == condition_type::READY);
+        let said = holding(app, condition_type::STALLED).or_else(unready);
         let unseen = || "the operator has not seen it yet, check that it is running".to_owned();
-        return Err(Error::NoComponents { app: app.name_any(), why: stalled.unwrap_or_else(unseen) });
+        let why = said.map_or_else(unseen, |condition| condition.message.clone());
+        return Err(Error::NoComponents { app: app.name_any(), why });
     }
     let found: Vec<_> = all.iter().filter(|one| asked.is_none_or(|name| name == one.name)).collect();
     match asked {

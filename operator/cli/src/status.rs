@@ -103,7 +103,13 @@ impl AppStatus {
         let observed = app.status.as_ref().map_or(-1, |status| status.observed_generation);
         let up_to_date = observed >= app.metadata.generation.unwrap_or(0);
         let mut notes = Vec::new();
-        if observed < 0 {
+        // It has answered, if only that it has not measured the app.
+        let runs = matches!(live, Ok(_) | Err(Unavailable::NotMeasured));
+        if observed < 0 && runs {
+            let unwritten =
+                "The operator runs and has not written the status of this app yet: kubectl events tells why.";
+            notes.push(unwritten.to_owned());
+        } else if observed < 0 {
             notes.push("The operator has not seen this app yet: check that it is running.".to_owned());
         } else if !up_to_date {
             notes.push("The operator has not seen the last change of this app yet.".to_owned());

@@ -102,6 +102,15 @@ fn an_app_that_no_operator_has_seen_is_said_to_be_so() {
 }
 
 #[test]
+fn an_operator_that_answers_is_not_said_to_be_down() {
+    let unseen = app(&json!({"observedGeneration": -1}));
+    let notes = |live| AppStatus::new(&unseen, &live).notes.join(" ");
+    let is_doubted = |notes: String| notes.contains("check that it is running");
+    assert!(!is_doubted(notes(Ok(live()))) && !is_doubted(notes(Err(Unavailable::NotMeasured))));
+    assert!(is_doubted(notes(Err(Unavailable::NoLeader))));
+}
+
+#[test]
 fn absent_measurements_do_not_look_like_zero() {
     let mut idle = live();
     idle.components[0].request_rate = Some(0.0);

@@ -87,6 +87,7 @@ reasons! {
     UNREADABLE = "Unreadable": "The stored object cannot be read by this version of the operator.";
     NAME_TAKEN = "NameTaken": "A child's name belongs to an object that is not part of this ScalableApp.";
     CHILD_REFUSED = "ChildRefused": "The API server refuses a child as the spec describes it, or its replicas.";
+    CHILD_NOT_WRITTEN = "ChildNotWritten": "A child or its replicas cannot be written for now, for example because the API server does not answer; it is tried again.";
     PODS_REFUSED = "PodsRefused": "The API server refuses pods, for example because a quota is used up.";
     IMAGE_PULL_FAILED = "ImagePullFailed": "An image cannot be pulled.";
     CONTAINER_CRASHES = "ContainerCrashes": "A container keeps ending.";
@@ -107,6 +108,7 @@ reasons! {
 
     // What an event says.
     SCALED = "Scaled": "The number of replicas was changed.";
+    STATUS_NOT_WRITTEN = "StatusNotWritten": "The API server does not take the status of this object, and nothing scales before it does.";
     CHILD_REVERTED = "ChildReverted": "Somebody's edit of a child was undone; change the ScalableApp instead.";
 }
 

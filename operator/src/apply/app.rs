@@ -1,7 +1,8 @@
 //! The writes of one app in their order: children, then (after the status) replicas, growing before shrinking. I/O out.
 
 use super::{
-    children::{Child, Ensured, Owner, delete, ensure},
+    attempts::{Act, Round, UNANSWERED},
+    children::{Child, Ensured, Owner, delete, ensure, is_kept, kind_of, name_of},
     events::Happening,
     fence::{fence, is_fenced},
     record::Records,
@@ -17,7 +18,7 @@ use crate::{
         seen::SeenDeployment,
         workload::LiveRevision,
     },
-    report::standing::{Failure, Standing},
+    report::standing::Standing,
     resolve::app::{App, Service},
     runtime::{clock, metrics},
 };
@@ -37,12 +38,11 @@ pub struct Leader<'a> {
     pub epoch: i32,
 }
 
-/// Applies every child of an app and removes what the spec no longer names. What the API server refuses is noted in
-/// the standing of its component, and stops no other; of a component that is no longer named it becomes an event. Returns
-/// whether something was refused.
+/// Applies every child of an app and removes what the spec no longer names. A write that fails is remembered, to be made
+/// again in its own time, and stops no other.
 ///
 /// # Errors
-/// When a write fails in a way that another attempt may mend.
+/// [`WriteError::NotLeader`] alone.
 pub async fn apply(
     leader: Leader<'_>,
     app: &App,
@@ -50,50 +50,30 @@ pub async fn apply(
     children: Vec<ServiceChildren>,
     memory: &mut AppMemory,
     passes: &mut [ComponentPass],
-) -> Result<bool, WriteError> {
-    let mut is_refused = false;
-    let AppMemory { records, components, unsaid, .. } = memory;
+) -> Result<(), WriteError> {
+    let AppMemory { records, components, leftovers, unsaid, .. } = memory;
+    let (mut unanswered, now) = (0, clock::wall());
     for ((service, children), pass) in app.services.iter().zip(children).zip(passes) {
-        let applier = Applier { leader, app, service, records, unsaid };
-        let applied = refusal(applier.service(children, &mut pass.standing).await)?;
-        let retired = retire(leader, pass, applied.as_ref().is_ok_and(|is_written| *is_written)).await?;
-        let refused = &mut components.entry(pass.standing.name.clone()).or_default().refused;
-        refused.child = applied.and(retired).err().map(Box::new);
-        is_refused |= refused.child.is_some();
-        pass.standing.failure = refused.first();
+        let failing = &mut components.entry(pass.standing.name.clone()).or_default().failing;
+        let mut round = Round::new(&mut failing.children, &mut unanswered, now);
+        let applier = Applier { leader, app, service, records, unsaid, round: &mut round };
+        let is_written = Box::pin(applier.service(children, &mut pass.standing)).await?;
+        retire(leader, &mut round, pass, is_written).await?;
+        pass.standing.failure = failing.said(pass.standing.was_applied);
     }
-    if let Err(Failure { reason, message }) = prune(leader, app, observed).await? {
-        unsaid.push(Happening { warning: true, reason: reason.name, action: "Delete", note: message });
-        is_refused = true;
-    }
-    Ok(is_refused)
+    prune(leader, app, observed, Round::new(leftovers, &mut unanswered, now)).await
 }
 
-/// Tells what the API server refuses, which is to be said, from what another attempt may mend.
-fn refusal<T>(result: Result<T, WriteError>) -> Result<Result<T, Failure>, WriteError> {
-    match result {
-        Err(error) if error.is_transient() => Err(error),
-        result => Ok(result.map_err(|error| failure(&error))),
-    }
-}
-
-fn failure(error: &WriteError) -> Failure {
-    let reason = match error {
-        WriteError::NameTaken { .. } => reason::NAME_TAKEN,
-        _ => reason::CHILD_REFUSED,
-    };
-    Failure { reason, message: error.to_string() }
-}
-
-struct Applier<'a> {
+struct Applier<'a, 'r> {
     leader: Leader<'a>,
     app: &'a App,
     service: &'a Service,
     records: &'a mut Records,
     unsaid: &'a mut Vec<Happening>,
+    round: &'a mut Round<'r>,
 }
 
-impl Applier<'_> {
+impl Applier<'_, '_> {
     /// Applies the children of one service, and says whether that wrote the Deployment, which comes last.
     async fn service(
         mut self,
@@ -132,10 +112,15 @@ impl Applier<'_> {
     ) -> Result<Option<K>, WriteError> {
         let owner = Owner { namespace: &self.app.namespace, uid: &self.app.uid };
         let cached = cached.as_deref();
-        match ensure(self.leader.writer, self.records, owner, cached, &desired).await? {
-            Ensured::Kept => Ok(None),
-            Ensured::Written(child) => Ok(Some(child)),
-            Ensured::Reverted(child) => {
+        if cached.is_some_and(|cached| is_kept(self.records, owner, cached, &desired)) {
+            return Ok(None);
+        }
+        let write = (Act::Apply, kind_of::<K>(), name_of(&desired).to_owned());
+        let request = ensure(self.leader.writer, self.records, owner, cached, &desired);
+        match self.round.make(write, &desired, request).await? {
+            None | Some(Ensured::Kept) => Ok(None),
+            Some(Ensured::Written(child)) => Ok(Some(child)),
+            Some(Ensured::Reverted(child)) => {
                 self.unsaid.push(Happening {
                     warning: true,
                     reason: reason::CHILD_REVERTED.name,
@@ -162,11 +147,11 @@ fn to_value(child: &impl serde::Serialize) -> Value {
 /// fenced as it was written.
 async fn retire(
     leader: Leader<'_>,
+    round: &mut Round<'_>,
     pass: &mut ComponentPass,
     is_applied: bool,
-) -> Result<Result<(), Failure>, WriteError> {
+) -> Result<(), WriteError> {
     let ComponentPass { standing, planned, .. } = pass;
-    let mut outcome = Ok(());
     let mut kept = Vec::with_capacity(standing.revisions.len());
     for revision in mem::take(&mut standing.revisions) {
         let is_target = revision.hash == standing.target;
@@ -174,21 +159,32 @@ async fn retire(
             && revision.pods == 0
             && revision.replicas == 0
             && planned.get(&revision.hash).is_none_or(|replicas| *replicas == 0);
-        let retired = if is_drained {
-            delete(leader.writer, &*revision.deployment).await
-        } else if (is_target && is_applied) || is_fenced(&revision.deployment, leader.epoch) {
-            Ok(())
-        } else {
-            fence(leader.writer, &revision.deployment, leader.epoch).await
-        };
-        let retired = refusal(retired)?;
-        if !is_drained || retired.is_err() {
-            kept.push(revision);
+        if is_drained {
+            if remove(leader.writer, round, &*revision.deployment).await?.is_none() {
+                kept.push(revision);
+            }
+            continue;
         }
-        outcome = outcome.and(retired);
+        let is_fenced = (is_target && is_applied) || is_fenced(&revision.deployment, leader.epoch);
+        if !is_fenced {
+            let write = (Act::Fence, kind_of::<SeenDeployment>(), revision.deployment.name_any());
+            let request = fence(leader.writer, &revision.deployment, leader.epoch);
+            round.make(write, &Value::Null, request).await?;
+        }
+        kept.push(revision);
     }
     standing.revisions = kept;
-    Ok(outcome)
+    Ok(())
+}
+
+/// Deletes one child; nothing if it is still there.
+async fn remove<K: Child>(
+    writer: &Writer,
+    round: &mut Round<'_>,
+    child: &K,
+) -> Result<Option<()>, WriteError> {
+    let write = (Act::Delete, kind_of::<K>(), child.name_any());
+    round.make(write, &Value::Null, delete(writer, child)).await
 }
 
 /// Deletes the children of components that the spec no longer names.
@@ -196,32 +192,31 @@ async fn prune(
     leader: Leader<'_>,
     app: &App,
     observed: &Observed,
-) -> Result<Result<(), Failure>, WriteError> {
+    mut round: Round<'_>,
+) -> Result<(), WriteError> {
     let (writer, cluster) = (leader.writer, leader.cluster);
     let (namespace, name) = (app.namespace.as_str(), app.name.as_str());
-    let pruned = [
-        delete_orphans(writer, app, &observed.deployments).await?,
-        delete_orphans(writer, app, &cluster.services.of_app(namespace, name)).await?,
-        delete_orphans(writer, app, &cluster.disruption_budgets.of_app(namespace, name)).await?,
-        delete_orphans(writer, app, &cluster.network_policies.of_app(namespace, name)).await?,
-        delete_orphans(writer, app, &cluster.service_accounts.of_app(namespace, name)).await?,
-    ];
-    Ok(pruned.into_iter().collect())
+    let round = &mut round;
+    delete_orphans(writer, round, app, &observed.deployments).await?;
+    delete_orphans(writer, round, app, &cluster.services.of_app(namespace, name)).await?;
+    delete_orphans(writer, round, app, &cluster.disruption_budgets.of_app(namespace, name)).await?;
+    delete_orphans(writer, round, app, &cluster.network_policies.of_app(namespace, name)).await?;
+    delete_orphans(writer, round, app, &cluster.service_accounts.of_app(namespace, name)).await
 }
 
 async fn delete_orphans<K: Child>(
     writer: &Writer,
+    round: &mut Round<'_>,
     app: &App,
     children: &[Arc<K>],
-) -> Result<Result<(), Failure>, WriteError> {
+) -> Result<(), WriteError> {
     let named: BTreeSet<&str> = app.services.iter().map(|service| service.name.as_str()).collect();
-    let mut outcome = Ok(());
     for child in children {
         if is_orphan(&**child, app, &named) {
-            outcome = outcome.and(refusal(delete(writer, &**child).await)?);
+            remove(writer, round, &**child).await?;
         }
     }
-    Ok(outcome)
+    Ok(())
 }
 
 fn is_orphan<K: Child>(child: &K, app: &App, named: &BTreeSet<&str>) -> bool {
@@ -232,35 +227,25 @@ fn is_orphan<K: Child>(child: &K, app: &App, named: &BTreeSet<&str>) -> bool {
         && child.meta().deletion_timestamp.is_none()
 }
 
-/// Writes the replicas that a pass planned, revisions that grow before those that shrink. What the API server refuses is
-/// remembered, to be said by the next pass, and stops no other component. Returns whether something was refused.
+/// Writes the replicas that a pass planned, revisions that grow before those that shrink. A write that fails is
+/// remembered, to be said by the next pass, and stops no other component. Returns whether a Deployment has changed since
+/// the decision, or nothing answers; then it must be decided again.
 ///
 /// # Errors
-/// [`WriteError::Conflict`] when a Deployment has changed since the decision; then it must be decided again.
+/// [`WriteError::NotLeader`] alone.
 pub async fn scale(
     leader: Leader<'_>,
     app: &App,
     memory: &mut AppMemory,
     passes: &[ComponentPass],
 ) -> Result<bool, WriteError> {
-    let mut is_refused = false;
+    let (mut is_outdated, mut unanswered) = (false, 0);
     for (service, pass) in app.services.iter().zip(passes) {
         let component = memory.components.entry(pass.standing.name.clone()).or_default();
-        let Some(decision) = &pass.decision else {
-            is_refused |= component.refused.replicas.is_some();
-            continue;
-        };
-        let mut changes: Vec<(&LiveRevision, i32)> = pass
-            .standing
-            .revisions
-            .iter()
-            .filter_map(|revision| Some((revision, *pass.planned.get(&revision.hash)?)))
-            .filter(|(revision, planned)| revision.replicas != *planned)
-            .collect();
-        changes.sort_by_key(|(revision, planned)| revision.replicas - planned);
+        let Some(decision) = &pass.decision else { continue };
+        let changes = changes(pass);
         if changes.iter().any(|(revision, _)| !is_fenced(&revision.deployment, leader.epoch)) {
-            // Where the fence itself was refused there is no hurry; else the cache shows it in a moment.
-            component.refused.hold_back(component.refused.child.is_some(), clock::wall());
+            component.failing.await_fence(clock::wall());
             continue;
         }
         // What may have happened counts: remembered in vain it makes the next change later, forgotten it makes it sooner.
@@ -283,10 +268,28 @@ pub async fn scale(
             component.commit(service, decision);
             metrics::decided(decision.current, decision.desired);
         }
-        let refused = refusal(written)?.err().map(Box::new);
-        is_refused |= refused.is_some();
-        component.refused.hold_back(refused.is_some(), clock::wall());
-        component.refused.replicas = refused;
+        match written {
+            Err(error @ WriteError::NotLeader { .. }) => return Err(error),
+            Err(WriteError::Conflict { .. }) => is_outdated = true,
+            written => {
+                unanswered += u32::from(matches!(written, Err(WriteError::TimedOut { .. })));
+                component.failing.scaled(&written, clock::wall());
+            }
+        }
+        if unanswered >= UNANSWERED {
+            return Ok(true);
+        }
     }
-    Ok(is_refused)
+    Ok(is_outdated)
+}
+
+/// The revisions whose replicas a pass changes, those that grow first.
+fn changes(pass: &ComponentPass) -> Vec<(&LiveRevision, i32)> {
+    let revisions = pass.standing.revisions.iter();
+    let mut changes: Vec<_> = revisions
+        .filter_map(|revision| Some((revision, *pass.planned.get(&revision.hash)?)))
+        .filter(|(revision, planned)| revision.replicas != *planned)
+        .collect();
+    changes.sort_by_key(|(revision, planned)| revision.replicas - planned);
+    changes
 }

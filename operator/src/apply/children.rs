@@ -5,7 +5,10 @@ use super::{
     record::{Drift, Records},
     writer::{WriteError, Writer},
 };
-use crate::observe::{labelled::Labelled, owner::Controlled, seen::Seen};
+use crate::{
+    build::labels,
+    observe::{labelled::Labelled, owner::Controlled, seen::Seen},
+};
 use kube::{
     Api, Resource, ResourceExt,
     api::{ApiResource, DeleteParams, Patch, PatchParams, PostParams, Preconditions},
@@ -53,6 +56,13 @@ pub struct Owner<'a> {
     pub uid: &'a str,
 }
 
+/// Whether nothing is to be done about a child that the cache shows.
+#[must_use]
+pub fn is_kept<K: Child>(records: &Records, owner: Owner<'_>, cached: &K, desired: &Value) -> bool {
+    cached.controller_owner() == Some(owner.uid)
+        && records.drift(kind_of::<K>(), name_of(desired), desired, cached) == Drift::None
+}
+
 /// Makes one child what it should be. `cached` is what the cache shows of it.
 ///
 /// # Errors
@@ -65,7 +75,7 @@ pub async fn ensure<K: Child>(
     desired: &Value,
 ) -> Result<Ensured<K>, WriteError> {
     let kind = kind_of::<K>();
-    let name = desired.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let name = name_of(desired);
     let api: Api<K> = Api::namespaced(writer.client(), owner.namespace);
     let found;
     let existing = match cached {
@@ -81,7 +91,8 @@ pub async fn ensure<K: Child>(
         return Ok(Ensured::Written(created));
     };
     if existing.controller_owner() != Some(owner.uid) {
-        return Err(WriteError::NameTaken { kind, name: name.to_owned() });
+        let (name, whose) = (name.to_owned(), whose(existing, owner, desired));
+        return Err(WriteError::NameTaken { kind, name, whose });
     }
     let drift = records.drift(kind, name, desired, existing);
     let result = match drift {
@@ -91,6 +102,23 @@ pub async fn ensure<K: Child>(
     };
     records.applied(kind, name, desired, existing.resource_version(), &result);
     Ok(if drift == Drift::Foreign { Ensured::Reverted(result) } else { Ensured::Written(result) })
+}
+
+/// Whose a child is that is not ours, and what to do about it. What `kubectl delete --cascade=orphan` leaves has lost its
+/// owner and kept its labels.
+fn whose<K: Child>(existing: &K, owner: Owner<'_>, desired: &Value) -> String {
+    let Owner { namespace, uid } = owner;
+    let app = desired["metadata"]["labels"][labels::APP].as_str().unwrap_or_default();
+    let is_left = existing.controller_owner().is_none() && existing.app() == Some(app);
+    if !is_left {
+        return "does not belong to this ScalableApp; delete it or rename the app or component".to_owned();
+    }
+    let selector = format!("{}={app}", labels::APP);
+    format!(
+        "is left from an earlier ScalableApp of this name. Delete all that is left: kubectl delete deployment,service,\
+         serviceaccount,networkpolicy,poddisruptionbudget -n {namespace} -l {selector}. Or keep it: name this ScalableApp, \
+         uid {uid}, as its controller in metadata.ownerReferences"
+    )
 }
 
 async fn apply<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Result<K> {
@@ -151,7 +179,15 @@ pub async fn delete<K: Child>(writer: &Writer, child: &K) -> Result<(), WriteErr
     writer.send(kind, request).await
 }
 
-fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
+/// Name of a child as it should be.
+#[must_use]
+pub fn name_of(desired: &Value) -> &str {
+    desired.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The kind as a word.
+#[must_use]
+pub fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
     match K::kind(&()) {
         std::borrow::Cow::Borrowed(kind) => kind,
         std::borrow::Cow::Owned(_) => "object",

@@ -1,6 +1,7 @@
 //! From what should be to what is: every write that the operator sends, each inside the lease. I/O out.
 
 pub mod app;
+pub mod attempts;
 pub mod children;
 pub mod events;
 pub mod fence;

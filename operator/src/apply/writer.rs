@@ -25,7 +25,10 @@ pub enum WriteError {
         kind: &'static str,
     },
     /// No answer came in time; the write may have happened.
-    #[error("failed to write the {kind} within {} s", WRITE_TIMEOUT.as_secs())]
+    #[error(
+        "failed to write the {kind} within {} s: the API server, or an admission webhook, does not answer in time",
+        WRITE_TIMEOUT.as_secs()
+    )]
     TimedOut {
         /// Kind of the object.
         kind: &'static str,
@@ -45,14 +48,14 @@ pub enum WriteError {
         message: String,
     },
     /// The name is taken by an object that is not ours.
-    #[error(
-        "{kind} {name} exists and does not belong to this ScalableApp; delete it or rename the app or component"
-    )]
+    #[error("{kind} {name} exists and {whose}")]
     NameTaken {
         /// Kind of the object.
         kind: &'static str,
         /// Name of the object.
         name: String,
+        /// Whose it is, and what to do about it.
+        whose: String,
     },
     /// The request failed.
     #[error("failed to write the {kind}: {source}")]
@@ -65,10 +68,22 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    /// Whether the same write can succeed without a change by somebody.
+    /// Whether the same write cannot succeed without a change by somebody.
     #[must_use]
-    pub fn is_transient(&self) -> bool {
-        !matches!(self, Self::Refused { .. } | Self::NameTaken { .. })
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::NameTaken { .. })
+    }
+
+    /// Whether it is an answer of the API server to this write, and not that it came too late or is to come again.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Refused { .. } => true,
+            Self::Api { source, .. } => {
+                matches!(&**source, kube::Error::Api(status) if !is_asked_again(status))
+            }
+            _ => false,
+        }
     }
 
     /// Whether the object may have been written all the same.
@@ -79,6 +94,18 @@ impl WriteError {
             // Below 500 the answer says that nothing was done.
             Self::Api { source, .. } => !matches!(&**source, kube::Error::Api(status) if status.code < 500),
             _ => false,
+        }
+    }
+
+    /// The error in the API server's own words, where it has answered.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Api { source, .. } => match &**source {
+                kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+                source => source.to_string(),
+            },
+            error => error.to_string(),
         }
     }
 
@@ -104,14 +131,25 @@ impl WriteError {
             kube::Error::Api(status) if is_of_dying_namespace(&status) => {
                 Self::Api { kind, source: Box::new(kube::Error::Api(status)) }
             }
-            kube::Error::Api(status)
-                if status.is_invalid() || status.is_forbidden() || status.code == 400 =>
-            {
+            kube::Error::Api(status) if is_refused(&status) => {
                 Self::Refused { kind, message: status.message.clone() }
             }
             source => Self::Api { kind, source: Box::new(source) },
         }
     }
+}
+
+/// Whether an answer says no to the object or the request, whenever it is sent.
+fn is_refused(status: &Status) -> bool {
+    let is_client_error = (400..500).contains(&status.code) || status.is_invalid() || status.is_forbidden();
+    // Without credentials, or to what is gone, the answer says nothing of the object.
+    is_client_error && !is_asked_again(status) && ![401, 404, 409, 410].contains(&status.code)
+}
+
+/// Whether the API server asks to come again: it is overloaded, or another server that it needs does not answer.
+fn is_asked_again(status: &Status) -> bool {
+    let has_time = status.details.as_ref().is_some_and(|details| details.retry_after_seconds > 0);
+    has_time || status.reason == "ServerTimeout" || [408, 429, 502, 503, 504].contains(&status.code)
 }
 
 fn is_of_dying_namespace(status: &Status) -> bool {

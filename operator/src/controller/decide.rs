@@ -1,13 +1,20 @@
 //! One pass over one app: what is observed goes into the engine, and what each component should have comes out. Pure.
 
 use crate::{
+    apply::{
+        attempts::{Attempt, Attempts, CAP},
+        writer::WriteError,
+    },
     observe::{
         cluster::Observed,
         samples::Samples,
         wanted::{Sources, sources},
         workload::{self, LiveRevision},
     },
-    report::standing::{Evidence, Failure, Standing},
+    report::{
+        conditions::was_applied,
+        standing::{Evidence, Failure, Standing},
+    },
     resolve::{
         app::{App, Service},
         overrides,
@@ -27,8 +34,8 @@ use scalableapp_engine::{
 };
 use std::{collections::BTreeMap, mem};
 
-/// Time after which a refused write is tried again: a quota or a policy of the cluster may change without a word to
-/// anybody.
+/// Time after which refused replicas are tried again, and the longest after which any are: they follow the load, and a
+/// policy of the cluster may change without a word to anybody.
 pub const TRIED_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// What a pass looks at.
@@ -58,34 +65,51 @@ pub struct ComponentMemory {
     wanted: Option<i32>,
     /// Whether no Deployment was left, and replicas of the one that comes were not written yet.
     begins: bool,
-    /// What the API server refused last.
-    pub refused: Refused,
+    /// Writes that failed.
+    pub failing: Failing,
 }
 
-/// Writes that the API server refuses as they are. Boxed, because they are rare.
+/// Writes of one component that failed last time.
 #[derive(Clone, Default)]
-pub struct Refused {
-    /// Of a child.
-    pub child: Option<Box<Failure>>,
-    /// Of replicas.
-    pub replicas: Option<Box<Failure>>,
-    /// Until then no replicas are decided, because they would be said and refused once more at each look at the app.
+pub struct Failing {
+    /// Of its children.
+    pub children: Attempts,
+    /// Of its replicas. Boxed, because they are rare.
+    replicas: Option<Box<Attempt>>,
+    /// Until then no replicas are decided, because they would be said and fail once more at each look at the app.
     until: Option<Timestamp>,
 }
 
-impl Refused {
-    /// The one to name.
+impl Failing {
+    /// The failure to name. Of a generation that was applied before, one that may pass is not named.
     #[must_use]
-    pub fn first(&self) -> Option<Failure> {
-        self.child.as_ref().or(self.replicas.as_ref()).map(|failure| Failure::clone(failure))
+    pub fn said(&self, was_applied: bool) -> Option<Failure> {
+        self.children.said(was_applied).or_else(|| self.replicas.as_ref()?.lasting().cloned())
     }
 
-    /// Keeps replicas from being decided for [`TRIED_AGAIN_AFTER`] if they were refused, or lets them be.
-    pub fn hold_back(&mut self, is_refused: bool, now: Timestamp) {
-        self.until = is_refused.then(|| now + TRIED_AGAIN_AFTER);
+    /// When the first of them is made again.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        [self.children.due(), self.until].into_iter().flatten().min()
     }
 
-    /// Whether replicas were refused so recently that they are not tried again yet.
+    /// Notes that replicas were written, or could not be.
+    pub fn scaled(&mut self, written: &Result<(), WriteError>, now: Timestamp) {
+        let failed = |error| Box::new(Attempt::failed(self.replicas.as_deref(), 0, error, CAP, now));
+        self.replicas = written.as_ref().err().map(failed);
+        self.until = match written {
+            Err(error) if error.is_refusal() => Some(now + TRIED_AGAIN_AFTER),
+            _ => self.replicas.as_ref().map(|attempt| attempt.until()),
+        };
+    }
+
+    /// Keeps replicas from being decided until the leader's epoch is written once more, if that failed; else the cache
+    /// shows it in a moment.
+    pub fn await_fence(&mut self, now: Timestamp) {
+        self.until = self.children.due().map(|due| due.min(now + TRIED_AGAIN_AFTER));
+    }
+
+    /// Whether replicas are not tried again yet.
     fn is_recent(&self, now: Timestamp) -> bool {
         self.until.is_some_and(|until| now < until && until <= now + TRIED_AGAIN_AFTER)
     }
@@ -167,16 +191,24 @@ pub fn pass(
 ) -> Vec<ComponentPass> {
     memories.retain(|name, _| app.services.iter().any(|service| service.name.as_str() == name));
     let paused = overrides::pause(&view.observed.overrides, view.now).map(pause);
+    let was_applied = was_applied(known, app.generation);
     app.services
         .iter()
         .map(|service| {
             let name = service.name.as_str();
             let known = known.and_then(|status| status.component(name));
             let memory = memories.entry(name.to_owned()).or_default();
-            match &paused {
+            let failure = memory.failing.said(was_applied);
+            let mut pass = match &paused {
                 Some(paused) => paused_component(app, service, known, view.observed, memory, paused),
                 None => component(app, service, known, view, memory),
+            };
+            (pass.standing.was_applied, pass.standing.failure) = (was_applied, failure);
+            if let Some(paused) = paused.as_ref().filter(|_| !was_applied) {
+                let message = format!("generation {} is not applied: {paused}", app.generation);
+                pass.standing.failure.get_or_insert(Failure { reason: reason::PAUSED, message });
             }
+            pass
         })
         .collect()
 }
@@ -191,10 +223,10 @@ fn component(
     let View { observed, samples, now, recording } = view;
     let name = service.name.as_str();
     let key = &service.key;
-    let mut standing = standing(app, service, known, observed, memory);
+    let mut standing = standing(app, service, known, observed);
     let is_measured = service.scaling.metrics.is_empty() || samples.were_taken();
     let is_new = standing.revisions.is_empty();
-    if !memory.is_shown(&standing.revisions) || !(is_measured || is_new) || memory.refused.is_recent(now) {
+    if !memory.is_shown(&standing.revisions) || !(is_measured || is_new) || memory.failing.is_recent(now) {
         return undecided(standing);
     }
     let rolling: Vec<Revision> =
@@ -272,16 +304,10 @@ fn paused_component(
     paused: &str,
 ) -> ComponentPass {
     memory.forget_recommendations();
-    undecided(Standing { paused: Some(paused.to_owned()), ..standing(app, service, known, observed, memory) })
+    undecided(Standing { paused: Some(paused.to_owned()), ..standing(app, service, known, observed) })
 }
 
-fn standing(
-    app: &App,
-    service: &Service,
-    known: Option<&ComponentStatus>,
-    observed: &Observed,
-    memory: &ComponentMemory,
-) -> Standing {
+fn standing(app: &App, service: &Service, known: Option<&ComponentStatus>, observed: &Observed) -> Standing {
     let name = service.name.as_str();
     let revisions = workload::revisions(observed, &app.uid, name);
     Standing {
@@ -290,7 +316,6 @@ fn standing(
         desired: known.map_or(0, |known| known.desired),
         target: service.revision.to_string(),
         problem: workload::problem(&revisions, observed.pods_of(name)),
-        failure: memory.refused.first(),
         revisions,
         ..Standing::default()
     }
@@ -464,8 +489,9 @@ mod tests {
         let (observed, samples) =
             (deployed("1", &[(&app.services[0].revision.to_string(), 3)]), Samples::default());
         let now = Timestamp::UNIX_EPOCH;
-        let refused = Refused { until: Some(now + TRIED_AGAIN_AFTER), ..Refused::default() };
-        let memory = ComponentMemory { refused, ..ComponentMemory::default() };
+        let refused = WriteError::Refused { kind: "Deployment", message: "a policy says no".to_owned() };
+        let mut memory = ComponentMemory::default();
+        memory.failing.scaled(&Err(refused), now);
         let mut memories = BTreeMap::from([("web".to_owned(), memory)]);
         let mut is_decided = |after: SignedDuration| {
             let view = View { observed: &observed, samples: &samples, now: now + after, recording: false };

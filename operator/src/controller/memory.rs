@@ -3,11 +3,16 @@
 
 use super::decide::ComponentMemory;
 use crate::{
-    apply::{events::Happening, record::Records},
+    apply::{
+        attempts::{Attempt, Attempts},
+        events::Happening,
+        record::Records,
+    },
     observe::cluster::GuardedApp,
-    report::Said,
+    report::{Said, conditions::was_applied, standing::Failure},
     resolve::{app::App, invalid::Invalid},
 };
+use jiff::Timestamp;
 use kube::Resource;
 use scalableapp_crds::{ScalableApp, ScalableAppStatus};
 use std::{
@@ -42,6 +47,10 @@ pub struct AppMemory {
     pub records: Records,
     /// What is remembered of each component.
     pub components: BTreeMap<String, ComponentMemory>,
+    /// Children of components that the spec no longer names and that could not be deleted.
+    pub leftovers: Attempts,
+    /// How often the status could not be written in a row, and when it is tried again.
+    pub unreported: Option<Attempt>,
     /// What was done and not said yet, because a write after it failed.
     pub unsaid: Vec<Happening>,
     /// The status that was written last, for as long as the cache may still show the one before it.
@@ -139,6 +148,20 @@ impl AppMemory {
         self.reported.as_ref().or(app.status.as_ref())
     }
 
+    /// What is to be said of components that the spec no longer names.
+    #[must_use]
+    pub fn leftover(&self, app: &ScalableApp) -> Option<Failure> {
+        let generation = app.metadata.generation.unwrap_or_default();
+        self.leftovers.said(was_applied(self.known_status(app), generation))
+    }
+
+    /// When the first write that failed is made again.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let components = self.components.values().map(|component| component.failing.due());
+        components.chain([self.leftovers.due()]).flatten().min()
+    }
+
     /// The known status beside what is remembered of each component: what a pass needs, of which it changes the latter.
     pub fn of_pass<'a>(
         &'a mut self,
@@ -152,7 +175,6 @@ impl AppMemory {
 mod tests {
     use super::*;
     use crate::report::standing::Standing;
-    use jiff::Timestamp;
     use serde_json::json;
 
     fn said(desired: i32, known: Option<&ScalableAppStatus>) -> Said {

@@ -2,19 +2,26 @@
 
 use super::{
     Context,
-    decide::{self, ComponentMemory, ComponentPass, TRIED_AGAIN_AFTER, View},
+    decide::{self, ComponentMemory, ComponentPass, View},
     memory::AppMemory,
 };
 use crate::{
-    apply::{self, app::Leader, writer::WriteError},
+    apply::{
+        self,
+        app::Leader,
+        attempts::{Attempt, CAP, REFUSED_CAP},
+        events::Happening,
+        writer::WriteError,
+    },
     build::build,
     observe::cluster::GuardedApp,
     report::{self, Said, standing::Failure},
     resolve::invalid::Invalid,
     runtime::{clock, metrics},
 };
+use jiff::Timestamp;
 use kube::{Resource, ResourceExt, runtime::controller::Action};
-use scalableapp_crds::ScalableApp;
+use scalableapp_crds::{ScalableApp, ScalableAppStatus};
 use scalableapp_engine::reason;
 use std::{mem, sync::Arc, time::Duration};
 
@@ -22,20 +29,26 @@ use std::{mem, sync::Arc, time::Duration};
 const KIND: &str = "ScalableApp";
 /// After a write that came too late: the cache shows the newer object by then.
 const AGAIN: Duration = Duration::from_millis(500);
-/// After an error that waiting helps.
+/// After an object that cannot be read could not be told so.
 const RETRY: Duration = Duration::from_secs(5);
 /// A second look at everything, should a watch have lost an event.
 const RESYNC: Duration = Duration::from_secs(600);
 
 /// Why a reconcile did not get to its end.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct Error(#[from] WriteError);
+pub enum Error {
+    /// A write failed without which nothing else may be done.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The status could not be written, and is not tried again before this time.
+    #[error("the status could not be written")]
+    Unreported(Timestamp),
+}
 
 /// Brings one app closer to what it declares.
 ///
 /// # Errors
-/// When a write fails in a way that another attempt may mend.
+/// When its status is not written, or another process leads.
 pub async fn reconcile(object: Arc<GuardedApp>, context: Arc<Context>) -> Result<Action, Error> {
     let Some(epoch) = context.writer.epoch() else { return Ok(Action::await_change()) };
     let app = match &object.0 {
@@ -75,13 +88,19 @@ async fn pipeline(
     }
     let children = build(resolved, u64::try_from(epoch).unwrap_or_default());
     let leader = Leader { writer: &context.writer, cluster: &context.cluster, epoch };
-    let mut is_refused =
-        apply::app::apply(leader, resolved, &observed, children, memory, &mut passes).await?;
+    apply::app::apply(leader, resolved, &observed, children, memory, &mut passes).await?;
     // The status before the replicas: a change that is remembered and did not happen makes the next leader slower,
     // one that happened and is not remembered would make it faster.
     say(context, app, memory, &passes, None).await?;
-    is_refused |= apply::app::scale(leader, resolved, memory, &passes).await?;
-    Ok(Action::requeue(if is_refused { TRIED_AGAIN_AFTER.unsigned_abs() } else { RESYNC }))
+    if apply::app::scale(leader, resolved, memory, &passes).await? {
+        return Ok(Action::requeue(AGAIN));
+    }
+    Ok(Action::requeue(memory.due().map_or(RESYNC, from_now)))
+}
+
+/// The time until then.
+fn from_now(then: Timestamp) -> Duration {
+    Duration::try_from(then.duration_since(clock::wall())).unwrap_or_default().min(RESYNC)
 }
 
 async fn invalid_spec(
@@ -107,26 +126,66 @@ async fn say(
 ) -> Result<(), Error> {
     let standings: Vec<_> = passes.iter().map(|pass| &pass.standing).collect();
     let generation = app.metadata.generation.unwrap_or_default();
+    let leftover = memory.leftover(app);
     let known = memory.known_status(app);
-    let status = Said::of(known, generation, &standings, failure).status(known, clock::wall());
+    let said = Said::of(known, generation, &standings, failure).beside(leftover.as_ref());
+    let status = said.status(known, clock::wall());
     let happenings = report::happenings::happenings(known, &status);
-    let namespace = app.namespace().unwrap_or_default();
-    let name = app.name_any();
-    let written =
-        apply::status::report::<ScalableApp>(&context.writer, KIND, (&namespace, &name), known, &status)
-            .await?;
-    if let Some(written) = written {
-        memory.report(written);
-    }
+    report(context, app, memory, &status).await?;
     for record in passes.iter().filter_map(|pass| pass.recorded.as_ref()) {
         context.decisions.write(record);
     }
     let about = app.object_ref(&());
     for happening in mem::take(&mut memory.unsaid).into_iter().chain(happenings) {
-        tracing::info!(namespace, app = app.name_any(), reason = happening.reason, "{}", happening.note);
+        tracing::info!(
+            namespace = app.namespace(),
+            app = app.name_any(),
+            reason = happening.reason,
+            "{}",
+            happening.note
+        );
         context.events.publish(&about, happening).await;
     }
     Ok(())
+}
+
+/// Writes the status, unless that failed so recently that it is not tried again yet. Where it is refused an event tells
+/// of it, for no condition can.
+async fn report(
+    context: &Context,
+    app: &ScalableApp,
+    memory: &mut AppMemory,
+    status: &ScalableAppStatus,
+) -> Result<(), Error> {
+    let now = clock::wall();
+    if let Some(earlier) = memory.unreported.as_ref().filter(|earlier| !earlier.is_due(now)) {
+        return Err(Error::Unreported(earlier.until()));
+    }
+    let earlier = memory.unreported.take();
+    let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+    let (at, known) = ((namespace.as_str(), name.as_str()), memory.known_status(app));
+    match apply::status::report::<ScalableApp>(&context.writer, KIND, at, known, status).await {
+        Ok(written) => {
+            written.into_iter().for_each(|written| memory.report(written));
+            Ok(())
+        }
+        Err(error @ (WriteError::Conflict { .. } | WriteError::NotLeader { .. })) => Err(error.into()),
+        Err(error) => {
+            metrics::reconcile_failed(error.label());
+            tracing::warn!(namespace, app = name, %error, "will try again");
+            let cap = if error.is_refusal() { REFUSED_CAP } else { CAP };
+            let attempt = Attempt::failed(earlier.as_ref(), 0, &error, cap, now);
+            if let Some(failure) = attempt.lasting() {
+                let (reason, action) = (reason::STATUS_NOT_WRITTEN, "Report");
+                let note = format!("{} ({})", reason.sentence, failure.message);
+                let happening = Happening { warning: true, reason: reason.name, action, note };
+                context.events.publish(&app.object_ref(&()), happening).await;
+            }
+            let until = attempt.until();
+            memory.unreported = Some(attempt);
+            Err(Error::Unreported(until))
+        }
+    }
 }
 
 /// An object that this version cannot read gets a condition of its own and harms nobody else.
@@ -151,7 +210,10 @@ async fn unreadable(context: &Context, object: &GuardedApp, error: &str) -> Resu
 /// When to try again.
 #[expect(clippy::needless_pass_by_value, reason = "the controller hands over the object")]
 pub fn on_error(object: Arc<GuardedApp>, error: &Error, _: Arc<Context>) -> Action {
-    let Error(error) = error;
+    let error = match error {
+        Error::Unreported(until) => return Action::requeue(from_now(*until)),
+        Error::Write(error) => error,
+    };
     metrics::reconcile_failed(error.label());
     match error {
         WriteError::Conflict { .. } => {

@@ -135,7 +135,7 @@ impl Passing<'_> {
 fn scales(passes: &[ComponentPass]) -> bool {
     passes.iter().any(|pass| {
         pass.decision.is_some()
-            // A child that was refused is tried again in its own time.
+            // A child that could not be written is tried again in its own time.
             && ((pass.standing.revisions.is_empty() && pass.standing.failure.is_none())
                 || pass.standing.revisions.iter().any(|revision| {
                     pass.planned.get(&revision.hash).is_some_and(|planned| *planned != revision.replicas)
@@ -147,6 +147,7 @@ fn scales(passes: &[ComponentPass]) -> bool {
 fn says_something_new(app: &ScalableApp, memory: &mut AppMemory, passes: &[ComponentPass]) -> bool {
     let standings: Vec<_> = passes.iter().map(|pass| &pass.standing).collect();
     let generation = app.metadata.generation.unwrap_or_default();
-    let said = Said::of(memory.known_status(app), generation, &standings, None);
+    let leftover = memory.leftover(app);
+    let said = Said::of(memory.known_status(app), generation, &standings, None).beside(leftover.as_ref());
     memory.is_news(app, &said)
 }

@@ -38,10 +38,16 @@ impl Backoff {
 
     /// The server failed. It is left alone for up to 1 s, 2 s, 4 s and so on, at most `cap`.
     pub fn failed(&mut self, now: Instant, cap: Duration) {
-        let longest = FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(cap);
+        self.until = Some(now + wait(self.failures, cap));
         self.failures = self.failures.saturating_add(1);
-        self.until = Some(now + longest.mul_f64(0.5 + fastrand::f64() / 2.0));
     }
+}
+
+/// The wait after one more failure than these in a row.
+#[must_use]
+pub fn wait(failures: u32, cap: Duration) -> Duration {
+    let longest = FIRST.saturating_mul(2_u32.saturating_pow(failures)).min(cap);
+    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use super::standing::{Evidence, Failure, Standing};
 use jiff::Timestamp;
-use scalableapp_crds::{Condition, ConditionStatus, condition_type, set_condition};
+use scalableapp_crds::{Condition, ConditionStatus, ScalableAppStatus, condition_type, set_condition};
 use scalableapp_engine::reason::{self, Reason};
 use std::borrow::Cow;
 
@@ -45,6 +45,47 @@ pub fn verdicts(
     verdicts
 }
 
+/// Names what cannot be deleted where everything else is ready.
+pub fn leave(verdicts: &mut [(&'static str, Verdict)], leftover: &Failure) {
+    let is_ready = |(type_, verdict): &(&str, Verdict)| {
+        *type_ == condition_type::READY && verdict.0 == ConditionStatus::True
+    };
+    if !verdicts.iter().any(is_ready) {
+        return;
+    }
+    for (type_, verdict) in verdicts {
+        let is_passing = passes(leftover.reason);
+        let says = match *type_ {
+            condition_type::READY => no,
+            condition_type::RECONCILING if is_passing => yes,
+            condition_type::RECONCILING => no,
+            condition_type::STALLED if !is_passing => yes,
+            _ => continue,
+        };
+        *verdict = says(leftover.reason, leftover.message.clone());
+    }
+}
+
+/// What `Ready` says of a generation that is not applied, or not known to be.
+const UNAPPLIED: [Reason; 6] = [
+    reason::INVALID_SPEC,
+    reason::UNREADABLE,
+    reason::NAME_TAKEN,
+    reason::CHILD_REFUSED,
+    reason::CHILD_NOT_WRITTEN,
+    reason::PAUSED,
+];
+
+/// Whether a generation was applied, by what is known.
+#[must_use]
+pub fn was_applied(known: Option<&ScalableAppStatus>, generation: i64) -> bool {
+    let mut conditions = known.into_iter().flat_map(|status| &status.conditions);
+    let ready = conditions.find(|condition| condition.type_ == condition_type::READY);
+    ready.is_some_and(|ready| {
+        ready.observed_generation == generation && UNAPPLIED.iter().all(|one| one.name != ready.reason)
+    })
+}
+
 /// Sets the conditions to these verdicts.
 pub fn set(list: &mut Vec<Condition>, verdicts: &[(&'static str, Verdict)], generation: i64, now: Timestamp) {
     for (type_, (status, reason, message)) in verdicts {
@@ -77,10 +118,8 @@ fn ready(components: &[&Standing], failure: Option<&Failure>) -> Verdict {
     if let Some(failure) = failure {
         return no(failure.reason, failure.message.clone());
     }
-    for standing in components {
-        if let Some(failure) = &standing.failure {
-            return no(failure.reason, of(standing, failure));
-        }
+    if let Some((reason, message)) = failures(components, |_| true) {
+        return no(reason, message);
     }
     for standing in components {
         if let Some(problem) =
@@ -107,10 +146,10 @@ fn stalled(components: &[&Standing], failure: Option<&Failure>) -> Verdict {
     if let Some(failure) = failure {
         return yes(failure.reason, failure.message.clone());
     }
+    if let Some((reason, message)) = failures(components, |failure| !passes(failure.reason)) {
+        return yes(reason, message);
+    }
     for standing in components {
-        if let Some(failure) = &standing.failure {
-            return yes(failure.reason, of(standing, failure));
-        }
         if standing.gave_up() && !standing.is_rolled_out() {
             let words = standing
                 .problem
@@ -122,12 +161,27 @@ fn stalled(components: &[&Standing], failure: Option<&Failure>) -> Verdict {
     no(reason::NOT_STALLED, reason::NOT_STALLED.sentence)
 }
 
+/// The failures of all components in one sentence, with the reason of the first.
+fn failures(components: &[&Standing], is_told: impl Fn(&Failure) -> bool) -> Option<(Reason, String)> {
+    let failures = components.iter().filter_map(|standing| Some((standing, standing.failure.as_ref()?)));
+    let told: Vec<_> = failures.filter(|(_, failure)| is_told(failure)).collect();
+    let (_, first) = told.first()?;
+    let sentences: Vec<String> = told.iter().map(|(standing, failure)| of(standing, failure)).collect();
+    Some((first.reason, sentences.join("; ")))
+}
+
+/// Whether a failure may end without a change by somebody.
+fn passes(reason: Reason) -> bool {
+    [reason::CHILD_NOT_WRITTEN, reason::PAUSED].contains(&reason)
+}
+
 fn reconciling(ready: &Verdict, stalled: &Verdict) -> Verdict {
-    let (status, reason, message) = ready.clone();
-    if status == ConditionStatus::True || stalled.0 == ConditionStatus::True {
-        no(reason::CONVERGED, reason::CONVERGED.sentence)
-    } else {
-        yes(reason, message)
+    let (_, reason, message) = ready.clone();
+    match (ready.0, stalled.0) {
+        (ConditionStatus::True, _) => no(reason::CONVERGED, reason::CONVERGED.sentence),
+        // Nothing goes on, and yet not everything is done.
+        (_, ConditionStatus::True) => no(stalled.1, stalled.2.clone()),
+        _ => yes(reason, message),
     }
 }
 

@@ -45,6 +45,15 @@ impl Said {
         Self { generation, stack, conditions: conditions::verdicts(conditions, components, failure) }
     }
 
+    /// Beside a stack that is up: what is left of components that the spec no longer names and cannot be deleted.
+    #[must_use]
+    pub fn beside(mut self, leftover: Option<&Failure>) -> Self {
+        if let Some(leftover) = leftover {
+            conditions::leave(&mut self.conditions, leftover);
+        }
+        self
+    }
+
     /// The status after the pass. What is said already keeps its times, so that saying it again changes nothing.
     #[must_use]
     pub fn status(self, known: Option<&ScalableAppStatus>, now: Timestamp) -> ScalableAppStatus {

@@ -26,7 +26,9 @@ pub struct Standing {
     pub revisions: Vec<LiveRevision>,
     /// What keeps its pods from running.
     pub problem: Option<Problem>,
-    /// What kept its children or their replicas from being written.
+    /// Whether the generation is known to have been applied before this pass.
+    pub was_applied: bool,
+    /// What keeps the generation from being applied, or what was changed by somebody from being put right.
     pub failure: Option<Failure>,
     /// What keeps `desired` from what the metrics ask for.
     pub limited_by: Vec<Reason>,

@@ -1,12 +1,20 @@
 //! A client of an API server that is a function.
 
 use std::future::{Future, pending};
+use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Parser;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use kube::Client;
 use kube::client::Body;
+use scalableapp_operator::apply::{events::Events, writer::Writer};
+use scalableapp_operator::controller::{Context, memory::Memories};
+use scalableapp_operator::observe::cluster::Cluster;
+use scalableapp_operator::observe::{prometheus::Prometheus, samples::SampleStore};
+use scalableapp_operator::runtime::args::Args;
+use scalableapp_operator::runtime::decision_log::DecisionLog;
 use scalableapp_operator::runtime::lease::{Candidate, Leadership};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -56,4 +64,19 @@ pub async fn lead(client: Client) -> Leadership {
     tokio::spawn(candidate.run(pending()));
     timeout(LIMIT, leadership.gained()).await.unwrap();
     leadership
+}
+
+/// What every pass uses, with a Prometheus that does not answer.
+pub fn context(client: &Client, leadership: Leadership, cluster: Cluster) -> Arc<Context> {
+    let writer = Writer::new(client.clone(), leadership);
+    let given = ["operator", "--lease-namespace", "operator", "--prometheus-url", "http://127.0.0.1:1"];
+    let args = Args::parse_from(given).prometheus;
+    Arc::new(Context {
+        cluster,
+        samples: SampleStore::new(Prometheus::new(&args).unwrap(), &args).unwrap(),
+        events: Events::new(writer.clone(), "one"),
+        writer,
+        memories: Memories::default(),
+        decisions: DecisionLog::open(None).unwrap(),
+    })
 }

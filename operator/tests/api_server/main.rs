@@ -7,4 +7,5 @@ mod events;
 mod fake;
 mod lease;
 mod overrides;
+mod refusals;
 mod tick;

@@ -4,22 +4,18 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
 use futures::StreamExt;
 use http::{Method, StatusCode};
 use kube::Client;
-use scalableapp_operator::apply::{events::Events, writer::Writer};
-use scalableapp_operator::controller::{Context, Watches, memory::Memories, tick};
+use scalableapp_operator::controller::{Watches, tick};
 use scalableapp_operator::observe::cluster::{Cluster, app_ref, reflect_written};
-use scalableapp_operator::observe::{prometheus::Prometheus, samples::SampleStore};
-use scalableapp_operator::runtime::args::Args;
-use scalableapp_operator::runtime::lease::{Candidate, Leadership};
-use scalableapp_operator::runtime::{decision_log::DecisionLog, health::Health};
+use scalableapp_operator::runtime::health::Health;
+use scalableapp_operator::runtime::lease::Candidate;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use crate::fake::{self, LIMIT, lead, not_found};
+use crate::fake::{self, LIMIT, context, lead, not_found};
 
 fn client() -> Client {
     fake::client(|head, body| async move {
@@ -41,20 +37,6 @@ fn app() -> Value {
         "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp",
         "metadata": {"name": "shop", "namespace": "store", "uid": "shop", "generation": 1},
         "spec": {"image": "shop:1", "services": [{"name": "web", "port": 80}]},
-    })
-}
-
-fn context(client: &Client, leadership: Leadership, cluster: Cluster) -> Arc<Context> {
-    let writer = Writer::new(client.clone(), leadership);
-    let given = ["operator", "--lease-namespace", "operator", "--prometheus-url", "http://127.0.0.1:1"];
-    let args = Args::parse_from(given).prometheus;
-    Arc::new(Context {
-        cluster,
-        samples: SampleStore::new(Prometheus::new(&args).unwrap(), &args).unwrap(),
-        events: Events::new(writer.clone(), "one"),
-        writer,
-        memories: Memories::default(),
-        decisions: DecisionLog::open(None).unwrap(),
     })
 }
 
