@@ -6,8 +6,8 @@ use crate::memory::{LastGood, Memory};
 use crate::metric::{Metric, Target, micros};
 use crate::pod::{Pod, Resource};
 use crate::reason::{self, Reason};
-use crate::sample::{Coverage, Unfit, judge, judge_value, with_fresh_samples};
-use crate::signal::{PodMetric, PodTarget, Proposal, Series, SignalError, average_value};
+use crate::sample::{Reading, Unfit, judge, judge_value, with_fresh_samples};
+use crate::signal::{PodMetric, PodTarget, Proposal, SignalError, average_of_total};
 use crate::zero::doubt;
 
 /// A declared metric and what it says.
@@ -154,16 +154,14 @@ fn on_total(
 ) -> Result<Vote, Invalid> {
     let reading = input.readings.get(name);
     let fresh = judge_value(reading, input.now, input.max_sample_age)?;
-    let milli = (fresh.value * 1000.0).round() as i64;
     // The surge of a rollout exists, but nobody asked for it: it must not become the new number of replicas.
     let replicas = input.status_replicas.min(input.current_replicas);
-    let mut proposal =
-        average_value(Series::External(&[milli]), per_replica, replicas, input.behavior.tolerance())?;
+    let mut proposal = average_of_total(fresh.value, per_replica, replicas, input.behavior.tolerance())?;
     if replicas == 0 {
         // There is no average over nothing, and what HPA takes for it is no measurement.
-        proposal.usage = milli;
+        proposal.usage = (fresh.value * 1000.0).round() as i64;
     }
-    let lack = reading.and_then(|reading| reading.coverage).and_then(Coverage::lack);
+    let lack = reading.and_then(Reading::lack);
     Ok(match lack.or_else(|| doubt(fresh.value)) {
         None => Vote::Asks(proposal),
         Some(lack) if proposal.replicas > input.current_replicas => Vote::AtLeast(proposal, lack.into()),

@@ -13,7 +13,7 @@ use crate::metric::{Target, decimal};
 use crate::reason;
 use crate::sample::judge;
 use crate::season::Seasonal;
-use crate::signal::{Series, average_value};
+use crate::signal::average_of_total;
 use crate::trend::Outlook;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -139,13 +139,12 @@ fn load(input: &Input<'_>, signal: &Signal<'_>) -> Option<(f64, i64)> {
 }
 
 fn replicas(input: &Input<'_>, load: f64, per_replica: i64) -> Option<i32> {
-    let milli = [(load * 1000.0).round() as i64];
     let (current, tolerance) = (input.current_replicas, input.behavior.tolerance());
-    average_value(Series::External(&milli), per_replica, current, tolerance).ok().map(|one| one.replicas)
+    average_of_total(load, per_replica, current, tolerance).ok().map(|one| one.replicas)
 }
 
 fn value(load: f64) -> String {
-    decimal((load * 10.0).round() as i64 * 100)
+    decimal(((load * 10.0).round() as i64).saturating_mul(100))
 }
 
 fn within(horizon: SignedDuration) -> String {

@@ -23,6 +23,9 @@ pub struct Reading {
     pub window: Option<Window>,
     /// Requests that are being served now; nothing where none is, or that is not measured.
     pub in_flight: Option<u32>,
+    /// Whether servers did not answer that may know more of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_partial: bool,
 }
 
 /// How many pods are behind a value.
@@ -48,7 +51,7 @@ pub struct Window {
 /// A value that may be acted on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fresh {
-    /// The value, finite and not negative; it fits an i64 in thousandths and in millionths.
+    /// The value, finite and not negative.
     pub value: f64,
     /// When it was measured.
     pub at: Timestamp,
@@ -87,6 +90,9 @@ pub enum Unfit {
         /// Pods that should have.
         expected: u32,
     },
+    /// The answer may lack data.
+    #[error("absent: some of the servers behind Prometheus did not answer")]
+    Incomplete,
     /// No pod is ready, so what they serve says nothing of what is asked for.
     #[error("absent: no pod is ready, so nothing shows what is asked for")]
     NobodyServes,
@@ -96,9 +102,9 @@ pub enum Unfit {
     /// Not a number.
     #[error("implausible: not a number")]
     NotANumber,
-    /// Infinite, or larger than can be counted in millionths.
-    #[error("implausible: too large")]
-    TooLarge,
+    /// Infinite.
+    #[error("implausible: infinite")]
+    Infinite,
     /// Less than zero.
     #[error("implausible: negative")]
     Negative,
@@ -115,10 +121,14 @@ impl Unfit {
     pub fn quality(&self) -> Quality {
         match self {
             Self::TooOld(_) => Quality::Stale,
-            Self::NoSample | Self::AgeUnknown | Self::Partial { .. } | Self::NobodyServes => Quality::Absent,
+            Self::NoSample
+            | Self::AgeUnknown
+            | Self::Partial { .. }
+            | Self::Incomplete
+            | Self::NobodyServes => Quality::Absent,
             Self::ManySeries(_)
             | Self::NotANumber
-            | Self::TooLarge
+            | Self::Infinite
             | Self::Negative
             | Self::ZeroWhileServing(_)
             | Self::InTheFuture(_) => Quality::Implausible,
@@ -138,16 +148,13 @@ impl Unfit {
     }
 }
 
-/// The largest value whose millionths fit an i64.
-const LARGEST: f64 = 9.0e12;
-
 /// Judges what a query returned; no reading at all is a query that was not answered.
 ///
 /// # Errors
 /// When the sample may not be acted on.
 pub fn judge(reading: Option<&Reading>, now: Timestamp, max_age: SignedDuration) -> Result<Fresh, Unfit> {
     let fresh = judge_value(reading, now, max_age)?;
-    match reading.and_then(|reading| reading.coverage).and_then(Coverage::lack) {
+    match reading.and_then(Reading::lack) {
         Some(lack) => Err(lack),
         None => Ok(fresh),
     }
@@ -174,8 +181,8 @@ pub fn judge_value(
     if value < 0.0 {
         return Err(Unfit::Negative);
     }
-    if value > LARGEST {
-        return Err(Unfit::TooLarge);
+    if value.is_infinite() {
+        return Err(Unfit::Infinite);
     }
     let at = reading.at.ok_or(Unfit::AgeUnknown)?;
     let age = now.duration_since(at);
@@ -186,6 +193,13 @@ pub fn judge_value(
         return Err(Unfit::InTheFuture(-age.as_secs()));
     }
     Ok(Fresh { value, at })
+}
+
+impl Reading {
+    /// What is missing of it, if it is not whole. The true value is then at least as large, where each part adds to it.
+    pub fn lack(&self) -> Option<Unfit> {
+        self.coverage.and_then(Coverage::lack).or(self.is_partial.then_some(Unfit::Incomplete))
+    }
 }
 
 impl Coverage {
@@ -238,13 +252,19 @@ mod tests {
 
     #[test]
     fn what_cannot_be_true_is_implausible() {
-        for values in [&[f64::NAN][..], &[f64::INFINITY], &[f64::NEG_INFINITY], &[-1.0], &[1e18], &[1.0, 2.0]]
-        {
+        for values in [&[f64::NAN][..], &[f64::INFINITY], &[f64::NEG_INFINITY], &[-1.0], &[1.0, 2.0]] {
             let unfit = judge(Some(&reading(values)), now(), MAX_AGE).expect_err("unfit");
             assert_eq!(unfit.quality(), Quality::Implausible, "{values:?}");
         }
         let ahead = Reading { at: Some(now() + MAX_AGE * 2), ..reading(&[1.0]) };
         assert_eq!(judge(Some(&ahead), now(), MAX_AGE), Err(Unfit::InTheFuture(120)));
+    }
+
+    #[test]
+    fn a_large_value_is_no_implausible_one() {
+        for value in [1e13, 1e18, f64::MAX] {
+            assert_eq!(judge(Some(&reading(&[value])), now(), MAX_AGE), Ok(Fresh { value, at: now() }));
+        }
     }
 
     #[test]

@@ -369,6 +369,29 @@ pub fn average_value(
     Ok(Proposal { replicas: replicas_wanted, ratio, usage, utilization: None })
 }
 
+/// Replicas for a total, of which each replica should carry `target` thousandths, as [`average_value`] has them. A total
+/// whose thousandths no i64 holds is large as well: it is compared as it is.
+///
+/// # Errors
+/// When there is no value.
+pub fn average_of_total(
+    total: f64,
+    target: i64,
+    status_replicas: i32,
+    tolerance: Tolerance,
+) -> Result<Proposal, SignalError> {
+    let milli = total * 1000.0;
+    let proposal =
+        average_value(Series::External(&[milli.round() as i64]), target, status_replicas, tolerance)?;
+    if milli < i64::MAX as f64 {
+        return Ok(proposal);
+    }
+    let needed = milli / target as f64;
+    let ratio = needed / f64::from(status_replicas);
+    let replicas = if tolerance.admits(ratio) { status_replicas } else { capped(needed) };
+    Ok(Proposal { replicas, ratio, ..proposal })
+}
+
 /// The next whole number, at most what an i32 holds.
 fn capped(replicas: f64) -> i32 {
     if replicas.ceil() > f64::from(i32::MAX) { i32::MAX } else { to_i32(replicas.ceil()) }

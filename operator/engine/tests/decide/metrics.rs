@@ -76,6 +76,26 @@ fn two_series_where_one_is_expected_are_refused_in_words() {
 }
 
 #[test]
+fn a_large_value_asks_for_the_most_replicas_that_the_bounds_allow() {
+    for (value, per_replica, replicas) in [
+        (1e13, 1 << 50, 9),
+        (1e13, 1000, 40),
+        (1e18, i64::MAX, 40),
+        (1e300, i64::MAX, 40),
+        (2e16, i64::MAX, 3),
+    ] {
+        let mut app = Component::new(1, &[metric("cart", Target::Prometheus { per_replica })]);
+        app.max = 40;
+        for _ in 0..6 {
+            app.reads("cart", value);
+            app.act();
+            app.later(60);
+        }
+        assert_eq!(app.replicas, replicas, "{value} with {per_replica} thousandths each");
+    }
+}
+
+#[test]
 fn the_surge_of_a_rollout_is_not_taken_for_demand() {
     let mut app = Component::new(4, &[rate(50)]);
     app.reads("rps", 200.0);
