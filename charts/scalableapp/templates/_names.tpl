@@ -30,6 +30,22 @@ app.kubernetes.io/component: prometheus
 {{ include "release.labels" . }}
 {{- end }}
 
+{{/* The bundled Prometheus's configuration: files/prometheus.yaml, which is one as it is, with the chart's values in it. */}}
+{{- define "prometheus.config" -}}
+{{- $bundled := .Values.prometheus.bundled }}
+{{- $config := .Files.Get "files/prometheus.yaml" | fromYaml }}
+{{- $_ := set $config.global "scrape_interval" $bundled.scrapeInterval }}
+{{- $_ := set $config.global "scrape_timeout" $bundled.scrapeInterval }}
+{{- if $bundled.kubelet.insecureSkipVerify }}
+{{- range $config.scrape_configs }}
+{{- if eq .job_name "kubelet" }}
+{{- $_ := set . "tls_config" (dict "insecure_skip_verify" true) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toYaml $config }}
+{{- end }}
+
 {{/* Every object of the release. */}}
 {{- define "release.labels" -}}
 app.kubernetes.io/part-of: {{ .Chart.Name }}
