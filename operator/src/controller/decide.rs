@@ -26,6 +26,7 @@ use scalableapp_crds::{ComponentStatus, Proposal, ScalableAppStatus, ScalingOver
 use scalableapp_engine::{
     Decision, Input, decide,
     memory::Memory,
+    metric::Metric,
     pod::Pod,
     reason,
     record::{OwnedInput, Record},
@@ -267,7 +268,7 @@ fn component(
     standing.decided = true;
     standing.desired = decision.desired;
     standing.limited_by.clone_from(&decision.limited_by);
-    standing.measured = evidence(service, samples, &decision, &engine_pods, standing.ready());
+    standing.measured = evidence(service, samples, &decision, &engine_pods, standing.ready(), now);
     record(&mut standing, service, known, &decision, now);
     let recorded = kept.zip(standing.record.clone()).map(|(input, decision)| Record {
         namespace: app.namespace.clone(),
@@ -388,7 +389,14 @@ fn record(
     }
 }
 
-fn evidence(service: &Service, samples: &Samples, decision: &Decision, pods: &[Pod], ready: i32) -> Evidence {
+fn evidence(
+    service: &Service,
+    samples: &Samples,
+    decision: &Decision,
+    pods: &[Pod],
+    ready: i32,
+    now: Timestamp,
+) -> Evidence {
     if service.scaling.metrics.is_empty() {
         return Evidence::NotAsked;
     }
@@ -396,11 +404,18 @@ fn evidence(service: &Service, samples: &Samples, decision: &Decision, pods: &[P
         return Evidence::NotYet;
     }
     match decision.invalid.iter().next() {
-        None => Evidence::Fresh,
+        // Latency needs no evidence, and yet what was not answered is not fresh.
+        None => {
+            let unanswered = |metric: &Metric| {
+                let cause = samples.unanswered(&service.key, &metric.name, now)?;
+                let message = format!("{}: {cause}", metric.name);
+                Some(Evidence::Missing(Failure { reason: reason::METRIC_STALE, message }))
+            };
+            service.scaling.metrics.iter().find_map(unanswered).unwrap_or(Evidence::Fresh)
+        }
         Some((metric, invalid)) => {
             // The sentence of the list, not the age or count of the moment: a condition must not change with time alone.
-            let pods = pods.iter().map(|pod| &*pod.name);
-            let cause = samples.problem(&service.key, metric, pods);
+            let cause = samples.problem(&service.key, metric, pods, now);
             let cause = cause.as_deref().unwrap_or(invalid.reason.sentence);
             Evidence::Missing(Failure { reason: invalid.reason, message: format!("{metric}: {cause}") })
         }

@@ -1,6 +1,7 @@
 //! An answer of Prometheus' query API. Pure.
 //!
-//! Only what is read is described; warnings, statistics and the like are passed over. Labels stay where they are in the
+//! Only what is read is described; statistics and the like are passed over, and of warnings only whether one says that
+//! data is missing. Labels stay where they are in the
 //! body: those of thousands of series would be copied and forgotten again in every tick.
 
 use std::borrow::Cow;
@@ -16,9 +17,15 @@ use crate::resolve::app::ComponentKey;
 /// The body of an answer, good or bad.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<T> {
+struct Answer<'a, T> {
     /// The result, if the query was run.
     data: Option<T>,
+    /// How VictoriaMetrics says that some of its servers did not answer.
+    #[serde(default)]
+    is_partial: bool,
+    /// How Thanos says so; and what Prometheus remarks on a query.
+    #[serde(default, borrow)]
+    warnings: Option<Vec<Text<'a>>>,
     /// The kind of error, if it was not: a word such as `bad_data`.
     error_type: Option<String>,
 }
@@ -32,13 +39,25 @@ pub enum Unanswered {
     Unreadable,
 }
 
+/// A result, and whether it may lack data of servers that did not answer.
+#[derive(Debug, PartialEq)]
+pub struct Whole<T> {
+    /// The result.
+    pub data: T,
+    /// Whether data is missing.
+    pub is_partial: bool,
+}
+
 /// Reads the result in a body.
 ///
 /// # Errors
 /// When there is none.
-pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unanswered> {
-    match serde_json::from_slice(body) {
-        Ok(Answer { data: Some(data), .. }) => Ok(data),
+pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Whole<T>, Unanswered> {
+    match serde_json::from_slice::<Answer<'a, T>>(body) {
+        Ok(Answer { data: Some(data), is_partial, warnings, .. }) => {
+            let is_partial = is_partial || warnings.iter().flatten().any(|warning| !is_remark(warning));
+            Ok(Whole { data, is_partial })
+        }
         // Only a word is repeated to people.
         Ok(Answer { error_type: Some(kind), .. })
             if kind.chars().all(|c| c.is_ascii_lowercase() || c == '_') =>
@@ -49,8 +68,33 @@ pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Unanswered> {
     }
 }
 
+/// Whether a warning is one of Prometheus' remarks on the query itself. Any other is of a server that was asked.
+fn is_remark(warning: &str) -> bool {
+    ["PromQL warning:", "PromQL info:"].iter().any(|start| warning.starts_with(start))
+        || warning.ends_with("annotations omitted")
+}
+
 /// The result of an instant query, with the body that its labels are in.
-pub type QueryResult = Yoke<Data<'static>, Vec<u8>>;
+pub type QueryResult = Yoke<Outcome<'static>, Vec<u8>>;
+
+/// The result of an instant query.
+#[derive(Debug, PartialEq, Yokeable)]
+pub struct Outcome<'a> {
+    /// The result.
+    pub data: Data<'a>,
+    /// Whether it may lack data of servers that did not answer.
+    pub is_partial: bool,
+}
+
+impl<'a> Outcome<'a> {
+    /// Reads the result of an instant query in a body.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn read(body: &'a [u8]) -> Result<Self, Unanswered> {
+        read(body).map(|Whole { data, is_partial }| Self { data, is_partial })
+    }
+}
 
 /// The result of an instant query. A range of samples or a string cannot be read, and nobody asks for them.
 #[derive(Debug, PartialEq, Deserialize, Yokeable)]
@@ -198,7 +242,7 @@ mod tests {
     use super::*;
 
     fn values(body: &str) -> Vec<f64> {
-        read::<Data<'_>>(body.as_bytes()).unwrap().series().map(|(_, value)| value).collect()
+        read::<Data<'_>>(body.as_bytes()).unwrap().data.series().map(|(_, value)| value).collect()
     }
 
     #[test]
@@ -221,10 +265,28 @@ mod tests {
     fn labels_are_read_where_they_are_and_copied_only_where_they_are_escaped() {
         let body = r#"{"data":{"resultType":"vector","result":[
             {"metric":{"pod":"a","component":"w\u0065b","team":"x"},"value":[1.5,"1"]}]}}"#;
-        let data = read::<Data<'_>>(body.as_bytes()).unwrap();
+        let data = read::<Data<'_>>(body.as_bytes()).unwrap().data;
         let (labels, _) = data.series().next().unwrap();
         assert!(matches!(&labels.pod, Some(Text(Cow::Borrowed("a")))), "{labels:?}");
         assert_eq!(labels.component.as_deref(), Some("web"));
+    }
+
+    #[test]
+    fn an_answer_that_servers_are_missing_from_is_not_whole() {
+        let is_partial = |more: &str| {
+            let body =
+                format!(r#"{{"status":"success",{more}"data":{{"resultType":"vector","result":[]}}}}"#);
+            Outcome::read(body.as_bytes()).unwrap().is_partial
+        };
+        assert!(is_partial(r#""isPartial":true,"#));
+        assert!(is_partial(r#""warnings":["No StoreAPIs matched for this query"],"#));
+        assert!(is_partial(
+            r#""warnings":["PromQL warning: x","receive series from Addr: 10.0.0.1: refused"],"#
+        ));
+        assert!(!is_partial(
+            r#""isPartial":false,"warnings":["PromQL warning: x","3 more warning annotations omitted"],"infos":["y"],"#
+        ));
+        assert!(!is_partial(r#""warnings":null,"#));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
+use super::answer::QueryResult;
 use super::backoff::{self, Backoff};
 use super::prometheus::{CUSTOM_LIMIT, Prometheus, QueryError};
 use super::promql::{Refusal, confine};
@@ -29,6 +30,8 @@ const GRACE: Duration = Duration::from_millis(250);
 pub struct Answer {
     /// The value of each series. One is expected; the engine judges what else there is.
     pub values: Vec<f64>,
+    /// Whether the answer may lack data.
+    pub is_partial: bool,
     /// When it was asked; nothing if it was never answered.
     pub at: Option<Timestamp>,
     /// What is wrong with it or with the attempts after it, as a sentence.
@@ -49,12 +52,12 @@ pub struct CustomQueries {
     namespaces: BTreeMap<String, Arc<Semaphore>>,
     confined: BTreeMap<CustomQuery, Result<String, Refusal>>,
     entries: BTreeMap<String, Entry>,
-    running: JoinSet<Outcome>,
+    running: JoinSet<Ended>,
     /// The text of the query that each running task asks.
     tasks: HashMap<Id, String>,
 }
 
-type Outcome = (Timestamp, Result<Vec<f64>, QueryError>);
+type Ended = (Timestamp, Result<(Vec<f64>, bool), QueryError>);
 
 /// One confined query.
 struct Entry {
@@ -175,7 +178,11 @@ impl CustomQueries {
                 let _permits = (of_namespace.acquire().await, of_all.acquire().await);
                 let asked = clock::wall();
                 let answer = prometheus.query("custom", &query, CUSTOM_LIMIT).await;
-                (asked, answer.map(|data| data.get().series().map(|(_, value)| value).collect()))
+                let values = |answer: QueryResult| {
+                    let outcome = answer.get();
+                    (outcome.data.series().map(|(_, value)| value).collect(), outcome.is_partial)
+                };
+                (asked, answer.map(values))
             });
             entry.is_running = true;
             self.tasks.insert(task.id(), text.clone());
@@ -183,15 +190,16 @@ impl CustomQueries {
     }
 
     /// Notes how a task ended, with nothing if it was ended from outside, and returns the text of its query.
-    fn record(&mut self, task: Id, outcome: Option<Outcome>) -> Option<String> {
+    fn record(&mut self, task: Id, outcome: Option<Ended>) -> Option<String> {
         let text = self.tasks.remove(&task)?;
         let entry = self.entries.get_mut(&text)?;
         entry.is_running = false;
         match outcome {
-            Some((asked, Ok(values))) => {
+            Some((asked, Ok((values, is_partial)))) => {
                 entry.backoff.succeeded();
-                let problem = problem(&values).map(str::to_owned);
-                entry.answer = Arc::new(Answer { values, at: Some(asked), problem });
+                let partial = is_partial.then(|| QueryError::Partial.to_string());
+                let problem = problem(&values).map(str::to_owned).or(partial);
+                entry.answer = Arc::new(Answer { values, is_partial, at: Some(asked), problem });
             }
             Some((_, Err(error))) => {
                 let now = clock::monotonic();

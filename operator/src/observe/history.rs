@@ -7,7 +7,7 @@
 //! A failed query takes nothing away. What was never known is unusable after three failures in a row, and from ten minutes
 //! after it was wanted until it is read, because nothing scales in while a history is awaited.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::answer::Trace;
 use super::custom::next_turn;
 use super::prometheus::{Prometheus, QueryError, Span};
-use super::promql::confine;
+use super::promql::{Refusal, confine_over};
 use super::templates::Selection;
 use super::wanted::{Source, Wanted};
 use crate::resolve::app::ComponentKey;
@@ -216,30 +216,68 @@ fn wishes(wanted: &Wanted) -> BTreeMap<Key, Wish> {
     wishes
 }
 
-/// Asks one query, and learns from its answer.
+/// Asks one query, and learns from its answer. One that is too large for all of its components is asked for each.
 async fn read(prometheus: &Prometheus, selection: &Selection, batch: Batch) -> Vec<(Key, Wish, Learned)> {
     let season = batch[0].1.season;
     let span = span(clock::wall(), season);
+    match traces(prometheus, selection, &batch, span).await {
+        Ok(traces) => learn(&traces, batch, span).await,
+        Err(Unread::Failed(error)) if error.is_of_size() && batch.len() > 1 => {
+            let mut learned = Vec::new();
+            for one in batch {
+                let one = vec![one];
+                match traces(prometheus, selection, &one, span).await {
+                    Ok(traces) => learned.extend(learn(&traces, one, span).await),
+                    Err(unread) => learned.extend(unread.tell(one)),
+                }
+            }
+            learned
+        }
+        Err(unread) => unread.tell(batch),
+    }
+}
+
+/// Why there is no history.
+enum Unread {
+    Failed(QueryError),
+    Refused(Refusal),
+}
+
+impl Unread {
+    fn tell(self, batch: Batch) -> Vec<(Key, Wish, Learned)> {
+        let learned = match self {
+            Self::Failed(error) => Err(error),
+            Self::Refused(refusal) => Ok(Seasonal::Unusable(format!("no history, {refusal}"))),
+        };
+        batch.into_iter().map(|(key, wish)| (key, wish, learned.clone())).collect()
+    }
+}
+
+/// The loads of a batch.
+async fn traces(
+    prometheus: &Prometheus,
+    selection: &Selection,
+    batch: &Batch,
+    span: Span,
+) -> Result<Vec<Trace>, Unread> {
     let answer = match &batch[0].1.source {
-        Source::Custom(query) => match confine(&query.text, &query.namespace, &selection.matchers) {
-            Ok(text) => prometheus.query_range("custom_history", &text, span).await,
-            // The metric itself says what is wrong with its query.
-            Err(_) => Ok(Vec::new()),
-        },
+        Source::Custom(query) => {
+            let time = Duration::from_millis(span.until_ms.abs_diff(span.from_ms));
+            let text = confine_over(time, &query.text, &query.namespace, &selection.matchers);
+            prometheus.query_range("custom_history", &text.map_err(Unread::Refused)?, span).await
+        }
         _ => {
-            let components: BTreeSet<&ComponentKey> =
-                batch.iter().map(|((component, _), _)| component).collect();
+            let components = batch.iter().map(|((component, _), _)| component).collect();
             prometheus.query_range("history", &selection.request_rates_of(&components), span).await
         }
     };
-    let traces = match answer {
-        Ok(traces) => traces,
-        Err(error) => {
-            return batch.into_iter().map(|(key, wish)| (key, wish, Err(error.clone()))).collect();
-        }
-    };
+    answer.map_err(Unread::Failed)
+}
+
+async fn learn(traces: &[Trace], batch: Batch, span: Span) -> Vec<(Key, Wish, Learned)> {
+    let season = batch[0].1.season;
     let pasts: Vec<Past> =
-        batch.iter().map(|((component, _), wish)| past(&traces, component, wish, span)).collect();
+        batch.iter().map(|((component, _), wish)| past(traces, component, wish, span)).collect();
     let horizons: Vec<SignedDuration> = batch.iter().map(|(_, wish)| wish.horizon).collect();
     let learned = spawn_blocking(move || {
         let learn = |(past, horizon): (&Past, SignedDuration)| match Season::learn(past, season, horizon) {
@@ -283,6 +321,7 @@ mod tests {
     use crate::runtime::args::Args;
     use clap::Parser;
     use hashbrown::HashMap;
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     const SEASON: SignedDuration = SignedDuration::from_hours(24);

@@ -4,7 +4,7 @@ use hashbrown::{Equivalent, HashMap};
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::pod::{Container, Pod, PodSample};
 
-use super::answer::{Data, Labels, Named};
+use super::answer::{Data, Labels, Named, Outcome};
 use super::namespaced::NamespacedName;
 use super::quantile::Bucket;
 use super::wanted::Wanted;
@@ -19,6 +19,17 @@ pub struct Measured<T> {
     pub at: Option<Timestamp>,
     /// Pods that are scraped; nothing if none of them is a target of Prometheus.
     pub scraped: Option<Scraped>,
+    /// Whether the answer may lack series.
+    pub is_partial: bool,
+}
+
+/// What is asked beside the value of every component.
+#[derive(Clone, Copy)]
+pub struct Companions<'a> {
+    /// Age of its samples.
+    pub ages: &'a Outcome<'a>,
+    /// Pods that are scraped.
+    pub pods: &'a Outcome<'a>,
 }
 
 /// How many pods of a component were scraped.
@@ -60,6 +71,20 @@ pub struct ContainerName {
     container: Box<str>,
 }
 
+impl ContainerName {
+    /// Namespace of the pod.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.pod.namespace()
+    }
+
+    /// Name of the pod.
+    #[must_use]
+    pub fn pod(&self) -> &str {
+        self.pod.name()
+    }
+}
+
 impl Equivalent<ContainerName> for (&str, &str, &str) {
     fn equivalent(&self, key: &ContainerName) -> bool {
         let (namespace, pod, container) = *self;
@@ -94,46 +119,47 @@ pub fn pod_sample(
 /// Requests of each component that is wanted.
 #[must_use]
 pub fn traffic(
-    rates: &Data<'_>,
-    ages: &Data<'_>,
-    pods: &Data<'_>,
-    resets: &Data<'_>,
-    active: &Data<'_>,
+    rates: &Outcome<'_>,
+    companions: Companions<'_>,
+    resets: &Outcome<'_>,
+    active: &Outcome<'_>,
     wanted: &Wanted,
     now: Timestamp,
 ) -> ByComponent<Traffic> {
-    let (resets, active) = (by_component(resets), by_component(active));
+    let is_partial = [rates, resets, active].iter().any(|outcome| outcome.is_partial);
+    let (resets, active) = (by_component(&resets.data), by_component(&active.data));
     let count = |counts: &HashMap<Named<'_>, f64>, key| counts.get(&key).map(|count| count.ceil() as u32);
     let traffic = |(key, rate)| {
         let (resets, in_flight) = (count(&resets, key).unwrap_or(0), count(&active, key));
         (key, Traffic { rate, resets, in_flight })
     };
-    let rates = rates.series().filter_map(|(labels, rate)| Some((labels.component()?, rate)));
-    measured(rates.map(traffic), ages, pods, wanted, now)
+    let rates = rates.data.series().filter_map(|(labels, rate)| Some((labels.component()?, rate)));
+    measured(rates.map(traffic), is_partial, companions, wanted, now)
 }
 
 /// The latency histogram of each component that is wanted.
 #[must_use]
 pub fn latencies(
-    buckets: &Data<'_>,
-    ages: &Data<'_>,
-    pods: &Data<'_>,
+    buckets: &Outcome<'_>,
+    companions: Companions<'_>,
     wanted: &Wanted,
     now: Timestamp,
 ) -> ByComponent<Vec<Bucket>> {
     let mut histograms: HashMap<Named<'_>, Vec<Bucket>> = HashMap::new();
-    for (labels, rate) in buckets.series() {
+    for (labels, rate) in buckets.data.series() {
         let le = labels.le.as_ref().and_then(|le| le.parse().ok());
         if let (Some(key), Some(le)) = (labels.component(), le) {
             histograms.entry(key).or_default().push(Bucket { le, rate });
         }
     }
-    measured(histograms.into_iter(), ages, pods, wanted, now)
+    measured(histograms.into_iter(), buckets.is_partial, companions, wanted, now)
 }
 
-/// Usage of each container. An amount is rounded up to a thousandth, as a Kubernetes quantity is.
+/// Usage of each container. An amount is rounded up to a thousandth, as a Kubernetes quantity is. A pod that an answer
+/// lacks counts as any other without a sample.
 #[must_use]
-pub fn usages(values: &Data<'_>, ages: &Data<'_>, now: Timestamp) -> ByContainer {
+pub fn usages(values: &Outcome<'_>, ages: &Outcome<'_>, now: Timestamp) -> ByContainer {
+    let (values, ages) = (&values.data, &ages.data);
     let ages: HashMap<_, _> =
         ages.series().filter_map(|(labels, age)| Some((container(labels)?, taken(now, age)?))).collect();
     let usage = |(labels, value): (&Labels<'_>, f64)| {
@@ -146,17 +172,19 @@ pub fn usages(values: &Data<'_>, ages: &Data<'_>, now: Timestamp) -> ByContainer
 
 fn measured<'a, T>(
     values: impl Iterator<Item = (Named<'a>, T)>,
-    ages: &Data<'_>,
-    pods: &Data<'_>,
+    is_partial: bool,
+    companions: Companions<'_>,
     wanted: &Wanted,
     now: Timestamp,
 ) -> ByComponent<T> {
-    let (ages, pods) = (by_component(ages), scraped(pods));
+    let Companions { ages, pods } = companions;
+    let is_partial = is_partial || ages.is_partial || pods.is_partial;
+    let (ages, pods) = (by_component(&ages.data), scraped(&pods.data));
     let measured = |(key, value): (Named<'a>, T)| {
         let (known, _) = wanted.components().get_key_value(&key)?;
         let at = ages.get(&key).and_then(|age| taken(now, *age));
         let scraped = pods.get(&key).copied();
-        Some((known.clone(), Measured { value, at, scraped }))
+        Some((known.clone(), Measured { value, at, scraped, is_partial }))
     };
     values.filter_map(measured).collect()
 }
@@ -203,10 +231,11 @@ mod tests {
     use serde_json::{Value, json};
     use std::collections::{BTreeMap, BTreeSet};
 
-    fn vector(series: &[(Value, &str)]) -> Data<'static> {
+    fn vector(series: &[(Value, &str)]) -> Outcome<'static> {
         let result: Vec<Value> =
             series.iter().map(|(labels, value)| json!({"metric": labels, "value": [0.0, value]})).collect();
-        Data::deserialize(json!({"resultType": "vector", "result": result})).unwrap()
+        let data = Data::deserialize(json!({"resultType": "vector", "result": result})).unwrap();
+        Outcome { data, is_partial: false }
     }
 
     fn now() -> Timestamp {
@@ -231,8 +260,10 @@ mod tests {
         };
         let traffic = traffic(
             &vector(&[(web(), "12.5")]),
-            &vector(&[(web(), "3.5")]),
-            &vector(&[(at("end"), "2"), (at("start"), "1")]),
+            Companions {
+                ages: &vector(&[(web(), "3.5")]),
+                pods: &vector(&[(at("end"), "2"), (at("start"), "1")]),
+            },
             &vector(&[(web(), "3")]),
             &vector(&[(web(), "7")]),
             &wanted(),
@@ -242,6 +273,7 @@ mod tests {
             value: Traffic { rate: 12.5, resets: 3, in_flight: Some(7) },
             at: Some(now() - 3500.milliseconds()),
             scraped: Some(Scraped { at_start: 1, at_end: 2 }),
+            is_partial: false,
         };
         assert_eq!(traffic[&ComponentKey::new("shop", "shop", "web")], expected);
     }
@@ -249,9 +281,10 @@ mod tests {
     #[test]
     fn a_value_without_recent_samples_has_no_age() {
         let none = vector(&[]);
-        let traffic = traffic(&vector(&[(web(), "12.5")]), &none, &none, &none, &none, &wanted(), now());
+        let companions = Companions { ages: &none, pods: &none };
+        let traffic = traffic(&vector(&[(web(), "12.5")]), companions, &none, &none, &wanted(), now());
         let value = Traffic { rate: 12.5, ..Traffic::default() };
-        let expected = Measured { value, at: None, scraped: None };
+        let expected = Measured { value, at: None, scraped: None, is_partial: false };
         assert_eq!(traffic[&ComponentKey::new("shop", "shop", "web")], expected);
     }
 
@@ -264,8 +297,9 @@ mod tests {
             vector(&[(json!({"namespace": "shop"}), "12.5"), (json!({}), "1"), (other.clone(), "2")]);
         other["le"] = json!("0.1");
         let buckets = vector(&[(json!({"le": "0.1"}), "12.5"), (other, "2")]);
-        assert!(traffic(&others, &none, &none, &none, &none, &wanted(), now()).is_empty());
-        assert!(latencies(&buckets, &none, &none, &wanted(), now()).is_empty());
+        let companions = Companions { ages: &none, pods: &none };
+        assert!(traffic(&others, companions, &none, &none, &wanted(), now()).is_empty());
+        assert!(latencies(&buckets, companions, &wanted(), now()).is_empty());
         assert!(usages(&others, &others, now()).is_empty());
     }
 

@@ -23,11 +23,11 @@ use rustls::pki_types::pem::PemObject;
 use tokio::time::timeout;
 use yoke::Yoke;
 
-use super::answer::{self, QueryResult, RangeData, Trace, Unanswered};
+use super::answer::{self, Outcome, QueryResult, RangeData, Trace, Unanswered, Whole};
 use crate::runtime::{args::PrometheusArgs, clock, metrics};
 
 /// Largest answer to a template, which covers all apps.
-pub const TEMPLATE_LIMIT: usize = 16 << 20;
+pub const TEMPLATE_LIMIT: usize = 8 << 20;
 /// Largest answer to an app's own query, which should be one series.
 pub const CUSTOM_LIMIT: usize = 256 << 10;
 /// Largest answer to a range query.
@@ -113,6 +113,9 @@ pub enum QueryError {
     /// The answer is larger than a query may have.
     #[error("failed to read an answer of more than {} KiB; {}", .0 >> 10, excess(*.0))]
     TooLarge(usize),
+    /// Servers that the server asks did not answer it.
+    #[error("failed to get a whole answer: some of the servers behind Prometheus did not answer it")]
+    Partial,
     /// The bearer token cannot be read.
     #[error("failed to read the token in {path}: {cause}")]
     Token {
@@ -136,7 +139,9 @@ fn advice(status: StatusCode) -> &'static str {
 fn excess(limit: usize) -> &'static str {
     match limit {
         CUSTOM_LIMIT => "make the query return one series",
-        _ => "the apps have too many pods or histogram buckets for one query over all of them",
+        _ => {
+            "export fewer series: fewer buckets of histograms, and fewer values of labels such as http_route"
+        }
     }
 }
 
@@ -151,6 +156,13 @@ impl QueryError {
         }
     }
 
+    /// Whether the same query over fewer apps may be answered.
+    #[must_use]
+    pub fn is_of_size(&self) -> bool {
+        // Prometheus calls it an error of the execution when a query reads more samples than it may.
+        matches!(self, Self::TooLarge(_)) || matches!(self, Self::Rejected(kind) if kind == "execution")
+    }
+
     /// The result in the process' own metrics.
     fn result(&self) -> &'static str {
         match self {
@@ -160,6 +172,7 @@ impl QueryError {
             Self::Rejected(_) => "rejected",
             Self::NotPrometheus { .. } => "invalid",
             Self::TooLarge(_) => "too_large",
+            Self::Partial => "partial",
         }
     }
 }
@@ -231,7 +244,7 @@ impl Prometheus {
         limit: usize,
     ) -> Result<QueryResult, QueryError> {
         let form = [("query", query.to_owned())];
-        let read = |body| Yoke::try_attach_to_cart(body, |body| answer::read(body));
+        let read = |body| Yoke::try_attach_to_cart(body, |body| Outcome::read(body));
         self.ask(name, &self.instant, &form, self.timeout, limit, read).await
     }
 
@@ -254,9 +267,9 @@ impl Prometheus {
             ("step", seconds(span.step_ms)),
         ];
         let read = |body: Vec<u8>| answer::read(&body);
-        let RangeData::Matrix(traces) =
+        let Whole { data: RangeData::Matrix(traces), is_partial } =
             self.ask(name, &self.range, &form, RANGE_TIMEOUT, RANGE_LIMIT, read).await?;
-        Ok(traces)
+        if is_partial { Err(QueryError::Partial) } else { Ok(traces) }
     }
 
     /// `limit` is the time that it may take, `most` the bytes that the answer may have.

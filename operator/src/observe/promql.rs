@@ -5,6 +5,7 @@
 //! can carry text past the matchers. `info` is refused, because it reads series that no selector names.
 
 use std::panic::catch_unwind;
+use std::time::Duration;
 
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::value::ValueType;
@@ -12,13 +13,15 @@ use promql_parser::parser::{
     AggregateExpr, BinaryExpr, Call, Expr, ParenExpr, SubqueryExpr, UnaryExpr, VectorSelector, parse,
 };
 
+use super::cost::{TooCostly, check};
 use super::patterns::too_large;
+use super::spelling::readable;
 
 /// Why a query is not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The query is not PromQL.
-    #[error("the query is not PromQL: {0}")]
+    /// The query is not PromQL, or more of it than is read here.
+    #[error("the operator cannot read the query as PromQL: {0}")]
     Syntax(String),
     /// The result is neither a number nor series of numbers.
     #[error("the query returns a {0}, make it return one series or a scalar")]
@@ -42,6 +45,9 @@ pub enum Refusal {
         "the query would be sent as {0}, which means something else; write it without empty `by ()` and `@ -5`"
     )]
     Rewritten(String),
+    /// The query would cost the server too much.
+    #[error(transparent)]
+    Cost(#[from] TooCostly),
     /// A regular expression takes too much memory.
     #[error(
         "the regular expression {0} is too large among those of the query: use fewer, repeat less, and write [a-z] for \\w"
@@ -55,14 +61,28 @@ pub enum Refusal {
 /// The query with the namespace's matcher and the operator's own on every selector, as it is sent to Prometheus.
 ///
 /// # Errors
-/// When the query is not PromQL, has no numeric result, or cannot be confined.
+/// When the query cannot be read, has no numeric result, costs too much, or cannot be confined.
 pub fn confine(query: &str, namespace: &str, matchers: &[Matcher]) -> Result<String, Refusal> {
-    let mut confined = read(query)?;
+    confine_over(Duration::ZERO, query, namespace, matchers)
+}
+
+/// The same for a query that is evaluated over some time.
+///
+/// # Errors
+/// As [`confine`].
+pub fn confine_over(
+    time: Duration,
+    query: &str,
+    namespace: &str,
+    matchers: &[Matcher],
+) -> Result<String, Refusal> {
+    let mut confined = read(&readable(query))?;
     match confined.value_type() {
         ValueType::Scalar | ValueType::Vector => {}
         ValueType::Matrix => return Err(Refusal::ResultType("range of samples")),
         ValueType::String => return Err(Refusal::ResultType("string")),
     }
+    check(&confined, time)?;
     let mut added = vec![Matcher::new(MatchOp::Equal, "namespace", namespace)];
     added.extend_from_slice(matchers);
     confine_expr(&mut confined, &added)?;
@@ -204,6 +224,9 @@ mod tests {
     #[case::unary("-(carts_open)", 1)]
     #[case::bool("carts_open > bool 1", 1)]
     #[case::no_selector("vector(time())", 0)]
+    #[case::raw_string_with_a_backslash("carts_open{a=~`b-\\w+`,c=`\"} or secret{d=\"`}", 1)]
+    #[case::class_of_go("carts_open{a=~\"[\\\\w-.]|[[]x|\\\\Qb.c\\\\E\"}", 1)]
+    #[case::no_offset("carts_open offset 0s > 1_000", 1)]
     fn every_selector_of_a_query_is_confined(#[case] query: &str, #[case] expected: usize) {
         let cluster = read_matchers("cluster=\"a\"").unwrap();
         let confined = confine(query, "shop", &cluster).unwrap();
@@ -249,11 +272,18 @@ mod tests {
         "carts_open{a=\"1\" or b=\"2\"}",
         "the operator cannot confine or between matchers to the namespace, write the query without it"
     )]
+    #[case(
+        "max_over_time(secret[1y:1ms])",
+        "a subquery is evaluated at 31536000001 instants, at most 11000 are allowed: shorten its range or write a larger resolution, such as [1h:1m] (without one, 1s is assumed)"
+    )]
     #[case("carts_open[5m]", "the query returns a range of samples, make it return one series or a scalar")]
     #[case("\"carts\"", "the query returns a string, make it return one series or a scalar")]
-    #[case("sum(carts_open", "the query is not PromQL: unclosed left parenthesis")]
-    #[case("carts_open} or secret{a=\"\"", "the query is not PromQL: unexpected right brace '}'")]
-    #[case("", "the query is not PromQL: no expression found in input")]
+    #[case("sum(carts_open", "the operator cannot read the query as PromQL: unclosed left parenthesis")]
+    #[case(
+        "carts_open} or secret{a=\"\"",
+        "the operator cannot read the query as PromQL: unexpected right brace '}'"
+    )]
+    #[case("", "the operator cannot read the query as PromQL: no expression found in input")]
     #[case(
         "sum by () (carts_open)",
         "the query would be sent as sum(carts_open{namespace=\"shop\"}), which means something else; write it without empty `by ()` and `@ -5`"
@@ -283,17 +313,16 @@ mod tests {
         )]
         query: &str,
     ) {
-        let sentence =
-            "the query is not PromQL: it cannot be read, make each duration a finite one such as 5m";
+        let sentence = "the operator cannot read the query as PromQL: it cannot be read, make each duration a finite one such as 5m";
         assert_eq!(confine(query, "shop", &[]).unwrap_err().to_string(), sentence);
     }
 
     #[test]
     fn matchers_of_the_operator_count_at_every_selector() {
-        let words = read_matchers("cluster=~\"\\\\w+\"").unwrap();
+        let words = read_matchers("cluster=~\"\\\\w{12}\"").unwrap();
         assert!(confine("a + b", "shop", &words).is_ok());
-        let many = vec!["a"; 999].join("+");
-        assert_eq!(confine(&many, "shop", &words), Err(Refusal::Pattern("\\w+".to_owned())));
+        let many = vec!["a"; 20].join("+");
+        assert_eq!(confine(&many, "shop", &words), Err(Refusal::Pattern("\\w{12}".to_owned())));
     }
 
     #[test]

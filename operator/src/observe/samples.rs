@@ -207,6 +207,7 @@ impl Samples {
             Source::Custom(query) => self.custom.get(query).map(|answer| Reading {
                 values: answer.values.clone(),
                 at: answer.at,
+                is_partial: answer.is_partial,
                 ..Reading::default()
             }),
         }
@@ -228,7 +229,8 @@ impl Samples {
     fn reading_of<T>(&self, measured: &Measured<T>, pods: &[pod::Pod], now: Timestamp) -> Reading {
         let expected = ready_for(pods, self.max_age, now);
         let coverage = measured.scraped.map(|scraped| Coverage { reporting: scraped.at_end, expected });
-        Reading { at: measured.at, coverage, ..Reading::default() }
+        let is_partial = measured.is_partial;
+        Reading { at: measured.at, coverage, is_partial, ..Reading::default() }
     }
 
     /// Usage of a pod, for the resources of which every container and sidecar was measured.
@@ -243,23 +245,39 @@ impl Samples {
     }
 
     /// What is wrong with the last attempt to read a metric, as a sentence; nothing if it was answered as it should.
-    /// `pods` are the names of the component's pods.
+    /// `pods` are the component's pods. They are not missed before they could have been scraped twice.
     #[must_use]
-    pub fn problem<'a>(
+    pub fn problem(
         &self,
         key: &ComponentKey,
         metric: &str,
-        pods: impl IntoIterator<Item = &'a str>,
+        pods: &[pod::Pod],
+        now: Timestamp,
     ) -> Option<String> {
         let source = self.source(key, metric)?;
         if let Source::Custom(query) = source {
             return self.custom.get(query)?.problem.clone();
         }
-        if let Some(problem) = self.evidence.problems.get(&source.signal()?) {
-            return Some(problem.clone());
+        if let Some(problem) = self.evidence.problem(source.signal()?, key) {
+            return Some(problem.to_owned());
         }
         let targets = self.targets.as_ref().filter(|_| self.lacks(key, source))?;
-        Some(targets.explain(&key.namespace, pods).to_string())
+        // A window holds at least four scrapes.
+        let half = self.request_window / 2;
+        let mut scraped =
+            pods.iter().filter(|pod| pod.is_ready_for(half, now)).map(|pod| &*pod.name).peekable();
+        scraped.peek()?;
+        Some(targets.explain(&key.namespace, scraped).to_string())
+    }
+
+    /// Why a latency is not known, as a sentence, if it was asked for and not answered for so long that what was measured
+    /// before is stale. No traffic is an answer.
+    #[must_use]
+    pub fn unanswered(&self, key: &ComponentKey, metric: &str, now: Timestamp) -> Option<&str> {
+        let source = self.source(key, metric).filter(|source| matches!(source, Source::Quantile(_)))?;
+        let at = self.evidence.latencies.get(key).and_then(|histogram| histogram.at);
+        let is_fresh = at.is_some_and(|at| now.duration_since(at) <= self.max_age);
+        self.evidence.problem(source.signal()?, key).filter(|_| !is_fresh)
     }
 
     /// Namespaces with a component that has none of the series that a metric of it is read from.

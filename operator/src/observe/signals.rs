@@ -1,7 +1,7 @@
 //! What the template queries measured last, signal by signal. I/O: Prometheus.
 //!
 //! A signal is replaced as a whole, value, age and count together, so that no value is ever judged by the age of
-//! another. A query that fails is sent once more at once, because a tick without evidence delays every app by a whole
+//! another; where its series do not fit one answer, part by part, so that what one app's pods export harms nobody else. A query that fails is sent once more at once, because a tick without evidence delays every app by a whole
 //! tick; a signal whose query fails then is left alone for a while, and not asked twice until it was answered again.
 //! What no metric is read from is shown to people alone, and asked for less often.
 
@@ -13,13 +13,14 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::answer::{Data, QueryResult};
-use super::backoff::{self, Backoff};
-use super::measurements::{ByComponent, ByContainer, Traffic, latencies, traffic, usages};
+use super::answer::{Outcome, QueryResult};
+use super::measurements::{ByComponent, ByContainer, Companions, Traffic, latencies, traffic, usages};
+use super::parts::{Part, Parts, Problems};
 use super::prometheus::{Prometheus, QueryError, TEMPLATE_LIMIT};
 use super::quantile::Bucket;
 use super::templates::{Selection, Template};
 use super::wanted::{Scope, Signal, Wanted};
+use crate::resolve::app::ComponentKey;
 use crate::runtime::clock;
 
 /// Time for which a signal that is only shown is left alone: with a tick of 5 s it is asked for at every third. Histograms of
@@ -37,28 +38,46 @@ pub struct Evidence {
     pub cpu: Arc<ByContainer>,
     /// Memory.
     pub memory: Arc<ByContainer>,
-    /// Why the last attempt at a signal failed, as a sentence; nothing for those that did not fail.
-    pub problems: BTreeMap<Signal, String>,
+    /// Why the last attempts at each signal failed.
+    pub problems: BTreeMap<Signal, Problems>,
 }
 
 /// Asks for the signals and keeps what they measured.
 pub struct Signals {
     prometheus: Prometheus,
     selection: Selection,
-    backoffs: BTreeMap<Signal, Backoff>,
+    parts: BTreeMap<Signal, Parts>,
     /// When each signal was asked for last.
     asked: BTreeMap<Signal, Instant>,
     evidence: Evidence,
 }
 
-type Answers = BTreeMap<Template, Result<QueryResult, QueryError>>;
+/// A part of a signal that is asked for, and the text of each of its templates.
+struct Request<'a> {
+    signal: Signal,
+    part: Part<'a>,
+    queries: Vec<(Template, String)>,
+    is_at_rest: bool,
+}
+
+/// By the text of the query: two signals may have one in common.
+type Answers = BTreeMap<String, Result<QueryResult, QueryError>>;
+
+impl Evidence {
+    /// Why the last attempt at a component's signal failed, as a sentence; nothing if it did not.
+    #[must_use]
+    pub fn problem(&self, signal: Signal, key: &ComponentKey) -> Option<&str> {
+        let app = (key.namespace.clone(), key.app.clone());
+        self.problems.get(&signal)?.range(..=app).next_back()?.1.as_deref()
+    }
+}
 
 impl Signals {
     /// Nothing is measured yet.
     #[must_use]
     pub fn new(prometheus: Prometheus, selection: Selection) -> Self {
-        let (backoffs, asked) = (BTreeMap::new(), BTreeMap::new());
-        Self { prometheus, selection, backoffs, asked, evidence: Evidence::default() }
+        let (parts, asked) = (BTreeMap::new(), BTreeMap::new());
+        Self { prometheus, selection, parts, asked, evidence: Evidence::default() }
     }
 
     /// Sends each query of the wanted signals that are due once, all at the same time, and returns the newest good
@@ -67,61 +86,72 @@ impl Signals {
         let scopes = wanted.signals();
         self.forget_unwanted(scopes);
         let started = clock::monotonic();
-        let is_due = |(signal, scope): (&Signal, &Scope)| {
-            let is_old = self.asked.get(signal).is_none_or(|asked| started >= *asked + SHOWN_FOR);
-            let is_due = scope.decides || is_old;
-            (is_due && self.backoffs.entry(*signal).or_default().admits(started)).then_some(*signal)
+        let is_due = |(signal, scope): &(&Signal, &Scope)| {
+            scope.decides || self.asked.get(*signal).is_none_or(|asked| started >= *asked + SHOWN_FOR)
         };
-        let due: Vec<Signal> = scopes.iter().filter_map(is_due).collect();
-        self.asked.extend(due.iter().map(|signal| (*signal, started)));
-        let answers = self.ask(&due, scopes).await;
-        for signal in due {
-            let backoff = self.backoffs.entry(signal).or_default();
-            match take(&mut self.evidence, signal, &answers, wanted, now) {
-                Ok(()) => {
-                    backoff.succeeded();
-                    self.evidence.problems.remove(&signal);
-                }
-                Err(error) => {
-                    backoff.failed(clock::monotonic(), backoff::CAP);
-                    self.evidence.problems.insert(signal, error.to_string());
-                }
+        let due: Vec<(&Signal, &Scope)> = scopes.iter().filter(is_due).collect();
+        let requests: Vec<Request<'_>> =
+            due.iter().flat_map(|(signal, scope)| self.requests(**signal, scope, started)).collect();
+        self.asked.extend(requests.iter().map(|request| (request.signal, started)));
+        let answers = self.ask(&requests).await;
+        let ended = clock::monotonic();
+        for request in &requests {
+            let parts = self.parts.entry(request.signal).or_default();
+            match take(&mut self.evidence, request, &answers, wanted, now) {
+                Ok(bytes) => parts.answered(&request.part, bytes),
+                Err(error) => parts.failed(&request.part, error.to_string(), error.is_of_size(), ended),
             }
         }
+        for (signal, scope) in due {
+            self.parts.entry(*signal).or_default().join(&scope.apps, ended);
+        }
+        self.evidence.problems =
+            self.parts.iter().map(|(signal, parts)| (*signal, parts.problems())).collect();
         self.evidence.clone()
     }
 
-    async fn ask(&self, due: &[Signal], scopes: &BTreeMap<Signal, Scope>) -> Answers {
-        let mut queries = BTreeMap::new();
-        for signal in due {
-            for template in signal.templates() {
-                let namespaces = &scopes[signal].namespaces;
-                queries.entry(*template).or_insert_with(|| template.query(&self.selection, namespaces));
-            }
-        }
+    /// What is asked of a signal now: each of its parts that is not left alone.
+    fn requests<'a>(&self, signal: Signal, scope: &'a Scope, now: Instant) -> Vec<Request<'a>> {
+        let none = Parts::default();
+        let parts = self.parts.get(&signal).unwrap_or(&none);
+        let request = |part: Part<'a>| {
+            let query = |template: &Template| (*template, template.query(&self.selection, &part));
+            let queries = signal.templates().iter().map(query).collect();
+            Request { signal, queries, is_at_rest: parts.is_at_rest(&part), part }
+        };
+        parts.of(&scope.apps).into_iter().filter(|part| parts.admits(part, now)).map(request).collect()
+    }
+
+    async fn ask(&self, requests: &[Request<'_>]) -> Answers {
+        let of = |request: &Request<'_>| {
+            request.queries.iter().map(|(template, text)| (text.clone(), *template)).collect::<Vec<_>>()
+        };
+        let mut queries: BTreeMap<String, Template> = requests.iter().flat_map(of).collect();
         let mut answers = self.send(&queries).await;
-        let at_rest = due.iter().filter(|signal| self.backoffs[signal].is_at_rest());
-        let twice: BTreeSet<&Template> = at_rest.flat_map(|signal| signal.templates()).collect();
-        queries.retain(|template, _| {
-            twice.contains(template) && answers[template].as_ref().is_err_and(QueryError::may_pass)
+        let at_rest = requests.iter().filter(|request| request.is_at_rest);
+        let twice: BTreeSet<String> = at_rest.flat_map(of).map(|(text, _)| text).collect();
+        queries.retain(|text, _| {
+            twice.contains(text) && answers[text].as_ref().is_err_and(QueryError::may_pass)
         });
         answers.extend(self.send(&queries).await);
         answers
     }
 
     /// Sends the queries, all at the same time.
-    async fn send(&self, queries: &BTreeMap<Template, String>) -> Answers {
-        let send = |(template, query): (&Template, &String)| {
-            let (template, query) = (*template, query.clone());
-            async move { (template, self.prometheus.query(template.name(), &query, TEMPLATE_LIMIT).await) }
+    async fn send(&self, queries: &BTreeMap<String, Template>) -> Answers {
+        let send = |(text, template): (&String, &Template)| {
+            let (text, template) = (text.clone(), *template);
+            async move {
+                let answer = self.prometheus.query(template.name(), &text, TEMPLATE_LIMIT).await;
+                (text, answer)
+            }
         };
         join_all(queries.iter().map(send)).await.into_iter().collect()
     }
 
     fn forget_unwanted(&mut self, wanted: &BTreeMap<Signal, Scope>) {
-        self.backoffs.retain(|signal, _| wanted.contains_key(signal));
+        self.parts.retain(|signal, _| wanted.contains_key(signal));
         self.asked.retain(|signal, _| wanted.contains_key(signal));
-        self.evidence.problems.retain(|signal, _| wanted.contains_key(signal));
         let is_wanted = |signal| wanted.contains_key(&signal);
         if !is_wanted(Signal::RequestRate) {
             self.evidence.traffic = Arc::default();
@@ -138,26 +168,50 @@ impl Signals {
     }
 }
 
-/// Replaces a signal if every one of its queries was answered.
+/// Replaces a part of a signal if every one of its queries was answered, and returns the size of the largest answer.
 fn take(
     evidence: &mut Evidence,
-    signal: Signal,
+    request: &Request<'_>,
     answers: &Answers,
     wanted: &Wanted,
     now: Timestamp,
-) -> Result<(), QueryError> {
-    let of = |template: &Template| answers[template].as_ref().map(QueryResult::get).map_err(Clone::clone);
-    let data = signal.templates().iter().map(of).collect::<Result<Vec<&Data<'_>>, _>>()?;
-    match (signal, data.as_slice()) {
+) -> Result<usize, QueryError> {
+    let part = &request.part;
+    let of = |(_, text): &(Template, String)| answers[text].as_ref().map_err(Clone::clone);
+    let answers = request.queries.iter().map(of).collect::<Result<Vec<&QueryResult>, _>>()?;
+    let data: Vec<&Outcome<'_>> = answers.iter().map(|answer| answer.get()).collect();
+    match (request.signal, data.as_slice()) {
         (Signal::RequestRate, [rates, ages, pods, resets, active]) => {
-            evidence.traffic = Arc::new(traffic(rates, ages, pods, resets, active, wanted, now));
+            let companions = Companions { ages, pods };
+            renew(&mut evidence.traffic, part, traffic(rates, companions, resets, active, wanted, now));
         }
         (Signal::Latency, [buckets, ages, pods]) => {
-            evidence.latencies = Arc::new(latencies(buckets, ages, pods, wanted, now));
+            let companions = Companions { ages, pods };
+            renew(&mut evidence.latencies, part, latencies(buckets, companions, wanted, now));
         }
-        (Signal::Cpu, [values, ages]) => evidence.cpu = Arc::new(usages(values, ages, now)),
-        (Signal::Memory, [values, ages]) => evidence.memory = Arc::new(usages(values, ages, now)),
+        (Signal::Cpu, [values, ages]) => renew_pods(&mut evidence.cpu, part, usages(values, ages, now)),
+        (Signal::Memory, [values, ages]) => renew_pods(&mut evidence.memory, part, usages(values, ages, now)),
         _ => {}
     }
-    Ok(())
+    Ok(answers.iter().map(|answer| answer.backing_cart().len()).max().unwrap_or(0))
+}
+
+fn renew<T: Clone>(all: &mut Arc<ByComponent<T>>, part: &Part<'_>, measured: ByComponent<T>) {
+    if part.is_whole {
+        *all = Arc::new(measured);
+    } else {
+        let all = Arc::make_mut(all);
+        all.retain(|key, _| !part.has_app(&key.namespace, &key.app));
+        all.extend(measured);
+    }
+}
+
+fn renew_pods(all: &mut Arc<ByContainer>, part: &Part<'_>, measured: ByContainer) {
+    if part.is_whole {
+        *all = Arc::new(measured);
+    } else {
+        let all = Arc::make_mut(all);
+        all.retain(|container, _| !part.has_pod(container.namespace(), container.pod()));
+        all.extend(measured);
+    }
 }

@@ -21,12 +21,12 @@ use crate::runtime::clock;
 /// Time between two checks.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// The first label that each pod's target lacks, by namespace and pod; nothing if it lacks none.
+/// What is wrong with each pod's target, by namespace and pod; nothing if nothing is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Targets(HashMap<NamespacedName, Option<&'static str>>);
+pub struct Targets(HashMap<NamespacedName, Option<Unscraped>>);
 
 /// Why the pods of a component have no series.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unscraped {
     /// No pod is a target.
     #[error(
@@ -38,35 +38,40 @@ pub enum Unscraped {
         "Prometheus scrapes the component's pods without the label {0}: add the relabelling of the chart's scrape job"
     )]
     NoLabel(&'static str),
+    /// No scrape succeeds.
+    #[error(
+        "Prometheus fails to scrape the component's pods: they must answer at metricsPort without a redirect, and within the limits of the scrape job, such as sample_limit"
+    )]
+    Fails,
     /// The pods are scraped, and the series are not there.
     #[error(
-        "the component's pods are scraped but export no http_server_request_duration_seconds: measure the requests in the app, or scale on another metric"
+        "the component's pods are scraped but export no http_server_request_duration_seconds of their own, without labels named namespace, pod, scalableapp or component: measure the requests in the app, or scale on another metric"
     )]
     NoSeries,
 }
 
 impl Targets {
     fn read(data: &Data<'_>) -> Self {
-        let lacks = |labels: &Labels<'_>| match (&labels.scalableapp, &labels.component) {
-            (None, _) => Some("scalableapp"),
-            (_, None) => Some("component"),
-            _ => None,
+        let wrong = |labels: &Labels<'_>, up: f64| match (&labels.scalableapp, &labels.component) {
+            (None, _) => Some(Unscraped::NoLabel("scalableapp")),
+            (_, None) => Some(Unscraped::NoLabel("component")),
+            _ => (up != 1.0).then_some(Unscraped::Fails),
         };
-        let target = |labels| {
+        let target = |(labels, up)| {
             let (namespace, name) = pod(labels)?;
-            Some((NamespacedName::new(namespace, name), lacks(labels)))
+            Some((NamespacedName::new(namespace, name), wrong(labels, up)))
         };
-        Self(data.series().filter_map(|(labels, _)| target(labels)).collect())
+        Self(data.series().filter_map(target).collect())
     }
 
     /// Why the component with these pods has no series.
     #[must_use]
     pub fn explain<'a>(&self, namespace: &str, pods: impl IntoIterator<Item = &'a str>) -> Unscraped {
-        let mut lacking = pods.into_iter().filter_map(|pod| self.0.get(&(namespace, pod))).peekable();
-        if lacking.peek().is_none() {
+        let mut targets = pods.into_iter().filter_map(|pod| self.0.get(&(namespace, pod))).peekable();
+        if targets.peek().is_none() {
             return Unscraped::NoTarget;
         }
-        lacking.find_map(|label| *label).map_or(Unscraped::NoSeries, Unscraped::NoLabel)
+        targets.find_map(|wrong| *wrong).unwrap_or(Unscraped::NoSeries)
     }
 }
 
@@ -100,7 +105,7 @@ impl TargetCheck {
             match self.prometheus.query("targets", &query, TEMPLATE_LIMIT).await {
                 Ok(data) => {
                     self.backoff.succeeded();
-                    self.targets = Some(Arc::new(Targets::read(data.get())));
+                    self.targets = Some(Arc::new(Targets::read(&data.get().data)));
                 }
                 // The signals name what is wrong with Prometheus.
                 Err(_) => self.backoff.failed(clock::monotonic(), backoff::CAP),
@@ -117,8 +122,12 @@ mod tests {
     use serde_json::{Value, json};
 
     fn targets(series: &[Value]) -> Targets {
+        targets_that_are("1", series)
+    }
+
+    fn targets_that_are(up: &str, series: &[Value]) -> Targets {
         let result: Vec<Value> =
-            series.iter().map(|labels| json!({"metric": labels, "value": [0.0, "1"]})).collect();
+            series.iter().map(|labels| json!({"metric": labels, "value": [0.0, up]})).collect();
         Targets::read(&Data::deserialize(json!({"resultType": "vector", "result": result})).unwrap())
     }
 
@@ -136,6 +145,7 @@ mod tests {
         );
         assert_eq!(explained(&[bare]), Unscraped::NoLabel("component"));
         assert_eq!(explained(&[json!({"namespace": "shop", "pod": "b"})]), Unscraped::NoLabel("scalableapp"));
-        assert_eq!(explained(&[whole]), Unscraped::NoSeries);
+        assert_eq!(explained(std::slice::from_ref(&whole)), Unscraped::NoSeries);
+        assert_eq!(targets_that_are("0", &[whole]).explain("shop", ["a", "b"]), Unscraped::Fails);
     }
 }

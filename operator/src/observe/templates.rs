@@ -4,6 +4,10 @@
 //! configuration adds from the pods' labels. Series of the kubelet carry `namespace`, `pod` and `container` only; they
 //! are joined with the pods in the process.
 //!
+//! Only known apps are asked for, so that made-up names fill no answer. A series that arrived with one of these labels is
+//! somebody else's, copied: Prometheus renamed it to `exported_...`, and it is passed over. Copies of one series, which
+//! scrape jobs and Prometheus servers tell apart by labels of theirs, count once.
+//!
 //! Beside each value its age is asked for, because the timestamp of a result is the time of the evaluation and says
 //! nothing about the samples. Prometheus itself subtracts, so its clock need not agree with ours.
 
@@ -13,7 +17,8 @@ use std::time::Duration;
 use promql_parser::label::Matcher;
 use promql_parser::util::display_duration;
 
-use super::wanted::Signal;
+use super::parts::Part;
+use super::wanted::{AppKey, Signal};
 use crate::resolve::app::ComponentKey;
 
 /// One query.
@@ -75,6 +80,14 @@ pub struct Selection {
 
 const COMPONENT: &str = "namespace, scalableapp, component";
 const CONTAINER: &str = "namespace, pod, container";
+/// Labels by which scrape jobs and Prometheus servers tell copies of one pod's series apart: two jobs that scrape it, or
+/// two servers that nobody deduplicates.
+const COPIES: &str = "job, instance, endpoint, container, prometheus, prometheus_replica, replica";
+/// The series is the pod's own.
+const OWN: &str =
+    "exported_namespace=\"\",exported_pod=\"\",exported_scalableapp=\"\",exported_component=\"\"";
+/// Apps that a query names. With more of them the namespaces alone bound what it reads.
+const NAMED: usize = 500;
 const REQUESTS: &str = "http_server_request_duration_seconds";
 /// The in-flight requests of the same OpenTelemetry convention. An app need not have it.
 const ACTIVE_REQUESTS: &str = "http_server_active_requests";
@@ -99,31 +112,34 @@ impl Template {
         }
     }
 
-    /// The query. `namespaces` are those of the apps that want it.
+    /// The query for these apps.
     ///
     /// Of a container that two scrape jobs report (the kubelet's `/metrics/resource` and its cAdvisor) the larger value
     /// counts, never their sum. One whose samples begin in the later half of the window has no usage yet: `rate` divides
     /// by the whole window and would read too low.
     #[must_use]
-    pub fn query(self, selection: &Selection, namespaces: &BTreeSet<String>) -> String {
-        let of_apps = |series: &str| selection.selector(series, "scalableapp!=\"\"");
-        let in_namespaces = format!("container!=\"\",{}", among(namespaces));
-        let of_pods = |series: &str| selection.selector(series, &in_namespaces);
+    pub fn query(self, selection: &Selection, part: &Part<'_>) -> String {
+        let known = known(&part.apps, part.apps.len() <= NAMED || part.cuts_a_namespace);
+        let of_apps = |series: &str| selection.selector(series, &known);
+        let pods = pods_of(part);
+        let of_pods = |series: &str| selection.selector(series, &pods);
         let request_window = display_duration(&selection.request_window);
         let cpu_window = display_duration(&selection.cpu_window);
         match self {
-            Self::RequestRate => selection.rate_of_requests("scalableapp!=\"\""),
+            Self::RequestRate => selection.rate_of_requests(&known),
             Self::LatencyBuckets => format!(
-                "sum by ({COMPONENT}, le) (rate({}[{request_window}]))",
-                of_apps(&format!("{REQUESTS}_bucket"))
+                "sum by ({COMPONENT}, le) ({})",
+                once(&format!("rate({}[{request_window}])", of_apps(&format!("{REQUESTS}_bucket"))))
             ),
             Self::RequestAge => selection.age_of_component(&of_apps(&format!("{REQUESTS}_count"))),
             Self::ScrapedPods => selection.scraped_pods(&of_apps("up")),
             Self::CounterResets => format!(
-                "sum by ({COMPONENT}) (resets({}[{request_window}])) > 0",
-                of_apps(&format!("{REQUESTS}_count"))
+                "sum by ({COMPONENT}) ({}) > 0",
+                once(&format!("resets({}[{request_window}])", of_apps(&format!("{REQUESTS}_count"))))
             ),
-            Self::ActiveRequests => format!("sum by ({COMPONENT}) ({}) > 0", of_apps(ACTIVE_REQUESTS)),
+            Self::ActiveRequests => {
+                format!("sum by ({COMPONENT}) ({}) > 0", once(&of_apps(ACTIVE_REQUESTS)))
+            }
             Self::CpuUsage => {
                 let (usage, half) = (of_pods(CPU), display_duration(&(selection.cpu_window / 2)));
                 format!(
@@ -138,28 +154,28 @@ impl Template {
 }
 
 impl Selection {
-    /// One series for each pod that is a target, whether or not the scrape job adds the labels of its component.
+    /// One series for each pod that is a target, whether or not the scrape job adds the labels of its component: 1 if it is
+    /// scraped, and 0 if that fails.
     #[must_use]
     pub fn targets(&self, namespaces: &BTreeSet<String>) -> String {
-        let pods = self.selector("up", &format!("pod!=\"\",{}", among(namespaces)));
-        format!("group by (namespace, pod, scalableapp, component) ({pods})")
+        let namespaces = among("namespace", namespaces.iter().map(String::as_str).collect());
+        let pods = self.selector("up", &format!("pod!=\"\",{namespaces}"));
+        format!("max by (namespace, pod, scalableapp, component) ({pods})")
     }
 
     /// Requests per second of these components, and of others in their namespaces with an app of the same name.
     #[must_use]
     pub fn request_rates_of(&self, components: &BTreeSet<&ComponentKey>) -> String {
-        let namespaces = components.iter().map(|key| key.namespace.clone()).collect();
-        let apps: BTreeSet<&str> = components.iter().map(|key| key.app.as_str()).collect();
-        let apps: Vec<&str> = apps.into_iter().collect();
-        let matchers = format!("scalableapp=~\"{}\",{}", apps.join("|"), among(&namespaces));
-        self.rate_of_requests(&matchers)
+        let apps: Vec<AppKey> =
+            components.iter().map(|key| (key.namespace.clone(), key.app.clone())).collect();
+        self.rate_of_requests(&known(&apps.iter().collect::<Vec<_>>(), true))
     }
 
     fn rate_of_requests(&self, matchers: &str) -> String {
         let window = display_duration(&self.request_window);
         format!(
-            "sum by ({COMPONENT}) (rate({}[{window}]))",
-            self.selector(&format!("{REQUESTS}_count"), matchers)
+            "sum by ({COMPONENT}) ({})",
+            once(&format!("rate({}[{window}])", self.selector(&format!("{REQUESTS}_count"), matchers)))
         )
     }
 
@@ -196,10 +212,35 @@ impl Selection {
     }
 }
 
-/// Names of namespaces are DNS labels: none of their characters means anything in a regular expression.
-fn among(namespaces: &BTreeSet<String>) -> String {
-    let names: Vec<&str> = namespaces.iter().map(String::as_str).collect();
-    format!("namespace=~\"{}\"", names.join("|"))
+/// The series of pods of these apps.
+fn known(apps: &[&AppKey], by_name: bool) -> String {
+    let names: BTreeSet<&str> = apps.iter().map(|app| app.1.as_str()).collect();
+    let app = if by_name { among("scalableapp", names) } else { "scalableapp!=\"\"".to_owned() };
+    format!("{app},{},{OWN}", namespaces_of(apps))
+}
+
+/// What the kubelets measured of these apps' pods. No pod says it of itself: what a pod exports has the label of its app.
+fn pods_of(part: &Part<'_>) -> String {
+    let names: BTreeSet<&str> = part.apps.iter().map(|app| app.1.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let pods =
+        if part.cuts_a_namespace { format!("pod=~\"(?:{})-.+\",", names.join("|")) } else { String::new() };
+    format!("container!=\"\",scalableapp=\"\",{pods}{}", namespaces_of(&part.apps))
+}
+
+fn namespaces_of(apps: &[&AppKey]) -> String {
+    among("namespace", apps.iter().map(|app| app.0.as_str()).collect())
+}
+
+/// Names of namespaces and apps are DNS labels: none of their characters means anything in a regular expression.
+fn among(label: &str, names: BTreeSet<&str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    format!("{label}=~\"{}\"", names.join("|"))
+}
+
+/// Each series once, however many copies there are. They need not be equally good: one server may have missed a scrape.
+fn once(series: &str) -> String {
+    format!("max without ({COPIES}) ({series})")
 }
 
 fn age(by: &str, selector: &str) -> String {
@@ -208,6 +249,7 @@ fn age(by: &str, selector: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::parts::Parts;
     use super::super::promql::read_matchers;
     use super::*;
 
@@ -224,16 +266,47 @@ mod tests {
         Template::MemoryAge,
     ];
 
-    fn queries(matchers: &str) -> Vec<String> {
-        let selection = Selection {
+    fn selection(matchers: &str) -> Selection {
+        Selection {
             matchers: read_matchers(matchers).unwrap(),
             request_window: Duration::from_secs(60),
             cpu_window: Duration::from_secs(120),
             staleness: Duration::from_secs(90),
-        };
+        }
+    }
+
+    fn queries(matchers: &str) -> Vec<String> {
+        let selection = selection(matchers);
+        let apps = BTreeSet::from([app("blog", "blog"), app("shop", "cart"), app("shop", "shop")]);
         let namespaces = BTreeSet::from(["blog".to_owned(), "shop".to_owned()]);
-        let templates = ALL.iter().map(|template| template.query(&selection, &namespaces));
+        let whole = whole(&apps);
+        let templates = ALL.iter().map(|template| template.query(&selection, &whole));
         templates.chain([selection.targets(&namespaces)]).collect()
+    }
+
+    fn app(namespace: &str, name: &str) -> AppKey {
+        (namespace.to_owned(), name.to_owned())
+    }
+
+    fn whole(apps: &BTreeSet<AppKey>) -> Part<'_> {
+        Parts::default().of(apps).remove(0)
+    }
+
+    #[test]
+    fn a_query_names_apps_only_while_they_are_few() {
+        let query = |count: usize, cuts_a_namespace| {
+            let apps: BTreeSet<AppKey> =
+                (0..count).map(|index| app("shop", &format!("app-{index}"))).collect();
+            let part = Part { cuts_a_namespace, ..whole(&apps) };
+            (
+                Template::RequestRate.query(&selection(""), &part),
+                Template::CpuAge.query(&selection(""), &part),
+            )
+        };
+        assert!(query(500, false).0.contains("scalableapp=~\"app-0|app-1|"));
+        assert!(query(501, false).0.contains("scalableapp!=\"\",namespace=~\"shop\""));
+        assert!(query(501, true).0.contains("scalableapp=~\"app-0|app-1|"));
+        assert!(query(2, true).1.contains("pod=~\"(?:app-0|app-1)-.+\","));
     }
 
     #[test]

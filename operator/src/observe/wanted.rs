@@ -21,11 +21,14 @@ pub enum Signal {
     Memory,
 }
 
+/// Namespace and name of an app.
+pub type AppKey = (String, String);
+
 /// For whom a signal is measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Namespaces of the apps that use it.
-    pub namespaces: BTreeSet<String>,
+    /// The apps that use it.
+    pub apps: BTreeSet<AppKey>,
     /// Whether a metric is read from it. If none is, it is only shown to people.
     pub decides: bool,
 }
@@ -105,7 +108,7 @@ impl Wanted {
         for app in apps {
             for service in &app.services {
                 if service.pod.metrics_port.is_some() {
-                    scraped.insert(app.namespace.clone());
+                    scraped.insert((app.namespace.clone(), app.name.to_string()));
                 }
                 forecasts.extend(service.scaling.forecast.map(|forecast| (service.key.clone(), forecast)));
                 components.insert(service.key.clone(), sources(service));
@@ -114,13 +117,13 @@ impl Wanted {
         Self::new(components, forecasts, scraped)
     }
 
-    /// What these components need. `scraped` are the namespaces with a component that serves metrics: its traffic is shown
-    /// to people, whatever it is scaled on.
+    /// What these components need. `scraped` are the apps with a component that serves metrics: its traffic is shown to
+    /// people, whatever it is scaled on.
     #[must_use]
     pub fn new(
         components: Components,
         forecasts: BTreeMap<ComponentKey, Forecast>,
-        scraped: BTreeSet<String>,
+        scraped: BTreeSet<AppKey>,
     ) -> Self {
         let sources = components.values().flat_map(BTreeMap::values);
         let custom = sources.filter_map(|source| match source {
@@ -156,7 +159,7 @@ impl Wanted {
 
     /// The apps that use one of these queries, by namespace and name.
     #[must_use]
-    pub fn apps_with(&self, queries: &BTreeSet<CustomQuery>) -> BTreeSet<(String, String)> {
+    pub fn apps_with(&self, queries: &BTreeSet<CustomQuery>) -> BTreeSet<AppKey> {
         let uses = |sources: &BTreeMap<String, Source>| {
             sources.values().any(|source| matches!(source, Source::Custom(query) if queries.contains(query)))
         };
@@ -165,10 +168,10 @@ impl Wanted {
     }
 }
 
-fn signals(components: &Components, scraped: BTreeSet<String>) -> BTreeMap<Signal, Scope> {
+fn signals(components: &Components, scraped: BTreeSet<AppKey>) -> BTreeMap<Signal, Scope> {
     let mut signals: BTreeMap<Signal, Scope> = BTreeMap::new();
     if !scraped.is_empty() {
-        let shown = Scope { namespaces: scraped, decides: false };
+        let shown = Scope { apps: scraped, decides: false };
         signals.insert(Signal::RequestRate, shown.clone());
         signals.insert(Signal::Latency, shown);
     }
@@ -176,9 +179,7 @@ fn signals(components: &Components, scraped: BTreeSet<String>) -> BTreeMap<Signa
         for signal in sources.values().filter_map(Source::signal) {
             let scope = signals.entry(signal).or_default();
             scope.decides = true;
-            if !scope.namespaces.contains(&key.namespace) {
-                scope.namespaces.insert(key.namespace.clone());
-            }
+            scope.apps.insert((key.namespace.clone(), key.app.clone()));
         }
     }
     signals
@@ -212,7 +213,7 @@ mod tests {
         let wanted = Wanted::of(&apps);
         let signals = &wanted.signals;
         assert_eq!(signals.keys().collect::<Vec<_>>(), [&Signal::RequestRate, &Signal::Latency]);
-        assert_eq!(signals[&Signal::RequestRate].namespaces.len(), 3);
+        assert_eq!(signals[&Signal::RequestRate].apps.len(), 100);
         assert!(signals[&Signal::RequestRate].decides && !signals[&Signal::Latency].decides);
     }
 

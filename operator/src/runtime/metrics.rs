@@ -87,7 +87,7 @@ pub const DESCRIPTIONS: [Description; 9] = [
         kind: Kind::Counter,
         unit: Unit::Count,
         labels: &["result"],
-        help: "Prometheus queries, by result: ok, unreachable, timeout, http_error, rejected, invalid or too_large.",
+        help: "Prometheus queries, by result: ok, unreachable, timeout, http_error, rejected, invalid, too_large or partial.",
     },
     Description {
         name: API_WRITES,

@@ -32,7 +32,7 @@ async fn each_failure_is_one_sentence_that_says_what_to_do() {
     );
     assert_eq!(
         query(Reply::Huge, &[]).await,
-        "failed to read an answer of more than 16384 KiB; the apps have too many pods or histogram buckets for one query over all of them"
+        "failed to read an answer of more than 8192 KiB; export fewer series: fewer buckets of histograms, and fewer values of labels such as http_route"
     );
     fake.respond(|_| Reply::Huge);
     let own = Prometheus::new(&fake.args(&[])).unwrap().query("test", "up", CUSTOM_LIMIT).await;

@@ -10,7 +10,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use clap::Parser;
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
+use scalableapp_engine::pod;
 use scalableapp_engine::sample::{Quality, Reading, judge};
 use scalableapp_operator::observe::prometheus::{Prometheus, TEMPLATE_LIMIT};
 use scalableapp_operator::observe::samples::{SampleStore, Samples};
@@ -103,7 +104,7 @@ async fn answer(State(fake): State<Fake>, headers: HeaderMap, body: String) -> R
                 .iter()
                 .map(|(labels, value)| json!({"metric": labels, "value": [1_700_000_000.0, value]}))
                 .collect();
-            let answer = json!({"status": "success", "data": {"resultType": "vector", "result": result}, "warnings": ["one"]});
+            let answer = json!({"status": "success", "data": {"resultType": "vector", "result": result}, "warnings": ["PromQL warning: one"]});
             axum::Json(answer).into_response()
         }
         Reply::Body(body) => body.into_response(),
@@ -217,6 +218,21 @@ pub async fn answered(store: &SampleStore, wanted: &Arc<Wanted>, key: &Component
     tokio::time::timeout(Duration::from_secs(30), ticks).await.unwrap()
 }
 
+/// A component's one engine pod, ready for so many seconds.
+pub fn ready_for(seconds: i64) -> Vec<pod::Pod> {
+    let since = now() - seconds.seconds();
+    vec![pod::Pod {
+        name: "web-1".into(),
+        phase: pod::Phase::Running,
+        deleting: false,
+        ready: Some(pod::Ready { status: pod::ReadyStatus::True, since }),
+        start: Some(since),
+        containers: [].into(),
+        requests: pod::ByResource::default(),
+        usage: pod::ByResource::default(),
+    }]
+}
+
 pub fn quality(samples: &Samples, metric: &str, now: Timestamp) -> Quality {
     match judge(reading(samples, metric).as_ref(), now, samples.max_age()) {
         Ok(_) => Quality::Fresh,
@@ -225,5 +241,5 @@ pub fn quality(samples: &Samples, metric: &str, now: Timestamp) -> Quality {
 }
 
 pub fn problem(samples: &Samples, metric: &str) -> String {
-    samples.problem(&component(0), metric, ["web-1"]).unwrap_or_default()
+    samples.problem(&component(0), metric, &ready_for(45), self::now()).unwrap_or_default()
 }

@@ -6,5 +6,7 @@ mod client;
 mod custom;
 mod failures;
 mod fake;
+mod floods;
+mod scrape_jobs;
 mod templates;
 mod tls;

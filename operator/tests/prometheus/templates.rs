@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, ToSpan};
-use scalableapp_engine::pod;
 use scalableapp_engine::sample::{Coverage, Quality, Reading};
 use scalableapp_operator::observe::pods::SeenPod;
 use scalableapp_operator::observe::wanted::{Signal, Source, Wanted};
 use serde_json::{Value, json};
 
-use crate::fake::{Fake, Reply, apps, component, healthy, now, problem, quality, reading};
+use crate::fake::{Fake, Reply, apps, component, healthy, now, problem, quality, reading, ready_for};
 
 fn cluster_pod(name: &str, containers: &[&str]) -> SeenPod {
     let containers: Vec<Value> = containers.iter().map(|name| json!({"name": name})).collect();
@@ -61,7 +60,7 @@ async fn many_apps_cost_as_many_queries_as_one() {
 async fn what_is_only_shown_is_asked_for_at_every_third_tick() {
     let fake = Fake::start(healthy).await;
     let rps = BTreeMap::from([("rps".to_owned(), Source::Component(Signal::RequestRate))]);
-    let scraped = BTreeSet::from(["team-0".to_owned()]);
+    let scraped = BTreeSet::from([("team-0".to_owned(), "app-0".to_owned())]);
     let wanted = Arc::new(Wanted::new([(component(0), rps)].into(), BTreeMap::new(), scraped));
     let store = fake.store(&[]);
     let mut asked = Vec::new();
@@ -90,37 +89,33 @@ async fn a_component_without_series_is_absent_and_not_zero() {
 async fn a_component_without_series_is_told_what_its_scrape_job_lacks() {
     let bare = json!({"namespace": "team-0", "pod": "web-1", "scalableapp": "app-0"});
     let fake = Fake::start(move |query| {
-        Reply::Vector(if query.starts_with("group") { vec![(bare.clone(), "1")] } else { vec![] })
+        Reply::Vector(if query.starts_with("max by (namespace, pod, scalableapp") {
+            vec![(bare.clone(), "1")]
+        } else {
+            vec![]
+        })
     })
     .await;
     let (store, wanted) = (fake.store(&[]), apps(1));
     store.sample(&wanted, now()).await;
-    assert!(!fake.take_queries().iter().any(|query| query.starts_with("group")));
+    assert!(
+        !fake.take_queries().iter().any(|query| query.starts_with("max by (namespace, pod, scalableapp"))
+    );
     let samples = store.sample(&wanted, now()).await;
     assert!(problem(&samples, "rps").contains("without the label component"), "{}", problem(&samples, "rps"));
+    let young = samples.problem(&component(0), "rps", &ready_for(10), now());
+    assert_eq!(young, None, "a pod is not missed before it could have been scraped twice");
     store.sample(&wanted, now()).await;
-    let asked = fake.take_queries().into_iter().filter(|query| query.starts_with("group"));
+    let asked = fake
+        .take_queries()
+        .into_iter()
+        .filter(|query| query.starts_with("max by (namespace, pod, scalableapp"));
     assert_eq!(asked.count(), 1, "a check is not repeated at every tick");
 
     fake.respond(healthy);
     store.sample(&wanted, now()).await;
     let samples = store.sample(&wanted, now()).await;
     assert_eq!(problem(&samples, "rps"), "");
-}
-
-/// A component's one engine pod, ready for so many seconds.
-fn ready_for(seconds: i64) -> Vec<pod::Pod> {
-    let since = now() - seconds.seconds();
-    vec![pod::Pod {
-        name: "web-1".into(),
-        phase: pod::Phase::Running,
-        deleting: false,
-        ready: Some(pod::Ready { status: pod::ReadyStatus::True, since }),
-        start: Some(since),
-        containers: [].into(),
-        requests: pod::ByResource::default(),
-        usage: pod::ByResource::default(),
-    }]
 }
 
 #[tokio::test]
