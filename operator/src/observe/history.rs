@@ -257,7 +257,7 @@ impl Unread {
 async fn traces(
     prometheus: &Prometheus,
     selection: &Selection,
-    batch: &Batch,
+    batch: &[(Key, Wish)],
     span: Span,
 ) -> Result<Vec<Trace>, Unread> {
     let answer = match &batch[0].1.source {
