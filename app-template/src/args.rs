@@ -11,8 +11,9 @@ use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::database::DatabaseArgs;
-use crate::jobs::WorkerArgs;
+use crate::jobs::{Receiver, WorkerArgs};
 use crate::modules;
+use crate::secret::Secret;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -21,7 +22,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Logs are JSON on stdout, filtered by RUST_LOG (default info). Traces are sent when
 /// OTEL_EXPORTER_OTLP_ENDPOINT is set.
 #[derive(Debug, Clone, Parser)]
-#[command(version)]
+#[command(version, mut_args(|arg| arg.hide_env_values(true)))]
 pub struct Args {
     /// Address to listen on; `::` for IPv6.
     #[arg(long, env = "ADDRESS", global = true, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
@@ -73,18 +74,18 @@ pub struct Args {
     pub settings: Option<PathBuf>,
 
     /// A random text of at least 32 characters, the same for every pod, that signs what clients bring back.
-    #[arg(long, env = "SIGNING_KEY", hide_env_values = true, global = true)]
-    pub signing_key: Option<String>,
+    #[arg(long, env = "SIGNING_KEY", global = true)]
+    pub signing_key: Option<Secret>,
 
     /// Where the payment provider is, for example http://payments; without it orders are taken unpaid, and the module
     /// payments is off.
-    #[arg(long, env = "PAYMENTS_URL", global = true, value_parser = plain_http)]
-    pub payments_url: Option<reqwest::Url>,
+    #[arg(long, env = "PAYMENTS_URL", global = true)]
+    pub payments_url: Option<Secret>,
 
     /// The Redis that all pods share, for example redis://127.0.0.1:6379; without it each process caches for
     /// itself, and the module visits is off.
-    #[arg(long, env = "REDIS_URL", value_parser = plain_redis)]
-    pub redis_url: Option<String>,
+    #[arg(long, env = "REDIS_URL")]
+    pub redis_url: Option<Secret>,
 
     /// How long a call to Redis may take; then the answer is made without it.
     #[arg(long, env = "REDIS_TIMEOUT", default_value = "50ms", value_parser = redis_timeout)]
@@ -93,15 +94,16 @@ pub struct Args {
     /// Where pictures are: file:///folder for development, or s3://bucket with the AWS_ variables; without it the
     /// module media is off.
     #[arg(long, env = "MEDIA_URL")]
-    pub media_url: Option<String>,
+    pub media_url: Option<Secret>,
 
-    /// The hosts to which webhooks may be sent, separated by commas; by default none.
+    /// The hosts to which webhooks may be sent, each with its port unless that is 80, separated by commas; by default
+    /// none.
     #[arg(long, env = "WEBHOOK_HOSTS", value_delimiter = ',', global = true, requires = "webhook_key")]
-    pub webhook_hosts: Vec<String>,
+    pub webhook_hosts: Vec<Receiver>,
 
     /// A random text of at least 32 characters that signs webhooks; their receivers need it to verify them.
-    #[arg(long, env = "WEBHOOK_KEY", hide_env_values = true, global = true)]
-    pub webhook_key: Option<String>,
+    #[arg(long, env = "WEBHOOK_KEY", global = true)]
+    pub webhook_key: Option<Secret>,
 
     /// Serves without metrics and traces: the benchmark measures what they cost. Nothing outside the
     /// program can set it.
@@ -164,14 +166,15 @@ pub(crate) fn duration(
         .ok_or_else(|| format!("give a time {advice}"))
 }
 
-fn plain_redis(text: &str) -> Result<String, String> {
+/// Checked apart from the argument parser, like [`plain_http`]: it would show a password that is in the URL.
+pub(crate) fn plain_redis(text: &str) -> Result<String, String> {
     let is_plain = ["redis://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
     let usable = is_plain && redis::parse_redis_url(text).is_some();
     usable.then(|| text.to_owned()).ok_or_else(|| "give a URL like redis://127.0.0.1:6379".to_owned())
 }
 
 /// The client is built without TLS: what leaves the cluster passes a proxy or a mesh that adds it.
-fn plain_http(text: &str) -> Result<reqwest::Url, String> {
+pub(crate) fn plain_http(text: &str) -> Result<reqwest::Url, String> {
     text.parse()
         .ok()
         .filter(|url: &reqwest::Url| url.scheme() == "http" && url.has_host())
@@ -268,6 +271,22 @@ mod tests {
             assert!(plain_redis(bad).unwrap_err().contains("like redis://"), "{bad}");
         }
         assert!(redis_timeout("0s").unwrap_err().contains("for example 50ms"));
+    }
+
+    #[test]
+    fn debug_output_shows_no_credential() {
+        let arguments = [
+            "--signing-key",
+            "--webhook-key",
+            "--payments-url",
+            "--redis-url",
+            "--media-url",
+            "--database-url",
+            "--database-read-url",
+        ];
+        let given = arguments.iter().flat_map(|argument| [*argument, "http://shop:hunter2@host"]);
+        let args = Args::parse_from(std::iter::once("app-template").chain(given));
+        assert!(!format!("{args:?}").contains("hunter2"), "{args:?}");
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! | `jobs/` | work that outlives its request |
 //! | `settings` | what may change while the process runs |
 //! | `signing` | signatures with a shared key |
+//! | `secret` | a value that may hold a credential, which nothing shows |
 //! | `health` | `/livez`, `/readyz`, `/healthz` |
 //! | `metrics` | what is measured of each request, and `/metrics` |
 //! | `trace` | one span per request, continued from the caller's |
@@ -49,6 +50,7 @@ mod phase;
 mod problem;
 mod resilience;
 mod router;
+mod secret;
 mod server;
 mod sessions;
 mod settings;
@@ -68,8 +70,9 @@ use std::sync::Arc;
 
 pub use args::{Args, Command};
 pub use database::{DatabaseArgs, OpenError};
-pub use jobs::WorkerArgs;
+pub use jobs::{Receiver, WorkerArgs};
 pub use modules::MediaError;
+pub use secret::Secret;
 pub use telemetry::{Telemetry, TelemetryError};
 
 use axum::Router;
@@ -81,6 +84,7 @@ use cache::Caches;
 use cpu_pool::CpuPool;
 use database::Database;
 use guard::Guards;
+use jobs::Webhooks;
 use modules::{Media, Products};
 use payments::Payments;
 use phase::Phase;
@@ -102,9 +106,9 @@ pub enum RunError {
     /// The metrics recorder could not be installed.
     #[error(transparent)]
     Metrics(#[from] metrics::MetricsError),
-    /// The client of the payment provider could not be made.
-    #[error("failed to make the client of the payment provider: {0}")]
-    Payments(#[from] reqwest::Error),
+    /// An HTTP client, of the payment provider or of webhooks, could not be made.
+    #[error("failed to make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
     /// The client of Redis could not be made.
     #[error("failed to make the client of Redis: {0}")]
     Redis(#[from] redis::RedisError),
@@ -132,9 +136,9 @@ pub enum RunError {
         "failed to read from replicas: set SIGNING_KEY to a random text of at least 32 characters, the same for every pod"
     )]
     ReplicasNeedKey,
-    /// A key is too short to be one. Not left to the argument parser, which would show it.
+    /// A value that may hold a credential is none that can be used. Not left to the argument parser, which would show it.
     #[error("failed to read {variable}: {reason}")]
-    Key {
+    Value {
         /// The environment variable that holds it.
         variable: &'static str,
         /// What to change.
@@ -191,26 +195,37 @@ pub async fn run(args: Args) -> Result<(), RunError> {
 fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<AppState, RunError> {
     check_modules(args)?;
     let mut dependencies = Dependencies::default();
-    let redis = match &args.redis_url {
-        Some(url) => Some(SharedStore::new(url, args.redis_timeout, &mut dependencies)?),
+    let redis = match value("REDIS_URL", args.redis_url.as_ref(), args::plain_redis)? {
+        Some(url) => Some(SharedStore::new(&url, args.redis_timeout, &mut dependencies)?),
         None => None,
     };
     let sessions = redis.clone().map(Sessions::new);
     let caches = Caches::new(redis);
     let policy = if args.command.is_some() { payments::FOR_JOBS } else { payments::FOR_REQUESTS };
-    let payments = match args.payments_url.clone() {
+    let payments = match value("PAYMENTS_URL", args.payments_url.as_ref(), args::plain_http)? {
         Some(url) => Some(Arc::new(Payments::new(url, policy, &mut dependencies, &caches)?)),
         None => None,
     };
+    let shop = open_shop(args, payments.clone(), &caches, &mut dependencies)?;
     Ok(AppState {
         guards: Guards::new(args.max_requests, phase.clone(), args.unobserved),
         cpu: CpuPool::new(args.cpu_workers(), args.cpu_queue),
         phase,
         dependencies,
-        payments: payments.clone(),
+        payments,
         sessions,
-        shop: open_shop(args, payments, &caches)?,
+        shop,
     })
+}
+
+/// What `read` makes of a value that may hold a credential; the reason for a refusal does not quote it.
+fn value<T>(
+    variable: &'static str,
+    secret: Option<&Secret>,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, RunError> {
+    let read = secret.map(|secret| read(secret.reveal())).transpose();
+    read.map_err(|reason| RunError::Value { variable, reason })
 }
 
 /// Refuses a module that was asked for by name and lacks what it needs.
@@ -235,6 +250,7 @@ fn open_shop(
     args: &Args,
     payments: Option<Arc<Payments>>,
     caches: &Caches,
+    dependencies: &mut Dependencies,
 ) -> Result<Option<Shop>, RunError> {
     let Some(url) = &args.database.url else {
         return if args.command.is_some() { Err(RunError::WorkerNeedsDatabase) } else { Ok(None) };
@@ -242,19 +258,25 @@ fn open_shop(
     if args.database.read_url.is_some() && args.signing_key.is_none() {
         return Err(RunError::ReplicasNeedKey);
     }
-    let key = |variable, text: &Option<String>| {
-        let key = text.as_deref().map(str::parse).transpose();
-        key.map_err(|reason| RunError::Key { variable, reason })
+    let database = Database::open(&args.database, url.reveal(), Settings::new(args.settings.clone()))?;
+    let webhooks = match value("WEBHOOK_KEY", args.webhook_key.as_ref(), str::parse)? {
+        Some(key) => Some(Webhooks::new(key, &args.webhook_hosts)?),
+        None => None,
     };
-    let database = Database::open(&args.database, url, Settings::new(args.settings.clone()))?;
+    let webhooks = match &args.command {
+        Some(Command::Worker(worker)) => {
+            webhooks.map(|webhooks| webhooks.sending(worker.concurrency, dependencies))
+        }
+        None => webhooks,
+    };
+    let media = args.media_url.as_ref().map(|url| Media::open(url.reveal(), dependencies)).transpose()?;
     jobs::describe();
     tokio::spawn(jobs::watch_backlog(database.clone()));
     Ok(Some(Shop::from(Shared {
         database,
-        key: key("SIGNING_KEY", &args.signing_key)?,
-        webhook_key: key("WEBHOOK_KEY", &args.webhook_key)?,
-        media: args.media_url.as_deref().map(Media::open).transpose()?,
-        webhook_hosts: args.webhook_hosts.clone(),
+        key: value("SIGNING_KEY", args.signing_key.as_ref(), str::parse)?,
+        webhooks,
+        media,
         products: Products::new(caches),
         payments,
     })))

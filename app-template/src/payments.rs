@@ -14,7 +14,10 @@ use tracing::{Instrument, Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::cache::{Cache, Caches};
-use crate::resilience::{Backoff, BreakerSettings, CallError, Dependencies, Dependency, Fault, Policy};
+use crate::resilience::{
+    Backoff, BreakerSettings, CallError, Dependencies, Dependency, Fault, Policy, is_refusal,
+};
+use crate::secret::Secret;
 
 /// Repeating is safe, because the provider knows a payment by its key.
 pub(crate) const FOR_REQUESTS: Policy = Policy {
@@ -85,7 +88,14 @@ pub(crate) enum PaymentError {
     #[error("the payment provider answered {0}")]
     Failed(StatusCode),
     #[error("failed to talk to the payment provider: {0}")]
-    Transport(#[from] reqwest::Error),
+    Transport(reqwest::Error),
+}
+
+impl From<reqwest::Error> for PaymentError {
+    fn from(error: reqwest::Error) -> Self {
+        // Its URL may hold a key.
+        Self::Transport(error.without_url())
+    }
 }
 
 impl Fault for PaymentError {
@@ -98,7 +108,7 @@ impl Fault for PaymentError {
 #[derive(Debug)]
 pub(crate) struct Payments {
     client: Client,
-    url: Url,
+    url: Secret<Url>,
     dependency: Arc<Dependency>,
     methods: Cache<Vec<String>>,
     last_methods: Mutex<Arc<Vec<String>>>,
@@ -117,7 +127,7 @@ impl Payments {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
         Ok(Self {
             client,
-            url,
+            url: Secret::new(url),
             dependency: dependencies.add("payments", policy),
             methods: caches.cache("payment_methods", 1, METHODS_TOLERANCE),
             last_methods: Mutex::new(Arc::new(vec![WITHOUT_PROVIDER.to_owned()])),
@@ -161,7 +171,7 @@ impl Payments {
     }
 
     fn route(&self, path: &str) -> Url {
-        let mut url = self.url.clone();
+        let mut url = self.url.reveal().clone();
         url.set_path(path);
         url
     }
@@ -189,8 +199,7 @@ async fn read<T: DeserializeOwned>(response: Response) -> Result<T, PaymentError
     let status = response.status();
     match status {
         _ if status.is_success() => Ok(response.json().await?),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(PaymentError::Failed(status)),
-        _ if status.is_client_error() => Err(PaymentError::Refused(status)),
+        _ if is_refusal(status) => Err(PaymentError::Refused(status)),
         _ => Err(PaymentError::Failed(status)),
     }
 }

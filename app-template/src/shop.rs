@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::database::{Database, Position, Written};
+use crate::jobs::Webhooks;
 use crate::modules::{Media, Products};
 use crate::payments::Payments;
 use crate::signing::SigningKey;
@@ -18,10 +19,8 @@ pub(crate) struct Shared {
     pub(crate) database: Database,
     /// Signs what clients bring back.
     pub(crate) key: Option<SigningKey>,
-    /// Signs webhooks; their receivers know it too.
-    pub(crate) webhook_key: Option<SigningKey>,
-    /// The hosts to which a webhook may be sent.
-    pub(crate) webhook_hosts: Vec<String>,
+    /// None without a key for webhooks: then none is sent.
+    pub(crate) webhooks: Option<Webhooks>,
     /// None without an object store: then the module media is off.
     pub(crate) media: Option<Media>,
     /// What is cached of the catalog.

@@ -31,8 +31,8 @@ pub enum TelemetryError {
     #[error("failed to read RUST_LOG, write for example info or app_template=debug: {0}")]
     Filter(#[from] ParseError),
     /// The exporter is built without TLS: a collector stands beside the app, in the same cluster.
-    #[error("failed to use OTEL_EXPORTER_OTLP_ENDPOINT={0}, give a URL that begins with http://")]
-    Scheme(String),
+    #[error("failed to use OTEL_EXPORTER_OTLP_ENDPOINT, give a URL that begins with http://")]
+    Scheme,
     /// Some other `OTEL_*` variable is not usable.
     #[error("failed to set up the trace exporter, check the OTEL_ variables: {0}")]
     Exporter(#[from] ExporterBuildError),
@@ -91,7 +91,7 @@ fn provider(endpoint: Option<String>) -> Result<SdkTracerProvider, TelemetryErro
         return Ok(provider.with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff))).build());
     };
     if !endpoint.starts_with("http://") {
-        return Err(TelemetryError::Scheme(endpoint));
+        return Err(TelemetryError::Scheme);
     }
     // The exporter reads the endpoint, its headers and its time-out from the environment itself.
     let exporter = SpanExporter::builder().with_http().build()?;

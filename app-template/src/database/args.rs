@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::args::duration;
+use crate::secret::Secret;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -14,18 +15,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[command(next_help_heading = "Database")]
 pub struct DatabaseArgs {
     /// The primary: postgres://user:password@host:5432/name. Add ?sslmode=require for TLS with a verified certificate.
-    #[arg(id = "database-url", long, env = "DATABASE_MAIN_URL", global = true, hide_env_values = true)]
-    pub url: Option<String>,
+    #[arg(id = "database-url", long, env = "DATABASE_MAIN_URL", global = true)]
+    pub url: Option<Secret>,
 
     /// The replicas, if there are any: reads go there.
-    #[arg(
-        id = "database-read-url",
-        long,
-        env = "DATABASE_MAIN_READ_URL",
-        global = true,
-        hide_env_values = true
-    )]
-    pub read_url: Option<String>,
+    #[arg(id = "database-read-url", long, env = "DATABASE_MAIN_READ_URL", global = true)]
+    pub read_url: Option<Secret>,
 
     /// Most connections to the primary.
     #[arg(id = "database-pool", long, env = "DATABASE_MAIN_POOL", default_value = "10", value_parser = pool_size, global = true)]

@@ -15,9 +15,10 @@ use super::session;
 use super::{Connection, Database, Query};
 
 /// In order; never changed once released.
-const STEPS: [(&str, &str); 2] = [
+const STEPS: [(&str, &str); 3] = [
     ("0001_shop", include_str!("../../migrations/0001_shop.sql")),
     ("0002_statements", include_str!("../../migrations/0002_statements.sql")),
+    ("0003_lost_leases", include_str!("../../migrations/0003_lost_leases.sql")),
 ];
 
 /// Any number, as long as nothing else in the database locks the same one.

@@ -79,7 +79,8 @@ impl Database {
         let primary = Pool::open("write", (session::WRITE_URL, url), args.pool, args)?;
         let replicas = match &args.read_url {
             Some(url) => {
-                Some(Replicas::new(Pool::open("read", (session::READ_URL, url), args.read_pool, args)?, args))
+                let url = (session::READ_URL, url.reveal().as_str());
+                Some(Replicas::new(Pool::open("read", url, args.read_pool, args)?, args))
             }
             None => None,
         };

@@ -9,12 +9,13 @@ use crate::args::duration;
 
 /// Runs jobs in place of serving requests.
 #[derive(Debug, Clone, Args)]
+#[command(mut_args(|arg| arg.hide_env_values(true)))]
 pub struct WorkerArgs {
     /// The queues to take jobs from, separated by commas.
     #[arg(long = "queue", env = "WORKER_QUEUE", required = true, value_delimiter = ',', value_parser = queue)]
     pub queues: Vec<String>,
 
-    /// How many jobs run at the same time.
+    /// How many jobs of each queue run at the same time.
     #[arg(long, env = "WORKER_CONCURRENCY", default_value = "8", value_parser = concurrency)]
     pub concurrency: usize,
 

@@ -34,7 +34,7 @@ pub(crate) struct NewJob<'a> {
     pub(crate) queue: &'static str,
     pub(crate) kind: &'static str,
     pub(crate) payload: Value,
-    /// How often it may be tried.
+    /// How often it may end with its worker. What fails in order is repeated until it is a day old.
     pub(crate) max_attempts: i32,
     /// How long it waits before it may run.
     pub(crate) delay: Duration,

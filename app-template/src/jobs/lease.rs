@@ -1,5 +1,6 @@
 //! Taking a job, keeping it, ending it. I/O: PostgreSQL.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -7,25 +8,26 @@ use uuid::Uuid;
 
 use super::webhook;
 use crate::database::{Database, DatabaseError, Query, Transaction};
+use crate::resilience::{CallError, Fault};
 
-/// A job of which the worker died at its last attempt has nobody left to say so.
-static BURY: Query = Query::new(
-    "UPDATE jobs.jobs",
-    "UPDATE jobs.jobs SET state = 'dead', error = 'its worker died', finished_at = now(), worker = NULL
-     WHERE queue = ANY($1) AND state = 'running' AND due_at <= now() AND attempts >= max_attempts",
-);
+/// After this an orderly failure is the last: whoever is called knows the key of a call for about that long.
+const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Jobs that others are just taking are skipped, not waited for.
+/// Up to the room of each queue. Jobs that others are just taking are skipped, not waited for; those of kinds that this
+/// version does not know are left to one that does. A lease that has ended is a death of its worker.
 static CLAIM: Query = Query::new(
     "UPDATE jobs.jobs",
     "WITH due AS (
-         SELECT id FROM jobs.jobs
-         WHERE queue = ANY($1) AND state IN ('available', 'running') AND due_at <= now() AND attempts < max_attempts
-         ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+         SELECT found.id FROM unnest($1::text[], $2::bigint[]) AS asked (queue, room), LATERAL (
+             SELECT id FROM jobs.jobs
+             WHERE queue = asked.queue AND kind = ANY($3) AND state IN ('available', 'running') AND due_at <= now()
+             ORDER BY due_at LIMIT asked.room FOR UPDATE SKIP LOCKED) AS found)
      UPDATE jobs.jobs AS job
-     SET state = 'running', attempts = attempts + 1, worker = $3, due_at = now() + $4 * interval '1 second'
+     SET state = 'running', lost_leases = lost_leases + (state = 'running')::int, attempts = attempts + 1, worker = $4,
+         due_at = now() + $5 * interval '1 second'
      FROM due WHERE job.id = due.id
-     RETURNING job.id, queue, kind, payload, attempts, max_attempts, webhook, traceparent",
+     RETURNING job.id, queue, kind, payload, attempts, lost_leases >= max_attempts, webhook, traceparent,
+         extract(epoch FROM now() - enqueued_at)::float8",
 );
 
 static KEEP: Query = Query::new(
@@ -40,15 +42,12 @@ static FINISH: Query = Query::new(
      WHERE id = $1 AND worker = $2 AND attempts = $3 AND state = 'running'",
 );
 
-static RETRY: Query = Query::new(
+/// Back for later, or for good if `$7`; what was not tried is no attempt, and `$6` is 1 then.
+static FAIL: Query = Query::new(
     "UPDATE jobs.jobs",
-    "UPDATE jobs.jobs SET state = 'available', error = $4, worker = NULL, due_at = now() + $5 * interval '1 second'
-     WHERE id = $1 AND worker = $2 AND attempts = $3 AND state = 'running'",
-);
-
-static GIVE_UP: Query = Query::new(
-    "UPDATE jobs.jobs",
-    "UPDATE jobs.jobs SET state = 'dead', error = $4, worker = NULL, finished_at = now()
+    "UPDATE jobs.jobs
+     SET state = CASE WHEN $7 THEN 'dead' ELSE 'available' END, finished_at = CASE WHEN $7 THEN now() END,
+         error = $4, worker = NULL, due_at = now() + $5 * interval '1 second', attempts = attempts - $6
      WHERE id = $1 AND worker = $2 AND attempts = $3 AND state = 'running'",
 );
 
@@ -65,9 +64,15 @@ pub(crate) enum JobError {
     /// Something that may be better later.
     #[error("{0}")]
     Retry(String),
+    /// Nothing was tried, so that nothing failed: what it needs is left alone for a while, or missing here.
+    #[error("{0}")]
+    NotTried(String),
     /// Something that will not.
     #[error("{0}")]
     Hopeless(String),
+    /// It was begun as often as it may be, and each time its worker died.
+    #[error("its worker died each time that it was begun")]
+    WorkersDied,
     /// Another worker holds the job by now; what this one did is rolled back.
     #[error("the lease was lost")]
     LeaseLost,
@@ -79,6 +84,28 @@ impl From<DatabaseError> for JobError {
     }
 }
 
+/// The one rule for every dependency: what it refuses for good is not asked again, and what was not asked is no attempt.
+impl<E: Fault> From<CallError<E>> for JobError {
+    fn from(error: CallError<E>) -> Self {
+        let said = error.to_string();
+        match error {
+            CallError::Open(_) | CallError::Full(_) => Self::NotTried(said),
+            CallError::Failed(error) if !error.is_fault() => Self::Hopeless(said),
+            CallError::Failed(_) | CallError::TimedOut(_) => Self::Retry(said),
+        }
+    }
+}
+
+impl JobError {
+    fn is_attempt(&self) -> bool {
+        !matches!(self, Self::NotTried(_) | Self::WorkersDied)
+    }
+
+    fn is_for_good(&self) -> bool {
+        matches!(self, Self::Hopeless(_) | Self::WorkersDied)
+    }
+}
+
 /// A job that this worker holds.
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -87,16 +114,22 @@ pub(crate) struct Lease {
     pub(crate) payload: Value,
     pub(super) queue: String,
     pub(super) traceparent: Option<String>,
+    /// Its workers have died as often as they may: it is taken to be given up, not to be begun.
+    pub(super) is_deadly: bool,
     worker: Uuid,
     attempts: i32,
-    max_attempts: i32,
+    /// How long ago it was added.
+    age: Duration,
     webhook: Option<String>,
 }
 
 impl Lease {
     /// Ends the job in the transaction that holds its effect. Only a holder of the lease can.
     pub(crate) async fn finish(&self, transaction: &mut Transaction, result: &Value) -> Result<(), JobError> {
-        self.end(transaction, &FINISH, result).await?;
+        let changed = transaction.execute(&FINISH, &[&self.id, &self.worker, &self.attempts, result]).await?;
+        if changed == 0 {
+            return Err(JobError::LeaseLost);
+        }
         self.tell(transaction, "done", result).await?;
         transaction.count_on_commit(finished(&self.queue, "done"));
         Ok(())
@@ -109,34 +142,38 @@ impl Lease {
         error: &JobError,
         backoff: Duration,
     ) -> Result<(), JobError> {
+        let is_over = error.is_for_good() || self.age >= MAX_AGE;
+        let outcome = match error {
+            _ if is_over => "dead",
+            JobError::NotTried(_) => "released",
+            _ => "retried",
+        };
+        let (said, pause) = (error.to_string(), self.pause(error, backoff).as_secs_f64());
+        let untried = i32::from(!error.is_attempt());
         let mut transaction = database.begin().await?;
-        let said = error.to_string();
-        if matches!(error, JobError::Hopeless(_)) || self.attempts >= self.max_attempts {
-            self.end(&transaction, &GIVE_UP, &said).await?;
-            self.tell(&mut transaction, "dead", &Value::Null).await?;
-            transaction.count_on_commit(finished(&self.queue, "dead"));
-        } else {
-            let pause = pause(backoff, self.attempts).as_secs_f64();
-            let changed =
-                transaction.execute(&RETRY, &[&self.id, &self.worker, &self.attempts, &said, &pause]).await?;
-            if changed == 0 {
-                return Err(JobError::LeaseLost);
-            }
-            transaction.count_on_commit(finished(&self.queue, "retried"));
+        let changed = transaction
+            .execute(&FAIL, &[&self.id, &self.worker, &self.attempts, &said, &pause, &untried, &is_over])
+            .await?;
+        if changed == 0 {
+            return Err(JobError::LeaseLost);
         }
+        if is_over {
+            tracing::error!(job = %self.id, kind = self.kind, %error, "the job is given up");
+            self.tell(&mut transaction, "dead", &Value::Null).await?;
+        }
+        transaction.count_on_commit(finished(&self.queue, outcome));
         transaction.commit().await?;
         Ok(())
     }
 
-    async fn end(
-        &self,
-        transaction: &Transaction,
-        query: &Query,
-        outcome: &(dyn tokio_postgres::types::ToSql + Sync),
-    ) -> Result<(), JobError> {
-        match transaction.execute(query, &[&self.id, &self.worker, &self.attempts, outcome]).await? {
-            0 => Err(JobError::LeaseLost),
-            _ => Ok(()),
+    /// What was tried waits longer each time. What was not is looked at again within a minute: its age stands for how
+    /// long what it needs has been missing, so that many such jobs keep no worker busy.
+    fn pause(&self, error: &JobError, backoff: Duration) -> Duration {
+        match error {
+            JobError::NotTried(_) => {
+                self.age.max(backoff).min(Duration::from_secs(60)).mul_f64(fastrand::f64())
+            }
+            _ => pause(backoff, self.attempts),
         }
     }
 
@@ -148,23 +185,22 @@ impl Lease {
         result: &Value,
     ) -> Result<(), DatabaseError> {
         let Some(url) = &self.webhook else { return Ok(()) };
-        let Some(queue) = super::QUEUES.into_iter().find(|queue| *queue == self.queue) else { return Ok(()) };
         let body = json!({ "job": self.id, "state": state, "result": result });
-        super::enqueue(transaction, webhook::job(queue, url, &body)).await
+        super::enqueue(transaction, webhook::job(url, &body)).await
     }
 }
 
-/// Takes up to `most` jobs of `queues` that are due, until `lease` from now.
+/// Takes jobs of `kinds` that are due, of each queue up to its room, until `lease` from now.
 pub(super) async fn claim(
     database: &Database,
-    queues: &[String],
+    rooms: &BTreeMap<&str, usize>,
+    kinds: &[&str],
     (worker, lease): (Uuid, Duration),
-    most: usize,
 ) -> Result<Vec<Lease>, DatabaseError> {
+    let queues: Vec<&str> = rooms.keys().copied().collect();
+    let rooms: Vec<i64> = rooms.values().map(|room| i64::try_from(*room).unwrap_or(i64::MAX)).collect();
     let connection = database.primary().await?;
-    connection.query(&BURY, &[&queues]).await?;
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = connection.query(&CLAIM, &[&queues, &most, &worker, &lease.as_secs_f64()]).await?;
+    let rows = connection.query(&CLAIM, &[&queues, &rooms, &kinds, &worker, &lease.as_secs_f64()]).await?;
     rows.iter()
         .map(|row| {
             Ok(Lease {
@@ -173,9 +209,10 @@ pub(super) async fn claim(
                 kind: row.try_get(2)?,
                 payload: row.try_get(3)?,
                 attempts: row.try_get(4)?,
-                max_attempts: row.try_get(5)?,
+                is_deadly: row.try_get(5)?,
                 webhook: row.try_get(6)?,
                 traceparent: row.try_get(7)?,
+                age: Duration::try_from_secs_f64(row.try_get(8)?).unwrap_or_default(),
                 worker,
             })
         })

@@ -13,6 +13,7 @@
 //! | `worker` | the loop that takes jobs and runs them |
 //! | `backlog` | how much waits, and for how long |
 //! | `webhook` | telling a caller that a job has ended, signed |
+//! | `receiver` | where webhooks may go |
 //! | `retention` | forgetting what is over |
 //! | `routes` | `GET /jobs/{id}` |
 
@@ -21,6 +22,7 @@ mod backlog;
 mod enqueue;
 mod idempotency;
 mod lease;
+mod receiver;
 mod retention;
 mod routes;
 mod webhook;
@@ -33,14 +35,18 @@ pub(crate) use backlog::run as watch_backlog;
 pub(crate) use enqueue::{NewJob, accepted, enqueue, withdraw};
 pub(crate) use idempotency::{Claim, claim};
 pub(crate) use lease::{JobError, Lease};
+pub use receiver::Receiver;
 pub(crate) use routes::routes;
-pub(crate) use webhook::check as check_webhook;
+pub(crate) use webhook::{DELIVER, Webhooks, check as check_webhook};
 pub(crate) use worker::run as work;
 
 use crate::shop::Shop;
 
 /// Every queue of the app: name it by what it holds, and give work that must not wait behind other work its own.
-pub(crate) const QUEUES: [&str; 2] = ["payments", "reports"];
+pub(crate) const QUEUES: [&str; 3] = ["payments", "reports", WEBHOOKS];
+
+/// Of what receivers are told: they are others' servers, and as slow as they please.
+const WEBHOOKS: &str = "webhooks";
 
 /// Upper bounds in seconds of the time that a run takes.
 pub(crate) const BUCKETS: [f64; 10] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0];

@@ -15,15 +15,16 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 use super::lease::{self, JobError, Lease};
-use super::{Work, WorkerArgs, retention, webhook};
+use super::{Work, WorkerArgs, retention};
 use crate::phase::{Phase, reached};
 use crate::shop::Shop;
 
 /// How long an empty queue is left alone, spread by half.
 const POLL: Duration = Duration::from_millis(400);
 
-/// The jobs that run here, with what stops them.
-type Running = Arc<Mutex<BTreeMap<Uuid, AbortHandle>>>;
+/// The jobs that run here, each with its queue and what stops it.
+type Running = Arc<Mutex<Tasks>>;
+type Tasks = BTreeMap<Uuid, (String, AbortHandle)>;
 
 /// Runs jobs until the process begins to leave; then finishes those that it holds, for at most `drain`, and gives
 /// back the rest.
@@ -34,22 +35,20 @@ pub(crate) async fn run(
     phase: watch::Receiver<Phase>,
     drain: Duration,
 ) {
-    // New with each start: a pod that comes back under its old name must not take over what it held before.
-    let worker = Uuid::new_v4();
-    let running = Running::default();
+    let worker = Worker::new(shop, works, args);
     let mut tasks = JoinSet::new();
-    let heartbeat = tokio::spawn(keep_leases(shop.clone(), Arc::clone(&running), (worker, args.lease)));
-    let retention = tokio::spawn(retention::run(shop.database.clone()));
-    let works = Arc::new(works);
-    tracing::info!(%worker, queues = ?args.queues, concurrency = args.concurrency, "working");
+    let heartbeat = tokio::spawn(keep_leases(worker.clone()));
+    let retention = tokio::spawn(retention::run(worker.shop.database.clone()));
+    tracing::info!(worker = %worker.id, queues = ?worker.args.queues, concurrency = worker.args.concurrency, "working");
 
     tokio::select! {
-        () = shop.database.migrated() => {}
+        () = worker.shop.database.migrated() => {}
         () = reached(phase.clone(), Phase::LameDuck) => {}
     }
     let mut next_look = Instant::now();
     loop {
-        let has_room = tasks.len() < args.concurrency;
+        let rooms = worker.rooms();
+        let has_room = !rooms.is_empty();
         tokio::select! {
             biased;
             () = reached(phase.clone(), Phase::LameDuck) => break,
@@ -58,19 +57,7 @@ pub(crate) async fn run(
                 next_look = Instant::now();
             }
             () = if has_room { sleep(next_look.saturating_duration_since(Instant::now())).left_future() } else { pending().right_future() } => {
-                let room = args.concurrency - tasks.len();
-                let claimed = lease::claim(&shop.database, &args.queues, (worker, args.lease), room).await;
-                let claimed = claimed.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "failed to look for jobs, will try again");
-                    Vec::new()
-                });
-                let is_all = claimed.len() < room;
-                for lease in claimed {
-                    let held = Held::new(Arc::clone(&running), &lease);
-                    // Locked until it is inserted, so that a job that ends at once is taken out after that.
-                    let mut jobs = jobs(&running);
-                    jobs.insert(lease.id, tasks.spawn(one(shop.clone(), Arc::clone(&works), lease, args.backoff, held)));
-                }
+                let is_all = worker.take(&rooms, &mut tasks).await;
                 next_look = Instant::now() + if is_all { POLL.mul_f64(0.5 + fastrand::f64()) } else { Duration::ZERO };
             }
         }
@@ -80,39 +67,96 @@ pub(crate) async fn run(
     heartbeat.abort();
     retention.abort();
     if finished.is_err() {
-        let left: Vec<Uuid> = jobs(&running).keys().copied().collect();
+        let left: Vec<Uuid> = jobs(&worker.running).keys().copied().collect();
         tasks.shutdown().await;
-        match lease::release(&shop.database, &left, worker).await {
+        match lease::release(&worker.shop.database, &left, worker.id).await {
             Ok(count) => tracing::warn!(count, "gave back jobs that did not finish within the drain time"),
             Err(error) => tracing::error!(%error, "failed to give back jobs, their leases will end"),
         }
     }
 }
 
-/// Runs one job to its end, whatever that is.
-async fn one(shop: Shop, works: Arc<Vec<Work>>, lease: Lease, backoff: Duration, _held: Held) {
-    let span = span(&lease);
-    async {
-        let begun = Instant::now();
-        let outcome = match works.iter().find(|work| work.kind == lease.kind) {
-            Some(work) => (work.run)(&shop, &lease).await,
-            None if lease.kind == webhook::KIND => webhook::deliver(&shop, &lease).await,
-            None => Err(JobError::Hopeless(format!("nothing here runs jobs of the kind {}", lease.kind))),
-        };
-        metrics::histogram!("job_duration_seconds", "queue" => lease.queue.clone()).record(begun.elapsed());
-        match outcome {
-            Ok(()) => tracing::info!(job = %lease.id, kind = lease.kind, "the job is done"),
-            Err(JobError::LeaseLost) => tracing::warn!(job = %lease.id, "another worker holds the job by now"),
-            Err(error) => {
-                tracing::warn!(job = %lease.id, kind = lease.kind, %error, "the job failed");
-                if let Err(error) = lease.fail(&shop.database, &error, backoff).await {
-                    tracing::warn!(job = %lease.id, %error, "failed to give the job back, its lease will end");
+/// What runs jobs here.
+#[derive(Clone)]
+struct Worker {
+    /// New with each start: a pod that comes back under its old name must not take over what it held before.
+    id: Uuid,
+    shop: Shop,
+    works: Arc<Vec<Work>>,
+    args: Arc<WorkerArgs>,
+    running: Running,
+}
+
+impl Worker {
+    fn new(shop: Shop, works: Vec<Work>, args: WorkerArgs) -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            shop,
+            works: Arc::new(works),
+            args: Arc::new(args),
+            running: Running::default(),
+        }
+    }
+
+    /// How many more jobs each queue may run here; none of those that are full. A queue has places of its own, so that
+    /// jobs that hang hold up only their own queue.
+    fn rooms(&self) -> BTreeMap<&str, usize> {
+        let running = jobs(&self.running);
+        let in_use = |queue: &str| running.values().filter(|(taken, _)| taken == queue).count();
+        let room = |queue: &str| self.args.concurrency.saturating_sub(in_use(queue));
+        let rooms = self.args.queues.iter().map(|queue| (queue.as_str(), room(queue)));
+        rooms.filter(|(_, room)| *room > 0).collect()
+    }
+
+    /// Takes what is due, and says whether that was all that there is.
+    async fn take(&self, rooms: &BTreeMap<&str, usize>, tasks: &mut JoinSet<()>) -> bool {
+        let kinds: Vec<&str> = self.works.iter().map(|work| work.kind).collect();
+        let claimed = lease::claim(&self.shop.database, rooms, &kinds, (self.id, self.args.lease)).await;
+        let claimed = claimed.unwrap_or_else(|error| {
+            tracing::warn!(%error, "failed to look for jobs, will try again");
+            Vec::new()
+        });
+        let count = |queue: &str| claimed.iter().filter(|lease| lease.queue == queue).count();
+        let is_all = rooms.iter().all(|(queue, room)| count(queue) < *room);
+        for lease in claimed {
+            let held = Held::new(Arc::clone(&self.running), &lease);
+            // Locked until it is inserted, so that a job that ends at once is taken out after that.
+            let mut jobs = jobs(&self.running);
+            let (id, queue) = (lease.id, lease.queue.clone());
+            let task = tasks.spawn(self.clone().one(lease, held));
+            jobs.insert(id, (queue, task));
+        }
+        is_all
+    }
+
+    /// Runs one job to its end, whatever that is.
+    async fn one(self, lease: Lease, _held: Held) {
+        let span = span(&lease);
+        async {
+            let begun = Instant::now();
+            let outcome = match self.works.iter().find(|work| work.kind == lease.kind) {
+                _ if lease.is_deadly => Err(JobError::WorkersDied),
+                Some(work) => (work.run)(&self.shop, &lease).await,
+                // Not claimed.
+                None => Err(JobError::NotTried(format!("nothing here runs jobs of the kind {}", lease.kind))),
+            };
+            metrics::histogram!("job_duration_seconds", "queue" => lease.queue.clone()).record(begun.elapsed());
+            match outcome {
+                Ok(()) => tracing::info!(job = %lease.id, kind = lease.kind, "the job is done"),
+                Err(JobError::LeaseLost) => {
+                    tracing::warn!(job = %lease.id, "another worker holds the job by now");
+                }
+                Err(error) => {
+                    tracing::warn!(job = %lease.id, kind = lease.kind, %error, "the job failed");
+                    if let Err(error) = lease.fail(&self.shop.database, &error, self.args.backoff).await {
+                        tracing::warn!(job = %lease.id, %error, "failed to give the job back, its lease will end");
+                    }
                 }
             }
         }
+        .instrument(span)
+        .await;
     }
-    .instrument(span)
-    .await;
 }
 
 /// The span of a run continues the trace of the request that added the job.
@@ -127,19 +171,20 @@ fn span(lease: &Lease) -> Span {
 }
 
 /// Renews the leases of what runs, and stops what is no longer held.
-async fn keep_leases(shop: Shop, running: Running, (worker, lease): (Uuid, Duration)) {
-    let mut ticks = interval(lease / 3);
+async fn keep_leases(worker: Worker) {
+    let Worker { id, shop, args, running, .. } = worker;
+    let mut ticks = interval(args.lease / 3);
     loop {
         ticks.tick().await;
         let held: Vec<Uuid> = jobs(&running).keys().copied().collect();
         if held.is_empty() {
             continue;
         }
-        match lease::keep(&shop.database, &held, (worker, lease)).await {
+        match lease::keep(&shop.database, &held, (id, args.lease)).await {
             Ok(kept) => {
                 let running = jobs(&running);
                 for lost in held.iter().filter(|id| !kept.contains(id)) {
-                    if let Some(task) = running.get(lost) {
+                    if let Some((_, task)) = running.get(lost) {
                         tracing::warn!(job = %lost, "another worker holds the job by now");
                         task.abort();
                     }
@@ -150,7 +195,7 @@ async fn keep_leases(shop: Shop, running: Running, (worker, lease): (Uuid, Durat
     }
 }
 
-fn jobs(running: &Running) -> MutexGuard<'_, BTreeMap<Uuid, AbortHandle>> {
+fn jobs(running: &Running) -> MutexGuard<'_, Tasks> {
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -53,7 +53,7 @@ pub(crate) const VISITS: &str = "visits";
 
 /// What runs the jobs of all modules.
 pub(crate) fn works() -> Vec<Work> {
-    vec![orders::CHARGE, reports::MAKE]
+    vec![orders::CHARGE, reports::MAKE, jobs::DELIVER]
 }
 
 /// The name if it is a module's.

@@ -29,7 +29,7 @@ pub(crate) struct Policy {
     pub(crate) retries: u32,
     pub(crate) backoff: Backoff,
     /// How many retries are allowed for each call of the last ten seconds, from 0 to 1: the most load that
-    /// retries may add. Ten more are allowed on top, for a client with few calls.
+    /// retries may add. One more a second is allowed on top, ten at once, for a client with few calls.
     pub(crate) retry_share: f32,
     pub(crate) breaker: BreakerSettings,
     /// What callers do without the dependency, in a few words for `/healthz`.

@@ -10,6 +10,7 @@ mod dependency;
 
 use std::sync::Arc;
 
+use reqwest::StatusCode;
 use serde::Serialize;
 
 pub(crate) use backoff::Backoff;
@@ -20,6 +21,12 @@ pub(crate) use dependency::{CallError, Dependency, Fault, Policy};
 /// Everything that this process calls.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Dependencies(Vec<Arc<Dependency>>);
+
+/// Whether an answer would be the same again: a client's error but those that tell it to come back.
+pub(crate) fn is_refusal(status: StatusCode) -> bool {
+    let come_back = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+    status.is_client_error() && !come_back.contains(&status)
+}
 
 /// What `/healthz` says of a dependency.
 #[derive(Debug, Serialize)]

@@ -4,12 +4,14 @@ use crate::child::Service;
 use crate::client::Answer;
 use crate::object_store::ObjectStore;
 use crate::postgres::{Reads, shared};
+use crate::redis_server::free_port;
 use crate::shop::stock;
+use crate::waiting::until;
 
 /// As much of a picture as the service looks at: WebP, because that begins with letters.
 pub(crate) const PICTURE: &str = "RIFF\x0c\0\0\0WEBPVP8L";
 
-fn upload(service: &Service, product: i64, content_type: &str, body: &str) -> Answer {
+pub(crate) fn upload(service: &Service, product: i64, content_type: &str, body: &str) -> Answer {
     let mut connection = service.connect();
     let headers = format!("content-type: {content_type}\r\ncontent-length: {}\r\n", body.len());
     connection.send_with("POST", &format!("/media?product={product}"), &headers, body).unwrap();
@@ -72,6 +74,29 @@ fn what_is_no_picture_is_refused_as_a_problem_document() {
         assert_eq!(refused.status, status, "{path}");
         refused.problem();
     }
+}
+
+#[test]
+fn an_object_store_that_is_gone_is_left_alone() {
+    let database = shared();
+    let environment = [
+        ("MEDIA_URL", "s3://pictures/shop".to_owned()),
+        ("AWS_ENDPOINT", format!("http://127.0.0.1:{}", free_port())),
+        ("AWS_ALLOW_HTTP", "true".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "the-user".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "the-secret".to_owned()),
+    ];
+    let service =
+        Service::spawn(database.command(Reads::FromPrimary, &[]).envs(environment)).wait_until_ready();
+    let (_, products) = stock(&service, 1);
+    until("its breaker does not open", || {
+        let refused = upload(&service, products[0], "image/webp", PICTURE);
+        assert_eq!((refused.status, refused.headers["retry-after"].as_str()), (503, "1"), "{}", refused.body);
+        service.scrape().contains("circuit_breaker_state{name=\"objects\",state=\"open\"} 1\n")
+    });
+    assert!(service.sum("retry_attempts_total{name=\"objects\"") > 0.0);
+    let health = service.connect().get("/healthz").unwrap().json();
+    assert!(health["dependencies"].as_array().unwrap().iter().any(|entry| entry["name"] == "objects"));
 }
 
 #[test]

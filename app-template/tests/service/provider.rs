@@ -44,17 +44,38 @@ impl Provider {
         self.requests.recv_timeout(PATIENCE).unwrap()
     }
 
+    /// The host and the port.
+    pub(crate) fn authority(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
     /// Answers every request with `status` until `work` ends.
     pub(crate) fn answer_all<T: Send>(&self, status: u16, work: impl FnOnce() -> T + Send) -> T {
+        self.serve(|asked| asked.answer(status), work).1
+    }
+
+    /// Hands every request to `answer` until `work` ends; how many those were, and what it returned.
+    pub(crate) fn serve<T: Send>(
+        &self,
+        answer: impl Fn(Received),
+        work: impl FnOnce() -> T + Send,
+    ) -> (usize, T) {
         thread::scope(|scope| {
             let work = scope.spawn(work);
+            let mut count = 0;
             while !work.is_finished() {
                 if let Ok(asked) = self.requests.recv_timeout(Duration::from_millis(5)) {
-                    asked.answer(status);
+                    answer(asked);
+                    count += 1;
                 }
             }
-            work.join().unwrap()
+            (count, work.join().unwrap())
         })
+    }
+
+    /// How many have asked since, and are left without an answer.
+    pub(crate) fn left_waiting(&self) -> Vec<Received> {
+        self.requests.try_iter().collect()
     }
 
     /// Nobody has asked since.

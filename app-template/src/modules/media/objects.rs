@@ -2,21 +2,39 @@
 //!
 //! Nothing that a request uploads stays in the pod: the next request may meet another one.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use object_store::RetryConfig;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use reqwest::Url;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::connector::PlainHttp;
+use crate::resilience::{Backoff, BreakerSettings, CallError, Dependencies, Dependency, Fault, Policy};
 
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// Repeating is safe: an object is written once, under an identifier of its own.
+const POLICY: Policy = Policy {
+    concurrency: 64,
+    attempt_timeout: Duration::from_secs(5),
+    deadline: Duration::from_secs(6),
+    retries: 1,
+    backoff: Backoff { base: Duration::from_millis(100), max: Duration::from_millis(100) },
+    retry_share: 0.1,
+    breaker: BreakerSettings {
+        window: Duration::from_secs(10),
+        minimum_calls: 10,
+        failure_share: 0.5,
+        open_for: Duration::from_secs(5),
+        probes: 3,
+    },
+    fallback: "none: pictures get 503, and everything else is answered",
+};
 
 /// Why an object cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -28,21 +46,26 @@ pub enum MediaError {
     /// The store refused, or has no such object.
     #[error("failed to use the object store: {0}")]
     Store(#[from] object_store::Error),
-    /// The store gave no answer in time.
-    #[error("failed to use the object store: no answer within {TIMEOUT:?}")]
-    Timeout(#[from] tokio::time::error::Elapsed),
+}
+
+/// An object that is not there is an answer; what is refused, such as a signature, is refused to all.
+impl Fault for MediaError {
+    fn is_fault(&self) -> bool {
+        !matches!(self, Self::Store(object_store::Error::NotFound { .. }))
+    }
 }
 
 /// The objects below one address.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Media {
     store: Arc<dyn ObjectStore>,
     below: Path,
+    dependency: Arc<Dependency>,
 }
 
 impl Media {
     /// `url` is `file:///folder`, or `s3://bucket/folder` with what the `AWS_*` variables say.
-    pub(crate) fn open(url: &str) -> Result<Self, MediaError> {
+    pub(crate) fn open(url: &str, dependencies: &mut Dependencies) -> Result<Self, MediaError> {
         let address = |error: &dyn std::error::Error| MediaError::Address(error.to_string());
         let parsed: Url = url.parse().map_err(|error| address(&error))?;
         let below = Path::from_url_path(parsed.path()).map_err(|error| address(&error))?;
@@ -50,27 +73,40 @@ impl Media {
             "file" => Arc::new(LocalFileSystem::new()),
             "s3" => {
                 let bucket = parsed.host_str().unwrap_or_default();
-                let builder =
-                    AmazonS3Builder::from_env().with_bucket_name(bucket).with_http_connector(PlainHttp);
+                // Repeating is the policy's business.
+                let once = RetryConfig { max_retries: 0, ..RetryConfig::default() };
+                let builder = AmazonS3Builder::from_env()
+                    .with_bucket_name(bucket)
+                    .with_http_connector(PlainHttp)
+                    .with_retry(once);
                 Arc::new(builder.build().map_err(|error| address(&error))?)
             }
-            other => return Err(MediaError::Address(format!("{other} is neither"))),
+            _ => return Err(MediaError::Address("it begins with neither".to_owned())),
         };
-        Ok(Self { store, below })
+        Ok(Self { store, below, dependency: dependencies.add("objects", POLICY) })
     }
 
-    pub(super) async fn put(&self, id: Uuid, bytes: Bytes) -> Result<(), MediaError> {
-        timeout(TIMEOUT, self.store.put(&self.path(id), bytes.into())).await??;
-        Ok(())
+    pub(super) async fn put(&self, id: Uuid, bytes: Bytes) -> Result<(), CallError<MediaError>> {
+        let path = self.path(id);
+        let put = || async { Ok(self.store.put(&path, bytes.clone().into()).await.map(drop)?) };
+        self.dependency.call(put).await
     }
 
-    pub(super) async fn get(&self, id: Uuid) -> Result<Bytes, MediaError> {
-        let read = async { self.store.get(&self.path(id)).await?.bytes().await };
-        Ok(timeout(TIMEOUT, read).await??)
+    pub(super) async fn get(&self, id: Uuid) -> Result<Bytes, CallError<MediaError>> {
+        let path = self.path(id);
+        let get = || async { Ok(self.store.get(&path).await?.bytes().await?) };
+        self.dependency.call(get).await
     }
 
     fn path(&self, id: Uuid) -> Path {
         self.below.clone().join(id.to_string())
+    }
+}
+
+/// The store's own would show its keys.
+impl fmt::Debug for Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Media").field("dependency", &self.dependency).finish_non_exhaustive()
     }
 }
 
@@ -83,7 +119,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_address_is_used_or_refused_in_words(text in "(file|s3|http)?:?/{0,3}\\PC{0,20}|.*") {
-            if let Err(error) = Media::open(&text) {
+            if let Err(error) = Media::open(&text, &mut Dependencies::default()) {
                 prop_assert!(error.to_string().contains("give file:///folder or s3://bucket"), "{}", error);
             }
         }

@@ -19,6 +19,7 @@ use crate::input::{Answer, Asked, Named};
 use crate::module::Module;
 use crate::modules::catalog;
 use crate::problem::Problem;
+use crate::resilience::CallError;
 use crate::shop::Shop;
 
 pub(in crate::modules) fn routes(module: Module<Shop>) -> Module<Shop> {
@@ -97,7 +98,7 @@ fn media(shop: &Shop) -> Result<&Media, Problem> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as map_err wants it")]
-fn unavailable(error: MediaError) -> Problem {
+fn unavailable(error: CallError<MediaError>) -> Problem {
     tracing::warn!(%error, "refused a request");
     Problem::unavailable("The pictures cannot be reached now; try again in a second.")
 }

@@ -16,6 +16,7 @@ use crate::shop::Shop;
 
 /// Longer than the request waits for the provider, so that a worker does not ask beside it.
 const HEAD_START: Duration = Duration::from_secs(3);
+/// How often it may end with its worker.
 const ATTEMPTS: i32 = 20;
 
 /// The shop has one.
@@ -77,9 +78,9 @@ async fn run(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
         return Err(JobError::Hopeless("the job names no order".to_owned()));
     };
     let Some(payments) = &shop.payments else {
-        return Err(JobError::Retry("this worker has no PAYMENTS_URL".to_owned()));
+        return Err(JobError::NotTried("this worker has no PAYMENTS_URL".to_owned()));
     };
-    let charge = ask(payments, order, cents).await.map_err(|error| JobError::Retry(error.to_string()))?;
+    let charge = ask(payments, order, cents).await?;
     let mut transaction = shop.database.begin().await?;
     note(&transaction, order, charge).await?;
     lease.finish(&mut transaction, &json!({ "order": format!("/orders/{order}") })).await?;

@@ -91,6 +91,28 @@ async fn the_budget_bounds_the_load_that_retries_add() {
     assert!((10..=20).contains(&retries), "{retries} retries of 100 calls");
 }
 
+/// As README.md says it.
+#[tokio::test(start_paused = true)]
+async fn retries_are_a_tenth_of_the_calls_and_a_reserve_of_one_a_second() {
+    const SECONDS: u32 = 60;
+    for a_second in [2, 50] {
+        let dependency = Dependency::new("test", Policy { concurrency: 1000, ..POLICY });
+        let attempts = Cell::new(0);
+        let at = |number| Duration::from_secs(1) * number / a_second;
+        let calls = (0..SECONDS * a_second).map(|number| {
+            let (dependency, attempts) = (&dependency, &attempts);
+            async move {
+                sleep(at(number)).await;
+                call(dependency, attempts, true).await
+            }
+        });
+        futures::future::join_all(calls).await;
+        let calls = SECONDS * a_second;
+        let retries = attempts.get() - calls;
+        assert!((SECONDS / 2..=calls / 10 + SECONDS + 10).contains(&retries), "{retries} of {calls} calls");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_retry_begins_that_could_outlast_the_deadline() {
     let dependency = Dependency::new("test", Policy { deadline: Duration::from_millis(1500), ..POLICY });

@@ -142,7 +142,8 @@ fn everything() -> Series {
     let mut command = database.command(Reads::FromReplica, &urls);
     command.env("PAYMENTS_URL", &payments).env("DATABASE_STATEMENT_TIMEOUT", "1s");
     let service = Service::spawn(&mut command).wait_until_ready();
-    let mut command = database.command(Reads::FromPrimary, &["worker", "--queue", "reports,payments"]);
+    let mut command =
+        database.command(Reads::FromPrimary, &["worker", "--queue", "reports,payments,webhooks"]);
     let worker = Service::spawn(command.env("PAYMENTS_URL", &payments)).wait_until_ready();
 
     let (account, products) = stock(&service, 2);
