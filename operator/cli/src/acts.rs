@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::args::{ActArguments, ConnectionArguments, OverrideArguments, PauseArguments, ResumeArguments};
 use crate::cluster::{self, ANSWER_TIMEOUT, Cluster, innermost};
+use crate::printable::printable;
 
 /// The field manager of what this plugin applies.
 const MANAGER: &str = "kubectl-scalableapp";
@@ -106,7 +107,7 @@ pub async fn resume(arguments: ResumeArguments) -> Result<(), Error> {
         let this = Preconditions { uid: one.uid(), resource_version: None };
         let delete = DeleteParams::default().preconditions(this);
         send(&namespace, api.delete(&one.name_any(), &delete)).await?;
-        writeln!(io::stdout(), "scalingoverride {} ended", one.name_any())?;
+        writeln!(io::stdout(), "scalingoverride {} ended", printable(&one.name_any()))?;
     }
     if of_app.is_empty() {
         writeln!(io::stdout(), "{} has no override", arguments.name)?;
@@ -141,7 +142,7 @@ async fn apply(
         object.spec.app,
     )?;
     if let Some(replaced) = replaced.filter(|one| Timestamp::now() < one.spec.expires_at.0) {
-        writeln!(io::stdout(), "it replaces {}", summary(&replaced.spec))?;
+        writeln!(io::stdout(), "it replaces {}", printable(&summary(&replaced.spec)))?;
     }
     Ok(())
 }

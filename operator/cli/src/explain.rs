@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::args::{ExplainArguments, Output};
 use crate::cluster::{self, Cluster};
+use crate::printable::printable;
 use crate::screen::columns;
 use crate::status::holding;
 use crate::view::{missing, table, time};
@@ -88,7 +89,7 @@ fn json(components: &[&ComponentStatus]) -> io::Result<String> {
 
 fn render(app: &str, components: &[&ComponentStatus], columns: usize) -> String {
     let explained = components.iter().map(|component| {
-        let name = format!("{app}/{}", component.name);
+        let name = printable(&format!("{app}/{}", component.name));
         match &component.last_decision {
             None => format!("{name}: no decision yet\n"),
             Some(decision) => explanation(&name, decision, columns),
@@ -105,7 +106,12 @@ fn explanation(name: &str, decision: &DecisionRecord, columns: usize) -> String 
     });
     let stages = stages.iter().map(|stage| [stage.name.clone(), stage.effect.clone()]);
     let mut blocks = vec![
-        format!("{name}: {from} -> {to}, {reason}, decided at {}\n{message}\n", time(at.0)),
+        format!(
+            "{name}: {from} -> {to}, {}, decided at {}\n{}\n",
+            printable(reason),
+            time(at.0),
+            printable(message)
+        ),
         table(["METRIC", "ASKS FOR", "TARGET", "VALUE"], metrics, columns),
         table(["STAGE", "EFFECT"], stages, columns),
     ];

@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod explain;
 pub mod history;
 pub mod live;
+pub mod printable;
 pub mod replay;
 pub mod screen;
 pub mod status;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use kubectl_scalableapp::args::{Arguments, Command};
+use kubectl_scalableapp::printable::printable;
 use kubectl_scalableapp::{acts, explain, replay, watch};
 
 /// The command line or the connection is wrong. clap's own code for it is 2, which here says that time ran out.
@@ -21,7 +22,7 @@ async fn main() -> ExitCode {
         }
     };
     ExitCode::from(run(arguments.command).await.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        eprintln!("error: {}", printable(&error));
         FAILED
     }))
 }

@@ -9,6 +9,7 @@ use scalableapp_engine::record::Record;
 use thiserror::Error;
 
 use crate::args::ReplayArguments;
+use crate::printable::printable;
 
 /// Why nothing could be replayed.
 #[derive(Debug, Error)]
@@ -52,7 +53,7 @@ pub fn run(arguments: &ReplayArguments) -> Result<bool, Error> {
         if record.replays() {
             same += 1;
         } else {
-            writeln!(io::stdout(), "{}", difference(&record))?;
+            writeln!(io::stdout(), "{}", printable(&difference(&record)))?;
         }
     }
     if replayed == 0 {

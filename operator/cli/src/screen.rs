@@ -86,8 +86,13 @@ pub fn columns() -> usize {
 
 /// Columns and rows of the terminal.
 fn terminal() -> (usize, usize) {
-    let (columns, rows) = size().unwrap_or((80, 24));
-    (columns.into(), rows.into())
+    usable(size().ok())
+}
+
+/// A terminal whose size nobody has set says that it has none.
+fn usable(size: Option<(u16, u16)>) -> (usize, usize) {
+    let (columns, rows) = size.unwrap_or_default();
+    (if columns == 0 { 80 } else { columns.into() }, if rows == 0 { 24 } else { rows.into() })
 }
 
 /// Draws over the `lines` that were drawn before and returns how many there are now.
@@ -121,6 +126,13 @@ mod tests {
         out.clear();
         assert_eq!(redraw(&mut out, drawn, 24, "d\n").unwrap(), 1);
         assert_eq!(String::from_utf8(out).unwrap(), "\u{1b}[3F\u{1b}[Jd\n");
+    }
+
+    #[test]
+    fn a_terminal_without_a_size_is_taken_for_a_usual_one() {
+        assert_eq!(usable(None), (80, 24));
+        assert_eq!(usable(Some((0, 0))), (80, 24));
+        assert_eq!(usable(Some((120, 50))), (120, 50));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::live::LiveMetric;
+use crate::printable::printable;
 use crate::status::{AppStatus, Component, Decision, Health};
 
 const GAP: &str = "  ";
@@ -68,7 +69,7 @@ pub fn changes(before: &AppStatus, after: &AppStatus, decisions: &[Decision], no
     }
     let new_notes = after.notes.iter().filter(|note| !before.notes.contains(note));
     lines.extend(new_notes.map(|note| format!("{now}  {note}")));
-    lines
+    lines.iter().map(|line| printable(line)).collect()
 }
 
 fn headline(app: &AppStatus) -> String {
@@ -77,7 +78,7 @@ fn headline(app: &AppStatus) -> String {
         Health::NotReady => "not ready",
         Health::Stalled => "stalled",
     };
-    format!("{}/{} is {health}", app.namespace, app.name)
+    printable(&format!("{}/{} is {health}", app.namespace, app.name))
 }
 
 fn component_row(component: &Component) -> [String; 5] {
@@ -144,7 +145,11 @@ pub(crate) fn table<const N: usize>(
     columns: usize,
 ) -> String {
     let mut lines = vec![header.map(str::to_owned)];
-    lines.extend(rows);
+    // The last cell is a sentence, whose words are made printable as it is broken.
+    lines.extend(rows.map(|mut row| {
+        row[..N - 1].iter_mut().for_each(|cell| *cell = printable(cell));
+        row
+    }));
     if lines.len() == 1 {
         return String::new();
     }
@@ -167,15 +172,15 @@ pub(crate) fn table<const N: usize>(
 fn broken(sentence: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(NARROWEST_SENTENCE);
     let mut lines = vec![String::new()];
-    for word in sentence.split_whitespace() {
+    for word in sentence.split_whitespace().map(printable) {
         if let Some(line) = lines.last_mut() {
             if line.is_empty() {
-                line.push_str(word);
+                line.push_str(&word);
             } else if line.chars().count() + 1 + word.chars().count() <= columns {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             } else {
-                lines.push(word.to_owned());
+                lines.push(word);
             }
         }
     }
