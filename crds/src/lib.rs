@@ -10,6 +10,7 @@ mod decision;
 mod duration;
 mod fallback;
 mod forecast;
+mod live;
 mod metric;
 mod pod_template;
 mod probe;
@@ -32,6 +33,7 @@ pub use decision::{DecisionRecord, LastGood, LatencyStep, Proposal, ScaleEvent, 
 pub use duration::{GoDuration, InvalidDuration};
 pub use fallback::Fallback;
 pub use forecast::Forecast;
+pub use live::{LIVE_GROUP, LIVE_VERSION, LiveApp, LiveComponent, LiveLatency, LiveMetric, live_path};
 pub use metric::{Latency, Metric, Prometheus, RequestRate, ResourceTarget};
 pub use pod_template::PodTemplate;
 pub use probe::{Exec, Grpc, HttpGet, Probe, Probes, TcpSocket};

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::cluster::Nodes;
 use crate::tools::Tools;
 
 /// Namespace of the operator and of the bundled Prometheus.
@@ -19,11 +20,13 @@ const LOCAL: &str = "decisionRecords=true,\
 ///
 /// # Errors
 /// With what helm or kubectl says.
-pub fn install(tools: &Tools) -> Result<()> {
+pub fn install(tools: &Tools, nodes: Nodes) -> Result<()> {
     let installed = tools.helm(&["status", RELEASE, "--namespace", OPERATOR_NAMESPACE]).is_ok();
     let install = ["upgrade", "--install", RELEASE, "charts/scalableapp", "--namespace", OPERATOR_NAMESPACE];
-    let wait = ["--create-namespace", "--set", LOCAL, "--wait", "--timeout", "3m"];
-    tools.helm(&[install, wait].concat())?;
+    // No pod of a hollow cluster answers, and an API that does not answer would keep every namespace from being deleted.
+    let live = format!("liveApi.enabled={}", nodes == Nodes::Real);
+    let wait = ["--create-namespace", "--set", LOCAL, "--set", &live, "--wait", "--timeout", "3m"];
+    tools.helm(&[install.as_slice(), &wait].concat())?;
     if installed {
         // The image's tag is the same, but its content may have changed since the last run.
         let operator = format!("deployment/{RELEASE}-operator");

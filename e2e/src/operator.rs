@@ -75,6 +75,7 @@ pub struct LocalOperator {
     child: Child,
     log: PathBuf,
     http_port: u16,
+    probe_port: u16,
 }
 
 impl LocalOperator {
@@ -104,7 +105,7 @@ impl LocalOperator {
         directory: &Path,
         more: &[&str],
     ) -> Result<Self> {
-        let http_port = free_port()?;
+        let (http_port, probe_port) = (free_port()?, free_port()?);
         let built = Path::new(CRATE_DIR).join("../target/release/scalableapp-operator");
         let program = std::env::var_os("OPERATOR_PROGRAM").map_or(built, PathBuf::from);
         ensure!(program.exists(), "{} is missing: build it with cargo build --release", program.display());
@@ -117,7 +118,7 @@ impl LocalOperator {
             .arg(&program)
             .args(["--identity", identity, "--lease-namespace", lease_namespace])
             .args(["--prometheus-url", prometheus, "--log-format", "text"])
-            .args(["--http-port", &http_port.to_string()])
+            .args(["--http-port", &http_port.to_string(), "--probe-port", &probe_port.to_string()])
             .args(more)
             .env("KUBECONFIG", kubeconfig)
             // As the chart sets it.
@@ -127,7 +128,7 @@ impl LocalOperator {
             .stdout(output)
             .spawn()
             .context("failed to run setpriv")?;
-        Ok(Self { child, log, http_port })
+        Ok(Self { child, log, http_port, probe_port })
     }
 
     /// Stops the process without ending it, as a frozen node would.
@@ -156,23 +157,46 @@ impl LocalOperator {
         self.child.id()
     }
 
+    /// The port of its metrics.
+    pub fn http_port(&self) -> u16 {
+        self.http_port
+    }
+
+    /// The port of its probes.
+    pub fn probe_port(&self) -> u16 {
+        self.probe_port
+    }
+
     /// The process' own metrics, as it shows them to Prometheus.
     ///
     /// # Errors
     /// When it does not answer.
     pub async fn metrics(&self) -> Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.http_port)).await?;
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
+        let answer = get(self.http_port, "/metrics").await?;
         let (_, body) = answer.split_once("\r\n\r\n").context("no answer from the operator")?;
         Ok(body.to_owned())
+    }
+
+    /// Whether the process answers `/livez` or `/readyz` with 200.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn probe(&self, path: &str) -> Result<bool> {
+        Ok(get(self.probe_port, path).await?.starts_with("HTTP/1.0 200"))
     }
 
     /// What the process has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
+}
+
+async fn get(port: u16, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 fn free_port() -> Result<u16> {

@@ -21,6 +21,8 @@ use futures::FutureExt;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Client;
 use kube::api::{Api, DeleteParams, LogParams, PostParams};
+use kubectl_scalableapp::live;
+use scalableapp_crds::LiveApp;
 use serde_json::json;
 
 pub use audit::{AuditLog, Mark, Mutation};
@@ -123,6 +125,14 @@ impl World {
         let pods: Api<Pod> = Api::namespaced(self.client(), &self.namespace);
         let parameters = LogParams { container: container.map(str::to_owned), ..LogParams::default() };
         pods.logs(pod, &parameters).await.with_context(|| format!("failed to read the log of pod {pod}"))
+    }
+
+    /// What the operator measured of an app of the test's namespace, as the plugin reads it.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn live(&self, name: &str) -> Result<LiveApp> {
+        Ok(live::measurements(&self.client, &self.namespace, name).await?)
     }
 
     /// What a Service answers to a GET, through the API server. The service is written `name:port`.

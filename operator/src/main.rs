@@ -9,8 +9,8 @@ use scalableapp_operator::{
     controller::{self, Context, Watches, memory::Memories},
     observe::{cluster::Cluster, prometheus::Prometheus, samples::SampleStore},
     runtime::{
-        args::Args, decision_log::DecisionLog, health::Health, lease::Candidate, live::LiveSource, metrics,
-        server, shutdown, telemetry::Telemetry,
+        args::Args, decision_log::DecisionLog, front_proxy, health::Health, lease::Candidate,
+        listener::listen, live::LiveSource, metrics, server, shutdown, telemetry::Telemetry,
     },
 };
 use std::{
@@ -52,9 +52,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let (candidate, leadership) =
         Candidate::new(writer.clone(), &args.lease_namespace, &args.lease_name, &args.identity);
     let health = Health::default();
-    let listener = server::listen(args.http_port)
-        .await
-        .with_context(|| format!("failed to listen on port {}; set --http-port", args.http_port))?;
+    let listeners = listeners(&args, reader.clone())?;
 
     let prometheus = Prometheus::new(&args.prometheus).context("failed to set up the Prometheus client")?;
     let samples = SampleStore::new(prometheus, &args.prometheus).context("--prometheus-matchers")?;
@@ -76,7 +74,8 @@ async fn run(args: Args) -> anyhow::Result<()> {
         leadership: leadership.clone(),
         live: Arc::clone(&context) as Arc<dyn LiveSource>,
     };
-    let serving = tokio::spawn(server::serve(listener, shown, stopping.clone().cancelled_owned()));
+    let serving =
+        server::Serving::start(listeners, &shown, &stopping).context("failed to start the HTTP servers")?;
     let (triggers, triggered) = mpsc::channel(TRIGGERS);
     let (stopped, writers_stopped) = oneshot::channel::<()>();
     let synced = synced(context.cluster.clone(), health.clone());
@@ -90,9 +89,29 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let (ticked, ()) = join(ends_the_process(ticking, &stopping), following).await;
     let _ = stopped.send(());
     election.await.context("the election failed")?;
-    serving.await.context("the HTTP server failed")?.context("the HTTP server failed")?;
+    serving.ended().await.context("an HTTP server failed")?;
     ticked.context("the loops that follow time failed")?;
     Ok(())
+}
+
+/// The ports of the HTTP servers. That of the live measurements opens once the API server's front proxy is known.
+fn listeners(args: &Args, client: Client) -> anyhow::Result<server::Listeners> {
+    let bind =
+        |port, flag| listen(port).with_context(|| format!("failed to listen on port {port}; set {flag}"));
+    let live = match args.live_certificate.clone() {
+        None => None,
+        Some(folder) => {
+            let listener = bind(args.live_port, "--live-port")?;
+            let (sender, gate) = front_proxy::Gate::new();
+            tokio::spawn(async move { front_proxy::keep(&client, &folder, &sender).await });
+            Some((listener, gate))
+        }
+    };
+    Ok(server::Listeners {
+        probes: bind(args.probe_port, "--probe-port")?,
+        metrics: bind(args.http_port, "--http-port")?,
+        live,
+    })
 }
 
 /// A client that retries, for the watches, and one that does not, for writes: a repeated write could outlive the lease.

@@ -14,6 +14,11 @@ app.kubernetes.io/component: operator
 {{ include "release.labels" . }}
 {{- end }}
 
+{{/* The Secret with the certificate of the live measurements' API. */}}
+{{- define "live.secret" -}}
+{{ .Values.liveApi.certificate.secretName | default (printf "%s-live-api" .Release.Name) }}
+{{- end }}
+
 {{/* The bundled Prometheus's objects. */}}
 {{- define "prometheus.name" -}}
 {{ .Release.Name }}-prometheus

@@ -121,7 +121,7 @@ fn run(arguments: Arguments) -> Result<()> {
             doctor::before_root_command("cluster server-images")?;
             cluster::load_server_images(&cache, &dir)
         }
-        Action::Install => chart::install(&Tools::new(&arguments.name)?),
+        Action::Install => chart::install(&Tools::new(&arguments.name)?, nodes),
         Action::LoadImage { archive } => {
             doctor::before_root_command("cluster load-image")?;
             cluster::load_archive(&dir, &archive)

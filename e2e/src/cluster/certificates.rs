@@ -1,4 +1,5 @@
-//! The cluster's certificates and keys: one authority, and one certificate for each party. Writes files.
+//! The cluster's certificates and keys: one authority with a certificate for each party, and one for the front proxy, by
+//! which the API server shows itself to aggregated APIs. Writes files.
 
 use std::fs;
 use std::io::Write;
@@ -25,17 +26,18 @@ struct Party {
     subject_alternative_names: Vec<String>,
 }
 
+/// Common name of the certificate by which the API server forwards requests to aggregated APIs.
+pub(super) const FRONT_PROXY: &str = "front-proxy-client";
+
 /// The parties whose certificates are used as clients, with a kubeconfig each.
 pub(super) const CLIENTS: [&str; 5] =
     ["admin", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"];
 
+fn client(name: &'static str, common_name: &str, group: Option<&'static str>) -> Party {
+    Party { name, common_name: common_name.to_owned(), group, subject_alternative_names: Vec::new() }
+}
+
 fn parties(node: &str) -> Vec<Party> {
-    let client = |name, common_name: &str, group| Party {
-        name,
-        common_name: common_name.to_owned(),
-        group,
-        subject_alternative_names: Vec::new(),
-    };
     let server = |name, common_name: &str, names: Vec<String>| Party {
         name,
         common_name: common_name.to_owned(),
@@ -64,22 +66,30 @@ fn api_server_names() -> Vec<String> {
 
 /// Writes `ca.crt`, a certificate and a key for each party, and the key pair that signs ServiceAccount tokens.
 pub(super) fn write(dir: &ClusterDir) -> Result<()> {
-    let authority = authority()?;
-    write_private(&dir.pki("ca.crt"), &authority.pem())?;
-    for party in parties(&dir.name) {
-        let key = KeyPair::generate()?;
-        let certificate = parameters(&party)?.signed_by(&key, &authority)?;
-        write_private(&dir.pki(&format!("{}.crt", party.name)), &certificate.pem())?;
-        write_private(&dir.pki(&format!("{}.key", party.name)), &key.serialize_pem())?;
-    }
+    write_signed(dir, "ca.crt", "kubernetes", &parties(&dir.name))?;
+    // An authority of its own: what it signs may act for any user.
+    write_signed(dir, "front-proxy-ca.crt", "front-proxy", &[client(FRONT_PROXY, FRONT_PROXY, None)])?;
     let tokens = KeyPair::generate()?;
     write_private(&dir.pki("service-account.key"), &tokens.serialize_pem())?;
     write_private(&dir.pki("service-account.pub"), &tokens.public_key_pem())
 }
 
-fn authority() -> Result<CertifiedIssuer<'static, KeyPair>> {
+/// Writes the certificate of a new authority, and what it signs.
+fn write_signed(dir: &ClusterDir, file: &str, name: &str, parties: &[Party]) -> Result<()> {
+    let authority = authority(name)?;
+    write_private(&dir.pki(file), &authority.pem())?;
+    for party in parties {
+        let key = KeyPair::generate()?;
+        let certificate = parameters(party)?.signed_by(&key, &authority)?;
+        write_private(&dir.pki(&format!("{}.crt", party.name)), &certificate.pem())?;
+        write_private(&dir.pki(&format!("{}.key", party.name)), &key.serialize_pem())?;
+    }
+    Ok(())
+}
+
+fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>> {
     let mut parameters = CertificateParams::new(Vec::new())?;
-    parameters.distinguished_name.push(DnType::CommonName, "kubernetes");
+    parameters.distinguished_name.push(DnType::CommonName, name);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     Ok(CertifiedIssuer::self_signed(parameters, KeyPair::generate()?)?)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::addresses::{API_SERVER, ETCD, NODE, PODS, SERVICES};
+use super::certificates::FRONT_PROXY;
 use super::config::{CONTAINERD_SOCKET, PAUSE_IMAGE};
 use super::nodes::Nodes;
 use super::parts::program;
@@ -111,6 +112,15 @@ fn api_server_arguments(dir: &ClusterDir) -> Vec<String> {
         flag("kubelet-client-certificate", dir.pki("kube-apiserver-kubelet-client.crt")),
         flag("kubelet-client-key", dir.pki("kube-apiserver-kubelet-client.key")),
         "--kubelet-preferred-address-types=InternalIP".into(),
+        // Aggregated APIs. Their Services are resolved by the API server itself, without the node's kube-proxy.
+        "--enable-aggregator-routing=true".into(),
+        flag("proxy-client-cert-file", dir.pki(&format!("{FRONT_PROXY}.crt"))),
+        flag("proxy-client-key-file", dir.pki(&format!("{FRONT_PROXY}.key"))),
+        flag("requestheader-client-ca-file", dir.pki("front-proxy-ca.crt")),
+        format!("--requestheader-allowed-names={FRONT_PROXY}"),
+        "--requestheader-username-headers=X-Remote-User".into(),
+        "--requestheader-group-headers=X-Remote-Group".into(),
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-".into(),
         "--authorization-mode=Node,RBAC".into(),
         "--enable-admission-plugins=NodeRestriction".into(),
         flag("audit-policy-file", dir.etc("audit-policy.json")),

@@ -2,5 +2,6 @@
 //! of its own.
 
 mod arena;
+mod connections_cannot_fill_the_operator;
 mod one_refused_child_stops_no_other;
 mod tenant;

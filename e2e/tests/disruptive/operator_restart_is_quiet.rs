@@ -5,7 +5,6 @@ use kube::ResourceExt;
 use scalableapp_e2e::chart::OPERATOR_NAMESPACE;
 use scalableapp_e2e::operator::{self, OPERATOR};
 use scalableapp_e2e::world::{World, holds_for, wait_until};
-use serde_json::Value;
 use std::time::Duration;
 
 #[tokio::test]
@@ -39,11 +38,8 @@ async fn operator_restart_is_quiet() -> Result<()> {
         .await?;
         let leader = operator::leader(world.client(), OPERATOR_NAMESPACE).await?;
         ensure!(leader != crashed, "the crashed {crashed} still leads");
-        let service = format!("{OPERATOR}:http");
-        let live = format!("/v1/apps/{}/shop", world.namespace());
-        let live = world.service_get(OPERATOR_NAMESPACE, &service, &live).await?;
-        let live: Value = serde_json::from_str(&live)?;
-        ensure!(live["components"][0]["desired"] == 3, "the new one decides otherwise: {live}");
+        let live = world.live("shop").await?;
+        ensure!(live.components[0].desired == 3, "the new one decides otherwise: {live:?}");
         world.is_up().await?;
         let report = load.finish().await?;
         ensure!(report.failed.total() == 0, "{report:?}");

@@ -10,6 +10,7 @@ mod dead_database_does_not_kill_pods;
 mod hand_edit_is_reverted;
 mod hanging_requests_take_no_replica;
 mod image_change_loses_no_request;
+mod live_values_follow_rbac;
 mod module_becomes_a_service;
 mod new_pods_take_no_replica;
 mod new_version_loses_no_order;

@@ -164,12 +164,6 @@ pub struct StatusArguments {
     /// Shape of the output; with --watch, json is one line for each look.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
-    /// Namespace of the operator; found by its label where Services may be listed, else scalableapp-system.
-    #[arg(long)]
-    pub operator_namespace: Option<String>,
-    /// Service of the operator; found by its label where Services may be listed, else scalableapp-operator.
-    #[arg(long)]
-    pub operator_service: Option<String>,
 }
 
 /// Shape of the output.

@@ -2,10 +2,13 @@
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use scalableapp_crds::{ComponentStatus, Condition, ConditionStatus, Proposal, ScalableApp, condition_type};
+use scalableapp_crds::{
+    ComponentStatus, Condition, ConditionStatus, LiveApp, LiveComponent, LiveMetric, Proposal, ScalableApp,
+    condition_type,
+};
 use serde::Serialize;
 
-use crate::live::{LiveApp, LiveComponent, LiveMetric, Unavailable};
+use crate::live::Unavailable;
 
 /// What is to be said of one app.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -1,8 +1,8 @@
 //! Statuses as text for people. Pure.
 
 use jiff::Timestamp;
+use scalableapp_crds::LiveMetric;
 
-use crate::live::LiveMetric;
 use crate::printable::printable;
 use crate::status::{AppStatus, Component, Decision, Health};
 

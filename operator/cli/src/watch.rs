@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::args::{Output, StatusArguments};
 use crate::cluster::{self, Cluster};
-use crate::live::Operator;
+use crate::live;
 use crate::screen::{Screen, columns};
 use crate::status::{AppStatus, Health};
 use crate::view;
@@ -45,8 +45,6 @@ pub enum Error {
 pub struct Target {
     /// The cluster.
     pub cluster: Cluster,
-    /// Where its live measurements are read.
-    pub operator: Operator,
     /// The apps' namespace.
     pub namespace: String,
     /// The app; nothing for every app of the namespace.
@@ -61,8 +59,7 @@ impl Target {
     pub async fn look(&self) -> Result<Vec<AppStatus>, cluster::Error> {
         let apps = self.cluster.apps(&self.namespace, self.name.as_deref()).await?;
         let statuses = apps.iter().map(|app| async {
-            let live =
-                self.operator.measurements(&self.cluster.client, &self.namespace, &app.name_any()).await;
+            let live = live::measurements(&self.cluster.client, &self.namespace, &app.name_any()).await;
             AppStatus::new(app, &live)
         });
         Ok(join_all(statuses).await)
@@ -75,9 +72,7 @@ impl Target {
 /// When the cluster cannot be asked; once a watch has begun, only for what waiting cannot help.
 pub async fn run(arguments: StatusArguments) -> Result<Outcome, Error> {
     let (cluster, namespace) = Cluster::of(arguments.connection).await?;
-    let operator =
-        Operator::find(&cluster.client, arguments.operator_namespace, arguments.operator_service).await;
-    let target = Target { cluster, operator, namespace, name: arguments.name };
+    let target = Target { cluster, namespace, name: arguments.name };
     if arguments.watch {
         return watch(&target, arguments.output, arguments.timeout).await;
     }

@@ -7,10 +7,10 @@
     reason = "clippy sees tests only in functions marked as such"
 )]
 
-use kubectl_scalableapp::live::{LiveApp, Unavailable};
+use kubectl_scalableapp::live::Unavailable;
 use kubectl_scalableapp::status::AppStatus;
 use kubectl_scalableapp::view::{changes, render};
-use scalableapp_crds::ScalableApp;
+use scalableapp_crds::{LiveApp, ScalableApp};
 use serde_json::{Value, json};
 
 /// As wide as it takes: what a pipe gets.
@@ -55,7 +55,7 @@ fn scaling_out() -> ScalableApp {
 
 fn live() -> LiveApp {
     serde_json::from_value(json!({
-        "app": "shop", "namespace": "store", "observedAt": "2026-01-02T03:05:07.25Z",
+        "observedAt": "2026-01-02T03:05:07.25Z",
         "components": [
             {"name": "web", "desired": 6, "ready": 5, "current": 6, "requestRate": 178.04,
              "latency": {"p50": 0.011, "p99": 0.2346},
@@ -78,11 +78,7 @@ fn live_view_shows_measurements_and_what_deviates() {
 
 #[test]
 fn without_live_measurements_the_status_is_shown_and_said_to_be_all() {
-    let why = Unavailable::Forbidden {
-        namespace: "scalableapp-system".into(),
-        service: "scalableapp-operator".into(),
-        release: "scalableapp".into(),
-    };
+    let why = Unavailable::Forbidden("store".to_owned());
     let status = AppStatus::new(&scaling_out(), &Err(why));
     insta::assert_snapshot!(render(&[status], WIDE));
 }

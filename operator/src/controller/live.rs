@@ -8,14 +8,11 @@ use super::{
 use crate::{
     observe::{cluster::app_ref, samples::Samples},
     resolve::app::Service,
-    runtime::{
-        clock,
-        live::{LiveApp, LiveComponent, LiveMetric, LiveSource},
-        metrics,
-    },
+    runtime::{clock, live::LiveSource, metrics},
 };
 use futures::{FutureExt, future::BoxFuture};
 use kube::ResourceExt;
+use scalableapp_crds::{LiveApp, LiveComponent, LiveMetric};
 use scalableapp_engine::Decision;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -56,8 +53,6 @@ async fn show(context: &Context, namespace: &str, name: &str) -> Option<LiveApp>
     let (known, components) = memory.of_pass(app);
     let passes = decide::pass(resolved, known, view, &mut components.clone());
     Some(LiveApp {
-        app: name.to_owned(),
-        namespace: namespace.to_owned(),
         observed_at: samples.taken()?,
         components: resolved
             .services

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
+use scalableapp_crds::LiveLatency;
 use scalableapp_engine::pod::{self, ByResource, PodSample};
 use scalableapp_engine::sample::{Coverage, Reading, Window};
 use scalableapp_engine::season::Seasonal;
@@ -27,7 +28,6 @@ use super::templates::Selection;
 use super::wanted::{Source, Wanted};
 use crate::resolve::app::ComponentKey;
 use crate::runtime::args::PrometheusArgs;
-use crate::runtime::live::LiveLatency;
 
 /// Takes the samples and keeps the newest.
 pub struct SampleStore {

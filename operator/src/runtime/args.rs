@@ -34,9 +34,21 @@ pub struct Args {
     #[arg(long, env = "POD_NAME", default_value = "scalableapp-operator")]
     pub identity: String,
 
-    /// Port of /metrics, /livez, /readyz and /v1/apps.
+    /// Port of /metrics.
     #[arg(long, env = "SCALABLEAPP_HTTP_PORT", default_value_t = 8080)]
     pub http_port: u16,
+
+    /// Port of /livez and /readyz, which a thread of its own answers.
+    #[arg(long, env = "SCALABLEAPP_PROBE_PORT", default_value_t = 8081)]
+    pub probe_port: u16,
+
+    /// Port of the aggregated API of the live measurements.
+    #[arg(long, env = "SCALABLEAPP_LIVE_PORT", default_value_t = 8443)]
+    pub live_port: u16,
+
+    /// Folder with tls.crt and tls.key of the aggregated API. Without it live measurements are not served.
+    #[arg(long, env = "SCALABLEAPP_LIVE_CERTIFICATE", value_name = "FOLDER")]
+    pub live_certificate: Option<PathBuf>,
 
     /// File to which each decision that changes something is appended as a line of JSON, with everything that it depended
     /// on; `-` is standard output. `kubectl scalableapp replay` makes such decisions once more.

@@ -3,8 +3,10 @@
 pub mod args;
 pub mod clock;
 pub mod decision_log;
+pub mod front_proxy;
 pub mod health;
 pub mod lease;
+pub mod listener;
 pub mod live;
 pub mod metrics;
 pub mod server;

@@ -1,32 +1,45 @@
-//! The HTTP server of the process: its metrics, its health and the live measurements. I/O: one TCP port.
+//! What the process answers over HTTP: its health, its metrics and the live measurements. I/O: threads of their own, so that
+//! no computation of the tick delays an answer, and no other request that of a probe.
 //!
-//! | path | answer |
-//! |---|---|
-//! | `/metrics` | the process' own metrics, for Prometheus |
-//! | `/livez` | 200 while the tick loop turns, else 503 |
-//! | `/readyz` | 200 once every watch has its first list; leader and standby alike |
-//! | `/v1/apps/{namespace}/{name}` | the app's [live measurements](super::live::LiveApp); 404 if there is no such app; 503 on a standby, which names the leader's pod |
+//! | port | path | answer |
+//! |---|---|---|
+//! | `--probe-port` | `/livez` | 200 while the tick loop turns, else 503 |
+//! | | `/readyz` | 200 once every watch has its first list; leader and standby alike |
+//! | `--http-port` | `/metrics` | the process' own metrics, for Prometheus |
+//! | `--live-port` | `/apis/live.scalableapp.dev/...` | the aggregated API of the [live measurements](LiveApp), to the API server alone |
 
-use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures::future::try_join_all;
 use metrics_exporter_prometheus::PrometheusHandle;
+use scalableapp_crds::{LIVE_GROUP, LIVE_VERSION, LiveApp, live_path};
 use serde::Serialize;
-use tokio::net::TcpListener;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
+use super::front_proxy::Gate;
 use super::health::Health;
 use super::lease::{Leadership, NotLeader};
+use super::listener::Server;
 use super::live::LiveSource;
 
-/// What the server shows.
+/// Connections of the kubelet at the same time, and of whoever else reaches the port.
+const PROBE_CONNECTIONS: usize = 64;
+/// Connections for `/metrics`: an answer can be a megabyte.
+const METRICS_CONNECTIONS: usize = 16;
+/// Connections of API servers; users share them.
+const LIVE_CONNECTIONS: usize = 32;
+
+/// What the servers show.
 #[derive(Clone)]
 pub struct Shown {
     /// The process' own metrics.
@@ -39,49 +52,74 @@ pub struct Shown {
     pub live: Arc<dyn LiveSource>,
 }
 
-#[derive(Serialize)]
-struct Refusal {
-    error: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    leader: Option<String>,
+/// Where the servers listen.
+pub struct Listeners {
+    /// For the kubelet.
+    pub probes: TcpListener,
+    /// For Prometheus.
+    pub metrics: TcpListener,
+    /// For the API server, if live measurements are served.
+    pub live: Option<(TcpListener, Gate)>,
 }
 
-/// Listens on the port at every address, over IPv6 and IPv4 where the machine has both.
-///
-/// # Errors
-/// When the port is taken or may not be used.
-pub async fn listen(port: u16) -> io::Result<TcpListener> {
-    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
-        Ok(listener) => Ok(listener),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
-        Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
+/// The servers that run.
+pub struct Serving(Vec<JoinHandle<io::Result<()>>>);
+
+impl Serving {
+    /// Starts the servers, which stop with the token.
+    ///
+    /// # Errors
+    /// When the system has no thread for them.
+    pub fn start(listeners: Listeners, shown: &Shown, stop: &CancellationToken) -> io::Result<Self> {
+        let Listeners { probes, metrics, live } = listeners;
+        let server = |listener, connections, gate, router| Server { listener, connections, gate, router };
+        let probes = server(probes, PROBE_CONNECTIONS, None, probe_routes(shown.clone()));
+        let mut others = vec![server(metrics, METRICS_CONNECTIONS, None, metrics_routes(shown.clone()))];
+        others.extend(live.map(|(listener, gate)| {
+            server(listener, LIVE_CONNECTIONS, Some(gate), live_routes(shown.clone()))
+        }));
+        Ok(Self(vec![on_a_thread("probes", vec![probes], stop)?, on_a_thread("http", others, stop)?]))
+    }
+
+    /// Waits until the servers have stopped.
+    ///
+    /// # Errors
+    /// When one of them failed.
+    pub async fn ended(self) -> io::Result<()> {
+        for server in self.0 {
+            let ended = tokio::task::spawn_blocking(|| server.join()).await;
+            ended?.unwrap_or_else(|_| Err(io::Error::other("it panicked")))?;
+        }
+        Ok(())
     }
 }
 
-/// Serves until `shutdown` ends.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    shown: Shown,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    axum::serve(listener, router(shown)).with_graceful_shutdown(shutdown).await
+fn on_a_thread(
+    name: &str,
+    servers: Vec<Server>,
+    stop: &CancellationToken,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    let stop = stop.clone();
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(try_join_all(servers.into_iter().map(|server| server.run(stop.clone())))).map(drop)
+    })
 }
 
-fn router(shown: Shown) -> Router {
+fn probe_routes(shown: Shown) -> Router {
+    Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).with_state(shown)
+}
+
+fn metrics_routes(shown: Shown) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(shown)
+}
+
+fn live_routes(shown: Shown) -> Router {
     Router::new()
-        .route("/metrics", get(metrics))
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .route("/v1/apps/{namespace}/{name}", get(app))
+        .route(&format!("/apis/{LIVE_GROUP}/{LIVE_VERSION}"), get(resources))
+        .route(&live_path("{namespace}", "{name}"), get(live))
+        .fallback(async || failure(StatusCode::NOT_FOUND, "NotFound", "there is no such path"))
         .with_state(shown)
-}
-
-async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
-    shown.live.set_gauges();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shown.metrics.render())
 }
 
 async fn livez(State(shown): State<Shown>) -> Response {
@@ -96,16 +134,67 @@ fn verdict(good: bool, otherwise: &'static str) -> Response {
     if good { "ok".into_response() } else { (StatusCode::SERVICE_UNAVAILABLE, otherwise).into_response() }
 }
 
-async fn app(State(shown): State<Shown>, Path((namespace, name)): Path<(String, String)>) -> Response {
+async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
+    shown.live.set_gauges();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shown.metrics.render())
+}
+
+/// The discovery document, by which the API server finds that the API is available.
+async fn resources() -> impl IntoResponse {
+    Json(json!({
+        "apiVersion": "v1",
+        "kind": "APIResourceList",
+        "groupVersion": format!("{LIVE_GROUP}/{LIVE_VERSION}"),
+        "resources": [
+            {"name": "scalableapps", "singularName": "", "namespaced": true, "kind": "LiveApp", "verbs": ["get"]},
+        ],
+    }))
+}
+
+/// An app as an object of the API.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Object {
+    api_version: String,
+    kind: &'static str,
+    metadata: Metadata,
+    #[serde(flatten)]
+    app: LiveApp,
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    namespace: String,
+    name: String,
+}
+
+async fn live(State(shown): State<Shown>, Path((namespace, name)): Path<(String, String)>) -> Response {
     if let Err(NotLeader::Standby(leader)) = shown.leadership.writable_for(Duration::ZERO) {
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, "not the leader", leader);
+        let leader = leader.as_deref().unwrap_or("not known");
+        let message = format!("this replica of the operator does not lead; the leader is {leader}");
+        let mut response = failure(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &message);
+        // The API server's next connection may reach the leader.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        return response;
     }
     match shown.live.app(&namespace, &name).await {
-        Some(app) => Json(app).into_response(),
-        None => refusal(StatusCode::NOT_FOUND, "no such app", None),
+        Some(app) => {
+            let api_version = format!("{LIVE_GROUP}/{LIVE_VERSION}");
+            Json(Object { api_version, kind: "LiveApp", metadata: Metadata { namespace, name }, app })
+                .into_response()
+        }
+        None => {
+            let message = format!("ScalableApp {namespace}/{name} does not exist or was not measured yet");
+            failure(StatusCode::NOT_FOUND, "NotFound", &message)
+        }
     }
 }
 
-fn refusal(status: StatusCode, error: &'static str, leader: Option<String>) -> Response {
-    (status, Json(Refusal { error, leader })).into_response()
+/// A refusal in the form that every client of Kubernetes reads.
+fn failure(code: StatusCode, reason: &str, message: &str) -> Response {
+    let status = json!({
+        "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
+        "code": code.as_u16(), "reason": reason, "message": message,
+    });
+    (code, Json(status)).into_response()
 }

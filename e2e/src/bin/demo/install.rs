@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use scalableapp_e2e::chart;
+use scalableapp_e2e::cluster::Nodes;
 use scalableapp_e2e::tools::Tools;
 use serde_json::json;
 
@@ -16,7 +17,7 @@ pub(crate) const SERVICE: &str = "shop-web";
 
 /// Brings everything up. What is up already stays, so that the demo can be run again.
 pub(crate) fn install(tools: &Tools, progress: &Progress, port: u16) -> Result<()> {
-    progress.step("cluster: its programs (built once, about 15 minutes) and its start", || {
+    progress.step("cluster: its programs (built once, about 20 minutes) and its start", || {
         tools.cluster(&["up", "--port", &port.to_string()])
     })?;
     progress.step("programs: operator, reference service, load generator, plugin", || {
@@ -26,7 +27,7 @@ pub(crate) fn install(tools: &Tools, progress: &Progress, port: u16) -> Result<(
         tools.cargo(&["build", "--quiet", "--release"].into_iter().chain(bins).collect::<Vec<_>>())
     })?;
     progress.step("images: of these programs, into the cluster", || tools.cluster(&["images"]))?;
-    progress.step("chart: the operator and a Prometheus", || chart::install(tools))?;
+    progress.step("chart: the operator and a Prometheus", || chart::install(tools, Nodes::Real))?;
     progress.step("example: examples/demo.yaml into namespace demo", || example(tools))?;
     progress.say("note: examples/demo.yaml lets replicas go after 30 s of less load; HPA's default, and ours, is 300 s");
     Ok(())

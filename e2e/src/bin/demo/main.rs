@@ -13,7 +13,6 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use kubectl_scalableapp::cluster::Cluster;
-use kubectl_scalableapp::live::Operator;
 use kubectl_scalableapp::watch::Target;
 use scalableapp_e2e::chart::{OPERATOR_NAMESPACE, RELEASE};
 use scalableapp_e2e::cluster::paths::{Cache, check_name};
@@ -70,8 +69,7 @@ async fn run(arguments: &Arguments, tools: &Tools) -> Result<()> {
     let progress = Progress::start();
     install::install(tools, &progress, arguments.port)?;
     let cluster = Cluster::connect(Some(tools.cluster.kubeconfig()), None).await?;
-    let operator = Operator::find(&cluster.client, Some(OPERATOR_NAMESPACE.to_owned()), None).await;
-    let target = Target { cluster, operator, namespace: NAMESPACE.to_owned(), name: Some(APP.to_owned()) };
+    let target = Target { cluster, namespace: NAMESPACE.to_owned(), name: Some(APP.to_owned()) };
     progress.say("example: waiting until it is ready");
     observe::ready(&target).await.context("the example did not come up")?;
     progress

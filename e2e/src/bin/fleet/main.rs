@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use scalableapp_e2e::chart;
+use scalableapp_e2e::cluster::Nodes;
 use scalableapp_e2e::fleet::{AT_REST, Arm, Fleet, PER_REPLICA};
 use scalableapp_e2e::interrupt::until_ended;
 use scalableapp_e2e::tools::Tools;
@@ -93,7 +94,7 @@ async fn main() -> Result<()> {
 async fn run(tools: &Tools, arm: Arm, arguments: &Arguments) -> Result<Option<Measured>> {
     tools.cluster(&["down"])?;
     tools.cluster(&["--hollow", "up", "--port", "0"])?;
-    chart::install(tools)?;
+    chart::install(tools, Nodes::Hollow)?;
     let fleet = Fleet::start(&tools.cluster, arm, arguments.apps).await?;
     eprintln!(
         "{} apps on {} are up after {:.0} s",

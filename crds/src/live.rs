@@ -1,0 +1,84 @@
+//! The live measurements of an app, as the leader serves them and the plugin reads them: what status must not hold. Pure.
+//!
+//! The operator serves them as an aggregated API, so Kubernetes' own roles say who may read them. Fields are only added.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// API group of the live measurements. The API server forwards it to the operator.
+pub const LIVE_GROUP: &str = "live.scalableapp.dev";
+/// Its served version.
+pub const LIVE_VERSION: &str = "v1alpha1";
+
+/// The path of one app's live measurements at the API server.
+#[must_use]
+pub fn live_path(namespace: &str, name: &str) -> String {
+    format!("/apis/{LIVE_GROUP}/{LIVE_VERSION}/namespaces/{namespace}/scalableapps/{name}")
+}
+
+/// One app: what the last tick measured, and what is decided on it now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveApp {
+    /// When it was measured, in RFC 3339.
+    pub observed_at: Timestamp,
+    /// One entry for each component, in the order of the spec.
+    pub components: Vec<LiveComponent>,
+}
+
+/// One component.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveComponent {
+    /// Name of the component.
+    pub name: String,
+    /// Replicas that the decision asks for.
+    pub desired: i32,
+    /// Pods that are ready.
+    pub ready: i32,
+    /// Replicas that the Deployments ask for now.
+    pub current: i32,
+    /// HTTP requests per second; null if there is no fresh sample or nothing asks for it.
+    #[serde(default)]
+    pub request_rate: Option<f64>,
+    /// HTTP latency; null if nothing asks for it. Up to 12 s and a tick older than the rate unless an app scales on it.
+    #[serde(default)]
+    pub latency: Option<LiveLatency>,
+    /// One entry for each metric of the component.
+    #[serde(default)]
+    pub metrics: Vec<LiveMetric>,
+    /// The reason of the decision as one word, from the list in `docs/reasons.md`.
+    #[serde(default)]
+    pub reason: String,
+    /// The reason as a sentence.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// Quantiles of HTTP latency in seconds; null while no request was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LiveLatency {
+    /// Median.
+    #[serde(default)]
+    pub p50: Option<f64>,
+    /// 99th percentile.
+    #[serde(default)]
+    pub p99: Option<f64>,
+}
+
+/// One metric.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveMetric {
+    /// Name of the metric.
+    pub name: String,
+    /// The value that was read, with its unit, or why there was none.
+    pub value: String,
+    /// The target, with its unit.
+    pub target: String,
+    /// `Fresh`, or the reason why the sample may not be acted on, as one word from the list in `docs/reasons.md`.
+    pub quality: String,
+    /// Replicas that it asks for; null if it had no say.
+    #[serde(default)]
+    pub proposal: Option<i32>,
+}
