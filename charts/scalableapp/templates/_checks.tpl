@@ -1,0 +1,27 @@
+{{/* What the schema cannot say. The operator refuses the same at its start. */}}
+{{- define "operator.checks" -}}
+{{- $tick := include "sortable.duration" .Values.tick }}
+{{- $second := include "sortable.duration" "1s" }}
+{{- range $name := list "queryInterval" "requestWindow" "cpuWindow" "staleness" }}
+{{- if lt (include "sortable.duration" (index $.Values.prometheus $name)) $second }}
+{{- fail (printf "prometheus.%s (%s) must be at least 1s" $name (index $.Values.prometheus $name)) }}
+{{- end }}
+{{- end }}
+{{- if lt $tick $second }}
+{{- fail (printf "tick (%s) must be at least 1s" .Values.tick) }}
+{{- end }}
+{{- if eq (include "sortable.duration" .Values.prometheus.timeout) (include "sortable.duration" "0s") }}
+{{- fail "prometheus.timeout must be longer than 0s" }}
+{{- end }}
+{{- if ge (include "sortable.duration" .Values.prometheus.timeout) $tick }}
+{{- fail (printf "prometheus.timeout (%s) must be shorter than tick (%s)" .Values.prometheus.timeout .Values.tick) }}
+{{- end }}
+{{- if and .Values.liveApi.enabled (ne (empty .Values.liveApi.certificate.secretName) (empty .Values.liveApi.certificate.ca)) }}
+{{- fail "set both of liveApi.certificate.secretName and liveApi.certificate.ca, or neither" }}
+{{- end }}
+{{- end }}
+
+{{/* A duration as nanoseconds after a date, with as many digits as any other: a longer one sorts later as text. */}}
+{{- define "sortable.duration" -}}
+{{ (toDate "2006-01-02" "2010-01-01" | mustDateModify .).UnixNano }}
+{{- end }}
