@@ -14,8 +14,8 @@ pub(crate) struct Full;
 pub(crate) struct Bulkhead {
     /// One permit for each call that runs or waits.
     admission: Arc<Semaphore>,
-    /// One permit for each call that runs.
-    running: Arc<Semaphore>,
+    /// One permit for each call that runs; none where nobody may wait, because whoever is admitted there runs.
+    running: Option<Arc<Semaphore>>,
     in_use: Gauge,
     rejected: Counter,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Bulkhead {
 #[derive(Debug)]
 pub(crate) struct Place {
     _admitted: OwnedSemaphorePermit,
-    _running: OwnedSemaphorePermit,
+    _running: Option<OwnedSemaphorePermit>,
     in_use: Gauge,
 }
 
@@ -38,7 +38,7 @@ impl Bulkhead {
         rejected.absolute(0);
         Self {
             admission: Arc::new(Semaphore::new(limit + queue)),
-            running: Arc::new(Semaphore::new(limit)),
+            running: (queue > 0).then(|| Arc::new(Semaphore::new(limit))),
             in_use,
             rejected,
         }
@@ -47,8 +47,11 @@ impl Bulkhead {
     /// Waits for a place; a caller that goes away meanwhile gives up its turn.
     pub(crate) async fn enter(&self) -> Result<Place, Full> {
         let admitted = Arc::clone(&self.admission).try_acquire_owned().map_err(|_| self.reject())?;
-        // The semaphore is never closed.
-        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Full)?;
+        let running = match &self.running {
+            // The semaphore is never closed.
+            Some(running) => Some(Arc::clone(running).acquire_owned().await.map_err(|_| Full)?),
+            None => None,
+        };
         self.in_use.increment(1.0);
         Ok(Place { _admitted: admitted, _running: running, in_use: self.in_use.clone() })
     }
