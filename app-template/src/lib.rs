@@ -272,6 +272,7 @@ fn open_shop(
     let media = args.media_url.as_ref().map(|url| Media::open(url.reveal(), dependencies)).transpose()?;
     jobs::describe();
     tokio::spawn(jobs::watch_backlog(database.clone()));
+    tokio::spawn(jobs::forget_what_is_over(database.clone()));
     Ok(Some(Shop::from(Shared {
         database,
         key: value("SIGNING_KEY", args.signing_key.as_ref(), str::parse)?,

@@ -36,6 +36,7 @@ pub(crate) use enqueue::{NewJob, accepted, enqueue, withdraw};
 pub(crate) use idempotency::{Claim, claim};
 pub(crate) use lease::{JobError, Lease};
 pub use receiver::Receiver;
+pub(crate) use retention::run as forget_what_is_over;
 pub(crate) use routes::routes;
 pub(crate) use webhook::{DELIVER, Webhooks, check as check_webhook};
 pub(crate) use worker::run as work;

@@ -13,7 +13,7 @@ static JOBS: Query = Query::new(
     "DELETE jobs.jobs",
     "DELETE FROM jobs.jobs WHERE id IN (
          SELECT id FROM jobs.jobs WHERE state = 'done' AND finished_at < now() - interval '7 days'
-         ORDER BY finished_at LIMIT 1000 FOR UPDATE SKIP LOCKED)",
+         ORDER BY finished_at LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING 1",
 );
 
 /// Nobody repeats a request a day later.
@@ -21,11 +21,13 @@ static KEYS: Query = Query::new(
     "DELETE requests.keys",
     "DELETE FROM requests.keys WHERE (scope, key) IN (
          SELECT scope, key FROM requests.keys WHERE created_at < now() - interval '1 day'
-         ORDER BY created_at LIMIT 1000 FOR UPDATE SKIP LOCKED)",
+         ORDER BY created_at LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING 1",
 );
 
 /// Deletes what is old for as long as the process lives.
-pub(super) async fn run(database: Database) {
+///
+/// Every process with a database does: without a worker keys come all the same.
+pub(crate) async fn run(database: Database) {
     database.migrated().await;
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -37,8 +39,11 @@ pub(super) async fn run(database: Database) {
     }
 }
 
+/// Until there is nothing left: what comes faster than a part at a time would pile up.
 async fn forget(database: &Database) -> Result<(), DatabaseError> {
-    let connection = database.primary().await?;
-    connection.query(&JOBS, &[]).await?;
-    connection.query(&KEYS, &[]).await.map(drop)
+    for query in [&JOBS, &KEYS] {
+        // Each on a connection of its own, so that requests have their turn.
+        while !database.primary().await?.query(query, &[]).await?.is_empty() {}
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 use super::lease::{self, JobError, Lease};
-use super::{Work, WorkerArgs, retention};
+use super::{Work, WorkerArgs};
 use crate::phase::{Phase, reached};
 use crate::shop::Shop;
 
@@ -38,7 +38,6 @@ pub(crate) async fn run(
     let worker = Worker::new(shop, works, args);
     let mut tasks = JoinSet::new();
     let heartbeat = tokio::spawn(keep_leases(worker.clone()));
-    let retention = tokio::spawn(retention::run(worker.shop.database.clone()));
     tracing::info!(worker = %worker.id, queues = ?worker.args.queues, concurrency = worker.args.concurrency, "working");
 
     tokio::select! {
@@ -65,7 +64,6 @@ pub(crate) async fn run(
 
     let finished = timeout(drain, async { while tasks.join_next().await.is_some() {} }).await;
     heartbeat.abort();
-    retention.abort();
     if finished.is_err() {
         let left: Vec<Uuid> = jobs(&worker.running).keys().copied().collect();
         tasks.shutdown().await;
