@@ -73,7 +73,8 @@ pub struct Args {
     #[arg(long, env = "SCALABLEAPP_SETTINGS", global = true)]
     pub settings: Option<PathBuf>,
 
-    /// A random text of at least 32 characters, the same for every pod, that signs what clients bring back.
+    /// A random text of at least 32 characters without a comma, the same for every pod, that signs what clients bring
+    /// back. Of several, separated by commas, the first signs and all verify.
     #[arg(long, env = "SIGNING_KEY", global = true)]
     pub signing_key: Option<Secret>,
 

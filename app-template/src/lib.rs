@@ -275,7 +275,7 @@ fn open_shop(
     tokio::spawn(jobs::forget_what_is_over(database.clone()));
     Ok(Some(Shop::from(Shared {
         database,
-        key: value("SIGNING_KEY", args.signing_key.as_ref(), str::parse)?,
+        keys: value("SIGNING_KEY", args.signing_key.as_ref(), str::parse)?,
         webhooks,
         media,
         products: Products::new(caches),

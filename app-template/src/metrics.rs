@@ -70,6 +70,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     );
     describe_histogram!(STORE_DURATION, Unit::Seconds, "Time of a statement, or of a call to Redis.");
     describe_counter!("cache_requests_total", "Values asked of a cache.");
+    describe_gauge!("cache_invalidations_up", "1 while changes in other processes are heard of, else 0.");
     Collector::default().describe();
     active_requests("GET").set(0.0);
 

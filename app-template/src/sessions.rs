@@ -13,7 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::shared_store::{SharedStore, StoreError};
+use crate::shared_store::{Operation, SharedStore, StoreError};
+
+static GETEX: Operation = Operation::new("GETEX");
+static SET: Operation = Operation::new("SET");
 
 const COOKIE_NAME: &str = "session";
 
@@ -51,10 +54,8 @@ impl Sessions {
             let mut command = cmd("GETEX");
             command.arg(key(id)).arg("EX").arg(LIFETIME.as_secs());
             let command = &command;
-            let found: Option<Vec<u8>> = self
-                .0
-                .call("GETEX", |mut redis| async move { command.query_async(&mut redis).await })
-                .await?;
+            let found: Option<Vec<u8>> =
+                self.0.call(&GETEX, |mut redis| async move { command.query_async(&mut redis).await }).await?;
             // Data in a form of another revision is as good as none.
             if let Some(data) = found.and_then(|data| serde_json::from_slice(&data).ok()) {
                 return Ok(Session { id, data });
@@ -72,7 +73,7 @@ impl Sessions {
         let mut command = cmd("SET");
         command.arg(key(session.id)).arg(data).arg("EX").arg(LIFETIME.as_secs());
         let command = &command;
-        let () = self.0.call("SET", |mut redis| async move { command.query_async(&mut redis).await }).await?;
+        let () = self.0.call(&SET, |mut redis| async move { command.query_async(&mut redis).await }).await?;
         let (id, seconds) = (session.id.simple(), LIFETIME.as_secs());
         Ok(format!("{COOKIE_NAME}={id}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Lax"))
     }

@@ -1,9 +1,9 @@
 //! The Redis that all pods share, called by its policy. I/O: Redis.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use metrics::histogram;
+use metrics::{Histogram, histogram};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, FromRedisValue, RedisError, RedisResult};
 
@@ -40,6 +40,26 @@ impl Fault for RedisError {
     }
 }
 
+/// A kind of call, under the name of its command.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    name: &'static str,
+    /// Its series, named at the first call.
+    duration: OnceLock<Histogram>,
+}
+
+impl Operation {
+    pub(crate) const fn new(name: &'static str) -> Self {
+        Self { name, duration: OnceLock::new() }
+    }
+
+    fn duration(&self) -> &Histogram {
+        self.duration.get_or_init(
+            || histogram!(STORE_DURATION, "db_system_name" => "redis", "db_operation_name" => self.name),
+        )
+    }
+}
+
 /// A connection to Redis that is made when it is first used, and again after it broke.
 #[derive(Clone)]
 pub(crate) struct SharedStore {
@@ -65,10 +85,10 @@ impl SharedStore {
         Ok(Self { client, connection, dependency: dependencies.add("redis", policy(timeout)) })
     }
 
-    /// Sends what `command` asks of the connection that it is given; `operation` is its name in the metrics.
+    /// Sends what `command` asks of the connection that it is given.
     pub(crate) async fn call<T, F>(
         &self,
-        operation: &'static str,
+        operation: &Operation,
         command: impl Fn(ConnectionManager) -> F,
     ) -> Result<T, StoreError>
     where
@@ -77,8 +97,7 @@ impl SharedStore {
     {
         let begun = Instant::now();
         let answer = self.dependency.call(|| command(self.connection.clone())).await;
-        histogram!(STORE_DURATION, "db_system_name" => "redis", "db_operation_name" => operation)
-            .record(begun.elapsed());
+        operation.duration().record(begun.elapsed());
         answer
     }
 

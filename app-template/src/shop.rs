@@ -3,11 +3,11 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::database::{Database, Position, Written};
+use crate::database::{Database, Position, Superseded, Written};
 use crate::jobs::Webhooks;
 use crate::modules::{Media, Products};
 use crate::payments::Payments;
-use crate::signing::SigningKey;
+use crate::signing::SigningKeys;
 
 /// The state of every module that needs the database. Cloned with every request.
 #[derive(Debug, Clone)]
@@ -17,8 +17,8 @@ pub(crate) struct Shop(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) database: Database,
-    /// Signs what clients bring back.
-    pub(crate) key: Option<SigningKey>,
+    /// Sign what clients bring back.
+    pub(crate) keys: Option<SigningKeys>,
     /// None without a key for webhooks: then none is sent.
     pub(crate) webhooks: Option<Webhooks>,
     /// None without an object store: then the module media is off.
@@ -45,8 +45,8 @@ impl Deref for Shop {
 
 impl Shared {
     /// What an answer carries after a write that ended at `position`.
-    pub(crate) fn written(&self, position: Position) -> Written<'_> {
-        Written { key: self.key.as_ref(), position }
+    pub(crate) fn written(&self, superseded: Superseded, position: Position) -> Written<'_> {
+        Written { keys: self.keys.as_ref(), superseded, position }
     }
 
     /// The entries of `/healthz`.

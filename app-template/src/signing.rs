@@ -37,6 +37,34 @@ impl FromStr for SigningKey {
     }
 }
 
+/// Keys between which one is changed without a gap: the first signs, and each verifies.
+#[derive(Debug, Clone)]
+pub(crate) struct SigningKeys(Vec<SigningKey>);
+
+impl SigningKeys {
+    /// The signature by the first key, in hexadecimal digits.
+    pub(crate) fn sign(&self, text: &str) -> String {
+        // There is a first one.
+        self.0.first().map(|key| key.sign(text)).unwrap_or_default()
+    }
+
+    /// Whether the signature is one of these keys'.
+    pub(crate) fn verifies(&self, text: &str, signature: &str) -> bool {
+        self.0.iter().any(|key| key.verifies(text, signature))
+    }
+}
+
+impl FromStr for SigningKeys {
+    type Err = String;
+
+    /// Separated by commas.
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.split(',').map(|key| key.trim().parse()).collect::<Result<_, _>>().map(Self).map_err(|error| {
+            if text.contains(',') { format!("of several keys, separated by commas: {error}") } else { error }
+        })
+    }
+}
+
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("SigningKey")
@@ -81,6 +109,20 @@ mod tests {
         assert!(!key.verifies("text", &signature[2..]));
         assert!(!key.verifies("text", "no digits"));
         assert!(!other.verifies("text", &signature));
+    }
+
+    #[test]
+    fn of_several_keys_the_first_signs_and_each_verifies() {
+        let (old, new) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
+        let read = |text: &str| text.parse::<SigningKeys>().unwrap();
+        let (before, during, after) = (read(old), read(&format!("{new}, {old}")), read(new));
+        assert_eq!(during.sign("text"), after.sign("text"));
+        assert!(during.verifies("text", &before.sign("text")), "what was signed before");
+        assert!(during.verifies("text", &after.sign("text")));
+        assert!(!after.verifies("text", &before.sign("text")), "the old key is gone");
+        for bad in [format!("{new},"), format!("{new},short"), String::new()] {
+            assert!(bad.parse::<SigningKeys>().unwrap_err().contains("at least 32 characters"), "{bad}");
+        }
     }
 
     #[test]

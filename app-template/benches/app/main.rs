@@ -34,6 +34,7 @@ mod redis_server;
 mod waiting;
 
 use std::thread::available_parallelism;
+use std::time::Instant;
 
 use anyhow::Result;
 use app_template::Args;
@@ -53,6 +54,8 @@ const POPULAR: i64 = 1000;
 const ALL: i64 = 60_000;
 
 const STARTS: usize = 10;
+
+const CHANGES: usize = 101;
 
 /// Products of the check for stale reads, each but the last with a client of its own, and the requests of each client.
 const CHECKED: i64 = 9;
@@ -104,15 +107,36 @@ fn measure() -> Result<()> {
         memory.push(compared.memory);
     }
 
+    let delay = median_delay(&pods);
     let seed = fastrand::u64(..);
     let products: Vec<i64> = (ALL + 1..=ALL + CHECKED).collect();
     let seen = own_writes::check(&database, &pods, &products, REQUESTS, seed);
     println!();
     table::limit("resident under load, most, MiB", largest(&memory), 64.0);
     table::limit("start to ready, longest, s", largest(&starts), 1.0);
+    table::limit("change shown by the other pod, p50, ms", delay, 10.0);
     table::limit("stale reads of an own write", seen.stale.len() as f64, 1.0);
     println!("\n{seen}, from two pods, while the replica stood still now and then; seed {seed}");
     Ok(())
+}
+
+/// How long after an answer to a change the other pod, which keeps the product, goes on showing the old one.
+fn median_delay([changing, other]: &[Service; 2]) -> f64 {
+    let path = format!("/products/{}", ALL + CHECKED);
+    let mut connection = other.connect();
+    let mut version = || connection.get(&path).unwrap().json()["version"].as_i64().unwrap();
+    let mut delays: Vec<f64> = (0..CHANGES)
+        .map(|_| {
+            version();
+            let body = r#"{"name":"Tea","category":"tea","priceCents":101}"#;
+            let changed = changing.call("PUT", &path, "", body).json()["version"].as_i64().unwrap();
+            let begun = Instant::now();
+            while version() < changed {}
+            begun.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    delays.sort_by(f64::total_cmp);
+    delays[CHANGES / 2]
 }
 
 fn largest(values: &[f64]) -> f64 {
@@ -143,7 +167,7 @@ fn fill(database: &Exclusive, redis: &RedisServer) -> Result<()> {
         let mut store = pipe();
         store.set(bare::key(number), &json).ignore();
         if number > POPULAR {
-            store.set(format!("cache:products:v1:{number}"), format!("V{json}")).ignore();
+            store.set(format!("cache:products:v2:{number}"), format!("V{json}")).ignore();
         }
         store.exec(&mut connection)?;
     }

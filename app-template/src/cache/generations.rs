@@ -1,13 +1,16 @@
-//! How often keys were invalidated in this process. Pure.
+//! How often keys were invalidated in this process, and from where they may be loaded since. Pure.
 //!
 //! A value is kept under its key and the key's generation. An invalidation moves the generation on, so that
 //! neither an old value nor one whose filling began before can be found again, whenever it arrives.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
+
+use super::shared::REMEMBERED;
+use crate::database::ReadAfter;
 
 /// A key shares its generation with about one in a thousand others. They are filled anew without need; in
 /// return there is nothing to clean up.
@@ -17,33 +20,42 @@ const STRIPES: usize = 1024;
 pub(super) struct Generations {
     stripes: Box<[Stripe]>,
     hash: RandomState,
-    begun: Instant,
 }
 
 #[derive(Debug, Default)]
 struct Stripe {
     generation: AtomicU64,
-    /// Milliseconds from `begun` to the last invalidation of a key; 0 if there was none.
-    invalidated: AtomicU64,
+    /// When keys were last changed, and what has to be shown since.
+    changed: Mutex<Option<(Instant, ReadAfter)>>,
+}
+
+impl Stripe {
+    fn changed(&self) -> MutexGuard<'_, Option<(Instant, ReadAfter)>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What still has to be shown.
+fn still(changed: Option<(Instant, ReadAfter)>) -> ReadAfter {
+    changed.filter(|(at, _)| at.elapsed() < REMEMBERED).map_or(ReadAfter::Nothing, |(_, after)| after)
 }
 
 impl Generations {
     pub(super) fn new() -> Self {
-        Self {
-            stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
-            hash: RandomState::new(),
-            begun: Instant::now(),
-        }
+        Self { stripes: (0..STRIPES).map(|_| Stripe::default()).collect(), hash: RandomState::new() }
     }
 
     pub(super) fn of(&self, key: &str) -> u64 {
         self.stripe(key).map_or(0, |stripe| stripe.generation.load(Ordering::SeqCst))
     }
 
-    /// From when this returns on, nothing is found that was kept under `key`, or began to be filled, before.
-    pub(super) fn advance(&self, key: &str) {
+    /// From when this returns on, nothing is found that was kept under `key`, or began to be filled, before; and what
+    /// is loaded shows `change`.
+    pub(super) fn advance(&self, key: &str, change: ReadAfter) {
         if let Some(stripe) = self.stripe(key) {
-            stripe.invalidated.store(self.milliseconds().max(1), Ordering::SeqCst);
+            let mut changed = stripe.changed();
+            // Messages may come in another order than the changes that they tell of.
+            *changed = Some((Instant::now(), still(*changed).max(change)));
             stripe.generation.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -55,14 +67,9 @@ impl Generations {
         }
     }
 
-    /// Whether `key` was invalidated within the last `time`.
-    pub(super) fn invalidated_within(&self, time: Duration, key: &str) -> bool {
-        let last = self.stripe(key).map_or(0, |stripe| stripe.invalidated.load(Ordering::SeqCst));
-        last > 0 && self.milliseconds().saturating_sub(last) < time.as_millis() as u64
-    }
-
-    fn milliseconds(&self) -> u64 {
-        self.begun.elapsed().as_millis() as u64
+    /// What has to be shown by whatever is loaded for `key`.
+    pub(super) fn after(&self, key: &str) -> ReadAfter {
+        self.stripe(key).map_or(ReadAfter::Nothing, |stripe| still(*stripe.changed()))
     }
 
     fn stripe(&self, key: &str) -> Option<&Stripe> {
@@ -72,17 +79,21 @@ impl Generations {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::database::Position;
 
     #[tokio::test(start_paused = true)]
-    async fn an_invalidation_is_remembered_for_a_while_and_a_flush_is_none() {
+    async fn the_latest_change_is_remembered_for_a_while_and_a_flush_is_none() {
         let generations = Generations::new();
-        let recent = || generations.invalidated_within(Duration::from_secs(5), "a");
         generations.advance_all();
-        assert!(!recent());
-        generations.advance("a");
-        assert!(recent());
-        tokio::time::advance(Duration::from_secs(6)).await;
-        assert!(!recent());
+        assert_eq!(generations.after("a"), ReadAfter::Nothing);
+        for lsn in [3, 5, 4] {
+            generations.advance("a", ReadAfter::At(Position::at(lsn)));
+        }
+        assert_eq!(generations.after("a"), ReadAfter::At(Position::at(5)));
+        tokio::time::advance(REMEMBERED + Duration::from_secs(1)).await;
+        assert_eq!(generations.after("a"), ReadAfter::Nothing);
     }
 }

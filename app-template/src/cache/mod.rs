@@ -24,6 +24,7 @@ use moka::future::Cache as LocalCache;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::database::ReadAfter;
 use crate::shared_store::{SharedStore, StoreError};
 use generations::Generations;
 use lifetime::{Lifetime, jittered};
@@ -74,15 +75,6 @@ impl Caches {
     }
 }
 
-/// Where a value may be loaded from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// A replica will do.
-    Any,
-    /// It was changed a moment ago, and a replica may not have it yet: what is loaded there would be kept.
-    Current,
-}
-
 /// Values of one kind, by id.
 pub(crate) struct Cache<V> {
     prefix: String,
@@ -94,14 +86,15 @@ pub(crate) struct Cache<V> {
 }
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
-    /// The value of `id`, loaded by `load` if no tier has it. Nothing may be read before `load` is polled.
+    /// The value of `id`, loaded by `load` if no tier has it, from where its last change is shown. Nothing may be read
+    /// before `load` is polled.
     ///
     /// # Errors
     /// Those of `load`, shared by all who waited for it. They are not kept.
     pub(crate) async fn get<E: Send + Sync + 'static, F>(
         &self,
         id: &str,
-        load: impl FnOnce(Source) -> F,
+        load: impl FnOnce(ReadAfter) -> F,
     ) -> Result<Arc<V>, Arc<E>>
     where
         F: Future<Output = Result<V, E>>,
@@ -128,44 +121,43 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         value
     }
 
-    /// Makes what is kept for `id` outdated; to be called after the change is committed.
+    /// Makes what is kept for `id` outdated by a change; to be called after that is committed.
     ///
     /// # Errors
     /// When Redis could not be told: then other processes, and this one, may go on using the old value as
     /// long as the cache's tolerance says. Repeating is safe.
-    pub(crate) async fn invalidate(&self, id: &str) -> Result<(), StoreError> {
+    pub(crate) async fn invalidate(&self, id: &str, change: ReadAfter) -> Result<(), StoreError> {
         let key = format!("{}{id}", self.prefix);
         let told = match &self.shared.store {
-            Some(store) => shared::invalidate(store, &key).await,
+            Some(store) => shared::invalidate(store, &key, change).await,
             None => Ok(()),
         };
         // After Redis: whoever fills from now on must not find the old value there.
-        self.shared.generations.advance(&key);
+        self.shared.generations.advance(&key, change);
         told
     }
 
-    async fn fill<E, F>(&self, key: &str, load: impl FnOnce(Source) -> F) -> Result<Arc<V>, E>
+    async fn fill<E, F>(&self, key: &str, load: impl FnOnce(ReadAfter) -> F) -> Result<Arc<V>, E>
     where
         F: Future<Output = Result<V, E>>,
     {
-        let (lease, is_changed) = match self.find(key).await {
+        let (lease, after) = match self.find(key).await {
             Ok(Found::Value(value)) => {
                 self.results.hit.increment(1);
                 return Ok(value);
             }
-            Ok(Found::Nothing { lease, is_changed }) => {
+            Ok(Found::Nothing { lease, after }) => {
                 self.results.miss.increment(1);
-                (lease, is_changed)
+                (lease, after)
             }
             Err(error) => {
                 tracing::debug!(%error, "a miss, for want of Redis");
                 self.results.error.increment(1);
                 self.shared.store.iter().for_each(SharedStore::fell_back);
-                (None, false)
+                (None, ReadAfter::Nothing)
             }
         };
-        let is_changed = is_changed || self.shared.generations.invalidated_within(shared::LAG, key);
-        let value = load(if is_changed { Source::Current } else { Source::Any }).await?;
+        let value = load(after.max(self.shared.generations.after(key))).await?;
         if let Some(lease) = lease {
             self.store(key, &lease, &value).await;
         }
@@ -173,14 +165,14 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     }
 
     async fn find(&self, key: &str) -> Result<Found<Arc<V>>, StoreError> {
-        let nothing = Found::Nothing { lease: None, is_changed: false };
+        let nothing = Found::Nothing { lease: None, after: ReadAfter::Nothing };
         let Some(store) = &self.shared.store else { return Ok(nothing) };
         Ok(match shared::find(store, key).await? {
             // What cannot be read was written by a revision that forgot to change the version; it runs out.
             Found::Value(bytes) => {
                 serde_json::from_slice(&bytes).map_or(nothing, |value| Found::Value(Arc::new(value)))
             }
-            Found::Nothing { lease, is_changed } => Found::Nothing { lease, is_changed },
+            Found::Nothing { lease, after } => Found::Nothing { lease, after },
         })
     }
 

@@ -1,32 +1,36 @@
 //! Values in Redis, filled by whoever holds the lease. I/O: Redis.
 //!
-//! A key holds a value, a lease, the mark of a change, or nothing. Who finds neither value nor lease leaves
-//! a lease there, loads the value, and may store it only in place of that same lease. An invalidation
-//! replaces what the key holds by the mark: a lease given out before is void, and with it a value that was
-//! loaded before and comes late. So is a lease that ran out, was evicted or was lost with Redis. While the
-//! mark, or a lease that took its place, is there, the value is to be loaded from where changes are
-//! committed.
+//! A key holds a value, a lease, or nothing. Who finds neither value nor lease leaves a lease there, loads the value,
+//! and may store it only in place of that same lease. An invalidation removes what the key holds: a lease given out
+//! before is void, and with it a value that was loaded before and comes late. So is a lease that ran out, was evicted
+//! or was lost with Redis.
+//!
+//! Beside the key, an invalidation leaves the place of the change in the database's log. It stays when a value takes the
+//! key, and outlives it: whatever is loaded after that has to show that place, because a replica may not.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use redis::{Script, cmd};
 
-use crate::shared_store::{SharedStore, StoreError};
+use crate::database::ReadAfter;
+use crate::shared_store::{Operation, SharedStore, StoreError};
 
-/// Where invalidated keys are announced.
+/// Where invalidated keys are announced, each after the place of its change and a blank.
 pub(super) const CHANNEL: &str = "cache-invalidations";
 
 /// Who has not loaded by then will not store; meanwhile other processes load for themselves.
 const LEASE: Duration = Duration::from_secs(3);
 
-/// How long after a change replicas may not have it. An operator takes them out long before they lag so much.
-pub(super) const LAG: Duration = Duration::from_secs(5);
+/// How long the place of a change is remembered: far longer than a replica may lag, be seen to lag, and a value be
+/// loaded, since to ask for a place that all replicas have costs nothing.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(300);
 
 const VALUE: u8 = b'V';
 const LEASED: u8 = b'L';
-const LEASED_AFTER_CHANGE: u8 = b'R';
-const CHANGED: u8 = b'C';
+
+/// Stands for a place that is not known. As a text it is greater than every place, in any locale of Redis.
+const EVERYTHING: &str = "z";
 
 /// Replaces what the key holds, if it is what was expected.
 static REPLACE: LazyLock<Script> = LazyLock::new(|| {
@@ -36,6 +40,22 @@ static REPLACE: LazyLock<Script> = LazyLock::new(|| {
          return 1",
     )
 });
+
+/// Removes what the key holds, and remembers and tells the place of the change. Of two changes the later counts,
+/// whichever is told first.
+static INVALIDATE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "redis.call('DEL', KEYS[1])
+         local place = redis.call('GET', KEYS[2])
+         if not place or place < ARGV[1] then place = ARGV[1] end
+         redis.call('SET', KEYS[2], place, 'PX', ARGV[2])
+         redis.call('PUBLISH', ARGV[3], ARGV[1] .. ' ' .. KEYS[1])",
+    )
+});
+
+static GET: Operation = Operation::new("GET");
+static SET: Operation = Operation::new("SET");
+static EVALSHA: Operation = Operation::new("EVALSHA");
 
 /// The right to store one value, once.
 #[derive(Debug)]
@@ -49,30 +69,38 @@ pub(super) enum Found<T> {
     Nothing {
         /// None if somebody else is loading it.
         lease: Option<Lease>,
-        /// Replicas may not have it yet.
-        is_changed: bool,
+        /// What has to be shown by what is loaded.
+        after: ReadAfter,
     },
 }
 
 /// Finds the value, or takes the lease.
 pub(super) async fn find(store: &SharedStore, key: &str) -> Result<Found<Vec<u8>>, StoreError> {
-    let lease = lease(LEASED);
-    let mut command = cmd("SET");
-    command.arg(key).arg(&lease.0).arg("NX").arg("GET").arg("PX").arg(LEASE.as_millis() as u64);
+    let mut command = cmd("GET");
+    command.arg(key);
     let command = &command;
     let held: Option<Vec<u8>> =
-        store.call("SET", |mut connection| async move { command.query_async(&mut connection).await }).await?;
-    let Some(mut held) = held else {
-        return Ok(Found::Nothing { lease: Some(lease), is_changed: false });
-    };
-    Ok(match held.first() {
-        Some(&VALUE) => Found::Value(held.split_off(1)),
-        Some(&CHANGED) => {
-            let lease = self::lease(LEASED_AFTER_CHANGE);
-            let is_taken = replace(store, key, &held, &lease.0, LEASE).await?;
-            Found::Nothing { lease: is_taken.then_some(lease), is_changed: true }
-        }
-        first => Found::Nothing { lease: None, is_changed: first == Some(&LEASED_AFTER_CHANGE) },
+        store.call(&GET, |mut connection| async move { command.query_async(&mut connection).await }).await?;
+    match held.map(value) {
+        Some(Ok(value)) => Ok(Found::Value(value)),
+        _ => take(store, key).await,
+    }
+}
+
+/// Takes the lease, unless there is something by now.
+async fn take(store: &SharedStore, key: &str) -> Result<Found<Vec<u8>>, StoreError> {
+    let lease = new_lease();
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("SET").arg(key).arg(&lease.0).arg("NX").arg("GET").arg("PX").arg(LEASE.as_millis() as u64);
+    pipeline.get(changed(key));
+    let pipeline = &pipeline;
+    let (held, place): (Option<Vec<u8>>, Option<String>) =
+        store.call(&SET, |mut connection| async move { pipeline.query_async(&mut connection).await }).await?;
+    let after = place.map_or(ReadAfter::Nothing, |place| read_place(&place));
+    Ok(match held.map(value) {
+        Some(Ok(value)) => Found::Value(value),
+        Some(Err(_)) => Found::Nothing { lease: None, after },
+        None => Found::Nothing { lease: Some(lease), after },
     })
 }
 
@@ -86,34 +114,46 @@ pub(super) async fn store(
 ) -> Result<bool, StoreError> {
     let mut marked = vec![VALUE];
     marked.extend(value);
-    replace(store, key, &lease.0, &marked, lifetime).await
-}
-
-/// Makes what the key holds outdated and tells all processes.
-pub(super) async fn invalidate(store: &SharedStore, key: &str) -> Result<(), StoreError> {
-    let mark = lease(CHANGED);
-    let mut pipeline = redis::pipe();
-    pipeline.atomic().pset_ex(key, &mark.0, LAG.as_millis() as u64).ignore().publish(CHANNEL, key).ignore();
-    let pipeline = &pipeline;
-    store.call("PSETEX", |mut connection| async move { pipeline.query_async(&mut connection).await }).await
-}
-
-async fn replace(
-    store: &SharedStore,
-    key: &str,
-    expected: &[u8],
-    new: &[u8],
-    lifetime: Duration,
-) -> Result<bool, StoreError> {
     let mut script = REPLACE.prepare_invoke();
-    script.key(key).arg(expected).arg(new).arg(lifetime.as_millis().max(1) as u64);
+    script.key(key).arg(&lease.0).arg(marked).arg(lifetime.as_millis().max(1) as u64);
     let script = &script;
-    store.call("EVALSHA", |mut connection| async move { script.invoke_async(&mut connection).await }).await
+    store.call(&EVALSHA, |mut connection| async move { script.invoke_async(&mut connection).await }).await
 }
 
-/// What no other lease, nor the mark of another change, is equal to.
-fn lease(kind: u8) -> Lease {
-    let mut lease = vec![kind];
+/// Makes what the key holds outdated by a change, and tells all processes.
+pub(super) async fn invalidate(store: &SharedStore, key: &str, change: ReadAfter) -> Result<(), StoreError> {
+    let place = match change {
+        ReadAfter::At(place) => place.to_string(),
+        ReadAfter::Nothing | ReadAfter::Everything => EVERYTHING.to_owned(),
+    };
+    let mut script = INVALIDATE.prepare_invoke();
+    script.key(key).key(changed(key)).arg(place).arg(REMEMBERED.as_millis() as u64).arg(CHANNEL);
+    let script = &script;
+    store.call(&EVALSHA, |mut connection| async move { script.invoke_async(&mut connection).await }).await
+}
+
+/// What a message on the channel says: which key was changed, and what has to be shown since.
+pub(super) fn read_message(message: &str) -> (&str, ReadAfter) {
+    message.split_once(' ').map_or((message, ReadAfter::Everything), |(place, key)| (key, read_place(place)))
+}
+
+fn read_place(text: &str) -> ReadAfter {
+    text.parse().map_or(ReadAfter::Everything, ReadAfter::At)
+}
+
+/// Where the place of a key's last change is.
+fn changed(key: &str) -> String {
+    format!("changed:{key}")
+}
+
+/// The value, if it is one.
+fn value(mut held: Vec<u8>) -> Result<Vec<u8>, Vec<u8>> {
+    if held.first() == Some(&VALUE) { Ok(held.split_off(1)) } else { Err(held) }
+}
+
+/// What no other lease is equal to.
+fn new_lease() -> Lease {
+    let mut lease = vec![LEASED];
     lease.extend(fastrand::u128(..).to_le_bytes());
     Lease(lease)
 }

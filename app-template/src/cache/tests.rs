@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::*;
+use crate::database::Position;
 use crate::redis_server::RedisServer;
 use crate::resilience::Dependencies;
 
@@ -30,6 +31,19 @@ impl Process {
         let mut dependencies = Dependencies::default();
         let caches = Caches::new(Some(SharedStore::new(&redis.url(), timeout, &mut dependencies).unwrap()));
         Self { dependencies, cache: caches.cache("test", 1, HOUR), caches }
+    }
+
+    /// Makes `id` outdated by a change at this place of the log.
+    async fn change(&self, id: &str, place: u64) -> Result<(), StoreError> {
+        self.cache.invalidate(id, ReadAfter::At(Position::at(place))).await
+    }
+
+    /// What has to be shown by whatever is loaded for `id`.
+    async fn after(&self, id: &str) -> ReadAfter {
+        self.cache
+            .get(id, async |after| Err::<u64, _>(after))
+            .await
+            .map_or_else(|after| *after, |_| panic!("kept"))
     }
 
     /// The value of `id`, which is `value` if it has to be loaded.
@@ -119,15 +133,15 @@ async fn a_loading_that_began_before_an_invalidation_is_not_kept() {
         });
         let meanwhile = async {
             begun.await.unwrap();
-            one.cache.invalidate("a").await.unwrap();
+            one.change("a", 1).await.unwrap();
             assert_eq!(one.get("a", 2).await, 2, "found what began to be loaded earlier");
-            one.cache.invalidate("a").await.unwrap();
+            one.change("a", 1).await.unwrap();
             finish.send(1).unwrap();
         };
         let (late, ()) = tokio::join!(late, meanwhile);
         assert_eq!(*late.unwrap(), 1, "whoever asked before the change may get what was valid then");
         assert_eq!(one.get("a", 3).await, 3, "found what was loaded before the invalidation and came late");
-        one.cache.invalidate("a").await.unwrap();
+        one.change("a", 1).await.unwrap();
     }
 }
 
@@ -140,7 +154,7 @@ async fn other_processes_hear_of_an_invalidation() {
     for _ in 0..3 {
         let before = other.caches.generations.of(&key);
         until("the other process heard", async || {
-            one.cache.invalidate("a").await.unwrap();
+            one.change("a", 1).await.unwrap();
             other.caches.generations.of(&key) > before
         })
         .await;
@@ -148,22 +162,48 @@ async fn other_processes_hear_of_an_invalidation() {
 }
 
 #[tokio::test]
-async fn a_process_that_has_not_heard_of_a_change_finds_it_marked() {
+async fn a_process_that_has_not_heard_of_a_change_finds_its_place_also_after_the_next_value_is_gone() {
     let redis = RedisServer::start();
     let process = Process::start(&redis);
-    process.cache.invalidate("a").await.unwrap();
+    // The one that is told last is the earlier one.
+    process.change("a", 7).await.unwrap();
+    process.change("a", 5).await.unwrap();
     let store = process.caches.store.as_ref().unwrap();
     let key = format!("{}a", process.cache.prefix);
+    let place = ReadAfter::At(Position::at(7));
 
-    let Found::Nothing { lease: Some(lease), is_changed: true } = shared::find(store, &key).await.unwrap()
-    else {
-        panic!("the first who asks is to load it, from where it was changed");
+    let Found::Nothing { lease: Some(lease), after } = shared::find(store, &key).await.unwrap() else {
+        panic!("the first who asks is to load it");
     };
+    assert_eq!(after, place);
     let again = shared::find(store, &key).await.unwrap();
-    assert!(matches!(again, Found::Nothing { lease: None, is_changed: true }), "{again:?}");
+    assert!(matches!(again, Found::Nothing { lease: None, after } if after == place), "{again:?}");
+    assert!(shared::store(store, &key, &lease, b"7", Duration::from_millis(1)).await.unwrap());
+    until("the value runs out", async || {
+        matches!(shared::find(store, &key).await.unwrap(), Found::Nothing { .. })
+    })
+    .await;
 
-    assert!(shared::store(store, &key, &lease, b"7", HOUR).await.unwrap());
-    assert!(matches!(shared::find(store, &key).await.unwrap(), Found::Value(value) if value == b"7"));
+    assert_eq!(Process::start(&redis).after("a").await, place);
+}
+
+#[tokio::test]
+async fn a_change_of_which_the_place_is_not_known_is_shown_by_showing_everything() {
+    let redis = RedisServer::start();
+    let (one, other) = (Process::start(&redis), Process::start(&redis));
+    one.change("a", 7).await.unwrap();
+    one.cache.invalidate("a", ReadAfter::Everything).await.unwrap();
+    one.change("a", 8).await.unwrap();
+    assert_eq!([one.after("a").await, other.after("a").await], [ReadAfter::Everything; 2]);
+}
+
+#[tokio::test]
+async fn a_change_without_redis_is_remembered_by_the_process() {
+    let caches = Caches::new(None);
+    let cache: Cache<u64> = caches.cache("test", 1, HOUR);
+    cache.invalidate("a", ReadAfter::At(Position::at(7))).await.unwrap();
+    let after = cache.get("a", async |after| Err::<u64, _>(after)).await.unwrap_err();
+    assert_eq!(*after, ReadAfter::At(Position::at(7)));
 }
 
 #[tokio::test]
@@ -177,7 +217,7 @@ async fn without_redis_every_value_is_loaded_and_with_it_back_they_are_shared_ag
     for id in 0..30 {
         assert_eq!(one.get(&id.to_string(), id).await, id);
     }
-    assert!(one.cache.invalidate("a").await.is_err(), "acknowledged what nobody else can have heard");
+    assert!(one.change("a", 1).await.is_err(), "acknowledged what nobody else can have heard");
     assert_eq!(one.get("a", 2).await, 2, "the process itself has heard it");
 
     redis.revive();
@@ -246,7 +286,7 @@ impl World {
             let version = self.source[id].fetch_add(1, Ordering::SeqCst) + 1;
             self.replicate(id, version);
             pause().await;
-            if process.cache.invalidate(id).await.is_ok() {
+            if process.change(id, version).await.is_ok() {
                 acknowledged[id].fetch_max(version, Ordering::SeqCst);
                 self.acknowledged.fetch_add(1, Ordering::SeqCst);
             }
@@ -273,10 +313,12 @@ impl World {
         while self.writing.load(Ordering::SeqCst) > 0 {
             let id = fastrand::choice(IDS).unwrap();
             let oldest = acknowledged[id].load(Ordering::SeqCst);
-            let load = async |source: Source| {
+            let load = async |after: ReadAfter| {
                 pause().await;
-                let versions = if source == Source::Any { self.replica.as_ref() } else { None };
-                let version = versions.unwrap_or(&self.source)[id].load(Ordering::SeqCst);
+                let replica = self.replica.as_ref().map(|replica| replica[id].load(Ordering::SeqCst));
+                let version = replica
+                    .filter(|version| after <= ReadAfter::At(Position::at(*version)))
+                    .unwrap_or_else(|| self.source[id].load(Ordering::SeqCst));
                 pause().await;
                 Ok::<_, Infallible>(version)
             };

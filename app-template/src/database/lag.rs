@@ -16,13 +16,16 @@ const LONGEST: usize = 256;
 pub(super) struct History {
     /// Rising in both.
     seen: VecDeque<(Instant, Position)>,
+    /// The primary's timeline, and when it was first seen.
+    timeline: Option<(u32, Instant)>,
 }
 
 impl History {
     /// The primary is at `position` now.
     pub(super) fn record(&mut self, now: Instant, position: Position) {
-        if self.seen.back().is_some_and(|(_, last)| last.timeline != position.timeline) {
+        if self.timeline.is_none_or(|(timeline, _)| timeline != position.timeline) {
             self.seen.clear();
+            self.timeline = Some((position.timeline, now));
         }
         if self.seen.back().is_some_and(|(_, last)| last.lsn >= position.lsn) {
             return;
@@ -31,6 +34,13 @@ impl History {
             self.seen.pop_front();
         }
         self.seen.push_back((now, position));
+    }
+
+    /// Whether the primary has been on a later timeline than that of `place` for more than `time`.
+    pub(super) fn has_left(&self, place: Position, now: Instant, time: Duration) -> bool {
+        let is_left =
+            |(timeline, since)| timeline > place.timeline && now.saturating_duration_since(since) > time;
+        self.timeline.is_some_and(is_left)
     }
 
     /// For how long the primary has been further than `replayed`; at least that if it is longer than remembered, and
@@ -86,5 +96,22 @@ mod tests {
         assert_eq!(history.lag(begun, at(90)), Some(Duration::ZERO), "follows, and does not say so yet");
         history.record(begun + Duration::from_secs(1), promoted(120));
         assert_eq!(history.lag(begun + Duration::from_secs(9), at(100)), Some(Duration::from_secs(8)));
+    }
+
+    #[test]
+    fn a_timeline_is_left_once_the_primary_has_been_on_a_later_one_for_a_while() {
+        let (mut history, begun) = (History::default(), Instant::now());
+        let has_left = |history: &History, timeline, seconds| {
+            let place = Position { timeline, lsn: 7 };
+            history.has_left(place, begun + Duration::from_secs(seconds), Duration::from_secs(5))
+        };
+        assert!(!has_left(&history, 1, 100), "nothing is known");
+        history.record(begun, at(7));
+        assert!(!has_left(&history, 1, 100), "it is on it");
+        history.record(begun + Duration::from_secs(100), Position { timeline: 2, lsn: 5 });
+        history.record(begun + Duration::from_secs(104), Position { timeline: 2, lsn: 6 });
+        assert!(!has_left(&history, 1, 104));
+        assert!(has_left(&history, 1, 106));
+        assert!(!has_left(&history, 2, 106) && !has_left(&history, 3, 106), "it does not go back");
     }
 }

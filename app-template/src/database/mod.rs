@@ -38,7 +38,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch as channel};
 
 pub use args::DatabaseArgs;
-pub(crate) use consistency::{ReadAfter, Written};
+pub(crate) use consistency::{ReadAfter, Superseded, Written};
 pub(crate) use error::DatabaseError;
 pub use error::OpenError;
 pub(crate) use pool::Connection;
@@ -66,6 +66,19 @@ struct Inner {
     routed: Routed,
     /// Whether the schema is known to be the one that this program was written for.
     migrated: channel::Sender<bool>,
+}
+
+/// No server shows what was asked for.
+struct Unserved {
+    error: DatabaseError,
+    /// One that shows an older state.
+    stale: Option<Connection>,
+}
+
+impl From<DatabaseError> for Unserved {
+    fn from(error: DatabaseError) -> Self {
+        Self { error, stale: None }
+    }
 }
 
 impl Database {
@@ -109,11 +122,24 @@ impl Database {
         self.0.primary.get().await
     }
 
-    /// A connection that shows everything up to `after`, if the client has written before.
+    /// A connection that shows what `after` asks for.
     ///
     /// That is a replica's if one is up to date in time, and otherwise the primary's, for a limited number of reads
-    /// at a time.
-    pub(crate) async fn read(&self, after: Option<Position>) -> Result<Connection, DatabaseError> {
+    /// at a time. Where nothing is asked for and the primary cannot help, it is a replica's beyond its allowed lag.
+    pub(crate) async fn read(&self, after: ReadAfter) -> Result<Connection, DatabaseError> {
+        self.fresh(after).await.or_else(|Unserved { error, stale }| {
+            let stale = stale.ok_or(error)?;
+            self.0.routed.count("replica", "stale");
+            Ok(stale)
+        })
+    }
+
+    /// The same for what is kept and shown to others later: never a replica beyond its allowed lag.
+    pub(crate) async fn read_to_keep(&self, after: ReadAfter) -> Result<Connection, DatabaseError> {
+        self.fresh(after).await.map_err(|unserved| unserved.error)
+    }
+
+    async fn fresh(&self, after: ReadAfter) -> Result<Connection, Unserved> {
         let Some(replicas) = &self.0.replicas else {
             let primary = self.0.primary.get().await?;
             self.0.routed.count("primary", "no_replica");
@@ -121,7 +147,8 @@ impl Database {
         };
         let behind = match replicas.connection(after, &self.0.observed).await? {
             Ok(connection) => {
-                self.0.routed.count("replica", if after.is_some() { "ryw_token" } else { "default" });
+                let reason = if after == ReadAfter::Nothing { "default" } else { "ryw_token" };
+                self.0.routed.count("replica", reason);
                 return Ok(connection);
             }
             Err(behind) => behind,
@@ -131,13 +158,7 @@ impl Database {
                 self.0.routed.count("primary", behind.reason);
                 Ok(connection)
             }
-            Err(error) => match behind.stale {
-                Some(stale) => {
-                    self.0.routed.count("replica", "stale");
-                    Ok(stale)
-                }
-                None => Err(error),
-            },
+            Err(error) => Err(Unserved { error, stale: behind.stale }),
         }
     }
 

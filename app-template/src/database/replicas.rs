@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use tokio_postgres::types::PgLsn;
 
 use super::args::DatabaseArgs;
+use super::consistency::ReadAfter;
 use super::error::DatabaseError;
 use super::migrations;
 use super::pool::{Connection, Pool};
@@ -66,15 +67,18 @@ impl Replicas {
         &self.pool
     }
 
-    /// A connection that shows everything up to `after`, or one that is not too far behind if `after` is none.
+    /// A connection that shows what `after` asks for, and is not too far behind if that is nothing.
     ///
     /// # Errors
     /// When all connections are in use: then the replicas have too little room, and the primary would soon have too.
     pub(super) async fn connection(
         &self,
-        after: Option<Position>,
+        after: ReadAfter,
         observed: &Observed,
     ) -> Result<Result<Connection, Behind>, DatabaseError> {
+        if after == ReadAfter::Everything {
+            return Ok(Err(Behind::without_stale("ryw_token")));
+        }
         let mut connection = match self.pool.get().await {
             Ok(connection) => connection,
             Err(busy @ DatabaseError::Busy(_)) => return Err(busy),
@@ -90,12 +94,15 @@ impl Replicas {
             connection.session().has_schema = true;
         }
         let suits = match after {
-            Some(after) => self.wait_for(&mut connection, after).await,
-            None => self.is_recent(&mut connection, observed).await,
+            // No replica names a timeline that was left, and each that is not too far behind has what is left of it.
+            ReadAfter::At(place) if !observed.has_left(place, self.max_lag) => {
+                self.wait_for(&mut connection, place).await
+            }
+            _ => self.is_recent(&mut connection, observed).await,
         };
         Ok(match suits {
             Ok(true) => Ok(connection),
-            Ok(false) if after.is_some() => Err(Behind::without_stale("ryw_token")),
+            Ok(false) if after != ReadAfter::Nothing => Err(Behind::without_stale("ryw_token")),
             Ok(false) => Err(Behind { reason: "lag", stale: Some(connection) }),
             Err(error) => {
                 tracing::debug!(%error, "a replica does not say how far it is");

@@ -12,6 +12,11 @@ use super::query::{Parameters, Query};
 static BEGIN: Query = Query::new("BEGIN", "BEGIN");
 static ROLLBACK: Query = Query::new("ROLLBACK", "ROLLBACK");
 
+static NOW: Query = Query::new(
+    "SELECT pg_current_wal_insert_lsn",
+    "SELECT pg_current_wal_insert_lsn(), left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)",
+);
+
 /// Committing and asking for the place takes one round trip. The insert position is past the commit record, and
 /// the name of its segment begins with the timeline.
 static COMMIT: Query = Query::new(
@@ -66,6 +71,13 @@ impl Transaction {
             client.execute(&statement, parameters).await
         };
         connection.run(query, changed).await
+    }
+
+    /// Where the log ends now: past everything that was committed before.
+    pub(crate) async fn position(&self) -> Result<Position, DatabaseError> {
+        let connection = self.connection()?;
+        let now = connection.run(&NOW, connection.session.client.simple_query(NOW.text)).await?;
+        position(&now).ok_or_else(|| DatabaseError::Unreachable(format!("{} was not answered", NOW.text)))
     }
 
     /// Counts something once it is committed, and not at all if it never is.

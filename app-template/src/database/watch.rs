@@ -36,6 +36,11 @@ impl Observed {
         self.state().history.lag(Instant::now(), replayed)
     }
 
+    /// Whether the primary has been on a later timeline than that of `place` for more than `time`.
+    pub(super) fn has_left(&self, place: Position, time: Duration) -> bool {
+        self.state().history.has_left(place, Instant::now(), time)
+    }
+
     pub(super) fn primary(&self) -> Seen {
         self.state().primary
     }

@@ -11,8 +11,7 @@ use opentelemetry::global::get_text_map_propagator;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::database::{DatabaseError, Position, Query, Transaction};
-use crate::shop::Shop;
+use crate::database::{DatabaseError, Query, Transaction, Written};
 
 static INSERT: Query = Query::new(
     "INSERT jobs.jobs",
@@ -74,10 +73,10 @@ pub(crate) async fn withdraw(
 }
 
 /// `202 Accepted`: where to ask what became of the job.
-pub(crate) fn accepted(shop: &Shop, position: Position, job: Uuid) -> Response {
+pub(crate) fn accepted(written: Written<'_>, job: Uuid) -> Response {
     let status = format!("/jobs/{job}");
     let body = Json(json!({ "job": job, "status": status }));
-    (StatusCode::ACCEPTED, shop.written(position), [(LOCATION, status)], body).into_response()
+    (StatusCode::ACCEPTED, written, [(LOCATION, status)], body).into_response()
 }
 
 /// The request's place in its trace, so that the job's spans join it.

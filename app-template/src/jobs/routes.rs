@@ -24,7 +24,7 @@ pub(crate) fn routes(module: Module<Shop>) -> Module<Shop> {
 }
 
 async fn status(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>) -> Answer {
-    let mut row = shop.database.read(after.0).await?.first(&BY_ID, &[&id]).await?;
+    let mut row = shop.database.read(after).await?.first(&BY_ID, &[&id]).await?;
     if row.is_none() {
         // Whoever was just told of the job asks for it before it is on the replicas.
         row = shop.database.primary().await?.first(&BY_ID, &[&id]).await?;

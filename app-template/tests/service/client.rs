@@ -15,7 +15,7 @@ pub(crate) struct Connection {
 
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// By lower-case name.
+    /// By lower-case name; a header that comes again is a further line of the same text.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: String,
 }
@@ -122,7 +122,11 @@ impl Connection {
         loop {
             let line = self.line()?;
             let Some((name, value)) = line.split_once(": ") else { break };
-            headers.insert(name.to_ascii_lowercase(), value.to_owned());
+            let values: &mut String = headers.entry(name.to_ascii_lowercase()).or_default();
+            if !values.is_empty() {
+                values.push('\n');
+            }
+            values.push_str(value);
         }
         Ok(Answer { status, headers, body: String::new() })
     }

@@ -103,6 +103,36 @@ fn a_report_is_shown_to_whoever_is_told_of_it_before_the_replica_has_it() {
     database.resume_replay();
 }
 
+#[test]
+fn a_report_has_the_orders_that_its_caller_placed_before() {
+    let database = alone();
+    let provider = Provider::start();
+    let url = [("PAYMENTS_URL", provider.url.as_str())];
+    let service = Service::spawn(database.command(Reads::FromReplica, &[]).envs(url)).wait_until_ready();
+    let mut command = database.command(Reads::FromReplica, &[]);
+    let _worker = Service::spawn(command.args(["worker", "--queue", "reports", "--backoff", "10ms"]))
+        .wait_until_ready();
+    let (account, products) = stock(&service, 3);
+    database.wait_for_replica();
+    database.pause_replay();
+    let placed = |key: &str, product: usize, status: u16| {
+        let placed =
+            provider.answer_all(status, || order(&service, key, account, &products[product..=product]));
+        placed.json()["state"].as_str().unwrap().to_owned()
+    };
+    // What the provider declines is not sold; what it has not charged for yet is.
+    assert_eq!(placed("declined", 0, 402), "declined");
+    assert_eq!(placed("open", 1, 503), "placed");
+
+    // The caller brings no token: programs that only place orders and ask for reports have no need of one.
+    let accepted = report(&service, "r", &json!({}));
+    let job = wait_for_job(&service, accepted.json()["status"].as_str().unwrap(), "done");
+    let report = service.connect().get(job["result"]["report"].as_str().unwrap()).unwrap().json();
+    let line = json!({ "product": products[1], "name": "Tea 1", "quantity": 2, "cents": 202 });
+    assert_eq!(report["lines"], json!([line]));
+    database.resume_replay();
+}
+
 /// HMAC-SHA256 in hexadecimal digits, with the key of the tests.
 fn hmac(text: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_bytes()).unwrap();
@@ -202,7 +232,8 @@ fn what_is_over_is_forgotten_after_a_while_and_nothing_else() {
          SELECT gen_random_uuid(), 'reports', 'report', '{}', 1, now(), state, now() - interval '8 days'
          FROM unnest('{done,dead}'::text[]) AS state",
     );
-    let _worker = worker(&database, "payments", &[], &[]);
+    // No worker: keys come without one too.
+    let _again = database.service(Reads::FromPrimary, &[]);
     database.wait_until("SELECT string_agg(key, ',') FROM requests.keys", "new");
     database.wait_until("SELECT string_agg(state, ',' ORDER BY state) FROM jobs.jobs", "available,dead");
 }

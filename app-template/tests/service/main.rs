@@ -10,6 +10,7 @@
 mod accounting;
 mod child;
 mod client;
+mod cookies;
 mod object_store;
 mod own_writes;
 mod postgres;
@@ -29,6 +30,7 @@ mod database;
 mod drain;
 mod faults;
 mod fuzz;
+mod invalidations;
 mod job_failures;
 mod jobs;
 mod media;

@@ -11,7 +11,7 @@ use crate::postgres_pair::{Pair, Server};
 use crate::waiting::{eventually, until};
 
 /// The key of the tests, for tokens and webhooks.
-pub(crate) const KEY: &str = "a key of the tests, of 32 characters and more";
+pub(crate) const KEY: &str = "a key of the tests that has 32 characters and more";
 
 static PAIR: OnceLock<Arc<Pair>> = OnceLock::new();
 static USE: RwLock<()> = RwLock::new(());

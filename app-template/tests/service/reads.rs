@@ -1,8 +1,9 @@
 //! Reads go to a replica, and never show a client less than it has written.
 
 use crate::child::Service;
+use crate::cookies::Jar;
 use crate::own_writes;
-use crate::postgres::{Reads, alone, shared};
+use crate::postgres::{KEY, Reads, alone, shared};
 use crate::redis_server::RedisServer;
 use crate::shop::stock;
 use crate::waiting::until;
@@ -68,6 +69,73 @@ fn a_replica_that_stands_still_shows_nobody_less_than_they_wrote() {
     database.wait_for_replica();
     assert_eq!(name(&service, account, &header), Ok("Grace".to_owned()));
     assert_eq!(routed(&service, "replica", "ryw_token"), 1.0);
+}
+
+#[test]
+fn of_two_answers_in_either_order_a_browser_and_a_program_keep_the_later_write() {
+    let database = alone();
+    let service = database.service(Reads::FromReplica, &["--database-replay-wait", "20ms"]);
+    let (account, _) = stock(&service, 0);
+    database.wait_for_replica();
+    let rename = |name: &str, headers: &str| {
+        let body = format!(r#"{{"name":"{name}"}}"#);
+        let answer = service.call("PUT", &format!("/accounts/{account}/name"), headers, &body);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer
+    };
+    let mut jar = Jar::default();
+    for round in 0..3 {
+        let brought = jar.header();
+        let slow = rename("Grace", &brought);
+        // The replica has what the slow answer tells of, and nothing later.
+        database.wait_for_replica();
+        assert_eq!(name(&service, account, ""), Ok("Grace".to_owned()));
+        database.pause_replay();
+        let quick = rename(&format!("Barbara {round}"), &brought);
+        jar.keep(&quick);
+        jar.keep(&slow);
+        assert_eq!(name(&service, account, &jar.header()), Ok(format!("Barbara {round}")));
+        assert!(jar.len() <= 2, "as many as there were writes at the same time: {jar:?}");
+        let [slow, quick] = [slow, quick].map(|answer| answer.headers["x-consistency-token"].clone());
+        let both = format!("x-consistency-token: {quick}, {slow}\r\n");
+        assert_eq!(name(&service, account, &both), Ok(format!("Barbara {round}")));
+        database.resume_replay();
+    }
+    jar.keep(&rename("Ada", &jar.header()));
+    assert_eq!(jar.len(), 1, "{jar:?}");
+}
+
+#[test]
+fn a_token_of_a_key_that_a_pod_does_not_know_yet_is_answered_by_the_primary() {
+    const NEW: &str = "the next key of the tests that has 32 characters and more";
+    let database = alone();
+    let pod = |keys: &str| {
+        let mut command = database.command(Reads::FromReplica, &["--database-replay-wait", "20ms"]);
+        Service::spawn(command.env("SIGNING_KEY", keys)).wait_until_ready()
+    };
+    let [old, both, new] = [KEY, &format!("{NEW},{KEY}"), NEW].map(pod);
+    let (account, _) = stock(&old, 0);
+    database.wait_for_replica();
+    assert_eq!(name(&old, account, ""), Ok("Ada".to_owned()));
+    database.pause_replay();
+    for (number, [writer, reader]) in
+        [[&old, &both], [&both, &old], [&both, &new], [&new, &both], [&old, &new], [&new, &old]]
+            .into_iter()
+            .enumerate()
+    {
+        let written = format!("Ada {number}");
+        let token = rename(writer, account, &written);
+        for headers in
+            [format!("x-consistency-token: {token}\r\n"), format!("cookie: consistency={token}\r\n")]
+        {
+            assert_eq!(name(reader, account, &headers), Ok(written.clone()), "way {number}");
+        }
+    }
+    let browsers = old.call("PUT", &format!("/accounts/{account}/name"), "", r#"{"name":"Ada"}"#);
+    let cookie = &browsers.headers["set-cookie"];
+    let age = cookie.split("Max-Age=").nth(1).unwrap().split(';').next().unwrap();
+    assert!(age.parse::<u32>().unwrap() >= 3600, "longer than an outage: {cookie}");
+    database.resume_replay();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 
 use super::store;
-use crate::database::ReadAfter;
+use crate::database::{ReadAfter, Superseded};
 use crate::input::{self, Answer, Body, Named};
 use crate::module::Module;
 use crate::problem::Problem;
@@ -35,12 +35,12 @@ struct NewName {
 }
 
 async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<i64>) -> Answer {
-    let connection = shop.database.read(after.0).await?;
+    let connection = shop.database.read(after).await?;
     let account = store::by_id(&connection, id).await?;
     Ok(Json(account.ok_or_else(|| missing(id))?).into_response())
 }
 
-async fn create(State(shop): State<Shop>, Body(new): Body<NewAccount>) -> Answer {
+async fn create(State(shop): State<Shop>, superseded: Superseded, Body(new): Body<NewAccount>) -> Answer {
     input::text("email", &new.email, 254)?;
     input::text("name", &new.name, 200)?;
     if !new.email.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty()) {
@@ -55,15 +55,20 @@ async fn create(State(shop): State<Shop>, Body(new): Body<NewAccount>) -> Answer
     };
     let position = transaction.commit().await?;
     let location = [(LOCATION, format!("/accounts/{}", account.id))];
-    Ok((StatusCode::CREATED, shop.written(position), location, Json(account)).into_response())
+    Ok((StatusCode::CREATED, shop.written(superseded, position), location, Json(account)).into_response())
 }
 
-async fn rename(State(shop): State<Shop>, Named(id): Named<i64>, Body(new): Body<NewName>) -> Answer {
+async fn rename(
+    State(shop): State<Shop>,
+    superseded: Superseded,
+    Named(id): Named<i64>,
+    Body(new): Body<NewName>,
+) -> Answer {
     input::text("name", &new.name, 200)?;
     let transaction = shop.database.begin().await?;
     let account = store::rename(&transaction, id, &new.name).await?.ok_or_else(|| missing(id))?;
     let position = transaction.commit().await?;
-    Ok((shop.written(position), Json(account)).into_response())
+    Ok((shop.written(superseded, position), Json(account)).into_response())
 }
 
 fn missing(id: i64) -> Problem {

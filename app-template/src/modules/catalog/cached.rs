@@ -6,48 +6,47 @@ use std::time::Duration;
 use opentelemetry::context::FutureExt;
 
 use super::store::{self, Product};
-use crate::cache::{Cache, Caches, Source};
-use crate::database::{Position, Transaction};
+use crate::cache::{Cache, Caches};
+use crate::database::{Connection, DatabaseError, Position, ReadAfter, Transaction};
 use crate::problem::Problem;
 use crate::shop::Shop;
 
 /// How old a product may be that is shown, if Redis could not be told of its change. Orders do not ask here.
 const TOLERANCE: Duration = Duration::from_secs(10);
 
-/// The products that were asked for of late.
+/// The products that were asked for of late, and the numbers of those that are missing.
 #[derive(Debug, Clone)]
-pub(crate) struct Products(Arc<Cache<Product>>);
+pub(crate) struct Products(Arc<Cache<Option<Product>>>);
 
 impl Products {
     pub(crate) fn new(caches: &Caches) -> Self {
-        Self(Arc::new(caches.cache("products", 1, TOLERANCE)))
+        Self(Arc::new(caches.cache("products", 2, TOLERANCE)))
     }
 
-    /// The product, from the cache or from wherever it is current enough to be kept.
-    pub(super) async fn get(&self, shop: &Shop, id: i64) -> Result<Arc<Product>, Problem> {
-        let load = async |source: Source| {
-            let connection = match source {
-                Source::Any => shop.database.read(None).await?,
-                Source::Current => shop.database.primary().await?,
-            };
-            store::by_id(&connection, id).await?.ok_or_else(|| missing(id))
+    /// The product if there is one, from the cache or from wherever it is current enough to be kept.
+    pub(super) async fn get(&self, shop: &Shop, id: i64) -> Result<Arc<Option<Product>>, Problem> {
+        let load = async |connection: Result<Connection, DatabaseError>| {
+            Ok::<_, Problem>(store::by_id(&connection?, id).await?)
         };
-        match self.0.get(&id.to_string(), load).await {
-            // A change of this moment is sure to be on the primary only. Without it, what a replica has is shown and not
-            // kept.
-            Err(problem) if problem.is_passing() => load(Source::Any).await.map(Arc::new),
+        let to_keep = async |after: ReadAfter| load(shop.database.read_to_keep(after).await).await;
+        match self.0.get(&id.to_string(), to_keep).await {
+            // No server that shows the last change can be asked. What any replica has is shown then, and not kept.
+            Err(problem) if problem.is_passing() => {
+                load(shop.database.read(ReadAfter::Nothing).await).await.map(Arc::new)
+            }
             outcome => outcome.map_err(Arc::unwrap_or_clone),
         }
     }
 
-    /// Commits the change of a product, and makes what is kept of it outdated.
+    /// Commits a product that is new or changed, and makes what is kept of it outdated.
     pub(super) async fn commit(&self, transaction: Transaction, id: i64) -> Result<Position, Problem> {
         let products = Arc::clone(&self.0);
         // A client that goes away in the middle must not leave the old value to all others.
         let change = async move {
             let outcome = transaction.commit().await;
             // After an error too: it may hide a commit.
-            if let Err(error) = products.invalidate(&id.to_string()).await {
+            let change = outcome.as_ref().map_or(ReadAfter::Everything, |place| ReadAfter::At(*place));
+            if let Err(error) = products.invalidate(&id.to_string(), change).await {
                 tracing::warn!(product = id, %error, "other processes may show the old product for a while");
             }
             outcome

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::cached::missing;
 use super::store;
-use crate::database::ReadAfter;
+use crate::database::{ReadAfter, Superseded};
 use crate::http_cache::{self, HttpCache};
 use crate::input::{self, Answer, Asked, Body, Named};
 use crate::module::Module;
@@ -61,7 +61,7 @@ async fn list(State(shop): State<Shop>, after: ReadAfter, Asked(page): Asked<Pag
     if let Some(category) = &page.category {
         input::text("category", category, 50)?;
     }
-    let connection = shop.database.read(after.0).await?;
+    let connection = shop.database.read(after).await?;
     let products = store::page(&connection, page.category.as_deref(), page.after.unwrap_or(0), limit).await?;
     let is_full = i64::try_from(products.len()) == Ok(limit);
     let next = products.last().filter(|_| is_full).map(|last| last.id);
@@ -71,27 +71,34 @@ async fn list(State(shop): State<Shop>, after: ReadAfter, Asked(page): Asked<Pag
 /// From the cache, unless the client has written, or could not say so for want of a key: other processes hear of a
 /// change a moment after it.
 async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<i64>) -> Answer {
-    if after.0.is_none() && shop.key.is_some() {
-        return Ok(Json(&*shop.products.get(&shop, id).await?).into_response());
+    if after == ReadAfter::Nothing && shop.keys.is_some() {
+        let product = shop.products.get(&shop, id).await?;
+        return Ok(Json(product.as_ref().as_ref().ok_or_else(|| missing(id))?).into_response());
     }
-    let connection = shop.database.read(after.0).await?;
+    let connection = shop.database.read(after).await?;
     let product = store::by_id(&connection, id).await?;
     Ok(Json(product.ok_or_else(|| missing(id))?).into_response())
 }
 
-async fn create(State(shop): State<Shop>, Body(wanted): Body<Wanted>) -> Answer {
+async fn create(State(shop): State<Shop>, superseded: Superseded, Body(wanted): Body<Wanted>) -> Answer {
     let wanted = wanted.check()?;
     let transaction = shop.database.begin().await?;
-    let product = store::insert(&transaction, wanted).await?;
-    let position = transaction.commit().await?;
-    let location = product.as_ref().map(|product| format!("/products/{}", product.id)).unwrap_or_default();
-    Ok((StatusCode::CREATED, shop.written(position), [(LOCATION, location)], Json(product)).into_response())
+    let product = store::insert(&transaction, wanted).await?.ok_or_else(Problem::defect)?;
+    // Somebody may have asked for it before it was there.
+    let position = shop.products.commit(transaction, product.id).await?;
+    let location = [(LOCATION, format!("/products/{}", product.id))];
+    Ok((StatusCode::CREATED, shop.written(superseded, position), location, Json(product)).into_response())
 }
 
-async fn change(State(shop): State<Shop>, Named(id): Named<i64>, Body(wanted): Body<Wanted>) -> Answer {
+async fn change(
+    State(shop): State<Shop>,
+    superseded: Superseded,
+    Named(id): Named<i64>,
+    Body(wanted): Body<Wanted>,
+) -> Answer {
     let wanted = wanted.check()?;
     let transaction = shop.database.begin().await?;
     let product = store::update(&transaction, id, wanted).await?.ok_or_else(|| missing(id))?;
     let position = shop.products.commit(transaction, id).await?;
-    Ok((shop.written(position), Json(product)).into_response())
+    Ok((shop.written(superseded, position), Json(product)).into_response())
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::kind::KINDS;
 use super::objects::{Media, MediaError};
 use super::store;
-use crate::database::ReadAfter;
+use crate::database::{ReadAfter, Superseded};
 use crate::input::{Answer, Asked, Named};
 use crate::module::Module;
 use crate::modules::catalog;
@@ -36,6 +36,7 @@ struct OfProduct {
 async fn upload(
     State(shop): State<Shop>,
     after: ReadAfter,
+    superseded: Superseded,
     Asked(of): Asked<OfProduct>,
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
@@ -56,7 +57,7 @@ async fn upload(
         )));
     }
     let (id, length) = (Uuid::now_v7(), i64::try_from(bytes.len()).unwrap_or(i64::MAX));
-    let connection = shop.database.read(after.0).await?;
+    let connection = shop.database.read(after).await?;
     if catalog::names(&connection, &[of.product]).await?.is_empty() {
         return Err(Problem::unprocessable(format!("There is no product {}.", of.product)));
     }
@@ -68,18 +69,18 @@ async fn upload(
     let position = transaction.commit().await?;
     let path = format!("/media/{id}");
     let body = Json(json!({ "media": path }));
-    Ok((StatusCode::CREATED, shop.written(position), [(LOCATION, path)], body).into_response())
+    Ok((StatusCode::CREATED, shop.written(superseded, position), [(LOCATION, path)], body).into_response())
 }
 
 async fn list(State(shop): State<Shop>, after: ReadAfter, Asked(of): Asked<OfProduct>) -> Answer {
-    let connection = shop.database.read(after.0).await?;
+    let connection = shop.database.read(after).await?;
     let ids = store::of_product(&connection, of.product).await?;
     let paths: Vec<String> = ids.iter().map(|id| format!("/media/{id}")).collect();
     Ok(Json(json!({ "media": paths })).into_response())
 }
 
 async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>) -> Answer {
-    let connection = shop.database.read(after.0).await?;
+    let connection = shop.database.read(after).await?;
     let content_type = store::content_type(&connection, id).await?;
     let content_type = content_type.ok_or_else(|| Problem::missing(format!("There is no picture {id}.")))?;
     drop(connection);

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::charge;
 use super::place::{NewOrder, place};
 use super::store::{self, Item, Order};
-use crate::database::{Connection, DatabaseError, ReadAfter};
+use crate::database::{Connection, DatabaseError, ReadAfter, Superseded};
 use crate::degraded::Degraded;
 use crate::input::{self, Answer, Asked, Body, IdempotencyKey, Named};
 use crate::module::Module;
@@ -36,7 +36,12 @@ struct Page {
 
 /// 201 when the order is settled or nobody charges for it, 202 when it is charged later; that is marked as a fallback
 /// if the provider should have charged now.
-async fn create(State(shop): State<Shop>, key: IdempotencyKey, Body(new): Body<NewOrder>) -> Answer {
+async fn create(
+    State(shop): State<Shop>,
+    superseded: Superseded,
+    key: IdempotencyKey,
+    Body(new): Body<NewOrder>,
+) -> Answer {
     let placed = place(&shop, &key, &new).await?;
     let mut position = placed.position;
     let mut is_put_off = false;
@@ -56,19 +61,19 @@ async fn create(State(shop): State<Shop>, key: IdempotencyKey, Body(new): Body<N
     let status = if is_open { StatusCode::ACCEPTED } else { StatusCode::CREATED };
     let mut body = described(&connection, vec![order]).await?;
     let location = format!("/orders/{}", placed.id);
-    let answer = (status, shop.written(position), [(LOCATION, location)], Json(body.pop()));
+    let answer = (status, shop.written(superseded, position), [(LOCATION, location)], Json(body.pop()));
     Ok(if is_put_off { Degraded::Fallback.mark(answer) } else { answer.into_response() })
 }
 
 async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>) -> Answer {
-    let connection = shop.database.read(after.0).await?;
+    let connection = shop.database.read(after).await?;
     let order = store::by_id(&connection, id).await?.ok_or_else(|| missing(id))?;
     Ok(Json(described(&connection, vec![order]).await?.pop()).into_response())
 }
 
 async fn list(State(shop): State<Shop>, after: ReadAfter, Asked(page): Asked<Page>) -> Answer {
     let limit = input::limit(page.limit)?;
-    let connection = shop.database.read(after.0).await?;
+    let connection = shop.database.read(after).await?;
     let orders = store::of_account(&connection, page.account, page.before, limit).await?;
     let is_full = i64::try_from(orders.len()) == Ok(limit);
     let next = orders.last().filter(|_| is_full).map(|last| last.id);

@@ -50,11 +50,13 @@ static CHARGED: Query = Query::new(
     "INSERT INTO orders.charges (order_id, amount_cents) SELECT id, total_cents FROM orders.orders WHERE id = $1",
 );
 
+/// An order that nobody has charged for yet is sold; one that could not be charged for is not.
 static SALES: Query = Query::new(
     "SELECT orders.items",
     "SELECT product, sum(quantity)::bigint, sum(quantity * items.price_cents)::bigint
      FROM orders.items JOIN orders.orders ON orders.id = order_id
-     WHERE placed_at >= $1::date::timestamp AT TIME ZONE 'UTC'
+     WHERE state <> 'declined'
+       AND placed_at >= $1::date::timestamp AT TIME ZONE 'UTC'
        AND placed_at < ($2::date + 1)::timestamp AT TIME ZONE 'UTC'
      GROUP BY product ORDER BY 3 DESC, product LIMIT 1000",
 );

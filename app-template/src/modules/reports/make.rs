@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::store;
+use crate::database::{Position, ReadAfter};
 use crate::jobs::{JobError, Lease, Work};
 use crate::modules::{catalog, orders};
 use crate::shop::Shop;
@@ -21,10 +22,20 @@ pub(super) struct Period {
     pub(super) to: Date,
 }
 
+/// What the job is told.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Payload {
+    #[serde(flatten)]
+    pub(super) period: Period,
+    /// Where the log ended when the report was asked for: it has to show what its caller had written by then. None in
+    /// jobs of an earlier version.
+    pub(super) after: Option<Position>,
+}
+
 async fn run(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
-    let period: Period = serde_json::from_value(lease.payload.clone())
+    let Payload { period, after } = serde_json::from_value(lease.payload.clone())
         .map_err(|error| JobError::Hopeless(format!("the job names no period: {error}")))?;
-    let lines = lines(shop, period).await?;
+    let lines = lines(shop, period, after.map_or(ReadAfter::Everything, ReadAfter::At)).await?;
     let id = Uuid::now_v7();
     let mut transaction = shop.database.begin().await?;
     store::insert(&transaction, (id, lease.id), (period.from, period.to), &lines).await?;
@@ -34,8 +45,8 @@ async fn run(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
 }
 
 /// Adds up on a replica; the connection is given back before anything is written.
-async fn lines(shop: &Shop, period: Period) -> Result<Value, JobError> {
-    let connection = shop.database.read(None).await?;
+async fn lines(shop: &Shop, period: Period, after: ReadAfter) -> Result<Value, JobError> {
+    let connection = shop.database.read(after).await?;
     let sales = orders::sales(&connection, period.from, period.to).await?;
     let products: Vec<i64> = sales.iter().map(|sale| sale.product).collect();
     let names = catalog::names(&connection, &products).await?;

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::make::{MAKE, Period};
+use super::make::{MAKE, Payload, Period};
 use super::store;
-use crate::database::ReadAfter;
+use crate::database::{ReadAfter, Superseded};
 use crate::input::{self, Answer, Body, IdempotencyKey, Named};
 use crate::jobs::{self, Claim, NewJob};
 use crate::module::Module;
@@ -35,7 +35,12 @@ struct NewReport {
     webhook: Option<String>,
 }
 
-async fn create(State(shop): State<Shop>, key: IdempotencyKey, Body(new): Body<NewReport>) -> Answer {
+async fn create(
+    State(shop): State<Shop>,
+    superseded: Superseded,
+    key: IdempotencyKey,
+    Body(new): Body<NewReport>,
+) -> Answer {
     if new.from < EARLIEST || new.from > new.to {
         return Err(Problem::unprocessable(format!(
             "from is a day from {EARLIEST} on that is not after to."
@@ -48,11 +53,13 @@ async fn create(State(shop): State<Shop>, key: IdempotencyKey, Body(new): Body<N
     let id = match claimed {
         Claim::Repeated(id) => id,
         Claim::New => {
+            let period = Period { from: new.from, to: new.to };
+            let after = Some(transaction.position().await?);
             let job = NewJob {
                 id,
                 queue: "reports",
                 kind: MAKE.kind,
-                payload: json!(Period { from: new.from, to: new.to }),
+                payload: json!(Payload { period, after }),
                 max_attempts: 5,
                 delay: Duration::ZERO,
                 webhook: webhook.as_deref(),
@@ -62,11 +69,11 @@ async fn create(State(shop): State<Shop>, key: IdempotencyKey, Body(new): Body<N
         }
     };
     let position = transaction.commit().await?;
-    Ok(jobs::accepted(&shop, position, id))
+    Ok(jobs::accepted(shop.written(superseded, position), id))
 }
 
 async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>) -> Answer {
-    let mut report = store::by_id(&shop.database.read(after.0).await?, id).await?;
+    let mut report = store::by_id(&shop.database.read(after).await?, id).await?;
     if report.is_none() {
         // Whoever was just told that it is made asks for it before it is on the replicas.
         report = store::by_id(&shop.database.primary().await?, id).await?;

@@ -237,6 +237,12 @@ const CACHE: &[Panel] = &[
         )],
     ),
     panel(
+        "Cache: pods that hear of changes in others",
+        "short",
+        "Fewer than there are pods: what others changed is shown for up to a second.",
+        &[("hear", "sum(cache_invalidations_up{$app})"), ("pods", "count(cache_invalidations_up{$app})")],
+    ),
+    panel(
         "Redis: latency by operation, p95",
         "s",
         "Calls that take longer than REDIS_TIMEOUT are given up.",
