@@ -52,6 +52,15 @@ pub struct Args {
     #[arg(long, env = "MAX_REQUESTS", default_value_t = 1024, value_parser = max_requests)]
     pub max_requests: usize,
 
+    /// How long a connection may wait for the head of its next request, for example 75s: longer than a load balancer
+    /// in front keeps idle connections.
+    #[arg(long, env = "IDLE_TIMEOUT", global = true, default_value = "75s", value_parser = client_time)]
+    pub idle_timeout: Duration,
+
+    /// How long a client may take to send a body, and to take the next part of an answer, for example 30s.
+    #[arg(long, env = "BODY_TIMEOUT", global = true, default_value = "30s", value_parser = client_time)]
+    pub body_timeout: Duration,
+
     /// How many requests compute at the same time; by default the CPU limit, rounded down to at least 1.
     #[arg(long, env = "CPU_WORKERS")]
     cpu_workers: Option<NonZeroUsize>,
@@ -124,6 +133,12 @@ pub enum Command {
 }
 
 impl Args {
+    /// How many connections are open at the same time: all that are answered, as many that wait for their clients, and
+    /// some for probes.
+    pub fn connections(&self) -> usize {
+        2 * self.max_requests + 64
+    }
+
     /// How many requests compute at the same time.
     ///
     /// The default comes from the CPU affinity and the cgroup's quota, which is what a container's CPU limit
@@ -147,6 +162,10 @@ fn lame_duck(text: &str) -> Result<Duration, String> {
 
 fn drain(text: &str) -> Result<Duration, String> {
     duration(text, Duration::from_secs(1)..=HOUR, "from 1s to 1h, for example 10s or 1m30s")
+}
+
+fn client_time(text: &str) -> Result<Duration, String> {
+    duration(text, Duration::from_millis(100)..=HOUR, "from 100ms to 1h, for example 30s")
 }
 
 fn redis_timeout(text: &str) -> Result<Duration, String> {
@@ -211,6 +230,7 @@ mod tests {
             let times = [
                 (lame_duck(&text), Duration::ZERO, HOUR),
                 (drain(&text), Duration::from_secs(1), HOUR),
+                (client_time(&text), Duration::from_millis(100), HOUR),
                 (redis_timeout(&text), Duration::from_millis(1), Duration::from_secs(60)),
             ];
             for (time, shortest, longest) in times {

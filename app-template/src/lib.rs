@@ -29,10 +29,15 @@
 //! | `cpu_pool` | computing without stalling the reactor, and saying no in time |
 //! | `phase` | how far the process is on its way out |
 //! | `server` | listening, and leaving without losing a request |
+//! | `connections` | how many connections are open, and which makes room |
+//! | `body` | the body of a request, in bounded time and memory |
+//! | `refused_head` | refusals of heads that the HTTP library cannot read |
 //! | `problem` | every refusal, as a problem document |
 
 mod args;
+mod body;
 mod cache;
+mod connections;
 mod cpu_pool;
 mod database;
 mod degraded;
@@ -48,6 +53,7 @@ mod modules;
 mod payments;
 mod phase;
 mod problem;
+mod refused_head;
 mod resilience;
 mod router;
 mod secret;
@@ -80,7 +86,9 @@ use futures::FutureExt;
 use futures::future::ready;
 use tokio::sync::watch;
 
+use body::Bodies;
 use cache::Caches;
+use connections::Connections;
 use cpu_pool::CpuPool;
 use database::Database;
 use guard::Guards;
@@ -90,11 +98,14 @@ use payments::Payments;
 use phase::Phase;
 use resilience::Dependencies;
 use router::AppState;
-use server::ServerError;
+use server::{Patience, ServerError};
 use sessions::Sessions;
 use settings::Settings;
 use shared_store::SharedStore;
 use shop::{Shared, Shop};
+
+/// Connections of the metrics port: scrapers and probes.
+const METRICS_CONNECTIONS: usize = 64;
 
 /// Why the process could not start, or could not leave cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +171,8 @@ pub async fn run(args: Args) -> Result<(), RunError> {
 
     let exposition = if args.unobserved { metrics::detached() } else { metrics::install()? };
     let state = open(&args, phase.clone())?;
-    let (dependencies, shop) = (state.dependencies.clone(), state.shop.clone());
+    let shop = state.shop.clone();
+    let scraping = router::metrics(exposition, state.clone());
     let modules = match args.command {
         Some(Command::Worker(_)) => Router::new(),
         None => modules::routers(&args.modules, &state),
@@ -178,14 +190,18 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     );
 
     // Metrics are served to the very end, so that the last scrape sees the drain.
-    let metrics = tokio::spawn(server::serve_to_the_end(scrape, router::metrics(exposition, dependencies)));
+    let patience = Patience { head: args.idle_timeout, write: args.body_timeout };
+    let metrics = Connections::new("metrics", METRICS_CONNECTIONS);
+    let metrics = tokio::spawn(server::serve_to_the_end(scrape, scraping, (metrics, patience)));
+    let connections =
+        (Connections::new("service", server::affordable_connections(args.connections())), patience);
     let working = match (args.command, shop) {
         (Some(Command::Worker(worker)), Some(shop)) => {
             jobs::work(shop, modules::works(), worker, phase.clone(), args.drain).left_future()
         }
         _ => ready(()).right_future(),
     };
-    let (outcome, ()) = tokio::join!(server::serve(service, app, phase, args.drain), working);
+    let (outcome, ()) = tokio::join!(server::serve(service, app, connections, phase, args.drain), working);
     metrics.abort();
     tracing::info!(clean = outcome.is_ok(), "stopped");
     Ok(outcome?)
@@ -208,7 +224,12 @@ fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<AppState, RunError
     };
     let shop = open_shop(args, payments.clone(), &caches, &mut dependencies)?;
     Ok(AppState {
-        guards: Guards::new(args.max_requests, phase.clone(), args.unobserved),
+        guards: Guards::new(
+            args.max_requests,
+            Bodies::new(args.body_timeout),
+            phase.clone(),
+            args.unobserved,
+        ),
         cpu: CpuPool::new(args.cpu_workers(), args.cpu_queue),
         phase,
         dependencies,

@@ -44,10 +44,13 @@ pub(crate) fn service(modules: Router<AppState>, state: AppState) -> Router {
 }
 
 /// Everything on the metrics port.
-pub(crate) fn metrics(exposition: PrometheusHandle, dependencies: Dependencies) -> Router {
+///
+/// Health too: probes that ask there are answered whatever the service port is busy with.
+pub(crate) fn metrics(exposition: PrometheusHandle, state: AppState) -> Router {
     Router::new()
         .route("/metrics", get(metrics::expose))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .with_state((exposition, dependencies))
+        .with_state((exposition, state.dependencies.clone()))
+        .merge(health::routes().with_state(state))
 }

@@ -1,17 +1,35 @@
 //! Listening, and leaving without losing a request. I/O: sockets.
 
-use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::serve::Listener;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
+use tower::Service;
 
+use crate::connections::Connections;
 use crate::phase::{Phase, reached};
+use crate::refused_head::Documented;
+
+/// The largest head of a request that is read, in bytes. A larger one is answered 431.
+const LARGEST_HEAD: usize = 32 * 1024;
+
+/// How long handshakes that have begun may take to end once no new one is taken.
+const HANDSHAKE: Duration = Duration::from_millis(200);
 
 /// Why a port was not served to the end.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +48,6 @@ pub enum ServerError {
     /// Requests were still open at the end of the drain time.
     #[error("failed to finish all requests within the drain time of {0:?}")]
     DrainTimedOut(Duration),
-    /// Accepting ended by itself.
-    #[error("failed to go on serving: {0}")]
-    Serve(#[source] io::Error),
 }
 
 /// A socket that takes connections, and the address that it got.
@@ -52,10 +67,21 @@ pub(crate) async fn listen(address: SocketAddr, flag: &'static str) -> Result<So
 }
 
 /// Serves until the process ends.
-pub(crate) async fn serve_to_the_end(socket: Socket, app: Router) {
-    if let Err(error) = axum::serve(socket.listener, app).await {
+pub(crate) async fn serve_to_the_end(socket: Socket, app: Router, connections: (Arc<Connections>, Patience)) {
+    // Whoever would end it has gone.
+    let (_phase, never) = watch::channel(Phase::Serving);
+    if let Err(error) = serve(socket, app, connections, never, Duration::MAX).await {
         tracing::error!(%error, "failed to go on serving metrics");
     }
+}
+
+/// How long a client may keep its connection waiting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// Until the whole head of the next request has come.
+    pub(crate) head: Duration,
+    /// Until some of an answer is taken.
+    pub(crate) write: Duration,
 }
 
 /// Serves until the phases have run out and every request is answered, or `drain` has passed since
@@ -63,91 +89,175 @@ pub(crate) async fn serve_to_the_end(socket: Socket, app: Router) {
 pub(crate) async fn serve(
     socket: Socket,
     app: Router,
+    (connections, patience): (Arc<Connections>, Patience),
     phase: watch::Receiver<Phase>,
     drain: Duration,
 ) -> Result<(), ServerError> {
-    let listener = UntilDraining {
-        open: Some(socket.listener),
-        queued: Vec::new(),
-        address: socket.address,
-        phase: phase.clone(),
+    let graceful = GracefulShutdown::new();
+    let serving = async {
+        accept(socket, phase.clone(), |stream| {
+            answer(stream, &app, &connections, patience, &graceful);
+        })
+        .await;
+        reached(phase.clone(), Phase::Closing).await;
+        graceful.shutdown().await;
     };
-    let serving = axum::serve(listener, app).with_graceful_shutdown(reached(phase.clone(), Phase::Closing));
     let out_of_time = async {
-        reached(phase, Phase::Draining).await;
+        reached(phase.clone(), Phase::Draining).await;
         sleep(drain).await;
     };
     tokio::select! {
-        outcome = serving => outcome.map_err(ServerError::Serve),
+        () = serving => Ok(()),
         () = out_of_time => Err(ServerError::DrainTimedOut(drain)),
     }
 }
 
-/// A listener that hangs up at [`Phase::Draining`], and still takes those who were in the queue by then.
-struct UntilDraining {
-    open: Option<TcpListener>,
-    queued: Vec<(TcpStream, SocketAddr)>,
-    address: SocketAddr,
-    phase: watch::Receiver<Phase>,
-}
-
-impl Listener for UntilDraining {
-    type Io = TcpStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
-        if let Some(listener) = &mut self.open {
-            tokio::select! {
-                accepted = Listener::accept(listener) => return accepted,
-                () = reached(self.phase.clone(), Phase::Draining) => {}
-            }
-        }
-        if let Some(listener) = self.open.take() {
-            self.queued = close(listener);
-        }
-        match self.queued.pop() {
-            Some(accepted) => accepted,
-            None => pending().await,
+/// Takes connections until [`Phase::Draining`], and those that clients believe to be open by then.
+async fn accept(mut socket: Socket, phase: watch::Receiver<Phase>, mut take: impl FnMut(TcpStream)) {
+    let mut draining = pin!(reached(phase, Phase::Draining));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut draining => break,
+            // Out of files or memory it waits a second, and tries again.
+            (stream, _) = Listener::accept(&mut socket.listener) => take(stream),
         }
     }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
+    // Closing resets the connections in the kernel's queue, and those whose handshake ends between the last look at it
+    // and the close: their clients believe them to be open, and may have sent a request. So first no handshake begins
+    // any more; a client that tries meanwhile repeats it a second later, and is refused.
+    if let Err(error) = refuse_handshakes(&socket.listener) {
+        tracing::debug!(%error, "handshakes are taken until the socket closes");
     }
+    let rest = async {
+        loop {
+            take(Listener::accept(&mut socket.listener).await.0);
+        }
+    };
+    // It never ends by itself.
+    let _: Result<(), _> = timeout(HANDSHAKE, rest).await;
 }
 
-/// Empties the kernel's queue of connections, then closes the socket.
-///
-/// Closing resets whatever is in that queue: connections that their clients believe to be open, and on which
-/// they may have sent a request.
-fn close(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
-    let Ok(listener) = listener.into_std() else { return Vec::new() };
-    // Not blocking, as tokio left it: an empty queue is an error and ends the iteration.
-    std::iter::from_fn(|| listener.accept().ok())
-        .filter_map(|(stream, client)| {
-            stream.set_nonblocking(true).ok()?;
-            Some((TcpStream::from_std(stream).ok()?, client))
-        })
-        .collect()
+/// Drops the first packet of each new handshake; those under way end.
+fn refuse_handshakes(listener: &TcpListener) -> io::Result<()> {
+    // A classic BPF program over the TCP header: byte 13 holds the flags, 2 is SYN.
+    const LOAD_BYTE: u16 = 0x30;
+    const JUMP_IF_SET: u16 = 0x45;
+    const RETURN: u16 = 0x06;
+    SockRef::from(listener).attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, 13),
+        SockFilter::new(JUMP_IF_SET, 0, 1, 2),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
+}
+
+/// Lets the process open as many files as it may, and returns how many connections of `wanted` that allows.
+pub(crate) fn affordable_connections(wanted: usize) -> usize {
+    /// Files that are no connections of clients: pools, logs, libraries.
+    const OTHER_FILES: u64 = 256;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return wanted };
+    let files = if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft };
+    let affordable = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(1);
+    if affordable < wanted {
+        tracing::warn!(
+            files,
+            affordable,
+            wanted,
+            "fewer connections than wanted: raise the limit of open files"
+        );
+    }
+    wanted.min(affordable)
+}
+
+/// Answers the requests of one connection, in a task of its own.
+fn answer(
+    stream: TcpStream,
+    app: &Router,
+    connections: &Arc<Connections>,
+    patience: Patience,
+    graceful: &GracefulShutdown,
+) {
+    let connection = connections.enter();
+    let (app, of_request) = (app.clone(), Arc::clone(&connection));
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Arc::clone(&of_request));
+        app.clone().call(request)
+    });
+    // What has been written is sent at once; an error here shows again at the first write.
+    let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(patience.write));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(patience.head)
+        .max_buf_size(LARGEST_HEAD)
+        .serve_connection(TokioIo::new(Documented::new(Box::pin(stream))), service);
+    let serving = graceful.watch(serving);
+    tokio::spawn(async move {
+        tokio::select! {
+            // A client that goes away or sends no HTTP is no news.
+            _ = serving => {}
+            () = connection.displaced() => {}
+        }
+    });
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use axum::routing::get;
+
     use super::*;
 
-    #[tokio::test]
-    async fn whoever_is_in_the_queue_when_the_socket_closes_is_served() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let clients: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    const PATIENCE: Patience = Patience { head: Duration::from_secs(60), write: Duration::from_secs(60) };
 
-        let queued = close(listener);
+    /// One request; whether a connection was made, and whether it was answered.
+    fn ask(address: SocketAddr) -> (bool, bool) {
+        let Ok(mut stream) = std::net::TcpStream::connect(address) else { return (false, false) };
+        let request = b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+        let mut answer = String::new();
+        let is_answered = stream.write_all(request).is_ok()
+            && stream.read_to_string(&mut answer).is_ok()
+            && answer.starts_with("HTTP/1.1 200");
+        (true, is_answered)
+    }
 
-        let of = |client: &std::net::TcpStream| client.local_addr().unwrap();
-        assert_eq!(
-            queued.iter().map(|(_, peer)| *peer).collect::<Vec<_>>(),
-            clients.iter().map(of).collect::<Vec<_>>()
-        );
-        assert!(std::net::TcpStream::connect(address).is_err());
+    /// Clients connect as fast as they can while the socket closes, again and again.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_was_connected_when_the_socket_closed_is_answered() {
+        let lost = Arc::new(AtomicUsize::new(0));
+        for _ in 0..20 {
+            let socket = listen("127.0.0.1:0".parse().unwrap(), "--port").await.unwrap();
+            let address = socket.address;
+            let (sender, phase) = watch::channel(Phase::Serving);
+            let app = Router::new().route("/", get(async || "here"));
+            let connections = Connections::new("test", 1000);
+            let served =
+                tokio::spawn(serve(socket, app, (connections, PATIENCE), phase, Duration::from_secs(30)));
+            let clients: Vec<_> = (0..4)
+                .map(|_| {
+                    let lost = Arc::clone(&lost);
+                    thread::spawn(move || {
+                        while let (true, is_answered) = ask(address) {
+                            lost.fetch_add(usize::from(!is_answered), Ordering::SeqCst);
+                        }
+                    })
+                })
+                .collect();
+            sleep(Duration::from_millis(20)).await;
+            sender.send_replace(Phase::Draining);
+            sleep(HANDSHAKE * 2).await;
+            sender.send_replace(Phase::Closing);
+            served.await.unwrap().unwrap();
+            tokio::task::spawn_blocking(|| clients.into_iter().for_each(|client| client.join().unwrap()))
+                .await
+                .unwrap();
+        }
+        assert_eq!(lost.load(Ordering::SeqCst), 0);
     }
 }

@@ -40,6 +40,7 @@ mod payments;
 mod reads;
 mod sessions;
 mod shop;
+mod slow_clients;
 mod start;
 mod tls;
 mod traces;

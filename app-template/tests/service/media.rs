@@ -8,8 +8,8 @@ use crate::redis_server::free_port;
 use crate::shop::stock;
 use crate::waiting::until;
 
-/// As much of a picture as the service looks at: WebP, because that begins with letters.
-pub(crate) const PICTURE: &str = "RIFF\x0c\0\0\0WEBPVP8L";
+/// As much of a picture as the service looks at: WebP, because its header can be a text.
+pub(crate) const PICTURE: &str = "RIFF\x12\0\0\0WEBPVP8L\x05\0\0\0/\0\0\0\0\0";
 
 pub(crate) fn upload(service: &Service, product: i64, content_type: &str, body: &str) -> Answer {
     let mut connection = service.connect();
@@ -34,6 +34,7 @@ fn what_one_pod_took_another_shows() {
     assert_eq!((shown.status, shown.body.as_str()), (200, PICTURE));
     assert_eq!(shown.headers["content-type"], "image/webp");
     assert_eq!(shown.headers["x-content-type-options"], "nosniff");
+    assert!(shown.headers["content-security-policy"].contains("sandbox"));
     let list = pods[1].connect().get(&format!("/media?product={}", products[0])).unwrap().json();
     assert_eq!(list["media"][0], path.as_str());
 

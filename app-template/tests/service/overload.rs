@@ -29,15 +29,9 @@ fn computing_does_not_stall_the_probes() {
 
 #[test]
 fn a_request_too_many_is_refused_at_once_and_health_is_answered() {
-    // Nobody is there; only the route is needed, which waits for a body.
-    let service = Service::start(&["--max-requests", "1", "--payments-url", "http://127.0.0.1:9"]);
+    let service = Service::start(&["--max-requests", "1"]);
     let mut slow = service.connect();
-    slow.send(
-        "POST",
-        "/payments",
-        "idempotency-key: k\r\ncontent-type: application/json\r\ncontent-length: 1\r\n",
-    )
-    .unwrap();
+    slow.send("GET", "/wait?ms=300000", "").unwrap();
     service.wait_for_sample("bulkhead_in_use{name=\"requests\"}", "1");
 
     let answer = service.connect().get("/").unwrap();

@@ -13,6 +13,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use reqwest::Url;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::connector::PlainHttp;
@@ -36,6 +37,9 @@ const POLICY: Policy = Policy {
     fallback: "none: pictures get 503, and everything else is answered",
 };
 
+/// Bytes of all pictures that are read, or on their way to clients that take them slowly.
+const TOTAL: usize = 48 * 1024 * 1024;
+
 /// Why an object cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -46,12 +50,16 @@ pub enum MediaError {
     /// The store refused, or has no such object.
     #[error("failed to use the object store: {0}")]
     Store(#[from] object_store::Error),
+    /// As many pictures are on their way as may be.
+    #[error("failed to read a picture: {} MiB of pictures are on their way to clients", TOTAL / 1024 / 1024)]
+    Full,
 }
 
-/// An object that is not there is an answer; what is refused, such as a signature, is refused to all.
+/// An object that is not there is an answer, and slow clients are no fault of the store; what is refused, such as a
+/// signature, is refused to all.
 impl Fault for MediaError {
     fn is_fault(&self) -> bool {
-        !matches!(self, Self::Store(object_store::Error::NotFound { .. }))
+        !matches!(self, Self::Store(object_store::Error::NotFound { .. }) | Self::Full)
     }
 }
 
@@ -61,6 +69,19 @@ pub(crate) struct Media {
     store: Arc<dyn ObjectStore>,
     below: Path,
     dependency: Arc<Dependency>,
+    bytes: Arc<Semaphore>,
+}
+
+/// Bytes that count until the client has them.
+struct Counted {
+    bytes: Bytes,
+    _counted: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Media {
@@ -83,7 +104,8 @@ impl Media {
             }
             _ => return Err(MediaError::Address("it begins with neither".to_owned())),
         };
-        Ok(Self { store, below, dependency: dependencies.add("objects", POLICY) })
+        let bytes = Arc::new(Semaphore::new(TOTAL));
+        Ok(Self { store, below, dependency: dependencies.add("objects", POLICY), bytes })
     }
 
     pub(super) async fn put(&self, id: Uuid, bytes: Bytes) -> Result<(), CallError<MediaError>> {
@@ -94,7 +116,13 @@ impl Media {
 
     pub(super) async fn get(&self, id: Uuid) -> Result<Bytes, CallError<MediaError>> {
         let path = self.path(id);
-        let get = || async { Ok(self.store.get(&path).await?.bytes().await?) };
+        let get = || async {
+            let object = self.store.get(&path).await?;
+            let length = u32::try_from(object.meta.size).unwrap_or(u32::MAX);
+            let counted = Arc::clone(&self.bytes).try_acquire_many_owned(length);
+            let counted = counted.map_err(|_| MediaError::Full)?;
+            Ok(Bytes::from_owner(Counted { bytes: object.bytes().await?, _counted: counted }))
+        };
         self.dependency.call(get).await
     }
 

@@ -4,7 +4,10 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use serde::Deserialize;
@@ -50,12 +53,7 @@ async fn upload(
         ));
     };
     let bytes = bytes.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
-    if !(kind.is_begun_by)(&bytes) {
-        return Err(Problem::unprocessable(format!(
-            "The body is no picture of the type {}; send the picture's bytes, and nothing around them.",
-            kind.content_type
-        )));
-    }
+    kind.check(&bytes).map_err(Problem::unprocessable)?;
     let (id, length) = (Uuid::now_v7(), i64::try_from(bytes.len()).unwrap_or(i64::MAX));
     let connection = shop.database.read(after).await?;
     if catalog::names(&connection, &[of.product]).await?.is_empty() {
@@ -85,9 +83,14 @@ async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>
     let content_type = content_type.ok_or_else(|| Problem::missing(format!("There is no picture {id}.")))?;
     drop(connection);
     let bytes = media(&shop)?.get(id).await.map_err(unavailable)?;
+    // What is no picture any more, because its kind is not taken any more, is not to be shown but kept.
+    let is_shown = KINDS.iter().any(|kind| kind.content_type == content_type);
     let headers = [
         (CONTENT_TYPE, content_type),
         (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        // Were a browser to read something else in these bytes, it runs none of it.
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
+        (CONTENT_DISPOSITION, if is_shown { "inline" } else { "attachment" }.to_owned()),
         // A picture never changes under its identifier.
         (CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()),
     ];

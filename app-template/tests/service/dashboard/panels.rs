@@ -172,6 +172,21 @@ const REQUESTS: &[Panel] = &[
         "Rate times latency. It grows before either shows trouble.",
         &[("{{http_request_method}}", "sum by (http_request_method) (http_server_active_requests{$app})")],
     ),
+    panel(
+        "Connections: fullest pod",
+        "percentunit",
+        "At 100 % the connection that has waited longest for its client is closed for a new one.",
+        &[(
+            "{{port}}",
+            "max by (port) (http_server_connections{$app} / http_server_connections_limit{$app})",
+        )],
+    ),
+    panel(
+        "Connections closed for new ones",
+        "ops",
+        "Clients that keep connections and send nothing, or more clients than a pod is for.",
+        &[("{{port}}", "sum by (port) (rate(http_server_connections_closed_total{$app}[$__rate_interval]))")],
+    ),
 ];
 
 const DEPENDENCIES: &[Panel] = &[

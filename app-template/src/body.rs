@@ -1,0 +1,162 @@
+//! The body of a request, read before it takes a place among those that are answered. No I/O of its own.
+//!
+//! A client may send as slowly as it likes for a bounded time, and all bodies together hold a bounded number of bytes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use crate::problem::Problem;
+
+/// The largest body of any route, in bytes.
+pub(crate) const LARGEST: usize = 2 * 1024 * 1024;
+
+/// Bytes of a body that count for nothing: the number of connections bounds them. A usual request is never refused for
+/// the large ones of others.
+const FREE: usize = 16 * 1024;
+
+/// Bytes of all bodies beyond what is free.
+const TOTAL: usize = 48 * 1024 * 1024;
+
+/// What all bodies that are being read or used may take.
+#[derive(Debug, Clone)]
+pub(crate) struct Bodies {
+    bytes: Arc<Semaphore>,
+    /// How long a client may take to send a body.
+    patience: Duration,
+}
+
+/// Bytes that count until nobody uses them any more.
+struct Counted {
+    bytes: Vec<u8>,
+    _counted: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Bodies {
+    pub(crate) fn new(patience: Duration) -> Self {
+        Self { bytes: Arc::new(Semaphore::new(TOTAL)), patience }
+    }
+
+    /// The request with its whole body.
+    ///
+    /// # Errors
+    /// 408 when it is late, 413 when it is too large, 503 when all bodies together are, 400 when it is broken off.
+    pub(crate) async fn read(&self, request: Request) -> Result<Request, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(request);
+        }
+        let (head, body) = request.into_parts();
+        let body = timeout_at(Instant::now() + self.patience, self.collect(body)).await;
+        let body = body.map_err(|_| {
+            Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                format!("The body was not complete within {:?}; send it faster.", self.patience),
+            )
+        })??;
+        Ok(Request::from_parts(head, Body::from(body)))
+    }
+
+    async fn collect(&self, mut body: Body) -> Result<Bytes, Problem> {
+        let announced = body.size_hint();
+        if announced.lower() > LARGEST as u64 {
+            return Err(too_large());
+        }
+        let mut whole =
+            Counted { bytes: Vec::with_capacity((announced.lower() as usize).min(FREE)), _counted: None };
+        while let Some(frame) = body.frame().await {
+            let frame =
+                frame.map_err(|error| Problem::bad_request(format!("The body broke off: {error}.")))?;
+            // Trailers say nothing to us.
+            let Ok(data) = frame.into_data() else { continue };
+            let length = whole.bytes.len() + data.len();
+            if length > LARGEST {
+                return Err(too_large());
+            }
+            self.count(&mut whole, length)?;
+            whole.bytes.extend_from_slice(&data);
+        }
+        Ok(Bytes::from_owner(whole))
+    }
+
+    fn count(&self, whole: &mut Counted, length: usize) -> Result<(), Problem> {
+        let counted = whole._counted.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let missing = length.saturating_sub(FREE).saturating_sub(counted);
+        if missing == 0 {
+            return Ok(());
+        }
+        let more = Arc::clone(&self.bytes).try_acquire_many_owned(missing as u32);
+        let more = more.map_err(|_| {
+            Problem::unavailable("As many uploads are under way as may be; try again in a second.")
+        })?;
+        match &mut whole._counted {
+            Some(counted) => counted.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
+}
+
+fn too_large() -> Problem {
+    let detail = format!("The body is larger than {} MiB; send less.", LARGEST / 1024 / 1024);
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream::{self, StreamExt};
+    use std::convert::Infallible;
+
+    use super::*;
+
+    fn chunks(count: usize, size: usize) -> Request {
+        let chunk = move |_| Ok::<_, Infallible>(vec![0_u8; size]);
+        Request::new(Body::from_stream(stream::iter((0..count).map(chunk))))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_not_complete_in_time_is_refused() {
+        let bodies = Bodies::new(Duration::from_secs(10));
+        let endless = stream::iter([Ok::<_, Infallible>("half")]).chain(stream::pending());
+        let refused = bodies.read(Request::new(Body::from_stream(endless))).await.unwrap_err();
+        assert_eq!(refused.status(), StatusCode::REQUEST_TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_bounded_whether_or_not_it_says_its_length() {
+        let bodies = Bodies::new(Duration::from_secs(10));
+        let refused = bodies.read(Request::new(Body::from(vec![0; LARGEST + 1]))).await.unwrap_err();
+        assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let refused = bodies.read(chunks(33, 64 * 1024)).await.unwrap_err();
+        assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(bodies.read(chunks(32, 64 * 1024)).await.is_ok());
+        assert_eq!(bodies.bytes.available_permits(), TOTAL, "what was refused or used counts no more");
+    }
+
+    #[tokio::test]
+    async fn large_bodies_are_refused_together_and_small_ones_never() {
+        let bodies = Bodies::new(Duration::from_secs(10));
+        let mut held = Vec::new();
+        while let Ok(request) = bodies.read(chunks(1, LARGEST)).await {
+            held.push(request);
+        }
+        assert_eq!(held.len(), TOTAL / (LARGEST - FREE));
+        assert!(bodies.read(chunks(2, FREE / 2)).await.is_ok());
+        held.pop();
+        assert!(
+            bodies.read(chunks(1, LARGEST)).await.is_ok(),
+            "the place of one that is done with is free again"
+        );
+    }
+}
