@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// A decision with its inputs, recorded when the replicas, their limit or the reason of a hold changed.
+/// A decision with its inputs, recorded when the replicas, their limit, or a hold or its reason changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DecisionRecord {
@@ -49,6 +49,10 @@ pub struct Proposal {
     /// Replicas that it asked for; nothing if it had no say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
+    /// Why its evidence is not whole, as one word; empty if it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub reason: String,
 }
 
 /// What one stage did.

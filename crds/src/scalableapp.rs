@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Replicas", type_ = "string", json_path = ".status.replicas", description = "Ready replicas out of the desired ones, over all components."),
-    printcolumn(name = "Limited-By", type_ = "string", json_path = ".status.limitedBy", description = "What keeps the replicas from what the metrics ask for."),
+    printcolumn(name = "Limited-By", type_ = "string", json_path = ".status.limitedBy", description = "What keeps the replicas from what is asked for."),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Metrics", type_ = "string", json_path = ".status.conditions[?(@.type==\"MetricsAvailable\")].status", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)

@@ -69,6 +69,20 @@ pub struct ScalingOverrideSpec {
     pub replicas: Option<ReplicaBounds>,
 }
 
+impl ReplicaBounds {
+    /// The fewest replicas that are asked for.
+    #[must_use]
+    pub fn least(&self) -> Option<i32> {
+        self.min.or(self.exact)
+    }
+
+    /// The most replicas that are asked for.
+    #[must_use]
+    pub fn most(&self) -> Option<i32> {
+        self.max.or(self.exact)
+    }
+}
+
 /// What became of the override.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

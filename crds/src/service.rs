@@ -64,6 +64,16 @@ pub struct Service {
     pub rollout: Option<Rollout>,
 }
 
+impl Service {
+    /// The fewest and the most replicas, with their defaults.
+    #[must_use]
+    pub fn replica_bounds(&self) -> (i32, i32) {
+        self.scaling
+            .as_ref()
+            .map_or((1, 1), |scaling| (scaling.min_replicas.unwrap_or(1), scaling.max_replicas))
+    }
+}
+
 /// How many replicas, and by which metrics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

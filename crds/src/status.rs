@@ -16,7 +16,7 @@ pub struct ScalableAppStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 32))]
     pub replicas: String,
-    /// What keeps the components from what their metrics ask for, for example `web: MaxReplicas`; empty if nothing.
+    /// What keeps the components from the replicas that are asked for, for example `web: MaxReplicas`; empty if nothing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 256))]
     pub limited_by: String,
@@ -57,7 +57,7 @@ pub struct ComponentStatus {
     pub desired: i32,
     /// Pods that are ready, over all revisions.
     pub ready: i32,
-    /// What keeps `desired` from what the metrics ask for; empty if nothing.
+    /// What keeps `desired` from what is asked for; empty if nothing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 128))]
     pub limited_by: String,

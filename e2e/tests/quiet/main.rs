@@ -1,6 +1,7 @@
 //! Promises that are tested side by side: each in a namespace of its own, none disturbing the others, so that those
 //! who must wait wait together. The operator is the one of the chart.
 
+mod a_pod_that_does_not_start_is_named;
 mod app_deleted_mid_scale;
 mod at_rest_only_the_lease_is_written;
 mod bad_image_is_named;

@@ -8,7 +8,8 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt};
-use scalableapp_crds::{Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec};
+use scalableapp_crds::{Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec, Service};
+use scalableapp_engine::{bounds::Range, overrides::Effect};
 use thiserror::Error;
 
 use crate::args::{ActArguments, ConnectionArguments, OverrideArguments, PauseArguments, ResumeArguments};
@@ -128,7 +129,7 @@ async fn apply(
         None => who_acts(&cluster.client, &namespace).await,
     };
     let spec = spec(Time(end), by);
-    check_target(&cluster, &namespace, &spec).await?;
+    let services = target(&cluster, &namespace, &spec).await?;
     let name = name_of(&spec);
     let object = ScalingOverride::new(&name, spec);
     let api: Api<ScalingOverride> = Api::namespaced(cluster.client.clone(), &namespace);
@@ -141,6 +142,9 @@ async fn apply(
         crate::view::time(end),
         object.spec.app,
     )?;
+    for remark in remarks(&services, &object.spec) {
+        writeln!(io::stdout(), "{remark}")?;
+    }
     if let Some(replaced) = replaced.filter(|one| Timestamp::now() < one.spec.expires_at.0) {
         writeln!(io::stdout(), "it replaces {}", printable(&summary(&replaced.spec)))?;
     }
@@ -185,17 +189,31 @@ async fn send<T>(namespace: &str, request: impl Future<Output = Result<T, kube::
     }
 }
 
-/// A misspelt name would be an override that never does anything.
-async fn check_target(cluster: &Cluster, namespace: &str, spec: &ScalingOverrideSpec) -> Result<(), Error> {
+/// The components that an override is for. A misspelt name would be an override that never does anything.
+async fn target(
+    cluster: &Cluster,
+    namespace: &str,
+    spec: &ScalingOverrideSpec,
+) -> Result<Vec<Service>, Error> {
     let apps = cluster.apps(namespace, Some(&spec.app)).await?;
-    let Some(component) = &spec.component else { return Ok(()) };
-    let names: Vec<&str> =
-        apps.iter().flat_map(|app| &app.spec.services).map(|service| service.name.as_str()).collect();
-    if names.contains(&component.as_str()) {
-        return Ok(());
+    let services: Vec<Service> = apps.into_iter().flat_map(|app| app.spec.services).collect();
+    let Some(component) = &spec.component else { return Ok(services) };
+    let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+    if !names.contains(&component.as_str()) {
+        let (component, app) = (component.clone(), spec.app.clone());
+        return Err(Error::NoComponent { component, app, existing: names.join(", ") });
     }
-    let (component, app) = (component.clone(), spec.app.clone());
-    Err(Error::NoComponent { component, app, existing: names.join(", ") })
+    Ok(services.into_iter().filter(|service| service.name == *component).collect())
+}
+
+/// What bounds come to where they are clamped or without effect.
+fn remarks(services: &[Service], spec: &ScalingOverrideSpec) -> Vec<String> {
+    let remark = |(service, bounds): (&Service, &ReplicaBounds)| {
+        let (min, max) = service.replica_bounds();
+        let own = Range { min, max };
+        Effect::of(bounds.least(), bounds.most(), own).remark(&service.name, own)
+    };
+    services.iter().filter_map(|service| remark((service, spec.replicas.as_ref()?))).collect()
 }
 
 /// Whom the API server takes the caller for; everybody may ask that.
@@ -244,6 +262,21 @@ mod tests {
         let end = "of jane until 2026-01-02 03:04:05Z: a test";
         assert_eq!(summary(&bounds), format!("the replicas --min 2 --max 3 {end}"));
         assert_eq!(summary(&spec(&json!({"app": "shop", "hold": {}}))), format!("the hold {end}"));
+    }
+
+    #[test]
+    fn bounds_that_are_clamped_or_without_effect_say_so_when_they_are_applied() {
+        let services: Vec<Service> = serde_json::from_value(json!([
+            {"name": "web", "port": 80, "scaling": {"minReplicas": 1, "maxReplicas": 4}},
+        ]))
+        .unwrap();
+        let said = |act: Value| remarks(&services, &spec(&act));
+        let clamped = "web runs at most 4 by its maxReplicas, raise that for more";
+        let unchanged = "nothing changes for web, whose minReplicas is 1 and maxReplicas 4";
+        assert_eq!(said(json!({"app": "shop", "replicas": {"exact": 50}})), [clamped]);
+        assert_eq!(said(json!({"app": "shop", "replicas": {"max": 9}})), [unchanged]);
+        assert_eq!(said(json!({"app": "shop", "replicas": {"max": 3}})), [""; 0]);
+        assert_eq!(said(json!({"app": "shop", "hold": {}})), [""; 0]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config, ResourceExt};
-use scalableapp_crds::ScalableApp;
+use scalableapp_crds::{ScalableApp, ScalingOverride};
 use thiserror::Error;
 
 use crate::args::ConnectionArguments;
@@ -147,6 +147,17 @@ impl Cluster {
                 existing: self.list(&api, namespace).await?.iter().map(ResourceExt::name_any).collect(),
             }),
         }
+    }
+
+    /// Reads the overrides of a namespace, in the order of their names.
+    ///
+    /// # Errors
+    /// When the API server cannot be reached or refuses.
+    pub async fn overrides(&self, namespace: &str) -> Result<Vec<ScalingOverride>, Error> {
+        let api: Api<ScalingOverride> = Api::namespaced(self.client.clone(), namespace);
+        let mut overrides = self.answer(namespace, api.list(&ListParams::default())).await?.items;
+        overrides.sort_by_key(ResourceExt::name_any);
+        Ok(overrides)
     }
 
     async fn list(&self, api: &Api<ScalableApp>, namespace: &str) -> Result<Vec<ScalableApp>, Error> {

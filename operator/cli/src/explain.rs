@@ -102,7 +102,8 @@ fn explanation(name: &str, decision: &DecisionRecord, columns: usize) -> String 
     let DecisionRecord { time: at, from, to, reason, message, proposals, stages } = decision;
     let metrics = proposals.iter().map(|one| {
         let asks = one.replicas.map_or_else(missing, |replicas| replicas.to_string());
-        [one.metric.clone(), asks, one.target.clone(), one.value.clone()]
+        let doubt = if one.reason.is_empty() { String::new() } else { format!(" ({})", one.reason) };
+        [one.metric.clone(), asks, one.target.clone(), format!("{}{doubt}", one.value)]
     });
     let stages = stages.iter().map(|stage| [stage.name.clone(), stage.effect.clone()]);
     let mut blocks = vec![

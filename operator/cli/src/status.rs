@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
     ComponentStatus, Condition, ConditionStatus, LiveApp, LiveComponent, LiveMetric, Proposal, ScalableApp,
-    condition_type,
+    ScalableAppStatus, ScalingOverride, condition_type,
 };
+use scalableapp_engine::reason;
 use serde::Serialize;
 
 use crate::live::Unavailable;
@@ -26,6 +27,8 @@ pub struct AppStatus {
     pub components: Vec<Component>,
     /// Conditions that are not as they should be.
     pub deviations: Vec<Deviation>,
+    /// Overrides that have not ended.
+    pub overrides: Vec<Override>,
     /// The last decision of each component, the newest first.
     pub decisions: Vec<Decision>,
     /// What else a reader has to know, as sentences.
@@ -78,6 +81,22 @@ pub struct Deviation {
     pub message: String,
 }
 
+/// An override that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Override {
+    /// Its name.
+    pub name: String,
+    /// Whether it acts, or why not, as one word; empty until the operator has seen it.
+    pub state: String,
+    /// Who made it.
+    pub by: String,
+    /// When it ends.
+    pub until: Timestamp,
+    /// Why it was made.
+    pub reason: String,
+}
+
 /// A decision on a component.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -128,7 +147,7 @@ impl AppStatus {
             components: status
                 .components
                 .iter()
-                .map(|component| Component::new(component, live.as_ref().ok()))
+                .map(|component| Component::new(component, live.as_ref().ok(), paused(&status)))
                 .collect(),
             deviations: status
                 .conditions
@@ -136,9 +155,18 @@ impl AppStatus {
                 .filter(|condition| deviates(condition))
                 .map(Deviation::new)
                 .collect(),
+            overrides: Vec::new(),
             decisions,
             notes,
         }
+    }
+
+    /// Adds those of some overrides that are for the app and have not ended.
+    #[must_use]
+    pub fn with_overrides(mut self, overrides: &[ScalingOverride], now: Timestamp) -> Self {
+        let concerns = |one: &&ScalingOverride| one.spec.app == self.name && now < one.spec.expires_at.0;
+        self.overrides = overrides.iter().filter(concerns).map(Override::new).collect();
+        self
     }
 }
 
@@ -151,10 +179,11 @@ impl AppStatus {
 }
 
 impl Component {
-    fn new(component: &ComponentStatus, live: Option<&LiveApp>) -> Self {
+    fn new(component: &ComponentStatus, live: Option<&LiveApp>, paused: Option<&str>) -> Self {
         let measured: Option<&LiveComponent> =
             live.and_then(|live| live.components.iter().find(|measured| measured.name == component.name));
-        let recorded = || component.last_decision.as_ref().map(|decision| decision.message.clone());
+        let last = || component.last_decision.as_ref().map(|decision| decision.message.clone());
+        let recorded = || paused.map(str::to_owned).or_else(last);
         Self {
             name: component.name.clone(),
             request_rate: measured.and_then(|measured| measured.request_rate),
@@ -187,10 +216,24 @@ impl Decision {
 }
 
 fn evidence(proposal: &Proposal) -> String {
-    let Proposal { metric, value, target, replicas } = proposal;
+    let Proposal { metric, value, target, replicas, reason: _ } = proposal;
     match replicas {
         Some(replicas) => format!("{metric} is {value}, target {target}: asks for {replicas}."),
-        None => format!("{metric} is {value}, target {target}: has no say."),
+        None => format!("{metric} has no say: {value}, target {target}."),
+    }
+}
+
+impl Override {
+    fn new(one: &ScalingOverride) -> Self {
+        let conditions = one.status.iter().flat_map(|status| &status.conditions);
+        let mut in_force = conditions.filter(|condition| condition.type_ == condition_type::IN_FORCE);
+        Self {
+            name: one.name_any(),
+            state: in_force.next().map(|condition| condition.reason.clone()).unwrap_or_default(),
+            by: one.spec.by.clone(),
+            until: one.spec.expires_at.0,
+            reason: one.spec.reason.clone(),
+        }
     }
 }
 
@@ -224,6 +267,14 @@ pub(crate) fn holding<'a>(app: &'a ScalableApp, type_: &str) -> Option<&'a Condi
     })
 }
 
+/// Who pauses the app, in words; nothing if nobody does.
+fn paused(status: &ScalableAppStatus) -> Option<&str> {
+    let is_pause = |condition: &&Condition| {
+        condition.type_ == condition_type::SCALING_LIMITED && condition.reason == reason::PAUSED.name
+    };
+    status.conditions.iter().find(is_pause).map(|condition| condition.message.as_str())
+}
+
 /// A condition of a type that this version does not know has no right or wrong status, and is left out.
 fn deviates(condition: &Condition) -> bool {
     let expected = match condition.type_.as_str() {
@@ -249,7 +300,6 @@ mod tests {
     use super::*;
     use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use scalableapp_crds::ScalableAppStatus;
     use serde_json::json;
 
     fn condition(type_: &str, status: ConditionStatus) -> Condition {

@@ -42,6 +42,14 @@ fn render_app(app: &AppStatus, columns: usize) -> String {
         columns,
     ));
     blocks.push(table(
+        ["OVERRIDE", "STATE", "BY", "UNTIL", "REASON"],
+        app.overrides.iter().map(|one| {
+            let state = if one.state.is_empty() { missing() } else { one.state.clone() };
+            [one.name.clone(), state, one.by.clone(), time(one.until), one.reason.clone()]
+        }),
+        columns,
+    ));
+    blocks.push(table(
         ["DECIDED AT", "COMPONENT", "REPLICAS", "REASON"],
         app.decisions.iter().map(decision_row),
         columns,

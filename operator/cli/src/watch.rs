@@ -58,9 +58,12 @@ impl Target {
     /// When the apps cannot be read. Measurements that cannot be had become a note of the app.
     pub async fn look(&self) -> Result<Vec<AppStatus>, cluster::Error> {
         let apps = self.cluster.apps(&self.namespace, self.name.as_deref()).await?;
+        // A cluster whose overrides cannot be read still has apps to show.
+        let overrides = self.cluster.overrides(&self.namespace).await.unwrap_or_default();
+        let now = Timestamp::now();
         let statuses = apps.iter().map(|app| async {
             let live = live::measurements(&self.cluster.client, &self.namespace, &app.name_any()).await;
-            AppStatus::new(app, &live)
+            AppStatus::new(app, &live).with_overrides(&overrides, now)
         });
         Ok(join_all(statuses).await)
     }

@@ -10,7 +10,7 @@
 use kubectl_scalableapp::live::Unavailable;
 use kubectl_scalableapp::status::AppStatus;
 use kubectl_scalableapp::view::{changes, render};
-use scalableapp_crds::{LiveApp, ScalableApp};
+use scalableapp_crds::{LiveApp, ScalableApp, ScalingOverride};
 use serde_json::{Value, json};
 
 /// As wide as it takes: what a pipe gets.
@@ -74,6 +74,39 @@ fn live() -> LiveApp {
 fn live_view_shows_measurements_and_what_deviates() {
     let status = AppStatus::new(&scaling_out(), &Ok(live()));
     insta::assert_snapshot!(render(&[status], WIDE));
+}
+
+#[test]
+fn overrides_that_have_not_ended_are_shown_with_who_made_them_until_when_and_why() {
+    let overrides: Vec<ScalingOverride> = serde_json::from_value(json!([
+        {"metadata": {"name": "shop.web.replicas"},
+         "spec": {"app": "shop", "component": "web", "replicas": {"max": 6}, "by": "jane", "reason": "a sale", "expiresAt": "2026-01-02T04:00:00Z"},
+         "status": {"conditions": [condition("InForce", "True", "InForce", "acts")]}},
+        {"metadata": {"name": "ended"},
+         "spec": {"app": "shop", "hold": {}, "by": "jane", "reason": "a sale", "expiresAt": "2026-01-02T03:00:00Z"}},
+        {"metadata": {"name": "of-another"},
+         "spec": {"app": "other", "hold": {}, "by": "jane", "reason": "a sale", "expiresAt": "2026-01-02T04:00:00Z"}},
+    ]))
+    .expect("overrides");
+    let now = "2026-01-02T03:30:00Z".parse().expect("a time");
+    let status = AppStatus::new(&scaling_out(), &Ok(live())).with_overrides(&overrides, now);
+    let text = render(&[status], WIDE);
+    let rows: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("OVERRIDE")).take(3).collect();
+    let row = "shop.web.replicas  InForce  jane  2026-01-02 04:00:00Z  a sale";
+    assert_eq!((rows[1], rows[2]), (row, ""), "{text}");
+}
+
+#[test]
+fn a_pause_is_the_reason_of_every_component() {
+    let pause = "override act by jane pauses the app until 2026-01-02T04:00:00Z: repair";
+    let app = app(&json!({
+        "observedGeneration": 2,
+        "conditions": [condition("ScalingLimited", "True", "Paused", pause)],
+        "components": [{"name": "web", "tier": "service", "desired": 6, "ready": 6,
+            "lastDecision": decision("2026-01-02T03:05:00Z", 2, 6, "MetricAboveTarget", "At least one metric is above its target.")}]
+    }));
+    let status = AppStatus::new(&app, &Err(Unavailable::NoLeader));
+    assert_eq!(status.components[0].reason, pause);
 }
 
 #[test]

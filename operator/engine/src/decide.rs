@@ -9,9 +9,9 @@ use crate::fallback::{self, Fallback};
 use crate::forecast::{Forecast, foresee};
 use crate::history::History;
 use crate::latency::LatencyStep;
+use crate::limits;
 use crate::memory::{Memory, ScaleChange};
 use crate::metric::{Metric, Target};
-use crate::normalize::{Limitation, Normalized, Stabilization};
 use crate::overrides::Overrides;
 use crate::pod::Pod;
 use crate::reason::{self, Reason};
@@ -71,12 +71,12 @@ pub struct Decision {
     pub current: i32,
     /// Replicas that the component should have.
     pub desired: i32,
-    /// Why.
+    /// Why the replicas change or, where they stay, why they do: a hold, the first limit, or what the metrics ask for.
     pub reason: Reason,
-    /// What keeps `desired` from what the metrics ask for, now or, at these replicas, in the last minute; empty if
-    /// nothing. The stages say what binds now.
+    /// What keeps `desired` from what is asked for, the one that wins first; empty if nothing. A limit of load is also
+    /// named where it bound, at these replicas, in the last minute. The stages say what binds now.
     pub limited_by: Vec<Reason>,
-    /// Why nothing may be done; nothing if the metrics can be acted on.
+    /// Why nothing may be done; nothing if the metrics can be acted on, or if a bound decides without them.
     pub hold: Option<Reason>,
     /// Metrics whose evidence is missing or not whole, by name. Latency is never among them.
     pub invalid: BTreeMap<String, Invalid>,
@@ -89,6 +89,8 @@ pub struct Decision {
     pub change: Option<ScaleChange>,
     /// The memory for the next decision, as long as `change` was not written.
     pub memory: Memory,
+    /// What the replicas were kept within.
+    pub(crate) bounds: Bounds,
 }
 
 /// Decides the replicas of one component. `memory` is what earlier decisions left behind.
@@ -99,7 +101,7 @@ pub fn decide(input: &Input<'_>, mut memory: Memory) -> Decision {
     memory.forget_undeclared(input.metrics);
     let declared = declared_bounds(input);
     if input.current_replicas == 0 && declared.range().min > 0 {
-        return first_replicas(input, &declared, memory);
+        return first_replicas(input, declared, memory);
     }
 
     let signals = evaluate(input, declared.range().min, &mut memory);
@@ -115,18 +117,24 @@ pub fn decide(input: &Input<'_>, mut memory: Memory) -> Decision {
     let asked = Asked::of(&signals, input.current_replicas, range.min);
     let step = raised(input, declared.range(), range, &mut memory.history, asked.replicas);
 
-    let hold = (step.outcome == Outcome::NoValidMetric).then_some(match asked.largest {
+    let without_bounds = if signals.is_empty() { Some(input.min_replicas) } else { asked.replicas };
+    let binding = limits::binding(&step, &bounds, without_bounds);
+    let is_held = step.outcome == Outcome::NoValidMetric && binding.is_empty();
+    let hold = is_held.then_some(match asked.largest {
         None => reason::NO_VALID_METRIC,
         Some(_) => reason::SCALE_IN_NEEDS_ALL_METRICS,
     });
     let replicas_stay = step.desired == input.current_replicas;
-    let limited_by = memory.linger(input.now, limited_by(&step, &bounds, asked.replicas), replicas_stay);
+    let lingers =
+        |limit| replicas_stay && limits::may_linger(limit, &bounds, step.desired, asked.largest.is_none());
+    let limited_by = memory.linger(input.now, binding, lingers);
+    let why_they_stay = hold.or_else(|| limited_by.first().copied()).filter(|_| replicas_stay);
     let proposals = explain::proposals(&signals, &memory, input.now);
     let stages = explain::stages(input, &signals, &asked, foresight.effect, &bounds, &step);
     Decision {
         current: input.current_replicas,
         desired: step.desired,
-        reason: hold.unwrap_or_else(|| cause(&step.outcome, &bounds, asked.is_fixed)),
+        reason: why_they_stay.unwrap_or_else(|| cause(&step.outcome, &bounds, asked.is_fixed)),
         limited_by,
         hold,
         invalid: invalid(&signals),
@@ -134,6 +142,7 @@ pub fn decide(input: &Input<'_>, mut memory: Memory) -> Decision {
         stages,
         change: change(input, &signals, &asked, &step),
         memory,
+        bounds,
     }
 }
 
@@ -210,20 +219,23 @@ fn declared_bounds(input: &Input<'_>) -> Bounds {
     Bounds { floor, ceiling: Bound::of_max(input.max_replicas).or_lower(input.overrides.ceiling()) }
 }
 
-fn first_replicas(input: &Input<'_>, bounds: &Bounds, mut memory: Memory) -> Decision {
+fn first_replicas(input: &Input<'_>, bounds: Bounds, mut memory: Memory) -> Decision {
     let min = bounds.range().min;
     memory.history.seed(input.now, min);
+    let step = Step { desired: min, outcome: Outcome::BelowMin };
+    let binding = limits::binding(&step, &bounds, Some(input.min_replicas));
     Decision {
         current: 0,
         desired: min,
         reason: reason::CREATED,
-        limited_by: bounds.conflict(),
+        limited_by: memory.linger(input.now, binding, |_| true),
         hold: None,
         invalid: BTreeMap::new(),
         proposals: Vec::new(),
         stages: vec![explain::stage("bounds", format!("starts with {} {min}", bounds.floor.by))],
         change: None,
         memory,
+        bounds,
     }
 }
 
@@ -238,49 +250,6 @@ fn cause(outcome: &Outcome, bounds: &Bounds, is_fixed: bool) -> Reason {
         Outcome::AllBelowTarget(_) => reason::ALL_METRICS_BELOW_TARGET,
         Outcome::AtTarget(_) => reason::AT_TARGET,
         Outcome::NoValidMetric | Outcome::Disabled => reason::NO_VALID_METRIC,
-    }
-}
-
-/// A bound that would bind without the window, too, is named instead of the window: what keeps an idle component at its
-/// minimum does not change when the window is over.
-fn limited_by(step: &Step, bounds: &Bounds, asked: Option<i32>) -> Vec<Reason> {
-    let (range, floor, ceiling) = (bounds.range(), bounds.floor.reason, bounds.ceiling.reason);
-    let mut reasons = bounds.conflict();
-    let mut add = |reason| {
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
-        }
-    };
-    match (&step.outcome, asked) {
-        (Outcome::AboveMax, _) => add(ceiling),
-        (Outcome::BelowMin, _) => add(floor),
-        (_, Some(asked)) if asked < range.min && step.desired == range.min => add(floor),
-        (_, Some(asked)) if asked > range.max && step.desired == range.max => add(ceiling),
-        _ => {
-            if let Some(normalized) = step.outcome.normalized() {
-                stabilization(normalized).into_iter().chain(limitation(normalized, bounds)).for_each(add);
-            }
-        }
-    }
-    reasons
-}
-
-fn stabilization(normalized: &Normalized) -> Option<Reason> {
-    match normalized.stabilization {
-        Stabilization::ReadyForNewScale => None,
-        Stabilization::ScaleUpStabilized => Some(reason::SCALE_UP_STABILIZED),
-        Stabilization::ScaleDownStabilized => Some(reason::SCALE_DOWN_STABILIZED),
-    }
-}
-
-fn limitation(normalized: &Normalized, bounds: &Bounds) -> Option<Reason> {
-    match normalized.limitation {
-        _ if !normalized.is_limited() => None,
-        Limitation::DesiredWithinRange => None,
-        Limitation::TooFewReplicas => Some(bounds.floor.reason),
-        Limitation::TooManyReplicas => Some(bounds.ceiling.reason),
-        Limitation::ScaleUpLimit => Some(reason::SCALE_UP_LIMIT),
-        Limitation::ScaleDownLimit => Some(reason::SCALE_DOWN_LIMIT),
     }
 }
 

@@ -5,15 +5,19 @@
 use crate::bounds::{Bound, Bounds, Range};
 use crate::decide::{Asked, Decision, Input};
 use crate::evaluate::{Signal, Vote};
+use crate::limits::{self, replicas};
 use crate::memory::{LastGood, Memory};
-use crate::metric::Metric;
+use crate::metric::{Metric, Target};
 use crate::normalize::{Normalized, Stabilization};
-use crate::reason;
+use crate::reason::{self, Reason};
 use crate::scale::{Outcome, Step};
+use crate::signal::Assumed;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use scalableapp_crds::{DecisionRecord, Proposal, Stage};
 
+/// Characters that the message of a decision has at most.
+const MESSAGE_LENGTH: usize = 512;
 /// Characters that the value of a proposal has at most.
 const VALUE_LENGTH: usize = 80;
 /// Characters that the effect of a stage has at most.
@@ -22,15 +26,23 @@ const EFFECT_LENGTH: usize = 120;
 impl Decision {
     /// The decision as one sentence, for events and conditions.
     pub fn message(&self) -> String {
-        let effect = if self.desired == self.current {
-            format!("{} replicas stay", self.current)
-        } else {
-            format!("from {} to {} replicas", self.current, self.desired)
+        let effect = match (self.current, self.desired) {
+            (1, 1) => "1 replica stays".to_owned(),
+            (current, desired) if current == desired => format!("{current} replicas stay"),
+            (current, desired) => format!("from {current} to {}", replicas(desired)),
         };
         let limits: Vec<&str> = self.limited_by.iter().map(|reason| reason.name).collect();
         let limits =
             if limits.is_empty() { String::new() } else { format!(", limited by {}", limits.join(", ")) };
-        format!("{} Result: {effect}{limits}.", self.reason.sentence)
+        let result = format!(" Result: {effect}{limits}.");
+        let room = MESSAGE_LENGTH.saturating_sub(result.chars().count());
+        clipped(self.sentence(self.reason), room) + &result
+    }
+
+    /// One of its reasons as a sentence. It names bounds and who set them, and no measurement: it changes with its cause
+    /// only.
+    pub fn sentence(&self, reason: Reason) -> String {
+        limits::sentence(reason, &self.bounds)
     }
 
     /// The decision as the status keeps it, to the second: a record that was written and read again must be the same.
@@ -58,7 +70,11 @@ pub(crate) fn proposals(signals: &[Signal<'_>], memory: &Memory, now: Timestamp)
 fn proposal(signal: &Signal<'_>, last_good: Option<&LastGood>, now: Timestamp) -> Proposal {
     let Metric { name, target } = signal.metric;
     let value = match (&signal.vote, last_good) {
-        (Vote::Asks(proposal), _) => target.show(target.measured(proposal)),
+        (Vote::Asks(proposal), _) => {
+            let measured = target.show(target.measured(proposal));
+            let note = proposal.assumed.map(|assumed| assumption(target, assumed));
+            note.map_or_else(|| measured.clone(), |note| format!("{measured}; {note}"))
+        }
         (Vote::AtLeast(proposal, invalid), _) => {
             format!("at least {}; {}", target.show(target.measured(proposal)), invalid.why)
         }
@@ -77,7 +93,18 @@ fn proposal(signal: &Signal<'_>, last_good: Option<&LastGood>, now: Timestamp) -
         value: clipped(value, VALUE_LENGTH),
         target: target.show_target(),
         replicas: signal.vote.proposal().map(|proposal| proposal.replicas),
+        reason: signal.vote.invalid().map_or_else(String::new, |invalid| invalid.reason.name.to_owned()),
     }
+}
+
+/// Why the metric asks for another number than its value explains.
+fn assumption(target: &Target, assumed: Assumed) -> String {
+    let (pods, count) = match assumed.pods {
+        1 => ("1 pod".to_owned(), "counts"),
+        pods => (format!("{pods} pods"), "count"),
+    };
+    let which = if assumed.idle { "without a sample or starting" } else { "without a sample" };
+    format!("{pods} {which} {count} as {}", target.show_assumed(assumed))
 }
 
 pub(crate) fn stages(
@@ -128,7 +155,7 @@ fn combine_effect(signals: &[Signal<'_>], asked: &Asked, current: i32) -> String
     let is_largest =
         |signal: &&Signal<'_>| signal.vote.proposal().is_some_and(|proposal| proposal.replicas == largest);
     let name = signals.iter().find(is_largest).map_or("", |signal| signal.metric.name.as_str());
-    format!("{largest} replicas, asked for by {name}")
+    format!("{}, asked for by {name}", replicas(largest))
 }
 
 fn bounds_effect(asked: &Asked, bounds: &Bounds, step: &Step, current: i32) -> String {

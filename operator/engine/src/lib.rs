@@ -12,7 +12,8 @@
 //!
 //! [`record`] keeps a decision with its input, to be made once more. Beside them, [`memory`] is what lasts between decisions and over restarts, [`reason`] lists every reason that can be
 //! given, and [`rollout`] moves the decided replicas between revisions. When latency may ask for replicas is the
-//! subject of `latency`, and the words of a decision are in `explain`.
+//! subject of `latency`, what keeps the replicas from what is asked for that of `limits`, and the words of a decision are
+//! in `explain`.
 //!
 //! The arithmetic from signals to behavior is that of HorizontalPodAutoscaler v2: `tests/hpa_vectors.rs` compares it
 //! with what Kubernetes' own controller computed.
@@ -77,6 +78,7 @@ pub mod forecast;
 mod foretold;
 pub mod history;
 mod latency;
+mod limits;
 pub mod memory;
 pub mod metric;
 pub mod normalize;

@@ -9,6 +9,7 @@ use crate::forecast::Forecast;
 use crate::foretold::Foretold;
 use crate::history::{History, ScaleEvent, seconds};
 use crate::latency::{LatencyMemory, LatencyStep};
+use crate::limits::rank;
 use crate::metric::{Metric, decimal};
 use crate::reason::Reason;
 use crate::trend::Trend;
@@ -22,7 +23,7 @@ use std::collections::BTreeMap;
 /// Scale events that the status holds at most.
 pub const PERSISTED_EVENTS: usize = 16;
 
-/// Time for which a limit is still named after it last bound. Load that hovers at a limit would otherwise change the
+/// Time for which a limit of load is still named after it last bound. Load that hovers at a limit would otherwise change the
 /// status with every measurement.
 pub const LIMIT_LINGERS: SignedDuration = SignedDuration::from_secs(60);
 
@@ -148,16 +149,18 @@ impl Memory {
         self.keep(|name| name != metric);
     }
 
-    /// The limits to name: those that bind now, and, while the replicas stay, those that did a short time ago.
+    /// The limits to name: those that bind now, and those that did a short time ago and still may be named.
     pub(crate) fn linger(
         &mut self,
         now: Timestamp,
         binding: Vec<Reason>,
-        replicas_stay: bool,
+        lingers: impl Fn(Reason) -> bool,
     ) -> Vec<Reason> {
-        self.limits.retain(|_, bound| replicas_stay && now.duration_since(*bound) <= LIMIT_LINGERS);
+        self.limits.retain(|limit, bound| now.duration_since(*bound) <= LIMIT_LINGERS && lingers(*limit));
         self.limits.extend(binding.into_iter().map(|reason| (reason, now)));
-        self.limits.keys().copied().collect()
+        let mut limits: Vec<Reason> = self.limits.keys().copied().collect();
+        limits.sort_by_key(|limit| rank(*limit));
+        limits
     }
 
     /// Forgets what belongs to another kind of forecast.

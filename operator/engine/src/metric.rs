@@ -1,6 +1,6 @@
 //! What a component may be scaled on, with the target of each metric and how its values are written. Pure.
 
-use crate::signal::{PodTarget, Proposal};
+use crate::signal::{Assumed, PodTarget, Proposal};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,17 @@ impl Target {
             Self::Memory(PodTarget::AverageValue(_)) => format!("{}Mi", decimal(milli / (1024 * 1024))),
             // Latency is counted in microseconds, which are thousandths of a millisecond.
             Self::Latency { .. } => format!("{}ms", decimal(milli)),
+        }
+    }
+
+    /// The usage that pods without one of their own are assumed to have, with its unit.
+    pub(crate) fn show_assumed(&self, assumed: Assumed) -> String {
+        match self {
+            _ if assumed.idle => self.show(0),
+            Self::Cpu(PodTarget::Utilization(percent)) | Self::Memory(PodTarget::Utilization(percent)) => {
+                self.show(i64::from(*percent.max(&100)) * 1000)
+            }
+            _ => self.show_target(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What people ask for a while: other bounds, or the replicas that there are. Pure.
 
-use crate::bounds::{Bound, Bounds};
+use crate::bounds::{Bound, Bounds, Range};
 use crate::reason;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,12 @@ pub struct Overrides {
 }
 
 impl Overrides {
+    /// Whether they say what an override of that name does.
+    pub fn names(&self, name: &str) -> bool {
+        let bounds = self.min.iter().chain(&self.max).map(|(_, name)| name);
+        bounds.chain(&self.hold).any(|one| one == name)
+    }
+
     /// The floor that is asked for.
     pub(crate) fn floor(&self) -> Option<Bound> {
         self.min.as_ref().map(bound)
@@ -39,6 +45,73 @@ impl Overrides {
     }
 }
 
+/// What bounds that somebody asks for come to within a component's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// They count as they are.
+    Whole,
+    /// They count as far as `maxReplicas` allows.
+    Clamped,
+    /// They change nothing.
+    Nothing,
+}
+
+impl Effect {
+    /// What bounds come to, in force together with nobody else's.
+    pub fn of(min: Option<i32>, max: Option<i32>, own: Range) -> Self {
+        let ceiling = max.unwrap_or(own.max).min(own.max);
+        let floor = min.unwrap_or(own.min).max(own.min).min(ceiling);
+        if (floor, ceiling) == (own.min, own.max) {
+            Self::Nothing
+        } else if min.max(max) > Some(own.max) {
+            Self::Clamped
+        } else {
+            Self::Whole
+        }
+    }
+
+    /// What is to be said of it, if they do not count as they are.
+    pub fn remark(self, component: &str, own: Range) -> Option<String> {
+        let Range { min, max } = own;
+        match self {
+            Self::Whole => None,
+            Self::Clamped => {
+                Some(format!("{component} runs at most {max} by its maxReplicas, raise that for more"))
+            }
+            Self::Nothing => Some(format!(
+                "nothing changes for {component}, whose minReplicas is {min} and maxReplicas {max}"
+            )),
+        }
+    }
+}
+
 fn bound((replicas, name): &(i32, String)) -> Bound {
     Bound { replicas: *replicas, reason: reason::OVERRIDE, by: format!("override {name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_that_are_clamped_or_change_nothing_are_told_from_those_that_count() {
+        let of = |min, max| Effect::of(min, max, Range { min: 2, max: 4 });
+        let cases = [
+            ((Some(50), Some(50)), Effect::Clamped),
+            ((Some(3), Some(9)), Effect::Clamped),
+            ((Some(9), None), Effect::Clamped),
+            ((None, Some(9)), Effect::Nothing),
+            ((Some(1), None), Effect::Nothing),
+            ((Some(2), Some(4)), Effect::Nothing),
+            ((None, Some(3)), Effect::Whole),
+            ((None, Some(1)), Effect::Whole),
+            ((Some(3), None), Effect::Whole),
+            ((Some(3), Some(3)), Effect::Whole),
+        ];
+        for ((min, max), effect) in cases {
+            assert_eq!(of(min, max), effect, "{min:?} {max:?}");
+        }
+        let fixed = Range { min: 4, max: 4 };
+        assert_eq!(Effect::of(Some(50), Some(50), fixed), Effect::Nothing);
+    }
 }

@@ -46,8 +46,8 @@ reasons! {
     AT_TARGET = "AtTarget": "The metrics ask for the replicas that there are.";
     ABOVE_MAX_REPLICAS = "AboveMaxReplicas": "There were more replicas than maxReplicas allows.";
     BELOW_MIN_REPLICAS = "BelowMinReplicas": "There were fewer replicas than minReplicas asks for.";
-    SCHEDULE = "Schedule": "A schedule asks for more replicas than the metrics do.";
-    FORECAST = "Forecast": "The forecast asks for more replicas than the metrics do.";
+    SCHEDULE = "Schedule": "A schedule asks for more replicas than would run without it.";
+    FORECAST = "Forecast": "The forecast asks for more replicas than the metrics do, or did within the last minute.";
     FORECAST_LEARNING = "ForecastLearning": "The forecast has seen too little to be judged, so nothing scales in yet.";
     FALLBACK = "Fallback": "A metric has been missing for long, so no fewer replicas run than the fallback asks for.";
     OVERRIDE = "Override": "An override asks for other bounds than the app's own.";
@@ -58,13 +58,13 @@ reasons! {
     NO_VALID_METRIC = "NoValidMetric": "No metric has fresh evidence, so the replicas stay as they are.";
     SCALE_IN_NEEDS_ALL_METRICS = "ScaleInNeedsAllMetrics": "The metrics that have fresh evidence ask for fewer replicas, but one has none, and nothing scales in on missing evidence.";
 
-    // What keeps the replicas from what the metrics ask for.
-    MAX_REPLICAS = "MaxReplicas": "The metrics ask for more replicas than maxReplicas allows.";
-    MIN_REPLICAS = "MinReplicas": "The metrics ask for fewer replicas than minReplicas allows.";
-    SCALE_UP_LIMIT = "ScaleUpLimit": "The scale-up policies allow no more new replicas in this period.";
-    SCALE_DOWN_LIMIT = "ScaleDownLimit": "The scale-down policies allow no more replicas to go in this period.";
-    SCALE_UP_STABILIZED = "ScaleUpStabilized": "A lower recommendation within the scale-up window holds more replicas back.";
-    SCALE_DOWN_STABILIZED = "ScaleDownStabilized": "A higher recommendation within the scale-down window keeps the replicas.";
+    // What keeps the replicas from what is asked for.
+    MAX_REPLICAS = "MaxReplicas": "More replicas are asked for than maxReplicas allows, or were within the last minute.";
+    MIN_REPLICAS = "MinReplicas": "Fewer replicas are asked for than minReplicas allows, or were within the last minute.";
+    SCALE_UP_LIMIT = "ScaleUpLimit": "The scale-up policies hold back replicas that are asked for, or did within the last minute.";
+    SCALE_DOWN_LIMIT = "ScaleDownLimit": "The scale-down policies keep replicas that are no longer asked for, or did within the last minute.";
+    SCALE_UP_STABILIZED = "ScaleUpStabilized": "A lower recommendation within the scale-up window holds replicas back, or did within the last minute.";
+    SCALE_DOWN_STABILIZED = "ScaleDownStabilized": "A higher recommendation within the scale-down window keeps replicas, or did within the last minute.";
     WINDOW_INCOMPLETE = "WindowIncomplete": "A metric is an average over a time of which a part was not seen or not served, so nothing scales in until that is over.";
 
     // Why a metric has no say.
@@ -81,7 +81,7 @@ reasons! {
     PODS_NOT_READY = "PodsNotReady": "A component has fewer ready pods than minReplicas asks for.";
     ROLLING_OUT = "RollingOut": "A new revision is taking over from the old one.";
     ROLLED_OUT = "RolledOut": "Every component runs one revision, the declared one.";
-    CONVERGED = "Converged": "There is nothing left to do for the declared state.";
+    CONVERGED = "Converged": "The declared state is reached; replicas above minReplicas are no part of it.";
     NOT_STALLED = "NotStalled": "Nothing needs a change by somebody.";
     INVALID_SPEC = "InvalidSpec": "The spec says something that cannot be done; what runs stays as it is.";
     UNREADABLE = "Unreadable": "The stored object cannot be read by this version of the operator.";
@@ -89,8 +89,12 @@ reasons! {
     CHILD_REFUSED = "ChildRefused": "The API server refuses a child as the spec describes it, or its replicas.";
     CHILD_NOT_WRITTEN = "ChildNotWritten": "A child or its replicas cannot be written for now, for example because the API server does not answer; it is tried again.";
     PODS_REFUSED = "PodsRefused": "The API server refuses pods, for example because a quota is used up.";
+    UNSCHEDULABLE = "Unschedulable": "No node takes a pod.";
     IMAGE_PULL_FAILED = "ImagePullFailed": "An image cannot be pulled.";
+    CONTAINER_CREATING = "ContainerCreating": "A pod's containers are not created yet: a volume is not mounted, or an image is still being pulled.";
+    INIT_CONTAINER_NOT_DONE = "InitContainerNotDone": "An init container fails or does not finish, so the pod's containers do not start.";
     CONTAINER_CRASHES = "ContainerCrashes": "A container keeps ending.";
+    PROBE_FAILS = "ProbeFails": "A container runs, and one of its probes does not succeed.";
     CONTAINER_NOT_CREATED = "ContainerNotCreated": "A container cannot be created, for example because a Secret is missing.";
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded": "The pods of the declared revision did not become ready in time.";
 
@@ -98,10 +102,12 @@ reasons! {
     ALL_METRICS_FRESH = "AllMetricsFresh": "Every metric of every component has fresh evidence.";
     NO_METRICS = "NoMetrics": "No component declares a metric.";
     NOT_MEASURED_YET = "NotMeasuredYet": "The operator has not asked Prometheus about this app yet.";
-    WITHIN_LIMITS = "WithinLimits": "The replicas are what the metrics ask for.";
+    WITHIN_LIMITS = "WithinLimits": "No bound, policy or override keeps the replicas from what is asked for.";
 
     // What an override says of itself.
     IN_FORCE = "InForce": "The override acts upon the scaling of its app.";
+    CLAMPED = "Clamped": "The override acts, but asks for more replicas than maxReplicas allows.";
+    WITHOUT_EFFECT = "WithoutEffect": "The override's bounds change nothing: the app's own are as tight.";
     EXPIRED = "Expired": "The override's time is over.";
     APP_NOT_FOUND = "AppNotFound": "The override names an app that does not exist in its namespace.";
     COMPONENT_NOT_FOUND = "ComponentNotFound": "The override names a component that its app does not have.";
@@ -111,6 +117,18 @@ reasons! {
     STATUS_NOT_WRITTEN = "StatusNotWritten": "The API server does not take the status of this object, and nothing scales before it does.";
     CHILD_REVERTED = "ChildReverted": "Somebody's edit of a child was undone; change the ScalableApp instead.";
 }
+
+/// What keeps pods from being ready.
+pub const PROBLEMS: [Reason; 8] = [
+    PODS_REFUSED,
+    UNSCHEDULABLE,
+    IMAGE_PULL_FAILED,
+    CONTAINER_CREATING,
+    INIT_CONTAINER_NOT_DONE,
+    CONTAINER_CRASHES,
+    PROBE_FAILS,
+    CONTAINER_NOT_CREATED,
+];
 
 #[cfg(test)]
 mod tests {

@@ -53,19 +53,30 @@ pub struct Proposal {
     pub usage: i64,
     /// Usage in percent of the requests, for a utilization target.
     pub utilization: Option<i32>,
+    /// Pods whose usage is not known or not trusted, as far as that changed the replicas that are asked for.
+    pub assumed: Option<Assumed>,
+}
+
+/// Pods whose usage was assumed, as HPA assumes it, so that the metric asks for less change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assumed {
+    /// How many.
+    pub pods: usize,
+    /// Whether they count as idle, because the others ask for more. If not, they count as at their target.
+    pub idle: bool,
 }
 
 /// Why a metric cannot ask for anything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignalError {
     /// The source of the metric answered with an error or with nothing at all.
-    #[error("no sample at all")]
+    #[error("absent: no sample of any pod")]
     MetricsUnavailable,
     /// The component has no pods.
-    #[error("the component has no pods")]
+    #[error("absent: the component has no pods")]
     NoPods,
     /// No pod that counts has a sample.
-    #[error("no sample of a pod that is ready")]
+    #[error("absent: no sample of a pod that is ready")]
     NoReadyMetrics,
     /// Utilization is a share of the request, and a container has none.
     #[error("container {container} has no {resource} request")]
@@ -86,7 +97,7 @@ pub enum SignalError {
         pod: String,
     },
     /// Samples and requests belong to different pods.
-    #[error("no sample of a pod with a request")]
+    #[error("absent: no sample of a pod with a request")]
     NoMatchingRequests,
 }
 
@@ -172,6 +183,7 @@ impl PodMetric<'_> {
             ratio: first.ratio,
             usage: first.usage,
             utilization: first.utilization,
+            assumed: None,
         };
         let unready_hold_back = count(Group::Unready) > 0 && first.ratio > 1.0;
         if !unready_hold_back && count(Group::Missing) == 0 {
@@ -181,6 +193,7 @@ impl PodMetric<'_> {
                 to_i32((first.ratio * ready as f64).ceil())
             }));
         }
+        let known = measured.len();
         for ((_, group), request) in pods() {
             let assumed = match group {
                 Group::Missing if first.ratio < 1.0 => Some(self.assumed_at_target(*request)),
@@ -191,7 +204,11 @@ impl PodMetric<'_> {
             measured.extend(assumed.map(|value| Measured { value, request: *request }));
         }
         let second = self.average(&measured)?;
-        Ok(proposal(self.damped(first.ratio, second.ratio, measured.len())))
+        let assumed = Assumed { pods: measured.len() - known, idle: first.ratio > 1.0 };
+        Ok(Proposal {
+            assumed: Some(assumed).filter(|assumed| assumed.pods > 0),
+            ..proposal(self.damped(first.ratio, second.ratio, measured.len()))
+        })
     }
 
     /// The proposal after missing and unready pods were filled in: never against the direction of the first ratio.
@@ -332,7 +349,7 @@ pub fn total_value(
     } else {
         capped(ratio * pods.iter().filter(|pod| pod.is_ready()).count() as f64)
     };
-    Ok(Proposal { replicas, ratio, usage, utilization: None })
+    Ok(Proposal { replicas, ratio, usage, utilization: None, assumed: None })
 }
 
 /// Replicas for a total of which each replica should carry `target`. Pods are not looked at.
@@ -366,7 +383,7 @@ pub fn average_value(
     } else {
         to_i64((total as f64 / replicas).ceil())
     };
-    Ok(Proposal { replicas: replicas_wanted, ratio, usage, utilization: None })
+    Ok(Proposal { replicas: replicas_wanted, ratio, usage, utilization: None, assumed: None })
 }
 
 /// Replicas for a total, of which each replica should carry `target` thousandths, as [`average_value`] has them. A total

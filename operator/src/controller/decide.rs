@@ -24,9 +24,10 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use scalableapp_crds::{ComponentStatus, Proposal, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec};
 use scalableapp_engine::{
-    Decision, Input, decide,
+    Decision, Input, Invalid, decide,
     memory::Memory,
     metric::Metric,
+    overrides::Overrides,
     pod::Pod,
     reason,
     record::{OwnedInput, Record},
@@ -201,7 +202,7 @@ pub fn pass(
             let memory = memories.entry(name.to_owned()).or_default();
             let failure = memory.failing.said(was_applied);
             let mut pass = match &paused {
-                Some(paused) => paused_component(app, service, known, view.observed, memory, paused),
+                Some(paused) => paused_component(app, service, known, view, memory, paused),
                 None => component(app, service, known, view, memory),
             };
             (pass.standing.was_applied, pass.standing.failure) = (was_applied, failure);
@@ -224,7 +225,7 @@ fn component(
     let View { observed, samples, now, recording } = view;
     let name = service.name.as_str();
     let key = &service.key;
-    let mut standing = standing(app, service, known, observed);
+    let mut standing = standing(app, service, known, observed, now);
     let is_measured = service.scaling.metrics.is_empty() || samples.were_taken();
     let is_new = standing.revisions.is_empty();
     if !memory.is_shown(&standing.revisions) || !(is_measured || is_new) || memory.failing.is_recent(now) {
@@ -268,6 +269,7 @@ fn component(
     standing.decided = true;
     standing.desired = decision.desired;
     standing.limited_by.clone_from(&decision.limited_by);
+    standing.limit = limit(&decision, &overrides, &observed.overrides);
     standing.measured = evidence(service, samples, &decision, &engine_pods, standing.ready(), now);
     record(&mut standing, service, known, &decision, now);
     let recorded = kept.zip(standing.record.clone()).map(|(input, decision)| Record {
@@ -300,23 +302,35 @@ fn paused_component(
     app: &App,
     service: &Service,
     known: Option<&ComponentStatus>,
-    observed: &Observed,
+    view: View<'_>,
     memory: &mut ComponentMemory,
     paused: &str,
 ) -> ComponentPass {
     memory.forget_recommendations();
-    undecided(Standing { paused: Some(paused.to_owned()), ..standing(app, service, known, observed) })
+    let standing = standing(app, service, known, view.observed, view.now);
+    undecided(Standing { paused: Some(paused.to_owned()), ..standing })
 }
 
-fn standing(app: &App, service: &Service, known: Option<&ComponentStatus>, observed: &Observed) -> Standing {
+fn standing(
+    app: &App,
+    service: &Service,
+    known: Option<&ComponentStatus>,
+    observed: &Observed,
+    now: Timestamp,
+) -> Standing {
     let name = service.name.as_str();
     let revisions = workload::revisions(observed, &app.uid, name);
+    let target = service.revision.to_string();
+    let (declared, others): (Vec<_>, Vec<_>) = revisions.iter().partition(|one| one.hash == target);
+    let problem = |revisions: &[&LiveRevision]| workload::problem(revisions, observed.pods_of(name), now);
+    let (problem, problem_of_others) = (problem(&declared), problem(&others));
     Standing {
         name: name.to_owned(),
         min: service.scaling.min_replicas,
         desired: known.map_or(0, |known| known.desired),
-        target: service.revision.to_string(),
-        problem: workload::problem(&revisions, observed.pods_of(name)),
+        target,
+        problem,
+        problem_of_others,
         revisions,
         ..Standing::default()
     }
@@ -332,6 +346,18 @@ fn pause(by: &ScalingOverride) -> String {
     format!("override {} by {who} pauses the app until {}: {reason}", by.name_any(), expires_at.0)
 }
 
+/// The first limit as a sentence; with who set it, until when and why, if that is somebody.
+fn limit(decision: &Decision, overrides: &Overrides, all: &[ScalingOverride]) -> String {
+    let Some(limit) = decision.limited_by.first() else { return String::new() };
+    let sentence = decision.sentence(*limit);
+    let is_of_somebody = [reason::OVERRIDE, reason::HELD].contains(limit);
+    let who = all.iter().filter(|one| is_of_somebody && overrides.names(&one.name_any())).map(|one| {
+        let ScalingOverrideSpec { by, expires_at, reason, .. } = &one.spec;
+        format!("{} is by {by} until {}: {reason}", one.name_any(), expires_at.0)
+    });
+    [sentence].into_iter().chain(who).collect::<Vec<_>>().join(" ")
+}
+
 fn revision(live: &LiveRevision, target: &str) -> Revision {
     Revision {
         hash: live.hash.clone(),
@@ -339,6 +365,14 @@ fn revision(live: &LiveRevision, target: &str) -> Revision {
         available: live.ready,
         is_target: live.hash == target,
     }
+}
+
+/// Whether a metric has no say for another reason than the recorded decision tells.
+fn evidence_is_news(recorded: &[Proposal], decision: &Decision) -> bool {
+    let differs = |(metric, invalid): (&String, &Invalid)| {
+        recorded.iter().any(|one| one.metric == *metric && one.reason != invalid.reason.name)
+    };
+    decision.hold.is_some() && decision.invalid.iter().any(differs)
 }
 
 /// Whether a hold begins or ends. While a metric is missing, whether that keeps a replica changes with every measurement.
@@ -354,7 +388,7 @@ fn hold_is_news(recorded: Option<&str>, decision: &Decision) -> bool {
     }
 }
 
-/// Records a decision when replicas, their limit or the reason of a hold change, and never for a mere change of load.
+/// Records a decision when replicas, their limit, or a hold or its reason change, and never for a mere change of load.
 /// Replicas also change where somebody else had changed them, and what is wanted stays.
 fn record(
     standing: &mut Standing,
@@ -378,6 +412,7 @@ fn record(
             || known.desired != decision.desired
             || known.limited_by != standing.limited_by_names()
             || hold_is_news(recorded_hold, decision)
+            || known.last_decision.as_ref().is_some_and(|last| evidence_is_news(&last.proposals, decision))
     });
     if is_new {
         standing.record = Some(decision.record(now));
@@ -400,8 +435,11 @@ fn evidence(
     if service.scaling.metrics.is_empty() {
         return Evidence::NotAsked;
     }
-    if !samples.were_taken() || (ready == 0 && !decision.invalid.is_empty()) {
+    if !samples.were_taken() {
         return Evidence::NotYet;
+    }
+    if ready == 0 && !decision.invalid.is_empty() {
+        return Evidence::NoPodReady;
     }
     match decision.invalid.iter().next() {
         // Latency needs no evidence, and yet what was not answered is not fresh.
@@ -515,6 +553,15 @@ mod tests {
         assert!(!is_decided(SignedDuration::ZERO) && !is_decided(SignedDuration::from_secs(29)));
         assert!(is_decided(TRIED_AGAIN_AFTER));
         assert!(is_decided(-SignedDuration::from_hours(1)), "a clock that was set back holds nothing up");
+    }
+
+    #[test]
+    fn a_hold_whose_reason_changes_is_recorded_again() {
+        let decision = decided(Some(&known(5))).decision.expect("a decision");
+        let mut recorded = decision.proposals.clone();
+        assert!(decision.hold.is_some() && !evidence_is_news(&recorded, &decision));
+        recorded[0].reason = reason::REQUEST_MISSING.name.to_owned();
+        assert!(evidence_is_news(&recorded, &decision));
     }
 
     #[test]

@@ -7,13 +7,14 @@ use super::{
 };
 use crate::{
     observe::{cluster::app_ref, samples::Samples},
+    report::standing::{Failure, Standing},
     resolve::app::Service,
     runtime::{clock, live::LiveSource, metrics},
 };
 use futures::{FutureExt, future::BoxFuture};
 use kube::ResourceExt;
 use scalableapp_crds::{LiveApp, LiveComponent, LiveMetric};
-use scalableapp_engine::Decision;
+use scalableapp_engine::{Decision, reason};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -66,6 +67,7 @@ async fn show(context: &Context, namespace: &str, name: &str) -> Option<LiveApp>
 fn component(service: &Service, pass: &ComponentPass, samples: &Samples) -> LiveComponent {
     let ComponentPass { standing, decision, .. } = pass;
     let decision = decision.as_ref();
+    let (reason, message) = told(standing, decision);
     LiveComponent {
         name: standing.name.clone(),
         desired: standing.desired,
@@ -74,8 +76,22 @@ fn component(service: &Service, pass: &ComponentPass, samples: &Samples) -> Live
         request_rate: samples.request_rate(&service.key),
         latency: samples.latency(&service.key),
         metrics: decision.into_iter().flat_map(metrics).collect(),
-        reason: decision.map(|decision| decision.reason.name.to_owned()).unwrap_or_default(),
-        message: decision.map(Decision::message).unwrap_or_default(),
+        reason,
+        message,
+    }
+}
+
+/// The reason of a component and its sentence, as conditions and events tell it.
+fn told(standing: &Standing, decision: Option<&Decision>) -> (String, String) {
+    if let Some(paused) = &standing.paused {
+        return (reason::PAUSED.name.to_owned(), paused.clone());
+    }
+    let Some(decision) = decision else { return <_>::default() };
+    match standing.shortage() {
+        Some(Failure { reason, message }) => {
+            (reason.name.to_owned(), format!("{} Only {message}", decision.message()))
+        }
+        None => (decision.reason.name.to_owned(), decision.message()),
     }
 }
 
@@ -84,11 +100,232 @@ fn metrics(decision: &Decision) -> impl Iterator<Item = LiveMetric> {
         name: proposal.metric.clone(),
         value: proposal.value.clone(),
         target: proposal.target.clone(),
-        quality: decision
-            .invalid
-            .get(&proposal.metric)
-            .map_or("Fresh", |invalid| invalid.reason.name)
-            .to_owned(),
+        quality: if proposal.reason.is_empty() { "Fresh".to_owned() } else { proposal.reason.clone() },
         proposal: proposal.replicas,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        observe::cluster::Observed,
+        report::{Said, happenings::happenings},
+        resolve::{app::App, resolve},
+    };
+    use jiff::{SignedDuration, Timestamp};
+    use scalableapp_crds::{Condition, ScalableAppStatus, ScalingOverride};
+    use serde_json::{Value, json};
+    use std::{collections::BTreeMap, sync::Arc};
+
+    /// An app of one component on a clock of its own, whose pods come at once, up to a quota.
+    struct Stack {
+        app: App,
+        now: Timestamp,
+        replicas: i32,
+        quota: i32,
+        overrides: Vec<ScalingOverride>,
+        status: Option<ScalableAppStatus>,
+        memories: BTreeMap<String, decide::ComponentMemory>,
+        events: Vec<String>,
+    }
+
+    /// What each place says of the component's replicas.
+    #[derive(Debug)]
+    struct Places {
+        condition: Condition,
+        app_limited_by: String,
+        component_limited_by: String,
+        recorded: (String, String),
+        live: (String, String),
+    }
+
+    impl Stack {
+        /// At eight o'clock, with `replicas` pods.
+        fn new(scaling: &Value, replicas: i32) -> Self {
+            let service = json!({"name": "web", "image": "shop:1", "port": 8080, "scaling": scaling});
+            let app = serde_json::from_value(json!({
+                "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1},
+                "spec": {"services": [service]},
+            }));
+            Self {
+                app: resolve(&app.expect("an app")).expect("no problem"),
+                now: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(8),
+                replicas,
+                quota: i32::MAX,
+                overrides: Vec::new(),
+                status: None,
+                memories: BTreeMap::new(),
+                events: Vec::new(),
+            }
+        }
+
+        fn overridden(mut self, act: &Value) -> Self {
+            let mut spec =
+                json!({"app": "shop", "expiresAt": "1970-01-01T10:00:00Z", "by": "jane", "reason": "repair"});
+            spec.as_object_mut().expect("fields").extend(act.as_object().expect("fields").clone());
+            let object = json!({"metadata": {"name": "act"}, "spec": spec});
+            self.overrides = vec![serde_json::from_value(object).expect("an override")];
+            self
+        }
+
+        fn observed(&self) -> Observed {
+            let revision = self.app.services[0].revision.to_string();
+            let pods = self.replicas.min(self.quota);
+            let refused = json!([{"type": "ReplicaFailure", "status": "True",
+                "message": "pods \"shop-web-1\" is forbidden: exceeded quota: small"}]);
+            let deployment = serde_json::from_value(json!({
+                "metadata": {"name": "shop-web", "labels": {
+                    "scalableapp.dev/component": "web", "scalableapp.dev/revision": revision,
+                }, "ownerReferences": [{
+                    "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp", "name": "shop", "uid": "1",
+                    "controller": true,
+                }]},
+                "spec": {"replicas": self.replicas},
+                "status": {"replicas": pods, "readyReplicas": pods,
+                    "conditions": if pods < self.replicas { refused } else { json!([]) }},
+            }));
+            let deployments = Arc::new(vec![Arc::new(deployment.expect("a Deployment"))]);
+            Observed { deployments, overrides: self.overrides.clone(), ..Observed::default() }
+        }
+
+        /// A look after some seconds, whose status and replicas are written.
+        fn look(&mut self, seconds: i64) -> Places {
+            self.now += SignedDuration::from_secs(seconds);
+            let (observed, samples) = (self.observed(), Samples::without_any(self.now));
+            let view = View { observed: &observed, samples: &samples, now: self.now, recording: false };
+            let pass = decide::pass(&self.app, self.status.as_ref(), view, &mut self.memories).remove(0);
+            let known = self.status.take();
+            let status =
+                Said::of(known.as_ref(), 1, &[&pass.standing], None).status(known.as_ref(), self.now);
+            self.events.extend(happenings(known.as_ref(), &status).into_iter().map(|one| one.note));
+            if let Some(decision) = &pass.decision {
+                self.replicas = decision.desired;
+                self.memories.get_mut("web").expect("a memory").commit(&self.app.services[0], decision);
+            }
+            let limited = status.conditions.iter().find(|one| one.type_ == "ScalingLimited");
+            let web = status.component("web").expect("the component");
+            let places = Places {
+                condition: limited.expect("the condition").clone(),
+                app_limited_by: status.limited_by.clone(),
+                component_limited_by: web.limited_by.clone(),
+                recorded: web
+                    .last_decision
+                    .clone()
+                    .map(|last| (last.reason, last.message))
+                    .unwrap_or_default(),
+                live: told(&pass.standing, pass.decision.as_ref()),
+            };
+            self.status = Some(status);
+            places
+        }
+    }
+
+    fn schedule(min: i32, max: i32, scheduled: i32) -> Value {
+        let office = json!({"name": "office", "timeZone": "UTC", "from": "0 7 * * *", "to": "0 9 * * *", "minReplicas": scheduled});
+        json!({"minReplicas": min, "maxReplicas": max, "schedules": [office]})
+    }
+
+    fn on_a_query(min: i32, max: i32) -> Value {
+        let metric = json!({"name": "carts", "prometheus": {"query": "sum(carts)", "perReplica": "1"}});
+        json!({"minReplicas": min, "maxReplicas": max, "metrics": [metric], "fallback": {"after": "1m", "replicas": max}})
+    }
+
+    fn fixed(replicas: i32) -> Value {
+        json!({"minReplicas": replicas, "maxReplicas": replicas})
+    }
+
+    /// A reason, what has it, a change of that, and the words of the condition.
+    type Situation = (&'static str, Stack, fn(&mut Stack), String);
+
+    fn situations() -> Vec<Situation> {
+        let of_jane = "act is by jane until 1970-01-01T10:00:00Z: repair";
+        let wins = "which wins over";
+        vec![
+            (
+                "Schedule",
+                Stack::new(&schedule(1, 4, 3), 1),
+                |_| {},
+                "At least 3 replicas by schedule office.".into(),
+            ),
+            (
+                "MaxReplicas",
+                Stack::new(&schedule(1, 4, 9), 1),
+                |_| {},
+                format!("At most 4 replicas by maxReplicas, {wins} 9 by schedule office."),
+            ),
+            (
+                "Fallback",
+                Stack::new(&on_a_query(1, 3), 1),
+                |_| {},
+                "At least 3 replicas by fallback without carts.".into(),
+            ),
+            (
+                "Held",
+                Stack::new(&on_a_query(1, 3), 2).overridden(&json!({"hold": {}})),
+                |_| {},
+                format!("At most 2 replicas by override act, {wins} 3 by fallback without carts. {of_jane}"),
+            ),
+            (
+                "Override",
+                Stack::new(&fixed(4), 4).overridden(&json!({"replicas": {"max": 3}})),
+                |_| {},
+                format!("At most 3 replicas by override act, {wins} 4 by minReplicas. {of_jane}"),
+            ),
+            (
+                "Paused",
+                Stack::new(&fixed(4), 4).overridden(&json!({"pause": {}})),
+                |_| {},
+                "override act by jane pauses the app until 1970-01-01T10:00:00Z: repair".into(),
+            ),
+            (
+                "PodsRefused",
+                Stack::new(&schedule(1, 4, 4), 1),
+                |stack| stack.quota = 2,
+                "2 of 4 replicas are ready".into(),
+            ),
+        ]
+    }
+
+    fn agree(reason: &str, words: &str, places: &Places, events: &[String]) {
+        let Places { condition, app_limited_by, component_limited_by, recorded, live } = places;
+        assert_eq!((condition.reason.as_str(), live.0.as_str()), (reason, reason), "{places:?}");
+        let first = words.split(". ").next().expect("a sentence");
+        assert!(condition.message.contains(words) && live.1.contains(first), "{places:?}");
+        assert!(app_limited_by.contains(reason), "{places:?}");
+        match reason {
+            // Not the decision's, but what becomes of it.
+            "PodsRefused" => assert!(events.iter().any(|note| note.contains(words)), "{events:?}"),
+            "Paused" => assert!(recorded.1.is_empty()),
+            _ => {
+                assert!(component_limited_by.starts_with(reason), "{places:?}");
+                assert!(
+                    recorded.0 == reason || recorded.1.contains(&format!("limited by {reason}")),
+                    "{places:?}"
+                );
+                assert!(recorded.1.starts_with(first), "{places:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_place_names_the_same_reason_while_its_cause_lasts() {
+        for (reason, mut stack, change, words) in situations() {
+            change(&mut stack);
+            for seconds in [0, 5, 60, 5, 5] {
+                stack.look(seconds);
+            }
+            let places = stack.look(120);
+            agree(reason, &words, &places, &stack.events);
+            let known = stack.status.clone();
+            stack.look(5);
+            assert_eq!(stack.status, known, "{reason}: at rest nothing is written");
+            // At ten o'clock schedule and override are over, and there is room for pods; the metric is still missing.
+            stack.quota = i32::MAX;
+            stack.look(2 * 3600);
+            let places = stack.look(5);
+            let is_over = places.condition.reason != reason && places.live.0 != reason;
+            assert!(is_over || reason == "Fallback", "{places:?}");
+        }
+    }
 }

@@ -23,5 +23,6 @@ pub mod signals;
 pub mod spelling;
 pub mod targets;
 pub mod templates;
+pub mod trouble;
 pub mod wanted;
 pub mod workload;

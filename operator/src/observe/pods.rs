@@ -4,14 +4,11 @@ use k8s_openapi::api::core::v1::{self, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use scalableapp_crds::Quantity;
-use scalableapp_engine::{
-    pod::{ByResource, Container, Phase, Pod, Ready, ReadyStatus},
-    reason,
-};
+use scalableapp_engine::pod::{ByResource, Container, Phase, Pod, Ready, ReadyStatus};
 use serde::{Deserialize, Deserializer};
 
 use super::labelled::{Labelled, OwnLabels};
-use super::workload::Problem;
+use super::trouble::Trouble;
 
 /// A pod, by far the most numerous object, reduced as soon as it is read.
 #[derive(Resource, Clone, Debug)]
@@ -23,8 +20,8 @@ pub struct SeenPod {
     pub labels: OwnLabels,
     /// The pod as the arithmetic reads it, without its usage.
     pub pod: Pod,
-    /// What keeps it from running.
-    pub problem: Option<Problem>,
+    /// What keeps it from being ready. Boxed, because it is rare.
+    pub trouble: Option<Box<Trouble>>,
 }
 
 impl<'de> Deserialize<'de> for SeenPod {
@@ -48,7 +45,7 @@ impl SeenPod {
             },
             labels: metadata.labels.as_ref().map(OwnLabels::of).unwrap_or_default(),
             pod: reduced(pod),
-            problem: problem(pod),
+            trouble: Trouble::of(pod).map(Box::new),
         }
     }
 }
@@ -115,35 +112,6 @@ fn requests(resources: Option<&ResourceRequirements>) -> ByResource<Option<i64>>
     ByResource { cpu: of("cpu"), memory: of("memory") }
 }
 
-/// Sentences name no pod and no back-off, so that they stay the same from one attempt to the next.
-fn problem(pod: &v1::Pod) -> Option<Problem> {
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    statuses.iter().find_map(|status| {
-        let (container, image) = (&status.name, &status.image);
-        let waiting = status.state.as_ref().and_then(|state| state.waiting.as_ref());
-        match waiting.and_then(|waiting| waiting.reason.as_deref()) {
-            Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull") => Some(Problem {
-                reason: reason::IMAGE_PULL_FAILED,
-                message: format!(
-                    "image {image} of container {container} cannot be pulled: check its name and tag, and the pull secret"
-                ),
-            }),
-            Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => Some(Problem {
-                reason: reason::CONTAINER_NOT_CREATED,
-                message: format!(
-                    "container {container} cannot be created: {}",
-                    waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or("the kubelet gives no details")
-                ),
-            }),
-            _ if status.restart_count > 0 && !status.ready => Some(Problem {
-                reason: reason::CONTAINER_CRASHES,
-                message: format!("container {container} keeps ending: read its log with kubectl logs --previous"),
-            }),
-            _ => None,
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +135,7 @@ mod tests {
         }))
         .expect("a pod");
         assert_eq!(pod.labels, OwnLabels { app: Some("shop".into()), ..OwnLabels::default() });
-        assert_eq!((pod.metadata.labels, pod.metadata.annotations, pod.problem), (None, None, None));
+        assert_eq!((pod.metadata.labels, pod.metadata.annotations, pod.trouble), (None, None, None));
         assert_eq!(
             (pod.pod.phase, pod.pod.ready.map(|ready| ready.status)),
             (Phase::Running, Some(ReadyStatus::True))

@@ -138,6 +138,14 @@ pub struct Samples {
     taken: Option<Timestamp>,
 }
 
+#[cfg(test)]
+impl Samples {
+    /// Those of a tick that found none.
+    pub(crate) fn without_any(taken: Timestamp) -> Self {
+        Self { taken: Some(taken), ..Self::default() }
+    }
+}
+
 impl Samples {
     /// The age up to which a sample is fresh.
     #[must_use]

@@ -6,6 +6,7 @@ use super::{
     pods::SeenPod,
     seen::{GAVE_UP, REFUSED, SeenDeployment},
 };
+use jiff::Timestamp;
 use scalableapp_engine::reason::{self, Reason};
 use std::sync::Arc;
 
@@ -62,14 +63,20 @@ pub fn revisions(observed: &Observed, uid: &str, component: &str) -> Vec<LiveRev
         .collect()
 }
 
-/// The first thing that keeps a component's pods from running, if any: what the API server refuses before what the
-/// kubelet reports.
+/// The first thing that keeps the pods of some revisions from being ready, if any: what the API server refuses before
+/// what scheduler and kubelet report.
 #[must_use]
 pub fn problem<'a>(
-    revisions: &[LiveRevision],
+    revisions: &[&LiveRevision],
     pods: impl IntoIterator<Item = &'a Arc<SeenPod>>,
+    now: Timestamp,
 ) -> Option<Problem> {
-    revisions.iter().find_map(refused_pods).or_else(|| pods.into_iter().find_map(|pod| pod.problem.clone()))
+    let is_of = |pod: &SeenPod| {
+        revisions.iter().any(|revision| pod.labels.revision.as_deref() == Some(revision.hash.as_str()))
+    };
+    let mut pods = pods.into_iter().filter(|pod| is_of(pod));
+    let told = || pods.find_map(|pod| pod.trouble.as_ref()?.at(now).cloned());
+    revisions.iter().find_map(|revision| refused_pods(revision)).or_else(told)
 }
 
 fn refused_pods(revision: &LiveRevision) -> Option<Problem> {
@@ -78,7 +85,8 @@ fn refused_pods(revision: &LiveRevision) -> Option<Problem> {
     let words = failure.message.as_deref().unwrap_or("no reason was given");
     // `pods "shop-web-1a2b-x7k2p" is forbidden: …`: each attempt has another name, and a message must stay the same.
     let words = words.split_once("is forbidden: ").map_or(words, |(_, rest)| rest);
-    Some(Problem { reason: reason::PODS_REFUSED, message: format!("the API server refuses pods: {words}") })
+    let message = format!("the API server refuses pods of revision {}: {words}", revision.hash);
+    Some(Problem { reason: reason::PODS_REFUSED, message })
 }
 
 /// Whether the Deployment gave up waiting for its pods.
@@ -86,4 +94,33 @@ fn refused_pods(revision: &LiveRevision) -> Option<Problem> {
 pub fn deadline_exceeded(deployment: &SeenDeployment) -> bool {
     let conditions = &deployment.part.status.conditions;
     conditions.iter().any(|one| one.type_ == "Progressing" && one.reason.as_deref() == Some(GAVE_UP))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn trouble_is_told_of_the_revision_that_has_it() {
+        let pod = |name: &str, revision: &str| {
+            let state = json!({"waiting": {"reason": "ImagePullBackOff"}});
+            let status = json!({"name": "web", "image": "web:1", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+            let pod = serde_json::from_value(json!({
+                "metadata": {"name": name, "labels": {"scalableapp.dev/revision": revision}},
+                "status": {"phase": "Pending", "containerStatuses": [status]},
+            }));
+            Arc::new(pod.expect("a pod"))
+        };
+        let pods = [pod("web-a", "old"), pod("web-b", "older")];
+        let told = |revision: &str| {
+            let revision = LiveRevision::of(Arc::default(), revision);
+            problem(&[&revision], &pods, Timestamp::UNIX_EPOCH).map(|problem| problem.message)
+        };
+        assert_eq!(told("new"), None);
+        assert!(
+            told("older")
+                .is_some_and(|message| message.starts_with("pod web-b of revision older: image web:1"))
+        );
+    }
 }

@@ -122,9 +122,10 @@ fn ready(components: &[&Standing], failure: Option<&Failure>) -> Verdict {
         return no(reason, message);
     }
     for standing in components {
-        if let Some(problem) =
-            standing.problem.as_ref().filter(|_| !standing.is_up() || !standing.is_rolled_out())
-        {
+        // What is wrong with an older revision holds up no rollout.
+        let older = standing.problem_of_others.as_ref().filter(|_| !standing.is_up());
+        let problem = standing.problem.as_ref().or(older);
+        if let Some(problem) = problem.filter(|_| !standing.is_up() || !standing.is_rolled_out()) {
             return no(problem.reason, of(standing, problem));
         }
         if !standing.is_up() {
@@ -187,14 +188,21 @@ fn reconciling(ready: &Verdict, stalled: &Verdict) -> Verdict {
 
 fn metrics_available(components: &[&Standing]) -> Verdict {
     for standing in components {
-        match &standing.measured {
-            Evidence::Missing(failure) => return no(failure.reason, of(standing, failure)),
-            Evidence::NotYet => {
-                let (reason, sentence) = (reason::NOT_MEASURED_YET, reason::NOT_MEASURED_YET.sentence);
-                return (ConditionStatus::Unknown, reason, sentence.into());
-            }
-            Evidence::NotAsked | Evidence::Fresh => {}
+        if let Evidence::Missing(failure) = &standing.measured {
+            return no(failure.reason, of(standing, failure));
         }
+    }
+    for standing in components {
+        let name = &standing.name;
+        let (reason, words) = match &standing.measured {
+            Evidence::NotYet => (reason::NOT_MEASURED_YET, reason::NOT_MEASURED_YET.sentence.into()),
+            Evidence::NoPodReady => {
+                let words = format!("{name}: no pod is ready, so nothing can be measured yet");
+                (reason::PODS_NOT_READY, words.into())
+            }
+            Evidence::NotAsked | Evidence::Fresh | Evidence::Missing(_) => continue,
+        };
+        return (ConditionStatus::Unknown, reason, words);
     }
     if components.iter().all(|standing| standing.measured == Evidence::NotAsked) {
         return yes(reason::NO_METRICS, reason::NO_METRICS.sentence);
@@ -204,8 +212,13 @@ fn metrics_available(components: &[&Standing]) -> Verdict {
 
 fn scaling_limited(components: &[&Standing]) -> Verdict {
     for standing in components {
+        if let Some(shortage) = standing.shortage() {
+            return yes(shortage.reason, of(standing, &shortage));
+        }
+    }
+    for standing in components {
         if let Some(limit) = standing.limited_by.first() {
-            return yes(*limit, format!("{}: {}", standing.name, limit.sentence));
+            return yes(*limit, format!("{}: {}", standing.name, standing.limit));
         }
     }
     no(reason::WITHIN_LIMITS, reason::WITHIN_LIMITS.sentence)
@@ -295,6 +308,45 @@ mod tests {
     }
 
     #[test]
+    fn replicas_that_do_not_come_above_the_minimum_limit_scaling_and_are_named_before_its_limits() {
+        let mut standing = web(2);
+        (standing.desired, standing.limited_by) = (5, vec![reason::MAX_REPLICAS]);
+        standing.problem = Some(failure(reason::PODS_REFUSED));
+        let (status, reason, message) = said(std::slice::from_ref(&standing), None, "ScalingLimited");
+        assert_eq!((status, reason.as_str()), (ConditionStatus::True, "PodsRefused"));
+        assert_eq!(message, "web: 2 of 5 replicas are ready: why");
+        standing.desired = 2;
+        assert_eq!(says(&[standing], "ScalingLimited").1, "MaxReplicas", "every replica is there");
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_older_revision_is_not_told_of_the_new() {
+        let mut standing = web(2);
+        standing.revisions.push(revision("old", 0));
+        standing.revisions[1].pods = 1;
+        standing.problem_of_others = Some(failure(reason::CONTAINER_CRASHES));
+        assert_eq!(says(&[standing.clone()], "Ready"), (ConditionStatus::False, "RollingOut".into()));
+        standing.revisions[0].ready = 1;
+        assert_eq!(says(&[standing.clone()], "Ready"), (ConditionStatus::False, "ContainerCrashes".into()));
+        standing.problem = Some(failure(reason::PROBE_FAILS));
+        assert_eq!(says(&[standing], "Ready"), (ConditionStatus::False, "ProbeFails".into()));
+    }
+
+    #[test]
+    fn metrics_of_a_component_without_a_ready_pod_are_not_said_to_be_unasked() {
+        let mut standing = web(0);
+        standing.measured = Evidence::NoPodReady;
+        let (status, reason, message) = said(std::slice::from_ref(&standing), None, "MetricsAvailable");
+        assert_eq!((status, reason.as_str()), (ConditionStatus::Unknown, "PodsNotReady"));
+        assert_eq!(message, "web: no pod is ready, so nothing can be measured yet");
+        let missing = Standing { measured: Evidence::Missing(failure(reason::METRIC_STALE)), ..web(2) };
+        assert_eq!(
+            says(&[standing, missing], "MetricsAvailable"),
+            (ConditionStatus::False, "MetricStale".into())
+        );
+    }
+
+    #[test]
     fn what_was_said_of_scaling_stands_until_the_next_decision() {
         let mut limited = web(2);
         limited.limited_by = vec![reason::MAX_REPLICAS];
@@ -328,7 +380,8 @@ mod tests {
             ("Stalled", ConditionStatus::True),
             ("Reconciling", ConditionStatus::False),
         ] {
-            assert_eq!(said(&[], Some(&invalid), type_).0, status, "{type_}");
+            let (said, reason, _) = said(&[], Some(&invalid), type_);
+            assert_eq!((said, reason.as_str()), (status, "InvalidSpec"), "{type_}");
         }
     }
 }

@@ -58,6 +58,11 @@ fn is_bad(condition: &Condition) -> Option<bool> {
         condition_type::READY | condition_type::METRICS_AVAILABLE => {
             Some(condition.status == ConditionStatus::False)
         }
+        // Replicas that do not come, which `Ready` does not tell of above `minReplicas`. A limit is no bad news.
+        condition_type::SCALING_LIMITED => {
+            let is_problem = reason::PROBLEMS.iter().any(|problem| problem.name == condition.reason);
+            (condition.status == ConditionStatus::True && is_problem).then_some(true)
+        }
         _ => None,
     }
 }

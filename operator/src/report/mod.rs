@@ -180,8 +180,12 @@ fn limited_by(known: &str, components: &[&Standing]) -> String {
     }
     let limited: Vec<String> = components
         .iter()
-        .filter(|standing| !standing.limited_by.is_empty())
-        .map(|standing| format!("{}: {}", standing.name, standing.limited_by_names()))
+        .filter_map(|standing| {
+            let shortage = standing.shortage().map(|shortage| shortage.reason.name.to_owned());
+            let limits = Some(standing.limited_by_names()).filter(|names| !names.is_empty());
+            let names: Vec<String> = shortage.into_iter().chain(limits).collect();
+            (!names.is_empty()).then(|| format!("{}: {}", standing.name, names.join(", ")))
+        })
         .collect();
     limited.join("; ").chars().take(256).collect()
 }

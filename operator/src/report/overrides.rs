@@ -3,10 +3,14 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
-    ConditionStatus, ScalableApp, ScalingOverride, ScalingOverrideSpec, ScalingOverrideStatus,
+    ConditionStatus, ScalableApp, ScalingOverride, ScalingOverrideSpec, ScalingOverrideStatus, Service,
     condition_type::IN_FORCE, set_condition,
 };
-use scalableapp_engine::reason::{self, Reason};
+use scalableapp_engine::{
+    bounds::Range,
+    overrides::Effect,
+    reason::{self, Reason},
+};
 
 /// The app that an override names.
 #[derive(Clone, Copy, Debug)]
@@ -60,11 +64,37 @@ fn verdict(one: &ScalingOverride, target: Target<'_>, now: Timestamp) -> (Condit
             );
             no(reason::COMPONENT_NOT_FOUND, missing)
         }
-        Some(name) => {
-            (ConditionStatus::True, reason::IN_FORCE, format!("acts upon {name} of {app} until {end}"))
-        }
-        None => (ConditionStatus::True, reason::IN_FORCE, format!("acts upon {app} until {end}")),
+        Some(name) => acts(one, target, format!("acts upon {name} of {app} until {end}")),
+        None => acts(one, target, format!("acts upon {app} until {end}")),
     }
+}
+
+/// Whether bounds come to anything within those of the components that they are for.
+fn acts(one: &ScalingOverride, target: Target<'_>, words: String) -> (ConditionStatus, Reason, String) {
+    let ScalingOverrideSpec { component, replicas, .. } = &one.spec;
+    let (Some(bounds), Target::App(app)) = (replicas, target) else {
+        return (ConditionStatus::True, reason::IN_FORCE, words);
+    };
+    let concerns = |service: &&Service| component.as_ref().is_none_or(|name| *name == service.name);
+    let (effects, remarks): (Vec<Effect>, Vec<Option<String>>) = app
+        .spec
+        .services
+        .iter()
+        .filter(concerns)
+        .map(|service| {
+            let (min, max) = service.replica_bounds();
+            let effect = Effect::of(bounds.least(), bounds.most(), Range { min, max });
+            (effect, effect.remark(&service.name, Range { min, max }))
+        })
+        .unzip();
+    let remarks = remarks.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    if effects.iter().all(|effect| *effect == Effect::Nothing) {
+        return (ConditionStatus::False, reason::WITHOUT_EFFECT, format!("{remarks}: correct spec.replicas"));
+    }
+    let is_clamped = effects.contains(&Effect::Clamped);
+    let reason = if is_clamped { reason::CLAMPED } else { reason::IN_FORCE };
+    let words = if remarks.is_empty() { words } else { format!("{words}; {remarks}") };
+    (ConditionStatus::True, reason, words)
 }
 
 #[cfg(test)]
@@ -136,6 +166,56 @@ mod tests {
             ),
         ] {
             assert_eq!(said(&component, target, time), (reason.to_owned(), message.to_owned()));
+        }
+    }
+
+    #[test]
+    fn bounds_that_are_clamped_or_without_effect_say_so_at_once() {
+        let mut app = app();
+        app.spec.services[1].scaling.as_mut().unwrap().max_replicas = 4;
+        let said = |component: &Value, replicas: Value| {
+            let mut one = hold(component);
+            one.spec.hold = None;
+            one.spec.replicas = Some(serde_json::from_value(replicas).unwrap());
+            let condition = status(None, &one, Target::App(&app), at("00:00:00")).conditions.remove(0);
+            (condition.status == ConditionStatus::True, condition.reason, condition.message)
+        };
+        let clamped = |component: &str, max| {
+            format!("{component} runs at most {max} by its maxReplicas, raise that for more")
+        };
+        let unchanged = |component: &str, max| {
+            format!("nothing changes for {component}, whose minReplicas is 1 and maxReplicas {max}")
+        };
+        let until = "until 2026-01-01T01:00:00Z";
+        for (component, replicas, expected) in [
+            (json!("web"), json!({"exact": 2}), (true, "InForce", format!("acts upon web of shop {until}"))),
+            (
+                json!("web"),
+                json!({"exact": 50}),
+                (true, "Clamped", format!("acts upon web of shop {until}; {}", clamped("web", 2))),
+            ),
+            (
+                json!("web"),
+                json!({"max": 9}),
+                (false, "WithoutEffect", format!("{}: correct spec.replicas", unchanged("web", 2))),
+            ),
+            (
+                json!(null),
+                json!({"max": 3}),
+                (true, "InForce", format!("acts upon shop {until}; {}", unchanged("web", 2))),
+            ),
+            (
+                json!(null),
+                json!({"max": 9}),
+                (
+                    false,
+                    "WithoutEffect",
+                    format!("{}; {}: correct spec.replicas", unchanged("web", 2), unchanged("api", 4)),
+                ),
+            ),
+        ] {
+            let (acts, reason, message) = expected;
+            assert_eq!(said(&component, replicas), (acts, reason.to_owned(), message));
         }
     }
 

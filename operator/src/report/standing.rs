@@ -24,14 +24,18 @@ pub struct Standing {
     pub target: String,
     /// Its live revisions.
     pub revisions: Vec<LiveRevision>,
-    /// What keeps its pods from running.
+    /// What keeps pods of the declared revision from being ready.
     pub problem: Option<Problem>,
+    /// The same of the other revisions.
+    pub problem_of_others: Option<Problem>,
     /// Whether the generation is known to have been applied before this pass.
     pub was_applied: bool,
     /// What keeps the generation from being applied, or what was changed by somebody from being put right.
     pub failure: Option<Failure>,
-    /// What keeps `desired` from what the metrics ask for.
+    /// What keeps `desired` from what is asked for, the one that wins first.
     pub limited_by: Vec<Reason>,
+    /// The first of them as a sentence; empty where nothing limits.
+    pub limit: String,
     /// Whether the component declares metrics.
     pub measured: Evidence,
     /// The decision to record, if it differs from the one that is recorded.
@@ -48,6 +52,8 @@ pub enum Evidence {
     /// Prometheus has not been asked yet.
     #[default]
     NotYet,
+    /// No pod is ready, so there is nothing to measure yet.
+    NoPodReady,
     /// Every metric has fresh evidence.
     Fresh,
     /// A metric has none: why, and in which words.
@@ -75,6 +81,16 @@ impl Standing {
         self.ready() >= self.min
     }
 
+    /// What keeps replicas that are asked for from being ready.
+    #[must_use]
+    pub fn shortage(&self) -> Option<Failure> {
+        let (ready, desired) = (self.ready(), self.desired);
+        let problem =
+            self.problem.as_ref().or(self.problem_of_others.as_ref()).filter(|_| ready < desired)?;
+        let message = format!("{ready} of {desired} replicas are ready: {}", problem.message);
+        Some(Failure { reason: problem.reason, message })
+    }
+
     /// Whether the declared revision gave up waiting for its pods.
     #[must_use]
     pub fn gave_up(&self) -> bool {
@@ -83,7 +99,7 @@ impl Standing {
             .any(|revision| revision.hash == self.target && deadline_exceeded(&revision.deployment))
     }
 
-    /// The limits as one text, for example `MaxReplicas`.
+    /// The limits of `desired` as one text, for example `MaxReplicas`.
     #[must_use]
     pub fn limited_by_names(&self) -> String {
         let names: Vec<&str> = self.limited_by.iter().map(|reason| reason.name).collect();

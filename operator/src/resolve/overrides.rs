@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use scalableapp_crds::{ReplicaBounds, ScalingOverride};
+use scalableapp_crds::ScalingOverride;
 use scalableapp_engine::overrides::Overrides;
 
 /// The override that pauses the app, if one does.
@@ -19,14 +19,15 @@ pub fn of_component(overrides: &[ScalingOverride], component: &str, now: Timesta
         |one: &&ScalingOverride| one.spec.component.as_deref().is_none_or(|name| name == component);
     for one in in_force(overrides, now).filter(concerns) {
         let name = one.name_any();
-        let ReplicaBounds { min, max, exact } = one.spec.replicas.clone().unwrap_or_default();
+        let bounds = one.spec.replicas.clone().unwrap_or_default();
         if one.spec.hold.is_some() {
             sum.hold = Some(name.clone());
         }
-        if let Some(min) = min.or(exact).filter(|min| sum.min.as_ref().is_none_or(|(known, _)| min > known)) {
+        if let Some(min) = bounds.least().filter(|min| sum.min.as_ref().is_none_or(|(known, _)| min > known))
+        {
             sum.min = Some((min, name.clone()));
         }
-        if let Some(max) = max.or(exact).filter(|max| sum.max.as_ref().is_none_or(|(known, _)| max < known)) {
+        if let Some(max) = bounds.most().filter(|max| sum.max.as_ref().is_none_or(|(known, _)| max < known)) {
             sum.max = Some((max, name));
         }
     }

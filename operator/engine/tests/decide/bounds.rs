@@ -23,6 +23,7 @@ fn bounds_act_at_once_and_whatever_the_metrics_say() {
 #[test]
 fn what_limits_is_named() {
     let mut app = Component::new(4, &[rate(50)]);
+    app.min = 2;
     app.reads("rps", 1_000.0);
     let decision = app.act();
     assert_eq!((decision.desired, decision.limited_by), (8, vec![reason::SCALE_UP_LIMIT]));
@@ -38,7 +39,7 @@ fn what_limits_is_named() {
     assert_eq!(effect(&decision, "behavior"), "20 by the recommendations of the last 300 s; stays 20");
     app.later(301).reads("rps", 0.0);
     let decision = app.act();
-    assert_eq!((decision.desired, decision.limited_by), (1, vec![reason::MIN_REPLICAS]));
+    assert_eq!((decision.desired, decision.limited_by), (2, vec![reason::MIN_REPLICAS]));
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn load_that_hovers_at_a_limit_does_not_change_what_is_named() {
 }
 
 /// From 8:00 to 18:00 UTC; the fixture's clock starts at 8:00 on a Friday.
-fn office_hours(min_replicas: i32) -> Schedule {
+pub fn office_hours(min_replicas: i32) -> Schedule {
     Schedule {
         name: "office-hours".to_owned(),
         time_zone: time_zone("UTC").expect("a time zone"),
@@ -109,7 +110,7 @@ fn a_schedule_needs_no_fresh_evidence() {
     assert_eq!(app.decide().desired, 6);
 }
 
-fn named(replicas: i32) -> Option<(i32, String)> {
+pub fn named(replicas: i32) -> Option<(i32, String)> {
     Some((replicas, "jane".to_owned()))
 }
 
@@ -149,7 +150,7 @@ fn a_hold_keeps_the_replicas_also_where_a_fallback_wants_more() {
     app.fallback = Some(Fallback { after: SignedDuration::ZERO, replicas: 6 });
     app.overrides.hold = Some("jane".to_owned());
     let decision = app.decide();
-    assert_eq!((decision.desired, decision.limited_by), (4, vec![reason::FALLBACK, reason::HELD]));
+    assert_eq!((decision.desired, decision.limited_by), (4, vec![reason::HELD, reason::FALLBACK]));
     app.overrides.hold = None;
     assert_eq!(app.decide().desired, 6);
 }

@@ -10,6 +10,7 @@ mod latency;
 mod memory;
 mod metrics;
 mod record;
+mod said;
 
 use scalableapp_engine::Decision;
 

@@ -1,0 +1,112 @@
+//! What keeps the replicas from what is asked for, and how it is said. Pure.
+
+use crate::bounds::{Bound, Bounds};
+use crate::normalize::{Limitation, Normalized, Stabilization};
+use crate::reason::{self, Reason};
+use crate::scale::{Outcome, Step};
+
+/// The limits that bind now. `asked` is what the component would have without bounds, if that is known.
+///
+/// A bound that would bind without the stabilization window, too, is named instead of the window: what keeps an idle
+/// component at its minimum does not change when the window is over. One replica is the least that there can be, so a
+/// `minReplicas` of 1 limits nothing.
+pub(crate) fn binding(step: &Step, bounds: &Bounds, asked: Option<i32>) -> Vec<Reason> {
+    let (range, floor, ceiling) = (bounds.range(), bounds.floor.reason, bounds.ceiling.reason);
+    let (at_min, at_max) = (step.desired == range.min, step.desired == range.max);
+    let limits_nothing = floor == reason::MIN_REPLICAS && bounds.floor.replicas <= 1;
+    let mut reasons = bounds.conflict();
+    match asked {
+        Some(asked) if asked < range.min && at_min => reasons.extend((!limits_nothing).then_some(floor)),
+        Some(asked) if asked > range.max && at_max => reasons.push(ceiling),
+        Some(_) => {
+            if let Some(normalized) = step.outcome.normalized() {
+                reasons.extend(stabilization(normalized).into_iter().chain(limitation(normalized, bounds)));
+            }
+        }
+        None => {
+            reasons.extend((at_min && is_set(floor)).then_some(floor));
+            reasons.extend((at_max && is_set(ceiling)).then_some(ceiling));
+        }
+    }
+    reasons.extend((step.outcome == Outcome::AboveMax && asked.is_none()).then_some(ceiling));
+    reasons.extend((ceiling == reason::HELD).then_some(ceiling));
+    reasons
+}
+
+/// Whether a limit that bound a short time ago may still be named. Load comes back, and the limit with it; a schedule
+/// or an override that has ended does not. `is_blind` is whether nothing is known of the load.
+pub(crate) fn may_linger(limit: Reason, bounds: &Bounds, desired: i32, is_blind: bool) -> bool {
+    let range = bounds.range();
+    let binds = |bound: &Bound, replicas: i32| bound.reason == limit && desired == replicas;
+    let is_bound = binds(&bounds.floor, range.min) || binds(&bounds.ceiling, range.max);
+    match limit {
+        reason::MIN_REPLICAS | reason::MAX_REPLICAS => is_bound && !is_blind,
+        _ if is_set(limit) => is_bound,
+        _ => !is_blind,
+    }
+}
+
+/// The place of a limit among several: what wins over the others is named first, whatever the load is.
+pub(crate) fn rank(limit: Reason) -> (u8, Reason) {
+    let rank = match limit {
+        reason::HELD => 0,
+        reason::MAX_REPLICAS => 1,
+        reason::OVERRIDE => 2,
+        reason::SCALE_UP_LIMIT
+        | reason::SCALE_DOWN_LIMIT
+        | reason::SCALE_UP_STABILIZED
+        | reason::SCALE_DOWN_STABILIZED => 4,
+        _ => 3,
+    };
+    (rank, limit)
+}
+
+/// A reason as a sentence: with the bound that it is about, if that is not one of the load.
+pub(crate) fn sentence(reason: Reason, bounds: &Bounds) -> String {
+    let Bounds { floor, ceiling } = bounds;
+    let (is_floor, is_ceiling) = (floor.reason == reason, ceiling.reason == reason);
+    if (is_floor || is_ceiling) && floor.replicas > ceiling.replicas {
+        let (least, most) = (floor.replicas, replicas(ceiling.replicas));
+        return format!("At most {most} by {}, which wins over {least} by {}.", ceiling.by, floor.by);
+    }
+    if !is_set(reason) {
+        return reason.sentence.to_owned();
+    }
+    match (is_floor, is_ceiling) {
+        (true, true) if floor == ceiling => {
+            format!("Exactly {} by {}.", replicas(floor.replicas), floor.by)
+        }
+        (true, _) => format!("At least {} by {}.", replicas(floor.replicas), floor.by),
+        (_, true) => format!("At most {} by {}.", replicas(ceiling.replicas), ceiling.by),
+        (false, false) => reason.sentence.to_owned(),
+    }
+}
+
+/// A number of replicas in words.
+pub(crate) fn replicas(number: i32) -> String {
+    if number == 1 { "1 replica".to_owned() } else { format!("{number} replicas") }
+}
+
+/// Whether a bound is set by people, a schedule or the time without evidence, and not by load.
+fn is_set(limit: Reason) -> bool {
+    matches!(limit, reason::SCHEDULE | reason::FALLBACK | reason::OVERRIDE | reason::HELD)
+}
+
+fn stabilization(normalized: &Normalized) -> Option<Reason> {
+    match normalized.stabilization {
+        Stabilization::ReadyForNewScale => None,
+        Stabilization::ScaleUpStabilized => Some(reason::SCALE_UP_STABILIZED),
+        Stabilization::ScaleDownStabilized => Some(reason::SCALE_DOWN_STABILIZED),
+    }
+}
+
+fn limitation(normalized: &Normalized, bounds: &Bounds) -> Option<Reason> {
+    match normalized.limitation {
+        _ if !normalized.is_limited() => None,
+        Limitation::DesiredWithinRange => None,
+        Limitation::TooFewReplicas => Some(bounds.floor.reason),
+        Limitation::TooManyReplicas => Some(bounds.ceiling.reason),
+        Limitation::ScaleUpLimit => Some(reason::SCALE_UP_LIMIT),
+        Limitation::ScaleDownLimit => Some(reason::SCALE_DOWN_LIMIT),
+    }
+}

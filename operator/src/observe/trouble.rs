@@ -1,0 +1,521 @@
+//! What keeps a pod from being ready, read from its status, with pod, container and revision. Pure.
+//!
+//! Events tell more (which volume, which answer to a probe), but a list of those of one pod reads all events of its
+//! namespace from etcd. The sentences say where to look instead.
+
+use super::workload::Problem;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, Probe, Volume,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use scalableapp_engine::reason::{self, Reason};
+use std::collections::BTreeSet;
+
+/// Time for which a pod may wait, or be tried, without a word.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
+/// The same for a container that was restarted: the kubelet takes it for sound after this time.
+const RESTARTED_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+
+/// What is wrong with a pod at once, and what is wrong if nothing changes for a while.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    now: Option<Problem>,
+    later: Option<(Timestamp, Problem)>,
+}
+
+impl Trouble {
+    /// What is wrong with a pod; nothing if it is ready, has ended or is going.
+    #[must_use]
+    pub fn of(pod: &Pod) -> Option<Self> {
+        let phase = pod.status.as_ref()?.phase.as_deref();
+        let has_ended = matches!(phase, Some("Succeeded" | "Failed"));
+        if has_ended || pod.metadata.deletion_timestamp.is_some() || is(pod, "Ready", "True") {
+            return None;
+        }
+        Some(Seen(pod).trouble()).filter(|trouble| *trouble != Self::default())
+    }
+
+    /// What is wrong at an instant.
+    #[must_use]
+    pub fn at(&self, now: Timestamp) -> Option<&Problem> {
+        let later = self.later.as_ref().filter(|(due, _)| *due <= now).map(|(_, problem)| problem);
+        later.or(self.now.as_ref())
+    }
+
+    fn now(problem: Problem) -> Self {
+        Self { now: Some(problem), later: None }
+    }
+
+    fn later(since: Option<Timestamp>, patience: SignedDuration, problem: Problem) -> Self {
+        Self { now: None, later: since.map(|since| (since + patience, problem)) }
+    }
+}
+
+fn condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
+    pod.status.as_ref()?.conditions.as_ref()?.iter().find(|condition| condition.type_ == type_)
+}
+
+fn is(pod: &Pod, type_: &str, status: &str) -> bool {
+    condition(pod, type_).is_some_and(|condition| condition.status == status)
+}
+
+fn since(pod: &Pod, type_: &str) -> Option<Timestamp> {
+    Some(condition(pod, type_)?.last_transition_time.as_ref()?.0)
+}
+
+struct Seen<'a>(&'a Pod);
+
+impl Seen<'_> {
+    fn trouble(&self) -> Trouble {
+        let Self(pod) = self;
+        let status = pod.status.as_ref();
+        let unschedulable = condition(pod, "PodScheduled")
+            .filter(|one| one.status == "False" && one.reason.as_deref() == Some("Unschedulable"));
+        if let Some(condition) = unschedulable {
+            let words = condition.message.as_deref().unwrap_or("the scheduler gives no details");
+            return Trouble::now(
+                self.problem(reason::UNSCHEDULABLE, format!("no node takes it: {}", lacks(words))),
+            );
+        }
+        let spec = pod.spec.as_ref();
+        let init = status.and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default();
+        let init = init.iter().filter_map(|one| {
+            let spec = spec.and_then(|spec| named(spec.init_containers.as_deref()?, &one.name));
+            let is_sidecar = spec.is_some_and(|spec| spec.restart_policy.as_deref() == Some("Always"));
+            if is_sidecar { self.container(one, spec) } else { self.init_container(one) }
+        });
+        let others = status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+        let others = others
+            .iter()
+            .filter_map(|one| self.container(one, spec.and_then(|spec| named(&spec.containers, &one.name))));
+        // The first of those that wait holds up the others; what has failed is told before what only waits.
+        let mut found: Vec<Trouble> = init.chain(others).collect();
+        let first = found.iter().position(|trouble| trouble.now.is_some()).unwrap_or(0);
+        if found.is_empty() { Trouble::default() } else { found.swap_remove(first) }
+    }
+
+    /// A container that must end before the next one starts.
+    fn init_container(&self, status: &ContainerStatus) -> Option<Trouble> {
+        let name = &status.name;
+        if let Some(trouble) = self.not_created(status) {
+            return Some(trouble);
+        }
+        let state = status.state.as_ref();
+        let ended = state.and_then(|state| state.terminated.as_ref());
+        if ended.is_some_and(|ended| ended.exit_code == 0) {
+            return None;
+        }
+        if let Some(running) = state.and_then(|state| state.running.as_ref()) {
+            let words = format!("init container {name} has not finished: {}", self.log(name, ""));
+            let since = running.started_at.as_ref().map(|time| time.0);
+            let later = Trouble::later(since, PATIENCE, self.problem(reason::INIT_CONTAINER_NOT_DONE, words));
+            return Some(Trouble { now: self.init_container_failed(status), ..later });
+        }
+        self.init_container_failed(status).map(Trouble::now)
+    }
+
+    fn init_container_failed(&self, status: &ContainerStatus) -> Option<Problem> {
+        let code = last_end(status)?.exit_code;
+        let name = &status.name;
+        let words =
+            format!("init container {name} fails with exit code {code}: {}", self.log(name, " --previous"));
+        Some(self.problem(reason::INIT_CONTAINER_NOT_DONE, words))
+    }
+
+    fn container(&self, status: &ContainerStatus, spec: Option<&Container>) -> Option<Trouble> {
+        if let Some(trouble) = self.not_created(status) {
+            return Some(trouble);
+        }
+        if status.ready {
+            return None;
+        }
+        let now = (status.restart_count > 0).then(|| self.restarted(status, spec)).flatten();
+        let patience = if now.is_some() { RESTARTED_PATIENCE } else { PATIENCE };
+        let later = self
+            .not_ready(status, spec)
+            .map_or_else(Trouble::default, |(since, problem)| Trouble::later(since, patience, problem));
+        Some(Trouble { now, ..later }).filter(|trouble| *trouble != Trouble::default())
+    }
+
+    /// An image that is not there, or a container that cannot be made.
+    fn not_created(&self, status: &ContainerStatus) -> Option<Trouble> {
+        let waiting = status.state.as_ref()?.waiting.as_ref()?;
+        let (name, image) = (&status.name, &status.image);
+        let words = |text: &str| waiting.message.clone().unwrap_or_else(|| text.to_owned());
+        match waiting.reason.as_deref()? {
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
+                let words = format!(
+                    "image {image} of container {name} cannot be pulled: check its name and tag, and the pull secret"
+                );
+                Some(Trouble::now(self.problem(reason::IMAGE_PULL_FAILED, words)))
+            }
+            "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+                let words =
+                    format!("container {name} cannot be created: {}", words("the kubelet gives no details"));
+                Some(Trouble::now(self.problem(reason::CONTAINER_NOT_CREATED, words)))
+            }
+            "ContainerCreating" | "PodInitializing" => {
+                let Self(pod) = self;
+                let since = since(pod, "PodScheduled")
+                    .max(since(pod, "Initialized").filter(|_| is(pod, "Initialized", "True")));
+                let words = if is(pod, "PodReadyToStartContainers", "False") {
+                    self.waits_for_volumes()
+                } else {
+                    format!(
+                        "image {image} of container {name} is still being pulled, or {}",
+                        self.waits_for_volumes()
+                    )
+                };
+                Some(Trouble::later(since, PATIENCE, self.problem(reason::CONTAINER_CREATING, words)))
+            }
+            _ => None,
+        }
+    }
+
+    fn waits_for_volumes(&self) -> String {
+        let volumes = self.0.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
+        let sources: Vec<String> = volumes.iter().filter_map(source).collect();
+        let pod = self.name();
+        let look = format!("see kubectl describe pod {pod}");
+        if sources.is_empty() {
+            return format!("its volumes or its network are not set up: {look}");
+        }
+        format!("its volumes are not mounted: check that {} exist, and {look}", sources.join(", "))
+    }
+
+    /// Why a container was started again.
+    fn restarted(&self, status: &ContainerStatus, spec: Option<&Container>) -> Option<Problem> {
+        let ended = last_end(status)?;
+        let (name, code) = (&status.name, ended.exit_code);
+        let (reason, words) = if ended.reason.as_deref() == Some("OOMKilled") {
+            (reason::CONTAINER_CRASHES, "runs out of memory: raise its memory limit".to_owned())
+        } else if let Some(probes) =
+            spec.filter(|_| matches!(code, 0 | 137 | 143)).and_then(|spec| stops(spec, ended))
+        {
+            // By signals 15 and 9 nobody but the kubelet stops a container of a pod that stays.
+            let doubt = if code == 0 { ", or it ends by itself" } else { "" };
+            (
+                reason::PROBE_FAILS,
+                format!("is stopped with exit code {code}: its probe ({probes}) fails{doubt}"),
+            )
+        } else {
+            let words = format!("keeps ending with exit code {code}: {}", self.log(name, " --previous"));
+            (reason::CONTAINER_CRASHES, words)
+        };
+        Some(self.problem(reason, format!("container {name} {words}")))
+    }
+
+    /// Since when a container runs without being ready, and which probe says so.
+    fn not_ready(
+        &self,
+        status: &ContainerStatus,
+        spec: Option<&Container>,
+    ) -> Option<(Option<Timestamp>, Problem)> {
+        let running = status.state.as_ref()?.running.as_ref()?;
+        let started = running.started_at.as_ref().map(|time| time.0);
+        let (kind, probe) = match (&spec?.startup_probe, &spec?.readiness_probe) {
+            (Some(startup), _) if status.started != Some(true) => ("startup", startup),
+            (_, Some(readiness)) => ("readiness", readiness),
+            _ => return None,
+        };
+        let name = &status.name;
+        let words =
+            format!("container {name} runs, and its {kind} probe ({}) does not succeed", action(probe));
+        Some((started.max(since(self.0, "Ready")), self.problem(reason::PROBE_FAILS, words)))
+    }
+
+    fn problem(&self, reason: Reason, words: String) -> Problem {
+        let revision =
+            self.0.metadata.labels.as_ref().and_then(|labels| labels.get(crate::build::labels::REVISION));
+        let revision = revision.map_or_else(String::new, |revision| format!(" of revision {revision}"));
+        Problem { reason, message: format!("pod {}{revision}: {words}", self.name()) }
+    }
+
+    fn name(&self) -> &str {
+        self.0.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    fn log(&self, container: &str, which: &str) -> String {
+        format!("read kubectl logs {} -c {container}{which}", self.name())
+    }
+}
+
+fn named<'a>(containers: &'a [Container], name: &str) -> Option<&'a Container> {
+    containers.iter().find(|container| container.name == name)
+}
+
+/// How a container ended last; nothing if it never did.
+fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    let ended =
+        |state: &'_ Option<ContainerState>| state.as_ref().is_some_and(|state| state.terminated.is_some());
+    let state = if ended(&status.state) { &status.state } else { &status.last_state };
+    state.as_ref()?.terminated.as_ref()
+}
+
+/// The probes whose failure may have ended a container, in words; nothing if it did not even run for as long as a probe
+/// takes to fail.
+fn stops(spec: &Container, ended: &ContainerStateTerminated) -> Option<String> {
+    let probes = || spec.startup_probe.iter().chain(&spec.liveness_probe);
+    let fails_after = |probe: &Probe| {
+        let tries = probe.failure_threshold.unwrap_or(3) - 1;
+        let seconds = probe.initial_delay_seconds.unwrap_or(0) + probe.period_seconds.unwrap_or(10) * tries;
+        SignedDuration::from_secs(seconds.into())
+    };
+    let ran = ended.finished_at.as_ref()?.0.duration_since(ended.started_at.as_ref()?.0);
+    let soonest = probes().map(fails_after).min()?;
+    let actions: BTreeSet<String> = probes().map(action).collect();
+    (soonest <= ran).then(|| actions.into_iter().collect::<Vec<_>>().join(" or "))
+}
+
+/// What a volume is made of, where that may be missing.
+fn source(volume: &Volume) -> Option<String> {
+    let must = |optional: Option<bool>| optional != Some(true);
+    if let Some(source) = volume.config_map.as_ref().filter(|source| must(source.optional)) {
+        return Some(format!("ConfigMap {}", source.name));
+    }
+    if let Some(source) = volume.secret.as_ref().filter(|source| must(source.optional)) {
+        return Some(format!("Secret {}", source.secret_name.as_deref().unwrap_or_default()));
+    }
+    let claim = volume.persistent_volume_claim.as_ref()?;
+    Some(format!("PersistentVolumeClaim {}", claim.claim_name))
+}
+
+/// What a probe tries.
+fn action(probe: &Probe) -> String {
+    let port = |port: &IntOrString| match port {
+        IntOrString::Int(number) => number.to_string(),
+        IntOrString::String(name) => name.clone(),
+    };
+    if let Some(get) = &probe.http_get {
+        return format!("GET {} on port {}", get.path.as_deref().unwrap_or("/"), port(&get.port));
+    }
+    if let Some(socket) = &probe.tcp_socket {
+        return format!("TCP port {}", port(&socket.port));
+    }
+    match &probe.grpc {
+        Some(grpc) => format!("gRPC port {}", grpc.port),
+        None => "its command".to_owned(),
+    }
+}
+
+/// What nodes lack, in the scheduler's words and without its counts, which change with every node that comes or goes.
+fn lacks(words: &str) -> String {
+    let Some((_, reasons)) = words.split_once("nodes are available: ") else { return words.to_owned() };
+    let reasons = reasons.split(". ").next().unwrap_or(reasons).trim_end_matches('.');
+    let uncounted = |one: &str| one.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').to_owned();
+    let reasons: BTreeSet<String> = reasons.split(", ").map(uncounted).collect();
+    reasons.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const START: &str = "2026-01-01T00:00:00Z";
+
+    fn after(seconds: i64) -> Timestamp {
+        START.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(seconds)
+    }
+
+    fn condition(type_: &str, status: &str) -> Value {
+        json!({"type": type_, "status": status, "lastTransitionTime": START})
+    }
+
+    /// A pod as the kubelet reports it before anything runs; `status` is merged over that.
+    fn pod(status: &Value) -> Pod {
+        let mut pod = json!({
+            "metadata": {"name": "web-1", "labels": {"scalableapp.dev/revision": "r2"}},
+            "spec": {
+                "initContainers": [
+                    {"name": "migrate", "image": "tool:1"},
+                    {"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"},
+                ],
+                "containers": [{
+                    "name": "web", "image": "web:1",
+                    "startupProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1, "failureThreshold": 60},
+                    "livenessProbe": {"httpGet": {"path": "/livez", "port": 80}},
+                    "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}},
+                }],
+                "volumes": [
+                    {"name": "config", "configMap": {"name": "settings"}},
+                    {"name": "more", "configMap": {"name": "extra", "optional": true}},
+                    {"name": "tls", "secret": {"secretName": "cert"}},
+                ],
+            },
+            "status": {
+                "phase": "Pending",
+                "conditions": [
+                    condition("PodScheduled", "True"), condition("Initialized", "True"), condition("Ready", "False"),
+                ],
+            },
+        });
+        for (key, value) in status.as_object().expect("fields") {
+            pod["status"][key] = value.clone();
+        }
+        serde_json::from_value(pod).expect("a pod")
+    }
+
+    fn container(name: &str, restarts: i32, state: &Value, last: &Value) -> Value {
+        json!({"name": name, "image": format!("{name}:1"), "imageID": "", "ready": false, "restartCount": restarts,
+            "state": state, "lastState": last})
+    }
+
+    fn web(restarts: i32, state: &Value, last: &Value) -> Value {
+        json!({"phase": "Running", "containerStatuses": [container("web", restarts, state, last)]})
+    }
+
+    /// With an init container and a sidecar before it.
+    fn init(migrate: &Value, proxy: &Value) -> Value {
+        let waiting = json!({"waiting": {"reason": "PodInitializing"}});
+        json!({
+            "initContainerStatuses": [container("migrate", 0, migrate, &json!({})), container("proxy", 0, proxy, &json!({}))],
+            "containerStatuses": [container("web", 0, &waiting, &json!({}))],
+        })
+    }
+
+    fn waiting(reason: &str) -> Value {
+        json!({"waiting": {"reason": reason, "message": "in its words"}})
+    }
+
+    fn ended(code: i32, reason: &str) -> Value {
+        ran(0, code, reason)
+    }
+
+    fn ran(seconds: i64, code: i32, reason: &str) -> Value {
+        json!({"terminated": {"exitCode": code, "reason": reason, "startedAt": START, "finishedAt": after(seconds)}})
+    }
+
+    fn running() -> Value {
+        json!({"running": {"startedAt": START}})
+    }
+
+    /// The reason and the words after pod and revision, at once and after a while.
+    fn told(status: &Value, seconds: i64) -> Option<(&'static str, String)> {
+        let trouble = Trouble::of(&pod(status))?;
+        let Problem { reason, message } = trouble.at(after(seconds))?;
+        let words = message.strip_prefix("pod web-1 of revision r2: ").expect("pod and revision");
+        Some((reason.name, words.to_owned()))
+    }
+
+    #[test]
+    fn what_has_failed_is_told_at_once_with_pod_container_and_revision() {
+        let crash = waiting("CrashLoopBackOff");
+        let proxy_crashes = json!({"initContainerStatuses": [
+            container("migrate", 0, &ended(0, "Completed"), &json!({})),
+            container("proxy", 3, &crash, &ended(1, "Error")),
+        ]});
+        let probe = "its probe (GET /livez on port 80 or GET /ready on port http) fails";
+        let ends = "container web keeps ending with exit code";
+        for (status, reason, words) in [
+            (init(&waiting("ImagePullBackOff"), &json!({})), "ImagePullFailed",
+                "image migrate:1 of container migrate cannot be pulled: check its name and tag, and the pull secret".to_owned()),
+            (init(&ended(0, "Completed"), &waiting("ErrImagePull")), "ImagePullFailed",
+                "image proxy:1 of container proxy cannot be pulled: check its name and tag, and the pull secret".to_owned()),
+            (init(&ended(1, "Error"), &json!({})), "InitContainerNotDone",
+                "init container migrate fails with exit code 1: read kubectl logs web-1 -c migrate --previous".to_owned()),
+            (proxy_crashes, "ContainerCrashes",
+                "container proxy keeps ending with exit code 1: read kubectl logs web-1 -c proxy --previous".to_owned()),
+            (web(0, &waiting("CreateContainerConfigError"), &json!({})), "ContainerNotCreated",
+                "container web cannot be created: in its words".to_owned()),
+            (web(2, &crash, &ended(1, "Error")), "ContainerCrashes",
+                format!("{ends} 1: read kubectl logs web-1 -c web --previous")),
+            (web(2, &running(), &ended(137, "OOMKilled")), "ContainerCrashes",
+                "container web runs out of memory: raise its memory limit".to_owned()),
+            (web(2, &running(), &ran(60, 143, "Error")), "ProbeFails",
+                format!("container web is stopped with exit code 143: {probe}")),
+            (web(2, &crash, &ran(61, 0, "Completed")), "ProbeFails",
+                format!("container web is stopped with exit code 0: {probe}, or it ends by itself")),
+            (web(2, &crash, &ran(1, 0, "Completed")), "ContainerCrashes",
+                format!("{ends} 0: read kubectl logs web-1 -c web --previous")),
+        ] {
+            assert_eq!(told(&status, 0), Some((reason, words)), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_only_waits_is_told_after_a_while() {
+        let not_mounted = json!({
+            "conditions": [condition("PodReadyToStartContainers", "False"), condition("PodScheduled", "True")],
+            "containerStatuses": [container("web", 0, &waiting("ContainerCreating"), &json!({}))],
+        });
+        let mut starting = web(0, &running(), &json!({}));
+        let mut started = starting.clone();
+        starting["containerStatuses"][0]["started"] = json!(false);
+        started["containerStatuses"][0]["started"] = json!(true);
+        let volumes = "check that ConfigMap settings, Secret cert exist, and see kubectl describe pod web-1";
+        for (status, reason, words) in [
+            (not_mounted, "ContainerCreating", format!("its volumes are not mounted: {volumes}")),
+            (
+                web(0, &waiting("ContainerCreating"), &json!({})),
+                "ContainerCreating",
+                format!(
+                    "image web:1 of container web is still being pulled, or its volumes are not mounted: {volumes}"
+                ),
+            ),
+            (
+                init(&running(), &json!({})),
+                "InitContainerNotDone",
+                "init container migrate has not finished: read kubectl logs web-1 -c migrate".to_owned(),
+            ),
+            (
+                starting,
+                "ProbeFails",
+                "container web runs, and its startup probe (GET /ready on port http) does not succeed"
+                    .to_owned(),
+            ),
+            (
+                started,
+                "ProbeFails",
+                "container web runs, and its readiness probe (GET /ready on port http) does not succeed"
+                    .to_owned(),
+            ),
+        ] {
+            assert_eq!((told(&status, 29), told(&status, 30)), (None, Some((reason, words))), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_no_node_takes_is_told_without_counts_that_change_with_every_node() {
+        let told = |message: &str| {
+            let scheduled = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message});
+            told(&json!({"conditions": [scheduled]}), 0)
+        };
+        let words = |words: &str| Some(("Unschedulable", format!("no node takes it: {words}")));
+        let lacks = "0/3 nodes are available: 1 node(s) had untolerated taint {a: b}, 2 Insufficient cpu. preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod.";
+        assert_eq!(told(lacks), words("Insufficient cpu, node(s) had untolerated taint {a: b}"));
+        assert_eq!(told("0/9 nodes are available: 9 Insufficient cpu."), words("Insufficient cpu"));
+        assert_eq!(told("no nodes available to schedule pods"), words("no nodes available to schedule pods"));
+    }
+
+    #[test]
+    fn a_restarted_container_is_told_as_one_until_the_kubelet_takes_it_for_sound() {
+        let mut status = web(3, &running(), &ended(1, "Error"));
+        status["containerStatuses"][0]["started"] = json!(true);
+        let reason = |seconds| told(&status, seconds).map(|(reason, _)| reason);
+        assert_eq!(
+            [reason(30), reason(599), reason(600)],
+            [Some("ContainerCrashes"), Some("ContainerCrashes"), Some("ProbeFails")]
+        );
+    }
+
+    #[test]
+    fn a_pod_that_is_ready_has_ended_or_is_going_has_no_trouble() {
+        let crash = web(2, &waiting("CrashLoopBackOff"), &ended(1, "Error"));
+        assert!(Trouble::of(&pod(&crash)).is_some());
+        for change in [
+            |status: &mut Value| status["conditions"] = json!([condition("Ready", "True")]),
+            |status: &mut Value| status["phase"] = json!("Failed"),
+            |status: &mut Value| status["phase"] = json!("Succeeded"),
+        ] {
+            let mut status = crash.clone();
+            change(&mut status);
+            assert_eq!(Trouble::of(&pod(&status)), None, "{status}");
+        }
+        let mut going = pod(&crash);
+        going.metadata.deletion_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(after(0)));
+        assert_eq!(Trouble::of(&going), None);
+    }
+}
