@@ -99,10 +99,10 @@ impl Standing {
             .any(|revision| revision.hash == self.target && deadline_exceeded(&revision.deployment))
     }
 
-    /// The limits of `desired` as one text, for example `MaxReplicas`.
+    /// The limits of `desired` as one text, for example `MaxReplicas`, as long as the status may have it.
     #[must_use]
     pub fn limited_by_names(&self) -> String {
         let names: Vec<&str> = self.limited_by.iter().map(|reason| reason.name).collect();
-        names.join(", ")
+        names.join(", ").chars().take(128).collect()
     }
 }
