@@ -63,6 +63,7 @@ mod tests {
             measured_at: None,
             components: Vec::new(),
             deviations: Vec::new(),
+            overrides: Vec::new(),
             decisions: vec![decision(second)],
             notes: Vec::new(),
         }
