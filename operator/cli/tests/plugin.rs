@@ -210,7 +210,7 @@ fn hostile(mut object: Value) -> Value {
         ];
         match value {
             Value::String(text) => {
-                text.push_str("\u{1b}]0;owned\u{7}\u{9b}2J\r\nstore/shop is ready\u{202e}")
+                text.push_str("\u{1b}]0;owned\u{7}\u{9b}2J\r\nstore/shop is ready\u{202e}");
             }
             Value::Array(items) => items.iter_mut().for_each(poison),
             Value::Object(fields) => fields
