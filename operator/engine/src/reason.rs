@@ -115,6 +115,7 @@ reasons! {
     // What an event says.
     SCALED = "Scaled": "The number of replicas was changed.";
     STATUS_NOT_WRITTEN = "StatusNotWritten": "The API server does not take the status of this object, and nothing scales before it does.";
+    SCALED_BY_OTHER = "ScaledByOther": "Somebody else has changed the replicas of a child: remove the other scaler, or use a ScalingOverride.";
     CHILD_REVERTED = "ChildReverted": "Somebody's edit of a child was undone; change the ScalableApp instead.";
 }
 

@@ -13,7 +13,7 @@ use crate::{
     },
     report::{
         conditions::was_applied,
-        standing::{Evidence, Failure, Standing},
+        standing::{Evidence, Failure, OTHER_SCALER, Standing},
     },
     resolve::{
         app::{App, Service},
@@ -22,7 +22,9 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use scalableapp_crds::{ComponentStatus, Proposal, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec};
+use scalableapp_crds::{
+    ComponentStatus, DecisionRecord, Proposal, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec, Stage,
+};
 use scalableapp_engine::{
     Decision, Input, Invalid, decide,
     memory::Memory,
@@ -39,6 +41,11 @@ use std::{collections::BTreeMap, mem};
 /// Time after which refused replicas are tried again, and the longest after which any are: they follow the load, and a
 /// policy of the cluster may change without a word to anybody.
 pub const TRIED_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
+
+/// Characters that the effect of a stage has at most.
+const EFFECT_LENGTH: usize = 120;
+/// Characters that the API takes of a decision's message.
+const MESSAGE_LENGTH: usize = 512;
 
 /// What a pass looks at.
 #[derive(Clone, Copy)]
@@ -271,7 +278,8 @@ fn component(
     standing.limited_by.clone_from(&decision.limited_by);
     standing.limit = limit(&decision, &overrides, &observed.overrides);
     standing.measured = evidence(service, samples, &decision, &engine_pods, standing.ready(), now);
-    record(&mut standing, service, known, &decision, now);
+    let other = other_scaler(&standing, known, &decision);
+    record(&mut standing, service, known, &decision, other.is_some(), now);
     let recorded = kept.zip(standing.record.clone()).map(|(input, decision)| Record {
         namespace: app.namespace.clone(),
         app: app.name.to_string(),
@@ -279,6 +287,7 @@ fn component(
         input,
         decision,
     });
+    tell_of(other, standing.record.as_mut());
     **scaling = mem::take(&mut decision.memory);
     ComponentPass { standing, decision: Some(decision), planned, recorded }
 }
@@ -388,6 +397,23 @@ fn hold_is_news(recorded: Option<&str>, decision: &Decision) -> bool {
     }
 }
 
+/// The stage at which a decision begins where somebody else has changed the replicas since the last one.
+fn other_scaler(standing: &Standing, known: Option<&ComponentStatus>, decision: &Decision) -> Option<Stage> {
+    let (wanted, found) = (known?.desired, decision.current);
+    let other = standing.revisions.iter().find_map(|revision| revision.deployment.part.scaled_by.as_deref());
+    let other = other.filter(|_| wanted != found)?;
+    let effect = format!("field manager {other} has set {found} replicas, and not {wanted}");
+    Some(Stage { name: OTHER_SCALER.to_owned(), effect: effect.chars().take(EFFECT_LENGTH).collect() })
+}
+
+/// Begins a record with that stage. What a log keeps of the decision has no such stage, or it could not be made again.
+fn tell_of(other: Option<Stage>, record: Option<&mut DecisionRecord>) {
+    let (Some(other), Some(record)) = (other, record) else { return };
+    let message = format!("{}. {}", other.effect, record.message);
+    record.message = message.chars().take(MESSAGE_LENGTH).collect();
+    record.stages.insert(0, other);
+}
+
 /// Records a decision when replicas, their limit, or a hold or its reason change, and never for a mere change of load.
 /// Replicas also change where somebody else had changed them, and what is wanted stays.
 fn record(
@@ -395,6 +421,7 @@ fn record(
     service: &Service,
     known: Option<&ComponentStatus>,
     decision: &Decision,
+    is_of_other: bool,
     now: Timestamp,
 ) {
     let recorded_hold = known
@@ -410,6 +437,7 @@ fn record(
             .as_ref()
             .is_none_or(|last| decision.change.is_some() && (last.from, last.to) != changes)
             || known.desired != decision.desired
+            || is_of_other
             || known.limited_by != standing.limited_by_names()
             || hold_is_news(recorded_hold, decision)
             || known.last_decision.as_ref().is_some_and(|last| evidence_is_news(&last.proposals, decision))
@@ -463,7 +491,7 @@ fn evidence(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resolve::resolve;
+    use crate::{observe::seen::SeenDeployment, resolve::resolve};
     use scalableapp_engine::reason::NO_VALID_METRIC;
     use serde_json::json;
     use std::sync::Arc;
@@ -644,6 +672,33 @@ mod tests {
             record.map(|record| (record.from, record.to))
         };
         assert_eq!([record(5), record(5), record(3), record(3)], [Some((5, 5)), None, Some((3, 5)), None]);
+    }
+
+    #[test]
+    fn somebody_elses_write_is_told_by_its_field_manager_and_not_as_a_decision() {
+        let target = app().services[0].revision.to_string();
+        let told = |replicas: i32| {
+            let mut observed = deployed("1", &[(&target, replicas)]);
+            let mut deployment = SeenDeployment::clone(&observed.deployments[0]);
+            deployment.part.scaled_by = Some("kube-controller-manager".into());
+            observed.deployments = Arc::new(vec![Arc::new(deployment)]);
+            let samples = Samples::default();
+            let view =
+                View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: true };
+            let app = app_of(&json!({"minReplicas": 2, "maxReplicas": 2}));
+            let pass = pass(&app, Some(&known(2)), view, &mut BTreeMap::new()).remove(0);
+            assert!(
+                pass.recorded.is_none_or(|record| record.replays()),
+                "its record makes the same decision"
+            );
+            pass.standing.record
+        };
+        let told_once = told(1).expect("a record");
+        let words = "field manager kube-controller-manager has set 1 replicas, and not 2";
+        assert!(told_once.message.starts_with(words), "{}", told_once.message);
+        assert_eq!((told_once.stages[0].name.as_str(), told_once.to), (OTHER_SCALER, 2));
+        let untold = told(2).expect("the first record");
+        assert!(!untold.message.contains("field manager"), "what it wrote is what was wanted");
     }
 
     #[test]

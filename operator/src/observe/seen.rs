@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::labelled::{Labelled, OwnLabels};
+use crate::apply::{MANAGER, SCALER};
 use crate::build::EPOCH_LABEL;
 
 /// A child of kind `K`, of whose content only `P` is kept. Of thousands of children the content would be most of the
@@ -40,6 +41,9 @@ pub struct DeploymentPart {
     pub spec: DeploymentSpecPart,
     /// What there is.
     pub status: DeploymentStatusPart,
+    /// The field manager that wrote its replicas last, unless that is this operator's.
+    #[serde(rename = "metadata", deserialize_with = "other_scaler")]
+    pub scaled_by: Option<Box<str>>,
 }
 
 /// What is read of a Deployment's spec.
@@ -68,6 +72,38 @@ pub const GAVE_UP: &str = "ProgressDeadlineExceeded";
 /// The condition of a Deployment whose pods are refused.
 pub const REFUSED: &str = "ReplicaFailure";
 
+/// Who manages the replicas, where the operator does not.
+fn other_scaler<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<str>>, D::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Metadata {
+        managed_fields: Vec<Managed>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Managed {
+        manager: Box<str>,
+        fields_v1: Fields,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Fields {
+        #[serde(rename = "f:spec")]
+        spec: SpecFields,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct SpecFields {
+        #[serde(rename = "f:replicas")]
+        replicas: Option<IgnoredAny>,
+    }
+    let Metadata { managed_fields } = Metadata::deserialize(deserializer)?;
+    let scalers = managed_fields.into_iter().filter(|one| one.fields_v1.spec.replicas.is_some());
+    let scalers: Vec<Box<str>> = scalers.map(|one| one.manager).collect();
+    let is_ours = scalers.iter().any(|manager| [MANAGER, SCALER].contains(&&**manager));
+    Ok(scalers.into_iter().next().filter(|_| !is_ours))
+}
+
 fn troubles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<DeploymentCondition>, D::Error> {
     let mut conditions = Vec::<DeploymentCondition>::deserialize(deserializer)?;
     conditions.retain(|condition| condition.type_ == REFUSED || condition.reason.as_deref() == Some(GAVE_UP));
@@ -81,6 +117,7 @@ impl<K, P: DeserializeOwned> Seen<K, P> {
     /// # Errors
     /// When the value is no such object.
     pub fn of(mut object: Value) -> serde_json::Result<Self> {
+        let part = P::deserialize(&object)?;
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("managedFields");
         }
@@ -88,7 +125,6 @@ impl<K, P: DeserializeOwned> Seen<K, P> {
             object.get("metadata").map(ObjectMeta::deserialize).transpose()?.unwrap_or_default();
         metadata.annotations = None;
         let labels = metadata.labels.take().as_ref().map(OwnLabels::of).unwrap_or_default();
-        let part = P::deserialize(&object)?;
         Ok(Self { metadata, labels, part, fingerprint: fingerprint(&edited(object)), kind: PhantomData })
     }
 }
@@ -202,10 +238,30 @@ mod tests {
             (&metadata.labels, &metadata.annotations, &metadata.managed_fields),
             (&None, &None, &None)
         );
-        let DeploymentPart { spec, status } = &seen.part;
+        let DeploymentPart { spec, status, .. } = &seen.part;
         assert_eq!((spec.replicas, status.replicas, status.ready_replicas), (Some(3), 3, 2));
         let troubles: Vec<&str> = status.conditions.iter().map(|one| one.type_.as_str()).collect();
         assert_eq!(troubles, ["ReplicaFailure", "Progressing"]);
+    }
+
+    #[test]
+    fn who_wrote_the_replicas_is_kept_if_it_is_somebody_else() {
+        let scaled_by = |managers: &[(&str, Value)]| {
+            let managed =
+                |(manager, spec): &(&str, Value)| json!({"manager": manager, "fieldsV1": {"f:spec": spec}});
+            let managed: Vec<Value> = managers.iter().map(managed).collect();
+            let seen = deployment(|object| object["metadata"]["managedFields"] = json!(managed));
+            seen.part.scaled_by.map(String::from)
+        };
+        let (replicas, template) = (json!({"f:replicas": {}}), json!({"f:template": {}}));
+        let ours = ("scalableapp-scaler", replicas.clone());
+        assert_eq!(scaled_by(&[("scalableapp", template.clone()), ours.clone()]), None);
+        assert_eq!(
+            scaled_by(&[("scalableapp", template), ("kubectl", replicas.clone())]),
+            Some("kubectl".into())
+        );
+        assert_eq!(scaled_by(&[("kubectl", replicas), ours]), None, "the value is the operator's, too");
+        assert_eq!(scaled_by(&[]), None);
     }
 
     #[test]

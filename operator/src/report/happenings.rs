@@ -1,6 +1,6 @@
 //! Events of a pass: what changed between the status before it and the status after it. Pure.
 
-use crate::apply::events::Happening;
+use crate::{apply::events::Happening, report::standing::OTHER_SCALER};
 use scalableapp_crds::{Condition, ConditionStatus, ScalableAppStatus, condition_type};
 use scalableapp_engine::reason;
 
@@ -24,12 +24,10 @@ fn scalings<'a>(
             known.desired == component.desired && known.last_decision.as_ref() != Some(decision);
         let from = if known.desired == component.desired { decision.from } else { known.desired };
         (from != component.desired && (is_restored || known.desired != component.desired)).then(|| {
-            Happening {
-                warning: false,
-                reason: reason::SCALED.name,
-                action: "Scale",
-                note: format!("{}: {from} -> {}: {}", component.name, component.desired, decision.message),
-            }
+            let warning = decision.stages.iter().any(|stage| stage.name == OTHER_SCALER);
+            let reason = if warning { reason::SCALED_BY_OTHER } else { reason::SCALED };
+            let note = format!("{}: {from} -> {}: {}", component.name, component.desired, decision.message);
+            Happening { warning, reason: reason.name, action: "Scale", note }
         })
     })
 }
@@ -110,6 +108,12 @@ mod tests {
         assert_eq!(notes(&five, &restored), ["web: 3 -> 5: why"]);
         assert_eq!(notes(&five, &seven), ["web: 5 -> 7: why"]);
         assert_eq!(notes(&five, &five), [""; 0]);
+        let mut other = status(5, 4, 5);
+        let stage = json!({"name": "other scaler", "effect": "field manager kubectl has set 4 replicas"});
+        let decision = other.components[0].last_decision.as_mut().expect("a decision");
+        decision.stages = vec![serde_json::from_value(stage).expect("a stage")];
+        let told = happenings(Some(&five), &other).remove(0);
+        assert_eq!((told.warning, told.reason), (true, "ScaledByOther"));
     }
 
     #[test]

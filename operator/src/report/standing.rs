@@ -4,6 +4,9 @@ use crate::observe::workload::{LiveRevision, Problem, deadline_exceeded};
 use scalableapp_crds::{DecisionRecord, ScalingMemory};
 use scalableapp_engine::reason::Reason;
 
+/// Name of the stage of a decision that tells of somebody else's write.
+pub const OTHER_SCALER: &str = "other scaler";
+
 /// Something that went wrong, as one word and one sentence.
 pub type Failure = Problem;
 
