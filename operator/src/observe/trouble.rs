@@ -75,7 +75,7 @@ impl Seen<'_> {
         if let Some(condition) = unschedulable {
             let words = condition.message.as_deref().unwrap_or("the scheduler gives no details");
             return Trouble::now(
-                self.problem(reason::UNSCHEDULABLE, format!("no node takes it: {}", lacks(words))),
+                self.problem(reason::UNSCHEDULABLE, &format!("no node takes it: {}", lacks(words))),
             );
         }
         let spec = pod.spec.as_ref();
@@ -109,7 +109,8 @@ impl Seen<'_> {
         if let Some(running) = state.and_then(|state| state.running.as_ref()) {
             let words = format!("init container {name} has not finished: {}", self.log(name, ""));
             let since = running.started_at.as_ref().map(|time| time.0);
-            let later = Trouble::later(since, PATIENCE, self.problem(reason::INIT_CONTAINER_NOT_DONE, words));
+            let later =
+                Trouble::later(since, PATIENCE, self.problem(reason::INIT_CONTAINER_NOT_DONE, &words));
             return Some(Trouble { now: self.init_container_failed(status), ..later });
         }
         self.init_container_failed(status).map(Trouble::now)
@@ -120,7 +121,7 @@ impl Seen<'_> {
         let name = &status.name;
         let words =
             format!("init container {name} fails with exit code {code}: {}", self.log(name, " --previous"));
-        Some(self.problem(reason::INIT_CONTAINER_NOT_DONE, words))
+        Some(self.problem(reason::INIT_CONTAINER_NOT_DONE, &words))
     }
 
     fn container(&self, status: &ContainerStatus, spec: Option<&Container>) -> Option<Trouble> {
@@ -148,12 +149,12 @@ impl Seen<'_> {
                 let words = format!(
                     "image {image} of container {name} cannot be pulled: check its name and tag, and the pull secret"
                 );
-                Some(Trouble::now(self.problem(reason::IMAGE_PULL_FAILED, words)))
+                Some(Trouble::now(self.problem(reason::IMAGE_PULL_FAILED, &words)))
             }
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
                 let words =
                     format!("container {name} cannot be created: {}", words("the kubelet gives no details"));
-                Some(Trouble::now(self.problem(reason::CONTAINER_NOT_CREATED, words)))
+                Some(Trouble::now(self.problem(reason::CONTAINER_NOT_CREATED, &words)))
             }
             "ContainerCreating" | "PodInitializing" => {
                 let Self(pod) = self;
@@ -167,7 +168,7 @@ impl Seen<'_> {
                         self.waits_for_volumes()
                     )
                 };
-                Some(Trouble::later(since, PATIENCE, self.problem(reason::CONTAINER_CREATING, words)))
+                Some(Trouble::later(since, PATIENCE, self.problem(reason::CONTAINER_CREATING, &words)))
             }
             _ => None,
         }
@@ -203,7 +204,7 @@ impl Seen<'_> {
             let words = format!("keeps ending with exit code {code}: {}", self.log(name, " --previous"));
             (reason::CONTAINER_CRASHES, words)
         };
-        Some(self.problem(reason, format!("container {name} {words}")))
+        Some(self.problem(reason, &format!("container {name} {words}")))
     }
 
     /// Since when a container runs without being ready, and which probe says so.
@@ -222,10 +223,10 @@ impl Seen<'_> {
         let name = &status.name;
         let words =
             format!("container {name} runs, and its {kind} probe ({}) does not succeed", action(probe));
-        Some((started.max(since(self.0, "Ready")), self.problem(reason::PROBE_FAILS, words)))
+        Some((started.max(since(self.0, "Ready")), self.problem(reason::PROBE_FAILS, &words)))
     }
 
-    fn problem(&self, reason: Reason, words: String) -> Problem {
+    fn problem(&self, reason: Reason, words: &str) -> Problem {
         let revision =
             self.0.metadata.labels.as_ref().and_then(|labels| labels.get(crate::build::labels::REVISION));
         let revision = revision.map_or_else(String::new, |revision| format!(" of revision {revision}"));
