@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use fixture::{Component, cpu, latency, rate};
 use jiff::{SignedDuration, Timestamp};
+use scalableapp_engine::cron::CronLine;
 use scalableapp_engine::decide;
 use scalableapp_engine::forecast::Forecast;
-use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
+use scalableapp_engine::schedule::{Schedule, time_zone};
 use scalableapp_engine::season::{CELLS, Past, SEASONS, Season, Seasonal};
 
 /// Decisions of one series, each on what the one before left behind.
@@ -83,11 +84,7 @@ fn learned() -> Seasonal {
 }
 
 fn office_hours() -> Schedule {
-    Schedule {
-        name: "office-hours".to_owned(),
-        time_zone: time_zone("Europe/Zurich").expect("a time zone"),
-        from: CronLine::parse("0 8 * * 1-5").expect("a cron line"),
-        to: CronLine::parse("0 18 * * 1-5").expect("a cron line"),
-        min_replicas: 3,
-    }
+    let [from, to] = ["0 8 * * 1-5", "0 18 * * 1-5"].map(|line| CronLine::parse(line).expect("a cron line"));
+    let zone = time_zone("Europe/Zurich").expect("a time zone");
+    Schedule::new("office-hours".to_owned(), zone, from, to, 3)
 }

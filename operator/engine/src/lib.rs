@@ -70,6 +70,7 @@ pub mod behavior;
 pub mod bounds;
 pub mod combine;
 mod convert;
+pub mod cron;
 pub mod decide;
 mod evaluate;
 mod explain;

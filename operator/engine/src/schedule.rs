@@ -4,18 +4,16 @@
 //! months, and need no memory. Where both came at one instant, the span is off: it may have shrunk to nothing where the
 //! clock jumped over it.
 //!
-//! Daylight saving follows what cron daemons do. A line that names its hours and minutes runs once at each of them: where
-//! the clock jumps over one, at the first instant after the gap; where the clock repeats it, at the first of the two. A
-//! line with `*` for its hour or minute, or for more than 24 times a day, follows the clock as it is.
+//! Whether a span is on is remembered until it may change: it is asked in every pass over an app, and a search costs more
+//! than the rest of the pass.
 //!
 //! Time zones come from the copy of the IANA database in this binary, since a container image may have none.
 
-use croner::Weekday;
-use croner::parser::{CronParser, Seconds, Year};
-use jiff::civil::{Date, date};
+use crate::cron::{AHEAD, CronLine, InvalidSchedule};
 use jiff::tz::TimeZone;
-use jiff::{RoundMode, Timestamp, TimestampRound, ToSpan, Unit};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
 
 /// A span of time with a floor of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,111 +29,32 @@ pub struct Schedule {
     pub to: CronLine,
     /// The fewest replicas meanwhile, at least 1.
     pub min_replicas: i32,
+    #[serde(skip)]
+    known: Known,
 }
 
-/// Five cron fields: minute, hour, day of month, month, day of week.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct CronLine {
-    text: String,
-    cron: croner::Cron,
-    /// A line for each time of day, if there are several: to croner only a line with one hour and one minute is one that
-    /// runs once. They are read when they are needed, because read each takes kilobytes.
-    times: Vec<String>,
+/// What was found out last. It follows from the rest of the schedule, so that it has no part in comparisons.
+#[derive(Debug, Default)]
+struct Known(Mutex<Option<State>>);
+
+/// Whether a span is on from one instant until before another.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    from: Timestamp,
+    until: Timestamp,
+    is_on: bool,
 }
 
-/// The most times of day that each have a line of their own.
-const MOST_TIMES: usize = 24;
-
-impl From<CronLine> for String {
-    fn from(line: CronLine) -> Self {
-        line.text
+impl Clone for Known {
+    fn clone(&self) -> Self {
+        Self::default()
     }
 }
 
-impl TryFrom<String> for CronLine {
-    type Error = InvalidSchedule;
-
-    fn try_from(text: String) -> Result<Self, InvalidSchedule> {
-        Self::parse(&text)
+impl PartialEq for Known {
+    fn eq(&self, _: &Self) -> bool {
+        true
     }
-}
-
-/// Why a schedule cannot be followed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidSchedule {
-    /// Not five cron fields.
-    #[error(
-        "\"{0}\" is not five cron fields (minute, hour, day of month, month, day of week) such as \"0 8 * * 1-5\""
-    )]
-    NotCron(String),
-    /// A day that no month has.
-    #[error("\"{0}\" never comes around: name a day that the month has")]
-    Never(String),
-    /// Not a name of the IANA database.
-    #[error("\"{0}\" is not an IANA time zone such as Europe/Zurich or UTC")]
-    UnknownTimeZone(String),
-}
-
-impl CronLine {
-    /// Reads five cron fields.
-    ///
-    /// # Errors
-    /// When the text is something else, or no day ever matches it.
-    pub fn parse(text: &str) -> Result<Self, InvalidSchedule> {
-        // Nicknames such as @daily are fields in other words, but @reboot is not; nobody needs them for a span.
-        let cron = five_fields(text).filter(|_| !text.contains('@'));
-        let cron = cron.ok_or_else(|| InvalidSchedule::NotCron(text.to_owned()))?;
-        if !has_a_day(&cron) {
-            return Err(InvalidSchedule::Never(text.to_owned()));
-        }
-        let times = times_of_day(text, &cron).filter(|times| times.len() > 1).unwrap_or_default();
-        Ok(Self { text: text.to_owned(), cron, times })
-    }
-
-    /// The last time that it came around until `now`; nothing if it never did.
-    fn last(&self, now: Timestamp, time_zone: &TimeZone) -> Option<Timestamp> {
-        let now = now.to_zoned(time_zone.clone());
-        let last = |line: &croner::Cron| Some(line.find_previous_occurrence(&now, true).ok()?.timestamp());
-        if self.times.is_empty() {
-            return last(&self.cron);
-        }
-        self.times.iter().filter_map(|time| last(&five_fields(time)?)).max()
-    }
-}
-
-fn five_fields(text: &str) -> Option<croner::Cron> {
-    CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build().parse(text).ok()
-}
-
-/// A line for each time of day of one that names them.
-fn times_of_day(text: &str, cron: &croner::Cron) -> Option<Vec<String>> {
-    let (minute, rest) = text.trim().split_once(char::is_whitespace)?;
-    let (hour, days) = rest.trim_start().split_once(char::is_whitespace)?;
-    if minute.contains('*') || hour.contains('*') {
-        return None;
-    }
-    let pattern = &cron.pattern;
-    let hours = (0..24).filter(|hour| pattern.hour_match(*hour).unwrap_or(false));
-    let minutes = (0..60).filter(|minute| pattern.minute_match(*minute).unwrap_or(false));
-    let minutes: Vec<u32> = minutes.collect();
-    let times = hours.flat_map(|hour| minutes.iter().map(move |minute| format!("{minute} {hour} {days}")));
-    let times: Vec<String> = times.collect();
-    (times.len() <= MOST_TIMES).then_some(times)
-}
-
-/// Whether any day matches; a search for a time would go on to the beginning of all time. Within 28 years every date has
-/// fallen on every weekday.
-fn has_a_day(cron: &croner::Cron) -> bool {
-    let matches = |day: Date| {
-        let [month, of_month, weekday] = [day.month(), day.day(), day.weekday().to_sunday_zero_offset()]
-            .map(|part| part.unsigned_abs().into());
-        let weekday = Weekday::from_days_from_sunday(weekday);
-        let pattern = &cron.pattern;
-        pattern.month_match(month).is_ok_and(|is_month| is_month)
-            && pattern.day_match(day.year().into(), month, of_month, weekday).is_ok_and(|is_day| is_day)
-    };
-    date(2000, 1, 1).series(1.day()).take(28 * 366).any(matches)
 }
 
 /// The time zone of that name.
@@ -147,12 +66,32 @@ pub fn time_zone(name: &str) -> Result<TimeZone, InvalidSchedule> {
 }
 
 impl Schedule {
+    /// A span between two lines, both read in the zone.
+    #[must_use]
+    pub fn new(name: String, time_zone: TimeZone, from: CronLine, to: CronLine, min_replicas: i32) -> Self {
+        Self { name, time_zone, from, to, min_replicas, known: Known::default() }
+    }
+
     /// Whether the span is on.
     pub fn is_on(&self, now: Timestamp) -> bool {
+        let mut known = self.known.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match *known {
+            Some(State { from, until, is_on }) if from <= now && now < until => is_on,
+            _ => known.insert(self.state(now)).is_on,
+        }
+    }
+
+    fn state(&self, now: Timestamp) -> State {
         // Cron knows whole seconds only.
         let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor);
         let now = now.round(whole).unwrap_or(now);
-        self.from.last(now, &self.time_zone) > self.to.last(now, &self.time_zone)
+        let [from, to] = [&self.from, &self.to];
+        let next = [from, to].into_iter().filter_map(|line| line.next(now, &self.time_zone)).min();
+        State {
+            from: now,
+            until: next.unwrap_or(now + AHEAD),
+            is_on: from.last(now, &self.time_zone) > to.last(now, &self.time_zone),
+        }
     }
 }
 
@@ -169,13 +108,8 @@ mod tests {
     use super::*;
 
     fn schedule(zone: &str, from: &str, to: &str) -> Schedule {
-        Schedule {
-            name: "span".to_owned(),
-            time_zone: time_zone(zone).expect("a time zone"),
-            from: CronLine::parse(from).expect("a cron line"),
-            to: CronLine::parse(to).expect("a cron line"),
-            min_replicas: 6,
-        }
+        let [from, to] = [from, to].map(|line| CronLine::parse(line).expect("a cron line"));
+        Schedule::new("span".to_owned(), time_zone(zone).expect("a time zone"), from, to, 6)
     }
 
     /// The instants, as `2026-03-29T00:59Z`, at which the span switches between two times, looked at every quarter of an hour.
@@ -305,14 +239,27 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_followed_is_refused_in_words() {
-        for text in ["", "8", "0 8 * *", "0 0 8 * * *", "60 8 * * *", "0 8 * * funday", "@daily", "@reboot"] {
-            assert_eq!(CronLine::parse(text), Err(InvalidSchedule::NotCron(text.to_owned())));
+    fn what_is_remembered_holds_until_the_span_switches() {
+        let office = schedule("Europe/Zurich", "0 8 * * 1-5", "0 18 * * 1-5");
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let mut was = None;
+        let mut now = at("2026-03-27T00:00:07.5Z");
+        while now < at("2026-04-03T00:00:00Z") {
+            let fresh = office.clone().is_on(now);
+            assert_eq!(office.is_on(now), fresh, "{now}");
+            was = was.max(Some(fresh));
+            now += jiff::SignedDuration::from_secs(97);
         }
-        for text in ["0 0 30 2 *", "0 0 31 4,6 *"] {
-            assert_eq!(CronLine::parse(text), Err(InvalidSchedule::Never(text.to_owned())));
-        }
-        assert!(CronLine::parse("0 0 29 2 *").is_ok());
+        assert_eq!(was, Some(true));
+        let searched = || office.known.0.lock().unwrap().map(|state| state.from);
+        let noon = at("2026-04-02T10:00:00Z");
+        office.is_on(noon);
+        assert!(office.is_on(at("2026-04-02T15:59:59Z")) && searched() == Some(noon), "it is searched once");
+        assert!(!office.is_on(at("2026-03-28T12:00:00Z")), "a clock that was set back");
+    }
+
+    #[test]
+    fn an_unknown_time_zone_is_refused() {
         for name in ["Mars/Olympus", "", "CEST"] {
             assert_eq!(time_zone(name), Err(InvalidSchedule::UnknownTimeZone(name.to_owned())));
         }

@@ -7,9 +7,10 @@ use fixture::{Component, DAY, cpu, daily, latency, past, rate, trend};
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use scalableapp_engine::behavior::{Behavior, Limit, Policy, ScalingRules, SelectPolicy};
+use scalableapp_engine::cron::CronLine;
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::record::Record;
-use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
+use scalableapp_engine::schedule::{Schedule, time_zone};
 use scalableapp_engine::season::{Season, Seasonal};
 use std::sync::LazyLock;
 
@@ -144,13 +145,7 @@ fn flawed_rate(app: &mut Component, load: f64, flaw: Option<Flaw>) {
 fn every_other_minute(min_replicas: i32) -> Schedule {
     let line = |text| CronLine::parse(text).expect("a cron line");
     let (from, to) = (line("*/2 * * * *"), line("1-59/2 * * * *"));
-    Schedule {
-        name: "flicker".to_owned(),
-        time_zone: time_zone("UTC").expect("a zone"),
-        from,
-        to,
-        min_replicas,
-    }
+    Schedule::new("flicker".to_owned(), time_zone("UTC").expect("a zone"), from, to, min_replicas)
 }
 
 /// As the environment sets it (`PROPTEST_CASES`), with as many inputs passed over as a thorough run needs.

@@ -5,7 +5,8 @@ use super::path::Path;
 use super::scaling::MOST_REPLICAS;
 use jiff::tz::TimeZone;
 use scalableapp_crds as api;
-use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
+use scalableapp_engine::cron::CronLine;
+use scalableapp_engine::schedule::{Schedule, time_zone};
 use std::collections::BTreeSet;
 
 /// Resolves the schedules of a service.
@@ -35,13 +36,9 @@ pub(super) fn resolve(
         });
         let from = line(&one.from, Path::Field(&item, "from"), problems);
         let to = line(&one.to, Path::Field(&item, "to"), problems);
-        schedules.extend(from.zip(to).map(|(from, to)| Schedule {
-            name: one.name.clone(),
-            time_zone: zone,
-            from,
-            to,
-            min_replicas: one.min_replicas,
-        }));
+        schedules.extend(
+            from.zip(to).map(|(from, to)| Schedule::new(one.name.clone(), zone, from, to, one.min_replicas)),
+        );
     }
     schedules
 }

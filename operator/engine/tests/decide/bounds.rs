@@ -3,10 +3,11 @@
 use crate::effect;
 use crate::fixture::{Component, cpu, rate};
 use jiff::SignedDuration;
+use scalableapp_engine::cron::CronLine;
 use scalableapp_engine::fallback::Fallback;
 use scalableapp_engine::overrides::Overrides;
 use scalableapp_engine::reason;
-use scalableapp_engine::schedule::{CronLine, Schedule, time_zone};
+use scalableapp_engine::schedule::{Schedule, time_zone};
 
 #[test]
 fn bounds_act_at_once_and_whatever_the_metrics_say() {
@@ -56,13 +57,8 @@ fn load_that_hovers_at_a_limit_does_not_change_what_is_named() {
 
 /// From 8:00 to 18:00 UTC; the fixture's clock starts at 8:00 on a Friday.
 pub fn office_hours(min_replicas: i32) -> Schedule {
-    Schedule {
-        name: "office-hours".to_owned(),
-        time_zone: time_zone("UTC").expect("a time zone"),
-        from: CronLine::parse("0 8 * * *").expect("a cron line"),
-        to: CronLine::parse("0 18 * * *").expect("a cron line"),
-        min_replicas,
-    }
+    let [from, to] = ["0 8 * * *", "0 18 * * *"].map(|line| CronLine::parse(line).expect("a cron line"));
+    Schedule::new("office-hours".to_owned(), time_zone("UTC").expect("a time zone"), from, to, min_replicas)
 }
 
 #[test]
