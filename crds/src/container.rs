@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 #[x_kube(validation = ("!(has(self.value) && has(self.valueFrom))", "set only one of value, valueFrom"))]
 pub struct EnvVar {
     /// Name of the variable.
-    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[-._a-zA-Z][-._a-zA-Z0-9]*$"))]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = ("self.matches('^[-._a-zA-Z][-._a-zA-Z0-9]*$')", "name must be letters, digits, '-', '_' and '.', and not begin with a digit"))]
     pub name: String,
     /// The value. `$(NAME)` is replaced by an earlier variable, as in any pod. Default: empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]

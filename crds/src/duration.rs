@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt, time::Duration};
 
 /// A duration as the user wrote it, in Go's notation: `300ms`, `30s`, `5m`, `1h30m`. Never negative.
+///
+/// The schema says nothing of the notation, or an API server would answer with a regular expression: the CEL rule of each
+/// field asks for it, in the words of [`is_duration!`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GoDuration(pub String);
 
@@ -47,10 +50,17 @@ impl JsonSchema for GoDuration {
         json_schema!({
             "type": "string",
             "maxLength": 16,
-            "pattern": "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$",
         })
     }
 }
+
+/// A CEL rule for a duration within bounds. What is no duration breaks it too, and is not read.
+macro_rules! is_duration {
+    ($($bounds:literal),+) => {
+        concat!("self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$')", $(" && ", $bounds),+)
+    };
+}
+pub(crate) use is_duration;
 
 #[cfg(test)]
 mod tests {

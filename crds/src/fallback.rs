@@ -1,6 +1,6 @@
 //! What to have while metrics are missing. Pure.
 
-use crate::GoDuration;
+use crate::{GoDuration, duration::is_duration};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 pub struct Fallback {
     /// Time without fresh evidence of a metric after which the fallback counts, 30s to 24h. A restart of the operator
     /// begins it anew.
-    #[x_kube(validation = (AFTER_RANGE, "after must be 30s to 24h: shorter is what a restart of Prometheus takes"))]
+    #[x_kube(validation = (AFTER_RANGE, "after must be a duration of 30s to 24h, such as 3m: shorter is what a restart of Prometheus takes"))]
     pub after: GoDuration,
     /// The fewest replicas then, 1 to 10000 and no more than `maxReplicas`.
     #[schemars(range(min = 1, max = 10_000))]
     pub replicas: i32,
 }
 
-const AFTER_RANGE: &str = "duration(self) >= duration('30s') && duration(self) <= duration('24h')";
+const AFTER_RANGE: &str =
+    is_duration!("duration(self) >= duration('30s')", "duration(self) <= duration('24h')");

@@ -1,9 +1,15 @@
 //! What a component may be scaled on. Pure.
 
-use crate::{GoDuration, Quantity, service::COMPONENT_NAME};
+use crate::{
+    GoDuration, Quantity,
+    duration::is_duration,
+    quantity::{above_zero, number_or_text},
+    service::COMPONENT_NAME,
+};
 use kube::KubeSchema;
-use schemars::{Schema, SchemaGenerator, json_schema};
+use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// One metric. Each metric proposes a number of replicas and the largest proposal wins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -38,7 +44,7 @@ pub struct Metric {
 #[serde(rename_all = "camelCase")]
 pub struct RequestRate {
     /// Requests per second for one replica, as a quantity above 0.
-    #[x_kube(validation = (POSITIVE, "perReplica must be greater than 0"))]
+    #[schemars(schema_with = "above_zero")]
     pub per_replica: Quantity,
 }
 
@@ -46,12 +52,11 @@ pub struct RequestRate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
-    /// The quantile, strictly between 0 and 1 and in quotes, for example `"0.99"`.
+    /// The quantile, strictly between 0 and 1, for example `0.99`.
     #[schemars(schema_with = "fraction_schema")]
-    #[x_kube(validation = (BETWEEN_0_AND_1, "quantile must be between 0 and 1, for example \"0.99\""))]
     pub quantile: Quantity,
     /// The latency that the quantile should not pass, for example `300ms`; at most 1h.
-    #[x_kube(validation = (LATENCY_RANGE, "target must be longer than 0s and at most 1h"))]
+    #[x_kube(validation = (LATENCY_RANGE, "target must be a duration longer than 0s and of at most 1h, such as 300ms"))]
     pub target: GoDuration,
 }
 
@@ -66,7 +71,7 @@ pub struct ResourceTarget {
     pub utilization: Option<i32>,
     /// Usage of one pod as a quantity: cores for `cpu`, bytes for `memory`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = (POSITIVE, "averageValue must be greater than 0"))]
+    #[schemars(schema_with = "above_zero")]
     pub average_value: Option<Quantity>,
 }
 
@@ -81,23 +86,19 @@ pub struct Prometheus {
     #[schemars(length(min = 1, max = 2048))]
     pub query: String,
     /// The part of the result that one replica should carry, as a quantity above 0.
-    #[x_kube(validation = (POSITIVE, "perReplica must be greater than 0"))]
+    #[schemars(schema_with = "above_zero")]
     pub per_replica: Quantity,
 }
 
-/// An API server of Kubernetes 1.33 prices a function over an int-or-string as if its text filled a whole request, which
-/// no CRD may cost. Comparisons with constants are cheap, so they name the usual spellings of zero; the operator refuses
-/// the others in the object's conditions.
-const POSITIVE: &str = "self != 0 && !(self in ['0', '0.0', '0.00', '0m'])";
-const BETWEEN_0_AND_1: &str =
-    "quantity(self).isGreaterThan(quantity('0')) && quantity(self).isLessThan(quantity('1'))";
-const LATENCY_RANGE: &str = "duration(self) > duration('0s') && duration(self) <= duration('1h')";
+const LATENCY_RANGE: &str =
+    is_duration!("duration(self) > duration('0s')", "duration(self) <= duration('1h')");
 
-/// Only text: a number strictly between 0 and 1 is never an integer, and CEL reads a bounded text cheaply.
 fn fraction_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "string",
-        "maxLength": 16,
-        "pattern": "^[0-9]*\\.?[0-9]+m?$",
-    })
+    let mut schema = number_or_text();
+    for (keyword, value) in
+        [("exclusiveMinimum", json!(true)), ("maximum", json!(1)), ("exclusiveMaximum", json!(true))]
+    {
+        schema.insert(keyword.to_owned(), value);
+    }
+    schema
 }

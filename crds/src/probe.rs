@@ -1,6 +1,6 @@
 //! Health probes of a component's container. Pure.
 
-use crate::GoDuration;
+use crate::{GoDuration, duration::is_duration};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,15 +41,15 @@ pub struct Probe {
     pub exec: Option<Exec>,
     /// Time from the start of the container to the first probe, in whole seconds. Default: 0s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = (WHOLE_SECONDS, "initialDelay must be in whole seconds, up to 1h"))]
+    #[x_kube(validation = (WHOLE_SECONDS, "initialDelay must be a duration in whole seconds, up to 1h, such as 5s"))]
     pub initial_delay: Option<GoDuration>,
     /// Time between probes, in whole seconds, at least 1s. Default: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = (WHOLE_SECONDS_FROM_1, "period must be in whole seconds, from 1s to 1h"))]
+    #[x_kube(validation = (WHOLE_SECONDS_FROM_1, "period must be a duration in whole seconds, from 1s to 1h, such as 5s"))]
     pub period: Option<GoDuration>,
     /// Time after which a probe counts as failed, in whole seconds, at least 1s. Default: 1s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = (WHOLE_SECONDS_FROM_1, "timeout must be in whole seconds, from 1s to 1h"))]
+    #[x_kube(validation = (WHOLE_SECONDS_FROM_1, "timeout must be a duration in whole seconds, from 1s to 1h, such as 5s"))]
     pub timeout: Option<GoDuration>,
     /// Failures in a row that count. Default: 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,7 +62,8 @@ pub struct Probe {
 #[serde(rename_all = "camelCase")]
 pub struct HttpGet {
     /// Path of the request, for example `/readyz`.
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/"))]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = ("self.startsWith('/')", "path must begin with a slash, for example /readyz"))]
     pub path: String,
     /// Port of the request. Default: the service's `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,5 +106,9 @@ pub struct Exec {
 }
 
 const WHOLE_SECONDS: &str =
-    "duration(self).getMilliseconds() % 1000 == 0 && duration(self) <= duration('1h')";
-const WHOLE_SECONDS_FROM_1: &str = "duration(self).getMilliseconds() % 1000 == 0 && duration(self) >= duration('1s') && duration(self) <= duration('1h')";
+    is_duration!("duration(self).getMilliseconds() % 1000 == 0", "duration(self) <= duration('1h')");
+const WHOLE_SECONDS_FROM_1: &str = is_duration!(
+    "duration(self).getMilliseconds() % 1000 == 0",
+    "duration(self) >= duration('1s')",
+    "duration(self) <= duration('1h')"
+);

@@ -2,9 +2,10 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use std::{borrow::Cow, fmt};
 
-/// A Kubernetes quantity as the user wrote it: `50`, `"0.5"`, `500m`, `2Gi`.
+/// A Kubernetes quantity as the user wrote it: `50`, `0.5`, `500m`, `2Gi`.
 ///
 /// The text is kept, never normalised, so that GitOps tools see what they applied.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -12,8 +13,31 @@ pub struct Quantity(pub String);
 
 /// The text is not a Kubernetes quantity, or does not fit a 64-bit count of thousandths.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("\"{0}\" is not a quantity such as 50, 0.5, 500m or 2Gi")]
+#[error("\"{0}\" is not a quantity such as 50, 0.5, 500m or 2Gi{hint}", hint = hint(.0))]
 pub struct InvalidQuantity(String);
+
+/// What to write instead of a unit that Kubernetes does not have.
+fn hint(text: &str) -> String {
+    let number = text.trim_end_matches(|c: char| !c.is_ascii_digit() && c != '.').trim_end();
+    if number.is_empty() || parse(number, 1000).is_none() {
+        return String::new();
+    }
+    let unit = text[number.len()..].trim().to_ascii_lowercase();
+    let unit = match unit.trim_end_matches('b') {
+        "k" => "k",
+        "ki" => "Ki",
+        "m" if unit != "m" => "M",
+        "mi" => "Mi",
+        "g" => "G",
+        "gi" => "Gi",
+        "t" => "T",
+        "ti" => "Ti",
+        "" | "%" | "/s" | "rps" | "core" | "cores" | "cpu" | "cpus" => "",
+        _ => return String::new(),
+    };
+    let instead = format!("{number}{unit}");
+    if instead == text { String::new() } else { format!(": write {instead}") }
+}
 
 impl Quantity {
     /// The value in thousandths, rounded up as Kubernetes' `MilliValue` does.
@@ -21,7 +45,15 @@ impl Quantity {
     /// # Errors
     /// When the text is not a quantity or its value passes what a 64-bit count of thousandths can hold.
     pub fn milli(&self) -> Result<i64, InvalidQuantity> {
-        parse_milli(&self.0).ok_or_else(|| InvalidQuantity(self.0.clone()))
+        let milli = parse(&self.0, 1000).and_then(|milli| i64::try_from(milli).ok());
+        milli.ok_or_else(|| InvalidQuantity(self.0.clone()))
+    }
+
+    /// The value in billionths, to which Kubernetes rounds up; nothing where the text is not a quantity. Two texts of one
+    /// value mean the same.
+    #[must_use]
+    pub fn nano(&self) -> Option<i128> {
+        parse(&self.0, 1_000_000_000)
     }
 }
 
@@ -47,7 +79,8 @@ const SUFFIXES: [(&str, i128, u32); 12] = [
     ("E", 1000, 6),
 ];
 
-fn parse_milli(text: &str) -> Option<i64> {
+/// The value in parts of which `per_one` are one, rounded up.
+fn parse(text: &str, per_one: i128) -> Option<i128> {
     let (sign, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
@@ -61,9 +94,9 @@ fn parse_milli(text: &str) -> Option<i64> {
     let mantissa: i128 = format!("{whole}{fraction}").parse().ok()?;
     let (numerator, mut denominator) = scale(suffix)?;
     denominator = denominator.checked_mul(10_i128.checked_pow(fraction.len().try_into().ok()?)?)?;
-    let scaled = mantissa.checked_mul(numerator)?.checked_mul(1000)?;
+    let scaled = mantissa.checked_mul(numerator)?.checked_mul(per_one)?;
     let rounded_up = scaled.checked_add(denominator - 1)? / denominator;
-    i64::try_from(rounded_up).ok().map(|value| value * sign)
+    Some(rounded_up * sign)
 }
 
 /// Numerator and denominator of a suffix; `m`, `u` and `n` divide.
@@ -85,15 +118,10 @@ fn scale(suffix: &str) -> Option<(i128, i128)> {
 
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum IntOrString {
-            Int(i64),
-            String(String),
-        }
-        Ok(match IntOrString::deserialize(deserializer)? {
-            IntOrString::Int(value) => Self(value.to_string()),
-            IntOrString::String(value) => Self(value),
+        // What is neither a number nor a text is kept as its JSON, to be refused in words where its path is known.
+        Ok(match Value::deserialize(deserializer)? {
+            Value::String(text) => Self(text),
+            other => Self(other.to_string()),
         })
     }
 }
@@ -108,18 +136,71 @@ impl JsonSchema for Quantity {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "x-kubernetes-int-or-string": true,
-            "minimum": 0,
-            "maxLength": 24,
-            "pattern": "^\\+?([0-9]+|[0-9]+\\.[0-9]*|\\.[0-9]+)(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$",
-        })
+        number_or_text()
     }
+}
+
+/// A number or a text. An int-or-string would take no decimal number; what a text says is checked by the operator, which
+/// answers in words.
+pub(crate) fn number_or_text() -> Schema {
+    json_schema!({
+        "x-kubernetes-preserve-unknown-fields": true,
+        "minimum": 0,
+        "maxLength": 24,
+    })
+}
+
+/// The same for what must be above 0.
+pub(crate) fn above_zero(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-preserve-unknown-fields": true,
+        "minimum": 0,
+        "exclusiveMinimum": true,
+        "maxLength": 24,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn numbers_are_taken_without_quotes() {
+        for (written, text) in
+            [(json!(50), "50"), (json!(0.5), "0.5"), (json!("500m"), "500m"), (json!(2.0), "2.0")]
+        {
+            assert_eq!(serde_json::from_value::<Quantity>(written).unwrap().0, text);
+        }
+        let other: Quantity = serde_json::from_value(json!({"a": [1]})).unwrap();
+        assert!(other.milli().is_err());
+    }
+
+    #[test]
+    fn one_value_has_many_texts() {
+        let same =
+            [["1", "1000m"], ["1.0", "1e0"], ["1Gi", "1024Mi"], ["1Gi", "1073741824"], ["0.5", "500m"]];
+        for texts in same {
+            let [one, other] = texts.map(|text| Quantity(text.into()).nano());
+            assert!(one.is_some() && one == other, "{texts:?}");
+        }
+        assert_ne!(Quantity("1n".into()).nano(), Quantity("2n".into()).nano());
+    }
+
+    #[test]
+    fn a_unit_that_kubernetes_does_not_have_is_refused_with_the_one_to_write() {
+        for (text, instead) in [
+            ("5/s", "5"),
+            ("32MB", "32M"),
+            ("32 MiB", "32Mi"),
+            ("70%", "70"),
+            ("2gb", "2G"),
+            ("1.5 cores", "1.5"),
+        ] {
+            let words = format!("\"{text}\" is not a quantity such as 50, 0.5, 500m or 2Gi: write {instead}");
+            assert_eq!(Quantity(text.into()).milli().unwrap_err().to_string(), words);
+        }
+    }
 
     #[test]
     fn quantities_are_read_at_milli_precision() {

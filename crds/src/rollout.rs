@@ -27,8 +27,8 @@ pub struct Rolling {
     pub max_unavailable: Option<IntOrPercent>,
 }
 
-/// Compared with constants only, which are the two spellings of zero that the schema lets through: an API server of
-/// Kubernetes 1.33 prices any function over an int-or-string too high.
+/// Compared with constants only, which are the usual spellings of zero: an API server of Kubernetes 1.33 prices any
+/// function over an int-or-string too high. The operator refuses the others in the object's conditions.
 const SOME_POD_CAN_BE_REPLACED: &str = "!has(self.maxSurge) || (self.maxSurge != 0 && self.maxSurge != '0%') || (has(self.maxUnavailable) && self.maxUnavailable != 0 && self.maxUnavailable != '0%')";
 
 /// A number of pods (`2`) or a percentage of them (`25%`).
@@ -114,7 +114,6 @@ impl JsonSchema for IntOrPercent {
             "minimum": 0,
             "maximum": 1000,
             "maxLength": 5,
-            "pattern": "^(100|[1-9]?[0-9])%$",
         })
     }
 }

@@ -10,8 +10,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = (UTILIZATION_NEEDS_REQUEST_CPU, "a cpu utilization target needs resources.requests.cpu: utilization is a percentage of the request"),
-    validation = (UTILIZATION_NEEDS_REQUEST_MEMORY, "a memory utilization target needs resources.requests.memory: utilization is a percentage of the request"),
     validation = ("!has(self.scaling) || !has(self.scaling.metrics) || has(self.metricsPort) || self.scaling.metrics.all(m, !has(m.requestRate) && !has(m.latency))", "requestRate and latency are read from the pods: set metricsPort to the port that serves /metrics")
 )]
 pub struct Service {
@@ -118,5 +116,3 @@ pub struct Scaling {
 
 /// In words by CEL: a `pattern` in the schema would answer with the regular expression.
 pub(crate) const COMPONENT_NAME: &str = "self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')";
-const UTILIZATION_NEEDS_REQUEST_CPU: &str = "!has(self.scaling) || !has(self.scaling.metrics) || !self.scaling.metrics.exists(m, has(m.cpu) && has(m.cpu.utilization)) || (has(self.resources) && ((has(self.resources.requests) && 'cpu' in self.resources.requests) || (has(self.resources.limits) && 'cpu' in self.resources.limits)))";
-const UTILIZATION_NEEDS_REQUEST_MEMORY: &str = "!has(self.scaling) || !has(self.scaling.metrics) || !self.scaling.metrics.exists(m, has(m.memory) && has(m.memory.utilization)) || (has(self.resources) && ((has(self.resources.requests) && 'memory' in self.resources.requests) || (has(self.resources.limits) && 'memory' in self.resources.limits)))";

@@ -59,7 +59,7 @@ fn every_property_is_described() {
 #[test]
 fn every_text_is_bounded() {
     none_breaks(|node| {
-        let is_text = node.text("type") == "string" || node.is_int_or_string();
+        let is_text = node.text("type") == "string" || node.is_int_or_string() || node.is_number_or_text();
         is_text && !["maxLength", "enum", "format"].iter().any(|bound| node.has(bound))
     });
 }
@@ -77,7 +77,7 @@ fn every_list_and_map_is_bounded_and_every_list_says_how_it_merges() {
 fn every_number_that_a_user_writes_is_bounded() {
     none_breaks_in_specs(|node| match node.text("type") {
         "integer" => !node.has("minimum") || !node.has("maximum"),
-        _ => node.is_int_or_string() && !node.has("minimum"),
+        _ => (node.is_int_or_string() || node.is_number_or_text()) && !node.has("minimum"),
     });
 }
 
@@ -112,6 +112,18 @@ fn no_rule_over_an_int_or_string_calls_a_function_or_orders() {
     });
 }
 
+/// An API server answers with the regular expression, which tells nobody what to write.
+#[test]
+fn no_text_is_refused_by_a_pattern() {
+    none_breaks(|node| node.has("pattern"));
+}
+
+/// An API server knows no type for it, and refuses a rule that reads it.
+#[test]
+fn no_rule_is_over_a_number_or_text() {
+    none_breaks(|node| node.is_number_or_text() && node.has("x-kubernetes-validations"));
+}
+
 /// One schema within the CustomResourceDefinition's.
 struct Node<'a> {
     path: String,
@@ -126,6 +138,11 @@ impl Node<'_> {
 
     fn text(&self, keyword: &str) -> &str {
         self.schema[keyword].as_str().unwrap_or_default()
+    }
+
+    /// What may be any number, as an int-or-string may not.
+    fn is_number_or_text(&self) -> bool {
+        self.schema["x-kubernetes-preserve-unknown-fields"] == true && !self.has("type")
     }
 
     fn is_int_or_string(&self) -> bool {
