@@ -34,7 +34,9 @@ fn read(path: &Path) -> ScalableApp {
 fn resolved(mut app: ScalableApp) -> App {
     app.metadata.namespace = Some("shop".to_owned());
     app.metadata.uid = Some("3d1a7e4c".to_owned());
-    resolve(&app).unwrap_or_else(|problems| panic!("{problems:?}"))
+    let app = resolve(&app).unwrap_or_else(|problems| panic!("{problems:?}"));
+    assert_eq!(app.problems().next(), None);
+    app
 }
 
 /// An app with one service, whose fields are these beside name, image and port.

@@ -13,6 +13,7 @@ use crate::{
     build::{ServiceChildren, names},
     controller::{decide::ComponentPass, memory::AppMemory},
     observe::{
+        children::OfApp,
         cluster::{Cluster, Observed},
         owner::Controlled,
         seen::SeenDeployment,
@@ -53,7 +54,8 @@ pub async fn apply(
 ) -> Result<(), WriteError> {
     let AppMemory { records, components, leftovers, unsaid, .. } = memory;
     let (mut unanswered, now) = (0, clock::wall());
-    for ((service, children), pass) in app.services.iter().zip(children).zip(passes) {
+    let valid = app.services.iter().zip(passes).filter(|(service, _)| service.is_valid());
+    for ((service, pass), children) in valid.zip(children) {
         let failing = &mut components.entry(pass.standing.name.clone()).or_default().failing;
         let mut round = Round::new(&mut failing.children, &mut unanswered, now);
         let applier = Applier { leader, app, service, records, unsaid, round: &mut round };

@@ -1,24 +1,7 @@
 //! Merging parts of a PodTemplateSpec as JSON, as server-side apply tells the items of its lists apart. Pure.
 
-use serde_json::{Value, json};
-
-/// The lists whose items have keys (`x-kubernetes-list-map-keys` in Kubernetes' own schema of a pod). Every other list
-/// is replaced as a whole, tolerations among them.
-const KEYS: [(&str, &[&str]); 13] = [
-    ("containers", &["name"]),
-    ("env", &["name"]),
-    ("ephemeralContainers", &["name"]),
-    ("hostAliases", &["ip"]),
-    ("imagePullSecrets", &["name"]),
-    ("initContainers", &["name"]),
-    ("ports", &["containerPort", "protocol"]),
-    ("resourceClaims", &["name"]),
-    ("schedulingGates", &["name"]),
-    ("topologySpreadConstraints", &["topologyKey", "whenUnsatisfiable"]),
-    ("volumeDevices", &["devicePath"]),
-    ("volumeMounts", &["mountPath"]),
-    ("volumes", &["name"]),
-];
+use crate::resolve::list_keys::{key, keys_of};
+use serde_json::Value;
 
 /// Lays `over` upon `base`: objects field by field, lists by their items' keys, and everything else as `over` has it.
 pub(super) fn merge(base: &mut Value, over: Value) {
@@ -38,29 +21,22 @@ pub(super) fn merge(base: &mut Value, over: Value) {
 }
 
 fn merge_field(field: &str, base: &mut Value, over: Value) {
-    let keys = KEYS.iter().find(|(list, _)| *list == field).map(|(_, keys)| keys);
-    match (keys, base, over) {
+    match (keys_of(field), base, over) {
         (Some(keys), Value::Array(base), Value::Array(over)) => merge_list(keys, base, over),
         (_, base, over) => merge(base, over),
     }
 }
 
-/// Each item of `over` is laid upon the item of `base` that has the same keys, or follows at the end.
+/// Each item of `over` is laid upon the item of `base` that has the same keys, or follows at the end. Items of `over` are
+/// not compared with one another, which would take a time that grows with the square of their number.
 fn merge_list(keys: &[&str], base: &mut Vec<Value>, over: Vec<Value>) {
+    let below = base.len();
     for item in over {
-        match base.iter_mut().find(|below| keys.iter().all(|key| key_of(below, key) == key_of(&item, key))) {
-            Some(below) => merge(below, item),
+        let same = |one: &Value| keys.iter().all(|name| key(one, name) == key(&item, name));
+        match base[..below].iter().position(same) {
+            Some(place) => merge(&mut base[place], item),
             None => base.push(item),
         }
-    }
-}
-
-/// The value of a key. A port that names no protocol is one of TCP.
-fn key_of(item: &Value, key: &str) -> Value {
-    match (item.get(key), key) {
-        (Some(value), _) => value.clone(),
-        (None, "protocol") => json!("TCP"),
-        (None, _) => Value::Null,
     }
 }
 
@@ -68,6 +44,7 @@ fn key_of(item: &Value, key: &str) -> Value {
 mod tests {
     use super::*;
     use rstest::rstest;
+    use serde_json::json;
 
     fn merged(mut base: Value, over: Value) -> Value {
         merge(&mut base, over);

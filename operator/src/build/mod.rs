@@ -38,10 +38,10 @@ pub struct ServiceChildren {
     pub deployment: Value,
 }
 
-/// The children of each service, in the order of the spec. `epoch` is that of the leader that applies them.
+/// The children of each valid service, in the order of the spec. `epoch` is that of the leader that applies them.
 #[must_use]
 pub fn build(app: &App, epoch: u64) -> Vec<ServiceChildren> {
-    app.services.iter().map(|service| children(app, service, epoch)).collect()
+    app.services.iter().filter(|one| one.is_valid()).map(|service| children(app, service, epoch)).collect()
 }
 
 fn children(app: &App, service: &Service, epoch: u64) -> ServiceChildren {

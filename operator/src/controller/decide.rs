@@ -17,7 +17,8 @@ use crate::{
     },
     resolve::{
         app::{App, Service},
-        overrides,
+        invalid::Invalid,
+        overrides::InForce,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -199,7 +200,9 @@ pub fn pass(
     memories: &mut BTreeMap<String, ComponentMemory>,
 ) -> Vec<ComponentPass> {
     memories.retain(|name, _| app.services.iter().any(|service| service.name.as_str() == name));
-    let paused = overrides::pause(&view.observed.overrides, view.now).map(pause);
+    let is_known = |name: &str| app.services.iter().any(|service| service.name.as_str() == name);
+    let in_force = InForce::of(view.observed.readable_overrides(), is_known, view.now);
+    let paused = in_force.pause.map(pause);
     let was_applied = was_applied(known, app.generation);
     app.services
         .iter()
@@ -207,10 +210,13 @@ pub fn pass(
             let name = service.name.as_str();
             let known = known.and_then(|status| status.component(name));
             let memory = memories.entry(name.to_owned()).or_default();
+            if !service.is_valid() {
+                return invalid_component(app, service, known, view, memory);
+            }
             let failure = memory.failing.said(was_applied);
             let mut pass = match &paused {
                 Some(paused) => paused_component(app, service, known, view, memory, paused),
-                None => component(app, service, known, view, memory),
+                None => component(app, service, known, view, &in_force.component(name), memory),
             };
             (pass.standing.was_applied, pass.standing.failure) = (was_applied, failure);
             if let Some(paused) = paused.as_ref().filter(|_| !was_applied) {
@@ -227,6 +233,7 @@ fn component(
     service: &Service,
     known: Option<&ComponentStatus>,
     view: View<'_>,
+    overrides: &Overrides,
     memory: &mut ComponentMemory,
 ) -> ComponentPass {
     let View { observed, samples, now, recording } = view;
@@ -251,7 +258,6 @@ fn component(
     let mut readings = samples.readings(key, &engine_pods, now);
     // Until the next tick the samples are those of the app as it was before an edit.
     readings.retain(|metric, _| samples.source(key, metric) == memory.sources.get(metric));
-    let overrides = overrides::of_component(&observed.overrides, name, now);
     let input = Input {
         now,
         min_replicas: service.scaling.min_replicas,
@@ -268,7 +274,7 @@ fn component(
         forecast: service.scaling.forecast,
         seasons: samples.seasons(key),
         fallback: service.scaling.fallback,
-        overrides: &overrides,
+        overrides,
     };
     let kept = recording.then(|| OwnedInput::of(&input, scaling));
     let mut decision = decide(&input, mem::take(scaling));
@@ -318,6 +324,21 @@ fn paused_component(
     memory.forget_recommendations();
     let standing = standing(app, service, known, view.observed, view.now);
     undecided(Standing { paused: Some(paused.to_owned()), ..standing })
+}
+
+/// What is written of a component that cannot be done as it is declared: nothing, and what runs stays as it is.
+fn invalid_component(
+    app: &App,
+    service: &Service,
+    known: Option<&ComponentStatus>,
+    view: View<'_>,
+    memory: &mut ComponentMemory,
+) -> ComponentPass {
+    memory.forget_recommendations();
+    let sentences: Vec<String> = service.problems.iter().map(Invalid::to_string).collect();
+    let failure = Failure { reason: reason::INVALID_SPEC, message: sentences.join("; ") };
+    let standing = standing(app, service, known, view.observed, view.now);
+    undecided(Standing { failure: Some(failure), ..standing })
 }
 
 fn standing(
@@ -530,6 +551,27 @@ mod tests {
     }
 
     #[test]
+    fn a_component_that_cannot_be_done_stays_as_it_is_and_the_other_is_decided() {
+        let app = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1},
+            "spec": {"image": "shop:1", "services": [
+                {"name": "web", "port": 80, "podTemplate": {"spec": {"tolerationz": []}}},
+                {"name": "api", "port": 80, "scaling": {"minReplicas": 3, "maxReplicas": 3}},
+            ]},
+        }));
+        let app = resolve(&app.expect("an app")).expect("an app");
+        let (observed, samples) = (deployed("1", &[("old", 4)]), Samples::default());
+        let view =
+            View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
+        let passes = pass(&app, Some(&known(4)), view, &mut BTreeMap::new());
+        let failure = passes[0].standing.failure.clone().expect("a failure");
+        assert_eq!(failure.reason, reason::INVALID_SPEC);
+        assert!(failure.message.contains("did you mean tolerations?"), "{}", failure.message);
+        assert!(passes[0].decision.is_none() && passes[0].planned.values().eq([&4]));
+        assert_eq!(passes[1].decision.as_ref().map(|decision| decision.desired), Some(3));
+    }
+
+    #[test]
     fn a_new_component_starts_with_its_fewest_replicas() {
         let pass = decided(None);
         assert_eq!(pass.planned, BTreeMap::from([(pass.standing.target.clone(), 1)]));
@@ -707,7 +749,7 @@ mod tests {
             "metadata": {"name": "shop-pause"},
             "spec": {"app": "shop", "expiresAt": "2026-01-01T00:00:00Z", "by": "jane", "reason": "repair", "pause": {}},
         });
-        let overrides = vec![serde_json::from_value(pause).expect("an override")];
+        let overrides = Arc::new(vec![Arc::new(serde_json::from_value(pause).expect("an override"))]);
         let pass = decided_with(Some(&known(5)), &Observed { overrides, ..Observed::default() });
         assert_eq!((pass.decision, pass.planned.len(), pass.standing.desired), (None, 0, 5));
         let said = "override shop-pause by jane pauses the app until 2026-01-01T00:00:00Z: repair";

@@ -73,15 +73,16 @@ impl Memories {
     /// The app as it is resolved.
     pub fn resolve(&self, app: &ScalableApp) -> Resolved {
         let generation = app.metadata.generation.unwrap_or_default();
-        let mut all = self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.get(uid(app)) {
-            Some((known, resolved)) if *known == generation => Arc::clone(resolved),
-            _ => {
-                let resolved = Arc::new(crate::resolve::resolve(app));
-                all.insert(uid(app).to_owned(), (generation, Arc::clone(&resolved)));
-                resolved
-            }
+        let all = || self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, resolved)) = all().get(uid(app))
+            && *known == generation
+        {
+            return Arc::clone(resolved);
         }
+        // Not under the lock, which the passes over all other apps wait for.
+        let resolved = Arc::new(crate::resolve::resolve(app));
+        all().insert(uid(app).to_owned(), (generation, Arc::clone(&resolved)));
+        resolved
     }
 
     /// Whether this generation of an object was reported to be unreadable.

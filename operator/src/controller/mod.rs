@@ -13,7 +13,7 @@ use crate::{
     observe::{
         cluster::{
             Cluster, GuardedApp, GuardedOverride, Touched, app_ref, overridden, reflect_children,
-            reflect_written,
+            reflect_overrides, reflect_written,
         },
         pods::SeenPod,
         samples::SampleStore,
@@ -73,7 +73,7 @@ impl Watches {
     #[must_use]
     pub fn new(client: &Client) -> Self {
         let (app_store, apps) = reflect_written(client.clone());
-        let (override_store, overrides) = reflect_written(client.clone());
+        let (override_store, overrides) = reflect_overrides(client.clone());
         let (deployment_store, deployments) = reflect_children(client.clone());
         let (service_store, services) = reflect_children(client.clone());
         let (service_account_store, service_accounts) = reflect_children(client.clone());

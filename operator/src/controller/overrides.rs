@@ -1,6 +1,6 @@
 //! The loop that says of each override whether it acts. I/O.
 //!
-//! It looks at all of them, which are few, once each period: an override ends by time, and one that names no app belongs
+//! It looks at all of them once each period: an override ends by time, and one that names no app belongs
 //! to no reconcile. It writes nothing while what it would say has been said.
 
 use super::Context;
@@ -16,8 +16,13 @@ use crate::{
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::reflector::Store};
 use scalableapp_crds::{ScalingOverride, ScalingOverrideStatus};
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
-use tokio::time::MissedTickBehavior;
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{task::yield_now, time::MissedTickBehavior};
 
 /// Turns until `shutdown`, once each `period`.
 pub async fn run(context: Arc<Context>, period: Duration, shutdown: impl Future<Output = ()>) {
@@ -31,7 +36,7 @@ pub async fn run(context: Arc<Context>, period: Duration, shutdown: impl Future<
             () = &mut shutdown => return,
             _ = interval.tick() => {}
         }
-        let (apps, acts) = (&context.cluster.apps, &context.cluster.overrides);
+        let (apps, acts) = (&context.cluster.apps, context.cluster.overrides.store());
         said.tell(&context.writer, apps, acts, clock::wall()).await;
     }
 }
@@ -57,9 +62,13 @@ impl Said {
             *self = Self { epoch, ..Self::default() };
         }
         let all = overrides.state();
-        let living = || all.iter().filter_map(|one| one.0.as_ref().ok()).filter(|one| is_living(one));
-        self.statuses.retain(|key, (uid, _)| living().any(|one| key_of(one) == *key && uid_of(one) == *uid));
-        for one in living() {
+        let living: Vec<&ScalingOverride> =
+            all.iter().filter_map(|one| one.0.as_ref().ok()).filter(|one| is_living(one)).collect();
+        let uids: HashMap<_, _> = living.iter().map(|one| (key_of(one), uid_of(one))).collect();
+        self.statuses.retain(|key, (uid, _)| uids.get(key) == Some(uid));
+        for one in living {
+            // However many there are, others have their turn.
+            yield_now().await;
             if let Err(error) = self.tell_of(one, writer, apps, now).await {
                 tracing::debug!(scalingoverride = one.name_any(), %error, "will say it again");
             }

@@ -104,9 +104,11 @@ mod tests {
         let (_, touched) = follow(&[&one, &app("two", 1, "10")]);
         assert!(Arc::ptr_eq(&first, &touched));
         let (members, changed) = follow(&[&one, &app("two", 2, "none")]);
-        assert_eq!((members, changed.components().len()), (1, 1), "what cannot be done is not measured");
+        assert_eq!((members, changed.components().len()), (2, 1), "what cannot be done is not measured");
+        let (members, invalid) = follow(&[&one, &app("Two", 1, "10")]);
+        assert_eq!((members, invalid.components().len()), (1, 1), "its name is no name");
         let (_, gone) = follow(&[&one]);
-        assert!(Arc::ptr_eq(&changed, &gone));
+        assert!(Arc::ptr_eq(&invalid, &gone));
         assert_eq!(follow(&[]).0, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! The cache of one kind of children or of pods, in which those of one app are found without looking at all others.
+//! The cache of one kind of children, of pods or of overrides, in which those of one app are found without looking at all others.
 //! Filled by a watch.
 
 use std::hash::Hash;
@@ -10,8 +10,13 @@ use kube::runtime::reflector::store::WriterDropped;
 use kube::runtime::reflector::{Lookup, ObjectRef, Store};
 use kube::runtime::watcher;
 
-use super::labelled::Labelled;
 use super::namespaced::NamespacedName;
+
+/// What belongs to an app.
+pub trait OfApp {
+    /// Name of the app, in the object's own namespace.
+    fn app(&self) -> Option<&str>;
+}
 
 /// The objects of each app, in the order of their names. A set would keep room for eleven.
 type Index<K> = HashMap<NamespacedName, Siblings<K>>;
@@ -31,7 +36,7 @@ where
 
 impl<K> Children<K>
 where
-    K: Labelled + Resource<DynamicType = ()> + Clone + 'static,
+    K: OfApp + Resource<DynamicType = ()> + Clone + 'static,
 {
     /// An index over a store; [`Self::release`] and [`Self::note`] follow it.
     #[must_use]
@@ -53,11 +58,13 @@ where
 
     /// Notes an object as the store has it. Called after the store was told; it shows a list when that is whole.
     pub fn note(&self, event: &watcher::Event<K>) {
-        let objects = match event {
+        let mut objects = match event {
             watcher::Event::Apply(object) => self.known(object).into_iter().collect(),
             watcher::Event::InitDone => self.store.state(),
             watcher::Event::Delete(_) | watcher::Event::Init | watcher::Event::InitApply(_) => return,
         };
+        // In order each one comes last, and moves none of those that are there.
+        objects.sort_unstable_by(|one, other| one.meta().name.cmp(&other.meta().name));
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(event, watcher::Event::InitDone) {
             index.clear();
@@ -77,7 +84,13 @@ where
         self.store.get(&ObjectRef::new(name).within(namespace))
     }
 
-    /// The objects that carry the label of this app, by name.
+    /// All objects, of whichever app.
+    #[must_use]
+    pub fn store(&self) -> &Store<K> {
+        &self.store
+    }
+
+    /// The objects of this app, by name.
     #[must_use]
     pub fn of_app(&self, namespace: &str, app: &str) -> Siblings<K> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
@@ -93,7 +106,7 @@ where
     }
 }
 
-fn insert<K: Labelled + Resource>(index: &mut Index<K>, object: Arc<K>) {
+fn insert<K: OfApp + Resource>(index: &mut Index<K>, object: Arc<K>) {
     let (Some(namespace), Some(app)) = (object.meta().namespace.as_deref(), object.app()) else { return };
     let of_app = Arc::make_mut(index.entry(NamespacedName::new(namespace, app)).or_default());
     match place(of_app, &*object) {
@@ -105,7 +118,7 @@ fn insert<K: Labelled + Resource>(index: &mut Index<K>, object: Arc<K>) {
     }
 }
 
-fn remove<K: Labelled + Resource>(index: &mut Index<K>, object: &K) {
+fn remove<K: OfApp + Resource>(index: &mut Index<K>, object: &K) {
     let (Some(namespace), Some(app)) = (object.meta().namespace.as_deref(), object.app()) else { return };
     let Some(of_app) = index.get_mut(&(namespace, app)) else { return };
     if let Ok(place) = place(of_app, object) {

@@ -21,7 +21,7 @@ use std::{fmt::Debug, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    children::{Children, Siblings},
+    children::{Children, OfApp, Siblings},
     labelled::Labelled,
     pods::SeenPod,
     seen::{Seen, SeenDeployment},
@@ -45,8 +45,8 @@ const PAGE: u32 = 100;
 pub struct Cluster {
     /// The apps.
     pub apps: Store<GuardedApp>,
-    /// The overrides. Few, as each is an act of a person that ends.
-    pub overrides: Store<GuardedOverride>,
+    /// The overrides.
+    pub overrides: Children<GuardedOverride>,
     /// Deployments that the operator made.
     pub deployments: Children<SeenDeployment>,
     /// Services that the operator made.
@@ -69,7 +69,7 @@ pub struct Observed {
     /// Its pods, in the order of their names.
     pub pods: Siblings<SeenPod>,
     /// Its overrides, in force or not.
-    pub overrides: Vec<ScalingOverride>,
+    pub overrides: Siblings<GuardedOverride>,
 }
 
 impl Cluster {
@@ -81,7 +81,7 @@ impl Cluster {
         // A store wakes only the last of those who wait for it, and the controller waits for the apps too.
         while let Err(_elapsed) = timeout(LOOK_AGAIN, self.apps.wait_until_ready()).await {}
         self.apps.wait_until_ready().await?;
-        self.overrides.wait_until_ready().await?;
+        self.overrides.synced().await?;
         self.deployments.synced().await?;
         self.services.synced().await?;
         self.service_accounts.synced().await?;
@@ -93,12 +93,10 @@ impl Cluster {
     /// What the caches hold of one app.
     #[must_use]
     pub fn of_app(&self, namespace: &str, app: &str) -> Observed {
-        let overrides = self.overrides.state();
-        let of_app = overrides.iter().filter(|one| overridden(one) == Some((namespace, app)));
         Observed {
             deployments: self.deployments.of_app(namespace, app),
             pods: self.pods.of_app(namespace, app),
-            overrides: of_app.filter_map(|one| one.0.as_ref().ok().cloned()).collect(),
+            overrides: self.overrides.of_app(namespace, app),
         }
     }
 }
@@ -107,6 +105,11 @@ impl Observed {
     /// The Deployments of one component, in the order of their names.
     pub fn deployments_of(&self, component: &str) -> impl Iterator<Item = &Arc<SeenDeployment>> {
         of_component(&self.deployments, component)
+    }
+
+    /// The overrides that can be read, in force or not.
+    pub fn readable_overrides(&self) -> impl Iterator<Item = &ScalingOverride> {
+        self.overrides.iter().filter_map(|one| one.0.as_ref().ok())
     }
 
     /// The pods of one component, in the order of their names.
@@ -129,6 +132,12 @@ pub fn overridden(guarded: &GuardedOverride) -> Option<(&str, &str)> {
     Some((one.metadata.namespace.as_deref()?, one.spec.app.as_str()))
 }
 
+impl OfApp for GuardedOverride {
+    fn app(&self) -> Option<&str> {
+        Some(self.0.as_ref().ok()?.spec.app.as_str())
+    }
+}
+
 /// A cache of what people write, apps or overrides, and the stream that fills it.
 #[must_use]
 pub fn reflect_written<K>(client: Client) -> (Store<DeserializeGuard<K>>, Touched<DeserializeGuard<K>>)
@@ -136,9 +145,23 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
+    (store, Box::pin(written(client).reflect(writer).touched_objects()))
+}
+
+/// The cache of the overrides, and the stream that fills it.
+#[must_use]
+pub fn reflect_overrides(client: Client) -> (Children<GuardedOverride>, Touched<GuardedOverride>) {
+    indexed(written(client))
+}
+
+fn written<K>(
+    client: Client,
+) -> impl Stream<Item = watcher::Result<watcher::Event<DeserializeGuard<K>>>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
     let written = watch(Api::all(client), watcher::Config::default());
-    let pruned = written.modify(|object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear());
-    (store, Box::pin(pruned.reflect(writer).touched_objects()))
+    written.modify(|object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear())
 }
 
 /// A cache of a kind of children or of their pods, and the stream that fills it: what carries the operator's label.
@@ -147,10 +170,18 @@ pub fn reflect_children<K>(client: Client) -> (Children<K>, Touched<K>)
 where
     K: Labelled + Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
+    indexed(watch(Api::all(client), watcher::Config::default().labels(labels::MANAGED)))
+}
+
+fn indexed<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+) -> (Children<K>, Touched<K>)
+where
+    K: OfApp + Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
     let (store, writer) = reflector::store();
     let children = Children::new(store);
     let (releasing, noting) = (children.clone(), children.clone());
-    let events = watch(Api::all(client), watcher::Config::default().labels(labels::MANAGED));
     let reflected = events.inspect_ok(move |event| releasing.release(event)).reflect(writer);
     let noted = reflected.inspect_ok(move |event| noting.note(event));
     (children, Box::pin(noted.touched_objects()))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::children::OfApp;
 use crate::build::{EPOCH_LABEL, labels};
 
 /// The labels that are read; nothing for those that are missing.
@@ -36,13 +37,14 @@ pub trait Labelled {
     /// The labels.
     fn own_labels(&self) -> &OwnLabels;
 
-    /// Name of its app.
-    fn app(&self) -> Option<&str> {
-        self.own_labels().app.as_deref()
-    }
-
     /// Name of its component.
     fn component(&self) -> Option<&str> {
         self.own_labels().component.as_deref()
+    }
+}
+
+impl<K: Labelled> OfApp for K {
+    fn app(&self) -> Option<&str> {
+        self.own_labels().app.as_deref()
     }
 }

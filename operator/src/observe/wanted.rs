@@ -106,7 +106,7 @@ impl Wanted {
         let (mut components, mut forecasts) = (HashMap::new(), BTreeMap::new());
         let mut scraped = BTreeSet::new();
         for app in apps {
-            for service in &app.services {
+            for service in app.services.iter().filter(|service| service.is_valid()) {
                 if service.pod.metrics_port.is_some() {
                     scraped.insert((app.namespace.clone(), app.name.to_string()));
                 }

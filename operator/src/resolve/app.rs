@@ -1,5 +1,6 @@
 //! The resolved app: what every later stage reads instead of the spec. Pure.
 
+use super::invalid::Invalid;
 use super::name::{AppName, ComponentName};
 use super::probe::Probes;
 use super::revision::Revision;
@@ -18,7 +19,7 @@ pub const HTTP_PORT: &str = "http";
 /// Name of the container's port with `/metrics`, where it is another one.
 pub const METRICS_PORT: &str = "metrics";
 
-/// An app that was checked.
+/// An app that was checked. A service may be wrong in itself, which concerns no other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct App {
     /// Its name.
@@ -34,6 +35,11 @@ pub struct App {
 }
 
 impl App {
+    /// What is wrong with its services, in the order of the spec.
+    pub fn problems(&self) -> impl Iterator<Item = &Invalid> {
+        self.services.iter().flat_map(|service| &service.problems)
+    }
+
     /// What each child names as its controller, so that the garbage collector removes it together with the app.
     #[must_use]
     pub fn owner_reference(&self) -> OwnerReference {
@@ -101,6 +107,16 @@ pub struct Service {
     pub scaling: Scaling,
     /// How a new revision takes over.
     pub rolling: Rolling,
+    /// What is wrong with it. With any problem the rest is a stand-in, upon which nobody may act.
+    pub problems: Vec<Invalid>,
+}
+
+impl Service {
+    /// Whether nothing is wrong with it.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.problems.is_empty()
+    }
 }
 
 /// What the user says about a component's pods.

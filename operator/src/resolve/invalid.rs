@@ -30,6 +30,11 @@ impl Problems {
         self.0.push(Invalid { path: path.to_string(), sentence: sentence.into() });
     }
 
+    /// All of them.
+    pub(super) fn into_vec(self) -> Vec<Invalid> {
+        self.0
+    }
+
     /// The value, unless there is a problem.
     pub(super) fn or<T>(self, value: T) -> Result<T, Vec<Invalid>> {
         if self.0.is_empty() { Ok(value) } else { Err(self.0) }

@@ -7,9 +7,11 @@ pub mod app;
 mod canonical;
 mod container;
 pub mod invalid;
+pub mod list_keys;
 pub mod name;
 pub mod overrides;
 mod path;
+mod pod_fields;
 mod pod_security;
 mod pod_template;
 pub mod probe;
@@ -26,7 +28,8 @@ use path::Path;
 use scalableapp_crds::ScalableApp;
 use std::collections::BTreeSet;
 
-/// Resolves an app, or names everything that is wrong with it, in the order of the spec.
+/// Resolves an app, or names everything that is wrong with it as a whole. What is wrong with one service is named there, and
+/// stops no other.
 ///
 /// The result depends on nothing but `metadata.{name,namespace,uid,generation}` and `spec`, so that it may be kept for
 /// as long as uid and generation stay the same.
@@ -67,7 +70,7 @@ fn services(app: &ScalableApp, named: (&str, &str), problems: &mut Problems) -> 
         if !names.insert(&written.name) {
             problems.refuse(path, "give each service a name of its own");
         }
-        resolved.push(service::resolve(written, named, app.spec.image.as_deref(), path, problems));
+        resolved.push(service::resolve(written, named, app.spec.image.as_deref(), path));
     }
     resolved
 }
@@ -91,8 +94,12 @@ mod tests {
         .expect("an app")
     }
 
+    fn found(app: &ScalableApp) -> Vec<Invalid> {
+        resolve(app).map_or_else(|problems| problems, |app| app.problems().cloned().collect())
+    }
+
     fn problems(app: &ScalableApp) -> Vec<String> {
-        resolve(app).map_or_else(|problems| problems.iter().map(Invalid::to_string).collect(), |_| Vec::new())
+        found(app).iter().map(Invalid::to_string).collect()
     }
 
     fn with_template(spec: &Value) -> ScalableApp {
@@ -121,8 +128,7 @@ mod tests {
             "podTemplate": {"spec": {"hostNetwork": true}},
             "scaling": {"minReplicas": 0, "maxReplicas": 2},
         }));
-        let paths: Vec<String> =
-            resolve(&app).expect_err("problems").into_iter().map(|problem| problem.path).collect();
+        let paths: Vec<String> = found(&app).into_iter().map(|problem| problem.path).collect();
         assert_eq!(
             paths,
             [
@@ -132,6 +138,19 @@ mod tests {
                 "services[web].scaling.metrics",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_wrong_with_one_service_stops_no_other() {
+        let mut app = app(&json!({"podTemplate": {"spec": {"nodeSelectors": {"disk": "ssd"}}}}));
+        app.spec
+            .services
+            .push(serde_json::from_value(json!({"name": "api", "image": "api:1", "port": 80})).unwrap());
+        let resolved = resolve(&app).expect("an app");
+        let valid: Vec<bool> = resolved.services.iter().map(app::Service::is_valid).collect();
+        assert_eq!(valid, [false, true]);
+        let sentence = "services[web].podTemplate.spec.nodeSelectors: Kubernetes has no such field: did you mean nodeSelector?";
+        assert_eq!(problems(&app), [sentence]);
     }
 
     #[test]
@@ -207,6 +226,14 @@ mod tests {
     #[case(
         json!({"rollout": {"rolling": {"maxUnavailable": "half"}}}),
         "rollout.rolling.maxUnavailable: \"half\" is neither a number such as 2 nor a percentage such as 25%"
+    )]
+    #[case(
+        json!({"resources": {"requests": {"memory": "32MB"}}}),
+        "resources.requests.memory: \"32MB\" is not a quantity such as 50, 0.5, 500m or 2Gi: write 32M"
+    )]
+    #[case(
+        json!({"rollout": {"rolling": {"maxSurge": "150%"}}}),
+        "rollout.rolling.maxSurge: use 0 to 1000 pods, or 0% to 100% of them"
     )]
     #[case(
         json!({"rollout": {"rolling": {"maxUnavailable": -1}}}),
@@ -303,6 +330,10 @@ mod tests {
         ": set exactly one of requestRate, latency, cpu, memory, prometheus"
     )]
     #[case(json!({"requestRate": {"perReplica": "0e3"}}), ".requestRate.perReplica: use a quantity above 0")]
+    #[case(
+        json!({"requestRate": {"perReplica": "5/s"}}),
+        ".requestRate.perReplica: \"5/s\" is not a quantity such as 50, 0.5, 500m or 2Gi: write 5"
+    )]
     #[case(
         json!({"latency": {"quantile": "1", "target": "1s"}}),
         ".latency.quantile: use a quantile between 0 and 1, for example \"0.99\""
@@ -420,7 +451,7 @@ mod tests {
         "containers[a].ports[0].hostPort"
     )]
     fn what_reaches_the_host_is_refused(#[case] spec: Value, #[case] path: &str) {
-        let problems = resolve(&with_template(&spec)).expect_err("a problem");
+        let problems = found(&with_template(&spec));
         assert_eq!(problems[0].path, format!("services[web].podTemplate.spec.{path}"));
     }
 
@@ -454,7 +485,7 @@ mod tests {
                 "initContainers[a].securityContext",
             ),
         ] {
-            let problems = resolve(&with_template(&spec)).expect_err("a problem");
+            let problems = found(&with_template(&spec));
             assert_eq!(problems[0].path, format!("services[web].podTemplate.spec.{path}.{field}"));
         }
     }

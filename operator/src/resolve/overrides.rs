@@ -1,43 +1,75 @@
 //! What the overrides of an app say at an instant: which count, and what they add up to. Pure.
 
 use jiff::Timestamp;
-use kube::ResourceExt;
 use scalableapp_crds::ScalingOverride;
 use scalableapp_engine::overrides::Overrides;
+use std::collections::BTreeMap;
 
-/// The override that pauses the app, if one does.
-#[must_use]
-pub fn pause(overrides: &[ScalingOverride], now: Timestamp) -> Option<&ScalingOverride> {
-    in_force(overrides, now).find(|one| one.spec.pause.is_some())
+/// What is in force of the overrides of one app. They are gone through once, however many components ask.
+#[derive(Default)]
+pub struct InForce<'a> {
+    /// The one that pauses the app.
+    pub pause: Option<&'a ScalingOverride>,
+    of_all: Overrides,
+    of: BTreeMap<&'a str, Overrides>,
 }
 
-/// What those that are in force say of one component: of several the tightest bounds count.
-#[must_use]
-pub fn of_component(overrides: &[ScalingOverride], component: &str, now: Timestamp) -> Overrides {
-    let mut sum = Overrides::default();
-    let concerns =
-        |one: &&ScalingOverride| one.spec.component.as_deref().is_none_or(|name| name == component);
-    for one in in_force(overrides, now).filter(concerns) {
-        let name = one.name_any();
-        let bounds = one.spec.replicas.clone().unwrap_or_default();
-        if one.spec.hold.is_some() {
-            sum.hold = Some(name.clone());
+impl<'a> InForce<'a> {
+    /// Those that count at an instant, of the components that there are.
+    pub fn of(
+        overrides: impl Iterator<Item = &'a ScalingOverride>,
+        is_known: impl Fn(&str) -> bool,
+        now: Timestamp,
+    ) -> Self {
+        let mut sum = Self::default();
+        let counts =
+            |one: &&ScalingOverride| now < one.spec.expires_at.0 && one.metadata.deletion_timestamp.is_none();
+        for one in overrides.filter(counts) {
+            if one.spec.pause.is_some() {
+                sum.pause = sum.pause.or(Some(one));
+            }
+            match one.spec.component.as_deref() {
+                None => add(&mut sum.of_all, one),
+                Some(name) if is_known(name) => add(sum.of.entry(name).or_default(), one),
+                Some(_) => {}
+            }
         }
-        if let Some(min) = bounds.least().filter(|min| sum.min.as_ref().is_none_or(|(known, _)| min > known))
-        {
-            sum.min = Some((min, name.clone()));
-        }
-        if let Some(max) = bounds.most().filter(|max| sum.max.as_ref().is_none_or(|(known, _)| max < known)) {
-            sum.max = Some((max, name));
-        }
+        sum
     }
-    sum
+
+    /// What they say of one component: of several the tightest bounds count.
+    #[must_use]
+    pub fn component(&self, name: &str) -> Overrides {
+        let mut sum = self.of_all.clone();
+        if let Some(Overrides { hold, min, max }) = self.of.get(name) {
+            sum.hold = hold.clone().or(sum.hold);
+            min.iter().for_each(|(min, name)| raise(&mut sum.min, *min, name));
+            max.iter().for_each(|(max, name)| lower(&mut sum.max, *max, name));
+        }
+        sum
+    }
 }
 
-fn in_force(overrides: &[ScalingOverride], now: Timestamp) -> impl Iterator<Item = &ScalingOverride> {
-    overrides
-        .iter()
-        .filter(move |one| now < one.spec.expires_at.0 && one.metadata.deletion_timestamp.is_none())
+fn add(sum: &mut Overrides, one: &ScalingOverride) {
+    let name = one.metadata.name.as_deref().unwrap_or_default();
+    if one.spec.hold.is_some() {
+        sum.hold = Some(name.to_owned());
+    }
+    let Some(bounds) = &one.spec.replicas else { return };
+    bounds.least().iter().for_each(|min| raise(&mut sum.min, *min, name));
+    bounds.most().iter().for_each(|max| lower(&mut sum.max, *max, name));
+}
+
+fn raise(bound: &mut Option<(i32, String)>, to: i32, by: &str) {
+    if bound.as_ref().is_none_or(|(known, _)| to > *known) {
+        *bound = Some((to, by.to_owned()));
+    }
+}
+
+fn lower(bound: &mut Option<(i32, String)>, to: i32, by: &str) {
+    if bound.as_ref().is_none_or(|(known, _)| to < *known) {
+        *bound = Some((to, by.to_owned()));
+    }
 }
 
 #[cfg(test)]
@@ -68,16 +100,20 @@ mod tests {
             json!({"replicas": {"min": 3}}),
         ];
         let overrides = overrides(&acts);
-        let web = of_component(&overrides, "web", at("00:00:00"));
+        let in_force = InForce::of(overrides.iter(), |name| name != "gone", at("00:00:00"));
+        let web = in_force.component("web");
         assert_eq!((web.min, web.max), (Some((5, "act-1".into())), Some((5, "act-1".into()))));
-        let api = of_component(&overrides, "api", at("00:00:00"));
+        let api = in_force.component("api");
         assert_eq!((api.min, api.max), (Some((3, "act-2".into())), Some((9, "act-0".into()))));
     }
 
     #[test]
     fn an_override_ends_at_its_time() {
         let overrides = overrides(&[json!({"hold": {}}), json!({"pause": {}})]);
-        let says = |now| (of_component(&overrides, "web", now).hold, pause(&overrides, now).is_some());
+        let says = |now| {
+            let in_force = InForce::of(overrides.iter(), |_| true, now);
+            (in_force.component("web").hold, in_force.pause.is_some())
+        };
         assert_eq!(says(at("00:59:59.999")), (Some("act-0".into()), true));
         assert_eq!(says(at("01:00:00")), (None, false));
     }

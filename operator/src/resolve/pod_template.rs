@@ -1,14 +1,14 @@
 //! Fields of `podTemplate` that the operator owns, refused by name together with the field to use instead. Pure.
 //!
-//! Everything else passes, known or not: the API server is asked about it before a revision starts.
+//! Everything else passes here, known or not.
 
 use super::app::{HTTP_PORT, METRICS_PORT};
 use super::invalid::Problems;
 use super::path::Path;
 use serde_json::{Map, Value};
 
-/// Fields of the pod that the operator owns.
-const OWNED_BY_POD: [(&str, &str); 4] = [
+/// Fields of the pod that the operator owns, or that no template may have.
+const OWNED_BY_POD: [(&str, &str); 5] = [
     ("serviceAccountName", OWN_SERVICE_ACCOUNT),
     ("serviceAccount", OWN_SERVICE_ACCOUNT),
     (
@@ -16,6 +16,7 @@ const OWNED_BY_POD: [(&str, &str); 4] = [
         "remove it: pods get no token unasked; mount one with a projected volume where it is needed",
     ),
     ("restartPolicy", "remove it: the containers of a service are always restarted"),
+    ("ephemeralContainers", "remove it: kubectl debug adds them to a running pod"),
 ];
 
 const OWN_SERVICE_ACCOUNT: &str =
@@ -49,16 +50,12 @@ const OWNED_LABELS: [&str; 5] = [
 /// Seconds that a pod may be given to stop. It waits for 5 of them before it is told to, and must have some left.
 const TERMINATION_GRACE_PERIOD: std::ops::RangeInclusive<i64> = 6..=3600;
 
-/// Checks the template of the component with this name.
+/// Checks the template of the component with this name, whose shape was checked.
 pub(super) fn check(template: &Map<String, Value>, component: &str, path: Path<'_>, problems: &mut Problems) {
-    for field in template.keys().filter(|field| !["metadata", "spec"].contains(&field.as_str())) {
-        let sentence = format!("move {field} under podTemplate.spec or podTemplate.metadata");
-        problems.refuse(Path::Field(&path, field), sentence);
-    }
-    if let Some(metadata) = object(template, "metadata", path, problems) {
+    if let Some(metadata) = template.get("metadata").and_then(Value::as_object) {
         check_metadata(metadata, Path::Field(&path, "metadata"), problems);
     }
-    if let Some(spec) = object(template, "spec", path, problems) {
+    if let Some(spec) = template.get("spec").and_then(Value::as_object) {
         check_spec(spec, component, Path::Field(&path, "spec"), problems);
     }
 }
@@ -71,14 +68,10 @@ fn check_metadata(metadata: &Map<String, Value>, path: Path<'_>, problems: &mut 
         }
     }
     for list in ["annotations", "labels"] {
-        let Some(entries) = object(metadata, list, path, problems) else { continue };
         let path = Path::Field(&path, list);
-        for (key, value) in entries {
-            let item = Path::Item(&path, key);
+        for key in metadata.get(list).and_then(Value::as_object).into_iter().flat_map(Map::keys) {
             if key.starts_with("scalableapp.dev/") || OWNED_LABELS.contains(&key.as_str()) {
-                problems.refuse(item, "remove it: the operator sets it");
-            } else if !value.is_string() {
-                problems.refuse(item, "put the value in quotes: it must be a string");
+                problems.refuse(Path::Item(&path, key), "remove it: the operator sets it");
             }
         }
     }
@@ -95,9 +88,6 @@ fn check_spec(spec: &Map<String, Value>, component: &str, path: Path<'_>, proble
     {
         let sentence = "use 6 to 3600 seconds: a pod waits for 5 before it is told to stop";
         problems.refuse(Path::Field(&path, "terminationGracePeriodSeconds"), sentence);
-    }
-    for list in ["containers", "initContainers", "volumes"] {
-        check_names(spec, list, path, problems);
     }
     check_ports_of_others(spec, component, path, problems);
     let containers = Path::Field(&path, "containers");
@@ -142,36 +132,6 @@ fn check_own_container(container: &Value, path: Path<'_>, problems: &mut Problem
             "remove it: the operator keeps a stopping container serving until no request is sent to it";
         problems.refuse(Path::Field(&Path::Field(&path, "lifecycle"), "preStop"), sentence);
     }
-}
-
-/// Lists are merged by name, so that each item needs one.
-fn check_names(spec: &Map<String, Value>, name: &str, path: Path<'_>, problems: &mut Problems) {
-    let path = Path::Field(&path, name);
-    if spec.get(name).is_some_and(|value| !value.is_array()) {
-        problems.refuse(path, format!("write {name} as a list"));
-    }
-    let mut names = std::collections::BTreeSet::new();
-    for (index, item) in list(spec, name).iter().enumerate() {
-        match item.get("name").and_then(Value::as_str) {
-            Some(name) if names.insert(name) => {}
-            Some(name) => problems.refuse(Path::Item(&path, name), "give it a name of its own"),
-            None => problems.refuse(Path::Index(&path, index), "give it a name"),
-        }
-    }
-}
-
-/// A field that must be an object if it is there.
-fn object<'a>(
-    parent: &'a Map<String, Value>,
-    field: &str,
-    path: Path<'_>,
-    problems: &mut Problems,
-) -> Option<&'a Map<String, Value>> {
-    let value = parent.get(field)?;
-    if !value.is_object() {
-        problems.refuse(Path::Field(&path, field), format!("write {field} as an object"));
-    }
-    value.as_object()
 }
 
 /// A list, empty if it is not there.

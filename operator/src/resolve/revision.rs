@@ -2,8 +2,9 @@
 
 use super::app::Pod;
 use super::canonical::canonical;
-use scalableapp_crds::Probes;
-use serde_json::json;
+use super::pod_fields::{meaning, meaning_in_container};
+use scalableapp_crds::{GoDuration, Probes};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -20,19 +21,20 @@ pub struct Revision(String);
 
 impl Revision {
     /// Hashes what the user wrote, and no default of the operator: a later release that fills in more must not restart
-    /// the pods of an app that did not change. For the same reason an absent field is left out.
+    /// the pods of an app that did not change. For the same reason an absent field is left out. What Kubernetes takes for
+    /// the same hashes the same, such as `1` and `1000m`.
     pub(super) fn of(pod: &Pod, probes: &Probes) -> Self {
         let inputs = json!({
             "renderVersion": RENDER_VERSION,
             "image": pod.image,
             "command": pod.command,
             "args": pod.args,
-            "env": pod.env,
+            "env": meaning_in_container("env", &json!(pod.env)),
             "port": pod.port,
             "metricsPort": pod.metrics_port,
-            "resources": pod.resources,
-            "probes": probes,
-            "podTemplate": pod.template,
+            "resources": meaning_in_container("resources", &json!(pod.resources)),
+            "probes": with_lengths(json!(probes)),
+            "podTemplate": meaning(&pod.template),
         });
         let digest = Sha256::digest(canonical(&inputs).to_string());
         let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -45,6 +47,19 @@ impl Revision {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Probes with the lengths of their durations instead of their texts.
+fn with_lengths(mut probes: Value) -> Value {
+    for probe in probes.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+        for field in ["initialDelay", "period", "timeout"] {
+            let Some(Value::String(text)) = probe.get_mut(field) else { continue };
+            if let Ok(length) = GoDuration(text.clone()).parse() {
+                *text = format!("{}ns", length.as_nanos());
+            }
+        }
+    }
+    probes
 }
 
 impl fmt::Display for Revision {
@@ -141,6 +156,59 @@ mod tests {
             items.reverse();
             assert_eq!(changed(pointer, json!(items)), before, "{pointer}");
         }
+    }
+
+    #[test]
+    fn what_kubernetes_takes_for_the_same_makes_no_revision() {
+        let with = |pointer: &str, value: Value| {
+            let mut service = service();
+            service["podTemplate"]["spec"]["containers"] = json!([{
+                "name": "proxy", "image": "proxy:1", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+                "livenessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 10},
+            }]);
+            service["podTemplate"]["spec"]["volumes"] =
+                json!([{"name": "a", "emptyDir": {"sizeLimit": "1Gi"}}]);
+            service["env"] = json!([{"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": 1}}}]);
+            service["probes"] = json!({"liveness": {"tcpSocket": {}, "period": "60s"}});
+            service["resources"] = json!({"requests": {"cpu": "1", "memory": "1Gi"}});
+            let parent = pointer.rsplit_once('/').expect("a path");
+            service.pointer_mut(parent.0).expect("an object")[parent.1] = value;
+            revision_of(&service.to_string())
+        };
+        let before = with("/port", json!(8080));
+        let proxy = "/podTemplate/spec/containers/0";
+        for (pointer, values) in [
+            (
+                "/resources/requests/cpu",
+                vec![json!(1), json!(1.0), json!("1000m"), json!("1.0"), json!("1e0")],
+            ),
+            ("/resources/requests/memory", vec![json!("1024Mi"), json!(1_073_741_824)]),
+            ("/resources/limits", vec![json!({})]),
+            ("/env/0/valueFrom/resourceFieldRef/divisor", vec![json!("1"), json!("1000m")]),
+            ("/probes/liveness/period", vec![json!("1m"), json!("60000ms"), json!("0.5m30s")]),
+            (&format!("{proxy}/resources/limits/cpu"), vec![json!(1), json!("1000m")]),
+            (&format!("{proxy}/resources/requests"), vec![json!({})]),
+            (&format!("{proxy}/env"), vec![json!([]), Value::Null]),
+            (&format!("{proxy}/livenessProbe/periodSeconds"), vec![json!(10.0)]),
+            ("/podTemplate/spec/volumes/0/emptyDir/sizeLimit", vec![json!("1024Mi")]),
+            ("/podTemplate/spec/imagePullSecrets", vec![json!([])]),
+            ("/podTemplate/metadata/annotations", vec![json!({})]),
+        ] {
+            for value in values {
+                assert_eq!(with(pointer, value.clone()), before, "{pointer} {value}");
+            }
+        }
+        for (pointer, value) in [
+            ("/resources/requests/cpu", json!("1001m")),
+            ("/probes/liveness/period", json!("61s")),
+            ("/podTemplate/spec/volumes/0/emptyDir", json!({})),
+            ("/podTemplate/spec/affinity", json!({"podAntiAffinity": {}})),
+            ("/podTemplate/metadata/annotations", json!({"sizeLimit": "1"})),
+        ] {
+            assert_ne!(with(pointer, value.clone()), before, "{pointer} {value}");
+        }
+        let annotated = |value: &str| with("/podTemplate/metadata/annotations", json!({"cpu": value}));
+        assert_ne!(annotated("1"), annotated("1000m"), "text is text");
     }
 
     #[test]

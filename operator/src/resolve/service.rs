@@ -5,24 +5,25 @@ use super::invalid::Problems;
 use super::name::ComponentName;
 use super::path::Path;
 use super::revision::Revision;
-use super::{canonical, container, pod_security, pod_template, probe, rolling, scaling};
+use super::{canonical, container, pod_fields, pod_security, pod_template, probe, rolling, scaling};
 use scalableapp_crds as api;
 
-/// Resolves one service; `default_image` is that of the app, of which namespace and name are given.
+/// Resolves one service, with its problems; `default_image` is that of the app, of which namespace and name are given.
 pub(super) fn resolve(
     written: &api::Service,
     (namespace, app): (&str, &str),
     default_image: Option<&str>,
     path: Path<'_>,
-    problems: &mut Problems,
 ) -> Service {
+    let mut found = Problems::default();
+    let problems = &mut found;
     let key = ComponentKey::new(namespace, app, &written.name);
     let name = ComponentName::resolve(&written.name, Path::Field(&path, "name"), problems);
     let pod = pod(written, default_image, path, problems);
     let revision = Revision::of(&pod, &written.probes.clone().unwrap_or_default());
     let scaling = scaling::resolve(written, path, problems);
     let rolling = rolling::resolve(written.rollout.as_ref(), Path::Field(&path, "rollout"), problems);
-    Service { key, name, pod, revision, scaling, rolling }
+    Service { key, name, pod, revision, scaling, rolling, problems: found.into_vec() }
 }
 
 fn pod(written: &api::Service, default_image: Option<&str>, path: Path<'_>, problems: &mut Problems) -> Pod {
@@ -37,6 +38,7 @@ fn pod(written: &api::Service, default_image: Option<&str>, path: Path<'_>, prob
     let template = written.pod_template.as_ref().map(|template| {
         let at = Path::Field(&path, "podTemplate");
         let template = canonical::canonical_object(&template.0);
+        pod_fields::check(&template, at, problems);
         pod_template::check(&template, &written.name, at, problems);
         pod_security::check(&template, at, problems);
         template
