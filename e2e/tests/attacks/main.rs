@@ -3,6 +3,7 @@
 
 mod arena;
 mod connections_cannot_fill_the_operator;
+mod mistakes;
 mod one_refused_child_stops_no_other;
 mod tenant;
 mod what_limits_is_said;

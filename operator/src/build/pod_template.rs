@@ -18,6 +18,9 @@ pub(super) fn pod_template(app: &App, service: &Service) -> Value {
     let mut template = defaults(app, service);
     merge(&mut template, Value::Object(service.pod.template.clone()));
     merge(&mut template, owned(app, service));
+    if is_windows(service) {
+        return template;
+    }
     for list in ["/spec/containers", "/spec/initContainers"] {
         for container in template.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
             restrict(container);
@@ -28,11 +31,15 @@ pub(super) fn pod_template(app: &App, service: &Service) -> Value {
 
 /// What a user may change.
 fn defaults(app: &App, service: &Service) -> Value {
+    let mut context = json!({"runAsNonRoot": true});
+    if !is_windows(service) {
+        context["seccompProfile"] = json!({"type": "RuntimeDefault"});
+    }
     json!({"spec": {
         // The component's own container comes first, so that its ports are found first by their names.
         "containers": [{"name": service.name.as_str()}],
         "enableServiceLinks": false,
-        "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": context,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_PERIOD_SECONDS,
         "topologySpreadConstraints": [{
             "maxSkew": 1,
@@ -41,6 +48,12 @@ fn defaults(app: &App, service: &Service) -> Value {
             "labelSelector": {"matchLabels": labels::selected_by_component(app, service)},
         }],
     }})
+}
+
+/// Whether the pods are for Windows, where an API server refuses what protects a Linux host.
+fn is_windows(service: &Service) -> bool {
+    let os = service.pod.template.get("spec").and_then(|spec| spec.pointer("/os/name"));
+    os.is_some_and(|name| *name == json!("windows"))
 }
 
 fn owned(app: &App, service: &Service) -> Value {

@@ -1,7 +1,8 @@
 //! The restricted Pod Security Standard: what `podTemplate` may not loosen. Pure.
 //!
 //! The operator renders pods that meet the standard, so that only what a user adds can break it. Source of the rules:
-//! Kubernetes, "Pod Security Standards", profiles Baseline and Restricted.
+//! Kubernetes, "Pod Security Standards", profiles Baseline and Restricted, as `k8s.io/pod-security-admission` checks them
+//! for 1.35. A test compares the two on its fixtures.
 
 use super::invalid::Problems;
 use super::path::Path;
@@ -77,13 +78,24 @@ const SECURITY_CONTEXT: [Rule; 11] = [
     ),
 ];
 
+/// Rules for the `securityContext` that a user namespace of the pod's own (`hostUsers: false`) makes needless.
+const OF_HOST_USERS: [&str; 2] = ["runAsNonRoot", "runAsUser"];
+
+/// Where a container's probes and hooks may name a host that the node then connects to.
+const PROBES_AND_HOOKS: [&str; 5] =
+    ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle/postStart", "lifecycle/preStop"];
+
+/// Annotations of this prefix set the AppArmor profile of a container, as the field does.
+const APP_ARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
+
 /// Sources of volumes that are not the host's.
-const VOLUME_SOURCES: [&str; 8] = [
+const VOLUME_SOURCES: [&str; 9] = [
     "configMap",
     "csi",
     "downwardAPI",
     "emptyDir",
     "ephemeral",
+    "image",
     "persistentVolumeClaim",
     "projected",
     "secret",
@@ -107,23 +119,31 @@ const SAFE_SYSCTLS: [&str; 12] = [
 
 /// Checks a template whose shape was checked.
 pub(super) fn check(template: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
+    check_annotations(template, path, problems);
     let Some(spec) = template.get("spec").and_then(Value::as_object) else { return };
     let path = Path::Field(&path, "spec");
-    check_rules(&POD, spec, path, problems);
-    check_security_context(spec, path, problems);
+    check_rules(POD.iter(), spec, path, problems);
+    let has_users = spec.get("hostUsers").is_some_and(is_false);
+    check_security_context(spec, has_users, path, problems);
     for field in ["containers", "initContainers"] {
         let path = Path::Field(&path, field);
         for container in list(spec, field).iter().filter_map(Value::as_object) {
             let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
             let path = Path::Item(&path, name);
-            check_security_context(container, path, problems);
+            check_security_context(container, has_users, path, problems);
             check_ports(container, path, problems);
+            check_hosts(container, path, problems);
         }
     }
     check_volumes(spec, Path::Field(&path, "volumes"), problems);
 }
 
-fn check_rules(rules: &[Rule], object: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
+fn check_rules<'a>(
+    rules: impl Iterator<Item = &'a Rule>,
+    object: &Map<String, Value>,
+    path: Path<'_>,
+    problems: &mut Problems,
+) {
     for (field, is_allowed, sentence) in rules {
         if object.get(*field).is_some_and(|value| !is_allowed(value)) {
             problems.refuse(Path::Field(&path, field), *sentence);
@@ -131,12 +151,48 @@ fn check_rules(rules: &[Rule], object: &Map<String, Value>, path: Path<'_>, prob
     }
 }
 
-fn check_security_context(object: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
-    let path = Path::Field(&path, "securityContext");
-    match object.get("securityContext") {
-        Some(Value::Object(context)) => check_rules(&SECURITY_CONTEXT, context, path, problems),
-        Some(_) => problems.refuse(path, "write securityContext as an object"),
-        None => {}
+/// `has_users` says that the pod's users are none of the host's.
+fn check_security_context(
+    object: &Map<String, Value>,
+    has_users: bool,
+    path: Path<'_>,
+    problems: &mut Problems,
+) {
+    let Some(Value::Object(context)) = object.get("securityContext") else { return };
+    let rules = SECURITY_CONTEXT.iter().filter(|(field, ..)| !(has_users && OF_HOST_USERS.contains(field)));
+    check_rules(rules, context, Path::Field(&path, "securityContext"), problems);
+}
+
+fn check_annotations(template: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
+    let annotations = template.get("metadata").and_then(|metadata| metadata.get("annotations"));
+    let path = Path::Field(&path, "metadata");
+    let path = Path::Field(&path, "annotations");
+    for (key, value) in annotations.and_then(Value::as_object).into_iter().flatten() {
+        let profile = value.as_str().unwrap_or_default();
+        let is_confined =
+            profile.is_empty() || profile == "runtime/default" || profile.starts_with("localhost/");
+        if key.starts_with(APP_ARMOR_ANNOTATION) && !is_confined {
+            let sentence = "use runtime/default or localhost/PROFILE: the restricted Pod Security Standard wants a profile";
+            problems.refuse(Path::Item(&path, key), sentence);
+        }
+    }
+}
+
+/// The kubelet connects from the node, so that a host would reach what the node reaches.
+fn check_hosts(container: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
+    for field in PROBES_AND_HOOKS {
+        let action = field.split('/').try_fold(container, |object, name| object.get(name)?.as_object());
+        let Some(action) = action else { continue };
+        let field = field.replace('/', ".");
+        let path = Path::Field(&path, &field);
+        for kind in ["httpGet", "tcpSocket"] {
+            let host = action.get(kind).and_then(|action| action.get("host"));
+            if host.is_some_and(|host| *host != json!("")) {
+                let path = Path::Field(&path, kind);
+                let sentence = "remove it: the restricted Pod Security Standard allows only the pod itself";
+                problems.refuse(Path::Field(&path, "host"), sentence);
+            }
+        }
     }
 }
 
@@ -179,7 +235,7 @@ fn is_default(value: &Value) -> bool {
 }
 
 fn is_confined(value: &Value) -> bool {
-    matches!(value.get("type").and_then(Value::as_str), None | Some("RuntimeDefault" | "Localhost"))
+    matches!(value.get("type").and_then(Value::as_str), Some("RuntimeDefault" | "Localhost"))
 }
 
 fn is_container_type(value: &Value) -> bool {
