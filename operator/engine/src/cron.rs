@@ -236,10 +236,10 @@ impl CronLine {
 
     /// The last of its times of day until this one.
     fn last_time(&self, hour: i8, minute: i8) -> Option<(i8, i8)> {
-        let earlier = |until: i8| ones(self.hours).filter(move |one| *one < until).last();
-        let within = ones(self.minutes).filter(|one| *one <= minute).last();
+        let earlier = |until: i8| ones(self.hours).rfind(move |one| *one < until);
+        let within = ones(self.minutes).rfind(|one| *one <= minute);
         let this_hour = ones(self.hours).any(|one| one == hour).then_some(hour).zip(within);
-        this_hour.or_else(|| earlier(hour).zip(ones(self.minutes).last()))
+        this_hour.or_else(|| earlier(hour).zip(ones(self.minutes).next_back()))
     }
 
     /// The first of its times of day from this one on.
