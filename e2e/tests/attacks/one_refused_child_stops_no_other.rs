@@ -75,12 +75,10 @@ async fn one_refused_child_stops_no_other() -> Result<()> {
     let tenant = Tenant::new(client, tenant);
     arena.leads().await?;
 
-    // What the API server answers 500 to: the same name twice in a list that is a map.
-    let mut twice = pair(2);
-    let env = json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]);
-    let proxy = json!({"name": "proxy", "image": "proxy:1", "env": env});
-    twice["services"][0]["podTemplate"] = json!({"spec": {"containers": [proxy]}});
-    stops_no_other(&arena, &tenant, &twice, "duplicate entries for key").await?;
+    // What the API server answers 500 to: a field that it does not have, and that is no slip of a known one.
+    let mut unknown = pair(2);
+    unknown["services"][0]["podTemplate"] = json!({"spec": {"wishes": ["a pony"]}});
+    stops_no_other(&arena, &tenant, &unknown, "field not declared in schema").await?;
     let before = writes(&arena).await?;
     sleep(Duration::from_secs(30)).await;
     let written = writes(&arena).await? - before;

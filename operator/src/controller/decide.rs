@@ -211,7 +211,9 @@ pub fn pass(
             let known = known.and_then(|status| status.component(name));
             let memory = memories.entry(name.to_owned()).or_default();
             if !service.is_valid() {
-                return invalid_component(app, service, known, view, memory);
+                let mut pass = invalid_component(app, service, known, view, memory);
+                pass.standing.paused.clone_from(&paused);
+                return pass;
             }
             let failure = memory.failing.said(was_applied);
             let mut pass = match &paused {

@@ -230,14 +230,15 @@ impl Checker<'_> {
         let mut known = BTreeSet::new();
         for (index, item) in list.iter().enumerate() {
             let place = Path::Index(&path, index);
-            let missing = keys.iter().find(|name| key(item, name) == Key::Missing);
+            // The one key of imagePullSecrets has a default, the empty name.
+            let lacks = |key_name: &&&str| key(item, key_name) == Key::Missing && name != "imagePullSecrets";
+            let missing = keys.iter().find(lacks);
             let words: Vec<String> = keys.iter().map(|name| word(key(item, name))).collect();
             let word = words.join("/");
             let at = if keys.is_empty() || missing.is_some() { place } else { Path::Item(&path, &word) };
             self.value("the item", item, items, at);
             match (keys, missing) {
-                // Its one key has a default, the empty name.
-                _ if keys.is_empty() || !item.is_object() || name == "imagePullSecrets" => {}
+                _ if keys.is_empty() || !item.is_object() => {}
                 (["name"], Some(_)) => self.problems.refuse(at, "give it a name"),
                 (_, Some(missing)) => self.problems.refuse(at, format!("set its {missing}")),
                 (["name"], None) if known.contains(&word) => {
@@ -390,6 +391,10 @@ mod tests {
         "spec.containers[a].volumeMounts[/a]: list it once: items are told apart by mountPath"
     )]
     #[case(json!({"hostAliases": [{"hostnames": ["a"]}]}), "spec.hostAliases[0]: set its ip")]
+    #[case(
+        json!({"imagePullSecrets": [{"name": "a"}, {"name": "a"}]}),
+        "spec.imagePullSecrets[a]: give it a name of its own"
+    )]
     fn items_that_server_side_apply_cannot_tell_apart_are_refused(
         #[case] spec: Value,
         #[case] sentence: &str,
