@@ -60,10 +60,9 @@ pub struct Latency {
     pub target: GoDuration,
 }
 
-/// Target for CPU or memory.
+/// Target for CPU or memory: exactly one of the two.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("has(self.utilization) != has(self.averageValue)", "set exactly one of utilization, averageValue"))]
 pub struct ResourceTarget {
     /// Percent of the pods' requests, averaged over the pods, for example 70.
     #[serde(default, skip_serializing_if = "Option::is_none")]

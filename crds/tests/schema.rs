@@ -118,10 +118,30 @@ fn no_text_is_refused_by_a_pattern() {
     none_breaks(|node| node.has("pattern"));
 }
 
-/// An API server knows no type for it, and refuses a rule that reads it.
+/// An API server knows no type for it or for a map of it, and refuses a rule that reads it.
 #[test]
-fn no_rule_is_over_a_number_or_text() {
-    none_breaks(|node| node.is_number_or_text() && node.has("x-kubernetes-validations"));
+fn no_rule_reads_a_number_or_text() {
+    let untyped = |schema: &Value| {
+        let is_untyped = |schema: &Value| {
+            schema["x-kubernetes-preserve-unknown-fields"] == true && schema.get("type").is_none()
+        };
+        is_untyped(schema) || is_untyped(&schema["additionalProperties"])
+    };
+    let names = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    none_breaks_in_specs(|node| {
+        let fields = node.schema["properties"].as_object().into_iter().flatten();
+        names
+            .borrow_mut()
+            .extend(fields.filter(|(_, schema)| untyped(schema)).map(|(name, _)| format!(".{name}")));
+        node.is_number_or_text() && node.has("x-kubernetes-validations")
+    });
+    let names = names.into_inner();
+    assert!(names.contains(".averageValue") && names.contains(".requests"), "{names:?}");
+    none_breaks(|node| {
+        let rules = node.schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+        let mut texts = rules.filter_map(|rule| rule["rule"].as_str());
+        texts.any(|text| names.iter().any(|name| text.contains(name.as_str())))
+    });
 }
 
 /// One schema within the CustomResourceDefinition's.

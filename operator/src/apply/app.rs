@@ -13,7 +13,6 @@ use crate::{
     build::{ServiceChildren, names},
     controller::{decide::ComponentPass, memory::AppMemory},
     observe::{
-        children::OfApp,
         cluster::{Cluster, Observed},
         owner::Controlled,
         seen::SeenDeployment,

@@ -33,7 +33,7 @@ impl OwnLabels {
 }
 
 /// A child of which the operator's own labels are kept.
-pub trait Labelled {
+pub trait Labelled: OfApp {
     /// The labels.
     fn own_labels(&self) -> &OwnLabels;
 

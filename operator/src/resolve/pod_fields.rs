@@ -111,6 +111,17 @@ impl Type {
 /// Name of the type of quantities.
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 
+/// Why a text is no quantity. Kubernetes reads more digits and exponents than fit here, and is left to judge those.
+fn is_no_quantity(text: &str) -> Option<String> {
+    let quantity = Quantity(text.to_owned());
+    let is_short = text.len() <= 15 && !text.contains(['e', 'E']);
+    quantity
+        .milli()
+        .err()
+        .filter(|_| is_short && quantity.nano().is_none())
+        .map(|invalid| invalid.to_string())
+}
+
 fn quantity(written: &Value) -> Value {
     let text = written.as_str().map_or_else(|| written.to_string(), str::to_owned);
     Quantity(text).nano().map_or_else(|| written.clone(), |nano| Value::String(format!("{nano}n")))
@@ -165,6 +176,10 @@ impl Checker<'_> {
     fn value(&mut self, name: &str, value: &Value, wanted: &Type, path: Path<'_>) {
         let sentence = match (wanted, value) {
             (_, Value::Null) => return,
+            (Type::Named(other), Value::String(text)) if other == QUANTITY => match is_no_quantity(text) {
+                Some(sentence) => sentence,
+                None => return,
+            },
             (Type::Named(other), _) => {
                 return TYPES
                     .named
@@ -367,6 +382,10 @@ mod tests {
         json!({"containers": [{"name": "a", "resources": {"limits": {"cpu": [1]}}}]}),
         "spec.containers[a].resources.limits[cpu]: use a number or a string"
     )]
+    #[case(
+        json!({"containers": [{"name": "a", "resources": {"limits": {"memory": "32MB"}}}]}),
+        "spec.containers[a].resources.limits[memory]: \"32MB\" is not a quantity such as 50, 0.5, 500m or 2Gi: write 32M"
+    )]
     fn a_value_of_another_type_is_refused(#[case] spec: Value, #[case] sentence: &str) {
         assert_eq!(problems(&spec), [sentence]);
     }
@@ -414,7 +433,7 @@ mod tests {
             "containers": [{
                 "name": "a",
                 "ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53}],
-                "resources": {"requests": {"cpu": 0.5, "memory": "1Gi", "example.com/gpu": 1}},
+                "resources": {"requests": {"cpu": 0.5, "memory": "1Gi", "example.com/gpu": 1, "a": "1e3", "b": "-1"}},
                 "livenessProbe": {"httpGet": {"port": "http"}},
                 "args": ["a", "a"],
             }],
