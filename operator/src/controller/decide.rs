@@ -17,7 +17,6 @@ use crate::{
     },
     resolve::{
         app::{App, Service},
-        invalid::Invalid,
         overrides::InForce,
     },
 };
@@ -337,7 +336,7 @@ fn invalid_component(
     memory: &mut ComponentMemory,
 ) -> ComponentPass {
     memory.forget_recommendations();
-    let sentences: Vec<String> = service.problems.iter().map(Invalid::to_string).collect();
+    let sentences: Vec<String> = service.problems.iter().map(ToString::to_string).collect();
     let failure = Failure { reason: reason::INVALID_SPEC, message: sentences.join("; ") };
     let standing = standing(app, service, known, view.observed, view.now);
     undecided(Standing { failure: Some(failure), ..standing })
