@@ -283,7 +283,7 @@ fn component(
     standing.decided = true;
     standing.desired = decision.desired;
     standing.limited_by.clone_from(&decision.limited_by);
-    standing.limit = limit(&decision, &overrides, &observed.overrides);
+    standing.limit = limit(&decision, overrides, observed);
     standing.measured = evidence(service, samples, &decision, &engine_pods, standing.ready(), now);
     let other = other_scaler(&standing, known, &decision);
     record(&mut standing, service, known, &decision, other.is_some(), now);
@@ -378,11 +378,12 @@ fn pause(by: &ScalingOverride) -> String {
 }
 
 /// The first limit as a sentence; with who set it, until when and why, if that is somebody.
-fn limit(decision: &Decision, overrides: &Overrides, all: &[ScalingOverride]) -> String {
+fn limit(decision: &Decision, overrides: &Overrides, observed: &Observed) -> String {
     let Some(limit) = decision.limited_by.first() else { return String::new() };
     let sentence = decision.sentence(*limit);
     let is_of_somebody = [reason::OVERRIDE, reason::HELD].contains(limit);
-    let who = all.iter().filter(|one| is_of_somebody && overrides.names(&one.name_any())).map(|one| {
+    let all = is_of_somebody.then(|| observed.readable_overrides()).into_iter().flatten();
+    let who = all.filter(|one| overrides.names(&one.name_any())).map(|one| {
         let ScalingOverrideSpec { by, expires_at, reason, .. } = &one.spec;
         format!("{} is by {by} until {}: {reason}", one.name_any(), expires_at.0)
     });

@@ -109,12 +109,15 @@ fn metrics(decision: &Decision) -> impl Iterator<Item = LiveMetric> {
 mod tests {
     use super::*;
     use crate::{
-        observe::cluster::Observed,
+        observe::{
+            children::Siblings,
+            cluster::{GuardedOverride, Observed},
+        },
         report::{Said, happenings::happenings},
         resolve::{app::App, resolve},
     };
     use jiff::{SignedDuration, Timestamp};
-    use scalableapp_crds::{Condition, ScalableAppStatus, ScalingOverride};
+    use scalableapp_crds::{Condition, ScalableAppStatus};
     use serde_json::{Value, json};
     use std::{collections::BTreeMap, sync::Arc};
 
@@ -124,7 +127,7 @@ mod tests {
         now: Timestamp,
         replicas: i32,
         quota: i32,
-        overrides: Vec<ScalingOverride>,
+        overrides: Siblings<GuardedOverride>,
         status: Option<ScalableAppStatus>,
         memories: BTreeMap<String, decide::ComponentMemory>,
         events: Vec<String>,
@@ -153,7 +156,7 @@ mod tests {
                 now: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(8),
                 replicas,
                 quota: i32::MAX,
-                overrides: Vec::new(),
+                overrides: Siblings::default(),
                 status: None,
                 memories: BTreeMap::new(),
                 events: Vec::new(),
@@ -165,7 +168,7 @@ mod tests {
                 json!({"app": "shop", "expiresAt": "1970-01-01T10:00:00Z", "by": "jane", "reason": "repair"});
             spec.as_object_mut().expect("fields").extend(act.as_object().expect("fields").clone());
             let object = json!({"metadata": {"name": "act"}, "spec": spec});
-            self.overrides = vec![serde_json::from_value(object).expect("an override")];
+            self.overrides = Arc::new(vec![Arc::new(serde_json::from_value(object).expect("an override"))]);
             self
         }
 
@@ -186,7 +189,7 @@ mod tests {
                     "conditions": if pods < self.replicas { refused } else { json!([]) }},
             }));
             let deployments = Arc::new(vec![Arc::new(deployment.expect("a Deployment"))]);
-            Observed { deployments, overrides: self.overrides.clone(), ..Observed::default() }
+            Observed { deployments, overrides: Arc::clone(&self.overrides), ..Observed::default() }
         }
 
         /// A look after some seconds, whose status and replicas are written.
