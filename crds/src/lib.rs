@@ -10,11 +10,13 @@ mod decision;
 mod duration;
 mod fallback;
 mod forecast;
+mod guarded;
 mod live;
 mod metric;
 mod pod_template;
 mod probe;
 mod quantity;
+mod raw_object;
 mod rollout;
 mod scalableapp;
 mod scaling_override;
@@ -33,11 +35,13 @@ pub use decision::{DecisionRecord, LastGood, LatencyStep, Proposal, ScaleEvent, 
 pub use duration::{GoDuration, InvalidDuration};
 pub use fallback::Fallback;
 pub use forecast::Forecast;
+pub use guarded::{Cause, Guarded, LARGEST, Unreadable};
 pub use live::{LIVE_GROUP, LIVE_VERSION, LiveApp, LiveComponent, LiveLatency, LiveMetric, live_path};
 pub use metric::{Latency, Metric, Prometheus, RequestRate, ResourceTarget};
 pub use pod_template::PodTemplate;
 pub use probe::{Exec, Grpc, HttpGet, Probe, Probes, TcpSocket};
 pub use quantity::{InvalidQuantity, Quantity};
+pub use raw_object::{RawObject, TOO_LARGE};
 pub use rollout::{IntOrPercent, InvalidIntOrPercent, Rolling, Rollout};
 pub use scalableapp::{ScalableApp, ScalableAppSpec};
 pub use scaling_override::{

@@ -51,6 +51,7 @@ pub struct ScalingOverrideSpec {
     #[schemars(length(min = 1, max = 20))]
     pub component: Option<String>,
     /// When the act ends, in UTC, for example `2026-11-25T18:00:00Z`. The operator's clock counts, also after a restart.
+    #[x_kube(validation = ("self < timestamp('9999-01-01T00:00:00Z')", "expiresAt must be a time before the year 9999, for example 2026-11-25T18:00:00Z"))]
     pub expires_at: Time,
     /// Who acts: a person or a pipeline.
     #[schemars(length(min = 1, max = 64))]

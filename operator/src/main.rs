@@ -7,7 +7,7 @@ use kube::{Client, Config};
 use scalableapp_operator::{
     apply::{events::Events, writer::Writer},
     controller::{self, Context, Watches, memory::Memories},
-    observe::{cluster::Cluster, prometheus::Prometheus, samples::SampleStore},
+    observe::{bounded, cluster::Cluster, prometheus::Prometheus, samples::SampleStore},
     runtime::{
         args::Args, decision_log::DecisionLog, front_proxy, health::Health, lease::Candidate,
         listener::listen, live::LiveSource, metrics, server, shutdown, telemetry::Telemetry,
@@ -118,9 +118,9 @@ fn listeners(args: &Args, client: Client) -> anyhow::Result<server::Listeners> {
 async fn clients() -> anyhow::Result<(Client, Client)> {
     let mut config =
         Config::infer().await.context("no Kubernetes API server: run in a pod or set KUBECONFIG")?;
-    let reader = Client::try_from(config.clone()).context("failed to set up the Kubernetes client")?;
+    let reader = bounded::client(config.clone()).context("failed to set up the Kubernetes client")?;
     config.default_retry = false;
-    let writer = Client::try_from(config).context("failed to set up the Kubernetes client")?;
+    let writer = bounded::client(config).context("failed to set up the Kubernetes client")?;
     Ok((reader, writer))
 }
 

@@ -6,10 +6,11 @@ use std::io::{self, Write};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::{Client, ResourceExt};
-use scalableapp_crds::{Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec, Service};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, Request};
+use kube::{Client, Resource};
+use scalableapp_crds::{Guarded, Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec, Service};
 use scalableapp_engine::{bounds::Range, overrides::Effect};
+use serde::Deserialize;
 use thiserror::Error;
 
 use crate::args::{ActArguments, ConnectionArguments, OverrideArguments, PauseArguments, ResumeArguments};
@@ -101,19 +102,47 @@ pub async fn pause(arguments: PauseArguments) -> Result<(), Error> {
 pub async fn resume(arguments: ResumeArguments) -> Result<(), Error> {
     let (cluster, namespace) = Cluster::of(arguments.connection).await?;
     cluster.apps(&namespace, Some(&arguments.name)).await?;
-    let api: Api<ScalingOverride> = Api::namespaced(cluster.client.clone(), &namespace);
-    let all = send(&namespace, api.list(&ListParams::default())).await?.items;
+    let api: Api<Guarded<ScalingOverride>> = Api::namespaced(cluster.client.clone(), &namespace);
+    let list = Request::new(ScalingOverride::url_path(&(), Some(&namespace))).list(&ListParams::default());
+    let list = list.map_err(|error| Error::Refused(innermost(&error)))?;
+    let all = send(&namespace, cluster.client.request::<Acts>(list)).await?.items;
     let of_app: Vec<_> = all.into_iter().filter(|one| one.spec.app == arguments.name).collect();
-    for one in &of_app {
-        let this = Preconditions { uid: one.uid(), resource_version: None };
+    for Act { metadata: Named { name, uid }, .. } in &of_app {
+        let this = Preconditions { uid: uid.clone(), resource_version: None };
         let delete = DeleteParams::default().preconditions(this);
-        send(&namespace, api.delete(&one.name_any(), &delete)).await?;
-        writeln!(io::stdout(), "scalingoverride {} ended", printable(&one.name_any()))?;
+        send(&namespace, api.delete(name, &delete)).await?;
+        writeln!(io::stdout(), "scalingoverride {} ended", printable(name))?;
     }
     if of_app.is_empty() {
         writeln!(io::stdout(), "{} has no override", arguments.name)?;
     }
     Ok(())
+}
+
+/// Overrides as far as they must be read to be ended: also those that cannot be read as a whole.
+#[derive(Deserialize)]
+struct Acts {
+    items: Vec<Act>,
+}
+
+/// One of them.
+#[derive(Deserialize)]
+struct Act {
+    metadata: Named,
+    spec: Target,
+}
+
+/// What names it.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+    uid: Option<String>,
+}
+
+/// Whom it acts upon.
+#[derive(Deserialize)]
+struct Target {
+    app: String,
 }
 
 async fn apply(
@@ -132,8 +161,8 @@ async fn apply(
     let services = target(&cluster, &namespace, &spec).await?;
     let name = name_of(&spec);
     let object = ScalingOverride::new(&name, spec);
-    let api: Api<ScalingOverride> = Api::namespaced(cluster.client.clone(), &namespace);
-    let replaced = send(&namespace, api.get_opt(&name)).await?;
+    let api: Api<Guarded<ScalingOverride>> = Api::namespaced(cluster.client.clone(), &namespace);
+    let replaced = send(&namespace, api.get_opt(&name)).await?.and_then(|one| one.0.ok());
     let params = PatchParams::apply(MANAGER).force();
     send(&namespace, api.patch(&name, &params, &Patch::Apply(&object))).await?;
     writeln!(

@@ -1,15 +1,17 @@
 //! The API server: connects to it and reads ScalableApps. I/O.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config, ResourceExt};
-use scalableapp_crds::{ScalableApp, ScalingOverride};
+use scalableapp_crds::{Guarded, ScalableApp, ScalingOverride, Unreadable};
 use thiserror::Error;
 
 use crate::args::ConnectionArguments;
+use crate::printable::printable;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,6 +61,14 @@ pub enum Error {
     /// There is no app at all.
     #[error("failed to find a ScalableApp in namespace {0}: apply one, or name another namespace with -n")]
     NoApps(String),
+    /// The app cannot be read.
+    #[error("failed to read ScalableApp {name}: {cause}; correct it with kubectl edit")]
+    Unreadable {
+        /// Its name.
+        name: String,
+        /// Why.
+        cause: Box<Unreadable>,
+    },
     /// Another answer of the API server.
     #[error("failed to read ScalableApps: {0}")]
     Refused(String),
@@ -129,18 +139,18 @@ impl Cluster {
         Ok((cluster, namespace))
     }
 
-    /// Reads the named app, or every app of the namespace, in the order of their names.
+    /// Reads the named app, or every app of the namespace that can be read, in the order of their names.
     ///
     /// # Errors
     /// When the API server cannot be reached or refuses, or when there is no such app.
     pub async fn apps(&self, namespace: &str, name: Option<&str>) -> Result<Vec<ScalableApp>, Error> {
-        let api: Api<ScalableApp> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Guarded<ScalableApp>> = Api::namespaced(self.client.clone(), namespace);
         let Some(name) = name else {
             let apps = self.list(&api, namespace).await?;
-            return if apps.is_empty() { Err(Error::NoApps(namespace.to_owned())) } else { Ok(apps) };
+            return if apps.is_empty() { Err(Error::NoApps(namespace.to_owned())) } else { readable(apps) };
         };
         match self.answer(namespace, api.get_opt(name)).await? {
-            Some(app) => Ok(vec![app]),
+            Some(app) => readable(vec![app]),
             None => Err(Error::NotFound {
                 name: name.to_owned(),
                 namespace: namespace.to_owned(),
@@ -149,18 +159,23 @@ impl Cluster {
         }
     }
 
-    /// Reads the overrides of a namespace, in the order of their names.
+    /// Reads the overrides of a namespace that can be read, in the order of their names.
     ///
     /// # Errors
     /// When the API server cannot be reached or refuses.
     pub async fn overrides(&self, namespace: &str) -> Result<Vec<ScalingOverride>, Error> {
-        let api: Api<ScalingOverride> = Api::namespaced(self.client.clone(), namespace);
-        let mut overrides = self.answer(namespace, api.list(&ListParams::default())).await?.items;
+        let api: Api<Guarded<ScalingOverride>> = Api::namespaced(self.client.clone(), namespace);
+        let all = self.answer(namespace, api.list(&ListParams::default())).await?.items;
+        let mut overrides: Vec<_> = all.into_iter().filter_map(|one| one.0.ok()).collect();
         overrides.sort_by_key(ResourceExt::name_any);
         Ok(overrides)
     }
 
-    async fn list(&self, api: &Api<ScalableApp>, namespace: &str) -> Result<Vec<ScalableApp>, Error> {
+    async fn list(
+        &self,
+        api: &Api<Guarded<ScalableApp>>,
+        namespace: &str,
+    ) -> Result<Vec<Guarded<ScalableApp>>, Error> {
         let mut apps = self.answer(namespace, api.list(&ListParams::default())).await?.items;
         apps.sort_by_key(ResourceExt::name_any);
         Ok(apps)
@@ -199,6 +214,31 @@ impl Cluster {
     fn unreachable(&self, cause: String) -> Error {
         Error::Unreachable { server: self.server.clone(), cause }
     }
+}
+
+/// The apps that can be read; of the others it is said that they cannot be.
+///
+/// # Errors
+/// When none can be read.
+fn readable(apps: Vec<Guarded<ScalableApp>>) -> Result<Vec<ScalableApp>, Error> {
+    let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+    for app in apps {
+        let name = app.name_any();
+        match app.0 {
+            Ok(app) => readable.push(app),
+            Err(cause) => unreadable.push(Error::Unreadable { name, cause: Box::new(cause) }),
+        }
+    }
+    if readable.is_empty()
+        && let Some(error) = unreadable.pop()
+    {
+        return Err(error);
+    }
+    for error in unreadable {
+        // Nobody reads it when the output is closed.
+        let _ = writeln!(io::stderr(), "{}", printable(&error.to_string()));
+    }
+    Ok(readable)
 }
 
 /// The innermost cause says what happened; the layers around it only say who noticed.

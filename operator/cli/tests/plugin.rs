@@ -388,6 +388,38 @@ async fn an_override_is_applied_and_ended_in_words() {
     assert_eq!((code, out.as_str(), error.as_str()), (0, "scalingoverride shop.web.hold ended\n", ""));
 }
 
+/// A time that the API server takes and that cannot be read here.
+const NEVER: &str = "9999-12-31T23:59:59Z";
+
+#[tokio::test]
+async fn an_override_that_cannot_be_read_is_ended_like_any_other() {
+    let one = |name: &str, app: &str| {
+        json!({"metadata": {"name": name, "uid": name, "managedFields": [{"time": NEVER}]},
+            "spec": {"app": app, "hold": {}, "by": "jane", "reason": "a test", "expiresAt": NEVER}})
+    };
+    let overrides = json!({"items": [one("shop.web.hold", "shop"), one("other", "blog")]});
+    let script = vec![
+        (APP, vec![(200, app(true, 2, "R"))]),
+        (OVERRIDES, vec![(200, overrides)]),
+        (HOLD, vec![(200, one("shop.web.hold", "shop"))]),
+    ];
+    let (code, out, error) = ApiServer::start(script).await.run("resume shop").await;
+    assert_eq!((code, out.as_str(), error.as_str()), (0, "scalingoverride shop.web.hold ended\n", ""));
+}
+
+#[tokio::test]
+async fn one_app_that_cannot_be_read_is_named_and_hides_no_other() {
+    let mut unreadable = app(true, 2, "R");
+    (unreadable["metadata"]["name"], unreadable["spec"]["services"]) = (json!("blog"), json!("web"));
+    let mut shop = app(true, 2, "R");
+    shop["metadata"]["managedFields"] = json!([{"time": NEVER}]);
+    let apps = json!({"metadata": {}, "items": [unreadable, shop]});
+    let server = ApiServer::start(vec![(APPS, vec![(200, apps)])]).await;
+    let (_, out, error) = server.run("status").await;
+    assert!(out.starts_with("store/shop is ready"), "{out}");
+    assert!(error.starts_with("failed to read ScalableApp blog: ") && error.lines().count() == 1, "{error}");
+}
+
 #[tokio::test]
 async fn an_override_that_takes_the_place_of_another_says_so() {
     let cap = |end: &str| {

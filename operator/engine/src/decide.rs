@@ -13,7 +13,7 @@ use crate::limits;
 use crate::memory::{Memory, ScaleChange};
 use crate::metric::{Metric, Target};
 use crate::overrides::Overrides;
-use crate::pod::Pod;
+use crate::pod::{Pod, living};
 use crate::reason::{self, Reason};
 use crate::sample::Reading;
 use crate::scale::{Normalization, Outcome, Scaling, Step, step};
@@ -45,7 +45,7 @@ pub struct Input<'a> {
     pub current_replicas: i32,
     /// The replicas that exist: the sum of `status.replicas` over the live revisions.
     pub status_replicas: i32,
-    /// The pods of all live revisions.
+    /// The pods of all live revisions. Those that have ended count for nothing.
     pub pods: &'a [Pod],
     /// What the queries returned, by metric name. CPU and memory are read from `pods` instead.
     pub readings: &'a BTreeMap<String, Reading>,
@@ -98,6 +98,8 @@ pub struct Decision {
 /// Zero replicas never mean "paused", as they do to HPA: a component that has none, because it was just created or
 /// because somebody set it so, gets its minimum.
 pub fn decide(input: &Input<'_>, mut memory: Memory) -> Decision {
+    let pods = living(input.pods);
+    let input = &Input { pods: &pods, ..*input };
     memory.forget_undeclared(input.metrics);
     let declared = declared_bounds(input);
     if input.current_replicas == 0 && declared.range().min > 0 {

@@ -5,6 +5,7 @@
 use crate::signal::SignalError;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A resource that the kubelet measures for each pod.
@@ -58,6 +59,13 @@ pub enum Phase {
     Failed,
     /// The node does not answer.
     Unknown,
+}
+
+impl Phase {
+    /// Whether all containers have ended for good, so that the pod is nobody's capacity. Kubernetes calls it terminal.
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
 }
 
 /// Status of a pod's Ready condition.
@@ -161,5 +169,14 @@ impl Pod {
             container: container.name.clone(),
             pod: self.name.to_string(),
         })
+    }
+}
+
+/// The pods that have not ended. HPA ignores those that failed; it takes those that succeeded for pods without a sample.
+pub(crate) fn living(pods: &[Pod]) -> Cow<'_, [Pod]> {
+    if pods.iter().any(|pod| pod.phase.has_ended()) {
+        pods.iter().filter(|pod| !pod.phase.has_ended()).cloned().collect()
+    } else {
+        Cow::Borrowed(pods)
     }
 }

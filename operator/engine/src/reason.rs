@@ -85,6 +85,7 @@ reasons! {
     NOT_STALLED = "NotStalled": "Nothing needs a change by somebody.";
     INVALID_SPEC = "InvalidSpec": "The spec says something that cannot be done; what runs stays as it is.";
     UNREADABLE = "Unreadable": "The stored object cannot be read by this version of the operator.";
+    TOO_LARGE = "TooLarge": "The stored object is larger than the operator reads; what runs stays as it is.";
     NAME_TAKEN = "NameTaken": "A child's name belongs to an object that is not part of this ScalableApp.";
     CHILD_REFUSED = "ChildRefused": "The API server refuses a child as the spec describes it, or its replicas.";
     CHILD_NOT_WRITTEN = "ChildNotWritten": "A child or its replicas cannot be written for now, for example because the API server does not answer; it is tried again.";

@@ -79,7 +79,7 @@ pub enum SignalError {
     #[error("absent: no sample of a pod that is ready")]
     NoReadyMetrics,
     /// Utilization is a share of the request, and a container has none.
-    #[error("container {container} has no {resource} request")]
+    #[error("container {container} of pod {pod} has no {resource} request")]
     MissingRequest {
         /// The resource.
         resource: &'static str,

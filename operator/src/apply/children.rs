@@ -29,7 +29,7 @@ pub trait Child:
 impl<K, P> Child for Seen<K, P>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
-    P: Clone + Debug + DeserializeOwned,
+    P: Clone + Debug + Default + DeserializeOwned,
 {
     fn fingerprint(&self) -> u64 {
         self.fingerprint
@@ -93,6 +93,9 @@ pub async fn ensure<K: Child>(
     if existing.controller_owner() != Some(owner.uid) {
         let (name, whose) = (name.to_owned(), whose(existing, owner, desired));
         return Err(WriteError::NameTaken { kind, name, whose });
+    }
+    if let Some(why) = existing.unreadable() {
+        return Err(WriteError::Refused { kind, message: format!("{kind} {name} cannot be read: {why}") });
     }
     let drift = records.drift(kind, name, desired, existing);
     let result = match drift {

@@ -5,14 +5,13 @@ use super::{
     writer::{WriteError, Writer},
 };
 use kube::{
-    Api, Resource,
+    Resource,
     api::{Patch, PatchParams},
-    core::{NamespaceResourceScope, object::HasStatus},
+    core::{NamespaceResourceScope, Request, object::HasStatus},
 };
 use scalableapp_crds::{GROUP, VERSION};
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
-use std::fmt::Debug;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 
 /// Writes a status unless the API server has it already. Returns what it has since, which is not quite what was sent: it
 /// keeps whole seconds; nothing if nothing was written.
@@ -28,13 +27,11 @@ pub async fn report<K>(
 ) -> Result<Option<K::Status>, WriteError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + HasStatus,
-    K: Clone + Debug + DeserializeOwned,
-    K::Status: Serialize + PartialEq,
+    K::Status: Serialize + DeserializeOwned + PartialEq,
 {
     if known == Some(status) {
         return Ok(None);
     }
-    let api: Api<K> = Api::namespaced(writer.client(), namespace);
     let body = json!({
         "apiVersion": format!("{GROUP}/{VERSION}"),
         "kind": kind,
@@ -42,6 +39,18 @@ where
         "status": status,
     });
     let params = PatchParams::apply(REPORTER).force();
-    let mut written = writer.send(kind, api.patch_status(name, &params, &Patch::Apply(&body))).await?;
-    Ok(written.status_mut().take())
+    let request = Request::new(K::url_path(&(), Some(namespace)));
+    let sent = async {
+        let request = request.patch_subresource("status", name, &params, &Patch::Apply(&body));
+        let client = writer.client();
+        client.request::<Written>(request.map_err(kube::Error::BuildRequest)?).await
+    };
+    let written = writer.send(kind, sent).await?;
+    Ok(written.status.and_then(|status| serde_json::from_value(status).ok()))
+}
+
+/// What is read of the answer: the rest of an object may be what this version cannot read.
+#[derive(Deserialize)]
+struct Written {
+    status: Option<Value>,
 }

@@ -36,7 +36,7 @@ pub(super) fn container(app: &App, service: &Service) -> Value {
 /// None of it may differ between pods of a revision or change while they run: it is part of their template.
 fn env(app: &App, service: &Service) -> Vec<Value> {
     let pod = &service.pod;
-    let deployment = names::deployment(app, service, &service.revision);
+    let deployment = names::deployment(app.name.as_str(), service.name.as_str(), service.revision.as_str());
     let resource = format!(
         "service.namespace={},k8s.namespace.name={},k8s.deployment.name={deployment}",
         app.name, app.namespace

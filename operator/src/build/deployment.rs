@@ -22,7 +22,7 @@ pub fn deployment(app: &App, service: &Service, epoch: u64) -> Value {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
-            "name": names::deployment(app, service, &service.revision),
+            "name": names::deployment(app.name.as_str(), service.name.as_str(), service.revision.as_str()),
             "namespace": app.namespace,
             "labels": labels,
             "ownerReferences": [app.owner_reference()],

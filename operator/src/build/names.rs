@@ -1,7 +1,6 @@
 //! Names of children. Pure.
 
 use crate::resolve::app::{App, Service};
-use crate::resolve::revision::Revision;
 
 /// `<app>-<component>`: Service, ServiceAccount, PodDisruptionBudget and NetworkPolicy. At most 51 characters.
 #[must_use]
@@ -11,6 +10,6 @@ pub fn component(app: &App, service: &Service) -> String {
 
 /// `<app>-<component>-<revision>`: the Deployment of a revision. At most 62 characters.
 #[must_use]
-pub fn deployment(app: &App, service: &Service, revision: &Revision) -> String {
-    format!("{}-{revision}", component(app, service))
+pub fn deployment(app: &str, component: &str, revision: &str) -> String {
+    format!("{app}-{component}-{revision}")
 }

@@ -16,7 +16,7 @@ const TERMINATION_GRACE_PERIOD_SECONDS: u32 = 40;
 /// The template of the current revision's pods. It depends on the revision and on names only.
 pub(super) fn pod_template(app: &App, service: &Service) -> Value {
     let mut template = defaults(app, service);
-    merge(&mut template, Value::Object(service.pod.template.clone()));
+    merge(&mut template, Value::Object(service.pod.template.object()));
     merge(&mut template, owned(app, service));
     if is_windows(service) {
         return template;
@@ -52,8 +52,8 @@ fn defaults(app: &App, service: &Service) -> Value {
 
 /// Whether the pods are for Windows, where an API server refuses what protects a Linux host.
 fn is_windows(service: &Service) -> bool {
-    let os = service.pod.template.get("spec").and_then(|spec| spec.pointer("/os/name"));
-    os.is_some_and(|name| *name == json!("windows"))
+    let os = service.pod.template.object().get("spec").and_then(|spec| spec.pointer("/os/name").cloned());
+    os.is_some_and(|name| name == json!("windows"))
 }
 
 fn owned(app: &App, service: &Service) -> Value {

@@ -504,8 +504,13 @@ fn evidence(
         }
         Some((metric, invalid)) => {
             // The sentence of the list, not the age or count of the moment: a condition must not change with time alone.
+            let what = match invalid.reason {
+                // Only this names the pod and the container, and they stay the same.
+                reason::REQUEST_MISSING => invalid.why.as_str(),
+                reason => reason.sentence,
+            };
             let cause = samples.problem(&service.key, metric, pods, now);
-            let cause = cause.as_deref().unwrap_or(invalid.reason.sentence);
+            let cause = cause.as_deref().unwrap_or(what);
             Evidence::Missing(Failure { reason: invalid.reason, message: format!("{metric}: {cause}") })
         }
     }
@@ -659,7 +664,8 @@ mod tests {
         let deployment = |(revision, replicas): &(&str, i32)| {
             let deployment = serde_json::from_value(json!({
                 "metadata": {"name": format!("shop-web-{revision}"), "labels": {
-                    "scalableapp.dev/component": "web", "scalableapp.dev/revision": revision,
+                    "scalableapp.dev/app": "shop", "scalableapp.dev/component": "web",
+                    "scalableapp.dev/revision": revision,
                 }, "ownerReferences": [{
                     "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp", "name": "shop", "uid": owner,
                     "controller": true,
@@ -698,6 +704,21 @@ mod tests {
             View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
         let pass = pass(&app, None, view, &mut BTreeMap::new()).remove(0);
         assert_eq!(pass.planned, BTreeMap::from([(pass.standing.target, 5)]));
+    }
+
+    #[test]
+    fn a_copy_of_a_deployment_is_no_revision() {
+        let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
+        let target = app.services[0].revision.to_string();
+        let mut observed = deployed("1", &[(&target, 5), (&target, 5)]);
+        let copy = &mut Arc::make_mut(&mut observed.deployments)[1];
+        Arc::make_mut(copy).metadata.name = Some("copy".to_owned());
+        let samples = Samples::default();
+        let view =
+            View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
+        let pass = pass(&app, Some(&known(5)), view, &mut BTreeMap::new()).remove(0);
+        assert_eq!(pass.decision.expect("a decision").current, 5);
+        assert_eq!(pass.standing.revisions.len(), 1);
     }
 
     #[test]

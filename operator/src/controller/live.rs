@@ -178,8 +178,9 @@ mod tests {
             let refused = json!([{"type": "ReplicaFailure", "status": "True",
                 "message": "pods \"shop-web-1\" is forbidden: exceeded quota: small"}]);
             let deployment = serde_json::from_value(json!({
-                "metadata": {"name": "shop-web", "labels": {
-                    "scalableapp.dev/component": "web", "scalableapp.dev/revision": revision,
+                "metadata": {"name": format!("shop-web-{revision}"), "labels": {
+                    "scalableapp.dev/app": "shop", "scalableapp.dev/component": "web",
+                    "scalableapp.dev/revision": revision,
                 }, "ownerReferences": [{
                     "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp", "name": "shop", "uid": "1",
                     "controller": true,

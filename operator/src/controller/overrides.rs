@@ -14,7 +14,7 @@ use crate::{
     runtime::clock,
 };
 use jiff::Timestamp;
-use kube::{ResourceExt, runtime::reflector::Store};
+use kube::{Resource, ResourceExt, runtime::reflector::Store};
 use scalableapp_crds::{ScalingOverride, ScalingOverrideStatus};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -62,8 +62,8 @@ impl Said {
             *self = Self { epoch, ..Self::default() };
         }
         let all = overrides.state();
-        let living: Vec<&ScalingOverride> =
-            all.iter().filter_map(|one| one.0.as_ref().ok()).filter(|one| is_living(one)).collect();
+        let living: Vec<&GuardedOverride> =
+            all.iter().map(Arc::as_ref).filter(|one| one.meta().deletion_timestamp.is_none()).collect();
         let uids: HashMap<_, _> = living.iter().map(|one| (key_of(one), uid_of(one))).collect();
         self.statuses.retain(|key, (uid, _)| uids.get(key) == Some(uid));
         for one in living {
@@ -77,20 +77,27 @@ impl Said {
 
     async fn tell_of(
         &mut self,
-        one: &ScalingOverride,
+        one: &GuardedOverride,
         writer: &Writer,
         apps: &Store<GuardedApp>,
         now: Timestamp,
     ) -> Result<(), WriteError> {
         let key = key_of(one);
-        let app = apps.get(&app_ref(&key.0, &one.spec.app));
-        let target = match app.as_deref().map(|guarded| &guarded.0) {
-            None => Target::Missing,
-            Some(Err(_)) => Target::Unreadable,
-            Some(Ok(app)) => Target::App(app),
+        let said = self.statuses.get(&key).map(|(_, status)| status);
+        let (known, status) = match &one.0 {
+            Ok(one) => {
+                let app = apps.get(&app_ref(&key.0, &one.spec.app));
+                let target = match app.as_deref().map(|guarded| &guarded.0) {
+                    None => Target::Missing,
+                    Some(Err(_)) => Target::Unreadable,
+                    Some(Ok(app)) => Target::App(app),
+                };
+                let known = said.or(one.status.as_ref());
+                (known, overrides::status(known, one, target, now))
+            }
+            // Its status cannot be read either, so whether this is news is known to this process alone.
+            Err(unreadable) => (said, overrides::unreadable(said, unreadable, now)),
         };
-        let known = self.statuses.get(&key).map(|(_, status)| status).or(one.status.as_ref());
-        let status = overrides::status(known, one, target, now);
         let at = (key.0.as_str(), key.1.as_str());
         status::report::<ScalingOverride>(writer, "ScalingOverride", at, known, &status).await?;
         self.statuses.insert(key, (uid_of(one), status));
@@ -98,14 +105,10 @@ impl Said {
     }
 }
 
-fn is_living(one: &ScalingOverride) -> bool {
-    one.metadata.deletion_timestamp.is_none()
-}
-
-fn key_of(one: &ScalingOverride) -> (String, String) {
+fn key_of(one: &GuardedOverride) -> (String, String) {
     (one.namespace().unwrap_or_default(), one.name_any())
 }
 
-fn uid_of(one: &ScalingOverride) -> String {
+fn uid_of(one: &GuardedOverride) -> String {
     one.uid().unwrap_or_default()
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt, runtime::controller::Action};
-use scalableapp_crds::{ScalableApp, ScalableAppStatus};
+use scalableapp_crds::{Cause, ScalableApp, ScalableAppStatus, Unreadable};
 use scalableapp_engine::reason;
 use std::{mem, sync::Arc, time::Duration};
 
@@ -54,7 +54,7 @@ pub async fn reconcile(object: Arc<GuardedApp>, context: Arc<Context>) -> Result
     let app = match &object.0 {
         Ok(app) if app.metadata.deletion_timestamp.is_some() => return Ok(Action::await_change()),
         Ok(app) => app,
-        Err(invalid) => return unreadable(&context, &object, &invalid.error).await,
+        Err(invalid) => return unreadable(&context, &object, invalid).await,
     };
     let memory = context.memories.of(app);
     let mut memory = memory.lock().await;
@@ -189,10 +189,12 @@ async fn report(
 }
 
 /// An object that this version cannot read gets a condition of its own and harms nobody else.
-async fn unreadable(context: &Context, object: &GuardedApp, error: &str) -> Result<Action, Error> {
-    let Err(invalid) = &object.0 else { return Ok(Action::await_change()) };
-    let failure =
-        Failure { reason: reason::UNREADABLE, message: format!("{} ({error})", reason::UNREADABLE.sentence) };
+async fn unreadable(context: &Context, object: &GuardedApp, invalid: &Unreadable) -> Result<Action, Error> {
+    let reason = match &invalid.cause {
+        Cause::TooLarge(_) => reason::TOO_LARGE,
+        Cause::Shape(_) => reason::UNREADABLE,
+    };
+    let failure = Failure { reason, message: format!("{} ({invalid})", reason.sentence) };
     let metadata = &invalid.metadata;
     let generation = metadata.generation.unwrap_or_default();
     let namespace = metadata.namespace.clone().unwrap_or_default();

@@ -72,7 +72,7 @@ fn resolved(members: &[Option<Member>]) -> impl Iterator<Item = &Resolved> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kube::core::DeserializeGuard;
+    use scalableapp_crds::Guarded;
     use serde_json::json;
 
     fn app(uid: &str, generation: i64, per_replica: &str) -> Arc<GuardedApp> {
@@ -86,7 +86,7 @@ mod tests {
                 },
             }]},
         }));
-        Arc::new(DeserializeGuard(Ok(app.expect("an app"))))
+        Arc::new(Guarded(Ok(app.expect("an app"))))
     }
 
     #[test]

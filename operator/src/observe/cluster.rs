@@ -8,14 +8,13 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::DeserializeGuard,
     runtime::{
         WatchStreamExt,
         reflector::{self, ObjectRef, Store, store::WriterDropped},
         watcher,
     },
 };
-use scalableapp_crds::{ScalableApp, ScalingOverride};
+use scalableapp_crds::{Guarded, ScalableApp, ScalingOverride};
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -29,16 +28,17 @@ use super::{
 use crate::build::labels;
 
 /// An app as the watch delivers it: an object that cannot be read is still an object, and harms no other.
-pub type GuardedApp = DeserializeGuard<ScalableApp>;
+pub type GuardedApp = Guarded<ScalableApp>;
 
-/// An override as the watch delivers it. One that cannot be read does nothing.
-pub type GuardedOverride = DeserializeGuard<ScalingOverride>;
+/// An override as the watch delivers it. One that cannot be read does nothing, and says so.
+pub type GuardedOverride = Guarded<ScalingOverride>;
 
 /// Time between two looks at a cache that may be ready without having said so.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// Objects of one answer to a list. A larger one is held as a whole before the first object of it is reduced.
-const PAGE: u32 = 100;
+/// Objects of one answer to a list, which is held twice before the first object of it is reduced: of the largest ones, and
+/// with all kinds listed at once, that is 32 MiB.
+const PAGE: u32 = 8;
 
 /// The caches.
 #[derive(Clone)]
@@ -140,7 +140,7 @@ impl OfApp for GuardedOverride {
 
 /// A cache of what people write, apps or overrides, and the stream that fills it.
 #[must_use]
-pub fn reflect_written<K>(client: Client) -> (Store<DeserializeGuard<K>>, Touched<DeserializeGuard<K>>)
+pub fn reflect_written<K>(client: Client) -> (Store<Guarded<K>>, Touched<Guarded<K>>)
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
@@ -154,14 +154,16 @@ pub fn reflect_overrides(client: Client) -> (Children<GuardedOverride>, Touched<
     indexed(written(client))
 }
 
-fn written<K>(
-    client: Client,
-) -> impl Stream<Item = watcher::Result<watcher::Event<DeserializeGuard<K>>>> + Send
+fn written<K>(client: Client) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let written = watch(Api::all(client), watcher::Config::default());
-    written.modify(|object: &mut DeserializeGuard<K>| object.managed_fields_mut().clear())
+    written.modify(|object: &mut Guarded<K>| {
+        let metadata = object.meta_mut();
+        (metadata.labels, metadata.annotations, metadata.managed_fields) = (None, None, None);
+        (metadata.finalizers, metadata.owner_references) = (None, None);
+    })
 }
 
 /// A cache of a kind of children or of their pods, and the stream that fills it: what carries the operator's label.
@@ -170,7 +172,7 @@ pub fn reflect_children<K>(client: Client) -> (Children<K>, Touched<K>)
 where
     K: Labelled + Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    indexed(watch(Api::all(client), watcher::Config::default().labels(labels::MANAGED)))
+    indexed(watch(Api::all(client), watcher::Config::default().labels(labels::MANAGED)).inspect_ok(warn))
 }
 
 fn indexed<K>(
@@ -185,6 +187,15 @@ where
     let reflected = events.inspect_ok(move |event| releasing.release(event)).reflect(writer);
     let noted = reflected.inspect_ok(move |event| noting.note(event));
     (children, Box::pin(noted.touched_objects()))
+}
+
+/// An object that cannot be read is left out of what is decided, and that is said.
+fn warn<K: Labelled + Resource<DynamicType = ()>>(event: &watcher::Event<K>) {
+    let (watcher::Event::Apply(object) | watcher::Event::InitApply(object)) = event else { return };
+    if let Some(why) = object.unreadable() {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        tracing::warn!(kind = %K::kind(&()), namespace, name, "cannot be read and counts for nothing: {why}");
+    }
 }
 
 fn watch<K>(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::children::OfApp;
-use crate::build::{EPOCH_LABEL, labels};
+use crate::build::{EPOCH_LABEL, labels, names};
 
 /// The labels that are read; nothing for those that are missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,12 +30,21 @@ impl OwnLabels {
             epoch: own(EPOCH_LABEL),
         }
     }
+
+    /// Name of the Deployment that the operator gives these labels. A copy of it has the labels and another name.
+    #[must_use]
+    pub fn deployment(&self) -> Option<String> {
+        Some(names::deployment(self.app.as_deref()?, self.component.as_deref()?, self.revision.as_deref()?))
+    }
 }
 
 /// A child of which the operator's own labels are kept.
 pub trait Labelled: OfApp {
     /// The labels.
     fn own_labels(&self) -> &OwnLabels;
+
+    /// Why it cannot be read, if it cannot. It then belongs to no app.
+    fn unreadable(&self) -> Option<&str>;
 
     /// Name of its component.
     fn component(&self) -> Option<&str> {

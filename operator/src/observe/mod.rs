@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod backoff;
+pub mod bounded;
 pub mod children;
 pub mod cluster;
 pub mod cost;

@@ -1,10 +1,16 @@
 //! A pod as the caches keep it: what the scaling arithmetic reads, and what is wrong with it. Pure.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{self, ResourceRequirements};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource;
-use scalableapp_crds::Quantity;
+use scalableapp_crds::{Guarded, Quantity, Unreadable};
 use scalableapp_engine::pod::{ByResource, Container, Phase, Pod, Ready, ReadyStatus};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::labelled::{Labelled, OwnLabels};
@@ -16,17 +22,117 @@ use super::trouble::Trouble;
 pub struct SeenPod {
     /// What names it, without labels.
     pub metadata: ObjectMeta,
-    /// Its labels.
+    /// Its labels; none for a pod that is no capacity of a component, so that it belongs to no app.
     pub labels: OwnLabels,
     /// The pod as the arithmetic reads it, without its usage.
     pub pod: Pod,
     /// What keeps it from being ready. Boxed, because it is rare.
     pub trouble: Option<Box<Trouble>>,
+    /// Why it cannot be read, if it cannot.
+    pub unreadable: Option<Box<str>>,
+}
+
+/// What is read of a pod. Whoever writes one decides how much else it holds.
+#[derive(Deserialize)]
+struct PodPart {
+    #[serde(default)]
+    metadata: MetadataPart,
+    #[serde(default)]
+    spec: SpecPart,
+    status: Option<v1::PodStatus>,
+}
+
+/// What is read of a pod's metadata.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct MetadataPart {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    deletion_timestamp: Option<IgnoredAny>,
+    labels: Option<BTreeMap<String, String>>,
+    owner_references: Option<Vec<OwnerReference>>,
+}
+
+/// What is read of a pod's spec.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SpecPart {
+    containers: Option<Vec<v1::Container>>,
+    init_containers: Option<Vec<v1::Container>>,
+    resources: Option<ResourceRequirements>,
+    /// The first ones: a volume takes kilobytes in memory, and all of them are read for one sentence.
+    #[serde(deserialize_with = "first")]
+    volumes: Vec<v1::Volume>,
+}
+
+/// Items of a list that are kept by [`first`].
+const FIRST: usize = 32;
+
+/// The first items of a list.
+fn first<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct First<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for First<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_unit<E>(self) -> Result<Vec<T>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut kept = Vec::new();
+            while kept.len() < FIRST
+                && let Some(item) = items.next_element()?
+            {
+                kept.push(item);
+            }
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(kept)
+        }
+    }
+    deserializer.deserialize_any(First(PhantomData))
+}
+
+impl From<PodPart> for v1::Pod {
+    fn from(part: PodPart) -> Self {
+        let PodPart { metadata, spec, status } = part;
+        Self {
+            metadata: ObjectMeta {
+                name: metadata.name,
+                namespace: metadata.namespace,
+                uid: metadata.uid,
+                resource_version: metadata.resource_version,
+                // Only that it goes is read.
+                deletion_timestamp: metadata.deletion_timestamp.map(|_| Time(Timestamp::UNIX_EPOCH)),
+                labels: metadata.labels,
+                owner_references: metadata.owner_references,
+                ..ObjectMeta::default()
+            },
+            spec: Some(v1::PodSpec {
+                containers: spec.containers.unwrap_or_default(),
+                init_containers: spec.init_containers,
+                resources: spec.resources,
+                volumes: Some(spec.volumes),
+                ..v1::PodSpec::default()
+            }),
+            status,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for SeenPod {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        v1::Pod::deserialize(deserializer).map(|pod| Self::of(&pod))
+        Ok(match Guarded::<PodPart>::deserialize(deserializer)?.0 {
+            Ok(part) => Self::of(&part.into()),
+            Err(Unreadable { cause, metadata }) => {
+                Self { metadata, unreadable: Some(cause.to_string().into()), ..Self::of(&v1::Pod::default()) }
+            }
+        })
     }
 }
 
@@ -35,6 +141,9 @@ impl SeenPod {
     #[must_use]
     pub fn of(pod: &v1::Pod) -> Self {
         let v1::Pod { metadata, .. } = pod;
+        let reduced = reduced(pod);
+        let labels =
+            if reduced.phase.has_ended() { OwnLabels::default() } else { labels_of_component(metadata) };
         Self {
             metadata: ObjectMeta {
                 name: metadata.name.clone(),
@@ -43,9 +152,10 @@ impl SeenPod {
                 resource_version: metadata.resource_version.clone(),
                 ..ObjectMeta::default()
             },
-            labels: metadata.labels.as_ref().map(OwnLabels::of).unwrap_or_default(),
-            pod: reduced(pod),
+            labels,
+            pod: reduced,
             trouble: Trouble::of(pod).map(Box::new),
+            unreadable: None,
         }
     }
 }
@@ -54,6 +164,22 @@ impl Labelled for SeenPod {
     fn own_labels(&self) -> &OwnLabels {
         &self.labels
     }
+
+    fn unreadable(&self) -> Option<&str> {
+        self.unreadable.as_deref()
+    }
+}
+
+/// The labels of a pod that a Deployment of the operator made, and of no other with the same labels. Its owner is a
+/// ReplicaSet, `<Deployment>-<pod-template-hash>`, and the labels tell the name of the Deployment.
+fn labels_of_component(metadata: &ObjectMeta) -> OwnLabels {
+    let Some(labels) = &metadata.labels else { return OwnLabels::default() };
+    let own = OwnLabels::of(labels);
+    let owners = metadata.owner_references.as_deref().unwrap_or_default();
+    let owner = owners.iter().find(|owner| owner.controller == Some(true) && owner.kind == "ReplicaSet");
+    let is_made =
+        || Some(owner?.name == format!("{}-{}", own.deployment()?, labels.get("pod-template-hash")?));
+    if is_made() == Some(true) { own } else { OwnLabels::default() }
 }
 
 fn reduced(pod: &v1::Pod) -> Pod {
@@ -115,26 +241,47 @@ fn requests(resources: Option<&ResourceRequirements>) -> ByResource<Option<i64>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    #[test]
-    fn requests_readiness_and_sidecars_are_kept_and_the_rest_is_not() {
-        let pod: SeenPod = serde_json::from_value(json!({
+    /// A pod of `shop`, with these changes.
+    fn pod(change: impl FnOnce(&mut Value)) -> SeenPod {
+        let mut pod = json!({
             "metadata": {
-                "name": "shop-web-1", "namespace": "shop", "resourceVersion": "7",
-                "labels": {"scalableapp.dev/app": "shop", "team": "x"}, "annotations": {"a": "b"},
+                "name": "shop-web-0123456789-7c9f8d-x7k2p", "namespace": "shop", "resourceVersion": "7",
+                "annotations": {"a": "b"},
+                "labels": {
+                    "scalableapp.dev/app": "shop", "scalableapp.dev/component": "web",
+                    "scalableapp.dev/revision": "0123456789", "pod-template-hash": "7c9f8d", "team": "x",
+                },
+                "ownerReferences": [{
+                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "shop-web-0123456789-7c9f8d", "uid": "1",
+                    "controller": true,
+                }],
             },
             "spec": {
                 "containers": [{"name": "web", "resources": {"requests": {"cpu": "10m", "memory": "1"}}}],
                 "initContainers": [{"name": "proxy", "restartPolicy": "Always"}, {"name": "init"}],
+                "affinity": "of another shape",
             },
             "status": {
                 "phase": "Running",
                 "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
             },
-        }))
-        .expect("a pod");
-        assert_eq!(pod.labels, OwnLabels { app: Some("shop".into()), ..OwnLabels::default() });
+        });
+        change(&mut pod);
+        serde_json::from_value(pod).expect("a pod")
+    }
+
+    #[test]
+    fn requests_readiness_and_sidecars_are_kept_and_the_rest_is_not() {
+        let pod = pod(|_| {});
+        let labels = OwnLabels {
+            app: Some("shop".into()),
+            component: Some("web".into()),
+            revision: Some("0123456789".into()),
+            epoch: None,
+        };
+        assert_eq!(pod.labels, labels);
         assert_eq!((pod.metadata.labels, pod.metadata.annotations, pod.trouble), (None, None, None));
         assert_eq!(
             (pod.pod.phase, pod.pod.ready.map(|ready| ready.status)),
@@ -144,5 +291,26 @@ mod tests {
             pod.pod.containers.iter().map(|one| (one.name.as_str(), one.requests)).collect();
         let requests = ByResource { cpu: Some(10), memory: Some(1000) };
         assert_eq!(containers, [("web", requests), ("proxy", ByResource::default())]);
+    }
+
+    #[test]
+    fn only_a_pod_that_a_deployment_of_the_app_made_and_that_has_not_ended_is_the_components() {
+        assert_eq!(pod(|_| {}).labels.app.as_deref(), Some("shop"));
+        for (pointer, value) in [
+            ("/metadata/ownerReferences/0/name", json!("copy-7c9f8d")),
+            ("/metadata/ownerReferences/0/name", json!("shop-web-0123456789-7c9f8d-copy")),
+            ("/metadata/ownerReferences/0/kind", json!("StatefulSet")),
+            ("/metadata/ownerReferences/0/controller", json!(false)),
+            ("/metadata/ownerReferences", json!([])),
+            ("/metadata/labels/pod-template-hash", json!("8d9f7c")),
+            ("/metadata/labels/scalableapp.dev~1revision", json!("9876543210")),
+            ("/metadata/labels/scalableapp.dev~1app", json!("other")),
+            ("/metadata/labels", json!(null)),
+            ("/status/phase", json!("Succeeded")),
+            ("/status/phase", json!("Failed")),
+        ] {
+            let pod = pod(|pod| *pod.pointer_mut(pointer).expect("a field") = value.clone());
+            assert_eq!(pod.labels, OwnLabels::default(), "{pointer}: {value}");
+        }
     }
 }

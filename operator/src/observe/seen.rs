@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use scalableapp_crds::{Guarded, Unreadable};
 use serde::de::{DeserializeOwned, Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -27,6 +28,8 @@ pub struct Seen<K, P = IgnoredAny> {
     pub part: P,
     /// A hash, to be compared within this process only, of what does not change without somebody's edit.
     pub fingerprint: u64,
+    /// Why it cannot be read, if it cannot.
+    pub unreadable: Option<Box<str>>,
     kind: PhantomData<K>,
 }
 
@@ -65,6 +68,21 @@ pub struct DeploymentStatusPart {
     /// The conditions that tell of trouble.
     #[serde(deserialize_with = "troubles")]
     pub conditions: Vec<DeploymentCondition>,
+}
+
+/// What is read of a condition of a Deployment.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DeploymentCondition {
+    /// Name of the condition.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// Why, as one word.
+    pub reason: Option<String>,
+    /// Why, as a sentence.
+    pub message: Option<String>,
 }
 
 /// The reason for which a Deployment gave up waiting for its pods.
@@ -123,21 +141,48 @@ impl<K, P: DeserializeOwned> Seen<K, P> {
         }
         let mut metadata =
             object.get("metadata").map(ObjectMeta::deserialize).transpose()?.unwrap_or_default();
-        metadata.annotations = None;
+        (metadata.annotations, metadata.finalizers) = (None, None);
+        if let Some(owners) = &mut metadata.owner_references {
+            owners.retain(|owner| owner.controller == Some(true));
+        }
         let labels = metadata.labels.take().as_ref().map(OwnLabels::of).unwrap_or_default();
-        Ok(Self { metadata, labels, part, fingerprint: fingerprint(&edited(object)), kind: PhantomData })
+        let fingerprint = fingerprint(&edited(object));
+        Ok(Self { metadata, labels, part, fingerprint, unreadable: None, kind: PhantomData })
     }
 }
 
-impl<'de, K, P: DeserializeOwned> Deserialize<'de> for Seen<K, P> {
+/// An object that can be read.
+struct Whole<K, P>(Seen<K, P>);
+
+impl<'de, K, P: DeserializeOwned> Deserialize<'de> for Whole<K, P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::of(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+        Seen::of(Value::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'de, K, P: DeserializeOwned + Default> Deserialize<'de> for Seen<K, P> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Guarded::<Whole<K, P>>::deserialize(deserializer)?.0 {
+            Ok(Whole(seen)) => seen,
+            Err(Unreadable { cause, metadata }) => Self {
+                metadata,
+                labels: OwnLabels::default(),
+                part: P::default(),
+                fingerprint: 0,
+                unreadable: Some(cause.to_string().into()),
+                kind: PhantomData,
+            },
+        })
     }
 }
 
 impl<K, P> Labelled for Seen<K, P> {
     fn own_labels(&self) -> &OwnLabels {
         &self.labels
+    }
+
+    fn unreadable(&self) -> Option<&str> {
+        self.unreadable.as_deref()
     }
 }
 

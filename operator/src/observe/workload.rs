@@ -49,13 +49,14 @@ impl LiveRevision {
 }
 
 /// The live revisions of a component, by name of their Deployments. What an app of the same name has left behind is none
-/// of them, whatever its labels; `uid` is that of this app.
+/// of them, nor is a copy, whatever its labels; `uid` is that of this app.
 #[must_use]
 pub fn revisions(observed: &Observed, uid: &str, component: &str) -> Vec<LiveRevision> {
     observed
         .deployments_of(component)
         .filter(|deployment| deployment.metadata.deletion_timestamp.is_none())
         .filter(|deployment| deployment.controller_owner() == Some(uid))
+        .filter(|deployment| deployment.labels.deployment() == deployment.metadata.name)
         .filter_map(|deployment| {
             let hash = deployment.labels.revision.as_deref()?;
             Some(LiveRevision::of(Arc::clone(deployment), hash))
@@ -107,7 +108,13 @@ mod tests {
             let state = json!({"waiting": {"reason": "ImagePullBackOff"}});
             let status = json!({"name": "web", "image": "web:1", "imageID": "", "ready": false, "restartCount": 0, "state": state});
             let pod = serde_json::from_value(json!({
-                "metadata": {"name": name, "labels": {"scalableapp.dev/revision": revision}},
+                "metadata": {
+                    "name": name,
+                    "labels": {"scalableapp.dev/app": "shop", "scalableapp.dev/component": "web",
+                        "scalableapp.dev/revision": revision, "pod-template-hash": "1"},
+                    "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet",
+                        "name": format!("shop-web-{revision}-1"), "uid": "1", "controller": true}],
+                },
                 "status": {"phase": "Pending", "containerStatuses": [status]},
             }));
             Arc::new(pod.expect("a pod"))

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
     ConditionStatus, ScalableApp, ScalingOverride, ScalingOverrideSpec, ScalingOverrideStatus, Service,
-    condition_type::IN_FORCE, set_condition,
+    Unreadable, condition_type::IN_FORCE, set_condition,
 };
 use scalableapp_engine::{
     bounds::Range,
@@ -36,6 +36,22 @@ pub fn status(
     let (holds, reason, message) = verdict(one, target, now);
     status.observed_generation = generation;
     set_condition(&mut status.conditions, IN_FORCE, holds, reason.name, &message, generation, now);
+    status
+}
+
+/// The status of an override that cannot be read.
+#[must_use]
+pub fn unreadable(
+    known: Option<&ScalingOverrideStatus>,
+    one: &Unreadable,
+    now: Timestamp,
+) -> ScalingOverrideStatus {
+    let mut status = known.cloned().unwrap_or_default();
+    let generation = one.metadata.generation.unwrap_or_default();
+    let message = format!("does nothing, because it cannot be read: {one}");
+    status.observed_generation = generation;
+    let no = ConditionStatus::False;
+    set_condition(&mut status.conditions, IN_FORCE, no, reason::UNREADABLE.name, &message, generation, now);
     status
 }
 

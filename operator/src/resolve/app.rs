@@ -7,9 +7,8 @@ use super::revision::Revision;
 use super::scaling::Scaling;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
-use scalableapp_crds::{EnvVar, Resources, ScalableApp};
+use scalableapp_crds::{EnvVar, PodTemplate, Resources, ScalableApp};
 use scalableapp_engine::rollout::Rolling;
-use serde_json::{Map, Value};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -139,5 +138,5 @@ pub struct Pod {
     /// Health probes.
     pub probes: Probes,
     /// Any other part of a PodTemplateSpec, in canonical form and free of what the operator owns.
-    pub template: Map<String, Value>,
+    pub template: PodTemplate,
 }

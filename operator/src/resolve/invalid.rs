@@ -18,6 +18,9 @@ impl fmt::Display for Invalid {
     }
 }
 
+/// Problems that are named at once: a condition has no room for more, and a spec may have as many as it has values.
+const MOST: usize = 20;
+
 /// The problems found so far, so that a user reads all of them at once.
 ///
 /// What cannot be resolved is stood in for by any value: with a problem on the list the result is never used.
@@ -25,8 +28,11 @@ impl fmt::Display for Invalid {
 pub(super) struct Problems(Vec<Invalid>);
 
 impl Problems {
-    /// Adds a problem.
+    /// Adds a problem, unless [`MOST`] are named already.
     pub(super) fn refuse(&mut self, path: Path<'_>, sentence: impl Into<String>) {
+        if self.0.len() == MOST {
+            return;
+        }
         self.0.push(Invalid { path: path.to_string(), sentence: sentence.into() });
     }
 

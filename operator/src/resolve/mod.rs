@@ -25,8 +25,11 @@ use app::App;
 use invalid::{Invalid, Problems};
 use name::AppName;
 use path::Path;
-use scalableapp_crds::ScalableApp;
+use scalableapp_crds::{PodTemplate, ScalableApp};
 use std::collections::BTreeSet;
+
+/// Values in the free JSON of one app. They are held for each app, and a small one takes 700 bytes.
+const MOST_VALUES: usize = 5000;
 
 /// Resolves an app, or names everything that is wrong with it as a whole. What is wrong with one service is named there, and
 /// stops no other.
@@ -54,8 +57,25 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
         Path::Field(&in_metadata, "name"),
         &mut problems,
     );
-    let services = services(app, (&namespace, name.as_str()), &mut problems);
+    let services = if is_moderate(app, &mut problems) {
+        services(app, (&namespace, name.as_str()), &mut problems)
+    } else {
+        Vec::new()
+    };
     problems.or(App { name, namespace, uid, generation: metadata.generation.unwrap_or(0), services })
+}
+
+/// Whether the free JSON of an app is worth looking at.
+fn is_moderate(app: &ScalableApp, problems: &mut Problems) -> bool {
+    let templates = app.spec.services.iter().filter_map(|service| service.pod_template.as_ref());
+    let values: usize = templates.map(PodTemplate::values).sum();
+    if values > MOST_VALUES {
+        let sentence = format!(
+            "write at most {MOST_VALUES} values in the podTemplates of all services together, not {values}: move files to a ConfigMap"
+        );
+        problems.refuse(Path::Field(&Path::Root, "services"), sentence);
+    }
+    values <= MOST_VALUES
 }
 
 fn services(app: &ScalableApp, named: (&str, &str), problems: &mut Problems) -> Vec<app::Service> {
@@ -358,6 +378,20 @@ mod tests {
         let mut metric = metric;
         metric["name"] = json!("it");
         assert_eq!(problems(&with_metric(&metric)), [format!("services[web].scaling.metrics[it]{sentence}")]);
+    }
+
+    #[test]
+    fn no_more_problems_are_named_than_a_condition_has_room_for() {
+        let problems = problems(&with_template(&json!({"volumes": vec![json!({}); 4000]})));
+        assert_eq!(problems.len(), 20);
+    }
+
+    #[test]
+    fn a_template_of_many_values_is_refused_before_they_are_looked_at() {
+        let sentence =
+            "services: write at most 5000 values in the podTemplates of all services together, not 40002";
+        let problems = problems(&with_template(&json!({"volumes": vec![json!({"a": 1}); 20_000]})));
+        assert_eq!(problems, [format!("{sentence}: move files to a ConfigMap")]);
     }
 
     #[test]

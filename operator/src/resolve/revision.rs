@@ -34,7 +34,7 @@ impl Revision {
             "metricsPort": pod.metrics_port,
             "resources": meaning_in_container("resources", &json!(pod.resources)),
             "probes": with_lengths(json!(probes)),
-            "podTemplate": meaning(&pod.template),
+            "podTemplate": meaning(&pod.template.object()),
         });
         let digest = Sha256::digest(canonical(&inputs).to_string());
         let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();

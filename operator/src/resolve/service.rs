@@ -37,7 +37,7 @@ fn pod(written: &api::Service, default_image: Option<&str>, path: Path<'_>, prob
     let probes = probe::resolve(written.probes.as_ref(), port, Path::Field(&path, "probes"), problems);
     let template = written.pod_template.as_ref().map(|template| {
         let at = Path::Field(&path, "podTemplate");
-        let template = canonical::canonical_object(&template.0);
+        let template = canonical::canonical_object(&template.object());
         pod_fields::check(&template, at, problems);
         pod_template::check(&template, &written.name, at, problems);
         pod_security::check(&template, at, problems);
@@ -52,6 +52,6 @@ fn pod(written: &api::Service, default_image: Option<&str>, path: Path<'_>, prob
         metrics_port,
         resources,
         probes,
-        template: template.unwrap_or_default(),
+        template: template.unwrap_or_default().into(),
     }
 }

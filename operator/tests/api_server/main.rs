@@ -9,3 +9,4 @@ mod lease;
 mod overrides;
 mod refusals;
 mod tick;
+mod unreadable;

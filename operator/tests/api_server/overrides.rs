@@ -179,6 +179,20 @@ async fn an_override_says_once_whether_it_acts_and_once_that_it_has_ended() {
 }
 
 #[tokio::test]
+async fn an_override_that_cannot_be_read_says_once_that_it_does_nothing() {
+    let api = ApiServer::default();
+    let mut endless = hold("endless", "shop", &json!(null));
+    endless["spec"]["expiresAt"] = json!("9999-12-31T23:59:59Z");
+    endless["metadata"]["managedFields"] = json!([{"manager": "m", "time": "9999-12-31T23:59:59Z"}]);
+    api.put("/namespaces/store/scalingoverrides/endless", endless);
+    let mut process = Process::start(&api).await;
+    process.tell("00:00:00").await;
+    assert_eq!(api.said(), [at("endless", "Unreadable")]);
+    process.tell("00:30:00").await;
+    assert_eq!(api.said(), []);
+}
+
+#[tokio::test]
 async fn what_could_not_be_said_is_said_at_the_next_turn() {
     let api = ApiServer::default();
     api.put("/namespaces/store/scalingoverrides/lost", hold("lost", "shop", &json!(null)));

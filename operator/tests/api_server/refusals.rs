@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use futures::StreamExt;
 use http::{Method, StatusCode};
 use kube::Client;
-use kube::core::DeserializeGuard;
 use rstest::rstest;
+use scalableapp_crds::Guarded;
 use scalableapp_operator::controller::{Context, Watches, reconcile::reconcile};
 use scalableapp_operator::observe::cluster::{Cluster, GuardedApp, reflect_children};
 use serde_json::{Value, json};
@@ -180,7 +180,7 @@ impl ApiServer {
             ]},
             "status": status,
         }));
-        Arc::new(DeserializeGuard(Ok(app.unwrap())))
+        Arc::new(Guarded(Ok(app.unwrap())))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::fixture::{Component, cpu, metric, rate};
 use crate::{effect, value};
 use scalableapp_engine::metric::Target;
+use scalableapp_engine::pod::{ByResource, Container, Phase};
 use scalableapp_engine::reason;
 use scalableapp_engine::sample::Reading;
 use scalableapp_engine::{Input, decide};
@@ -133,4 +134,33 @@ fn without_metrics_the_replicas_are_fixed() {
     (app.min, app.max) = (4, 4);
     let decision = app.decide();
     assert_eq!((decision.desired, decision.reason), (4, reason::FIXED_REPLICAS));
+}
+
+#[test]
+fn pods_that_have_ended_are_no_capacity() {
+    for phase in [Phase::Succeeded, Phase::Failed] {
+        for (milli, replicas) in [(1500, 7), (50, 1)] {
+            let mut app = Component::new(4, &[cpu(90)]);
+            app.behavior.scale_down.stabilization_window_seconds = 0;
+            app.uses_cpu(milli);
+            let ended = app.pods[0].clone();
+            for index in 0..3 {
+                let mut ended = ended.clone();
+                (ended.name, ended.phase, ended.usage) =
+                    (format!("ended-{index}").into(), phase, ByResource::default());
+                app.pods.push(ended);
+            }
+            assert_eq!(app.decide().desired, replicas, "{phase:?} beside 4 at {milli}m");
+        }
+    }
+}
+
+#[test]
+fn a_missing_request_names_the_pod_and_the_container() {
+    let mut app = Component::new(1, &[cpu(70)]);
+    app.uses_cpu(100).pods[0].containers =
+        [Container { name: "proxy".to_owned(), requests: ByResource::default() }].into();
+    let invalid = &app.decide().invalid["cpu"];
+    let said = "container proxy of pod pod-0 has no cpu request";
+    assert_eq!((invalid.reason, invalid.why.as_str()), (reason::REQUEST_MISSING, said));
 }

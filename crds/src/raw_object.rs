@@ -1,0 +1,126 @@
+//! An object of the API server as the texts of its fields, so that what is not read is dropped before it is decoded. Pure.
+
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The one field of what stands in for an object that is too large: how many bytes it has. The API server drops a field
+/// of this name from whatever is written.
+pub const TOO_LARGE: &str = "tooLarge";
+
+/// What names an object, beside the owner by which it is found to be whose it is.
+const NAMES: [&str; 6] = ["name", "namespace", "uid", "resourceVersion", "generation", "ownerReferences"];
+/// Bytes that a field of [`NAMES`] may have.
+const LONGEST_NAME: usize = 4096;
+
+/// Fields of an object, and those of its metadata.
+pub struct RawObject<'a> {
+    fields: BTreeMap<String, &'a RawValue>,
+    metadata: BTreeMap<String, &'a RawValue>,
+    /// What is left of the managed fields.
+    scalers: Option<Box<RawValue>>,
+}
+
+/// Managers of replicas that are kept.
+const SCALERS: usize = 8;
+
+/// What is read of managed fields: who wrote `spec.replicas`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Managed {
+    manager: String,
+    fields_v1: Fields,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Fields {
+    #[serde(rename = "f:spec")]
+    spec: SpecFields,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SpecFields {
+    #[serde(rename = "f:replicas")]
+    replicas: Option<IgnoredAny>,
+}
+
+impl<'a> RawObject<'a> {
+    /// Takes the text of an object apart.
+    ///
+    /// # Errors
+    /// When it is no object.
+    pub fn of(text: &'a str) -> serde_json::Result<Self> {
+        let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+        let metadata = fields.remove("metadata").map(|metadata| serde_json::from_str(metadata.get()));
+        let metadata: Option<BTreeMap<String, &RawValue>> = metadata.transpose()?;
+        Ok(Self { fields, metadata: metadata.unwrap_or_default(), scalers: None })
+    }
+
+    /// Leaves of the managed fields who wrote `spec.replicas`: no time of them is read.
+    pub fn reduce_managed_fields(&mut self) {
+        let Some(managed) = self.metadata.remove("managedFields") else { return };
+        let managed: Vec<Managed> = serde_json::from_str(managed.get()).unwrap_or_default();
+        let scalers = managed.into_iter().filter(|one| one.fields_v1.spec.replicas.is_some());
+        let scalers: Vec<Value> = scalers
+            .take(SCALERS)
+            .map(|one| json!({"manager": one.manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}))
+            .collect();
+        self.scalers = (!scalers.is_empty()).then(|| to_raw_value(&scalers).ok()).flatten();
+    }
+
+    /// Drops a field of the metadata.
+    pub fn drop_metadata(&mut self, field: &str) {
+        self.metadata.remove(field);
+    }
+
+    /// Bytes of what people write: everything but status, annotations and managed fields. The API server bounds the
+    /// annotations.
+    #[must_use]
+    pub fn written_bytes(&self) -> usize {
+        let bytes = |fields: &BTreeMap<String, &RawValue>, others: &[&str]| -> usize {
+            let written = fields.iter().filter(|(key, _)| !others.contains(&key.as_str()));
+            written.map(|(key, value)| key.len() + value.get().len() + r#""":,"#.len()).sum()
+        };
+        bytes(&self.fields, &["status"]) + bytes(&self.metadata, &["annotations", "managedFields"])
+    }
+
+    /// What stands in for the object: what names it, and these fields.
+    #[must_use]
+    pub fn stand_in(&self, fields: &[&str]) -> Self {
+        let kept = |(key, value): (&String, &&'a RawValue)| {
+            let is_name = NAMES.contains(&key.as_str()) && value.get().len() <= LONGEST_NAME;
+            is_name.then(|| (key.clone(), *value))
+        };
+        let is_kept = |key: &str| ["apiVersion", "kind"].contains(&key) || fields.contains(&key);
+        Self {
+            fields: self
+                .fields
+                .iter()
+                .filter(|(key, _)| is_kept(key))
+                .map(|(key, value)| (key.clone(), *value))
+                .collect(),
+            metadata: self.metadata.iter().filter_map(kept).collect(),
+            scalers: None,
+        }
+    }
+
+    /// The object as one text again, with the field [`TOO_LARGE`] if a number of bytes is given.
+    ///
+    /// # Errors
+    /// Never, because the fields are texts.
+    pub fn text(&self, too_large: Option<usize>) -> serde_json::Result<String> {
+        let mut metadata: BTreeMap<&str, &RawValue> =
+            self.metadata.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        metadata.extend(self.scalers.as_deref().map(|scalers| ("managedFields", scalers)));
+        let metadata = to_raw_value(&metadata)?;
+        let bytes = too_large.map(|bytes| to_raw_value(&bytes)).transpose()?;
+        let mut fields: BTreeMap<&str, &RawValue> =
+            self.fields.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        fields.insert("metadata", &metadata);
+        fields.extend(bytes.as_deref().map(|bytes| (TOO_LARGE, bytes)));
+        serde_json::to_string(&fields)
+    }
+}

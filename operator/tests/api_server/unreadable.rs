@@ -1,0 +1,108 @@
+//! What one object that cannot be read does to a list of its kind: nothing.
+
+use std::future::pending;
+
+use futures::StreamExt;
+use http::StatusCode;
+use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::{Client, Resource};
+use scalableapp_operator::observe::cluster::{reflect_children, reflect_written};
+use scalableapp_operator::observe::labelled::Labelled;
+use scalableapp_operator::observe::pods::SeenPod;
+use scalableapp_operator::observe::seen::{Seen, SeenDeployment};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::fake::{self, LIMIT};
+
+/// A server with three objects in each list: one that can be read, one with a time that nobody reads and one that is
+/// unreadable.
+fn client() -> Client {
+    fake::client(|head, _| async move {
+        if head.uri.query().is_some_and(|query| query.contains("watch=true")) {
+            pending::<()>().await;
+        }
+        let items = [good("good"), time("time"), unreadable("bad")];
+        (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
+    })
+}
+
+fn good(name: &str) -> Value {
+    json!({
+        "metadata": {
+            "name": name, "namespace": "store", "uid": name,
+            "labels": {"scalableapp.dev/app": "shop", "scalableapp.dev/component": "web",
+                "scalableapp.dev/revision": "1", "pod-template-hash": "2"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "shop-web-1-2", "uid": "1",
+                "controller": true}],
+        },
+        // What an app and an override cannot do without.
+        "spec": {"services": [], "app": "shop", "by": "jane", "reason": "a test", "expiresAt": "2026-01-01T00:00:00Z"},
+    })
+}
+
+fn time(name: &str) -> Value {
+    let mut object = good(name);
+    object["metadata"]["managedFields"] = json!([{"manager": "m", "time": "9999-12-31T23:59:59Z"}]);
+    object
+}
+
+/// Its metadata, its spec and its status hold what is not so.
+fn unreadable(name: &str) -> Value {
+    let mut object = good(name);
+    object["metadata"]["creationTimestamp"] = json!("9999-12-31T23:59:59Z");
+    object["spec"]["expiresAt"] = json!("9999-12-31T23:59:59Z");
+    object["status"] = json!({"startTime": "9999-12-31T23:59:59Z"});
+    object
+}
+
+/// Names of the children that belong to the app, and what is said of the third one.
+async fn children<K>() -> (Vec<String>, bool)
+where
+    K: Labelled
+        + Resource<DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let (children, touched) = reflect_children::<K>(client());
+    tokio::spawn(touched.for_each(|_| async {}));
+    timeout(LIMIT, children.synced()).await.unwrap().unwrap();
+    let of_app = children.of_app("store", "shop");
+    let names = of_app.iter().map(|one| one.meta().name.clone().unwrap()).collect();
+    (names, children.get("store", "bad").unwrap().unreadable().is_some())
+}
+
+/// Which of the objects that people wrote can be read.
+async fn written<K>() -> Vec<(String, bool)>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
+    let (store, touched) = reflect_written::<K>(client());
+    tokio::spawn(touched.for_each(|_| async {}));
+    timeout(LIMIT, store.wait_until_ready()).await.unwrap().unwrap();
+    let mut found: Vec<_> =
+        store.state().iter().map(|one| (one.meta().name.clone().unwrap(), one.0.is_ok())).collect();
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn one_unreadable_object_of_a_kind_is_left_out_alone() {
+    let kept = (vec!["good".to_owned(), "time".to_owned()], true);
+    assert_eq!(children::<SeenPod>().await, kept);
+    assert_eq!(children::<SeenDeployment>().await, kept);
+    assert_eq!(children::<Seen<Service>>().await, kept);
+    assert_eq!(children::<Seen<ServiceAccount>>().await, kept);
+    assert_eq!(children::<Seen<PodDisruptionBudget>>().await, kept);
+    assert_eq!(children::<Seen<NetworkPolicy>>().await, kept);
+    let readable = [("bad", false), ("good", true), ("time", true)].map(|(name, is)| (name.to_owned(), is));
+    assert_eq!(written::<scalableapp_crds::ScalableApp>().await, readable);
+    assert_eq!(written::<scalableapp_crds::ScalingOverride>().await, readable);
+}
