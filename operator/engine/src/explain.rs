@@ -19,7 +19,7 @@ use scalableapp_crds::{DecisionRecord, Proposal, Stage};
 /// Characters that the message of a decision has at most.
 const MESSAGE_LENGTH: usize = 512;
 /// Characters that the value of a proposal has at most.
-const VALUE_LENGTH: usize = 80;
+const VALUE_LENGTH: usize = 76;
 /// Characters that the effect of a stage has at most.
 const EFFECT_LENGTH: usize = 120;
 
