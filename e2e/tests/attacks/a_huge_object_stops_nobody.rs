@@ -57,11 +57,11 @@ async fn a_huge_object_stops_nobody() -> Result<()> {
 type Change = Box<dyn Fn(&mut Value)>;
 
 fn huge_apps() -> Vec<(String, Change)> {
-    fn volumes(app: &mut Value, volumes: Vec<Value>) {
+    fn volumes(app: &mut Value, volumes: &[Value]) {
         app["spec"]["services"][0]["podTemplate"] = json!({"spec": {"volumes": volumes}});
     }
     let mut apps: Vec<(String, Change)> = vec![
-        ("volumes".to_owned(), Box::new(|app| volumes(app, vec![json!({}); 400_000]))),
+        ("volumes".to_owned(), Box::new(|app| volumes(app, &vec![json!({}); 400_000]))),
         (
             "labels".to_owned(),
             Box::new(|app| {
@@ -73,7 +73,7 @@ fn huge_apps() -> Vec<(String, Change)> {
     ];
     // As large as is read.
     for index in 0..10 {
-        let values: Change = Box::new(|app| volumes(app, vec![json!({"a": 1}); 30_000]));
+        let values: Change = Box::new(|app| volumes(app, &vec![json!({"a": 1}); 30_000]));
         apps.push((format!("values-{index}"), values));
     }
     apps

@@ -28,7 +28,7 @@ fn app(world: &World) -> Result<Value> {
 }
 
 /// As much of a picture as the service looks at.
-const PICTURE: &str = "RIFF\x0c\0\0\0WEBPVP8L";
+const PICTURE: &str = "RIFF\x12\0\0\0WEBPVP8L\x05\0\0\0/\0\0\0\0\0";
 
 /// Every module that `web` serves, and what came of it: a product that was sold.
 async fn buy(world: &World) -> Result<Value> {
