@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::http::header::EXPECT;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -20,6 +21,9 @@ pub(crate) const LARGEST: usize = 2 * 1024 * 1024;
 /// Bytes of a body that count for nothing: the number of connections bounds them. A usual request is never refused for
 /// the large ones of others.
 const FREE: usize = 16 * 1024;
+
+/// Bytes of a refused body that are still read. A client that sends while its connection closes may lose the answer.
+const DISCARDED: usize = 8 * 1024 * 1024;
 
 /// Bytes of all bodies beyond what is free.
 const TOTAL: usize = 48 * 1024 * 1024;
@@ -57,22 +61,34 @@ impl Bodies {
         if request.body().is_end_stream() {
             return Ok(request);
         }
-        let (head, body) = request.into_parts();
-        let body = timeout_at(Instant::now() + self.patience, self.collect(body)).await;
-        let body = body.map_err(|_| {
-            Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                format!("The body was not complete within {:?}; send it faster.", self.patience),
-            )
-        })??;
-        Ok(Request::from_parts(head, Body::from(body)))
-    }
-
-    async fn collect(&self, mut body: Body) -> Result<Bytes, Problem> {
-        let announced = body.size_hint();
-        if announced.lower() > LARGEST as u64 {
+        let is_announced_too_large = request.body().size_hint().lower() > LARGEST as u64;
+        // The client sends the body only when it is asked to.
+        if is_announced_too_large && request.headers().contains_key(EXPECT) {
             return Err(too_large());
         }
+        let (head, mut body) = request.into_parts();
+        let end = Instant::now() + self.patience;
+        let collected = if is_announced_too_large {
+            Err(too_large())
+        } else {
+            timeout_at(end, self.collect(&mut body)).await.map_err(|_| {
+                let patience = self.patience;
+                let detail = format!("The body was not complete within {patience:?}; send it faster.");
+                Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
+            })?
+        };
+        match collected {
+            Ok(whole) => Ok(Request::from_parts(head, Body::from(whole))),
+            Err(refusal) => {
+                // Late or not, the refusal is the answer.
+                let _ = timeout_at(end, discard(body)).await;
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn collect(&self, body: &mut Body) -> Result<Bytes, Problem> {
+        let announced = body.size_hint();
         let mut whole =
             Counted { bytes: Vec::with_capacity((announced.lower() as usize).min(FREE)), _counted: None };
         while let Some(frame) = body.frame().await {
@@ -108,6 +124,17 @@ impl Bodies {
     }
 }
 
+/// Reads the rest of a body, and holds none of it.
+async fn discard(mut body: Body) {
+    let mut left = DISCARDED;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            return;
+        }
+    }
+}
+
 fn too_large() -> Problem {
     let detail = format!("The body is larger than {} MiB; send less.", LARGEST / 1024 / 1024);
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
@@ -117,6 +144,7 @@ fn too_large() -> Problem {
 mod tests {
     use futures::stream::{self, StreamExt};
     use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -142,6 +170,26 @@ mod tests {
         assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
         assert!(bodies.read(chunks(32, 64 * 1024)).await.is_ok());
         assert_eq!(bodies.bytes.available_permits(), TOTAL, "what was refused or used counts no more");
+    }
+
+    #[tokio::test]
+    async fn the_rest_of_a_refused_body_is_read_unless_the_client_waits_to_send_it() {
+        let bodies = Bodies::new(Duration::from_secs(10));
+        let read = Arc::new(AtomicUsize::new(0));
+        let counted = |count: usize| {
+            let read = Arc::clone(&read);
+            stream::iter(0..count).map(move |_| {
+                read.fetch_add(1, Ordering::SeqCst);
+                Ok::<_, Infallible>(vec![0_u8; 1024 * 1024])
+            })
+        };
+        bodies.read(Request::new(Body::from_stream(counted(5)))).await.unwrap_err();
+        assert_eq!(read.swap(0, Ordering::SeqCst), 5);
+        bodies.read(Request::new(Body::from_stream(counted(1000)))).await.unwrap_err();
+        assert_eq!(read.swap(0, Ordering::SeqCst), 3 + DISCARDED / 1024 / 1024, "no more than is bounded");
+        let waits = Request::builder().header(EXPECT, "100-continue");
+        let refused = bodies.read(waits.body(Body::from(vec![0; LARGEST + 1])).unwrap()).await.unwrap_err();
+        assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 
     #[tokio::test]
