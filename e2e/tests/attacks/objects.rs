@@ -47,7 +47,10 @@ impl Objects {
             let mut object = self.get(group, plural, name).await?;
             let fields = object["metadata"]["managedFields"].as_array_mut().context("no managed fields")?;
             fields.iter_mut().for_each(|fields| fields["time"] = json!(time));
-            let replaced = self.send("PUT", &self.path(group, plural, name), Some(&object)).await?;
+            // The API server puts back times where nothing else has changed, and sets that of the one who writes.
+            object["metadata"]["annotations"] = json!({"attack": "1"});
+            let path = format!("{}?fieldManager=attacker", self.path(group, plural, name));
+            let replaced = self.send("PUT", &path, Some(&object)).await?;
             let fields = replaced["metadata"]["managedFields"].to_string();
             ensure!(fields.contains(time), "it is not kept: {fields}");
             Ok(())
@@ -70,6 +73,26 @@ impl Objects {
             let object = self.get(group, plural, name).await?;
             let status = object["status"].to_string();
             ensure!(is_so(&object), "its status is {}", status.chars().take(2000).collect::<String>());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until an app's `Ready`, or an event, has this reason.
+    ///
+    /// # Errors
+    /// When none comes in time.
+    pub async fn is_told(&self, name: &str, reason: &str) -> Result<()> {
+        wait_until(&format!("{name} is told {reason}"), Duration::from_secs(120), async || {
+            let app = self.get("apis/scalableapp.dev/v1alpha1", "scalableapps", name).await?;
+            if app["status"]["conditions"][0]["reason"] == reason {
+                return Ok(());
+            }
+            let events = self.get("apis/events.k8s.io/v1", "events", "").await?;
+            let events = events["items"].as_array().cloned().unwrap_or_default();
+            let is_told =
+                events.iter().any(|one| one["regarding"]["name"] == name && one["reason"] == reason);
+            ensure!(is_told, "{} events, none of them this", events.len());
             Ok(())
         })
         .await

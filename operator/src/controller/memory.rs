@@ -29,14 +29,23 @@ pub type SharedMemory = Arc<tokio::sync::Mutex<AppMemory>>;
 /// Something of each app by its `metadata.uid`, so that one that was deleted and made anew starts anew.
 type OfEach<T> = Mutex<HashMap<String, T>>;
 
+/// Whether it was reported that an object cannot be read.
+#[derive(Clone)]
+pub enum Report {
+    /// It was.
+    Written,
+    /// The status could not be written.
+    Failed(Attempt),
+}
+
 /// The memories of all apps.
 #[derive(Default)]
 pub struct Memories {
     apps: OfEach<SharedMemory>,
     /// Each app is resolved once for each generation.
     resolved: OfEach<(i64, Resolved)>,
-    /// Generations of the objects that could not be read, as far as that was reported.
-    unreadable: OfEach<i64>,
+    /// Objects that could not be read, with their generation, and the report of each.
+    unreadable: OfEach<(i64, Report)>,
 }
 
 /// What is remembered of one app.
@@ -85,16 +94,18 @@ impl Memories {
         resolved
     }
 
-    /// Whether this generation of an object was reported to be unreadable.
-    pub fn is_reported(&self, object: &GuardedApp) -> bool {
+    /// The report that this generation of an object cannot be read.
+    pub fn unreadable(&self, object: &GuardedApp) -> Option<Report> {
         let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        unreadable.get(uid(object)) == Some(&object.meta().generation.unwrap_or_default())
+        let (generation, report) = unreadable.get(uid(object))?;
+        (*generation == object.meta().generation.unwrap_or_default()).then(|| report.clone())
     }
 
-    /// Remembers that this generation of an object was reported to be unreadable.
-    pub fn reported(&self, object: &GuardedApp) {
+    /// Remembers the report that this generation of an object cannot be read.
+    pub fn report_unreadable(&self, object: &GuardedApp, report: Report) {
+        let generation = object.meta().generation.unwrap_or_default();
         let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        unreadable.insert(uid(object).to_owned(), object.meta().generation.unwrap_or_default());
+        unreadable.insert(uid(object).to_owned(), (generation, report));
     }
 
     /// Forgets the apps that are gone: all but these.

@@ -6,6 +6,7 @@
 use super::Context;
 use crate::{
     apply::{
+        attempts::{Attempt, REFUSED_CAP},
         status,
         writer::{WriteError, Writer},
     },
@@ -45,11 +46,17 @@ pub async fn run(context: Arc<Context>, period: Duration, shutdown: impl Future<
 #[derive(Default)]
 pub struct Said {
     epoch: i32,
-    statuses: BTreeMap<(String, String), (String, ScalingOverrideStatus)>,
+    statuses: BTreeMap<Key, (String, ScalingOverrideStatus)>,
+    /// Writes that failed, with the override's uid.
+    failed: BTreeMap<Key, (String, Attempt)>,
 }
 
+/// Namespace and name.
+type Key = (String, String);
+
 impl Said {
-    /// Says what is new, while this process leads. A write that fails is made again at the next turn.
+    /// Says what is new, while this process leads. A write that fails is made again at a later turn, after all others;
+    /// once the API server has not answered one of these, the rest of them waits for the next turn.
     pub async fn tell(
         &mut self,
         writer: &Writer,
@@ -66,11 +73,43 @@ impl Said {
             all.iter().map(Arc::as_ref).filter(|one| one.meta().deletion_timestamp.is_none()).collect();
         let uids: HashMap<_, _> = living.iter().map(|one| (key_of(one), uid_of(one))).collect();
         self.statuses.retain(|key, (uid, _)| uids.get(key) == Some(uid));
-        for one in living {
+        self.failed.retain(|key, (uid, _)| uids.get(key) == Some(uid));
+        let has_failed = |one: &&GuardedOverride| self.failed.contains_key(&key_of(one));
+        let (failed, others): (Vec<_>, Vec<_>) = living.into_iter().partition(has_failed);
+        for one in others {
             // However many there are, others have their turn.
             yield_now().await;
-            if let Err(error) = self.tell_of(one, writer, apps, now).await {
-                tracing::debug!(scalingoverride = one.name_any(), %error, "will say it again");
+            self.try_to_tell_of(one, writer, apps, now).await;
+        }
+        for one in failed {
+            yield_now().await;
+            let due = self.failed.get(&key_of(one)).is_none_or(|(_, attempt)| attempt.is_due(now));
+            if due && !self.try_to_tell_of(one, writer, apps, now).await {
+                return;
+            }
+        }
+    }
+
+    /// Returns whether the API server has answered, if it was asked.
+    async fn try_to_tell_of(
+        &mut self,
+        one: &GuardedOverride,
+        writer: &Writer,
+        apps: &Store<GuardedApp>,
+        now: Timestamp,
+    ) -> bool {
+        let key = key_of(one);
+        match self.tell_of(one, writer, apps, now).await {
+            Ok(()) => {
+                self.failed.remove(&key);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(namespace = key.0, scalingoverride = key.1, %error, "will say it again");
+                let earlier = self.failed.get(&key).map(|(_, attempt)| attempt);
+                let attempt = Attempt::failed(earlier, 0, &error, REFUSED_CAP, now);
+                self.failed.insert(key, (uid_of(one), attempt));
+                !matches!(error, WriteError::TimedOut { .. })
             }
         }
     }
@@ -105,7 +144,7 @@ impl Said {
     }
 }
 
-fn key_of(one: &GuardedOverride) -> (String, String) {
+fn key_of(one: &GuardedOverride) -> Key {
     (one.namespace().unwrap_or_default(), one.name_any())
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Context,
     decide::{self, ComponentMemory, ComponentPass, View},
-    memory::AppMemory,
+    memory::{AppMemory, Report},
 };
 use crate::{
     apply::{
@@ -22,14 +22,14 @@ use crate::{
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt, runtime::controller::Action};
 use scalableapp_crds::{Cause, ScalableApp, ScalableAppStatus, Unreadable};
-use scalableapp_engine::reason;
+use scalableapp_engine::reason::{self, Reason};
 use std::{mem, sync::Arc, time::Duration};
 
 /// Kind of the objects that are reconciled.
 const KIND: &str = "ScalableApp";
 /// After a write that came too late: the cache shows the newer object by then.
 const AGAIN: Duration = Duration::from_millis(500);
-/// After an object that cannot be read could not be told so.
+/// After a write failed without which nothing else may be done.
 const RETRY: Duration = Duration::from_secs(5);
 /// A second look at everything, should a watch have lost an event.
 const RESYNC: Duration = Duration::from_secs(600);
@@ -169,17 +169,12 @@ async fn report(
             written.into_iter().for_each(|written| memory.report(written));
             Ok(())
         }
-        Err(error @ (WriteError::Conflict { .. } | WriteError::NotLeader { .. })) => Err(error.into()),
         Err(error) => {
-            metrics::reconcile_failed(error.label());
-            tracing::warn!(namespace, app = name, %error, "will try again");
             let cap = if error.is_refusal() { REFUSED_CAP } else { CAP };
-            let attempt = Attempt::failed(earlier.as_ref(), 0, &error, cap, now);
+            let attempt = unreported(app, earlier.as_ref(), error, cap)?;
             if let Some(failure) = attempt.lasting() {
-                let (reason, action) = (reason::STATUS_NOT_WRITTEN, "Report");
-                let note = format!("{} ({})", reason.sentence, failure.message);
-                let happening = Happening { warning: true, reason: reason.name, action, note };
-                context.events.publish(&app.object_ref(&()), happening).await;
+                let reason = reason::STATUS_NOT_WRITTEN;
+                tell(context, app, reason, format!("{} ({})", reason.sentence, failure.message)).await;
             }
             let until = attempt.until();
             memory.unreported = Some(attempt);
@@ -188,25 +183,66 @@ async fn report(
     }
 }
 
+/// A status that could not be written, if it is to be tried again later and not at once.
+fn unreported(
+    object: &impl Resource,
+    earlier: Option<&Attempt>,
+    error: WriteError,
+    cap: Duration,
+) -> Result<Attempt, Error> {
+    if matches!(error, WriteError::Conflict { .. } | WriteError::NotLeader { .. }) {
+        return Err(error.into());
+    }
+    metrics::reconcile_failed(error.label());
+    let app = object.name_any();
+    tracing::warn!(namespace = object.namespace(), app, %error, "the status was not written; will try again");
+    Ok(Attempt::failed(earlier, 0, &error, cap, clock::wall()))
+}
+
+/// Tells in an event what no condition can.
+async fn tell(context: &Context, object: &impl Resource<DynamicType = ()>, reason: Reason, note: String) {
+    let happening = Happening { warning: true, reason: reason.name, action: "Report", note };
+    context.events.publish(&object.object_ref(&()), happening).await;
+}
+
 /// An object that this version cannot read gets a condition of its own and harms nobody else.
 async fn unreadable(context: &Context, object: &GuardedApp, invalid: &Unreadable) -> Result<Action, Error> {
     let reason = match &invalid.cause {
         Cause::TooLarge(_) => reason::TOO_LARGE,
         Cause::Shape(_) => reason::UNREADABLE,
     };
+    let earlier = match context.memories.unreadable(object) {
+        Some(Report::Written) => return Ok(Action::await_change()),
+        Some(Report::Failed(earlier)) if !earlier.is_due(clock::wall()) => {
+            return Err(Error::Unreported(earlier.until()));
+        }
+        Some(Report::Failed(earlier)) => Some(earlier),
+        None => None,
+    };
     let failure = Failure { reason, message: format!("{} ({invalid})", reason.sentence) };
-    let metadata = &invalid.metadata;
-    let generation = metadata.generation.unwrap_or_default();
-    let namespace = metadata.namespace.clone().unwrap_or_default();
+    let generation = object.meta().generation.unwrap_or_default();
     let status = Said::of(None, generation, &[], Some(&failure)).status(None, clock::wall());
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     // Its status cannot be read either, so whether this is news is known to this process alone.
-    if !context.memories.is_reported(object) {
-        let name = object.name_any();
-        apply::status::report::<ScalableApp>(&context.writer, KIND, (&namespace, &name), None, &status)
-            .await?;
-        context.memories.reported(object);
+    let written =
+        apply::status::report::<ScalableApp>(&context.writer, KIND, (&namespace, &name), None, &status).await;
+    match written {
+        Ok(_) => {
+            context.memories.report_unreadable(object, Report::Written);
+            Ok(Action::await_change())
+        }
+        // The API server may take longer for an object of this size than a write may.
+        Err(error) => {
+            let attempt = unreported(object, earlier.as_ref(), error, REFUSED_CAP)?;
+            let until = attempt.until();
+            let is_lasting = attempt.lasting().is_some();
+            context.memories.report_unreadable(object, Report::Failed(attempt));
+            if is_lasting {
+                tell(context, object, reason, failure.message).await;
+            }
+            Err(Error::Unreported(until))
+        }
     }
-    Ok(Action::await_change())
 }
 
 /// When to try again.

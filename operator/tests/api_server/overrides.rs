@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::StreamExt;
 use http::{Method, StatusCode};
@@ -29,6 +30,8 @@ struct Server {
     written: Vec<(String, Value)>,
     /// Whether writes of a status are refused.
     refuses: bool,
+    /// Part of the paths whose status gets no answer.
+    silent: Option<&'static str>,
 }
 
 #[derive(Clone, Default)]
@@ -43,9 +46,17 @@ impl ApiServer {
                 if head.uri.query().is_some_and(|query| query.contains("watch=true")) {
                     pending::<()>().await;
                 }
+                if server.is_silent(head.uri.path()) {
+                    pending::<()>().await;
+                }
                 server.0.lock().unwrap().answer(&head.method, head.uri.path(), body)
             }
         })
+    }
+
+    fn is_silent(&self, path: &str) -> bool {
+        let silent = self.0.lock().unwrap().silent;
+        silent.is_some_and(|part| path.contains(part) && path.ends_with("/status"))
     }
 
     fn put(&self, path: &str, object: Value) {
@@ -203,6 +214,27 @@ async fn what_could_not_be_said_is_said_at_the_next_turn() {
     api.refuse(false);
     process.tell("00:00:05").await;
     assert_eq!(api.said(), [at("lost", "AppNotFound")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn overrides_whose_status_gets_no_answer_keep_no_other_waiting() {
+    let api = ApiServer::default();
+    api.0.lock().unwrap().silent = Some("huge");
+    let names: Vec<String> = (0..10).map(|index| format!("huge-{index}")).collect();
+    for name in &names {
+        api.put(&format!("/namespaces/store/scalingoverrides/{name}"), hold(name, "shop", &json!(null)));
+    }
+    api.put("/namespaces/store/scalingoverrides/lost", hold("lost", "shop", &json!(null)));
+    let mut process = Process::start(&api).await;
+    process.tell("00:00:00").await;
+    assert_eq!(api.said(), [at("lost", "AppNotFound")]);
+    for minute in 1..60 {
+        let before = tokio::time::Instant::now();
+        process.tell(&format!("00:{minute:02}:00")).await;
+        assert!(before.elapsed() < Duration::from_secs(5), "one of them may be waited for");
+    }
+    process.tell("01:00:00").await;
+    assert_eq!(api.said(), [at("lost", "Expired")]);
 }
 
 #[tokio::test]

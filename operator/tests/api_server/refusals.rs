@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
@@ -341,4 +342,24 @@ async fn a_status_that_is_refused_stops_no_child_and_is_told_by_an_event() {
     assert!(ended.is_err());
     assert!(has_all(&api, "web", "") && has_all(&api, "api", ""));
     assert_eq!(api.events(), ["StatusNotWritten"]);
+}
+
+#[tokio::test]
+async fn an_unreadable_app_whose_status_is_not_taken_is_told_by_an_event_and_tried_less_and_less() {
+    let writes = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&writes);
+    let api = ApiServer::new(move |write| match write.contains("/status") {
+        true => {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Outcome::Answered(failure(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "not this status"))
+        }
+        false => Outcome::Taken,
+    });
+    let huge = json!({"metadata": {"name": "shop", "namespace": "store", "uid": "shop", "generation": 1}, "spec": 1});
+    let huge: Arc<GuardedApp> = Arc::new(serde_json::from_value(huge).unwrap());
+    let operator = api.operator().await;
+    for _ in 0..20 {
+        assert!(reconcile(Arc::clone(&huge), Arc::clone(&operator)).await.is_err());
+    }
+    assert_eq!((writes.load(Ordering::Relaxed), api.events()), (1, vec!["Unreadable".to_owned()]));
 }
