@@ -1,25 +1,56 @@
 //! What each declared metric says: a proposal, nothing to add, or that it cannot be evaluated. Pure.
 
-use crate::decide::Input;
-use crate::latency::{Evidence, Opinion};
-use crate::memory::{LastGood, Memory};
+use crate::input::Input;
+use crate::latency::{Evidence, LatencyMemory, Opinion};
 use crate::metric::{Metric, Target, micros};
 use crate::pod::{Pod, Resource};
 use crate::reason::{self, Reason};
-use crate::sample::{Reading, Unfit, judge, judge_value, with_fresh_samples};
+use crate::sample::{Reading, SampleError, Window, judge, judge_value, with_fresh_samples};
 use crate::signal::{PodMetric, PodTarget, Proposal, SignalError, average_of_total};
-use crate::zero::doubt;
+use crate::zero::{Doubts, doubt};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A declared metric and what it says.
 #[derive(Clone, Debug)]
 pub(crate) struct Signal<'a> {
     pub(crate) metric: &'a Metric,
-    pub(crate) vote: Vote,
+    pub(crate) result: MetricResult,
+    /// The total that the metric measures, in its unit, where the evidence is whole and it is a total.
+    pub(crate) load: Option<f64>,
+    /// The window that the value is an average of, where the evidence is whole.
+    pub(crate) window: Option<Window>,
+}
+
+/// What is remembered of what the metrics measured, by the name of the metric.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SignalMemory {
+    pub(crate) last_good: BTreeMap<String, LastGood>,
+    pub(crate) latency: LatencyMemory,
+    pub(crate) doubts: Doubts,
+}
+
+/// A metric's last value that could be acted on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LastGood {
+    /// Thousandths of the unit in which the metric is written.
+    pub(crate) milli: i64,
+    pub(crate) at: Timestamp,
+}
+
+impl SignalMemory {
+    /// Forgets the metrics that are not kept.
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.last_good.retain(|name, _| is_kept(name));
+        self.doubts.retain(&is_kept);
+        self.latency.retain(&is_kept);
+    }
 }
 
 /// What a metric says.
 #[derive(Clone, Debug)]
-pub(crate) enum Vote {
+pub(crate) enum MetricResult {
     /// It asks for replicas.
     Asks(Proposal),
     /// It is not whole, and yet what there is of it asks for more than the current replicas.
@@ -65,51 +96,60 @@ impl From<SignalError> for Invalid {
     }
 }
 
-impl From<Unfit> for Invalid {
-    fn from(unfit: Unfit) -> Self {
-        Self { reason: unfit.reason(), why: unfit.to_string() }
+impl From<SampleError> for Invalid {
+    fn from(error: SampleError) -> Self {
+        Self { reason: error.reason(), why: error.to_string() }
     }
 }
 
 /// Asks every metric, latency last because it looks at what the others measured. `least` are the replicas that run at
 /// any load.
-pub(crate) fn evaluate<'a>(input: &Input<'a>, least: i32, memory: &mut Memory) -> Vec<Signal<'a>> {
+pub(crate) fn evaluate<'a>(input: &Input<'a>, least: i32, memory: &mut SignalMemory) -> Vec<Signal<'a>> {
     let pods = with_fresh_samples(input.pods, input.now, input.max_sample_age);
     let mut signals: Vec<Signal<'a>> = Vec::with_capacity(input.metrics.len());
     let mut latencies = Vec::new();
     for metric in input.metrics {
-        let vote = match &metric.target {
+        let (name, mut load) = (metric.name.as_str(), None);
+        let result = match &metric.target {
             Target::Cpu(target) => on_pods(input, &pods, Resource::Cpu, *target),
             Target::Memory(target) => on_pods(input, &pods, Resource::Memory, *target),
-            Target::RequestRate { per_replica } => on_total(input, &metric.name, *per_replica, |rate| {
-                nobody_serves(input).or_else(|| doubt(input, memory, &metric.name, rate, least))
+            Target::RequestRate { per_replica } => on_total(input, name, *per_replica, &mut load, |rate| {
+                nobody_serves(input).or_else(|| doubt(input, &mut memory.doubts, name, rate, least))
             }),
-            Target::Prometheus { per_replica } => on_total(input, &metric.name, *per_replica, |_| None),
+            Target::Prometheus { per_replica } => on_total(input, name, *per_replica, &mut load, |_| None),
             Target::Latency { target, .. } => {
                 latencies.push((metric, micros(*target)));
                 continue;
             }
         };
-        let vote = vote.unwrap_or_else(Vote::Invalid);
-        if let Vote::Asks(proposal) = &vote {
+        let result = result.unwrap_or_else(MetricResult::Invalid);
+        if let MetricResult::Asks(proposal) = &result {
             let good = LastGood { milli: metric.target.measured(proposal), at: input.now };
             memory.last_good.insert(metric.name.clone(), good);
         }
-        signals.push(Signal { metric, vote });
+        signals.push(Signal::of(input, metric, result, load));
     }
-    let ratio = |signal: &Signal<'_>| match &signal.vote {
-        Vote::Asks(proposal) => Some(proposal.ratio),
+    let ratio = |signal: &Signal<'_>| match &signal.result {
+        MetricResult::Asks(proposal) => Some(proposal.ratio),
         _ => None,
     };
     let load = signals.iter().filter_map(ratio).filter(|ratio| ratio.is_finite()).reduce(f64::max);
     for (metric, target) in latencies {
-        let vote = on_latency(input, &pods, memory, metric, target, load);
-        signals.push(Signal { metric, vote });
+        let result = on_latency(input, &pods, &mut memory.latency, metric, target, load);
+        signals.push(Signal::of(input, metric, result, None));
     }
     signals
 }
 
-impl Vote {
+impl<'a> Signal<'a> {
+    fn of(input: &Input<'a>, metric: &'a Metric, result: MetricResult, load: Option<f64>) -> Self {
+        let is_whole = matches!(result, MetricResult::Asks(_));
+        let window = input.readings.get(&metric.name).and_then(|reading| reading.window);
+        Self { metric, result, load: load.filter(|_| is_whole), window: window.filter(|_| is_whole) }
+    }
+}
+
+impl MetricResult {
     /// What is asked for, if anything.
     pub(crate) fn proposal(&self) -> Option<&Proposal> {
         match self {
@@ -127,7 +167,12 @@ impl Vote {
     }
 }
 
-fn on_pods(input: &Input<'_>, pods: &[Pod], resource: Resource, target: PodTarget) -> Result<Vote, Invalid> {
+fn on_pods(
+    input: &Input<'_>,
+    pods: &[Pod],
+    resource: Resource,
+    target: PodTarget,
+) -> Result<MetricResult, Invalid> {
     let sampled = |pod: &Pod| pod.usage.get(resource).is_some();
     let metric = PodMetric {
         now: input.now,
@@ -141,7 +186,7 @@ fn on_pods(input: &Input<'_>, pods: &[Pod], resource: Resource, target: PodTarge
         tolerance: input.behavior.tolerance(),
         timing: input.timing,
     };
-    Ok(Vote::Asks(metric.propose()?))
+    Ok(MetricResult::Asks(metric.propose()?))
 }
 
 /// What is not whole is a lower bound of the total, as HPA takes the pods that it misses for idle where more replicas
@@ -150,10 +195,12 @@ fn on_total(
     input: &Input<'_>,
     name: &str,
     per_replica: i64,
-    doubt: impl FnOnce(f64) -> Option<Unfit>,
-) -> Result<Vote, Invalid> {
+    load: &mut Option<f64>,
+    doubt: impl FnOnce(f64) -> Option<SampleError>,
+) -> Result<MetricResult, Invalid> {
     let reading = input.readings.get(name);
     let fresh = judge_value(reading, input.now, input.max_sample_age)?;
+    *load = Some(fresh.value);
     // The surge of a rollout exists, but nobody asked for it: it must not become the new number of replicas.
     let replicas = input.status_replicas.min(input.current_replicas);
     let mut proposal = average_of_total(fresh.value, per_replica, replicas, input.behavior.tolerance())?;
@@ -163,27 +210,29 @@ fn on_total(
     }
     let lack = reading.and_then(Reading::lack);
     Ok(match lack.or_else(|| doubt(fresh.value)) {
-        None => Vote::Asks(proposal),
-        Some(lack) if proposal.replicas > input.current_replicas => Vote::AtLeast(proposal, lack.into()),
-        Some(lack) => Vote::Invalid(lack.into()),
+        None => MetricResult::Asks(proposal),
+        Some(lack) if proposal.replicas > input.current_replicas => {
+            MetricResult::AtLeast(proposal, lack.into())
+        }
+        Some(lack) => MetricResult::Invalid(lack.into()),
     })
 }
 
-fn nobody_serves(input: &Input<'_>) -> Option<Unfit> {
-    (!input.pods.is_empty() && !input.pods.iter().any(Pod::is_ready)).then_some(Unfit::NobodyServes)
+fn nobody_serves(input: &Input<'_>) -> Option<SampleError> {
+    (!input.pods.is_empty() && !input.pods.iter().any(Pod::is_ready)).then_some(SampleError::NobodyServes)
 }
 
 fn on_latency(
     input: &Input<'_>,
     pods: &[Pod],
-    memory: &mut Memory,
+    memory: &mut LatencyMemory,
     metric: &Metric,
     target: i64,
     load: Option<f64>,
-) -> Vote {
+) -> MetricResult {
     let fresh = match judge(input.readings.get(&metric.name), input.now, input.max_sample_age) {
         Ok(fresh) => fresh,
-        Err(unfit) => return Vote::Silent { latency: None, why: unfit.to_string() },
+        Err(error) => return MetricResult::Silent { latency: None, why: error.to_string() },
     };
     let latency = (fresh.value * 1_000_000.0).round() as i64;
     let evidence = Evidence {
@@ -195,10 +244,10 @@ fn on_latency(
         current_replicas: input.current_replicas,
         tolerance: input.behavior.tolerance(),
     };
-    match memory.latency.judge(&evidence) {
-        Opinion::More(proposal) => Vote::Asks(proposal),
-        Opinion::Keep(why) => Vote::Keeps { latency, why },
-        Opinion::Nothing(why) => Vote::Silent { latency: Some(latency), why: why.to_owned() },
-        Opinion::Content => Vote::Silent { latency: Some(latency), why: String::new() },
+    match memory.judge(&evidence) {
+        Opinion::More(proposal) => MetricResult::Asks(proposal),
+        Opinion::Keep(why) => MetricResult::Keeps { latency, why },
+        Opinion::Nothing(why) => MetricResult::Silent { latency: Some(latency), why: why.to_owned() },
+        Opinion::Content => MetricResult::Silent { latency: Some(latency), why: String::new() },
     }
 }

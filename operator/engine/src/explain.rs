@@ -3,13 +3,14 @@
 //! A record of eight metrics stays within 2 KiB as JSON, so every text here is short.
 
 use crate::bounds::{Bound, Bounds, Range};
-use crate::decide::{Asked, Decision, Input};
-use crate::evaluate::{Signal, Vote};
+use crate::decision::Decision;
+use crate::evaluate::{LastGood, MetricResult, Signal, SignalMemory};
+use crate::input::Input;
 use crate::limits::{self, replicas};
-use crate::memory::{LastGood, Memory};
 use crate::metric::{Metric, Target};
 use crate::normalize::{Normalized, Stabilization};
 use crate::reason::{self, Reason};
+use crate::recommendation::Recommendation;
 use crate::scale::{Outcome, Step};
 use crate::signal::Assumed;
 use jiff::Timestamp;
@@ -63,37 +64,39 @@ pub(crate) fn stage(name: &str, effect: String) -> Stage {
     Stage { name: name.to_owned(), effect: clipped(effect, EFFECT_LENGTH) }
 }
 
-pub(crate) fn proposals(signals: &[Signal<'_>], memory: &Memory, now: Timestamp) -> Vec<Proposal> {
+pub(crate) fn proposals(signals: &[Signal<'_>], memory: &SignalMemory, now: Timestamp) -> Vec<Proposal> {
     signals.iter().map(|signal| proposal(signal, memory.last_good.get(&signal.metric.name), now)).collect()
 }
 
 fn proposal(signal: &Signal<'_>, last_good: Option<&LastGood>, now: Timestamp) -> Proposal {
     let Metric { name, target } = signal.metric;
-    let value = match (&signal.vote, last_good) {
-        (Vote::Asks(proposal), _) => {
+    let value = match (&signal.result, last_good) {
+        (MetricResult::Asks(proposal), _) => {
             let measured = target.show(target.measured(proposal));
             let note = proposal.assumed.map(|assumed| assumption(target, assumed));
             note.map_or_else(|| measured.clone(), |note| format!("{measured}; {note}"))
         }
-        (Vote::AtLeast(proposal, invalid), _) => {
+        (MetricResult::AtLeast(proposal, invalid), _) => {
             format!("at least {}; {}", target.show(target.measured(proposal)), invalid.why)
         }
-        (Vote::Invalid(invalid), None) => invalid.why.clone(),
-        (Vote::Invalid(invalid), Some(good)) => {
+        (MetricResult::Invalid(invalid), None) => invalid.why.clone(),
+        (MetricResult::Invalid(invalid), Some(good)) => {
             let age = now.duration_since(good.at).as_secs();
             format!("{}; {age} s ago {}", invalid.why, target.show(good.milli))
         }
-        (Vote::Keeps { latency, why }, _) => format!("{}; {why}", target.show(*latency)),
-        (Vote::Silent { latency: Some(latency), why }, _) if why.is_empty() => target.show(*latency),
-        (Vote::Silent { latency: Some(latency), why }, _) => format!("{}; {why}", target.show(*latency)),
-        (Vote::Silent { latency: None, why }, _) => format!("{why}; it blocks nothing"),
+        (MetricResult::Keeps { latency, why }, _) => format!("{}; {why}", target.show(*latency)),
+        (MetricResult::Silent { latency: Some(latency), why }, _) if why.is_empty() => target.show(*latency),
+        (MetricResult::Silent { latency: Some(latency), why }, _) => {
+            format!("{}; {why}", target.show(*latency))
+        }
+        (MetricResult::Silent { latency: None, why }, _) => format!("{why}; it blocks nothing"),
     };
     Proposal {
         metric: name.clone(),
         value: clipped(value, VALUE_LENGTH),
         target: target.show_target(),
-        replicas: signal.vote.proposal().map(|proposal| proposal.replicas),
-        reason: signal.vote.invalid().map_or_else(String::new, |invalid| invalid.reason.name.to_owned()),
+        replicas: signal.result.proposal().map(|proposal| proposal.replicas),
+        reason: signal.result.invalid().map_or_else(String::new, |invalid| invalid.reason.name.to_owned()),
     }
 }
 
@@ -110,25 +113,25 @@ fn assumption(target: &Target, assumed: Assumed) -> String {
 pub(crate) fn stages(
     input: &Input<'_>,
     signals: &[Signal<'_>],
-    asked: &Asked,
+    recommendation: &Recommendation,
     forecast: Option<String>,
     bounds: &Bounds,
     step: &Step,
 ) -> Vec<Stage> {
     let mut stages = vec![
         stage("signals", signals_effect(signals)),
-        stage("combine", combine_effect(signals, asked, input.current_replicas)),
+        stage("combine", combine_effect(signals, recommendation, input.current_replicas)),
     ];
     stages.extend(forecast.map(|effect| stage("forecast", effect)));
     stages.extend([
-        stage("bounds", bounds_effect(asked, bounds, step, input.current_replicas)),
+        stage("bounds", bounds_effect(recommendation, bounds, step, input.current_replicas)),
         stage("behavior", behavior_effect(input, step)),
     ]);
     stages
 }
 
 fn signals_effect(signals: &[Signal<'_>]) -> String {
-    let invalid = signals.iter().filter(|signal| matches!(signal.vote, Vote::Invalid(_)));
+    let invalid = signals.iter().filter(|signal| matches!(signal.result, MetricResult::Invalid(_)));
     let invalid: Vec<&str> = invalid.map(|signal| signal.metric.name.as_str()).collect();
     match (signals.len(), invalid.len()) {
         (0, _) => "no metric is declared".to_owned(),
@@ -139,26 +142,26 @@ fn signals_effect(signals: &[Signal<'_>]) -> String {
     }
 }
 
-fn combine_effect(signals: &[Signal<'_>], asked: &Asked, current: i32) -> String {
-    let Some(largest) = asked.largest else {
+fn combine_effect(signals: &[Signal<'_>], recommendation: &Recommendation, current: i32) -> String {
+    let Some(largest) = recommendation.largest else {
         return format!("no metric can be evaluated: hold {current}");
     };
-    if asked.is_fixed {
+    if recommendation.is_fixed {
         return format!("no metric asks for replicas: {largest}");
     }
-    if asked.replicas.is_none() {
+    if recommendation.replicas.is_none() {
         return format!("{largest} would be enough, but a metric is missing: no scale-in from {current}");
     }
-    if asked.kept_by_latency {
+    if recommendation.kept_by_latency {
         return format!("{largest} would be enough, but latency keeps {current}");
     }
     let is_largest =
-        |signal: &&Signal<'_>| signal.vote.proposal().is_some_and(|proposal| proposal.replicas == largest);
+        |signal: &&Signal<'_>| signal.result.proposal().is_some_and(|proposal| proposal.replicas == largest);
     let name = signals.iter().find(is_largest).map_or("", |signal| signal.metric.name.as_str());
     format!("{}, asked for by {name}", replicas(largest))
 }
 
-fn bounds_effect(asked: &Asked, bounds: &Bounds, step: &Step, current: i32) -> String {
+fn bounds_effect(recommendation: &Recommendation, bounds: &Bounds, step: &Step, current: i32) -> String {
     let Range { min, max } = bounds.range();
     let (floor, ceiling) = (&bounds.floor.by, &bounds.ceiling.by);
     if bounds.floor.replicas > max {
@@ -167,7 +170,7 @@ fn bounds_effect(asked: &Asked, bounds: &Bounds, step: &Step, current: i32) -> S
     let of_spec = [reason::MIN_REPLICAS, reason::MAX_REPLICAS];
     let is_declared = |bound: &Bound| of_spec.contains(&bound.reason);
     let named = |bound: &Bound| if is_declared(bound) { String::new() } else { format!(" by {}", bound.by) };
-    match (&step.outcome, asked.replicas) {
+    match (&step.outcome, recommendation.replicas) {
         (Outcome::AboveMax, _) => format!("{current} is above {ceiling} {max}: acts at once"),
         (Outcome::BelowMin, _) => format!("{current} is below {floor} {min}: acts at once"),
         (_, Some(replicas)) if replicas > max => format!("{replicas} is above {ceiling} {max}"),

@@ -6,10 +6,10 @@
 
 use crate::bounds::Bound;
 use crate::evaluate::Signal;
-use crate::memory::Memory;
 use crate::reason;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What to have while a metric is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,24 +20,36 @@ pub struct Fallback {
     pub replicas: i32,
 }
 
+/// Since when each metric has had no fresh evidence, for those that have none now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct MissingSince(BTreeMap<String, Timestamp>);
+
+impl MissingSince {
+    /// Forgets the metrics that are not kept.
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.0.retain(|metric, _| is_kept(metric));
+    }
+}
+
 /// Notes which metrics are missing, and returns the floor if one has been for long enough.
 pub(crate) fn floor(
     fallback: Option<Fallback>,
     signals: &[Signal<'_>],
-    memory: &mut Memory,
+    missing_since: &mut MissingSince,
     now: Timestamp,
 ) -> Option<Bound> {
     let missing: Vec<&str> = signals
         .iter()
-        .filter(|signal| signal.vote.invalid().is_some())
+        .filter(|signal| signal.result.invalid().is_some())
         .map(|signal| signal.metric.name.as_str())
         .collect();
-    memory.missing_since.retain(|metric, _| missing.contains(&metric.as_str()));
+    missing_since.retain(|metric| missing.contains(&metric));
     for metric in missing {
-        memory.missing_since.entry(metric.to_owned()).or_insert(now);
+        missing_since.0.entry(metric.to_owned()).or_insert(now);
     }
     let Fallback { after, replicas } = fallback?;
-    let (metric, _) = memory.missing_since.iter().find(|(_, since)| now.duration_since(**since) >= after)?;
+    let (metric, _) = missing_since.0.iter().find(|(_, since)| now.duration_since(**since) >= after)?;
     let by = format!("fallback without {metric}");
     Some(Bound { replicas, reason: reason::FALLBACK, by })
 }

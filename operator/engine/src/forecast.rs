@@ -6,17 +6,17 @@
 //! wrong forecast costs money and never an outage.
 
 use crate::bounds::Bound;
-use crate::decide::Input;
-use crate::evaluate::{Signal, Vote};
-use crate::memory::Memory;
+use crate::evaluate::Signal;
+use crate::foretold::Foretold;
+use crate::input::Input;
 use crate::metric::{Target, decimal};
 use crate::reason;
-use crate::sample::judge;
 use crate::season::Seasonal;
 use crate::signal::average_of_total;
-use crate::trend::Outlook;
+use crate::trend::{Outlook, Trend};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How the load is foretold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,33 @@ pub struct Forecast {
     pub horizon: SignedDuration,
     /// Length of the season by which it is foretold; nothing for the trend.
     pub season: Option<SignedDuration>,
+}
+
+/// What is remembered of the loads that are forecast, by the name of the metric.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ForecastMemory {
+    /// The trend of each load.
+    trends: BTreeMap<String, Trend>,
+    /// What the seasons foretold.
+    foretold: BTreeMap<String, Foretold>,
+}
+
+impl ForecastMemory {
+    /// Forgets the metrics that are not kept.
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.trends.retain(|metric, _| is_kept(metric));
+        self.foretold.retain(|metric, _| is_kept(metric));
+    }
+
+    /// Forgets what belongs to another kind of forecast.
+    fn forget_others(&mut self, forecast: Option<Forecast>) {
+        if forecast.is_none_or(|forecast| forecast.season.is_some()) {
+            self.trends.clear();
+        }
+        if forecast.is_none_or(|forecast| forecast.season.is_none()) {
+            self.foretold.clear();
+        }
+    }
 }
 
 /// What the forecasts say together.
@@ -36,21 +63,21 @@ pub(crate) struct Foresight {
 }
 
 /// Adds the loads of this instant to what is remembered, and says where they are going.
-pub(crate) fn foresee(input: &Input<'_>, signals: &[Signal<'_>], memory: &mut Memory) -> Foresight {
-    memory.forget_forecasts(input.forecast);
+pub(crate) fn forecast(input: &Input<'_>, signals: &[Signal<'_>], memory: &mut ForecastMemory) -> Foresight {
+    memory.forget_others(input.forecast);
     let Some(forecast) = input.forecast else {
         return Foresight { floor: None, effect: None };
     };
     let mut floor: Option<Bound> = None;
     let mut effects = Vec::new();
     for signal in signals {
-        let Some((load, per_replica)) = load(input, signal) else { continue };
+        let Some((load, per_replica)) = load(signal) else { continue };
         let name = &signal.metric.name;
         let (outlook, why) = match forecast.season {
             None => by_trend(input, name, load, forecast.horizon, memory),
             Some(_) => by_season(input, name, load, forecast.horizon, memory),
         };
-        let own = signal.vote.proposal().map_or(0, |proposal| proposal.replicas);
+        let own = signal.result.proposal().map_or(0, |proposal| proposal.replicas);
         let (replicas, effect) = match outlook {
             Outlook::Learning => (input.current_replicas, format!("{why}, no scale-in yet")),
             Outlook::Unreliable => (own, format!("{why}, no say")),
@@ -78,7 +105,7 @@ fn by_trend(
     metric: &str,
     load: f64,
     horizon: SignedDuration,
-    memory: &mut Memory,
+    memory: &mut ForecastMemory,
 ) -> (Outlook, String) {
     let outlook = memory.trends.entry(metric.to_owned()).or_default().observe(input.now, load, horizon);
     let why = match outlook {
@@ -94,7 +121,7 @@ fn by_season(
     metric: &str,
     load: f64,
     horizon: SignedDuration,
-    memory: &mut Memory,
+    memory: &mut ForecastMemory,
 ) -> (Outlook, String) {
     let foretold = memory.foretold.entry(metric.to_owned()).or_default();
     let season = match input.seasons.get(metric) {
@@ -126,16 +153,13 @@ fn by_season(
 }
 
 /// The total load behind a signal and what one replica should carry, in thousandths.
-fn load(input: &Input<'_>, signal: &Signal<'_>) -> Option<(f64, i64)> {
-    let (Target::RequestRate { per_replica } | Target::Prometheus { per_replica }) = signal.metric.target
-    else {
-        return None;
-    };
-    if !matches!(signal.vote, Vote::Asks(_)) {
-        return None;
+fn load(signal: &Signal<'_>) -> Option<(f64, i64)> {
+    match signal.metric.target {
+        Target::RequestRate { per_replica } | Target::Prometheus { per_replica } => {
+            Some((signal.load?, per_replica))
+        }
+        _ => None,
     }
-    let reading = input.readings.get(&signal.metric.name);
-    Some((judge(reading, input.now, input.max_sample_age).ok()?.value, per_replica))
 }
 
 fn replicas(input: &Input<'_>, load: f64, per_replica: i64) -> Option<i32> {

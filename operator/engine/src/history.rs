@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Recommendations and scale events of one component.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    pub(crate) recommendations: Vec<Recommendation>,
+    pub(crate) recommendations: Vec<TimestampedRecommendation>,
     pub(crate) ups: Vec<ScaleEvent>,
     pub(crate) downs: Vec<ScaleEvent>,
     /// Whether the lists began as what the status held. Their order is lost then, and with it which old events would
@@ -23,7 +23,7 @@ pub struct History {
 
 /// What the metrics asked for at some time, before it was stabilized.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Recommendation {
+pub(crate) struct TimestampedRecommendation {
     pub(crate) replicas: i32,
     pub(crate) at: Timestamp,
     /// Time since then in which a metric was missing or not whole.
@@ -34,7 +34,7 @@ pub(crate) struct Recommendation {
     pub(crate) blind: bool,
 }
 
-impl Recommendation {
+impl TimestampedRecommendation {
     pub(crate) fn new(now: Timestamp, replicas: i32) -> Self {
         Self { replicas, at: now, unseen: SignedDuration::ZERO, blind: false }
     }
@@ -71,7 +71,7 @@ impl History {
     /// Starts the recommendations with the replicas that were found, so that nothing scales in before they grow old.
     pub(crate) fn seed(&mut self, now: Timestamp, current_replicas: i32) {
         if self.recommendations.is_empty() {
-            self.recommendations.push(Recommendation::new(now, current_replicas));
+            self.recommendations.push(TimestampedRecommendation::new(now, current_replicas));
         }
     }
 
@@ -94,7 +94,11 @@ impl History {
     }
 
     /// Adds a recommendation in the place of the last one that is old.
-    pub(crate) fn recommend(&mut self, newest: Recommendation, is_old: impl Fn(&Recommendation) -> bool) {
+    pub(crate) fn recommend(
+        &mut self,
+        newest: TimestampedRecommendation,
+        is_old: impl Fn(&TimestampedRecommendation) -> bool,
+    ) {
         match self.recommendations.iter_mut().rev().find(|one| is_old(one)) {
             Some(old) => *old = newest,
             None => self.recommendations.push(newest),
@@ -103,7 +107,7 @@ impl History {
 
     /// Removes the recommendations that were made blindly, are past the window of a scale-out, and ask for no more than the
     /// newest: they do not grow old while the blindness lasts, so there would be ever more of them.
-    pub(crate) fn thin_out(&mut self, newest: i32, is_past: impl Fn(&Recommendation) -> bool) {
+    pub(crate) fn thin_out(&mut self, newest: i32, is_past: impl Fn(&TimestampedRecommendation) -> bool) {
         self.recommendations.retain(|one| !one.blind || !is_past(one) || one.replicas > newest);
     }
 

@@ -75,6 +75,12 @@ pub(crate) enum Opinion {
 }
 
 impl LatencyMemory {
+    /// Forgets the metrics that are not kept.
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.baselines.retain(|name, _| is_kept(name));
+        self.step = self.step.take().filter(|step| is_kept(&step.metric));
+    }
+
     /// Applies the rule to one latency metric, and learns its baseline.
     pub(crate) fn judge(&mut self, evidence: &Evidence<'_>) -> Opinion {
         let Evidence { metric, tolerance, .. } = *evidence;

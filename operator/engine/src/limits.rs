@@ -4,6 +4,34 @@ use crate::bounds::{Bound, Bounds};
 use crate::normalize::{Limitation, Normalized, Stabilization};
 use crate::reason::{self, Reason};
 use crate::scale::{Outcome, Step};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Time for which a limit of load is still named after it last bound. Load that hovers at a limit would otherwise change the
+/// status with every measurement.
+const RECENT: SignedDuration = SignedDuration::from_secs(60);
+
+/// When each limit last bound, since the replicas last changed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct RecentLimits(BTreeMap<Reason, Timestamp>);
+
+impl RecentLimits {
+    /// The limits to name: those that bind now, and those that did a short time ago and still may be named.
+    pub(crate) fn named(
+        &mut self,
+        now: Timestamp,
+        binding: Vec<Reason>,
+        may_be_named: impl Fn(Reason) -> bool,
+    ) -> Vec<Reason> {
+        self.0.retain(|limit, bound| now.duration_since(*bound) <= RECENT && may_be_named(*limit));
+        self.0.extend(binding.into_iter().map(|reason| (reason, now)));
+        let mut limits: Vec<Reason> = self.0.keys().copied().collect();
+        limits.sort_by_key(|limit| rank(*limit));
+        limits
+    }
+}
 
 /// The limits that bind now. `asked` is what the component would have without bounds, if that is known.
 ///
@@ -35,7 +63,7 @@ pub(crate) fn binding(step: &Step, bounds: &Bounds, asked: Option<i32>) -> Vec<R
 
 /// Whether a limit that bound a short time ago may still be named. Load comes back, and the limit with it; a schedule
 /// or an override that has ended does not. `is_blind` is whether nothing is known of the load.
-pub(crate) fn may_linger(limit: Reason, bounds: &Bounds, desired: i32, is_blind: bool) -> bool {
+pub(crate) fn may_still_be_named(limit: Reason, bounds: &Bounds, desired: i32, is_blind: bool) -> bool {
     let range = bounds.range();
     let binds = |bound: &Bound, replicas: i32| bound.reason == limit && desired == replicas;
     let is_bound = binds(&bounds.floor, range.min) || binds(&bounds.ceiling, range.max);
@@ -47,7 +75,7 @@ pub(crate) fn may_linger(limit: Reason, bounds: &Bounds, desired: i32, is_blind:
 }
 
 /// The place of a limit among several: what wins over the others is named first, whatever the load is.
-pub(crate) fn rank(limit: Reason) -> (u8, Reason) {
+fn rank(limit: Reason) -> (u8, Reason) {
     let rank = match limit {
         reason::HELD => 0,
         reason::MAX_REPLICAS => 1,

@@ -5,16 +5,15 @@
 //! are kept while a policy still counts them, and where they must be merged they err towards slower.
 
 use crate::behavior::Behavior;
-use crate::forecast::Forecast;
-use crate::foretold::Foretold;
+use crate::evaluate::{LastGood, SignalMemory};
+use crate::fallback::MissingSince;
+use crate::forecast::ForecastMemory;
 use crate::history::{History, ScaleEvent, seconds};
 use crate::latency::{LatencyMemory, LatencyStep};
-use crate::limits::rank;
+use crate::limits::RecentLimits;
 use crate::metric::{Metric, decimal};
-use crate::reason::Reason;
-use crate::trend::Trend;
-use crate::zero::Doubt;
-use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
+use crate::zero::Doubts;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use scalableapp_crds as api;
 use serde::{Deserialize, Serialize};
@@ -23,34 +22,16 @@ use std::collections::BTreeMap;
 /// Scale events that the status holds at most.
 pub const PERSISTED_EVENTS: usize = 16;
 
-/// Time for which a limit of load is still named after it last bound. Load that hovers at a limit would otherwise change the
-/// status with every measurement.
-pub const LIMIT_LINGERS: SignedDuration = SignedDuration::from_secs(60);
-
 /// Everything that scaling remembers of one component between two decisions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     pub(crate) history: History,
-    pub(crate) last_good: BTreeMap<String, LastGood>,
-    pub(crate) latency: LatencyMemory,
-    /// The trend of each load that is foretold, by the name of its metric.
-    pub(crate) trends: BTreeMap<String, Trend>,
-    /// What the seasons foretold, by the name of the metric.
-    pub(crate) foretold: BTreeMap<String, Foretold>,
-    /// Since when each metric has had no fresh evidence, for those that have none now.
-    pub(crate) missing_since: BTreeMap<String, Timestamp>,
-    /// The request rates that are zero and doubted. A restart begins a doubt anew, so it never hastens belief.
-    pub(crate) doubts: BTreeMap<String, Doubt>,
-    /// When each limit last bound, since the replicas last changed.
-    limits: BTreeMap<Reason, Timestamp>,
-}
-
-/// A metric's last value that could be acted on.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct LastGood {
-    /// Thousandths of the unit in which the metric is written.
-    pub(crate) milli: i64,
-    pub(crate) at: Timestamp,
+    #[serde(flatten)]
+    pub(crate) signals: SignalMemory,
+    #[serde(flatten)]
+    pub(crate) forecasts: ForecastMemory,
+    pub(crate) missing_since: MissingSince,
+    pub(crate) limits: RecentLimits,
 }
 
 /// A change of replicas that a decision asks for.
@@ -72,7 +53,7 @@ impl Memory {
     pub fn record(&mut self, change: &ScaleChange, behavior: &Behavior) {
         self.history.record_scale(behavior, change.at, change.from, change.to);
         if let Some(step) = &change.latency_step {
-            self.latency.step = Some(step.clone());
+            self.signals.latency.step = Some(step.clone());
         }
     }
 
@@ -94,8 +75,8 @@ impl Memory {
                 .chain(downs)
                 .map(|(at, change)| api::ScaleEvent { time: MicroTime(next_microsecond(at)), change })
                 .collect(),
-            last_good: self.last_good.iter().map(|(metric, good)| good.persist(metric)).collect(),
-            latency_step: self.latency.step.as_ref().map(LatencyStep::persist),
+            last_good: self.signals.last_good.iter().map(|(metric, good)| good.persist(metric)).collect(),
+            latency_step: self.signals.latency.step.as_ref().map(LatencyStep::persist),
         }
     }
 
@@ -126,16 +107,17 @@ impl Memory {
                 restored: true,
                 blind: None,
             },
-            last_good: persisted.last_good.iter().filter_map(good).collect(),
-            latency: LatencyMemory {
-                baselines: BTreeMap::new(),
-                step: persisted.latency_step.as_ref().map(LatencyStep::restore),
+            signals: SignalMemory {
+                last_good: persisted.last_good.iter().filter_map(good).collect(),
+                latency: LatencyMemory {
+                    baselines: BTreeMap::new(),
+                    step: persisted.latency_step.as_ref().map(LatencyStep::restore),
+                },
+                doubts: Doubts::default(),
             },
-            trends: BTreeMap::new(),
-            foretold: BTreeMap::new(),
-            missing_since: BTreeMap::new(),
-            doubts: BTreeMap::new(),
-            limits: BTreeMap::new(),
+            forecasts: ForecastMemory::default(),
+            missing_since: MissingSince::default(),
+            limits: RecentLimits::default(),
         }
     }
 
@@ -149,30 +131,6 @@ impl Memory {
         self.keep(|name| name != metric);
     }
 
-    /// The limits to name: those that bind now, and those that did a short time ago and still may be named.
-    pub(crate) fn linger(
-        &mut self,
-        now: Timestamp,
-        binding: Vec<Reason>,
-        lingers: impl Fn(Reason) -> bool,
-    ) -> Vec<Reason> {
-        self.limits.retain(|limit, bound| now.duration_since(*bound) <= LIMIT_LINGERS && lingers(*limit));
-        self.limits.extend(binding.into_iter().map(|reason| (reason, now)));
-        let mut limits: Vec<Reason> = self.limits.keys().copied().collect();
-        limits.sort_by_key(|limit| rank(*limit));
-        limits
-    }
-
-    /// Forgets what belongs to another kind of forecast.
-    pub(crate) fn forget_forecasts(&mut self, forecast: Option<Forecast>) {
-        if forecast.is_none_or(|forecast| forecast.season.is_some()) {
-            self.trends.clear();
-        }
-        if forecast.is_none_or(|forecast| forecast.season.is_none()) {
-            self.foretold.clear();
-        }
-    }
-
     /// Forgets metrics that are no longer declared.
     pub(crate) fn forget_undeclared(&mut self, metrics: &[Metric]) {
         self.keep(|name| metrics.iter().any(|metric| metric.name == name));
@@ -180,13 +138,9 @@ impl Memory {
 
     /// Keeps what is remembered of some metrics, and nothing of the others.
     fn keep(&mut self, is_kept: impl Fn(&str) -> bool) {
-        self.last_good.retain(|name, _| is_kept(name));
-        self.trends.retain(|name, _| is_kept(name));
-        self.foretold.retain(|name, _| is_kept(name));
-        self.missing_since.retain(|name, _| is_kept(name));
-        self.doubts.retain(|name, _| is_kept(name));
-        self.latency.baselines.retain(|name, _| is_kept(name));
-        self.latency.step = self.latency.step.take().filter(|step| is_kept(&step.metric));
+        self.signals.retain(&is_kept);
+        self.forecasts.retain(&is_kept);
+        self.missing_since.retain(&is_kept);
     }
 }
 

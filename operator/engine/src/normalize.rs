@@ -3,7 +3,7 @@
 use crate::behavior::{Behavior, Limit, Policy, ScalingRules, SelectPolicy};
 use crate::bounds::Range;
 use crate::convert::to_i32;
-use crate::history::{History, Recommendation, changed_within, credited_within, seconds};
+use crate::history::{History, TimestampedRecommendation, changed_within, credited_within, seconds};
 use jiff::Timestamp;
 
 /// What stabilization did.
@@ -95,7 +95,10 @@ fn stabilize(
             highest = highest.max(past.replicas);
         }
     }
-    let newest = Recommendation { blind: history.blind.is_some(), ..Recommendation::new(now, recommended) };
+    let newest = TimestampedRecommendation {
+        blind: history.blind.is_some(),
+        ..TimestampedRecommendation::new(now, recommended)
+    };
     history.recommend(newest, |past| past.age(now) > up_window && past.seen_age(now) > down_window);
     if newest.blind {
         history.thin_out(recommended, |past| past.age(now) > up_window);
@@ -187,10 +190,10 @@ pub fn without_behavior(
     recommended: i32,
 ) -> Normalized {
     let window = seconds(window_seconds);
-    let is_old = |past: &Recommendation| past.age(now) > window;
+    let is_old = |past: &TimestampedRecommendation| past.age(now) > window;
     let recent = history.recommendations.iter().filter(|past| !is_old(past)).map(|past| past.replicas);
     let stabilized = recent.fold(recommended, i32::max);
-    history.recommend(Recommendation::new(now, recommended), is_old);
+    history.recommend(TimestampedRecommendation::new(now, recommended), is_old);
     let stabilization = if stabilized == recommended {
         Stabilization::ReadyForNewScale
     } else {

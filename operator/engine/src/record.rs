@@ -3,9 +3,11 @@
 //! A record is one line of JSON. Numbers are written so that they are read back to the last bit.
 
 use crate::behavior::Behavior;
-use crate::decide::{Decision, Input, decide};
+use crate::decide::decide;
+use crate::decision::Decision;
 use crate::fallback::Fallback;
 use crate::forecast::Forecast;
+use crate::input::Input;
 use crate::memory::Memory;
 use crate::metric::Metric;
 use crate::overrides::Overrides;
@@ -134,20 +136,5 @@ impl Record {
     /// Whether the decision comes out as it was recorded, to the last word.
     pub fn replays(&self) -> bool {
         self.replay().record(self.input.now) == self.decision
-    }
-}
-
-/// Numbers as text, because JSON has no NaN and no infinity.
-pub(crate) mod exact {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(crate) fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
-        values.iter().map(f64::to_string).collect::<Vec<_>>().serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
-        let texts = Vec::<String>::deserialize(deserializer)?;
-        texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
     }
 }

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// The value of each series; exactly one is expected.
-    #[serde(with = "crate::record::exact")]
+    #[serde(with = "crate::exact")]
     pub values: Vec<f64>,
     /// When the oldest sample behind the value was taken; nothing if that is not known.
     pub at: Option<Timestamp>,
@@ -72,7 +72,7 @@ pub enum Quality {
 
 /// Why a sample may not be acted on.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub enum Unfit {
+pub enum SampleError {
     /// The newest sample is older than the limit.
     #[error("stale: {0} s old")]
     TooOld(i64),
@@ -116,7 +116,7 @@ pub enum Unfit {
     InTheFuture(i64),
 }
 
-impl Unfit {
+impl SampleError {
     /// The quality that the sample has instead of fresh.
     pub fn quality(&self) -> Quality {
         match self {
@@ -152,7 +152,11 @@ impl Unfit {
 ///
 /// # Errors
 /// When the sample may not be acted on.
-pub fn judge(reading: Option<&Reading>, now: Timestamp, max_age: SignedDuration) -> Result<Fresh, Unfit> {
+pub fn judge(
+    reading: Option<&Reading>,
+    now: Timestamp,
+    max_age: SignedDuration,
+) -> Result<Fresh, SampleError> {
     let fresh = judge_value(reading, now, max_age)?;
     match reading.and_then(Reading::lack) {
         Some(lack) => Err(lack),
@@ -168,45 +172,45 @@ pub fn judge_value(
     reading: Option<&Reading>,
     now: Timestamp,
     max_age: SignedDuration,
-) -> Result<Fresh, Unfit> {
-    let reading = reading.ok_or(Unfit::NoSample)?;
+) -> Result<Fresh, SampleError> {
+    let reading = reading.ok_or(SampleError::NoSample)?;
     let value = match reading.values[..] {
-        [] => return Err(Unfit::NoSample),
+        [] => return Err(SampleError::NoSample),
         [value] => value,
-        [..] => return Err(Unfit::ManySeries(reading.values.len())),
+        [..] => return Err(SampleError::ManySeries(reading.values.len())),
     };
     if value.is_nan() {
-        return Err(Unfit::NotANumber);
+        return Err(SampleError::NotANumber);
     }
     if value < 0.0 {
-        return Err(Unfit::Negative);
+        return Err(SampleError::Negative);
     }
     if value.is_infinite() {
-        return Err(Unfit::Infinite);
+        return Err(SampleError::Infinite);
     }
-    let at = reading.at.ok_or(Unfit::AgeUnknown)?;
+    let at = reading.at.ok_or(SampleError::AgeUnknown)?;
     let age = now.duration_since(at);
     if age > max_age {
-        return Err(Unfit::TooOld(age.as_secs()));
+        return Err(SampleError::TooOld(age.as_secs()));
     }
     if age < -max_age {
-        return Err(Unfit::InTheFuture(-age.as_secs()));
+        return Err(SampleError::InTheFuture(-age.as_secs()));
     }
     Ok(Fresh { value, at })
 }
 
 impl Reading {
     /// What is missing of it, if it is not whole. The true value is then at least as large, where each part adds to it.
-    pub fn lack(&self) -> Option<Unfit> {
-        self.coverage.and_then(Coverage::lack).or(self.is_partial.then_some(Unfit::Incomplete))
+    pub fn lack(&self) -> Option<SampleError> {
+        self.coverage.and_then(Coverage::lack).or(self.is_partial.then_some(SampleError::Incomplete))
     }
 }
 
 impl Coverage {
     /// What is missing, if not every pod reports that should.
-    pub fn lack(self) -> Option<Unfit> {
+    pub fn lack(self) -> Option<SampleError> {
         let Self { reporting, expected } = self;
-        (reporting < expected).then_some(Unfit::Partial { reporting, expected })
+        (reporting < expected).then_some(SampleError::Partial { reporting, expected })
     }
 }
 
@@ -245,19 +249,19 @@ mod tests {
 
     #[test]
     fn absent_is_not_zero() {
-        assert_eq!(judge(None, now(), MAX_AGE), Err(Unfit::NoSample));
-        assert_eq!(judge(Some(&reading(&[])), now(), MAX_AGE), Err(Unfit::NoSample));
+        assert_eq!(judge(None, now(), MAX_AGE), Err(SampleError::NoSample));
+        assert_eq!(judge(Some(&reading(&[])), now(), MAX_AGE), Err(SampleError::NoSample));
         assert_eq!(judge(Some(&reading(&[0.0])), now(), MAX_AGE), Ok(Fresh { value: 0.0, at: now() }));
     }
 
     #[test]
     fn what_cannot_be_true_is_implausible() {
         for values in [&[f64::NAN][..], &[f64::INFINITY], &[f64::NEG_INFINITY], &[-1.0], &[1.0, 2.0]] {
-            let unfit = judge(Some(&reading(values)), now(), MAX_AGE).expect_err("unfit");
-            assert_eq!(unfit.quality(), Quality::Implausible, "{values:?}");
+            let error = judge(Some(&reading(values)), now(), MAX_AGE).expect_err("an error");
+            assert_eq!(error.quality(), Quality::Implausible, "{values:?}");
         }
         let ahead = Reading { at: Some(now() + MAX_AGE * 2), ..reading(&[1.0]) };
-        assert_eq!(judge(Some(&ahead), now(), MAX_AGE), Err(Unfit::InTheFuture(120)));
+        assert_eq!(judge(Some(&ahead), now(), MAX_AGE), Err(SampleError::InTheFuture(120)));
     }
 
     #[test]
@@ -272,17 +276,18 @@ mod tests {
         let aged = |age| Reading { at: Some(now() - age), ..reading(&[1.0]) };
         assert!(judge(Some(&aged(MAX_AGE)), now(), MAX_AGE).is_ok());
         let old = aged(MAX_AGE + SignedDuration::from_secs(1));
-        assert_eq!(judge(Some(&old), now(), MAX_AGE), Err(Unfit::TooOld(61)));
+        assert_eq!(judge(Some(&old), now(), MAX_AGE), Err(SampleError::TooOld(61)));
         let unknown = Reading { at: None, ..reading(&[1.0]) };
-        assert_eq!(judge(Some(&unknown), now(), MAX_AGE), Err(Unfit::AgeUnknown));
+        assert_eq!(judge(Some(&unknown), now(), MAX_AGE), Err(SampleError::AgeUnknown));
     }
 
     #[test]
     fn a_sum_over_some_of_the_pods_is_absent() {
         let coverage = Some(Coverage { reporting: 2, expected: 3 });
-        let unfit = judge(Some(&Reading { coverage, ..reading(&[1.0]) }), now(), MAX_AGE).expect_err("unfit");
+        let error =
+            judge(Some(&Reading { coverage, ..reading(&[1.0]) }), now(), MAX_AGE).expect_err("an error");
         assert_eq!(
-            (unfit.quality(), unfit.to_string().as_str()),
+            (error.quality(), error.to_string().as_str()),
             (Quality::Absent, "absent: 2 of 3 pods report")
         );
     }

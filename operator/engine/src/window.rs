@@ -6,11 +6,11 @@
 //! rate may ask for more replicas and never for fewer.
 
 use crate::bounds::Bound;
-use crate::decide::Input;
-use crate::evaluate::{Signal, Vote};
+use crate::evaluate::Signal;
+use crate::input::Input;
 use crate::pod::Pod;
 use crate::reason;
-use crate::sample::Unfit;
+use crate::sample::SampleError;
 
 /// Why a window does not show all that was asked for within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,10 +32,9 @@ pub(crate) fn floor(input: &Input<'_>, signals: &[Signal<'_>]) -> Option<Bound> 
 }
 
 fn gap(signal: &Signal<'_>, input: &Input<'_>) -> Option<Gap> {
-    let Vote::Asks(_) = signal.vote else { return None };
-    let window = input.readings.get(&signal.metric.name)?.window?;
+    let window = signal.window?;
     let served = |pod: &Pod| pod.is_ready_for(window.length, input.now);
-    if let Some(Unfit::Partial { reporting, expected }) = window.start.lack() {
+    if let Some(SampleError::Partial { reporting, expected }) = window.start.lack() {
         Some(Gap::Unseen { seen: reporting, expected })
     } else if window.resets > 0 {
         Some(Gap::Reset(window.resets))

@@ -5,11 +5,11 @@
 //! for an hour at most, because a gauge of requests in flight that is never taken back, and a connection that stays
 //! open for days, must not keep an idle component large for ever.
 
-use crate::decide::Input;
-use crate::memory::Memory;
-use crate::sample::{Reading, Unfit};
+use crate::input::Input;
+use crate::sample::{Reading, SampleError};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Time after which a zero is believed, whatever speaks against it.
 pub const BELIEVED_AFTER: SignedDuration = SignedDuration::from_hours(1);
@@ -18,9 +18,22 @@ pub const BELIEVED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// failed, must not make it endless.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
+/// The request rates that are zero and doubted, by the name of the metric. A restart begins a doubt anew, so it never
+/// hastens belief.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Doubts(BTreeMap<String, Doubt>);
+
+impl Doubts {
+    /// Forgets the metrics that are not kept.
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.0.retain(|metric, _| is_kept(metric));
+    }
+}
+
 /// A zero that is doubted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Doubt {
+struct Doubt {
     since: Timestamp,
     /// When it was doubted last.
     last: Timestamp,
@@ -30,21 +43,21 @@ pub(crate) struct Doubt {
 /// no more do, a zero takes none away.
 pub(crate) fn doubt(
     input: &Input<'_>,
-    memory: &mut Memory,
+    doubts: &mut Doubts,
     metric: &str,
     rate: f64,
     least: i32,
-) -> Option<Unfit> {
+) -> Option<SampleError> {
     let served = input.readings.get(metric).and_then(|reading: &Reading| reading.in_flight).unwrap_or(0);
     if rate > 0.0 || served == 0 || input.current_replicas <= least {
-        memory.doubts.remove(metric);
+        doubts.0.remove(metric);
         return None;
     }
     let begun = Doubt { since: input.now, last: input.now };
-    let doubt = memory.doubts.entry(metric.to_owned()).or_insert(begun);
+    let doubt = doubts.0.entry(metric.to_owned()).or_insert(begun);
     if input.now.duration_since(doubt.last) > FORGOTTEN_AFTER {
         *doubt = begun;
     }
     doubt.last = input.now;
-    (input.now.duration_since(doubt.since) < BELIEVED_AFTER).then_some(Unfit::ZeroWhileServing(served))
+    (input.now.duration_since(doubt.since) < BELIEVED_AFTER).then_some(SampleError::ZeroWhileServing(served))
 }

@@ -74,3 +74,14 @@ fn a_record_that_was_tampered_with_does_not_replay() {
     record.input.max_replicas = 5;
     assert!(!record.replays());
 }
+
+#[test]
+fn records_of_an_earlier_version_are_read_and_lead_to_the_same_decision() {
+    let records = include_str!("../records/2026-11-29.jsonl");
+    assert!(records.lines().count() > 10);
+    for line in records.lines() {
+        let record: Record = serde_json::from_str(line).expect("a record");
+        let made = record.replay().record(record.input.now);
+        assert_eq!(made, record.decision);
+    }
+}

@@ -1,0 +1,53 @@
+//! Everything that a decision for one component depends on. Pure.
+
+use crate::behavior::Behavior;
+use crate::fallback::Fallback;
+use crate::forecast::Forecast;
+use crate::metric::Metric;
+use crate::overrides::Overrides;
+use crate::pod::Pod;
+use crate::sample::Reading;
+use crate::schedule::Schedule;
+use crate::season::Seasonal;
+use crate::signal::PodTiming;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+
+/// Everything that a decision for one component depends on, but for the [`Memory`](crate::memory::Memory) that earlier ones left behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The instant of the decision.
+    pub now: Timestamp,
+    /// The fewest replicas.
+    pub min_replicas: i32,
+    /// Spans of time in which they are more.
+    pub schedules: &'a [Schedule],
+    /// The most replicas.
+    pub max_replicas: i32,
+    /// The declared metrics, in their order.
+    pub metrics: &'a [Metric],
+    /// How fast replicas may change, with defaults filled in.
+    pub behavior: &'a Behavior,
+    /// The replicas that were last asked for, without the surge of a rollout
+    /// (see [`current_replicas`](crate::rollout::current_replicas)).
+    pub current_replicas: i32,
+    /// The replicas that exist: the sum of `status.replicas` over the live revisions.
+    pub status_replicas: i32,
+    /// The pods of all live revisions. Those that have ended count for nothing.
+    pub pods: &'a [Pod],
+    /// What the queries returned, by metric name. CPU and memory are read from `pods` instead.
+    pub readings: &'a BTreeMap<String, Reading>,
+    /// The age up to which a sample is fresh.
+    pub max_sample_age: SignedDuration,
+    /// How long CPU samples of young pods are distrusted.
+    pub timing: PodTiming,
+    /// How the load is foretold; nothing where the floor is not to be raised for it.
+    pub forecast: Option<Forecast>,
+    /// What is known of the seasons of the metrics, by name. Read only where the forecast has a season; one that is
+    /// missing is awaited.
+    pub seasons: &'a BTreeMap<String, Seasonal>,
+    /// What to have while a metric is missing; nothing where the replicas then stay.
+    pub fallback: Option<Fallback>,
+    /// What people ask for a while.
+    pub overrides: &'a Overrides,
+}

@@ -1,0 +1,51 @@
+//! What the metrics ask for together. Pure.
+
+use crate::combine::combine;
+use crate::evaluate::{MetricResult, Signal};
+use crate::metric::Target;
+
+/// What the metrics ask for together.
+pub(crate) struct Recommendation {
+    /// Replicas that may be acted on; nothing where a missing metric forbids it.
+    pub(crate) replicas: Option<i32>,
+    /// The largest proposal, whether or not it may be acted on.
+    pub(crate) largest: Option<i32>,
+    /// The largest proposal without those of latency.
+    pub(crate) largest_without_latency: Option<i32>,
+    /// Whether latency raised a smaller number to the current one.
+    pub(crate) kept_by_latency: bool,
+    /// Whether no metric is declared that could ask for fewer.
+    pub(crate) is_fixed: bool,
+}
+
+impl Recommendation {
+    pub(crate) fn of(signals: &[Signal<'_>], current: i32, min: i32) -> Self {
+        let proposal = |signal: &Signal<'_>| signal.result.proposal().map(|proposal| proposal.replicas);
+        let (latencies, others): (Vec<_>, Vec<_>) = signals.iter().partition(|signal| is_latency(signal));
+        if others.is_empty() {
+            let largest = Some(if signals.is_empty() { min } else { current });
+            return Self {
+                replicas: largest,
+                largest,
+                largest_without_latency: largest,
+                kept_by_latency: false,
+                is_fixed: true,
+            };
+        }
+        let more = latencies.iter().filter_map(|signal| proposal(signal)).map(Some);
+        let all = combine(current, others.iter().map(|signal| proposal(signal)).chain(more));
+        let keeps = latencies.iter().any(|signal| matches!(signal.result, MetricResult::Keeps { .. }));
+        Self {
+            // What latency keeps is a recommendation of its own, as its asking would have been.
+            replicas: if keeps { all.largest.map(|largest| largest.max(current)) } else { all.replicas },
+            largest: all.largest,
+            largest_without_latency: others.iter().filter_map(|signal| proposal(signal)).max(),
+            kept_by_latency: keeps && all.largest.is_some_and(|largest| largest < current),
+            is_fixed: false,
+        }
+    }
+}
+
+pub(crate) fn is_latency(signal: &Signal<'_>) -> bool {
+    matches!(signal.metric.target, Target::Latency { .. })
+}
