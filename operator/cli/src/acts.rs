@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, Request};
 use kube::{Client, Resource};
 use scalableapp_crds::{Guarded, Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec, Service};
-use scalableapp_engine::{bounds::Range, overrides::Effect};
+use scalableapp_engine::{bounds::overrides::Effect, hpa::range::Range};
 use serde::Deserialize;
 use thiserror::Error;
 

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use fixture::{Component, cpu, latency, rate};
 use jiff::{SignedDuration, Timestamp};
-use scalableapp_engine::cron::CronLine;
+use scalableapp_engine::bounds::cron::CronLine;
+use scalableapp_engine::bounds::schedule::{Schedule, time_zone};
 use scalableapp_engine::decide;
 use scalableapp_engine::forecast::Forecast;
-use scalableapp_engine::schedule::{Schedule, time_zone};
-use scalableapp_engine::season::{CELLS, Past, SEASONS, Season, Seasonal};
+use scalableapp_engine::forecast::season::{CELLS, Past, SEASONS, Season, Seasonal};
 
 /// Decisions of one series, each on what the one before left behind.
 const DECISIONS: u32 = 400;

@@ -1,15 +1,15 @@
 //! Everything that a decision for one component depends on. Pure.
 
-use crate::behavior::Behavior;
-use crate::fallback::Fallback;
+use crate::bounds::fallback::Fallback;
+use crate::bounds::overrides::Overrides;
+use crate::bounds::schedule::Schedule;
+use crate::evidence::sample::Reading;
 use crate::forecast::Forecast;
-use crate::metric::Metric;
-use crate::overrides::Overrides;
-use crate::pod::Pod;
-use crate::sample::Reading;
-use crate::schedule::Schedule;
-use crate::season::Seasonal;
-use crate::signal::PodTiming;
+use crate::forecast::season::Seasonal;
+use crate::hpa::behavior::Behavior;
+use crate::hpa::pod::Pod;
+use crate::hpa::signal::PodTiming;
+use crate::propose::metric::Metric;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 

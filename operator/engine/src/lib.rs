@@ -5,29 +5,28 @@
 //!
 //! | stage | module | may |
 //! |---|---|---|
-//! | signals | [`sample`] and [`zero`] judge each sample, [`signal`] does HPA's arithmetic, [`metric`] names target and unit | propose |
-//! | combine | [`combine`] | take the largest; nothing scales in while a metric is missing |
-//! | bounds | [`bounds`], with [`schedule`], [`forecast`] by [`trend`] or [`season`], [`fallback`], [`overrides`] and `window` | name the fewest and the most replicas |
-//! | behavior | [`scale`] does one HPA step with [`normalize`], [`behavior`] and [`history`] | delay, limit, clamp |
+//! | signals | [`propose`]: [`evidence`] judges each sample, [`hpa::signal`] does HPA's arithmetic, [`propose::metric`] names target and unit | propose |
+//! | combine | [`hpa::combine`] | take the largest; nothing scales in while a metric is missing |
+//! | bounds | [`bounds`]: `minReplicas` and `maxReplicas`, schedules, overrides, fallback, an incomplete averaging window; [`forecast`] | name the minimum and the maximum replicas |
+//! | behavior | [`hpa::scale`] does one HPA step with [`hpa::normalize`], [`hpa::behavior`] and [`hpa::history`] | delay, limit, clamp |
 //!
-//! [`record`] keeps a decision with its input, to be made once more. Beside them, [`memory`] is what lasts between decisions and over restarts, [`reason`] lists every reason that can be
-//! given, and [`rollout`] moves the decided replicas between revisions. When latency may ask for replicas is the
-//! subject of `latency`, what keeps the replicas from what is asked for that of `limits`, and the words of a decision are
-//! in `explain`.
+//! `app/component.rs` runs the stages in this order, and `app/explain.rs` words them. [`record`] keeps a decision with its
+//! input, to be made once more. [`memory`] is what lasts between decisions and over restarts, [`reason`] lists every
+//! reason that can be given, and [`rollout`] moves the decided replicas between revisions.
 //!
-//! The arithmetic from signals to behavior is that of HorizontalPodAutoscaler v2: `tests/hpa_vectors.rs` compares it
-//! with what Kubernetes' own controller computed.
+//! The arithmetic in [`hpa`] is that of HorizontalPodAutoscaler v2: `tests/hpa_vectors.rs` compares it with what
+//! Kubernetes' own controller computed.
 //!
 //! # Example
 //!
 //! ```
 //! use jiff::{SignedDuration, Timestamp};
-//! use scalableapp_engine::behavior::Behavior;
+//! use scalableapp_engine::hpa::behavior::Behavior;
 //! use scalableapp_engine::memory::Memory;
-//! use scalableapp_engine::metric::{Metric, Target};
-//! use scalableapp_engine::overrides::Overrides;
-//! use scalableapp_engine::sample::Reading;
-//! use scalableapp_engine::signal::PodTiming;
+//! use scalableapp_engine::propose::metric::{Metric, Target};
+//! use scalableapp_engine::bounds::overrides::Overrides;
+//! use scalableapp_engine::evidence::sample::Reading;
+//! use scalableapp_engine::hpa::signal::PodTiming;
 //! use scalableapp_engine::{Input, decide, reason};
 //! use std::collections::BTreeMap;
 //!
@@ -66,43 +65,20 @@
 //! }
 //! ```
 
-pub mod behavior;
+mod app;
 pub mod bounds;
-pub mod combine;
-mod convert;
-pub mod cron;
-mod decide;
-mod decision;
-mod evaluate;
-mod exact;
-mod explain;
-pub mod fallback;
+pub mod evidence;
 pub mod forecast;
-mod foretold;
-pub mod history;
+pub mod hpa;
 mod input;
-mod latency;
-mod limits;
 pub mod memory;
-pub mod metric;
-pub mod normalize;
-pub mod overrides;
-pub mod pod;
+pub mod propose;
 pub mod reason;
-mod recommendation;
 pub mod record;
 pub mod rollout;
-pub mod sample;
-pub mod scale;
-pub mod schedule;
-pub mod season;
-pub mod signal;
-pub mod trend;
-mod window;
-pub mod zero;
 
-pub use decide::decide;
-pub use decision::Decision;
-pub use evaluate::Invalid;
+pub use app::component::decide;
+pub use app::decision::Decision;
 pub use input::Input;
-pub use latency::LatencyStep;
+pub use propose::evaluate::Invalid;
+pub use propose::latency::LatencyStep;

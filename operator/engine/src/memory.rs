@@ -4,15 +4,15 @@
 //! start anew with the replicas that are found, so that a scale-in waits one full stabilization window. Scale events
 //! are kept while a policy still counts them, and where they must be merged they err towards slower.
 
-use crate::behavior::Behavior;
-use crate::evaluate::{LastGood, SignalMemory};
-use crate::fallback::MissingSince;
+use crate::app::limits::RecentLimits;
+use crate::bounds::fallback::MissingSince;
+use crate::evidence::zero::Doubts;
 use crate::forecast::ForecastMemory;
-use crate::history::{History, ScaleEvent, seconds};
-use crate::latency::{LatencyMemory, LatencyStep};
-use crate::limits::RecentLimits;
-use crate::metric::{Metric, decimal};
-use crate::zero::Doubts;
+use crate::hpa::behavior::Behavior;
+use crate::hpa::history::{History, ScaleEvent, seconds};
+use crate::propose::evaluate::{LastGood, SignalMemory};
+use crate::propose::latency::{LatencyMemory, LatencyStep};
+use crate::propose::metric::{Metric, decimal};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use scalableapp_crds as api;

@@ -2,20 +2,20 @@
 //!
 //! A record is one line of JSON. Numbers are written so that they are read back to the last bit.
 
-use crate::behavior::Behavior;
-use crate::decide::decide;
-use crate::decision::Decision;
-use crate::fallback::Fallback;
+use crate::app::component::decide;
+use crate::app::decision::Decision;
+use crate::bounds::fallback::Fallback;
+use crate::bounds::overrides::Overrides;
+use crate::bounds::schedule::Schedule;
+use crate::evidence::sample::Reading;
 use crate::forecast::Forecast;
+use crate::forecast::season::Seasonal;
+use crate::hpa::behavior::Behavior;
+use crate::hpa::pod::Pod;
+use crate::hpa::signal::PodTiming;
 use crate::input::Input;
 use crate::memory::Memory;
-use crate::metric::Metric;
-use crate::overrides::Overrides;
-use crate::pod::Pod;
-use crate::sample::Reading;
-use crate::schedule::Schedule;
-use crate::season::Seasonal;
-use crate::signal::PodTiming;
+use crate::propose::metric::Metric;
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds::DecisionRecord;
 use serde::{Deserialize, Serialize};

@@ -4,13 +4,15 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "clippy sees tests only in functions marked as such")]
 
 use jiff::{SignedDuration, Timestamp};
-use scalableapp_engine::behavior::Behavior;
-use scalableapp_engine::bounds::Range;
-use scalableapp_engine::combine::combine;
-use scalableapp_engine::history::History;
-use scalableapp_engine::pod::{ByResource, Container, Phase, Pod, PodSample, Ready, ReadyStatus, Resource};
-use scalableapp_engine::scale::{Normalization, Outcome, Scaling, step};
-use scalableapp_engine::signal::{
+use scalableapp_engine::hpa::behavior::Behavior;
+use scalableapp_engine::hpa::combine::combine;
+use scalableapp_engine::hpa::history::History;
+use scalableapp_engine::hpa::pod::{
+    ByResource, Container, Phase, Pod, PodSample, Ready, ReadyStatus, Resource,
+};
+use scalableapp_engine::hpa::range::Range;
+use scalableapp_engine::hpa::scale::{Normalization, Outcome, Scaling, step};
+use scalableapp_engine::hpa::signal::{
     PodMetric, PodTarget, PodTiming, Proposal, Series, SignalError, Tolerance, average_value, total_value,
 };
 use serde::Deserialize;

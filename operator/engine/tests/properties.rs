@@ -6,12 +6,12 @@ mod fixture;
 use fixture::{Component, DAY, cpu, daily, latency, past, rate, trend};
 use jiff::SignedDuration;
 use proptest::prelude::*;
-use scalableapp_engine::behavior::{Behavior, Limit, Policy, ScalingRules, SelectPolicy};
-use scalableapp_engine::cron::CronLine;
+use scalableapp_engine::bounds::cron::CronLine;
+use scalableapp_engine::bounds::schedule::{Schedule, time_zone};
 use scalableapp_engine::forecast::Forecast;
+use scalableapp_engine::forecast::season::{Season, Seasonal};
+use scalableapp_engine::hpa::behavior::{Behavior, Limit, Policy, ScalingRules, SelectPolicy};
 use scalableapp_engine::record::Record;
-use scalableapp_engine::schedule::{Schedule, time_zone};
-use scalableapp_engine::season::{Season, Seasonal};
 use std::sync::LazyLock;
 
 /// Learned once for all cases.

@@ -5,7 +5,7 @@ mod fixture;
 
 use fixture::{Component, DAY, daily, past, rate};
 use jiff::{SignedDuration, Timestamp};
-use scalableapp_engine::season::{CELLS, Past, Season, Seasonal, Unlearned};
+use scalableapp_engine::forecast::season::{CELLS, Past, Season, Seasonal, Unlearned};
 use scalableapp_engine::{Decision, reason};
 
 const HORIZON: SignedDuration = SignedDuration::from_mins(10);

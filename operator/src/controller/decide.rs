@@ -26,15 +26,16 @@ use scalableapp_crds::{
     ComponentStatus, DecisionRecord, Proposal, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec, Stage,
 };
 use scalableapp_engine::{
-    Decision, Input, Invalid, decide,
+    Decision, Input, Invalid,
+    bounds::overrides::Overrides,
+    decide,
+    hpa::pod::Pod,
+    hpa::signal::PodTiming,
     memory::Memory,
-    metric::Metric,
-    overrides::Overrides,
-    pod::Pod,
+    propose::metric::Metric,
     reason,
     record::{OwnedInput, Record},
     rollout::{self, Revision},
-    signal::PodTiming,
 };
 use std::{collections::BTreeMap, mem};
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::forecast::Forecast;
-use scalableapp_engine::season::{CELLS, Past, SEASONS, Season, Seasonal, step};
+use scalableapp_engine::forecast::season::{CELLS, Past, SEASONS, Season, Seasonal, step};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 

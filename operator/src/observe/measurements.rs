@@ -2,7 +2,7 @@
 
 use hashbrown::{Equivalent, HashMap};
 use jiff::{SignedDuration, Timestamp};
-use scalableapp_engine::pod::{Container, Pod, PodSample};
+use scalableapp_engine::hpa::pod::{Container, Pod, PodSample};
 
 use super::answer::{Data, Labels, Named, Outcome};
 use super::namespaced::NamespacedName;
@@ -226,7 +226,7 @@ fn taken(now: Timestamp, age: f64) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use jiff::ToSpan;
-    use scalableapp_engine::pod::{ByResource, Phase};
+    use scalableapp_engine::hpa::pod::{ByResource, Phase};
     use serde::Deserialize;
     use serde_json::{Value, json};
     use std::collections::{BTreeMap, BTreeSet};

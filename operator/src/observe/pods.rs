@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{self, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource;
 use scalableapp_crds::{Guarded, Quantity, Unreadable};
-use scalableapp_engine::pod::{ByResource, Container, Phase, Pod, Ready, ReadyStatus};
+use scalableapp_engine::hpa::pod::{ByResource, Container, Phase, Pod, Ready, ReadyStatus};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 

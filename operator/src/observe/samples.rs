@@ -10,9 +10,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds::LiveLatency;
-use scalableapp_engine::pod::{self, ByResource, PodSample};
-use scalableapp_engine::sample::{Coverage, Reading, Window};
-use scalableapp_engine::season::Seasonal;
+use scalableapp_engine::evidence::sample::{Coverage, Reading, Window};
+use scalableapp_engine::forecast::season::Seasonal;
+use scalableapp_engine::hpa::pod::{self, ByResource, PodSample};
 use tokio::sync::Mutex;
 
 use super::custom::{Answers, CustomQueries};

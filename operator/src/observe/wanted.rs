@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 use scalableapp_engine::forecast::Forecast;
-use scalableapp_engine::metric::Target;
+use scalableapp_engine::propose::metric::Target;
 
 use crate::resolve::app::{App, ComponentKey, Service};
 

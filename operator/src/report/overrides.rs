@@ -7,8 +7,8 @@ use scalableapp_crds::{
     Unreadable, condition_type::IN_FORCE, set_condition,
 };
 use scalableapp_engine::{
-    bounds::Range,
-    overrides::Effect,
+    bounds::overrides::Effect,
+    hpa::range::Range,
     reason::{self, Reason},
 };
 

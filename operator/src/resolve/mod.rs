@@ -137,7 +137,7 @@ mod tests {
         let app = resolve(&app(&json!({}))).expect("no problem");
         let web = &app.services[0];
         assert_eq!((web.scaling.min_replicas, web.scaling.max_replicas), (1, 1));
-        assert_eq!(web.scaling.behavior, scalableapp_engine::behavior::Behavior::default());
+        assert_eq!(web.scaling.behavior, scalableapp_engine::hpa::behavior::Behavior::default());
         assert_eq!(web.rolling, scalableapp_engine::rollout::Rolling::default());
     }
 

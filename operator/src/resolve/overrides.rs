@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use scalableapp_crds::ScalingOverride;
-use scalableapp_engine::overrides::Overrides;
+use scalableapp_engine::bounds::overrides::Overrides;
 use std::collections::BTreeMap;
 
 /// What is in force of the overrides of one app. They are gone through once, however many components ask.

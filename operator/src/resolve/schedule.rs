@@ -5,8 +5,8 @@ use super::path::Path;
 use super::scaling::MOST_REPLICAS;
 use jiff::tz::TimeZone;
 use scalableapp_crds as api;
-use scalableapp_engine::cron::CronLine;
-use scalableapp_engine::schedule::{Schedule, time_zone};
+use scalableapp_engine::bounds::cron::CronLine;
+use scalableapp_engine::bounds::schedule::{Schedule, time_zone};
 use std::collections::BTreeSet;
 
 /// Resolves the schedules of a service.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use scalableapp_engine::sample::Quality;
+use scalableapp_engine::evidence::sample::Quality;
 use scalableapp_operator::controller::decide::{View, pass};
 use scalableapp_operator::observe::cluster::Observed;
 use scalableapp_operator::observe::wanted::Wanted;

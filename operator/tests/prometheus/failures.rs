@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use jiff::ToSpan;
-use scalableapp_engine::sample::Quality;
+use scalableapp_engine::evidence::sample::Quality;
 
 use crate::fake::{
     Fake, Reply, answered, apps, component, custom, healthy, healthy_the_second_time, now, own_query,

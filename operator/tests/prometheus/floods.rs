@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
-use scalableapp_engine::sample::{Quality, judge};
+use scalableapp_engine::evidence::sample::{Quality, judge};
 use scalableapp_operator::controller::decide::{View, pass};
 use scalableapp_operator::observe::cluster::Observed;
 use scalableapp_operator::observe::samples::{SampleStore, Samples};

@@ -7,18 +7,20 @@ use std::collections::BTreeMap;
 use std::mem;
 
 use jiff::{SignedDuration, Timestamp};
-use scalableapp_engine::behavior::Behavior;
-use scalableapp_engine::bounds::Range;
+use scalableapp_engine::bounds::overrides::Overrides;
+use scalableapp_engine::evidence::sample::Reading;
 use scalableapp_engine::forecast::Forecast;
-use scalableapp_engine::history::History;
+use scalableapp_engine::forecast::season::{CELLS, Past, SEASONS, Season, Seasonal, step as season_step};
+use scalableapp_engine::hpa::behavior::Behavior;
+use scalableapp_engine::hpa::history::History;
+use scalableapp_engine::hpa::pod::{
+    ByResource, Container, Phase, Pod, PodSample, Ready, ReadyStatus, Resource,
+};
+use scalableapp_engine::hpa::range::Range;
+use scalableapp_engine::hpa::scale::{Normalization, Scaling, step};
+use scalableapp_engine::hpa::signal::{PodMetric, PodTarget, PodTiming, Series, average_value};
 use scalableapp_engine::memory::Memory;
-use scalableapp_engine::metric::{Metric, Target};
-use scalableapp_engine::overrides::Overrides;
-use scalableapp_engine::pod::{ByResource, Container, Phase, Pod, PodSample, Ready, ReadyStatus, Resource};
-use scalableapp_engine::sample::Reading;
-use scalableapp_engine::scale::{Normalization, Scaling, step};
-use scalableapp_engine::season::{CELLS, Past, SEASONS, Season, Seasonal, step as season_step};
-use scalableapp_engine::signal::{PodMetric, PodTarget, PodTiming, Series, average_value};
+use scalableapp_engine::propose::metric::{Metric, Target};
 use scalableapp_engine::{Input, decide};
 
 use crate::app::{self, App};

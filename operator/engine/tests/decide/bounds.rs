@@ -3,11 +3,11 @@
 use crate::effect;
 use crate::fixture::{Component, cpu, rate};
 use jiff::SignedDuration;
-use scalableapp_engine::cron::CronLine;
-use scalableapp_engine::fallback::Fallback;
-use scalableapp_engine::overrides::Overrides;
+use scalableapp_engine::bounds::cron::CronLine;
+use scalableapp_engine::bounds::fallback::Fallback;
+use scalableapp_engine::bounds::overrides::Overrides;
+use scalableapp_engine::bounds::schedule::{Schedule, time_zone};
 use scalableapp_engine::reason;
-use scalableapp_engine::schedule::{Schedule, time_zone};
 
 #[test]
 fn bounds_act_at_once_and_whatever_the_metrics_say() {

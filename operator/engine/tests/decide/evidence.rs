@@ -3,8 +3,8 @@
 use crate::fixture::{Component, cpu, rate};
 use crate::{effect, value};
 use jiff::SignedDuration;
-use scalableapp_engine::sample::{Coverage, Reading};
-use scalableapp_engine::zero::BELIEVED_AFTER;
+use scalableapp_engine::evidence::sample::{Coverage, Reading};
+use scalableapp_engine::evidence::zero::BELIEVED_AFTER;
 use scalableapp_engine::{Decision, reason};
 
 /// Four replicas that would scale in at once at less than 150/s, and whose rate is what `evidence` makes of it.
@@ -24,7 +24,7 @@ fn three_of_four() -> Coverage {
     Coverage { reporting: 3, expected: 4 }
 }
 
-fn in_window(reading: &mut Reading, change: impl FnOnce(&mut scalableapp_engine::sample::Window)) {
+fn in_window(reading: &mut Reading, change: impl FnOnce(&mut scalableapp_engine::evidence::sample::Window)) {
     change(reading.window.as_mut().expect("a window"));
 }
 

@@ -2,7 +2,7 @@
 
 use crate::effect;
 use crate::fixture::{Component, rate, trend};
-use scalableapp_engine::behavior::{Limit, Policy};
+use scalableapp_engine::hpa::behavior::{Limit, Policy};
 use scalableapp_engine::memory::Memory;
 use scalableapp_engine::{Input, decide};
 

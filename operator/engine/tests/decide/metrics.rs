@@ -2,10 +2,10 @@
 
 use crate::fixture::{Component, cpu, metric, rate};
 use crate::{effect, value};
-use scalableapp_engine::metric::Target;
-use scalableapp_engine::pod::{ByResource, Container, Phase};
+use scalableapp_engine::evidence::sample::Reading;
+use scalableapp_engine::hpa::pod::{ByResource, Container, Phase};
+use scalableapp_engine::propose::metric::Target;
 use scalableapp_engine::reason;
-use scalableapp_engine::sample::Reading;
 use scalableapp_engine::{Input, decide};
 
 #[test]

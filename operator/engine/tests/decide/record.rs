@@ -1,10 +1,10 @@
 //! What is written down of a decision.
 
 use crate::fixture::{Component, cpu, latency, metric, rate};
-use scalableapp_engine::metric::Target;
-use scalableapp_engine::pod::{ByResource, Container};
+use scalableapp_engine::evidence::sample::Reading;
+use scalableapp_engine::hpa::pod::{ByResource, Container};
+use scalableapp_engine::propose::metric::Target;
 use scalableapp_engine::record::Record;
-use scalableapp_engine::sample::Reading;
 
 fn record_size(app: &Component) -> usize {
     serde_json::to_string(&app.decide().record(app.now)).expect("JSON").len()

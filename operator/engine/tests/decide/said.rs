@@ -5,9 +5,9 @@ use crate::fixture::{Component, cpu, rate};
 use crate::value;
 use jiff::SignedDuration;
 use scalableapp_engine::Decision;
-use scalableapp_engine::fallback::Fallback;
-use scalableapp_engine::overrides::Overrides;
-use scalableapp_engine::pod::Phase;
+use scalableapp_engine::bounds::fallback::Fallback;
+use scalableapp_engine::bounds::overrides::Overrides;
+use scalableapp_engine::hpa::pod::Phase;
 use scalableapp_engine::reason::{self, Reason};
 
 /// Longer than a limit of load is named after it last bound.

@@ -5,18 +5,22 @@
 //! within the horizon are computed as the metric's own, with the same tolerance. They only ever raise the floor, so that a
 //! wrong forecast costs money and never an outage.
 
+mod foretold;
+pub mod season;
+pub mod trend;
+
 use crate::bounds::Bound;
-use crate::evaluate::Signal;
-use crate::foretold::Foretold;
+use crate::hpa::signal::average_of_total;
 use crate::input::Input;
-use crate::metric::{Target, decimal};
+use crate::propose::evaluate::Signal;
+use crate::propose::metric::{Target, decimal};
 use crate::reason;
-use crate::season::Seasonal;
-use crate::signal::average_of_total;
-use crate::trend::{Outlook, Trend};
+use foretold::Foretold;
 use jiff::SignedDuration;
+use season::Seasonal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use trend::{Outlook, Trend};
 
 /// How the load is foretold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

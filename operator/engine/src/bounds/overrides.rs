@@ -1,6 +1,7 @@
 //! What people ask for a while: other bounds, or the replicas that there are. Pure.
 
-use crate::bounds::{Bound, Bounds, Range};
+use crate::bounds::{Bound, Bounds};
+use crate::hpa::range::Range;
 use crate::reason;
 use serde::{Deserialize, Serialize};
 

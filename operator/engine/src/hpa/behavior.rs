@@ -1,6 +1,6 @@
 //! How fast replicas may change: HPA v2's behavior with every default filled in. Pure.
 
-use crate::signal::Tolerance;
+use crate::hpa::signal::Tolerance;
 use scalableapp_crds as api;
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 //! The lists never shrink; an entry that no longer counts is overwritten by the next one. Which entry that is shows in
 //! later results once the behavior was changed, so the order of the lists is part of the definition.
 
-use crate::behavior::Behavior;
+use crate::hpa::behavior::Behavior;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@
 //! scales in on missing evidence.
 
 use crate::bounds::Bound;
-use crate::evaluate::Signal;
+use crate::propose::evaluate::Signal;
 use crate::reason;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! What a component may be scaled on, with the target of each metric and how its values are written. Pure.
 
-use crate::signal::{Assumed, PodTarget, Proposal};
+use crate::hpa::signal::{Assumed, PodTarget, Proposal};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,9 @@
 //! One step of an HPA: from what the metrics ask for to what is written. Pure.
 
-use crate::behavior::Behavior;
-use crate::bounds::Range;
-use crate::history::History;
-use crate::normalize::{Normalized, with_behavior, without_behavior};
+use crate::hpa::behavior::Behavior;
+use crate::hpa::history::History;
+use crate::hpa::normalize::{Normalized, with_behavior, without_behavior};
+use crate::hpa::range::Range;
 use jiff::Timestamp;
 
 /// How a component is scaled.

@@ -1,9 +1,9 @@
 //! How a recommendation is delayed and limited before it is acted on: stabilization, rates, and the bounds. Pure.
 
-use crate::behavior::{Behavior, Limit, Policy, ScalingRules, SelectPolicy};
-use crate::bounds::Range;
-use crate::convert::to_i32;
-use crate::history::{History, TimestampedRecommendation, changed_within, credited_within, seconds};
+use crate::hpa::behavior::{Behavior, Limit, Policy, ScalingRules, SelectPolicy};
+use crate::hpa::convert::to_i32;
+use crate::hpa::history::{History, TimestampedRecommendation, changed_within, credited_within, seconds};
+use crate::hpa::range::Range;
 use jiff::Timestamp;
 
 /// What stabilization did.

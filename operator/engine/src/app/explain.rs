@@ -2,17 +2,18 @@
 //!
 //! A record of eight metrics stays within 2 KiB as JSON, so every text here is short.
 
-use crate::bounds::{Bound, Bounds, Range};
-use crate::decision::Decision;
-use crate::evaluate::{LastGood, MetricResult, Signal, SignalMemory};
+use crate::app::decision::Decision;
+use crate::app::limits::{self, replicas};
+use crate::app::recommendation::Recommendation;
+use crate::bounds::{Bound, Bounds};
+use crate::hpa::normalize::{Normalized, Stabilization};
+use crate::hpa::range::Range;
+use crate::hpa::scale::{Outcome, Step};
+use crate::hpa::signal::Assumed;
 use crate::input::Input;
-use crate::limits::{self, replicas};
-use crate::metric::{Metric, Target};
-use crate::normalize::{Normalized, Stabilization};
+use crate::propose::evaluate::{LastGood, MetricResult, Signal, SignalMemory};
+use crate::propose::metric::{Metric, Target};
 use crate::reason::{self, Reason};
-use crate::recommendation::Recommendation;
-use crate::scale::{Outcome, Step};
-use crate::signal::Assumed;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use scalableapp_crds::{DecisionRecord, Proposal, Stage};

@@ -1,22 +1,23 @@
 //! The decision for one component: signals, combination, bounds, behavior, in this order. Pure.
 
-use crate::bounds::{Bound, Bounds, Range};
-use crate::decision::Decision;
-use crate::evaluate::{Invalid, Signal, evaluate};
-use crate::explain;
-use crate::fallback;
+use crate::app::decision::Decision;
+use crate::app::explain;
+use crate::app::limits;
+use crate::app::recommendation::{Recommendation, is_latency};
+use crate::bounds::fallback;
+use crate::bounds::incomplete_window;
+use crate::bounds::schedule;
+use crate::bounds::{Bound, Bounds};
 use crate::forecast::forecast;
-use crate::history::History;
+use crate::hpa::history::History;
+use crate::hpa::pod::living;
+use crate::hpa::range::Range;
+use crate::hpa::scale::{Normalization, Outcome, Scaling, Step, step};
 use crate::input::Input;
-use crate::latency::LatencyStep;
-use crate::limits;
 use crate::memory::{Memory, ScaleChange};
-use crate::pod::living;
+use crate::propose::evaluate::{Invalid, Signal, evaluate};
+use crate::propose::latency::LatencyStep;
 use crate::reason::{self, Reason};
-use crate::recommendation::{Recommendation, is_latency};
-use crate::scale::{Normalization, Outcome, Scaling, Step, step};
-use crate::schedule;
-use crate::window;
 use std::collections::BTreeMap;
 
 /// Decides the replicas of one component. `memory` is what earlier decisions left behind.
@@ -35,7 +36,7 @@ pub fn decide(input: &Input<'_>, mut memory: Memory) -> Decision {
     let signals = evaluate(input, declared.range().min, &mut memory.signals);
     let forecast = forecast(input, &signals, &mut memory.forecasts);
     let fallback = fallback::floor(input.fallback, &signals, &mut memory.missing_since, input.now);
-    let incomplete = window::floor(input, &signals);
+    let incomplete = incomplete_window::floor(input, &signals);
     let is_blind = incomplete.is_some() || signals.iter().any(|signal| signal.result.invalid().is_some());
     memory.history.note_evidence(input.now, is_blind);
     let declared = input.overrides.held(declared, input.current_replicas);

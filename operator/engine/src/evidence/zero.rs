@@ -5,8 +5,8 @@
 //! for an hour at most, because a gauge of requests in flight that is never taken back, and a connection that stays
 //! open for days, must not keep an idle component large for ever.
 
+use crate::evidence::sample::{Reading, SampleError};
 use crate::input::Input;
-use crate::sample::{Reading, SampleError};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

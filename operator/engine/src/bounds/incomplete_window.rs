@@ -6,11 +6,11 @@
 //! rate may ask for more replicas and never for fewer.
 
 use crate::bounds::Bound;
-use crate::evaluate::Signal;
+use crate::evidence::sample::SampleError;
+use crate::hpa::pod::Pod;
 use crate::input::Input;
-use crate::pod::Pod;
+use crate::propose::evaluate::Signal;
 use crate::reason;
-use crate::sample::SampleError;
 
 /// Why a window does not show all that was asked for within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,8 +5,8 @@
 //! that, so for two horizons nothing may scale in: what is not due yet was foretold within the last one, by levels of the
 //! one before.
 
-use crate::season::Season;
-use crate::trend::{Outlook, cell};
+use crate::forecast::season::Season;
+use crate::forecast::trend::{Outlook, cell};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;

@@ -1,8 +1,8 @@
 //! What the metrics ask for together. Pure.
 
-use crate::combine::combine;
-use crate::evaluate::{MetricResult, Signal};
-use crate::metric::Target;
+use crate::hpa::combine::combine;
+use crate::propose::evaluate::{MetricResult, Signal};
+use crate::propose::metric::Target;
 
 /// What the metrics ask for together.
 pub(crate) struct Recommendation {

@@ -1,16 +1,14 @@
 //! The fewest and the most replicas that a component may have, and what asks for them. Pure.
 
-use crate::reason::{self, Reason};
-use crate::schedule::Schedule;
+pub mod cron;
+pub mod fallback;
+pub(crate) mod incomplete_window;
+pub mod overrides;
+pub mod schedule;
 
-/// The fewest and the most replicas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// The fewest.
-    pub min: i32,
-    /// The most.
-    pub max: i32,
-}
+use crate::hpa::range::Range;
+use crate::reason::{self, Reason};
+use schedule::Schedule;
 
 /// One end of the range.
 #[derive(Clone, Debug, PartialEq, Eq)]

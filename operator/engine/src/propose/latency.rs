@@ -19,8 +19,8 @@
 //! metric alone: where a metric that does not follow load (often memory) is the tightest, latency stays silent.
 //! Latency neither counts as a valid metric nor as a missing one, so without traffic it blocks nothing.
 
-use crate::pod::Pod;
-use crate::signal::{Proposal, Series, Tolerance, total_value};
+use crate::hpa::pod::Pod;
+use crate::hpa::signal::{Proposal, Series, Tolerance, total_value};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,9 +1,9 @@
 //! What keeps the replicas from what is asked for, and how it is said. Pure.
 
 use crate::bounds::{Bound, Bounds};
-use crate::normalize::{Limitation, Normalized, Stabilization};
+use crate::hpa::normalize::{Limitation, Normalized, Stabilization};
+use crate::hpa::scale::{Outcome, Step};
 use crate::reason::{self, Reason};
-use crate::scale::{Outcome, Step};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -3,8 +3,8 @@
 //! The definition is Kubernetes' own replica calculator (1.35); `tests/hpa-vectors` holds its answers. Integers wrap
 //! and floats are computed in the order in which it computes them, because the vectors reach those edges.
 
-use crate::convert::{to_i32, to_i64};
-use crate::pod::{Phase, Pod, PodSample, ReadyStatus, Resource};
+use crate::hpa::convert::{to_i32, to_i64};
+use crate::hpa::pod::{Phase, Pod, PodSample, ReadyStatus, Resource};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 

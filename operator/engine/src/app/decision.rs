@@ -1,8 +1,8 @@
 //! What was decided for one component, and why. Pure.
 
 use crate::bounds::Bounds;
-use crate::evaluate::Invalid;
 use crate::memory::{Memory, ScaleChange};
+use crate::propose::evaluate::Invalid;
 use crate::reason::Reason;
 use scalableapp_crds::{Proposal, Stage};
 use std::collections::BTreeMap;

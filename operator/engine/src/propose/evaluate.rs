@@ -1,13 +1,13 @@
 //! What each declared metric says: a proposal, nothing to add, or that it cannot be evaluated. Pure.
 
+use crate::evidence::sample::{Reading, SampleError, Window, judge, judge_value, with_fresh_samples};
+use crate::evidence::zero::{Doubts, doubt};
+use crate::hpa::pod::{Pod, Resource};
+use crate::hpa::signal::{PodMetric, PodTarget, Proposal, SignalError, average_of_total};
 use crate::input::Input;
-use crate::latency::{Evidence, LatencyMemory, Opinion};
-use crate::metric::{Metric, Target, micros};
-use crate::pod::{Pod, Resource};
+use crate::propose::latency::{Evidence, LatencyMemory, Opinion};
+use crate::propose::metric::{Metric, Target, micros};
 use crate::reason::{self, Reason};
-use crate::sample::{Reading, SampleError, Window, judge, judge_value, with_fresh_samples};
-use crate::signal::{PodMetric, PodTarget, Proposal, SignalError, average_of_total};
-use crate::zero::{Doubts, doubt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@
 //!
 //! Time zones come from the copy of the IANA database in this binary, since a container image may have none.
 
-use crate::cron::{AHEAD, CronLine, InvalidSchedule};
+use crate::bounds::cron::{AHEAD, CronLine, InvalidSchedule};
 use jiff::tz::TimeZone;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};

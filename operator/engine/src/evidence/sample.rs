@@ -3,7 +3,7 @@
 //! Absent is not zero. Only a fresh sample lets a metric ask for anything; the other three make it invalid, and then
 //! nothing scales in.
 
-use crate::pod::{ByResource, Pod, PodSample};
+use crate::hpa::pod::{ByResource, Pod, PodSample};
 use crate::reason::{self, Reason};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// The value of each series; exactly one is expected.
-    #[serde(with = "crate::exact")]
+    #[serde(with = "crate::evidence::exact")]
     pub values: Vec<f64>,
     /// When the oldest sample behind the value was taken; nothing if that is not known.
     pub at: Option<Timestamp>,

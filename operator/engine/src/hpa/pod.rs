@@ -2,7 +2,7 @@
 //!
 //! All amounts are in thousandths: 1000 is one core of CPU or one byte of memory.
 
-use crate::signal::SignalError;
+use crate::hpa::signal::SignalError;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;

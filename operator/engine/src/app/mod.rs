@@ -1,0 +1,7 @@
+//! The decision for one component, and its words.
+
+pub(crate) mod component;
+pub(crate) mod decision;
+pub(crate) mod explain;
+pub(crate) mod limits;
+pub(crate) mod recommendation;

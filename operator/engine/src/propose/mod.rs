@@ -1,0 +1,5 @@
+//! How many replicas each metric asks for.
+
+pub(crate) mod evaluate;
+pub(crate) mod latency;
+pub mod metric;
