@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header::EXPECT;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::problem::Problem;
 
@@ -24,6 +24,9 @@ const FREE: usize = 16 * 1024;
 
 /// Bytes of a refused body that are still read. A client that sends while its connection closes may lose the answer.
 const DISCARDED: usize = 8 * 1024 * 1024;
+
+/// Time without any of it after which the rest of a refused body is not waited for.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Bytes of all bodies beyond what is free.
 const TOTAL: usize = 48 * 1024 * 1024;
@@ -127,7 +130,7 @@ impl Bodies {
 /// Reads the rest of a body, and holds none of it.
 async fn discard(mut body: Body) {
     let mut left = DISCARDED;
-    while let Some(Ok(frame)) = body.frame().await {
+    while let Ok(Some(Ok(frame))) = timeout(SILENCE, body.frame()).await {
         left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
         if left == 0 {
             return;
@@ -172,7 +175,7 @@ mod tests {
         assert_eq!(bodies.bytes.available_permits(), TOTAL, "what was refused or used counts no more");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn the_rest_of_a_refused_body_is_read_unless_the_client_waits_to_send_it() {
         let bodies = Bodies::new(Duration::from_secs(10));
         let read = Arc::new(AtomicUsize::new(0));
@@ -187,6 +190,10 @@ mod tests {
         assert_eq!(read.swap(0, Ordering::SeqCst), 5);
         bodies.read(Request::new(Body::from_stream(counted(1000)))).await.unwrap_err();
         assert_eq!(read.swap(0, Ordering::SeqCst), 3 + DISCARDED / 1024 / 1024, "no more than is bounded");
+        let silent = stream::iter([Ok::<_, Infallible>(vec![0; LARGEST + 1])]).chain(stream::pending());
+        let begun = Instant::now();
+        bodies.read(Request::new(Body::from_stream(silent))).await.unwrap_err();
+        assert!(begun.elapsed() < 2 * SILENCE, "a client that sends no more is answered");
         let waits = Request::builder().header(EXPECT, "100-continue");
         let refused = bodies.read(waits.body(Body::from(vec![0; LARGEST + 1])).unwrap()).await.unwrap_err();
         assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);

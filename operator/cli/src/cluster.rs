@@ -1,7 +1,9 @@
 //! The API server: connects to it and reads ScalableApps. I/O.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::api::ListParams;
@@ -97,6 +99,8 @@ pub struct Cluster {
     pub client: Client,
     server: String,
     default_namespace: String,
+    /// What was said of apps that cannot be read: it is said once, however often they are looked at.
+    told: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Cluster {
@@ -126,7 +130,7 @@ impl Cluster {
         let default_namespace = config.default_namespace.clone();
         let client = Client::try_from(config)
             .map_err(|error| Error::Unreachable { server: server.clone(), cause: innermost(&error) })?;
-        Ok(Self { client, server, default_namespace })
+        Ok(Self { client, server, default_namespace, told: Arc::default() })
     }
 
     /// The cluster and the namespace that a command line names.
@@ -147,10 +151,14 @@ impl Cluster {
         let api: Api<Guarded<ScalableApp>> = Api::namespaced(self.client.clone(), namespace);
         let Some(name) = name else {
             let apps = self.list(&api, namespace).await?;
-            return if apps.is_empty() { Err(Error::NoApps(namespace.to_owned())) } else { readable(apps) };
+            return if apps.is_empty() {
+                Err(Error::NoApps(namespace.to_owned()))
+            } else {
+                self.readable(apps)
+            };
         };
         match self.answer(namespace, api.get_opt(name)).await? {
-            Some(app) => readable(vec![app]),
+            Some(app) => self.readable(vec![app]),
             None => Err(Error::NotFound {
                 name: name.to_owned(),
                 namespace: namespace.to_owned(),
@@ -214,31 +222,34 @@ impl Cluster {
     fn unreachable(&self, cause: String) -> Error {
         Error::Unreachable { server: self.server.clone(), cause }
     }
-}
 
-/// The apps that can be read; of the others it is said that they cannot be.
-///
-/// # Errors
-/// When none can be read.
-fn readable(apps: Vec<Guarded<ScalableApp>>) -> Result<Vec<ScalableApp>, Error> {
-    let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
-    for app in apps {
-        let name = app.name_any();
-        match app.0 {
-            Ok(app) => readable.push(app),
-            Err(cause) => unreadable.push(Error::Unreadable { name, cause: Box::new(cause) }),
+    /// The apps that can be read; of the others it is said that they cannot be.
+    ///
+    /// # Errors
+    /// When none can be read.
+    fn readable(&self, apps: Vec<Guarded<ScalableApp>>) -> Result<Vec<ScalableApp>, Error> {
+        let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+        for app in apps {
+            let name = app.name_any();
+            match app.0 {
+                Ok(app) => readable.push(app),
+                Err(cause) => unreadable.push(Error::Unreadable { name, cause: Box::new(cause) }),
+            }
         }
+        if readable.is_empty()
+            && let Some(error) = unreadable.pop()
+        {
+            return Err(error);
+        }
+        for error in unreadable {
+            let sentence = printable(&error.to_string());
+            if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(sentence.clone()) {
+                // Nobody reads it when the output is closed.
+                let _ = writeln!(io::stderr(), "{sentence}");
+            }
+        }
+        Ok(readable)
     }
-    if readable.is_empty()
-        && let Some(error) = unreadable.pop()
-    {
-        return Err(error);
-    }
-    for error in unreadable {
-        // Nobody reads it when the output is closed.
-        let _ = writeln!(io::stderr(), "{}", printable(&error.to_string()));
-    }
-    Ok(readable)
 }
 
 /// The innermost cause says what happened; the layers around it only say who noticed.

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::args::{ExplainArguments, Output};
 use crate::cluster::{self, Cluster};
-use crate::printable::printable;
+use crate::printable::{self, printable};
 use crate::screen::columns;
 use crate::status::holding;
 use crate::view::{missing, table, time};
@@ -84,7 +84,7 @@ fn components<'a>(app: &'a ScalableApp, asked: Option<&str>) -> Result<Vec<&'a C
 fn json(components: &[&ComponentStatus]) -> io::Result<String> {
     let decisions: BTreeMap<&str, &Option<DecisionRecord>> =
         components.iter().map(|component| (component.name.as_str(), &component.last_decision)).collect();
-    Ok(serde_json::to_string_pretty(&decisions)? + "\n")
+    Ok(printable::json(&serde_json::to_string_pretty(&decisions)?) + "\n")
 }
 
 fn render(app: &str, components: &[&ComponentStatus], columns: usize) -> String {

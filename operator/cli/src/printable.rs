@@ -1,6 +1,6 @@
 //! Text of others on a person's terminal: what would move the cursor, colour, hide or reorder is shown escaped. Pure.
 //!
-//! Every cell, word and line of the text output passes here; JSON escapes by itself.
+//! Every cell, word and line of the text output passes here, and so does JSON.
 
 /// The text as one line without effects: control characters, line ends among them, and invisible or reordering ones are
 /// written as `\u{1b}`.
@@ -16,6 +16,21 @@ pub fn printable(text: &str) -> String {
     })
 }
 
+/// JSON of the same meaning without effects: what has one is written as `\u009b`.
+#[must_use]
+pub fn json(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        // Line ends are those between the fields: in strings they are escaped already.
+        if character == '\n' || !has_effect(character) {
+            shown.push(character);
+        } else {
+            character.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown += &format!("\\u{unit:04x}"));
+        }
+    }
+    shown
+}
+
 /// Control characters (Cc), line and paragraph separators, and the format characters (Cf) that hide or reorder text.
 fn has_effect(character: char) -> bool {
     character.is_control()
@@ -29,6 +44,14 @@ fn has_effect(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_has_no_effects_and_means_the_same() {
+        let value = serde_json::json!({"reason": "a\u{9b}2J\u{202e}b\n\u{e0001} ü"});
+        let shown = json(&value.to_string());
+        assert!(shown.contains(r"a\u009b2J\u202eb\n\udb40\udc01 ü"), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("JSON"), value);
+    }
 
     #[test]
     fn what_has_an_effect_is_escaped_and_what_people_write_is_not() {

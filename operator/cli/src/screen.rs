@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::args::Output;
 use crate::history::History;
+use crate::printable;
 use crate::status::{AppStatus, Decision};
 use crate::view;
 
@@ -56,7 +57,7 @@ impl<W: Write> Screen<W> {
                 let (columns, rows) = terminal();
                 *lines = redraw(&mut self.out, *lines, rows, &view::render(&apps, columns))?;
             }
-            Mode::Json => writeln!(self.out, "{}", serde_json::to_string(&apps)?)?,
+            Mode::Json => writeln!(self.out, "{}", printable::json(&serde_json::to_string(&apps)?))?,
             Mode::Changes => {
                 for (app, new) in apps.iter().zip(&decisions) {
                     self.append(app, new, now)?;

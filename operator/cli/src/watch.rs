@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::args::{Output, StatusArguments};
 use crate::cluster::{self, Cluster};
 use crate::live;
+use crate::printable;
 use crate::screen::{Screen, columns};
 use crate::status::{AppStatus, Health};
 use crate::view;
@@ -82,7 +83,9 @@ pub async fn run(arguments: StatusArguments) -> Result<Outcome, Error> {
     let apps = target.look().await?;
     let text = match arguments.output {
         Output::Table => view::render(&apps, columns()),
-        Output::Json => serde_json::to_string_pretty(&apps).map_err(io::Error::from)? + "\n",
+        Output::Json => {
+            printable::json(&serde_json::to_string_pretty(&apps).map_err(io::Error::from)?) + "\n"
+        }
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(outcome(&apps))

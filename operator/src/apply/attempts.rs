@@ -79,6 +79,12 @@ impl Attempt {
         Self { wanted, failures, until, is_lasting, failure: Failure { reason, message } }
     }
 
+    /// Whether it was for this.
+    #[must_use]
+    pub fn is_of(&self, wanted: u64) -> bool {
+        self.wanted == wanted
+    }
+
     /// When it is made again.
     #[must_use]
     pub fn until(&self) -> Timestamp {

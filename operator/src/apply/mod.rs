@@ -4,6 +4,7 @@ pub mod app;
 pub mod attempts;
 pub mod children;
 pub mod events;
+pub mod failing;
 pub mod fence;
 pub mod record;
 pub mod replicas;

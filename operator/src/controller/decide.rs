@@ -1,10 +1,7 @@
 //! One pass over one app: what is observed goes into the engine, and what each component should have comes out. Pure.
 
 use crate::{
-    apply::{
-        attempts::{Attempt, Attempts, CAP},
-        writer::WriteError,
-    },
+    apply::failing::Failing,
     observe::{
         cluster::Observed,
         samples::Samples,
@@ -20,7 +17,7 @@ use crate::{
         overrides::InForce,
     },
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
     ComponentStatus, DecisionRecord, Proposal, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec, Stage,
@@ -38,10 +35,6 @@ use scalableapp_engine::{
     rollout::{self, Revision},
 };
 use std::{collections::BTreeMap, mem};
-
-/// Time after which refused replicas are tried again, and the longest after which any are: they follow the load, and a
-/// policy of the cluster may change without a word to anybody.
-pub const TRIED_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// Characters that the effect of a stage has at most.
 const EFFECT_LENGTH: usize = 120;
@@ -77,52 +70,6 @@ pub struct ComponentMemory {
     begins: bool,
     /// Writes that failed.
     pub failing: Failing,
-}
-
-/// Writes of one component that failed last time.
-#[derive(Clone, Default)]
-pub struct Failing {
-    /// Of its children.
-    pub children: Attempts,
-    /// Of its replicas. Boxed, because they are rare.
-    replicas: Option<Box<Attempt>>,
-    /// Until then no replicas are decided, because they would be said and fail once more at each look at the app.
-    until: Option<Timestamp>,
-}
-
-impl Failing {
-    /// The failure to name. Of a generation that was applied before, one that may pass is not named.
-    #[must_use]
-    pub fn said(&self, was_applied: bool) -> Option<Failure> {
-        self.children.said(was_applied).or_else(|| self.replicas.as_ref()?.lasting().cloned())
-    }
-
-    /// When the first of them is made again.
-    #[must_use]
-    pub fn due(&self) -> Option<Timestamp> {
-        [self.children.due(), self.until].into_iter().flatten().min()
-    }
-
-    /// Notes that replicas were written, or could not be.
-    pub fn scaled(&mut self, written: &Result<(), WriteError>, now: Timestamp) {
-        let failed = |error| Box::new(Attempt::failed(self.replicas.as_deref(), 0, error, CAP, now));
-        self.replicas = written.as_ref().err().map(failed);
-        self.until = match written {
-            Err(error) if error.is_refusal() => Some(now + TRIED_AGAIN_AFTER),
-            _ => self.replicas.as_ref().map(|attempt| attempt.until()),
-        };
-    }
-
-    /// Keeps replicas from being decided until the leader's epoch is written once more, if that failed; else the cache
-    /// shows it in a moment.
-    pub fn await_fence(&mut self, now: Timestamp) {
-        self.until = self.children.due().map(|due| due.min(now + TRIED_AGAIN_AFTER));
-    }
-
-    /// Whether replicas are not tried again yet.
-    fn is_recent(&self, now: Timestamp) -> bool {
-        self.until.is_some_and(|until| now < until && until <= now + TRIED_AGAIN_AFTER)
-    }
 }
 
 /// What a pass says of one component.
@@ -337,6 +284,8 @@ fn invalid_component(
     memory: &mut ComponentMemory,
 ) -> ComponentPass {
     memory.forget_recommendations();
+    // Nothing of it is written, so nothing is made again.
+    memory.failing = Failing::default();
     let sentences: Vec<String> = service.problems.iter().map(ToString::to_string).collect();
     let failure = Failure { reason: reason::INVALID_SPEC, message: sentences.join("; ") };
     let standing = standing(app, service, known, view.observed, view.now);
@@ -520,7 +469,12 @@ fn evidence(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{observe::seen::SeenDeployment, resolve::resolve};
+    use crate::{
+        apply::{failing::TRIED_AGAIN_AFTER, writer::WriteError},
+        observe::seen::SeenDeployment,
+        resolve::resolve,
+    };
+    use jiff::SignedDuration;
     use scalableapp_engine::reason::NO_VALID_METRIC;
     use serde_json::json;
     use std::sync::Arc;

@@ -95,7 +95,8 @@ async fn pipeline(
     if apply::app::scale(leader, resolved, memory, &passes).await? {
         return Ok(Action::requeue(AGAIN));
     }
-    Ok(Action::requeue(memory.due().map_or(RESYNC, from_now)))
+    // What is due waits for the cache to show the last write, if not for its own time.
+    Ok(Action::requeue(memory.due().map_or(RESYNC, |due| from_now(due).max(AGAIN))))
 }
 
 /// The time until then.
@@ -158,10 +159,13 @@ async fn report(
     status: &ScalableAppStatus,
 ) -> Result<(), Error> {
     let now = clock::wall();
-    if let Some(earlier) = memory.unreported.as_ref().filter(|earlier| !earlier.is_due(now)) {
-        return Err(Error::Unreported(earlier.until()));
+    let generation = generation(app);
+    let is_news = memory.known_status(app) != Some(status);
+    let earlier = memory.unreported.take().filter(|earlier| earlier.is_of(generation));
+    if let Some(until) = earlier.as_ref().filter(|one| is_news && !one.is_due(now)).map(Attempt::until) {
+        memory.unreported = earlier;
+        return Err(Error::Unreported(until));
     }
-    let earlier = memory.unreported.take();
     let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
     let (at, known) = ((namespace.as_str(), name.as_str()), memory.known_status(app));
     match apply::status::report::<ScalableApp>(&context.writer, KIND, at, known, status).await {
@@ -196,7 +200,12 @@ fn unreported(
     metrics::reconcile_failed(error.label());
     let app = object.name_any();
     tracing::warn!(namespace = object.namespace(), app, %error, "the status was not written; will try again");
-    Ok(Attempt::failed(earlier, 0, &error, cap, clock::wall()))
+    Ok(Attempt::failed(earlier, generation(object), &error, cap, clock::wall()))
+}
+
+/// What an attempt is for: another generation is tried at once.
+fn generation(object: &impl Resource) -> u64 {
+    object.meta().generation.unwrap_or_default().unsigned_abs()
 }
 
 /// Tells in an event what no condition can.

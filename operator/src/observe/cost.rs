@@ -124,10 +124,7 @@ impl Count {
     /// The place of a function's arguments.
     fn called(&mut self, call: &Call, place: Place) -> Result<Place, TooCostly> {
         let args = &call.args.args;
-        let text = |index: usize| match args.get(index).map(AsRef::as_ref) {
-            Some(Expr::StringLiteral(text)) => text.val.as_str(),
-            _ => "",
-        };
+        let text = |index: usize| args.get(index).map_or("", |arg| literal(arg));
         let times = match call.func.name {
             // The vector, the new label and the separator come before the labels that are joined.
             "label_join" => args.len().saturating_sub(3),
@@ -162,6 +159,15 @@ impl Place {
     fn reads(self, range: Duration) -> Result<Duration, TooCostly> {
         let range = self.range.saturating_add(range);
         if range > RANGE { Err(TooCostly::Range(range)) } else { Ok(range) }
+    }
+}
+
+/// The text of a string literal, in parentheses or not.
+fn literal(expr: &Expr) -> &str {
+    match expr {
+        Expr::StringLiteral(text) => &text.val,
+        Expr::Paren(paren) => literal(&paren.expr),
+        _ => "",
     }
 }
 
@@ -247,6 +253,14 @@ mod tests {
     )]
     #[case::pattern(
         "label_replace(a,\"b\",\"$1\",\"b\",\"((a{100}){100}){100}\")",
+        "the regular expression ((a{100}){100}){100} of label_replace is too large: use fewer, and repeat less"
+    )]
+    #[case::label_of_repetitions_in_parentheses(
+        "label_replace(label_replace(a,\"b\",(\"$1$1$1$1$1$1$1$1$1\"),\"b\",\"(.*)\"),\"b\",((\"$1$1$1$1$1$1$1$1\")),\"b\",\"(.*)\")",
+        "the query can make a label more than 64 times as long: nest fewer label_join and label_replace"
+    )]
+    #[case::pattern_in_parentheses(
+        "label_replace(a,\"b\",\"$1\",\"b\",(\"((a{100}){100}){100}\"))",
         "the regular expression ((a{100}){100}){100} of label_replace is too large: use fewer, and repeat less"
     )]
     fn ranges_offsets_and_labels_are_bounded(#[case] query: &str, #[case] sentence: &str) {

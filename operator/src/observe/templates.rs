@@ -81,8 +81,9 @@ pub struct Selection {
 const COMPONENT: &str = "namespace, scalableapp, component";
 const CONTAINER: &str = "namespace, pod, container";
 /// Labels by which scrape jobs and Prometheus servers tell copies of one pod's series apart: two jobs that scrape it, or
-/// two servers that nobody deduplicates.
-const COPIES: &str = "job, instance, endpoint, container, prometheus, prometheus_replica, replica";
+/// two servers that nobody deduplicates. `endpoint` and `container` are none of them: an app may tell its own series apart
+/// by such labels, and the sum would read too low.
+const COPIES: &str = "job, instance, prometheus, prometheus_replica, replica";
 /// The series is the pod's own.
 const OWN: &str =
     "exported_namespace=\"\",exported_pod=\"\",exported_scalableapp=\"\",exported_component=\"\"";

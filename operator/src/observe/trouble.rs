@@ -48,7 +48,8 @@ impl Trouble {
     }
 
     fn later(since: Option<Timestamp>, patience: SignedDuration, problem: Problem) -> Self {
-        Self { now: None, later: since.map(|since| (since + patience, problem)) }
+        let due = since.and_then(|since| since.checked_add(patience).ok());
+        Self { now: None, later: due.map(|due| (due, problem)) }
     }
 }
 
@@ -259,9 +260,11 @@ fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
 fn stops(spec: &Container, ended: &ContainerStateTerminated) -> Option<String> {
     let probes = || spec.startup_probe.iter().chain(&spec.liveness_probe);
     let fails_after = |probe: &Probe| {
-        let tries = probe.failure_threshold.unwrap_or(3) - 1;
-        let seconds = probe.initial_delay_seconds.unwrap_or(0) + probe.period_seconds.unwrap_or(10) * tries;
-        SignedDuration::from_secs(seconds.into())
+        let number = |given: Option<i32>, default: i32| i64::from(given.unwrap_or(default));
+        let tries = number(probe.failure_threshold, 3) - 1;
+        // No product or sum of three 32-bit numbers leaves 64 bits.
+        let seconds = number(probe.initial_delay_seconds, 0) + number(probe.period_seconds, 10) * tries;
+        SignedDuration::from_secs(seconds)
     };
     let ran = ended.finished_at.as_ref()?.0.duration_since(ended.started_at.as_ref()?.0);
     let soonest = probes().map(fails_after).min()?;

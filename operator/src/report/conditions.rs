@@ -32,17 +32,25 @@ pub fn verdicts(
         return verdicts;
     }
     verdicts.push((condition_type::ROLLOUT_PROGRESSING, rollout(components)));
-    let decided = components.iter().all(|standing| standing.decided);
+    let valid = valid(components);
+    let decided = valid.iter().all(|standing| standing.decided);
     if decided || !is_set(condition_type::METRICS_AVAILABLE) {
-        verdicts.push((condition_type::METRICS_AVAILABLE, metrics_available(components)));
+        verdicts.push((condition_type::METRICS_AVAILABLE, metrics_available(&valid)));
     }
     let paused = components.iter().find_map(|standing| standing.paused.as_ref());
     if let Some(paused) = paused {
         verdicts.push((condition_type::SCALING_LIMITED, yes(reason::PAUSED, paused.clone())));
     } else if decided || !is_set(condition_type::SCALING_LIMITED) {
-        verdicts.push((condition_type::SCALING_LIMITED, scaling_limited(components)));
+        verdicts.push((condition_type::SCALING_LIMITED, scaling_limited(&valid)));
     }
     verdicts
+}
+
+/// The components that are decided once they are measured: all but those with a mistake of their own, unless each has one.
+pub fn valid<'a>(components: &[&'a Standing]) -> Vec<&'a Standing> {
+    let is_valid = |one: &Standing| one.failure.as_ref().is_none_or(|it| it.reason != reason::INVALID_SPEC);
+    let valid: Vec<&Standing> = components.iter().copied().filter(|one| is_valid(one)).collect();
+    if valid.is_empty() { components.to_vec() } else { valid }
 }
 
 /// Names what cannot be deleted where everything else is ready.
@@ -354,6 +362,27 @@ mod tests {
         set(&mut list, &verdicts(&[], &[&limited], None), 1, Timestamp::UNIX_EPOCH);
         let undecided = Standing { decided: false, measured: Evidence::NotYet, ..web(2) };
         assert!(are_set(&list, &verdicts(&list, &[&undecided], None), 1));
+    }
+
+    #[test]
+    fn a_mistake_in_one_component_keeps_nothing_from_being_said_of_the_others() {
+        let invalid = Standing {
+            decided: false,
+            measured: Evidence::NotYet,
+            failure: Some(failure(reason::INVALID_SPEC)),
+            ..web(2)
+        };
+        let mut list = Vec::new();
+        set(&mut list, &verdicts(&[], &[&invalid, &web(2)], None), 1, Timestamp::UNIX_EPOCH);
+        let mut limited = web(2);
+        limited.limited_by = vec![reason::MAX_REPLICAS];
+        limited.measured = Evidence::Missing(failure(reason::METRIC_ABSENT));
+        let verdicts = verdicts(&list, &[&invalid, &limited], None);
+        set(&mut list, &verdicts, 1, Timestamp::UNIX_EPOCH);
+        let reason = |type_: &str| list.iter().find(|one| one.type_ == type_).map(|one| one.reason.as_str());
+        assert_eq!(reason("MetricsAvailable"), Some("MetricAbsent"));
+        assert_eq!(reason("ScalingLimited"), Some("MaxReplicas"));
+        assert_eq!(reason("Ready"), Some("InvalidSpec"));
     }
 
     #[test]

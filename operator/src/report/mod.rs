@@ -175,10 +175,11 @@ fn limited_by(known: &str, components: &[&Standing]) -> String {
     if components.iter().any(|standing| standing.paused.is_some()) {
         return reason::PAUSED.name.to_owned();
     }
-    if !components.iter().all(|standing| standing.decided) {
+    let valid = conditions::valid(components);
+    if !valid.iter().all(|standing| standing.decided) {
         return known.to_owned();
     }
-    let limited: Vec<String> = components
+    let limited: Vec<String> = valid
         .iter()
         .filter_map(|standing| {
             let shortage = standing.shortage().map(|shortage| shortage.reason.name.to_owned());

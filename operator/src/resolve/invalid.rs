@@ -21,6 +21,13 @@ impl fmt::Display for Invalid {
 /// Problems that are named at once: a condition has no room for more, and a spec may have as many as it has values.
 const MOST: usize = 20;
 
+/// Characters of a path or a sentence: a name in it may be as long as an object.
+const LENGTH: usize = 512;
+
+fn clipped(text: String) -> String {
+    if text.len() > LENGTH { text.chars().take(LENGTH).collect() } else { text }
+}
+
 /// The problems found so far, so that a user reads all of them at once.
 ///
 /// What cannot be resolved is stood in for by any value: with a problem on the list the result is never used.
@@ -33,7 +40,7 @@ impl Problems {
         if self.0.len() == MOST {
             return;
         }
-        self.0.push(Invalid { path: path.to_string(), sentence: sentence.into() });
+        self.0.push(Invalid { path: clipped(path.to_string()), sentence: clipped(sentence.into()) });
     }
 
     /// All of them.

@@ -1,11 +1,14 @@
 //! The accept loop of an HTTP server that no client can fill: connections, heads and their times are bounded. I/O: sockets.
 //!
-//! A connection that is one too many ends the oldest, so a client that holds many idle ones keeps nobody else out.
+//! A connection that is one too many ends the oldest of its kind, so a client that holds many idle ones keeps nobody else
+//! out. Those that a gate has let in are one kind, and those that it has not let in yet are the other.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::Router;
@@ -24,6 +27,10 @@ use super::front_proxy::Gate;
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a request's head. A longer one is answered with 431.
 pub const HEAD_BYTES: usize = 16 << 10;
+/// Bytes of a head behind a gate: an API server names each group of a user in a line of its own.
+const GATED_HEAD_BYTES: usize = 256 << 10;
+/// Connections before a gate at the same time, some 20 KiB each: more than a client opens during a handshake of another one.
+const BEFORE_GATE: usize = 256;
 /// Age at which a connection is closed after its current answer. Clients open another one.
 const LIFETIME: Duration = Duration::from_secs(60);
 /// Time for the current answer of a connection that is to be closed.
@@ -50,7 +57,7 @@ pub fn listen(port: u16) -> io::Result<TcpListener> {
 pub struct Server {
     /// Where it listens.
     pub listener: TcpListener,
-    /// Connections at the same time.
+    /// Connections at the same time, without those before the gate.
     pub connections: usize,
     /// Whom it lets in; nothing for everybody, without TLS.
     pub gate: Option<Gate>,
@@ -73,7 +80,9 @@ impl Server {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    open.add(serve(stream, self.gate.clone(), self.router.clone(), stop.clone()));
+                    let is_let_in = Arc::new(AtomicBool::new(self.gate.is_none()));
+                    let (gate, router, stop) = (self.gate.clone(), self.router.clone(), stop.clone());
+                    open.add(serve(stream, gate, router, stop, Arc::clone(&is_let_in)), is_let_in);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "failed to accept a connection");
@@ -92,41 +101,56 @@ impl Server {
 /// The open connections, the oldest first.
 struct Connections {
     tasks: JoinSet<()>,
-    handles: VecDeque<AbortHandle>,
+    open: VecDeque<(AbortHandle, Arc<AtomicBool>)>,
     most: usize,
 }
 
 impl Connections {
     fn new(most: usize) -> Self {
-        Self { tasks: JoinSet::new(), handles: VecDeque::with_capacity(most), most }
+        Self { tasks: JoinSet::new(), open: VecDeque::with_capacity(most), most }
     }
 
-    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+    /// Adds a connection, of which `is_let_in` tells whether it has passed the gate.
+    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static, is_let_in: Arc<AtomicBool>) {
         while self.tasks.try_join_next().is_some() {}
-        self.handles.retain(|handle| !handle.is_finished());
-        if self.handles.len() >= self.most
-            && let Some(oldest) = self.handles.pop_front()
-        {
-            oldest.abort();
+        self.open.retain(|(handle, _)| !handle.is_finished());
+        self.open.push_back((self.tasks.spawn(connection), is_let_in));
+        for (let_in, most) in [(true, self.most), (false, BEFORE_GATE)] {
+            let of_kind = |(_, one): &&(AbortHandle, Arc<AtomicBool>)| one.load(Relaxed) == let_in;
+            let too_many = self.open.iter().filter(of_kind).count().saturating_sub(most);
+            self.open.iter().filter(of_kind).take(too_many).for_each(|(oldest, _)| oldest.abort());
         }
-        self.handles.push_back(self.tasks.spawn(connection));
     }
 }
 
-async fn serve(stream: TcpStream, gate: Option<Gate>, router: Router, stop: CancellationToken) {
-    let Some(gate) = gate else { return answer(stream, router, stop).await };
+async fn serve(
+    stream: TcpStream,
+    gate: Option<Gate>,
+    router: Router,
+    stop: CancellationToken,
+    is_let_in: Arc<AtomicBool>,
+) {
+    let Some(gate) = gate else { return answer(stream, HEAD_BYTES, router, stop).await };
     match timeout(HEAD_TIMEOUT, gate.admit(stream)).await {
-        Ok(Ok(stream)) => answer(stream, router, stop).await,
+        Ok(Ok(stream)) => {
+            is_let_in.store(true, Relaxed);
+            answer(stream, GATED_HEAD_BYTES, router, stop).await;
+        }
         Ok(Err(error)) => tracing::debug!(%error, "refused a connection"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
 }
 
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send, router: Router, stop: CancellationToken) {
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    head_bytes: usize,
+    router: Router,
+    stop: CancellationToken,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES)
+        .max_buf_size(head_bytes)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
     tokio::select! {

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::StreamExt;
 use http::{Method, StatusCode};
 use kube::Client;
+use kube::runtime::controller::Action;
 use rstest::rstest;
 use scalableapp_crds::Guarded;
 use scalableapp_operator::controller::{Context, Watches, reconcile::reconcile};
@@ -342,6 +344,23 @@ async fn a_status_that_is_refused_stops_no_child_and_is_told_by_an_event() {
     assert!(ended.is_err());
     assert!(has_all(&api, "web", "") && has_all(&api, "api", ""));
     assert_eq!(api.events(), ["StatusNotWritten"]);
+}
+
+#[tokio::test]
+async fn a_component_that_becomes_invalid_after_a_refusal_is_not_looked_at_again_and_again() {
+    let refused = failure(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "no");
+    let api = ApiServer::refusing(refused);
+    let operator = api.operator().await;
+    reconcile(api.app(1, 1), Arc::clone(&operator)).await.unwrap();
+    assert_eq!(api.ready().1, "ChildRefused");
+    // Until the refused write is due again.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut invalid = serde_json::to_value(api.app(2, 1).0.as_ref().unwrap()).unwrap();
+    invalid["spec"]["services"][0]["podTemplate"] = json!({"spec": {"tolerationz": []}});
+    let invalid: Arc<GuardedApp> = Arc::new(serde_json::from_value(invalid).unwrap());
+    let next = reconcile(invalid, operator).await.unwrap();
+    assert_eq!(api.ready().1, "InvalidSpec");
+    assert_eq!(next, Action::requeue(Duration::from_secs(600)), "there is nothing to make again");
 }
 
 #[tokio::test]
