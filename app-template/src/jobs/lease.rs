@@ -101,8 +101,9 @@ impl JobError {
         !matches!(self, Self::NotTried(_) | Self::WorkersDied)
     }
 
-    fn is_for_good(&self) -> bool {
-        matches!(self, Self::Hopeless(_) | Self::WorkersDied)
+    /// Whether a job of this age is given up. What was not tried waits, however old it is.
+    fn ends_at(&self, age: Duration) -> bool {
+        matches!(self, Self::Hopeless(_) | Self::WorkersDied) || (self.is_attempt() && age >= MAX_AGE)
     }
 }
 
@@ -142,7 +143,7 @@ impl Lease {
         error: &JobError,
         backoff: Duration,
     ) -> Result<(), JobError> {
-        let is_over = error.is_for_good() || self.age >= MAX_AGE;
+        let is_over = error.ends_at(self.age);
         let outcome = match error {
             _ if is_over => "dead",
             JobError::NotTried(_) => "released",
@@ -166,8 +167,8 @@ impl Lease {
         Ok(())
     }
 
-    /// What was tried waits longer each time. What was not is looked at again within a minute: its age stands for how
-    /// long what it needs has been missing, so that many such jobs keep no worker busy.
+    /// What was tried waits longer each time. What was not is looked at again within a minute, sooner the younger the
+    /// job is: of jobs older than that each is looked at twice a minute.
     fn pause(&self, error: &JobError, backoff: Duration) -> Duration {
         match error {
             JobError::NotTried(_) => {
@@ -256,6 +257,17 @@ fn pause(backoff: Duration, attempts: i32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_is_given_up_for_its_age_only_when_it_was_tried() {
+        let (young, old) = (MAX_AGE / 2, MAX_AGE + Duration::from_secs(1));
+        let said = || "so".to_owned();
+        let ends = |error: JobError| [young, old].map(|age| error.ends_at(age));
+        assert_eq!(ends(JobError::NotTried(said())), [false, false]);
+        assert_eq!(ends(JobError::Retry(said())), [false, true]);
+        assert_eq!(ends(JobError::Hopeless(said())), [true, true]);
+        assert_eq!(ends(JobError::WorkersDied), [true, true]);
+    }
 
     #[test]
     fn pauses_double_up_to_ten_minutes_and_are_spread() {
