@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::webhook;
+use super::{Refused, webhook};
 use crate::database::{Database, DatabaseError, Query, Transaction};
 use crate::resilience::{CallError, Fault};
 
@@ -18,10 +18,13 @@ const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 static CLAIM: Query = Query::new(
     "UPDATE jobs.jobs",
     "WITH due AS (
-         SELECT found.id FROM unnest($1::text[], $2::bigint[]) AS asked (queue, room), LATERAL (
-             SELECT id FROM jobs.jobs
-             WHERE queue = asked.queue AND kind = ANY($3) AND state IN ('available', 'running') AND due_at <= now()
-             ORDER BY due_at LIMIT asked.room FOR UPDATE SKIP LOCKED) AS found)
+         SELECT next.id FROM unnest($1::text[], $2::bigint[]) AS asked (queue, room), LATERAL (
+             SELECT found.id FROM unnest($3::text[]) AS known (kind), LATERAL (
+                 SELECT id, due_at FROM jobs.jobs
+                 WHERE queue = asked.queue AND kind = known.kind AND state IN ('available', 'running')
+                     AND due_at <= now()
+                 ORDER BY due_at LIMIT asked.room FOR UPDATE SKIP LOCKED) AS found
+             ORDER BY found.due_at LIMIT asked.room) AS next)
      UPDATE jobs.jobs AS job
      SET state = 'running', lost_leases = lost_leases + (state = 'running')::int, attempts = attempts + 1, worker = $4,
          due_at = now() + $5 * interval '1 second'
@@ -142,6 +145,7 @@ impl Lease {
         database: &Database,
         error: &JobError,
         backoff: Duration,
+        refused: Option<Refused>,
     ) -> Result<(), JobError> {
         let is_over = error.ends_at(self.age);
         let outcome = match error {
@@ -152,6 +156,10 @@ impl Lease {
         let (said, pause) = (error.to_string(), self.pause(error, backoff).as_secs_f64());
         let untried = i32::from(!error.is_attempt());
         let mut transaction = database.begin().await?;
+        // In the order of a run that ends well, so that the two never wait for each other.
+        if let (JobError::Hopeless(_), Some(refused)) = (error, refused) {
+            refused(&transaction, self).await?;
+        }
         let changed = transaction
             .execute(&FAIL, &[&self.id, &self.worker, &self.attempts, &said, &pause, &untried, &is_over])
             .await?;
