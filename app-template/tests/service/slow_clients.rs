@@ -3,10 +3,12 @@
 use std::io::Write;
 use std::net::TcpStream;
 
+use socket2::{Domain, Socket, Type};
+
 use crate::child::Service;
 use crate::client::Connection;
 use crate::postgres::{Reads, shared};
-use crate::waiting::{eventually, until};
+use crate::waiting::{PATIENCE, eventually, until};
 
 const HALF_BODY: &str = "content-type: application/json\r\ncontent-length: 100\r\n";
 
@@ -89,6 +91,16 @@ fn half_uploads_hold_a_bounded_amount_of_memory() {
     assert_eq!(answer.status, 405, "{}", answer.body);
 }
 
+/// A connection whose kernel takes little that nobody reads.
+fn unable_to_take_much(service: &Service) -> Connection {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&service.address.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    Connection::of(stream)
+}
+
 #[test]
 fn large_answers_that_nobody_takes_hold_a_bounded_amount_of_memory() {
     let database = shared();
@@ -103,7 +115,7 @@ fn large_answers_that_nobody_takes_hold_a_bounded_amount_of_memory() {
          SELECT orders.id, products.id, 1, 1 FROM orders.orders, catalog.products",
     );
     let ask = || {
-        let mut connection = service.connect();
+        let mut connection = unable_to_take_much(&service);
         connection.send("GET", "/orders?account=1&limit=100", "").unwrap();
         let status = connection.receive_head().unwrap().status;
         (connection, status)
