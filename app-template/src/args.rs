@@ -20,7 +20,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// The reference service of ScalableApp.
 ///
 /// Logs are JSON on stdout, filtered by RUST_LOG (default info). Traces are sent when
-/// OTEL_EXPORTER_OTLP_ENDPOINT is set.
+/// OTEL_EXPORTER_OTLP_ENDPOINT, or the same of traces, is set.
 #[derive(Debug, Clone, Parser)]
 #[command(version, mut_args(|arg| arg.hide_env_values(true)))]
 pub struct Args {
@@ -57,7 +57,8 @@ pub struct Args {
     #[arg(long, env = "IDLE_TIMEOUT", global = true, default_value = "75s", value_parser = client_time)]
     pub idle_timeout: Duration,
 
-    /// How long a client may take to send a body, and to take the next part of an answer, for example 30s.
+    /// How long a client may take to send a body, and to take the next part of an answer, for example 30s; four times
+    /// that for the whole answer.
     #[arg(long, env = "BODY_TIMEOUT", global = true, default_value = "30s", value_parser = client_time)]
     pub body_timeout: Duration,
 

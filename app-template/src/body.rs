@@ -2,7 +2,6 @@
 //!
 //! A client may send as slowly as it likes for a bounded time, and all bodies together hold a bounded number of bytes.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -10,9 +9,9 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::EXPECT;
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::counted::{Budget, Counted, Share};
 use crate::problem::Problem;
 
 /// The largest body of any route, in bytes.
@@ -28,32 +27,17 @@ const DISCARDED: usize = 8 * 1024 * 1024;
 /// Time without any of it after which the rest of a refused body is not waited for.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// Bytes of all bodies beyond what is free.
-const TOTAL: usize = 48 * 1024 * 1024;
-
 /// What all bodies that are being read or used may take.
 #[derive(Debug, Clone)]
 pub(crate) struct Bodies {
-    bytes: Arc<Semaphore>,
+    bytes: Budget,
     /// How long a client may take to send a body.
     patience: Duration,
 }
 
-/// Bytes that count until nobody uses them any more.
-struct Counted {
-    bytes: Vec<u8>,
-    _counted: Option<OwnedSemaphorePermit>,
-}
-
-impl AsRef<[u8]> for Counted {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 impl Bodies {
     pub(crate) fn new(patience: Duration) -> Self {
-        Self { bytes: Arc::new(Semaphore::new(TOTAL)), patience }
+        Self { bytes: Budget::new(), patience }
     }
 
     /// The request with its whole body.
@@ -91,9 +75,8 @@ impl Bodies {
     }
 
     async fn collect(&self, body: &mut Body) -> Result<Bytes, Problem> {
-        let announced = body.size_hint();
-        let mut whole =
-            Counted { bytes: Vec::with_capacity((announced.lower() as usize).min(FREE)), _counted: None };
+        let most = body.size_hint().upper().map_or(LARGEST, |announced| announced as usize).min(LARGEST);
+        let mut whole = Counted { bytes: Vec::with_capacity(most.min(FREE)), count: self.share(0)? };
         while let Some(frame) = body.frame().await {
             let frame =
                 frame.map_err(|error| Problem::bad_request(format!("The body broke off: {error}.")))?;
@@ -103,27 +86,33 @@ impl Bodies {
             if length > LARGEST {
                 return Err(too_large());
             }
-            self.count(&mut whole, length)?;
+            self.make_room(&mut whole, length, most)?;
             whole.bytes.extend_from_slice(&data);
         }
         Ok(Bytes::from_owner(whole))
     }
 
-    fn count(&self, whole: &mut Counted, length: usize) -> Result<(), Problem> {
-        let counted = whole._counted.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let missing = length.saturating_sub(FREE).saturating_sub(counted);
-        if missing == 0 {
+    /// Makes room for `length` bytes of a body that has at most `most`. What is reserved counts, used or not.
+    fn make_room(
+        &self,
+        whole: &mut Counted<Vec<u8>, Share>,
+        length: usize,
+        most: usize,
+    ) -> Result<(), Problem> {
+        if length <= whole.bytes.capacity() {
             return Ok(());
         }
-        let more = Arc::clone(&self.bytes).try_acquire_many_owned(missing as u32);
-        let more = more.map_err(|_| {
-            Problem::unavailable("As many uploads are under way as may be; try again in a second.")
-        })?;
-        match &mut whole._counted {
-            Some(counted) => counted.merge(more),
-            none => *none = Some(more),
-        }
+        let reserved = (2 * whole.bytes.capacity()).min(most).max(length);
+        let more = reserved.saturating_sub(FREE).saturating_sub(whole.count.bytes());
+        whole.count.add(self.share(more)?);
+        whole.bytes.reserve_exact(reserved - whole.bytes.len());
         Ok(())
+    }
+
+    fn share(&self, bytes: usize) -> Result<Share, Problem> {
+        self.bytes.take(bytes).ok_or_else(|| {
+            Problem::unavailable("As many uploads are under way as may be; try again in a second.")
+        })
     }
 }
 
@@ -147,9 +136,11 @@ fn too_large() -> Problem {
 mod tests {
     use futures::stream::{self, StreamExt};
     use std::convert::Infallible;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::counted::TOTAL;
 
     fn chunks(count: usize, size: usize) -> Request {
         let chunk = move |_| Ok::<_, Infallible>(vec![0_u8; size]);
@@ -172,7 +163,7 @@ mod tests {
         let refused = bodies.read(chunks(33, 64 * 1024)).await.unwrap_err();
         assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
         assert!(bodies.read(chunks(32, 64 * 1024)).await.is_ok());
-        assert_eq!(bodies.bytes.available_permits(), TOTAL, "what was refused or used counts no more");
+        assert_eq!(bodies.bytes.left(), TOTAL, "what was refused or used counts no more");
     }
 
     #[tokio::test(start_paused = true)]
@@ -197,6 +188,21 @@ mod tests {
         let waits = Request::builder().header(EXPECT, "100-continue");
         let refused = bodies.read(waits.body(Body::from(vec![0; LARGEST + 1])).unwrap()).await.unwrap_err();
         assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[tokio::test]
+    async fn a_body_holds_no_more_bytes_than_count() {
+        let bodies = Bodies::new(Duration::from_secs(10));
+        for (part, most) in [(1000, LARGEST), (100_000, LARGEST), (100_000, 1_000_000)] {
+            let mut whole = Counted { bytes: Vec::new(), count: bodies.share(0).unwrap() };
+            while whole.bytes.len() < 1_000_000 {
+                let length = whole.bytes.len() + part;
+                bodies.make_room(&mut whole, length, most).unwrap();
+                whole.bytes.extend(vec![0; part]);
+                let counted = TOTAL - bodies.bytes.left();
+                assert!(whole.bytes.capacity() <= FREE + counted && counted <= most - FREE);
+            }
+        }
     }
 
     #[tokio::test]

@@ -5,10 +5,10 @@
 //! closes the one that has waited longest, so whoever comes new, such as a probe, is always heard.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::{Counter, Gauge, counter, gauge};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 /// All connections of one port.
 #[derive(Debug)]
@@ -21,17 +21,18 @@ pub(crate) struct Connections {
 
 #[derive(Debug, Default)]
 struct Table {
+    /// Without those that are to make room.
     open: usize,
     next_turn: u64,
     /// In the order in which they began to wait.
-    waiting: BTreeMap<u64, CancellationToken>,
+    waiting: BTreeMap<u64, Arc<Notify>>,
 }
 
 impl Table {
-    fn wait(&mut self, token: &CancellationToken) -> u64 {
+    fn wait(&mut self, told: &Arc<Notify>) -> Standing {
         self.next_turn += 1;
-        self.waiting.insert(self.next_turn, token.clone());
-        self.next_turn
+        self.waiting.insert(self.next_turn, Arc::clone(told));
+        Standing::Waiting(self.next_turn)
     }
 }
 
@@ -39,9 +40,17 @@ impl Table {
 #[derive(Debug)]
 pub(crate) struct Connection {
     all: Arc<Connections>,
-    /// Its turn while it waits.
-    turn: Mutex<Option<u64>>,
-    token: CancellationToken,
+    /// Locked after the table.
+    standing: Mutex<Standing>,
+    /// It may have to make room.
+    told: Arc<Notify>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// With its turn, which is not in the table any more when it has to make room.
+    Waiting(u64),
+    Answering,
 }
 
 /// A request is being answered; dropping it lets the connection wait again.
@@ -59,64 +68,84 @@ impl Connections {
         Arc::new(Self { limit, table: Mutex::default(), open, closed })
     }
 
-    /// One connection more. Closes the one that has waited longest if there are too many.
+    /// One connection more. Closes those that have waited longest if there are too many.
     pub(crate) fn enter(self: &Arc<Self>) -> Arc<Connection> {
-        let token = CancellationToken::new();
-        let turn = {
-            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = Arc::new(Notify::new());
+        let standing = {
+            let mut table = self.table();
             table.open += 1;
-            if table.open > self.limit
+            while table.open > self.limit
                 && let Some((_, longest)) = table.waiting.pop_first()
             {
-                longest.cancel();
-                self.closed.increment(1);
+                table.open -= 1;
+                longest.notify_one();
             }
-            table.wait(&token)
+            table.wait(&told)
         };
         self.open.increment(1.0);
-        Arc::new(Connection { all: Arc::clone(self), turn: Mutex::new(Some(turn)), token })
+        Arc::new(Connection { all: Arc::clone(self), standing: Mutex::new(standing), told })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Connection {
-    /// The request of this connection is complete and is being answered.
+    /// The request of this connection is complete and is being answered, also if the connection was to make room.
     pub(crate) fn answer(self: &Arc<Self>) -> Answering {
-        self.stop_waiting();
+        let mut table = self.all.table();
+        if let Standing::Waiting(turn) = std::mem::replace(&mut *self.standing(), Standing::Answering)
+            && table.waiting.remove(&turn).is_none()
+        {
+            table.open += 1;
+        }
         Answering(Arc::clone(self))
     }
 
-    /// Ends when the connection has to make room.
+    /// Ends when the connection has to make room, and is not answering.
     pub(crate) async fn displaced(&self) {
-        self.token.cancelled().await;
+        while !self.is_displaced() {
+            self.told.notified().await;
+        }
+        self.all.closed.increment(1);
     }
 
-    fn stop_waiting(&self) {
-        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(turn) = turn {
-            self.all.table.lock().unwrap_or_else(PoisonError::into_inner).waiting.remove(&turn);
-        }
+    fn is_displaced(&self) -> bool {
+        let table = self.all.table();
+        matches!(*self.standing(), Standing::Waiting(turn) if !table.waiting.contains_key(&turn))
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
         let Self(connection) = self;
-        let turn =
-            connection.all.table.lock().unwrap_or_else(PoisonError::into_inner).wait(&connection.token);
-        *connection.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
+        let mut table = connection.all.table();
+        *connection.standing() = table.wait(&connection.told);
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.stop_waiting();
-        self.all.table.lock().unwrap_or_else(PoisonError::into_inner).open -= 1;
+        let mut table = self.all.table();
+        let is_displaced =
+            matches!(*self.standing(), Standing::Waiting(turn) if table.waiting.remove(&turn).is_none());
+        if !is_displaced {
+            table.open -= 1;
+        }
+        drop(table);
         self.all.open.decrement(1.0);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     #[test]
@@ -126,11 +155,11 @@ mod tests {
         // The first is answered and waits again: now the second has waited longest.
         drop(first.answer());
         let fourth = connections.enter();
-        let closed = [&first, &second, &third, &fourth].map(|one| one.token.is_cancelled());
+        let closed = [&first, &second, &third, &fourth].map(|one| one.is_displaced());
         assert_eq!(closed, [false, true, false, false]);
         drop(second);
         let fifth = connections.enter();
-        assert!(third.token.is_cancelled() && !first.token.is_cancelled() && !fifth.token.is_cancelled());
+        assert!(third.is_displaced() && !first.is_displaced() && !fifth.is_displaced());
     }
 
     #[test]
@@ -140,12 +169,29 @@ mod tests {
         let answering = first.answer();
         let second = connections.enter();
         let third = connections.enter();
-        let closed = [&first, &second, &third].map(|one| one.token.is_cancelled());
+        let closed = [&first, &second, &third].map(|one| one.is_displaced());
         assert_eq!(closed, [false, true, false]);
         drop(answering);
         drop((second, third));
-        assert!(!first.token.is_cancelled());
+        assert!(!first.is_displaced());
         let _fourth = connections.enter();
-        assert!(first.token.is_cancelled());
+        assert!(first.is_displaced());
+    }
+    /// The one that closes it and its request come at the same time.
+    #[test]
+    fn a_request_that_is_complete_is_answered_though_its_connection_was_to_make_room() {
+        let connections = Connections::new("test", 1);
+        let first = connections.enter();
+        let second = connections.enter();
+        assert!(first.is_displaced());
+        let answering = first.answer();
+        assert!(!first.is_displaced() && first.displaced().now_or_never().is_none());
+        drop(answering);
+        assert!(!first.is_displaced(), "its client still takes the answer");
+        let third = connections.enter();
+        assert!(first.is_displaced() && second.is_displaced() && !third.is_displaced());
+        assert!(first.displaced().now_or_never().is_some());
+        drop((first, second, third));
+        assert_eq!(connections.table().open, 0);
     }
 }

@@ -16,6 +16,7 @@ use opentelemetry::context::FutureExt as _;
 use opentelemetry::global::{self, BoxedTracer};
 use tokio::sync::watch;
 
+use crate::answers::Answers;
 use crate::body::Bodies;
 use crate::connections::Connection;
 use crate::metrics::{Measurement, Requests};
@@ -37,6 +38,7 @@ pub(crate) struct Guards {
     /// those that are refused can still go to another pod, while those that wait hold a connection and a client.
     admission: Bulkhead,
     bodies: Bodies,
+    answers: Answers,
     phase: watch::Receiver<Phase>,
     /// None only for the benchmark that measures what metrics and traces cost.
     tracer: Option<Arc<BoxedTracer>>,
@@ -58,7 +60,8 @@ impl Guards {
         unobserved: bool,
     ) -> Self {
         let tracer = (!unobserved).then(|| Arc::new(global::tracer("app-template")));
-        Self { admission: Bulkhead::new("requests", max_requests, 0), bodies, phase, tracer }
+        let admission = Bulkhead::new("requests", max_requests, 0);
+        Self { admission, bodies, answers: Answers::new(), phase, tracer }
     }
 
     /// The state of [`answer`] around routes that are measured as `requests`.
@@ -106,7 +109,9 @@ async fn admit(guard: &Guard, request: Request, next: Next) -> Response {
         return Problem::unavailable(detail).into_response();
     };
     // Nothing is left half done that outlives the request.
-    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(problem::panicked)
+    let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let response = response.unwrap_or_else(problem::panicked);
+    guard.shared.answers.count(response).unwrap_or_else(IntoResponse::into_response)
 }
 
 /// The request with its whole body. Only then it takes a place: those who send slowly keep nobody else out.

@@ -31,13 +31,18 @@
 //! | `server` | listening, and leaving without losing a request |
 //! | `connections` | how many connections are open, and which makes room |
 //! | `body` | the body of a request, in bounded time and memory |
+//! | `answers` | bytes of answers that clients have not taken yet |
+//! | `counted` | bytes that count against a budget |
+//! | `slow_taking` | how long a client may take to take an answer |
 //! | `refused_head` | refusals of heads that the HTTP library cannot read |
 //! | `problem` | every refusal, as a problem document |
 
+mod answers;
 mod args;
 mod body;
 mod cache;
 mod connections;
+mod counted;
 mod cpu_pool;
 mod database;
 mod degraded;
@@ -63,6 +68,7 @@ mod settings;
 mod shared_store;
 mod shop;
 mod signing;
+mod slow_taking;
 mod telemetry;
 mod trace;
 

@@ -27,13 +27,7 @@ pub(crate) const FOR_REQUESTS: Policy = Policy {
     retries: 2,
     backoff: Backoff { base: Duration::from_millis(50), max: Duration::from_millis(500) },
     retry_share: 0.1,
-    breaker: BreakerSettings {
-        window: Duration::from_secs(10),
-        minimum_calls: 10,
-        failure_share: 0.5,
-        open_for: Duration::from_secs(5),
-        probes: 3,
-    },
+    breaker: BreakerSettings::USUAL,
     fallback: "orders are charged by a job; payment methods as last heard, or invoice; a payment gets 503 and may be \
                repeated",
 };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::serve::Listener;
+use futures::TryFutureExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,7 +24,8 @@ use tower::Service;
 
 use crate::connections::Connections;
 use crate::phase::{Phase, reached};
-use crate::refused_head::Documented;
+use crate::refused_head::{Documented, Speech};
+use crate::slow_taking::Prompt;
 
 /// The largest head of a request that is read, in bytes. A larger one is answered 431.
 const LARGEST_HEAD: usize = 32 * 1024;
@@ -74,6 +76,9 @@ pub(crate) async fn serve_to_the_end(socket: Socket, app: Router, connections: (
         tracing::error!(%error, "failed to go on serving metrics");
     }
 }
+
+/// In how many times of [`Patience::write`] a client has to take an answer as a whole.
+const WHOLE_ANSWER: u32 = 4;
 
 /// How long a client may keep its connection waiting.
 #[derive(Debug, Clone, Copy)]
@@ -180,23 +185,29 @@ fn answer(
 ) {
     let connection = connections.enter();
     let (app, of_request) = (app.clone(), Arc::clone(&connection));
+    let speech = Speech::default();
+    let spoken = speech.clone();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let speaking = spoken.begin();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Arc::clone(&of_request));
-        app.clone().call(request)
+        app.clone().call(request).map_ok(|response| speaking.through(response))
     });
     // What has been written is sent at once; an error here shows again at the first write.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(patience.write));
+    let stream = Prompt::new(Box::pin(stream), patience.write * WHOLE_ANSWER);
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(patience.head)
         .max_buf_size(LARGEST_HEAD)
-        .serve_connection(TokioIo::new(Documented::new(Box::pin(stream))), service);
+        .serve_connection(TokioIo::new(Documented::new(stream, speech)), service);
     let serving = graceful.watch(serving);
     tokio::spawn(async move {
         tokio::select! {
+            // What has come of a request is read before its connection makes room.
+            biased;
             // A client that goes away or sends no HTTP is no news.
             _ = serving => {}
             () = connection.displaced() => {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use opentelemetry::global::{set_text_map_propagator, set_tracer_provider};
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter};
+use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
@@ -18,7 +18,8 @@ use tracing_subscriber::{Layer, fmt};
 
 use crate::log_line::LogLine;
 
-const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+/// Where spans are sent; the first that is set counts.
+const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 /// The last spans must not hold a pod back for longer than this when the collector is gone.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -31,11 +32,11 @@ pub enum TelemetryError {
     #[error("failed to read RUST_LOG, write for example info or app_template=debug: {0}")]
     Filter(#[from] ParseError),
     /// The exporter is built without TLS: a collector stands beside the app, in the same cluster.
-    #[error("failed to use OTEL_EXPORTER_OTLP_ENDPOINT, give a URL that begins with http://")]
-    Scheme,
-    /// Some other `OTEL_*` variable is not usable.
-    #[error("failed to set up the trace exporter, check the OTEL_ variables: {0}")]
-    Exporter(#[from] ExporterBuildError),
+    #[error("failed to use {0}, give a URL that begins with http://")]
+    Scheme(&'static str),
+    /// This variable or another `OTEL_*` is not usable. The exporter's own words would quote it.
+    #[error("failed to set up the trace exporter, check {0} and the other OTEL_ variables")]
+    Exporter(&'static str),
     /// Something in the process logs already.
     #[error("failed to install the log writer: {0}")]
     Install(#[from] TryInitError),
@@ -48,7 +49,7 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// JSON logs to stdout; spans to the collector if `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
+    /// JSON logs to stdout; spans to the collector if `OTEL_EXPORTER_OTLP_ENDPOINT`, or the same of traces, is set.
     ///
     /// Spans are made in any case, because their trace ids are in the logs.
     ///
@@ -63,7 +64,10 @@ impl Telemetry {
             fmt::layer().fmt_fields(JsonFields::new()).event_format(LogLine::default()).with_filter(filter);
 
         set_text_map_propagator(TraceContextPropagator::new());
-        let tracing = provider(env::var(ENDPOINT).ok().filter(|endpoint| !endpoint.is_empty()))?;
+        let endpoint = ENDPOINTS.iter().find_map(|name| {
+            env::var(name).ok().filter(|endpoint| !endpoint.is_empty()).map(|endpoint| (*name, endpoint))
+        });
+        let tracing = provider(endpoint)?;
         set_tracer_provider(tracing.clone());
         // Only spans: as span events the log lines would be sent a second time.
         let spans = tracing_opentelemetry::layer()
@@ -82,18 +86,19 @@ impl Telemetry {
     }
 }
 
-fn provider(endpoint: Option<String>) -> Result<SdkTracerProvider, TelemetryError> {
+fn provider(endpoint: Option<(&'static str, String)>) -> Result<SdkTracerProvider, TelemetryError> {
     let name = env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| "app-template".to_owned());
     let provider =
         SdkTracerProvider::builder().with_resource(Resource::builder().with_service_name(name).build());
-    let Some(endpoint) = endpoint else {
+    let Some((variable, endpoint)) = endpoint else {
         // Nobody receives spans from here: only their ids are needed, and what the caller decided.
         return Ok(provider.with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff))).build());
     };
     if !endpoint.starts_with("http://") {
-        return Err(TelemetryError::Scheme);
+        return Err(TelemetryError::Scheme(variable));
     }
     // The exporter reads the endpoint, its headers and its time-out from the environment itself.
-    let exporter = SpanExporter::builder().with_http().build()?;
+    let exporter = SpanExporter::builder().with_http().build();
+    let exporter = exporter.map_err(|_| TelemetryError::Exporter(variable))?;
     Ok(provider.with_batch_exporter(exporter).build())
 }

@@ -5,7 +5,7 @@
 //! | `POST /payments` | takes a payment once for each `Idempotency-Key` |
 //! | `GET /methods` | says how one can pay |
 //! | `GET /taken` | says how many payments were taken, and their sum: what was really paid |
-//! | `PUT /behavior` | `{"delay_ms": 0, "fail_percent": 0, "hang": false}`, each optional; `{}` recovers |
+//! | `PUT /behavior` | `{"delay_ms": 0, "fail_percent": 0, "fail_status": 500, "hang": false}`, each optional; `{}` recovers |
 //!
 //! A payment is taken before the answer is delayed, lost or turned into a failure, as with real providers:
 //! whoever repeats it without its key pays twice. With `--ledger` it is known again after a restart.
@@ -46,15 +46,31 @@ struct Args {
 }
 
 /// How payments and questions are answered.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Behavior {
     /// How long each answer is held back.
     delay_ms: u32,
-    /// How many of a hundred answers are a 500, evenly spread.
+    /// How many of a hundred answers are a failure, evenly spread.
     fail_percent: u8,
+    /// The status of a failure.
+    fail_status: u16,
     /// Whether no answer is given at all until the behavior changes.
     hang: bool,
+}
+
+impl Default for Behavior {
+    fn default() -> Self {
+        Self { delay_ms: 0, fail_percent: 0, fail_status: 500, hang: false }
+    }
+}
+
+impl Behavior {
+    fn failure(&self) -> Option<StatusCode> {
+        StatusCode::from_u16(self.fail_status)
+            .ok()
+            .filter(|status| status.is_client_error() || status.is_server_error())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +199,9 @@ async fn change(
     if behavior.fail_percent > 100 {
         return Err((StatusCode::BAD_REQUEST, "give a fail_percent from 0 to 100\n"));
     }
+    if behavior.failure().is_none() {
+        return Err((StatusCode::BAD_REQUEST, "give a fail_status from 400 to 599\n"));
+    }
     tracing::info!(?behavior, "behaving differently");
     provider.behavior.send_replace(behavior);
     Ok(Json(behavior))
@@ -201,7 +220,8 @@ async fn misbehave(State(provider): State<Provider>, request: Request, next: Nex
     };
     let failures_before = |answers: u64| answers * u64::from(behavior.fail_percent) / 100;
     if failures_before(number) > failures_before(number - 1) {
-        return (StatusCode::INTERNAL_SERVER_ERROR, "failing, as asked\n").into_response();
+        let status = behavior.failure().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        return (status, "failing, as asked\n").into_response();
     }
     response
 }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::shared::REMEMBERED;
-use crate::database::ReadAfter;
+use crate::database::{Position, ReadAfter};
 
 /// A key shares its generation with about one in a thousand others. They are filled anew without need; in
 /// return there is nothing to clean up.
@@ -25,19 +25,51 @@ pub(super) struct Generations {
 #[derive(Debug, Default)]
 struct Stripe {
     generation: AtomicU64,
-    /// When keys were last changed, and what has to be shown since.
-    changed: Mutex<Option<(Instant, ReadAfter)>>,
+    changes: Mutex<Changes>,
 }
 
-impl Stripe {
-    fn changed(&self) -> MutexGuard<'_, Option<(Instant, ReadAfter)>> {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+/// How keys were last changed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Changes {
+    /// When, and the latest place.
+    known: Option<(Instant, Position)>,
+    /// When at a place that is not known. Other changes do not renew it: on a busy key it would never end.
+    unknown: Option<Instant>,
+}
+
+impl Changes {
+    fn add(&mut self, change: ReadAfter) {
+        let now = Instant::now();
+        match change {
+            // Messages may come in another order than the changes that they tell of.
+            ReadAfter::At(place) => {
+                self.known = Some((now, self.place().map_or(place, |earlier| earlier.max(place))));
+            }
+            ReadAfter::Nothing | ReadAfter::Everything => self.unknown = Some(now),
+        }
+    }
+
+    /// What still has to be shown.
+    fn after(&self) -> ReadAfter {
+        if self.unknown.is_some_and(is_remembered) {
+            return ReadAfter::Everything;
+        }
+        self.place().map_or(ReadAfter::Nothing, ReadAfter::At)
+    }
+
+    fn place(&self) -> Option<Position> {
+        self.known.filter(|(at, _)| is_remembered(*at)).map(|(_, place)| place)
     }
 }
 
-/// What still has to be shown.
-fn still(changed: Option<(Instant, ReadAfter)>) -> ReadAfter {
-    changed.filter(|(at, _)| at.elapsed() < REMEMBERED).map_or(ReadAfter::Nothing, |(_, after)| after)
+fn is_remembered(at: Instant) -> bool {
+    at.elapsed() < REMEMBERED
+}
+
+impl Stripe {
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Generations {
@@ -53,9 +85,8 @@ impl Generations {
     /// is loaded shows `change`.
     pub(super) fn advance(&self, key: &str, change: ReadAfter) {
         if let Some(stripe) = self.stripe(key) {
-            let mut changed = stripe.changed();
-            // Messages may come in another order than the changes that they tell of.
-            *changed = Some((Instant::now(), still(*changed).max(change)));
+            let mut changes = stripe.changes();
+            changes.add(change);
             stripe.generation.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -69,7 +100,7 @@ impl Generations {
 
     /// What has to be shown by whatever is loaded for `key`.
     pub(super) fn after(&self, key: &str) -> ReadAfter {
-        self.stripe(key).map_or(ReadAfter::Nothing, |stripe| still(*stripe.changed()))
+        self.stripe(key).map_or(ReadAfter::Nothing, |stripe| stripe.changes().after())
     }
 
     fn stripe(&self, key: &str) -> Option<&Stripe> {
@@ -82,7 +113,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::database::Position;
 
     #[tokio::test(start_paused = true)]
     async fn the_latest_change_is_remembered_for_a_while_and_a_flush_is_none() {
@@ -95,5 +125,17 @@ mod tests {
         assert_eq!(generations.after("a"), ReadAfter::At(Position::at(5)));
         tokio::time::advance(REMEMBERED + Duration::from_secs(1)).await;
         assert_eq!(generations.after("a"), ReadAfter::Nothing);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_at_an_unknown_place_is_over_in_its_time_on_a_key_that_goes_on_changing() {
+        let generations = Generations::new();
+        generations.advance("a", ReadAfter::Everything);
+        for lsn in 1..=4 {
+            assert_eq!(generations.after("a"), ReadAfter::Everything);
+            tokio::time::advance(REMEMBERED / 4).await;
+            generations.advance("a", ReadAfter::At(Position::at(lsn)));
+        }
+        assert_eq!(generations.after("a"), ReadAfter::At(Position::at(4)));
     }
 }

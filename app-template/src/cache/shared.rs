@@ -6,7 +6,8 @@
 //! or was lost with Redis.
 //!
 //! Beside the key, an invalidation leaves the place of the change in the database's log. It stays when a value takes the
-//! key, and outlives it: whatever is loaded after that has to show that place, because a replica may not.
+//! key, and outlives it: whatever is loaded after that has to show that place, because a replica may not. A change whose
+//! place is not known leaves a mark of its own, whose time no other change renews.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -29,8 +30,8 @@ pub(super) const REMEMBERED: Duration = Duration::from_secs(300);
 const VALUE: u8 = b'V';
 const LEASED: u8 = b'L';
 
-/// Stands for a place that is not known. As a text it is greater than every place, in any locale of Redis.
-const EVERYTHING: &str = "z";
+/// Stands for a place that is not known.
+const UNKNOWN: &str = "z";
 
 /// Replaces what the key holds, if it is what was expected.
 static REPLACE: LazyLock<Script> = LazyLock::new(|| {
@@ -41,14 +42,18 @@ static REPLACE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Removes what the key holds, and remembers and tells the place of the change. Of two changes the later counts,
+/// Removes what the key holds, and remembers and tells the place of the change. Of two places the later counts,
 /// whichever is told first.
 static INVALIDATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('DEL', KEYS[1])
-         local place = redis.call('GET', KEYS[2])
-         if not place or place < ARGV[1] then place = ARGV[1] end
-         redis.call('SET', KEYS[2], place, 'PX', ARGV[2])
+         if ARGV[1] == ARGV[4] then
+             redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+         else
+             local place = redis.call('GET', KEYS[2])
+             if not place or place < ARGV[1] then place = ARGV[1] end
+             redis.call('SET', KEYS[2], place, 'PX', ARGV[2])
+         end
          redis.call('PUBLISH', ARGV[3], ARGV[1] .. ' ' .. KEYS[1])",
     )
 });
@@ -92,11 +97,11 @@ async fn take(store: &SharedStore, key: &str) -> Result<Found<Vec<u8>>, StoreErr
     let lease = new_lease();
     let mut pipeline = redis::pipe();
     pipeline.cmd("SET").arg(key).arg(&lease.0).arg("NX").arg("GET").arg("PX").arg(LEASE.as_millis() as u64);
-    pipeline.get(changed(key));
+    pipeline.mget(&[changed(key), unknown(key)]);
     let pipeline = &pipeline;
-    let (held, place): (Option<Vec<u8>>, Option<String>) =
+    let (held, marks): (Option<Vec<u8>>, Vec<Option<String>>) =
         store.call(&SET, |mut connection| async move { pipeline.query_async(&mut connection).await }).await?;
-    let after = place.map_or(ReadAfter::Nothing, |place| read_place(&place));
+    let after = marks.iter().flatten().map(|mark| read_place(mark)).max().unwrap_or(ReadAfter::Nothing);
     Ok(match held.map(value) {
         Some(Ok(value)) => Found::Value(value),
         Some(Err(_)) => Found::Nothing { lease: None, after },
@@ -124,10 +129,11 @@ pub(super) async fn store(
 pub(super) async fn invalidate(store: &SharedStore, key: &str, change: ReadAfter) -> Result<(), StoreError> {
     let place = match change {
         ReadAfter::At(place) => place.to_string(),
-        ReadAfter::Nothing | ReadAfter::Everything => EVERYTHING.to_owned(),
+        ReadAfter::Nothing | ReadAfter::Everything => UNKNOWN.to_owned(),
     };
     let mut script = INVALIDATE.prepare_invoke();
-    script.key(key).key(changed(key)).arg(place).arg(REMEMBERED.as_millis() as u64).arg(CHANNEL);
+    script.key(key).key(changed(key)).key(unknown(key));
+    script.arg(place).arg(REMEMBERED.as_millis() as u64).arg(CHANNEL).arg(UNKNOWN);
     let script = &script;
     store.call(&EVALSHA, |mut connection| async move { script.invoke_async(&mut connection).await }).await
 }
@@ -144,6 +150,11 @@ fn read_place(text: &str) -> ReadAfter {
 /// Where the place of a key's last change is.
 fn changed(key: &str) -> String {
     format!("changed:{key}")
+}
+
+/// Where it is said that the place of one of its changes is not known.
+pub(super) fn unknown(key: &str) -> String {
+    format!("unknown:{key}")
 }
 
 /// The value, if it is one.

@@ -198,6 +198,20 @@ async fn a_change_of_which_the_place_is_not_known_is_shown_by_showing_everything
 }
 
 #[tokio::test]
+async fn that_a_place_is_not_known_ends_in_redis_on_a_key_that_goes_on_changing() {
+    let redis = RedisServer::start();
+    let one = Process::start(&redis);
+    one.cache.invalidate("a", ReadAfter::Everything).await.unwrap();
+    let mark = shared::unknown(&format!("{}a", one.cache.prefix));
+    assert_eq!(redis.ask::<u64>(&["PEXPIRE", &mark, "50"]), 1);
+    until("the mark ends", async || {
+        one.change("a", 9).await.unwrap();
+        Process::start(&redis).after("a").await == ReadAfter::At(Position::at(9))
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_change_without_redis_is_remembered_by_the_process() {
     let caches = Caches::new(None);
     let cache: Cache<u64> = caches.cache("test", 1, HOUR);

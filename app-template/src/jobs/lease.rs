@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::webhook;
+use super::{Refused, webhook};
 use crate::database::{Database, DatabaseError, Query, Transaction};
 use crate::resilience::{CallError, Fault};
 
@@ -18,10 +18,13 @@ const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 static CLAIM: Query = Query::new(
     "UPDATE jobs.jobs",
     "WITH due AS (
-         SELECT found.id FROM unnest($1::text[], $2::bigint[]) AS asked (queue, room), LATERAL (
-             SELECT id FROM jobs.jobs
-             WHERE queue = asked.queue AND kind = ANY($3) AND state IN ('available', 'running') AND due_at <= now()
-             ORDER BY due_at LIMIT asked.room FOR UPDATE SKIP LOCKED) AS found)
+         SELECT next.id FROM unnest($1::text[], $2::bigint[]) AS asked (queue, room), LATERAL (
+             SELECT found.id FROM unnest($3::text[]) AS known (kind), LATERAL (
+                 SELECT id, due_at FROM jobs.jobs
+                 WHERE queue = asked.queue AND kind = known.kind AND state IN ('available', 'running')
+                     AND due_at <= now()
+                 ORDER BY due_at LIMIT asked.room FOR UPDATE SKIP LOCKED) AS found
+             ORDER BY found.due_at LIMIT asked.room) AS next)
      UPDATE jobs.jobs AS job
      SET state = 'running', lost_leases = lost_leases + (state = 'running')::int, attempts = attempts + 1, worker = $4,
          due_at = now() + $5 * interval '1 second'
@@ -101,8 +104,9 @@ impl JobError {
         !matches!(self, Self::NotTried(_) | Self::WorkersDied)
     }
 
-    fn is_for_good(&self) -> bool {
-        matches!(self, Self::Hopeless(_) | Self::WorkersDied)
+    /// Whether a job of this age is given up. What was not tried waits, however old it is.
+    fn ends_at(&self, age: Duration) -> bool {
+        matches!(self, Self::Hopeless(_) | Self::WorkersDied) || (self.is_attempt() && age >= MAX_AGE)
     }
 }
 
@@ -141,8 +145,9 @@ impl Lease {
         database: &Database,
         error: &JobError,
         backoff: Duration,
+        refused: Option<Refused>,
     ) -> Result<(), JobError> {
-        let is_over = error.is_for_good() || self.age >= MAX_AGE;
+        let is_over = error.ends_at(self.age);
         let outcome = match error {
             _ if is_over => "dead",
             JobError::NotTried(_) => "released",
@@ -151,6 +156,10 @@ impl Lease {
         let (said, pause) = (error.to_string(), self.pause(error, backoff).as_secs_f64());
         let untried = i32::from(!error.is_attempt());
         let mut transaction = database.begin().await?;
+        // In the order of a run that ends well, so that the two never wait for each other.
+        if let (JobError::Hopeless(_), Some(refused)) = (error, refused) {
+            refused(&transaction, self).await?;
+        }
         let changed = transaction
             .execute(&FAIL, &[&self.id, &self.worker, &self.attempts, &said, &pause, &untried, &is_over])
             .await?;
@@ -166,8 +175,8 @@ impl Lease {
         Ok(())
     }
 
-    /// What was tried waits longer each time. What was not is looked at again within a minute: its age stands for how
-    /// long what it needs has been missing, so that many such jobs keep no worker busy.
+    /// What was tried waits longer each time. What was not is looked at again within a minute, sooner the younger the
+    /// job is: of jobs older than that each is looked at twice a minute.
     fn pause(&self, error: &JobError, backoff: Duration) -> Duration {
         match error {
             JobError::NotTried(_) => {
@@ -256,6 +265,17 @@ fn pause(backoff: Duration, attempts: i32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_is_given_up_for_its_age_only_when_it_was_tried() {
+        let (young, old) = (MAX_AGE / 2, MAX_AGE + Duration::from_secs(1));
+        let said = || "so".to_owned();
+        let ends = |error: JobError| [young, old].map(|age| error.ends_at(age));
+        assert_eq!(ends(JobError::NotTried(said())), [false, false]);
+        assert_eq!(ends(JobError::Retry(said())), [false, true]);
+        assert_eq!(ends(JobError::Hopeless(said())), [true, true]);
+        assert_eq!(ends(JobError::WorkersDied), [true, true]);
+    }
 
     #[test]
     fn pauses_double_up_to_ten_minutes_and_are_spread() {

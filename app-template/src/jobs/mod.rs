@@ -41,6 +41,7 @@ pub(crate) use routes::routes;
 pub(crate) use webhook::{DELIVER, Webhooks, check as check_webhook};
 pub(crate) use worker::run as work;
 
+use crate::database::{DatabaseError, Transaction};
 use crate::shop::Shop;
 
 /// Every queue of the app: name it by what it holds, and give work that must not wait behind other work its own.
@@ -53,13 +54,16 @@ const WEBHOOKS: &str = "webhooks";
 pub(crate) const BUCKETS: [f64; 10] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0];
 
 /// What runs jobs of one kind.
-///
-/// It computes first, and then commits its effect in one transaction with [`Lease::finish`].
 #[derive(Clone, Copy)]
 pub(crate) struct Work {
     pub(crate) kind: &'static str,
+    /// Computes first, and then commits its effect in one transaction with [`Lease::finish`].
     pub(crate) run: for<'a> fn(&'a Shop, &'a Lease) -> BoxFuture<'a, Result<(), JobError>>,
+    /// What else changes in the transaction that ends a job as refused for good.
+    pub(crate) refused: Option<Refused>,
 }
+
+pub(crate) type Refused = for<'a> fn(&'a Transaction, &'a Lease) -> BoxFuture<'a, Result<(), DatabaseError>>;
 
 pub(crate) fn describe() {
     metrics::describe_counter!("jobs_enqueued_total", "Jobs that were added, by queue.");

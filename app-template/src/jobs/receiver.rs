@@ -1,9 +1,12 @@
 //! Where webhooks may go: a host and a port, and what a name may lead to. I/O: DNS.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
 use reqwest::Url;
 use reqwest::dns::{Name, Resolve, Resolving};
 use tokio::net::lookup_host;
@@ -60,7 +63,8 @@ impl Resolve for CheckedNames {
         Box::pin(async move {
             let name = name.as_str();
             let found: Vec<SocketAddr> = lookup_host((name, 0)).await?.collect();
-            if let Some(bad) = found.iter().find(|found| is_off_limits(found.ip())) {
+            let own = own_addresses()?;
+            if let Some(bad) = found.iter().find(|found| is_off_limits(found.ip(), &own)) {
                 return Err(OffLimits { name: name.to_owned(), address: bad.ip() }.into());
             }
             Ok(Box::new(found.into_iter()) as Box<dyn Iterator<Item = SocketAddr> + Send>)
@@ -68,14 +72,28 @@ impl Resolve for CheckedNames {
     }
 }
 
-/// The pod itself, its node, its cloud's metadata, and what is nobody's. The cluster's own addresses are not among
-/// them: receivers may stand there.
-fn is_off_limits(address: IpAddr) -> bool {
-    match address.to_canonical() {
+/// The addresses of this pod's interfaces.
+fn own_addresses() -> io::Result<Vec<IpAddr>> {
+    let ip = |address: SockaddrStorage| {
+        let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+    };
+    Ok(getifaddrs()?.filter_map(|interface| interface.address.and_then(ip)).collect())
+}
+
+/// The pod itself, which has `own`, its cloud's metadata, and what is nobody's. The cluster's own addresses, those of
+/// nodes too, are not among them: receivers may stand there.
+fn is_off_limits(address: IpAddr, own: &[IpAddr]) -> bool {
+    let address = address.to_canonical();
+    if own.contains(&address) {
+        return true;
+    }
+    match address {
         IpAddr::V4(address) => {
             let is_nobodys = address.is_unspecified() || address.is_multicast() || address.octets()[0] >= 240;
-            // Of Alibaba Cloud and of Azure; those of the others are link-local.
-            let is_metadata = [[100, 100, 100, 200], [168, 63, 129, 16]].contains(&address.octets());
+            // Of Alibaba Cloud, of Azure and of Oracle Cloud; those of the others are link-local.
+            let metadata = [[100, 100, 100, 200], [168, 63, 129, 16], [192, 0, 0, 192]];
+            let is_metadata = metadata.contains(&address.octets());
             address.octets()[0] == 0
                 || is_nobodys
                 || address.is_loopback()
@@ -88,7 +106,7 @@ fn is_off_limits(address: IpAddr) -> bool {
                 Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
                 Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
             ];
-            embedded(address).is_some_and(is_off_limits)
+            embedded(address).is_some_and(|address| is_off_limits(address, own))
                 || address.is_unspecified()
                 || address.is_multicast()
                 || address.is_loopback()
@@ -128,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_leads_to_the_pod_its_node_or_its_cloud() {
+    fn no_name_leads_to_the_pod_or_its_cloud() {
         for bad in [
             "127.0.0.1",
             "127.9.9.9",
@@ -149,14 +167,25 @@ mod tests {
             "240.0.0.1",
             "100.100.100.200",
             "168.63.129.16",
+            "192.0.0.192",
             "fd00:ec2::254",
             "fd20:ce::254",
         ] {
-            assert!(is_off_limits(bad.parse().unwrap()), "{bad}");
+            assert!(is_off_limits(bad.parse().unwrap(), &[]), "{bad}");
         }
         for good in ["10.96.0.10", "192.0.2.1", "172.16.0.1", "fd00::1", "2001:db8::1", "64:ff9b::192.0.2.1"]
         {
-            assert!(!is_off_limits(good.parse().unwrap()), "{good}");
+            assert!(!is_off_limits(good.parse().unwrap(), &[]), "{good}");
         }
+    }
+
+    #[test]
+    fn no_name_leads_to_an_address_of_the_pods_own_interfaces() {
+        assert!(own_addresses().unwrap().contains(&Ipv4Addr::LOCALHOST.into()));
+        let own = ["10.1.2.3", "fd00::3"].map(|address| address.parse().unwrap());
+        for bad in ["10.1.2.3", "fd00::3", "::ffff:10.1.2.3", "64:ff9b::10.1.2.3"] {
+            assert!(is_off_limits(bad.parse().unwrap(), &own), "{bad}");
+        }
+        assert!(!is_off_limits("10.1.2.4".parse().unwrap(), &own));
     }
 }

@@ -25,7 +25,8 @@ use crate::resilience::{Backoff, BreakerSettings, Dependencies, Dependency, Faul
 use crate::shop::Shop;
 use crate::signing::SigningKey;
 
-pub(crate) const DELIVER: Work = Work { kind: "webhook", run: |shop, lease| deliver(shop, lease).boxed() };
+pub(crate) const DELIVER: Work =
+    Work { kind: "webhook", run: |shop, lease| deliver(shop, lease).boxed(), refused: None };
 
 /// How often its delivery may end with its worker.
 const ATTEMPTS: i32 = 12;

@@ -117,26 +117,29 @@ impl Worker {
         let count = |queue: &str| claimed.iter().filter(|lease| lease.queue == queue).count();
         let is_all = rooms.iter().all(|(queue, room)| count(queue) < *room);
         for lease in claimed {
+            // Only jobs of these kinds are claimed.
+            let Some(work) = self.works.iter().find(|work| work.kind == lease.kind).copied() else {
+                continue;
+            };
             let held = Held::new(Arc::clone(&self.running), &lease);
             // Locked until it is inserted, so that a job that ends at once is taken out after that.
             let mut jobs = jobs(&self.running);
             let (id, queue) = (lease.id, lease.queue.clone());
-            let task = tasks.spawn(self.clone().one(lease, held));
+            let task = tasks.spawn(self.clone().one(work, lease, held));
             jobs.insert(id, (queue, task));
         }
         is_all
     }
 
     /// Runs one job to its end, whatever that is.
-    async fn one(self, lease: Lease, _held: Held) {
+    async fn one(self, work: Work, lease: Lease, _held: Held) {
         let span = span(&lease);
         async {
             let begun = Instant::now();
-            let outcome = match self.works.iter().find(|work| work.kind == lease.kind) {
-                _ if lease.is_deadly => Err(JobError::WorkersDied),
-                Some(work) => (work.run)(&self.shop, &lease).await,
-                // Not claimed.
-                None => Err(JobError::NotTried(format!("nothing here runs jobs of the kind {}", lease.kind))),
+            let outcome = if lease.is_deadly {
+                Err(JobError::WorkersDied)
+            } else {
+                (work.run)(&self.shop, &lease).await
             };
             metrics::histogram!("job_duration_seconds", "queue" => lease.queue.clone()).record(begun.elapsed());
             match outcome {
@@ -146,7 +149,8 @@ impl Worker {
                 }
                 Err(error) => {
                     tracing::warn!(job = %lease.id, kind = lease.kind, %error, "the job failed");
-                    if let Err(error) = lease.fail(&self.shop.database, &error, self.args.backoff).await {
+                    let database = &self.shop.database;
+                    if let Err(error) = lease.fail(database, &error, self.args.backoff, work.refused).await {
                         tracing::warn!(job = %lease.id, %error, "failed to give the job back, its lease will end");
                     }
                 }

@@ -27,6 +27,17 @@ pub(crate) struct BreakerSettings {
     pub(crate) probes: u32,
 }
 
+impl BreakerSettings {
+    /// Of a server that is called within requests.
+    pub(crate) const USUAL: Self = Self {
+        window: Duration::from_secs(10),
+        minimum_calls: 10,
+        failure_share: 0.5,
+        open_for: Duration::from_secs(5),
+        probes: 3,
+    };
+}
+
 /// What a breaker does with calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BreakerState {

@@ -22,10 +22,19 @@ pub(crate) use dependency::{CallError, Dependency, Fault, Policy};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Dependencies(Vec<Arc<Dependency>>);
 
+/// Statuses of a client's error that may be another a moment later. 409 and 423 say that an earlier request with the
+/// same key is still being processed.
+const COME_BACK: [StatusCode; 5] = [
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::CONFLICT,
+    StatusCode::LOCKED,
+    StatusCode::TOO_EARLY,
+    StatusCode::TOO_MANY_REQUESTS,
+];
+
 /// Whether an answer would be the same again: a client's error but those that tell it to come back.
 pub(crate) fn is_refusal(status: StatusCode) -> bool {
-    let come_back = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
-    status.is_client_error() && !come_back.contains(&status)
+    status.is_client_error() && !COME_BACK.contains(&status)
 }
 
 /// What `/healthz` says of a dependency.
@@ -54,5 +63,21 @@ impl Dependencies {
                 fallback: dependency.fallback(),
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_a_client_to_come_back_is_no_refusal() {
+        let is_refusal = |code: u16| is_refusal(StatusCode::from_u16(code).unwrap());
+        for code in [400, 401, 402, 403, 404, 410, 422] {
+            assert!(is_refusal(code), "{code}");
+        }
+        for code in [200, 302, 408, 409, 423, 425, 429, 500, 503] {
+            assert!(!is_refusal(code), "{code}");
+        }
     }
 }

@@ -51,6 +51,9 @@ fn a_value_that_cannot_be_used_is_refused_by_its_name_only() {
         ("SIGNING_KEY", SECRET[..9].to_owned()),
         ("WEBHOOK_KEY", SECRET[..9].to_owned()),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("https://key:{SECRET}@collector.example")),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://key:{SECRET}^@collector.example:4318")),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("https://key:{SECRET}@collector.example")),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("http://key:{SECRET}^@collector.example/v1/traces")),
     ] {
         let said = said(&[], &[database.clone(), (variable, value.clone())]);
         assert!(said.contains(variable), "{value}: {said}");

@@ -89,6 +89,59 @@ fn an_answer_that_is_for_good_is_asked_for_once_and_is_seen() {
 }
 
 #[test]
+fn an_order_that_nobody_will_charge_for_is_not_sold_until_its_job_is_tried_again_and_paid() {
+    let database = shared();
+    let provider = Provider::start();
+    let url = [("PAYMENTS_URL", provider.url.as_str())];
+    let order = placed_with_charge_due(&database, &provider);
+    let service = database.service(Reads::FromPrimary, &[]);
+    let _worker = worker(&database, "payments,reports", &[], &url);
+    let lines_of_report = |key: &str| {
+        let accepted = report(&service, key, &json!({}));
+        let job = wait_for_job(&service, accepted.json()["status"].as_str().unwrap(), "done");
+        let report = service.connect().get(job["result"]["report"].as_str().unwrap()).unwrap().json();
+        report["lines"].as_array().unwrap().len()
+    };
+    let charge = format!("/jobs/{order}");
+    provider.next().answer(401);
+    wait_for_job(&service, &charge, "dead");
+    assert_eq!(database.sql("SELECT state FROM orders.orders"), "failed");
+    assert_eq!(lines_of_report("refused"), 0);
+
+    database.sql(
+        "UPDATE jobs.jobs SET state = 'available', attempts = 0, enqueued_at = now(), due_at = now()
+         WHERE state = 'dead'",
+    );
+    provider.next().pay();
+    wait_for_job(&service, &charge, "done");
+    assert_eq!(database.sql("SELECT state FROM orders.orders"), "paid");
+    assert_eq!(lines_of_report("paid"), 1);
+}
+
+#[test]
+fn a_worker_reads_no_jobs_of_kinds_that_it_does_not_know() {
+    let database = shared();
+    let service = database.service(Reads::FromPrimary, &[]);
+    database.sql(
+        "INSERT INTO jobs.jobs (id, queue, kind, payload, max_attempts, due_at)
+         SELECT gen_random_uuid(), 'reports', 'of a newer version', '{}', 1, now() - random() * interval '1 hour'
+         FROM generate_series(1, 5000)",
+    );
+    database.sql("ANALYZE jobs.jobs");
+    let _worker = worker(&database, "reports", &[], &[]);
+    let known = report(&service, "r", &json!({}));
+    wait_for_job(&service, known.json()["status"].as_str().unwrap(), "done");
+    let of_looks = |what: &str| {
+        let looks =
+            format!("SELECT {what} FROM pg_stat_statements WHERE query LIKE 'WITH due AS%' AND dbid =");
+        database.sql(&format!("{looks} (SELECT oid FROM pg_database WHERE datname = current_database())"))
+    };
+    until("no worker looks for jobs", || of_looks("coalesce(sum(calls), 0) > 5") == "t");
+    let pages = of_looks("sum(shared_blks_hit + shared_blks_read) / sum(calls)").parse::<f64>().unwrap();
+    assert!(pages < 200.0, "each look reads {pages} pages");
+}
+
+#[test]
 fn a_job_that_ends_with_its_worker_is_given_up_and_told() {
     let database = shared();
     let receiver = Provider::start();

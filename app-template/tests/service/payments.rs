@@ -144,6 +144,22 @@ fn retries_hide_a_failure_now_and_then_and_no_payment_is_taken_twice() {
 }
 
 #[test]
+fn a_payment_that_the_provider_is_still_taking_is_not_refused_for_good() {
+    let provider = Provider::start();
+    let service = shop(&provider);
+    let mut connection = service.connect();
+    for status in [409, 423, 429] {
+        provider.behave(&json!({ "fail_percent": 100, "fail_status": status }));
+        let answer = pay(&mut connection, &status.to_string());
+        assert_eq!(answer.status, 502, "{status}: {}", answer.body);
+        assert!(answer.problem()["detail"].as_str().unwrap().contains("same Idempotency-Key"));
+    }
+    provider.behave(&json!({}));
+    assert_eq!(pay(&mut connection, "409").status, 201);
+    assert_eq!(provider.taken(), 3, "each was taken once");
+}
+
+#[test]
 fn a_bad_payment_is_a_problem_document() {
     let provider = Provider::start();
     let service = shop(&provider);

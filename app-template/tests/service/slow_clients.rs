@@ -3,9 +3,12 @@
 use std::io::Write;
 use std::net::TcpStream;
 
+use socket2::{Domain, Socket, Type};
+
 use crate::child::Service;
 use crate::client::Connection;
-use crate::waiting::eventually;
+use crate::postgres::{Reads, shared};
+use crate::waiting::{PATIENCE, eventually, until};
 
 const HALF_BODY: &str = "content-type: application/json\r\ncontent-length: 100\r\n";
 
@@ -86,6 +89,47 @@ fn half_uploads_hold_a_bounded_amount_of_memory() {
     // A usual request is not refused for them.
     let answer = service.call("POST", "/", "", &"x".repeat(10_000));
     assert_eq!(answer.status, 405, "{}", answer.body);
+}
+
+/// A connection whose kernel takes little that nobody reads.
+fn unable_to_take_much(service: &Service) -> Connection {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&service.address.into()).unwrap();
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    Connection::of(stream)
+}
+
+#[test]
+fn large_answers_that_nobody_takes_hold_a_bounded_amount_of_memory() {
+    let database = shared();
+    let service = database.service(Reads::FromPrimary, &[]);
+    // A page of them is 4 MB.
+    database.sql(
+        "INSERT INTO catalog.products (name, category, price_cents)
+         SELECT repeat('x', 800), 'tea', 1 FROM generate_series(1, 50);
+         INSERT INTO orders.orders (id, account, total_cents)
+         SELECT gen_random_uuid(), 1, 1 FROM generate_series(1, 100);
+         INSERT INTO orders.items (order_id, product, quantity, price_cents)
+         SELECT orders.id, products.id, 1, 1 FROM orders.orders, catalog.products",
+    );
+    let ask = || {
+        let mut connection = unable_to_take_much(&service);
+        connection.send("GET", "/orders?account=1&limit=100", "").unwrap();
+        let status = connection.receive_head().unwrap().status;
+        (connection, status)
+    };
+    let clients: Vec<(Connection, u16)> = (0..40).map(|_| ask()).collect();
+    let shown = clients.iter().filter(|(_, status)| *status == 200).count();
+    let refused = clients.iter().filter(|(_, status)| *status == 503).count();
+    let resident = service.sum("process_resident_memory_bytes");
+    println!("{shown} of 40 large answers, {refused} refused, {} MiB resident", resident / 1024.0 / 1024.0);
+    assert!(shown >= 8 && shown + refused == 40 && refused >= 20, "{shown} shown, {refused} refused");
+    assert!(resident < 160.0 * 1024.0 * 1024.0, "{resident} bytes resident");
+    assert_eq!(service.connect().get("/products?limit=1").unwrap().status, 200);
+    drop(clients);
+    until("the places of those that are gone are not free", || ask().1 == 200);
 }
 
 #[test]

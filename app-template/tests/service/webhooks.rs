@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::child::Service;
-use crate::jobs::{report, wait_for_job, worker};
+use crate::jobs::{make_due, report, wait_for_job, worker};
 use crate::postgres::{Database, KEY, Reads, shared};
 use crate::provider::Provider;
 use crate::waiting::{eventually, until};
@@ -91,6 +91,33 @@ fn a_receiver_that_fails_is_left_alone_and_what_is_not_sent_is_no_attempt() {
     let sent = sent + failing.left_waiting().len();
     let attempts = "SELECT sum(attempts - (state = 'running')::int) FROM jobs.jobs";
     database.wait_until(attempts, &sent.to_string());
+}
+
+#[test]
+fn webhooks_that_found_no_place_are_sent_however_old_they_are() {
+    const WEBHOOKS: usize = 8;
+    let database = shared();
+    let receiver = Provider::start();
+    let hook = [("WEBHOOK_HOSTS", receiver.authority()), ("WEBHOOK_KEY", KEY)];
+    let _schema = database.service(Reads::FromPrimary, &[]);
+    add(&database, &receiver.url, WEBHOOKS);
+    database.sql("UPDATE jobs.jobs SET enqueued_at = now() - interval '25 hours'");
+    let worker = worker(&database, "webhooks", &[], &hook);
+    // The receiver gets four of the eight places; those beyond are given back.
+    let held: Vec<_> = (0..4).map(|_| receiver.next()).collect();
+    until("the others find a place", || {
+        worker.sum("jobs_finished_total{queue=\"webhooks\",outcome=\"released\"}") >= 4.0
+    });
+    held.into_iter().for_each(|asked| asked.answer(204));
+    receiver.serve(
+        |asked| asked.answer(204),
+        || {
+            until("some are given up", || {
+                make_due(&database);
+                database.sql("SELECT count(*) FROM jobs.jobs WHERE state = 'done'") == WEBHOOKS.to_string()
+            });
+        },
+    );
 }
 
 #[test]

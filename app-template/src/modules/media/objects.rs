@@ -13,10 +13,10 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use reqwest::Url;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::connector::PlainHttp;
+use crate::counted::{Budget, Share, TOTAL};
 use crate::resilience::{Backoff, BreakerSettings, CallError, Dependencies, Dependency, Fault, Policy};
 
 /// Repeating is safe: an object is written once, under an identifier of its own.
@@ -27,18 +27,9 @@ const POLICY: Policy = Policy {
     retries: 1,
     backoff: Backoff { base: Duration::from_millis(100), max: Duration::from_millis(100) },
     retry_share: 0.1,
-    breaker: BreakerSettings {
-        window: Duration::from_secs(10),
-        minimum_calls: 10,
-        failure_share: 0.5,
-        open_for: Duration::from_secs(5),
-        probes: 3,
-    },
+    breaker: BreakerSettings::USUAL,
     fallback: "none: pictures get 503, and everything else is answered",
 };
-
-/// Bytes of all pictures that are read, or on their way to clients that take them slowly.
-const TOTAL: usize = 48 * 1024 * 1024;
 
 /// Why an object cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -69,19 +60,8 @@ pub(crate) struct Media {
     store: Arc<dyn ObjectStore>,
     below: Path,
     dependency: Arc<Dependency>,
-    bytes: Arc<Semaphore>,
-}
-
-/// Bytes that count until the client has them.
-struct Counted {
-    bytes: Bytes,
-    _counted: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Counted {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
+    /// Of all pictures that are read, or on their way to clients that take them slowly.
+    bytes: Budget,
 }
 
 impl Media {
@@ -104,8 +84,7 @@ impl Media {
             }
             _ => return Err(MediaError::Address("it begins with neither".to_owned())),
         };
-        let bytes = Arc::new(Semaphore::new(TOTAL));
-        Ok(Self { store, below, dependency: dependencies.add("objects", POLICY), bytes })
+        Ok(Self { store, below, dependency: dependencies.add("objects", POLICY), bytes: Budget::new() })
     }
 
     pub(super) async fn put(&self, id: Uuid, bytes: Bytes) -> Result<(), CallError<MediaError>> {
@@ -114,14 +93,14 @@ impl Media {
         self.dependency.call(put).await
     }
 
-    pub(super) async fn get(&self, id: Uuid) -> Result<Bytes, CallError<MediaError>> {
+    /// The bytes, and what they count until their client has them.
+    pub(super) async fn get(&self, id: Uuid) -> Result<(Bytes, Share), CallError<MediaError>> {
         let path = self.path(id);
         let get = || async {
             let object = self.store.get(&path).await?;
-            let length = u32::try_from(object.meta.size).unwrap_or(u32::MAX);
-            let counted = Arc::clone(&self.bytes).try_acquire_many_owned(length);
-            let counted = counted.map_err(|_| MediaError::Full)?;
-            Ok(Bytes::from_owner(Counted { bytes: object.bytes().await?, _counted: counted }))
+            let length = usize::try_from(object.meta.size).unwrap_or(usize::MAX);
+            let share = self.bytes.take(length).ok_or(MediaError::Full)?;
+            Ok((object.bytes().await?, share))
         };
         self.dependency.call(get).await
     }

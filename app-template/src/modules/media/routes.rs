@@ -1,6 +1,7 @@
 //! `/media`. I/O: PostgreSQL, and the object store.
 
-use axum::Json;
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
@@ -10,6 +11,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -82,7 +84,7 @@ async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>
     let content_type = store::content_type(&connection, id).await?;
     let content_type = content_type.ok_or_else(|| Problem::missing(format!("There is no picture {id}.")))?;
     drop(connection);
-    let bytes = media(&shop)?.get(id).await.map_err(unavailable)?;
+    let (bytes, share) = media(&shop)?.get(id).await.map_err(unavailable)?;
     // What is no picture any more, because its kind is not taken any more, is not to be shown but kept.
     let is_shown = KINDS.iter().any(|kind| kind.content_type == content_type);
     let headers = [
@@ -94,7 +96,7 @@ async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>
         // A picture never changes under its identifier.
         (CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()),
     ];
-    Ok((headers, bytes).into_response())
+    Ok((headers, Extension(Arc::new(share)), bytes).into_response())
 }
 
 fn media(shop: &Shop) -> Result<&Media, Problem> {

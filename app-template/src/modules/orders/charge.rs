@@ -22,8 +22,11 @@ const ATTEMPTS: i32 = 20;
 /// The shop has one.
 const CURRENCY: &str = "EUR";
 
-pub(in crate::modules) const CHARGE: Work =
-    Work { kind: "charge", run: |shop, lease| run(shop, lease).boxed() };
+pub(in crate::modules) const CHARGE: Work = Work {
+    kind: "charge",
+    run: |shop, lease| run(shop, lease).boxed(),
+    refused: Some(|transaction, lease| refused(transaction, lease).boxed()),
+};
 
 /// What the provider said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,9 +75,7 @@ pub(super) async fn now(
 }
 
 async fn run(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
-    let cents = lease.payload["amountCents"].as_i64();
-    let order = lease.payload["order"].as_str().and_then(|order| order.parse().ok());
-    let (Some(order), Some(cents)) = (order, cents) else {
+    let (Some(order), Some(cents)) = (order(lease), lease.payload["amountCents"].as_i64()) else {
         return Err(JobError::Hopeless("the job names no order".to_owned()));
     };
     let Some(payments) = &shop.payments else {
@@ -86,6 +87,18 @@ async fn run(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
     lease.finish(&mut transaction, &json!({ "order": format!("/orders/{order}") })).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// An order that nobody will charge for is not sold.
+async fn refused(transaction: &Transaction, lease: &Lease) -> Result<(), DatabaseError> {
+    match order(lease) {
+        Some(order) => store::failed(transaction, order).await,
+        None => Ok(()),
+    }
+}
+
+fn order(lease: &Lease) -> Option<Uuid> {
+    lease.payload["order"].as_str()?.parse().ok()
 }
 
 /// The provider charges once for an order, however often it is asked: that is what the key is for, and why this may be

@@ -39,10 +39,11 @@ static ITEMS: Query = Query::new(
      ORDER BY order_id, product",
 );
 
-/// Whoever is first changes the state; for the others there is nothing left to do.
+/// Whoever is first changes the state; for the others there is nothing left to do. What failed is open again when its
+/// job is tried again.
 static SETTLE: Query = Query::new(
     "UPDATE orders.orders",
-    "UPDATE orders.orders SET state = $2 WHERE id = $1 AND state = 'placed'",
+    "UPDATE orders.orders SET state = $2 WHERE id = $1 AND state IN ('placed', 'failed')",
 );
 
 static CHARGED: Query = Query::new(
@@ -55,7 +56,7 @@ static SALES: Query = Query::new(
     "SELECT orders.items",
     "SELECT product, sum(quantity)::bigint, sum(quantity * items.price_cents)::bigint
      FROM orders.items JOIN orders.orders ON orders.id = order_id
-     WHERE state <> 'declined'
+     WHERE state NOT IN ('declined', 'failed')
        AND placed_at >= $1::date::timestamp AT TIME ZONE 'UTC'
        AND placed_at < ($2::date + 1)::timestamp AT TIME ZONE 'UTC'
      GROUP BY product ORDER BY 3 DESC, product LIMIT 1000",
@@ -162,7 +163,12 @@ pub(super) async fn paid(transaction: &Transaction, id: Uuid) -> Result<(), Data
     Ok(())
 }
 
-/// Notes that the provider refused to charge.
+/// Notes that the provider refuses to charge, for a reason that is not the customer's.
+pub(super) async fn failed(transaction: &Transaction, id: Uuid) -> Result<(), DatabaseError> {
+    transaction.execute(&SETTLE, &[&id, &"failed"]).await.map(drop)
+}
+
+/// Notes that the provider declined the customer's payment.
 pub(super) async fn declined(transaction: &Transaction, id: Uuid) -> Result<(), DatabaseError> {
     transaction.execute(&SETTLE, &[&id, &"declined"]).await.map(drop)
 }

@@ -13,7 +13,7 @@ use crate::shop::Shop;
 use jiff::civil::Date;
 
 pub(in crate::modules) const MAKE: Work =
-    Work { kind: "report", run: |shop, lease| run(shop, lease).boxed() };
+    Work { kind: "report", run: |shop, lease| run(shop, lease).boxed(), refused: None };
 
 /// From the first day to the last, both included, in UTC.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
