@@ -1,15 +1,20 @@
 //! The ScalableApp operator process.
 //!
 //! ```text
-//! observe ──► resolve ──► decide ──► build ──► apply ──► report
-//! (I/O in)    (pure)      (pure)     (pure)    (I/O out)  (one status write, only if changed)
+//! observe ──► resolve ──► decide ──► render ──► apply ──► report
+//! (I/O in)    (pure)      (pure)     (pure)     (I/O out)  (one status write, only if changed)
 //! ```
-//! Only `observe`, `apply` and `runtime` may await; `decide` is the crate `scalableapp-engine`.
+//! `controller` runs the pipeline. Only it, `observe`, `apply` and `runtime` may await. `decide` assembles what the crate
+//! `scalableapp-engine` decides on. `event`, `labels` and `names` are used by all of them.
 
 pub mod apply;
-pub mod build;
 pub mod controller;
+pub mod decide;
+pub mod event;
+pub mod labels;
+pub mod names;
 pub mod observe;
+pub mod render;
 pub mod report;
 pub mod resolve;
 pub mod runtime;

@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::forecast::season::{CELLS, SEASONS, Seasonal};
 use scalableapp_engine::reason;
-use scalableapp_operator::controller::decide::{ComponentPass, View, pass};
+use scalableapp_operator::decide::{ComponentPass, View, pass};
 use scalableapp_operator::observe::cluster::Observed;
 use scalableapp_operator::observe::prometheus::Prometheus;
 use scalableapp_operator::observe::samples::{SampleStore, Samples};

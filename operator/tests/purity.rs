@@ -1,4 +1,4 @@
-//! What the layout promises: one place reads clocks, and the pure stages do no I/O.
+//! What the layout promises: one place reads clocks, files that say so are pure, and no import runs back.
 
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
@@ -37,11 +37,133 @@ fn one_module_reads_clocks() {
     assert_eq!(readers, [source().join("runtime/clock.rs")], "call runtime::clock instead");
 }
 
+/// What a file does that is not a function of its arguments alone.
+const IMPURE: [&str; 14] = [
+    ".await",
+    "async fn ",
+    "async move ",
+    "std::fs",
+    "std::env",
+    "std::net",
+    "std::process",
+    "Instant::now",
+    "SystemTime::now",
+    "Timestamp::now",
+    "Zoned::now",
+    "tracing::",
+    "println!",
+    "rand::",
+];
+
+/// Whether the first lines of a file say that it is pure.
+fn claims_to_be_pure(code: &str) -> bool {
+    code.lines().take_while(|line| line.starts_with("//!")).any(|line| line.contains("Pure."))
+}
+
+fn is_impure(code: &str) -> Option<&'static str> {
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code: String = lines.flat_map(|line| [line, "\n"]).collect();
+    let does = |one: &str| {
+        // A field may be called `awaited`.
+        code.match_indices(one).any(|(at, _)| !code[at + one.len()..].starts_with(char::is_alphabetic))
+    };
+    IMPURE.into_iter().find(|one| does(one))
+}
+
 #[test]
-fn pure_stages_never_await() {
-    for stage in ["resolve", "build", "report"] {
-        for (path, code) in code(&source().join(stage)) {
-            assert!(!code.contains(".await") && !code.contains("async "), "{} awaits", path.display());
+fn files_that_claim_to_be_pure_are() {
+    let operator = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["src", "engine/src", "cli/src", "../crds/src"] {
+        for (path, code) in code(&operator.join(folder)) {
+            let is_engine = folder == "engine/src";
+            assert!(
+                !is_engine || claims_to_be_pure(&code),
+                "{} does not say that it is pure",
+                path.display()
+            );
+            let impure = claims_to_be_pure(&code).then(|| is_impure(&code)).flatten();
+            assert_eq!(impure, None, "{}", path.display());
         }
     }
+}
+
+/// What a folder, or a file on the ground floor, may not import.
+const FORBIDDEN: [(&str, &[&str]); 9] = [
+    (
+        "labels.rs",
+        &["names", "event", "observe", "resolve", "decide", "render", "apply", "report", "controller"],
+    ),
+    (
+        "names.rs",
+        &["labels", "event", "observe", "resolve", "decide", "render", "apply", "report", "controller"],
+    ),
+    (
+        "event.rs",
+        &["labels", "names", "observe", "resolve", "decide", "render", "apply", "report", "controller"],
+    ),
+    ("resolve", &["observe", "decide", "render", "apply", "report", "controller"]),
+    ("observe", &["decide", "render", "apply", "report", "controller"]),
+    ("decide", &["render", "report", "controller"]),
+    ("render", &["observe", "decide", "apply", "report", "controller"]),
+    ("apply", &["report", "controller"]),
+    ("report", &["render", "apply", "controller"]),
+];
+
+/// The modules of this crate that a file imports.
+fn imports(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        if !rest.starts_with('{') {
+            found.push(
+                rest.split(|one: char| !one.is_alphanumeric() && one != '_').next().unwrap().to_owned(),
+            );
+            continue;
+        }
+        let (mut depth, mut is_first, mut name) = (0, true, String::new());
+        for one in rest.chars() {
+            let is_of_name = one.is_alphanumeric() || one == '_';
+            if depth == 1 && is_first && is_of_name {
+                name.push(one);
+            } else if !name.is_empty() {
+                found.push(std::mem::take(&mut name));
+                is_first = false;
+            }
+            match one {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => is_first = true,
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_arrow_runs_back() {
+    for (place, forbidden) in FORBIDDEN {
+        let place = source().join(place);
+        let files = if place.is_dir() {
+            code(&place)
+        } else {
+            vec![(place.clone(), fs::read_to_string(&place).unwrap())]
+        };
+        assert!(!files.is_empty());
+        for (path, code) in files {
+            let back: Vec<String> =
+                imports(&code).into_iter().filter(|one| forbidden.contains(&one.as_str())).collect();
+            assert!(back.is_empty(), "{} imports {back:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn imports_are_read_alone_and_in_braces() {
+    let code =
+        "use crate::{\n    apply::{a, b},\n    names,\n    observe::c,\n};\nlet x = crate::report::of();";
+    assert_eq!(imports(code), ["apply", "names", "observe", "report"]);
 }

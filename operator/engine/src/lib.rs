@@ -1,4 +1,4 @@
-//! Every decision of ScalableApp, as pure functions.
+//! Every decision of ScalableApp, in functions. Pure.
 //!
 //! No clock, no I/O, no async, no logging: what a decision depends on comes in as [`Input`], what it leads to goes out
 //! as [`Decision`], and the same input always gives the same output. The stages of a decision, in their order:

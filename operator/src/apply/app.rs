@@ -3,29 +3,34 @@
 use super::{
     attempts::{Act, Round, UNANSWERED},
     children::{Child, Ensured, Owner, delete, ensure, is_kept, kind_of, name_of},
-    events::Happening,
     fence::{fence, is_fenced},
+    memory::ApplyMemory,
     record::Records,
     replicas,
     writer::{WriteError, Writer},
 };
 use crate::{
-    build::{ServiceChildren, names},
-    controller::{decide::ComponentPass, memory::AppMemory},
+    decide::{ComponentMemory, ComponentPass, component_state::ComponentState},
+    event::Event,
+    names,
     observe::{
         cluster::{Cluster, Observed},
         owner::Controlled,
         seen::SeenDeployment,
         workload::LiveRevision,
     },
-    report::standing::Standing,
+    render::ServiceChildren,
     resolve::app::{App, Service},
     runtime::{clock, metrics},
 };
 use kube::ResourceExt;
 use scalableapp_engine::reason;
 use serde_json::Value;
-use std::{collections::BTreeSet, mem, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::Arc,
+};
 
 /// The process that leads, and its tenure.
 #[derive(Clone, Copy)]
@@ -48,19 +53,19 @@ pub async fn apply(
     app: &App,
     observed: &Observed,
     children: Vec<ServiceChildren>,
-    memory: &mut AppMemory,
+    (memory, components): (&mut ApplyMemory, &mut BTreeMap<String, ComponentMemory>),
     passes: &mut [ComponentPass],
 ) -> Result<(), WriteError> {
-    let AppMemory { records, components, leftovers, unsaid, .. } = memory;
+    let ApplyMemory { records, leftovers, unpublished, .. } = memory;
     let (mut unanswered, now) = (0, clock::wall());
     let valid = app.services.iter().zip(passes).filter(|(service, _)| service.is_valid());
     for ((service, pass), children) in valid.zip(children) {
-        let failing = &mut components.entry(pass.standing.name.clone()).or_default().failing;
+        let failing = &mut components.entry(pass.state.name.clone()).or_default().failing;
         let mut round = Round::new(&mut failing.children, &mut unanswered, now);
-        let applier = Applier { leader, app, service, records, unsaid, round: &mut round };
-        let is_written = Box::pin(applier.service(children, &mut pass.standing)).await?;
+        let applier = Applier { leader, app, service, records, unpublished, round: &mut round };
+        let is_written = Box::pin(applier.service(children, &mut pass.state)).await?;
         retire(leader, &mut round, pass, is_written).await?;
-        pass.standing.failure = failing.said(pass.standing.was_applied);
+        pass.state.failure = failing.said(pass.state.was_applied);
     }
     prune(leader, app, observed, Round::new(leftovers, &mut unanswered, now)).await
 }
@@ -70,7 +75,7 @@ struct Applier<'a, 'r> {
     app: &'a App,
     service: &'a Service,
     records: &'a mut Records,
-    unsaid: &'a mut Vec<Happening>,
+    unpublished: &'a mut Vec<Event>,
     round: &'a mut Round<'r>,
 }
 
@@ -79,12 +84,12 @@ impl Applier<'_, '_> {
     async fn service(
         mut self,
         children: ServiceChildren,
-        standing: &mut Standing,
+        state: &mut ComponentState,
     ) -> Result<bool, WriteError> {
         // Without `..`, so that a new kind of child cannot be built and then forgotten here.
         let ServiceChildren { service_account, service, pod_disruption_budget, network_policy, deployment } =
             children;
-        let name = names::component(self.app, self.service);
+        let name = names::component(self.app.name.as_str(), self.service.name.as_str());
         let (cluster, namespace) = (self.leader.cluster, self.app.namespace.as_str());
         let cached = cluster.service_accounts.get(namespace, &name);
         self.child(cached, to_value(&service_account)).await?;
@@ -94,13 +99,13 @@ impl Applier<'_, '_> {
         self.child(cached, to_value(&pod_disruption_budget)).await?;
         let cached = cluster.network_policies.get(namespace, &name);
         self.child(cached, to_value(&network_policy)).await?;
-        let cached = standing.revisions.iter().find(|one| one.hash == standing.target);
+        let cached = state.revisions.iter().find(|one| one.hash == state.target);
         let cached = cached.map(|revision| Arc::clone(&revision.deployment));
         let is_new = cached.is_none();
         let written = self.child::<SeenDeployment>(cached, deployment).await?;
         let is_written = written.is_some();
         if let Some(created) = written.filter(|_| is_new) {
-            standing.revisions.push(LiveRevision::of(Arc::new(created), &standing.target));
+            state.revisions.push(LiveRevision::of(Arc::new(created), &state.target));
         }
         Ok(is_written)
     }
@@ -122,7 +127,7 @@ impl Applier<'_, '_> {
             None | Some(Ensured::Kept) => Ok(None),
             Some(Ensured::Written(child)) => Ok(Some(child)),
             Some(Ensured::Reverted(child)) => {
-                self.unsaid.push(Happening {
+                self.unpublished.push(Event {
                     warning: true,
                     reason: reason::CHILD_REVERTED.name,
                     action: "Revert",
@@ -152,10 +157,10 @@ async fn retire(
     pass: &mut ComponentPass,
     is_applied: bool,
 ) -> Result<(), WriteError> {
-    let ComponentPass { standing, planned, .. } = pass;
-    let mut kept = Vec::with_capacity(standing.revisions.len());
-    for revision in mem::take(&mut standing.revisions) {
-        let is_target = revision.hash == standing.target;
+    let ComponentPass { state, planned, .. } = pass;
+    let mut kept = Vec::with_capacity(state.revisions.len());
+    for revision in mem::take(&mut state.revisions) {
+        let is_target = revision.hash == state.target;
         let is_drained = !is_target
             && revision.pods == 0
             && revision.replicas == 0
@@ -174,7 +179,7 @@ async fn retire(
         }
         kept.push(revision);
     }
-    standing.revisions = kept;
+    state.revisions = kept;
     Ok(())
 }
 
@@ -237,12 +242,12 @@ fn is_orphan<K: Child>(child: &K, app: &App, named: &BTreeSet<&str>) -> bool {
 pub async fn scale(
     leader: Leader<'_>,
     app: &App,
-    memory: &mut AppMemory,
+    components: &mut BTreeMap<String, ComponentMemory>,
     passes: &[ComponentPass],
 ) -> Result<bool, WriteError> {
     let (mut is_outdated, mut unanswered) = (false, 0);
     for (service, pass) in app.services.iter().zip(passes) {
-        let component = memory.components.entry(pass.standing.name.clone()).or_default();
+        let component = components.entry(pass.state.name.clone()).or_default();
         let Some(decision) = &pass.decision else { continue };
         let changes = changes(pass);
         if changes.iter().any(|(revision, _)| !is_fenced(&revision.deployment, leader.epoch)) {
@@ -286,7 +291,7 @@ pub async fn scale(
 
 /// The revisions whose replicas a pass changes, those that grow first.
 fn changes(pass: &ComponentPass) -> Vec<(&LiveRevision, i32)> {
-    let revisions = pass.standing.revisions.iter();
+    let revisions = pass.state.revisions.iter();
     let mut changes: Vec<_> = revisions
         .filter_map(|revision| Some((revision, *pass.planned.get(&revision.hash)?)))
         .filter(|(revision, planned)| revision.replicas != *planned)

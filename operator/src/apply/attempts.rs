@@ -1,12 +1,12 @@
-//! Writes that failed: what is said of each, and when it is made again. Pure, but for the dice of a back-off.
+//! Writes that failed: what is said of each, and when it is made again. No I/O of its own.
 //!
 //! An error is lasting by how often it came in a row, not by its code: the API server answers 500 to what it will never
 //! take, and 403 to what it takes in a minute.
 
 use super::writer::WriteError;
 use crate::{
+    decide::component_state::Failure,
     observe::{backoff, seen::fingerprint},
-    report::standing::Failure,
 };
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::reason;

@@ -1,12 +1,11 @@
 //! Children by server-side apply: created, kept as rendered, and deleted when the spec no longer names them. I/O out.
 
 use super::{
-    MANAGER,
     record::{Drift, Records},
     writer::{WriteError, Writer},
 };
 use crate::{
-    build::labels,
+    labels::{self, MANAGER},
     observe::{labelled::Labelled, owner::Controlled, seen::Seen},
 };
 use kube::{

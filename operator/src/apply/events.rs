@@ -1,12 +1,9 @@
 //! Events on transitions. They are best effort: a lost event never fails a reconcile. I/O out.
 
 use super::writer::Writer;
-use crate::runtime::clock;
+use crate::{event::Event, runtime::clock};
 use k8s_openapi::{
-    api::{
-        core::v1::ObjectReference,
-        events::v1::{Event, EventSeries},
-    },
+    api::{core::v1::ObjectReference, events::v1},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{
@@ -32,20 +29,7 @@ pub struct Events {
     writer: Writer,
     identity: String,
     /// The latest, the oldest first.
-    latest: Mutex<VecDeque<Event>>,
-}
-
-/// Something that happened to an app, for `kubectl describe` and `kubectl events`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happening {
-    /// Whether somebody should look at it.
-    pub warning: bool,
-    /// Why, as one word from the list in `docs/reasons.md`.
-    pub reason: &'static str,
-    /// What was done, as one word.
-    pub action: &'static str,
-    /// What happened, as a sentence.
-    pub note: String,
+    latest: Mutex<VecDeque<v1::Event>>,
 }
 
 impl Events {
@@ -56,12 +40,12 @@ impl Events {
     }
 
     /// Publishes one event.
-    pub async fn publish(&self, about: &ObjectReference, happening: Happening) {
-        let reason = happening.reason;
-        let event = self.event(about, happening);
+    pub async fn publish(&self, about: &ObjectReference, event: Event) {
+        let reason = event.reason;
+        let event = self.object(about, event);
         let repeated = self.take_repeated(&event);
         let namespace = about.namespace.as_deref().unwrap_or("default");
-        let api: Api<Event> = Api::namespaced(self.writer.client(), namespace);
+        let api: Api<v1::Event> = Api::namespaced(self.writer.client(), namespace);
         let request = async {
             if let Some(repeated) = repeated {
                 let series = Patch::Merge(json!({"series": repeated.series}));
@@ -79,12 +63,12 @@ impl Events {
         }
     }
 
-    fn event(&self, about: &ObjectReference, happening: Happening) -> Event {
-        let Happening { warning, reason, action, mut note } = happening;
+    fn object(&self, about: &ObjectReference, event: Event) -> v1::Event {
+        let Event { warning, reason, action, mut note } = event;
         note.truncate(note.floor_char_boundary(NOTE_BYTES));
         let now = clock::wall();
         let app = about.name.as_deref().unwrap_or_default();
-        Event {
+        v1::Event {
             metadata: ObjectMeta {
                 name: Some(format!("{app}.{:x}", now.as_nanosecond())),
                 namespace: about.namespace.clone(),
@@ -98,21 +82,21 @@ impl Events {
             event_time: Some(MicroTime(now)),
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(self.identity.clone()),
-            ..Event::default()
+            ..v1::Event::default()
         }
     }
 
     /// The event that this one repeats, counted once more. Until that is written it is not remembered.
-    fn take_repeated(&self, event: &Event) -> Option<Event> {
+    fn take_repeated(&self, event: &v1::Event) -> Option<v1::Event> {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let place = latest.iter().position(|known| said(known) == said(event))?;
         let mut repeated = latest.remove(place)?;
         let count = repeated.series.map_or(1, |series| series.count) + 1;
-        repeated.series = Some(EventSeries { count, last_observed_time: MicroTime(clock::wall()) });
+        repeated.series = Some(v1::EventSeries { count, last_observed_time: MicroTime(clock::wall()) });
         Some(repeated)
     }
 
-    fn remember(&self, event: Event) {
+    fn remember(&self, event: v1::Event) {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if latest.len() == REMEMBERED {
             latest.pop_front();
@@ -122,7 +106,7 @@ impl Events {
 }
 
 /// What an event says, and of what.
-fn said(event: &Event) -> impl PartialEq {
-    let Event { regarding, type_, reason, action, note, .. } = event;
+fn said(event: &v1::Event) -> impl PartialEq {
+    let v1::Event { regarding, type_, reason, action, note, .. } = event;
     (regarding, type_, reason, action, note)
 }

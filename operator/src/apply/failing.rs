@@ -1,10 +1,10 @@
-//! Writes of one component that failed, and when its replicas are decided again. Pure, but for the dice of a back-off.
+//! Writes of one component that failed, and when its replicas are decided again. No I/O of its own.
 
 use super::{
     attempts::{Attempt, Attempts, CAP},
     writer::WriteError,
 };
-use crate::report::standing::Failure;
+use crate::decide::component_state::Failure;
 use jiff::{SignedDuration, Timestamp};
 
 /// Time after which refused replicas are tried again, and the longest after which any are: they follow the load, and a

@@ -3,11 +3,11 @@
 //! A process that was stopped between its check of the lease and its write wakes up with a `resourceVersion` from
 //! before; once the new leader has put its epoch there, that write is a conflict.
 
-use super::{
-    FENCE,
-    writer::{WriteError, Writer},
+use super::writer::{WriteError, Writer};
+use crate::{
+    labels::{EPOCH, FENCE},
+    observe::seen::SeenDeployment,
 };
-use crate::{build::EPOCH_LABEL, observe::seen::SeenDeployment};
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -34,7 +34,7 @@ pub async fn fence(writer: &Writer, deployment: &SeenDeployment, epoch: i32) -> 
         "metadata": {
             "name": name,
             "uid": deployment.metadata.uid,
-            "labels": {EPOCH_LABEL: epoch.to_string()},
+            "labels": {EPOCH: epoch.to_string()},
         },
     });
     let params = PatchParams::apply(FENCE).force();

@@ -1,9 +1,7 @@
 //! The one status write of an object, sent only if it says something new. I/O out.
 
-use super::{
-    REPORTER,
-    writer::{WriteError, Writer},
-};
+use super::writer::{WriteError, Writer};
+use crate::labels::REPORTER;
 use kube::{
     Resource,
     api::{Patch, PatchParams},

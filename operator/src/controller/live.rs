@@ -1,13 +1,13 @@
 //! What is shown of an app when somebody asks: a pass over it that nobody acts on. At rest nothing of a pass is kept for
 //! this: that of thousands of apps would be forgotten and made again in every tick. I/O: none, but for the caches.
 
-use super::{
-    Context,
-    decide::{self, ComponentPass, View},
-};
+use super::Context;
 use crate::{
+    decide::{
+        self, ComponentPass, View,
+        component_state::{ComponentState, Failure},
+    },
     observe::{cluster::app_ref, samples::Samples},
-    report::standing::{Failure, Standing},
     resolve::app::Service,
     runtime::{clock, live::LiveSource, metrics},
 };
@@ -65,14 +65,14 @@ async fn show(context: &Context, namespace: &str, name: &str) -> Option<LiveApp>
 }
 
 fn component(service: &Service, pass: &ComponentPass, samples: &Samples) -> LiveComponent {
-    let ComponentPass { standing, decision, .. } = pass;
+    let ComponentPass { state, decision, .. } = pass;
     let decision = decision.as_ref();
-    let (reason, message) = told(standing, decision);
+    let (reason, message) = told(state, decision);
     LiveComponent {
-        name: standing.name.clone(),
-        desired: standing.desired,
-        ready: standing.ready(),
-        current: standing.revisions.iter().map(|revision| revision.replicas).sum(),
+        name: state.name.clone(),
+        desired: state.desired,
+        ready: state.ready(),
+        current: state.revisions.iter().map(|revision| revision.replicas).sum(),
         request_rate: samples.request_rate(&service.key),
         latency: samples.latency(&service.key),
         metrics: decision.into_iter().flat_map(metrics).collect(),
@@ -82,12 +82,12 @@ fn component(service: &Service, pass: &ComponentPass, samples: &Samples) -> Live
 }
 
 /// The reason of a component and its sentence, as conditions and events tell it.
-fn told(standing: &Standing, decision: Option<&Decision>) -> (String, String) {
-    if let Some(paused) = &standing.paused {
+fn told(state: &ComponentState, decision: Option<&Decision>) -> (String, String) {
+    if let Some(paused) = &state.paused {
         return (reason::PAUSED.name.to_owned(), paused.clone());
     }
     let Some(decision) = decision else { return <_>::default() };
-    match standing.shortage() {
+    match state.shortage() {
         Some(Failure { reason, message }) => {
             (reason.name.to_owned(), format!("{} Only {message}", decision.message()))
         }
@@ -113,7 +113,7 @@ mod tests {
             children::Siblings,
             cluster::{GuardedOverride, Observed},
         },
-        report::{Said, happenings::happenings},
+        report::{StatusUpdate, events::events},
         resolve::{app::App, resolve},
     };
     use jiff::{SignedDuration, Timestamp};
@@ -201,8 +201,8 @@ mod tests {
             let pass = decide::pass(&self.app, self.status.as_ref(), view, &mut self.memories).remove(0);
             let known = self.status.take();
             let status =
-                Said::of(known.as_ref(), 1, &[&pass.standing], None).status(known.as_ref(), self.now);
-            self.events.extend(happenings(known.as_ref(), &status).into_iter().map(|one| one.note));
+                StatusUpdate::of(known.as_ref(), 1, &[&pass.state], None).status(known.as_ref(), self.now);
+            self.events.extend(events(known.as_ref(), &status).into_iter().map(|one| one.note));
             if let Some(decision) = &pass.decision {
                 self.replicas = decision.desired;
                 self.memories.get_mut("web").expect("a memory").commit(&self.app.services[0], decision);
@@ -218,7 +218,7 @@ mod tests {
                     .clone()
                     .map(|last| (last.reason, last.message))
                     .unwrap_or_default(),
-                live: told(&pass.standing, pass.decision.as_ref()),
+                live: told(&pass.state, pass.decision.as_ref()),
             };
             self.status = Some(status);
             places

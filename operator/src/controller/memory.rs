@@ -1,15 +1,14 @@
 //! What the process remembers of each app between two passes. It lasts for one tenure of the lease: another leader
 //! may have acted since, and what must outlive a tenure is in the app's status.
 
-use super::decide::ComponentMemory;
 use crate::{
-    apply::{
-        attempts::{Attempt, Attempts},
-        events::Happening,
-        record::Records,
+    apply::{attempts::Attempt, memory::ApplyMemory},
+    decide::{
+        ComponentMemory,
+        component_state::{Failure, was_applied},
     },
     observe::cluster::GuardedApp,
-    report::{Said, conditions::was_applied, standing::Failure},
+    report::StatusUpdate,
     resolve::{app::App, invalid::Invalid},
 };
 use jiff::Timestamp;
@@ -52,16 +51,10 @@ pub struct Memories {
 #[derive(Default)]
 pub struct AppMemory {
     epoch: i32,
-    /// What was applied.
-    pub records: Records,
-    /// What is remembered of each component.
+    /// What is remembered of each component's scaling.
     pub components: BTreeMap<String, ComponentMemory>,
-    /// Children of components that the spec no longer names and that could not be deleted.
-    pub leftovers: Attempts,
-    /// How often the status could not be written in a row, and when it is tried again.
-    pub unreported: Option<Attempt>,
-    /// What was done and not said yet, because a write after it failed.
-    pub unsaid: Vec<Happening>,
+    /// What was written.
+    pub apply: ApplyMemory,
     /// The status that was written last, for as long as the cache may still show the one before it.
     reported: Option<ScalableAppStatus>,
     /// Fingerprint of what was compared with the known status last, if it was no news.
@@ -142,9 +135,9 @@ impl AppMemory {
         (self.reported, self.silent) = (Some(written), None);
     }
 
-    /// Whether something is news. Said once more it is not compared with the known status, which would have to be read of
+    /// Whether something is news. StatusUpdate once more it is not compared with the known status, which would have to be read of
     /// every app in every tick.
-    pub fn is_news(&mut self, app: &ScalableApp, said: &Said) -> bool {
+    pub fn is_news(&mut self, app: &ScalableApp, said: &StatusUpdate) -> bool {
         let fingerprint = said.fingerprint(app.metadata.resource_version.as_deref());
         if fingerprint.is_some() && self.silent == fingerprint {
             return false;
@@ -164,14 +157,14 @@ impl AppMemory {
     #[must_use]
     pub fn leftover(&self, app: &ScalableApp) -> Option<Failure> {
         let generation = app.metadata.generation.unwrap_or_default();
-        self.leftovers.said(was_applied(self.known_status(app), generation))
+        self.apply.leftovers.said(was_applied(self.known_status(app), generation))
     }
 
     /// When the first write that failed is made again.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let components = self.components.values().map(|component| component.failing.due());
-        components.chain([self.leftovers.due()]).flatten().min()
+        components.chain([self.apply.leftovers.due()]).flatten().min()
     }
 
     /// The known status beside what is remembered of each component: what a pass needs, of which it changes the latter.
@@ -186,12 +179,13 @@ impl AppMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::standing::Standing;
+    use crate::decide::component_state::ComponentState;
     use serde_json::json;
 
-    fn said(desired: i32, known: Option<&ScalableAppStatus>) -> Said {
-        let standing = Standing { name: "web".to_owned(), decided: true, desired, ..Standing::default() };
-        Said::of(known, 1, &[&standing], None)
+    fn said(desired: i32, known: Option<&ScalableAppStatus>) -> StatusUpdate {
+        let state =
+            ComponentState { name: "web".to_owned(), decided: true, desired, ..ComponentState::default() };
+        StatusUpdate::of(known, 1, &[&state], None)
     }
 
     fn app(version: &str, status: ScalableAppStatus) -> ScalableApp {

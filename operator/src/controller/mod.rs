@@ -1,6 +1,5 @@
 //! The loops around the pipeline: one that follows objects, one that follows time. I/O.
 
-pub mod decide;
 pub mod live;
 pub mod memory;
 pub mod overrides;

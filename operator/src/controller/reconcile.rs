@@ -2,7 +2,6 @@
 
 use super::{
     Context,
-    decide::{self, ComponentMemory, ComponentPass, View},
     memory::{AppMemory, Report},
 };
 use crate::{
@@ -10,12 +9,13 @@ use crate::{
         self,
         app::Leader,
         attempts::{Attempt, CAP, REFUSED_CAP},
-        events::Happening,
         writer::WriteError,
     },
-    build::build,
+    decide::{self, ComponentMemory, ComponentPass, View, component_state::Failure},
+    event::Event,
     observe::cluster::GuardedApp,
-    report::{self, Said, standing::Failure},
+    render::render,
+    report::{self, StatusUpdate},
     resolve::invalid::Invalid,
     runtime::{clock, metrics},
 };
@@ -82,17 +82,25 @@ async fn pipeline(
     let view = View { observed: &observed, samples: &samples, now: clock::wall(), recording };
     let (known, components) = memory.of_pass(app);
     let mut passes = decide::pass(resolved, known, view, components);
-    if passes.iter().any(|pass| pass.standing.paused.is_some()) {
+    if passes.iter().any(|pass| pass.state.paused.is_some()) {
         say(context, app, memory, &passes, None).await?;
         return Ok(Action::requeue(RESYNC));
     }
-    let children = build(resolved, u64::try_from(epoch).unwrap_or_default());
+    let children = render(resolved, u64::try_from(epoch).unwrap_or_default());
     let leader = Leader { writer: &context.writer, cluster: &context.cluster, epoch };
-    apply::app::apply(leader, resolved, &observed, children, memory, &mut passes).await?;
+    apply::app::apply(
+        leader,
+        resolved,
+        &observed,
+        children,
+        (&mut memory.apply, &mut memory.components),
+        &mut passes,
+    )
+    .await?;
     // The status before the replicas: a change that is remembered and did not happen makes the next leader slower,
     // one that happened and is not remembered would make it faster.
     say(context, app, memory, &passes, None).await?;
-    if apply::app::scale(leader, resolved, memory, &passes).await? {
+    if apply::app::scale(leader, resolved, &mut memory.components, &passes).await? {
         return Ok(Action::requeue(AGAIN));
     }
     // What is due waits for the cache to show the last write, if not for its own time.
@@ -125,27 +133,27 @@ async fn say(
     passes: &[ComponentPass],
     failure: Option<&Failure>,
 ) -> Result<(), Error> {
-    let standings: Vec<_> = passes.iter().map(|pass| &pass.standing).collect();
+    let states: Vec<_> = passes.iter().map(|pass| &pass.state).collect();
     let generation = app.metadata.generation.unwrap_or_default();
     let leftover = memory.leftover(app);
     let known = memory.known_status(app);
-    let said = Said::of(known, generation, &standings, failure).beside(leftover.as_ref());
+    let said = StatusUpdate::of(known, generation, &states, failure).beside(leftover.as_ref());
     let status = said.status(known, clock::wall());
-    let happenings = report::happenings::happenings(known, &status);
+    let events = report::events::events(known, &status);
     report(context, app, memory, &status).await?;
     for record in passes.iter().filter_map(|pass| pass.recorded.as_ref()) {
         context.decisions.write(record);
     }
     let about = app.object_ref(&());
-    for happening in mem::take(&mut memory.unsaid).into_iter().chain(happenings) {
+    for event in mem::take(&mut memory.apply.unpublished).into_iter().chain(events) {
         tracing::info!(
             namespace = app.namespace(),
             app = app.name_any(),
-            reason = happening.reason,
+            reason = event.reason,
             "{}",
-            happening.note
+            event.note
         );
-        context.events.publish(&about, happening).await;
+        context.events.publish(&about, event).await;
     }
     Ok(())
 }
@@ -161,9 +169,9 @@ async fn report(
     let now = clock::wall();
     let generation = generation(app);
     let is_news = memory.known_status(app) != Some(status);
-    let earlier = memory.unreported.take().filter(|earlier| earlier.is_of(generation));
+    let earlier = memory.apply.unreported.take().filter(|earlier| earlier.is_of(generation));
     if let Some(until) = earlier.as_ref().filter(|one| is_news && !one.is_due(now)).map(Attempt::until) {
-        memory.unreported = earlier;
+        memory.apply.unreported = earlier;
         return Err(Error::Unreported(until));
     }
     let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
@@ -181,7 +189,7 @@ async fn report(
                 tell(context, app, reason, format!("{} ({})", reason.sentence, failure.message)).await;
             }
             let until = attempt.until();
-            memory.unreported = Some(attempt);
+            memory.apply.unreported = Some(attempt);
             Err(Error::Unreported(until))
         }
     }
@@ -210,8 +218,8 @@ fn generation(object: &impl Resource) -> u64 {
 
 /// Tells in an event what no condition can.
 async fn tell(context: &Context, object: &impl Resource<DynamicType = ()>, reason: Reason, note: String) {
-    let happening = Happening { warning: true, reason: reason.name, action: "Report", note };
-    context.events.publish(&object.object_ref(&()), happening).await;
+    let event = Event { warning: true, reason: reason.name, action: "Report", note };
+    context.events.publish(&object.object_ref(&()), event).await;
 }
 
 /// An object that this version cannot read gets a condition of its own and harms nobody else.
@@ -230,7 +238,7 @@ async fn unreadable(context: &Context, object: &GuardedApp, invalid: &Unreadable
     };
     let failure = Failure { reason, message: format!("{} ({invalid})", reason.sentence) };
     let generation = object.meta().generation.unwrap_or_default();
-    let status = Said::of(None, generation, &[], Some(&failure)).status(None, clock::wall());
+    let status = StatusUpdate::of(None, generation, &[], Some(&failure)).status(None, clock::wall());
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     // Its status cannot be read either, so whether this is news is known to this process alone.
     let written =

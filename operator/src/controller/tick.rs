@@ -3,16 +3,16 @@
 
 use super::{
     Context,
-    decide::{self, ComponentPass, View},
     memory::{AppMemory, SharedMemory},
     roster::{Decidable, Roster},
 };
 use crate::{
+    decide::{self, ComponentPass, View},
     observe::{
         cluster::{GuardedApp, app_ref},
         samples::Samples,
     },
-    report::Said,
+    report::StatusUpdate,
     resolve::app::App,
     runtime::{clock, health::Health, metrics},
 };
@@ -136,8 +136,8 @@ fn scales(passes: &[ComponentPass]) -> bool {
     passes.iter().any(|pass| {
         pass.decision.is_some()
             // A child that could not be written is tried again in its own time.
-            && ((pass.standing.revisions.is_empty() && pass.standing.failure.is_none())
-                || pass.standing.revisions.iter().any(|revision| {
+            && ((pass.state.revisions.is_empty() && pass.state.failure.is_none())
+                || pass.state.revisions.iter().any(|revision| {
                     pass.planned.get(&revision.hash).is_some_and(|planned| *planned != revision.replicas)
                 }))
     })
@@ -145,9 +145,10 @@ fn scales(passes: &[ComponentPass]) -> bool {
 
 /// Whether the status would differ from the one that is known.
 fn says_something_new(app: &ScalableApp, memory: &mut AppMemory, passes: &[ComponentPass]) -> bool {
-    let standings: Vec<_> = passes.iter().map(|pass| &pass.standing).collect();
+    let states: Vec<_> = passes.iter().map(|pass| &pass.state).collect();
     let generation = app.metadata.generation.unwrap_or_default();
     let leftover = memory.leftover(app);
-    let said = Said::of(memory.known_status(app), generation, &standings, None).beside(leftover.as_ref());
+    let said =
+        StatusUpdate::of(memory.known_status(app), generation, &states, None).beside(leftover.as_ref());
     memory.is_news(app, &said)
 }

@@ -25,7 +25,7 @@ use super::{
     pods::SeenPod,
     seen::{Seen, SeenDeployment},
 };
-use crate::build::labels;
+use crate::labels;
 
 /// An app as the watch delivers it: an object that cannot be read is still an object, and harms no other.
 pub type GuardedApp = Guarded<ScalableApp>;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::children::OfApp;
-use crate::build::{EPOCH_LABEL, labels, names};
+use crate::{labels, names};
 
 /// The labels that are read; nothing for those that are missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl OwnLabels {
             app: own(labels::APP),
             component: own(labels::COMPONENT),
             revision: own(labels::REVISION),
-            epoch: own(EPOCH_LABEL),
+            epoch: own(labels::EPOCH),
         }
     }
 

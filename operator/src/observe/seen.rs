@@ -13,8 +13,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::labelled::{Labelled, OwnLabels};
-use crate::apply::{MANAGER, SCALER};
-use crate::build::EPOCH_LABEL;
+use crate::labels::{EPOCH, MANAGER, SCALER};
 
 /// A child of kind `K`, of whose content only `P` is kept. Of thousands of children the content would be most of the
 /// memory, and it is only compared.
@@ -228,7 +227,7 @@ fn edited(mut object: Value) -> Value {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.retain(|key, _| matches!(key.as_str(), "labels" | "ownerReferences"));
         if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
-            labels.remove(EPOCH_LABEL);
+            labels.remove(EPOCH);
         }
         metadata.retain(|_, value| value.as_object().is_none_or(|map| !map.is_empty()));
     }

@@ -228,8 +228,7 @@ impl Seen<'_> {
     }
 
     fn problem(&self, reason: Reason, words: &str) -> Problem {
-        let revision =
-            self.0.metadata.labels.as_ref().and_then(|labels| labels.get(crate::build::labels::REVISION));
+        let revision = self.0.metadata.labels.as_ref().and_then(|labels| labels.get(crate::labels::REVISION));
         let revision = revision.map_or_else(String::new, |revision| format!(" of revision {revision}"));
         Problem { reason, message: format!("pod {}{revision}: {words}", self.name()) }
     }

@@ -3,9 +3,9 @@
 //! `Ready` speaks of the stack being up as declared; metrics, load and limits have conditions of their own, because a
 //! GitOps tool that waits for `Ready` must not fail a release over them.
 
-use super::standing::{Evidence, Failure, Standing};
+use crate::decide::component_state::{ComponentState, Evidence, Failure};
 use jiff::Timestamp;
-use scalableapp_crds::{Condition, ConditionStatus, ScalableAppStatus, condition_type, set_condition};
+use scalableapp_crds::{Condition, ConditionStatus, condition_type, set_condition};
 use scalableapp_engine::reason::{self, Reason};
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ pub type Verdict = (ConditionStatus, Reason, Cow<'static, str>);
 /// nothing new is known of its components, and what was said of them stands.
 pub fn verdicts(
     known: &[Condition],
-    components: &[&Standing],
+    components: &[&ComponentState],
     failure: Option<&Failure>,
 ) -> Vec<(&'static str, Verdict)> {
     let is_set = |type_| known.iter().any(|condition| condition.type_ == type_);
@@ -33,11 +33,11 @@ pub fn verdicts(
     }
     verdicts.push((condition_type::ROLLOUT_PROGRESSING, rollout(components)));
     let valid = valid(components);
-    let decided = valid.iter().all(|standing| standing.decided);
+    let decided = valid.iter().all(|state| state.decided);
     if decided || !is_set(condition_type::METRICS_AVAILABLE) {
         verdicts.push((condition_type::METRICS_AVAILABLE, metrics_available(&valid)));
     }
-    let paused = components.iter().find_map(|standing| standing.paused.as_ref());
+    let paused = components.iter().find_map(|state| state.paused.as_ref());
     if let Some(paused) = paused {
         verdicts.push((condition_type::SCALING_LIMITED, yes(reason::PAUSED, paused.clone())));
     } else if decided || !is_set(condition_type::SCALING_LIMITED) {
@@ -47,9 +47,10 @@ pub fn verdicts(
 }
 
 /// The components that are decided once they are measured: all but those with a mistake of their own, unless each has one.
-pub fn valid<'a>(components: &[&'a Standing]) -> Vec<&'a Standing> {
-    let is_valid = |one: &Standing| one.failure.as_ref().is_none_or(|it| it.reason != reason::INVALID_SPEC);
-    let valid: Vec<&Standing> = components.iter().copied().filter(|one| is_valid(one)).collect();
+pub fn valid<'a>(components: &[&'a ComponentState]) -> Vec<&'a ComponentState> {
+    let is_valid =
+        |one: &ComponentState| one.failure.as_ref().is_none_or(|it| it.reason != reason::INVALID_SPEC);
+    let valid: Vec<&ComponentState> = components.iter().copied().filter(|one| is_valid(one)).collect();
     if valid.is_empty() { components.to_vec() } else { valid }
 }
 
@@ -72,26 +73,6 @@ pub fn leave(verdicts: &mut [(&'static str, Verdict)], leftover: &Failure) {
         };
         *verdict = says(leftover.reason, leftover.message.clone());
     }
-}
-
-/// What `Ready` says of a generation that is not applied, or not known to be.
-const UNAPPLIED: [Reason; 6] = [
-    reason::INVALID_SPEC,
-    reason::UNREADABLE,
-    reason::NAME_TAKEN,
-    reason::CHILD_REFUSED,
-    reason::CHILD_NOT_WRITTEN,
-    reason::PAUSED,
-];
-
-/// Whether a generation was applied, by what is known.
-#[must_use]
-pub fn was_applied(known: Option<&ScalableAppStatus>, generation: i64) -> bool {
-    let mut conditions = known.into_iter().flat_map(|status| &status.conditions);
-    let ready = conditions.find(|condition| condition.type_ == condition_type::READY);
-    ready.is_some_and(|ready| {
-        ready.observed_generation == generation && UNAPPLIED.iter().all(|one| one.name != ready.reason)
-    })
 }
 
 /// Sets the conditions to these verdicts.
@@ -118,64 +99,64 @@ fn no(reason: Reason, message: impl Into<Cow<'static, str>>) -> Verdict {
     (ConditionStatus::False, reason, message.into())
 }
 
-fn of(standing: &Standing, failure: &Failure) -> String {
-    format!("{}: {}", standing.name, failure.message)
+fn of(state: &ComponentState, failure: &Failure) -> String {
+    format!("{}: {}", state.name, failure.message)
 }
 
-fn ready(components: &[&Standing], failure: Option<&Failure>) -> Verdict {
+fn ready(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict {
     if let Some(failure) = failure {
         return no(failure.reason, failure.message.clone());
     }
     if let Some((reason, message)) = failures(components, |_| true) {
         return no(reason, message);
     }
-    for standing in components {
+    for state in components {
         // What is wrong with an older revision holds up no rollout.
-        let older = standing.problem_of_others.as_ref().filter(|_| !standing.is_up());
-        let problem = standing.problem.as_ref().or(older);
-        if let Some(problem) = problem.filter(|_| !standing.is_up() || !standing.is_rolled_out()) {
-            return no(problem.reason, of(standing, problem));
+        let older = state.problem_of_others.as_ref().filter(|_| !state.is_up());
+        let problem = state.problem.as_ref().or(older);
+        if let Some(problem) = problem.filter(|_| !state.is_up() || !state.is_rolled_out()) {
+            return no(problem.reason, of(state, problem));
         }
-        if !standing.is_up() {
-            let (ready, min, name) = (standing.ready(), standing.min, &standing.name);
+        if !state.is_up() {
+            let (ready, min, name) = (state.ready(), state.min, &state.name);
             return no(reason::PODS_NOT_READY, format!("{name}: {ready} of at least {min} pods are ready"));
         }
-        if !standing.is_rolled_out() {
-            return no(reason::ROLLING_OUT, rolling_out(standing));
+        if !state.is_rolled_out() {
+            return no(reason::ROLLING_OUT, rolling_out(state));
         }
     }
     yes(reason::UP_AS_DECLARED, reason::UP_AS_DECLARED.sentence)
 }
 
-fn rolling_out(standing: &Standing) -> String {
-    format!("{}: revision {} is taking over", standing.name, standing.target)
+fn rolling_out(state: &ComponentState) -> String {
+    format!("{}: revision {} is taking over", state.name, state.target)
 }
 
-fn stalled(components: &[&Standing], failure: Option<&Failure>) -> Verdict {
+fn stalled(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict {
     if let Some(failure) = failure {
         return yes(failure.reason, failure.message.clone());
     }
     if let Some((reason, message)) = failures(components, |failure| !passes(failure.reason)) {
         return yes(reason, message);
     }
-    for standing in components {
-        if standing.gave_up() && !standing.is_rolled_out() {
-            let words = standing
+    for state in components {
+        if state.gave_up() && !state.is_rolled_out() {
+            let words = state
                 .problem
                 .as_ref()
                 .map_or(reason::PROGRESS_DEADLINE_EXCEEDED.sentence, |problem| problem.message.as_str());
-            return yes(reason::PROGRESS_DEADLINE_EXCEEDED, format!("{}: {words}", standing.name));
+            return yes(reason::PROGRESS_DEADLINE_EXCEEDED, format!("{}: {words}", state.name));
         }
     }
     no(reason::NOT_STALLED, reason::NOT_STALLED.sentence)
 }
 
 /// The failures of all components in one sentence, with the reason of the first.
-fn failures(components: &[&Standing], is_told: impl Fn(&Failure) -> bool) -> Option<(Reason, String)> {
-    let failures = components.iter().filter_map(|standing| Some((standing, standing.failure.as_ref()?)));
+fn failures(components: &[&ComponentState], is_told: impl Fn(&Failure) -> bool) -> Option<(Reason, String)> {
+    let failures = components.iter().filter_map(|state| Some((state, state.failure.as_ref()?)));
     let told: Vec<_> = failures.filter(|(_, failure)| is_told(failure)).collect();
     let (_, first) = told.first()?;
-    let sentences: Vec<String> = told.iter().map(|(standing, failure)| of(standing, failure)).collect();
+    let sentences: Vec<String> = told.iter().map(|(state, failure)| of(state, failure)).collect();
     Some((first.reason, sentences.join("; ")))
 }
 
@@ -194,15 +175,15 @@ fn reconciling(ready: &Verdict, stalled: &Verdict) -> Verdict {
     }
 }
 
-fn metrics_available(components: &[&Standing]) -> Verdict {
-    for standing in components {
-        if let Evidence::Missing(failure) = &standing.measured {
-            return no(failure.reason, of(standing, failure));
+fn metrics_available(components: &[&ComponentState]) -> Verdict {
+    for state in components {
+        if let Evidence::Missing(failure) = &state.measured {
+            return no(failure.reason, of(state, failure));
         }
     }
-    for standing in components {
-        let name = &standing.name;
-        let (reason, words) = match &standing.measured {
+    for state in components {
+        let name = &state.name;
+        let (reason, words) = match &state.measured {
             Evidence::NotYet => (reason::NOT_MEASURED_YET, reason::NOT_MEASURED_YET.sentence.into()),
             Evidence::NoPodReady => {
                 let words = format!("{name}: no pod is ready, so nothing can be measured yet");
@@ -212,29 +193,29 @@ fn metrics_available(components: &[&Standing]) -> Verdict {
         };
         return (ConditionStatus::Unknown, reason, words);
     }
-    if components.iter().all(|standing| standing.measured == Evidence::NotAsked) {
+    if components.iter().all(|state| state.measured == Evidence::NotAsked) {
         return yes(reason::NO_METRICS, reason::NO_METRICS.sentence);
     }
     yes(reason::ALL_METRICS_FRESH, reason::ALL_METRICS_FRESH.sentence)
 }
 
-fn scaling_limited(components: &[&Standing]) -> Verdict {
-    for standing in components {
-        if let Some(shortage) = standing.shortage() {
-            return yes(shortage.reason, of(standing, &shortage));
+fn scaling_limited(components: &[&ComponentState]) -> Verdict {
+    for state in components {
+        if let Some(shortage) = state.shortage() {
+            return yes(shortage.reason, of(state, &shortage));
         }
     }
-    for standing in components {
-        if let Some(limit) = standing.limited_by.first() {
-            return yes(*limit, format!("{}: {}", standing.name, standing.limit));
+    for state in components {
+        if let Some(limit) = state.limited_by.first() {
+            return yes(*limit, format!("{}: {}", state.name, state.limit));
         }
     }
     no(reason::WITHIN_LIMITS, reason::WITHIN_LIMITS.sentence)
 }
 
-fn rollout(components: &[&Standing]) -> Verdict {
-    match components.iter().find(|standing| !standing.is_rolled_out()) {
-        Some(standing) => yes(reason::ROLLING_OUT, rolling_out(standing)),
+fn rollout(components: &[&ComponentState]) -> Verdict {
+    match components.iter().find(|state| !state.is_rolled_out()) {
+        Some(state) => yes(reason::ROLLING_OUT, rolling_out(state)),
         None => no(reason::ROLLED_OUT, reason::ROLLED_OUT.sentence),
     }
 }
@@ -249,8 +230,8 @@ mod tests {
         LiveRevision { hash: hash.into(), deployment: Arc::default(), replicas: ready, pods: ready, ready }
     }
 
-    fn web(ready: i32) -> Standing {
-        Standing {
+    fn web(ready: i32) -> ComponentState {
+        ComponentState {
             name: "web".into(),
             min: 2,
             decided: true,
@@ -258,7 +239,7 @@ mod tests {
             target: "new".into(),
             revisions: vec![revision("new", ready)],
             measured: Evidence::Fresh,
-            ..Standing::default()
+            ..ComponentState::default()
         }
     }
 
@@ -267,89 +248,89 @@ mod tests {
     }
 
     fn said(
-        components: &[Standing],
+        components: &[ComponentState],
         failure: Option<&Failure>,
         type_: &str,
     ) -> (ConditionStatus, String, String) {
         let mut list = Vec::new();
-        let components: Vec<&Standing> = components.iter().collect();
+        let components: Vec<&ComponentState> = components.iter().collect();
         set(&mut list, &verdicts(&[], &components, failure), 1, Timestamp::UNIX_EPOCH);
         let condition =
             list.into_iter().find(|condition| condition.type_ == type_).expect("every condition is set");
         (condition.status, condition.reason, condition.message)
     }
 
-    fn says(components: &[Standing], type_: &str) -> (ConditionStatus, String) {
+    fn says(components: &[ComponentState], type_: &str) -> (ConditionStatus, String) {
         let (status, reason, _) = said(components, None, type_);
         (status, reason)
     }
 
     #[test]
     fn ready_never_depends_on_metrics_or_limits() {
-        let mut standing = web(2);
-        standing.measured = Evidence::Missing(failure(reason::METRIC_ABSENT));
-        standing.limited_by = vec![reason::MAX_REPLICAS];
-        standing.desired = 40;
-        assert_eq!(says(&[standing.clone()], "Ready"), (ConditionStatus::True, "UpAsDeclared".into()));
+        let mut state = web(2);
+        state.measured = Evidence::Missing(failure(reason::METRIC_ABSENT));
+        state.limited_by = vec![reason::MAX_REPLICAS];
+        state.desired = 40;
+        assert_eq!(says(&[state.clone()], "Ready"), (ConditionStatus::True, "UpAsDeclared".into()));
         assert_eq!(
-            says(&[standing.clone()], "MetricsAvailable"),
+            says(&[state.clone()], "MetricsAvailable"),
             (ConditionStatus::False, "MetricAbsent".into())
         );
-        assert_eq!(says(&[standing], "ScalingLimited"), (ConditionStatus::True, "MaxReplicas".into()));
+        assert_eq!(says(&[state], "ScalingLimited"), (ConditionStatus::True, "MaxReplicas".into()));
     }
 
     #[test]
     fn too_few_ready_pods_are_not_ready_and_the_cause_is_named() {
-        let mut standing = web(1);
-        assert_eq!(says(&[standing.clone()], "Ready"), (ConditionStatus::False, "PodsNotReady".into()));
-        standing.problem = Some(failure(reason::IMAGE_PULL_FAILED));
-        assert_eq!(says(&[standing.clone()], "Ready"), (ConditionStatus::False, "ImagePullFailed".into()));
-        assert_eq!(says(&[standing], "Reconciling"), (ConditionStatus::True, "ImagePullFailed".into()));
+        let mut state = web(1);
+        assert_eq!(says(&[state.clone()], "Ready"), (ConditionStatus::False, "PodsNotReady".into()));
+        state.problem = Some(failure(reason::IMAGE_PULL_FAILED));
+        assert_eq!(says(&[state.clone()], "Ready"), (ConditionStatus::False, "ImagePullFailed".into()));
+        assert_eq!(says(&[state], "Reconciling"), (ConditionStatus::True, "ImagePullFailed".into()));
     }
 
     #[test]
     fn a_stack_that_is_up_stays_ready_while_an_extra_pod_is_refused() {
-        let mut standing = web(2);
-        standing.desired = 5;
-        standing.problem = Some(failure(reason::PODS_REFUSED));
-        assert_eq!(says(&[standing], "Ready"), (ConditionStatus::True, "UpAsDeclared".into()));
+        let mut state = web(2);
+        state.desired = 5;
+        state.problem = Some(failure(reason::PODS_REFUSED));
+        assert_eq!(says(&[state], "Ready"), (ConditionStatus::True, "UpAsDeclared".into()));
     }
 
     #[test]
     fn replicas_that_do_not_come_above_the_minimum_limit_scaling_and_are_named_before_its_limits() {
-        let mut standing = web(2);
-        (standing.desired, standing.limited_by) = (5, vec![reason::MAX_REPLICAS]);
-        standing.problem = Some(failure(reason::PODS_REFUSED));
-        let (status, reason, message) = said(std::slice::from_ref(&standing), None, "ScalingLimited");
+        let mut state = web(2);
+        (state.desired, state.limited_by) = (5, vec![reason::MAX_REPLICAS]);
+        state.problem = Some(failure(reason::PODS_REFUSED));
+        let (status, reason, message) = said(std::slice::from_ref(&state), None, "ScalingLimited");
         assert_eq!((status, reason.as_str()), (ConditionStatus::True, "PodsRefused"));
         assert_eq!(message, "web: 2 of 5 replicas are ready: why");
-        standing.desired = 2;
-        assert_eq!(says(&[standing], "ScalingLimited").1, "MaxReplicas", "every replica is there");
+        state.desired = 2;
+        assert_eq!(says(&[state], "ScalingLimited").1, "MaxReplicas", "every replica is there");
     }
 
     #[test]
     fn what_is_wrong_with_an_older_revision_is_not_told_of_the_new() {
-        let mut standing = web(2);
-        standing.revisions.push(revision("old", 0));
-        standing.revisions[1].pods = 1;
-        standing.problem_of_others = Some(failure(reason::CONTAINER_CRASHES));
-        assert_eq!(says(&[standing.clone()], "Ready"), (ConditionStatus::False, "RollingOut".into()));
-        standing.revisions[0].ready = 1;
-        assert_eq!(says(&[standing.clone()], "Ready"), (ConditionStatus::False, "ContainerCrashes".into()));
-        standing.problem = Some(failure(reason::PROBE_FAILS));
-        assert_eq!(says(&[standing], "Ready"), (ConditionStatus::False, "ProbeFails".into()));
+        let mut state = web(2);
+        state.revisions.push(revision("old", 0));
+        state.revisions[1].pods = 1;
+        state.problem_of_others = Some(failure(reason::CONTAINER_CRASHES));
+        assert_eq!(says(&[state.clone()], "Ready"), (ConditionStatus::False, "RollingOut".into()));
+        state.revisions[0].ready = 1;
+        assert_eq!(says(&[state.clone()], "Ready"), (ConditionStatus::False, "ContainerCrashes".into()));
+        state.problem = Some(failure(reason::PROBE_FAILS));
+        assert_eq!(says(&[state], "Ready"), (ConditionStatus::False, "ProbeFails".into()));
     }
 
     #[test]
     fn metrics_of_a_component_without_a_ready_pod_are_not_said_to_be_unasked() {
-        let mut standing = web(0);
-        standing.measured = Evidence::NoPodReady;
-        let (status, reason, message) = said(std::slice::from_ref(&standing), None, "MetricsAvailable");
+        let mut state = web(0);
+        state.measured = Evidence::NoPodReady;
+        let (status, reason, message) = said(std::slice::from_ref(&state), None, "MetricsAvailable");
         assert_eq!((status, reason.as_str()), (ConditionStatus::Unknown, "PodsNotReady"));
         assert_eq!(message, "web: no pod is ready, so nothing can be measured yet");
-        let missing = Standing { measured: Evidence::Missing(failure(reason::METRIC_STALE)), ..web(2) };
+        let missing = ComponentState { measured: Evidence::Missing(failure(reason::METRIC_STALE)), ..web(2) };
         assert_eq!(
-            says(&[standing, missing], "MetricsAvailable"),
+            says(&[state, missing], "MetricsAvailable"),
             (ConditionStatus::False, "MetricStale".into())
         );
     }
@@ -360,13 +341,13 @@ mod tests {
         limited.limited_by = vec![reason::MAX_REPLICAS];
         let mut list = Vec::new();
         set(&mut list, &verdicts(&[], &[&limited], None), 1, Timestamp::UNIX_EPOCH);
-        let undecided = Standing { decided: false, measured: Evidence::NotYet, ..web(2) };
+        let undecided = ComponentState { decided: false, measured: Evidence::NotYet, ..web(2) };
         assert!(are_set(&list, &verdicts(&list, &[&undecided], None), 1));
     }
 
     #[test]
     fn a_mistake_in_one_component_keeps_nothing_from_being_said_of_the_others() {
-        let invalid = Standing {
+        let invalid = ComponentState {
             decided: false,
             measured: Evidence::NotYet,
             failure: Some(failure(reason::INVALID_SPEC)),
@@ -387,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_pause_is_said_and_takes_nothing_from_ready() {
-        let paused = Standing { decided: false, paused: Some("jane".into()), ..web(2) };
+        let paused = ComponentState { decided: false, paused: Some("jane".into()), ..web(2) };
         let (status, reason, message) = said(std::slice::from_ref(&paused), None, "ScalingLimited");
         assert_eq!((status, reason.as_str(), message.as_str()), (ConditionStatus::True, "Paused", "jane"));
         assert_eq!(says(&[paused], "Ready"), (ConditionStatus::True, "UpAsDeclared".into()));
@@ -395,10 +376,10 @@ mod tests {
 
     #[test]
     fn two_live_revisions_are_a_rollout() {
-        let mut standing = web(2);
-        standing.revisions.push(revision("old", 1));
-        assert_eq!(says(&[standing.clone()], "Ready"), (ConditionStatus::False, "RollingOut".into()));
-        assert_eq!(says(&[standing], "RolloutProgressing"), (ConditionStatus::True, "RollingOut".into()));
+        let mut state = web(2);
+        state.revisions.push(revision("old", 1));
+        assert_eq!(says(&[state.clone()], "Ready"), (ConditionStatus::False, "RollingOut".into()));
+        assert_eq!(says(&[state], "RolloutProgressing"), (ConditionStatus::True, "RollingOut".into()));
     }
 
     #[test]

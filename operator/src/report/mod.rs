@@ -1,43 +1,42 @@
 //! From a pass to what is said of it: status, conditions and events. Pure.
 
 pub mod conditions;
-pub mod happenings;
+pub mod events;
 pub mod overrides;
-pub mod standing;
 
+use crate::decide::component_state::{ComponentState, Failure};
 use conditions::Verdict;
 use jiff::Timestamp;
 use scalableapp_crds::{ComponentStatus, RevisionStatus, ScalableAppStatus, Tier};
 use scalableapp_engine::reason;
-use standing::{Failure, Standing};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What a pass says of an app, beside what is known.
-pub struct Said {
+pub struct StatusUpdate {
     generation: i64,
     /// Nothing if the app failed as a whole: the components then stay as they were reported.
-    stack: Option<SaidOfStack>,
+    stack: Option<StackUpdate>,
     conditions: Vec<(&'static str, Verdict)>,
 }
 
-struct SaidOfStack {
+struct StackUpdate {
     components: Vec<ComponentStatus>,
     replicas: String,
     limited_by: String,
 }
 
-impl Said {
+impl StatusUpdate {
     /// `known` is the status that the API server has; `failure` concerns the app as a whole, for example a spec that cannot
     /// be done.
     #[must_use]
     pub fn of(
         known: Option<&ScalableAppStatus>,
         generation: i64,
-        components: &[&Standing],
+        components: &[&ComponentState],
         failure: Option<&Failure>,
     ) -> Self {
-        let stack = failure.is_none().then(|| SaidOfStack {
-            components: components.iter().map(|standing| component(standing, known)).collect(),
+        let stack = failure.is_none().then(|| StackUpdate {
+            components: components.iter().map(|state| component(state, known)).collect(),
             replicas: replicas(components),
             limited_by: limited_by(known.map_or("", |known| known.limited_by.as_str()), components),
         });
@@ -59,7 +58,7 @@ impl Said {
     pub fn status(self, known: Option<&ScalableAppStatus>, now: Timestamp) -> ScalableAppStatus {
         let mut status = known.cloned().unwrap_or_default();
         status.observed_generation = self.generation;
-        if let Some(SaidOfStack { components, replicas, limited_by }) = self.stack {
+        if let Some(StackUpdate { components, replicas, limited_by }) = self.stack {
             status.components = components
                 .into_iter()
                 .map(|said| {
@@ -77,8 +76,8 @@ impl Said {
     #[must_use]
     pub fn is_news(&self, known: Option<&ScalableAppStatus>) -> bool {
         let Some(known) = known else { return true };
-        let is_known = |stack: &SaidOfStack| {
-            let SaidOfStack { components, replicas, limited_by } = stack;
+        let is_known = |stack: &StackUpdate| {
+            let StackUpdate { components, replicas, limited_by } = stack;
             (replicas, limited_by) == (&known.replicas, &known.limited_by)
                 && components.len() == known.components.len()
                 && components
@@ -97,7 +96,7 @@ impl Said {
     pub fn fingerprint(&self, version: Option<&str>) -> Option<u64> {
         let mut hasher = DefaultHasher::new();
         (version, self.generation, &self.conditions).hash(&mut hasher);
-        if let Some(SaidOfStack { components, replicas, limited_by }) = &self.stack {
+        if let Some(StackUpdate { components, replicas, limited_by }) = &self.stack {
             (replicas, limited_by).hash(&mut hasher);
             for said in components {
                 let ComponentStatus {
@@ -121,8 +120,8 @@ impl Said {
 }
 
 /// What a pass says of a component, without what stays from an earlier one.
-fn component(standing: &Standing, known: Option<&ScalableAppStatus>) -> ComponentStatus {
-    let mut revisions: Vec<RevisionStatus> = standing
+fn component(state: &ComponentState, known: Option<&ScalableAppStatus>) -> ComponentStatus {
+    let mut revisions: Vec<RevisionStatus> = state
         .revisions
         .iter()
         .map(|revision| RevisionStatus {
@@ -131,20 +130,20 @@ fn component(standing: &Standing, known: Option<&ScalableAppStatus>) -> Componen
             ready: revision.ready,
         })
         .collect();
-    let place = |one: &RevisionStatus| one.hash != standing.target;
+    let place = |one: &RevisionStatus| one.hash != state.target;
     revisions.sort_by(|one, other| (place(one), &one.hash).cmp(&(place(other), &other.hash)));
     revisions.truncate(5);
-    let undecided = known.filter(|_| !standing.decided).and_then(|known| known.component(&standing.name));
+    let undecided = known.filter(|_| !state.decided).and_then(|known| known.component(&state.name));
     let limited_by = undecided.map(|known| known.limited_by.clone());
     ComponentStatus {
-        name: standing.name.clone(),
+        name: state.name.clone(),
         tier: Tier::Service,
-        desired: standing.desired,
-        ready: standing.ready(),
-        limited_by: limited_by.unwrap_or_else(|| standing.limited_by_names()),
+        desired: state.desired,
+        ready: state.ready(),
+        limited_by: limited_by.unwrap_or_else(|| state.limited_by_names()),
         revisions,
-        memory: standing.memory.clone(),
-        last_decision: standing.record.clone(),
+        memory: state.memory.clone(),
+        last_decision: state.record.clone(),
     }
 }
 
@@ -165,27 +164,27 @@ fn is_component_news(said: &ComponentStatus, known: &ComponentStatus) -> bool {
 }
 
 /// Pods that are ready, and those that should be.
-fn replicas(components: &[&Standing]) -> String {
-    let sum = |of: fn(&Standing) -> i32| components.iter().map(|standing| of(standing)).sum::<i32>();
-    format!("{}/{}", sum(Standing::ready), sum(|standing| standing.desired))
+fn replicas(components: &[&ComponentState]) -> String {
+    let sum = |of: fn(&ComponentState) -> i32| components.iter().map(|state| of(state)).sum::<i32>();
+    format!("{}/{}", sum(ComponentState::ready), sum(|state| state.desired))
 }
 
 /// What limits the app; what is known until every component was decided.
-fn limited_by(known: &str, components: &[&Standing]) -> String {
-    if components.iter().any(|standing| standing.paused.is_some()) {
+fn limited_by(known: &str, components: &[&ComponentState]) -> String {
+    if components.iter().any(|state| state.paused.is_some()) {
         return reason::PAUSED.name.to_owned();
     }
     let valid = conditions::valid(components);
-    if !valid.iter().all(|standing| standing.decided) {
+    if !valid.iter().all(|state| state.decided) {
         return known.to_owned();
     }
     let limited: Vec<String> = valid
         .iter()
-        .filter_map(|standing| {
-            let shortage = standing.shortage().map(|shortage| shortage.reason.name.to_owned());
-            let limits = Some(standing.limited_by_names()).filter(|names| !names.is_empty());
+        .filter_map(|state| {
+            let shortage = state.shortage().map(|shortage| shortage.reason.name.to_owned());
+            let limits = Some(state.limited_by_names()).filter(|names| !names.is_empty());
             let names: Vec<String> = shortage.into_iter().chain(limits).collect();
-            (!names.is_empty()).then(|| format!("{}: {}", standing.name, names.join(", ")))
+            (!names.is_empty()).then(|| format!("{}: {}", state.name, names.join(", ")))
         })
         .collect();
     limited.join("; ").chars().take(256).collect()
@@ -194,28 +193,32 @@ fn limited_by(known: &str, components: &[&Standing]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::component_state::Evidence;
     use crate::observe::workload::LiveRevision;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use scalableapp_crds::{DecisionRecord, ScalingMemory};
-    use standing::Evidence;
     use std::sync::Arc;
 
-    fn said_of(known: Option<&ScalableAppStatus>, generation: i64, components: &[&Standing]) -> Said {
-        Said::of(known, generation, components, None)
+    fn said_of(
+        known: Option<&ScalableAppStatus>,
+        generation: i64,
+        components: &[&ComponentState],
+    ) -> StatusUpdate {
+        StatusUpdate::of(known, generation, components, None)
     }
 
-    fn status(known: Option<&ScalableAppStatus>, components: &[&Standing]) -> ScalableAppStatus {
+    fn status(known: Option<&ScalableAppStatus>, components: &[&ComponentState]) -> ScalableAppStatus {
         said_of(known, 1, components).status(known, Timestamp::UNIX_EPOCH)
     }
 
-    fn is_news(known: Option<&ScalableAppStatus>, generation: i64, components: &[&Standing]) -> bool {
+    fn is_news(known: Option<&ScalableAppStatus>, generation: i64, components: &[&ComponentState]) -> bool {
         said_of(known, generation, components).is_news(known)
     }
 
-    fn web() -> Standing {
+    fn web() -> ComponentState {
         let (hash, target) = ("new".to_owned(), "new".to_owned());
         let revision = LiveRevision { hash, deployment: Arc::default(), replicas: 2, pods: 2, ready: 2 };
-        Standing {
+        ComponentState {
             name: "web".to_owned(),
             min: 2,
             decided: true,
@@ -223,7 +226,7 @@ mod tests {
             target,
             revisions: vec![revision],
             measured: Evidence::Fresh,
-            ..Standing::default()
+            ..ComponentState::default()
         }
     }
 
@@ -231,7 +234,7 @@ mod tests {
     fn news_is_what_would_change_the_status() {
         let problem = Failure { reason: reason::PODS_REFUSED, message: "why".to_owned() };
         let known = status(None, &[&web()]);
-        type Change = fn(&mut Standing, Failure);
+        type Change = fn(&mut ComponentState, Failure);
         let changes: [(&str, Change); 11] = [
             ("nothing", |_, _| {}),
             ("name", |one, _| one.name = "api".to_owned()),
@@ -247,13 +250,13 @@ mod tests {
         ];
         let is_silent = |name| ["nothing", "problem of a stack that is up", "undecided"].contains(&name);
         for (name, change) in changes {
-            let mut standing = web();
-            change(&mut standing, problem.clone());
-            let news = is_news(Some(&known), 1, &[&standing]);
-            let after = status(Some(&known), &[&standing]);
+            let mut state = web();
+            change(&mut state, problem.clone());
+            let news = is_news(Some(&known), 1, &[&state]);
+            let after = status(Some(&known), &[&state]);
             assert_eq!((news, news), (after != known, !is_silent(name)), "{name}");
-            let fingerprint = |standing| said_of(Some(&known), 1, &[standing]).fingerprint(Some("1"));
-            assert!(!news || fingerprint(&standing) != fingerprint(&web()), "{name}");
+            let fingerprint = |state| said_of(Some(&known), 1, &[state]).fingerprint(Some("1"));
+            assert!(!news || fingerprint(&state) != fingerprint(&web()), "{name}");
         }
         assert!(is_news(None, 1, &[&web()]) && is_news(Some(&known), 2, &[&web()]), "never said; a new spec");
         assert!(is_news(Some(&known), 1, &[]) && is_news(Some(&known), 1, &[&web(), &web()]), "components");
@@ -270,7 +273,8 @@ mod tests {
             proposals: Vec::new(),
             stages: Vec::new(),
         };
-        let remembering = Standing { record: Some(record), memory: Some(ScalingMemory::default()), ..web() };
+        let remembering =
+            ComponentState { record: Some(record), memory: Some(ScalingMemory::default()), ..web() };
         let known = status(None, &[&web()]);
         assert!(is_news(Some(&known), 1, &[&remembering]));
         assert_eq!(said_of(Some(&known), 1, &[&remembering]).fingerprint(None), None);

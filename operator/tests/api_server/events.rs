@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use http::{Method, StatusCode};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use scalableapp_operator::apply::events::{Events, Happening};
+use scalableapp_operator::apply::events::Events;
 use scalableapp_operator::apply::writer::Writer;
+use scalableapp_operator::event::Event;
 use serde_json::Value;
 
 use crate::fake::{Answer, client, lead, not_found};
@@ -65,8 +66,8 @@ async fn publish(events: &Events, app: &str, note: &str) {
         name: Some(app.to_owned()),
         ..ObjectReference::default()
     };
-    let happening = Happening { warning: false, reason: "Scaled", action: "Scale", note: note.to_owned() };
-    events.publish(&about, happening).await;
+    let event = Event { warning: false, reason: "Scaled", action: "Scale", note: note.to_owned() };
+    events.publish(&about, event).await;
 }
 
 fn event(note: &str, count: i64) -> (String, String, i64) {

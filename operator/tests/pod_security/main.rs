@@ -4,7 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "clippy sees tests only in functions marked as such")]
 
 use scalableapp_crds::ScalableApp;
-use scalableapp_operator::build::deployment;
+use scalableapp_operator::render::deployment;
 use scalableapp_operator::resolve::{app::App, invalid::Invalid, resolve};
 use serde_json::{Value, json};
 use std::fs;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scalableapp_engine::evidence::sample::Quality;
-use scalableapp_operator::controller::decide::{View, pass};
+use scalableapp_operator::decide::{View, pass};
 use scalableapp_operator::observe::cluster::Observed;
 use scalableapp_operator::observe::wanted::Wanted;
 use scalableapp_operator::resolve::{app::App, resolve};

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
 use scalableapp_engine::evidence::sample::{Quality, judge};
-use scalableapp_operator::controller::decide::{View, pass};
+use scalableapp_operator::decide::component_state::Evidence;
+use scalableapp_operator::decide::{View, pass};
 use scalableapp_operator::observe::cluster::Observed;
 use scalableapp_operator::observe::samples::{SampleStore, Samples};
 use scalableapp_operator::observe::wanted::{Source, Wanted};
-use scalableapp_operator::report::standing::Evidence;
 use scalableapp_operator::resolve::{app::App, resolve};
 use serde_json::{Value, json};
 
@@ -148,7 +148,7 @@ async fn a_latency_that_was_not_answered_is_not_called_fresh() {
     let (samples, at, _) = ticked(&fake, &fake.store(&[]), &wanted, 3).await;
     let measured = |index: usize| {
         let view = View { observed: &Observed::default(), samples: &samples, now: at, recording: false };
-        pass(&all[index], None, view, &mut BTreeMap::new()).remove(0).standing.measured
+        pass(&all[index], None, view, &mut BTreeMap::new()).remove(0).state.measured
     };
     assert_eq!(measured(0), Evidence::Fresh);
     match measured(AUTHOR) {

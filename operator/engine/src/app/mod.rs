@@ -1,4 +1,4 @@
-//! The decision for one component, and its words.
+//! The decision for one component, and its words. Pure.
 
 pub(crate) mod component;
 pub(crate) mod decision;

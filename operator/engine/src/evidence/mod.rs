@@ -1,4 +1,4 @@
-//! What was measured, and whether it may be acted on.
+//! What was measured, and whether it may be acted on. Pure.
 
 pub(crate) mod exact;
 pub mod sample;

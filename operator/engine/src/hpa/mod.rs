@@ -1,4 +1,4 @@
-//! Kubernetes' own arithmetic, as `tests/hpa-vectors` define it.
+//! Kubernetes' own arithmetic, as `tests/hpa-vectors` define it. Pure.
 
 pub mod behavior;
 pub mod combine;

@@ -1,4 +1,4 @@
-//! How many replicas each metric asks for.
+//! How many replicas each metric asks for. Pure.
 
 pub(crate) mod evaluate;
 pub(crate) mod latency;

@@ -66,7 +66,7 @@ fn owned(app: &App, service: &Service) -> Value {
         "spec": {
             "automountServiceAccountToken": false,
             "containers": [container::container(app, service)],
-            "serviceAccountName": names::component(app, service),
+            "serviceAccountName": names::component(app.name.as_str(), service.name.as_str()),
         },
     })
 }

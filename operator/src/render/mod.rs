@@ -2,15 +2,15 @@
 
 mod container;
 mod deployment;
-pub mod labels;
+mod labels;
 mod merge;
-pub mod names;
 mod network_policy;
 mod pod_disruption_budget;
 mod pod_template;
 mod service;
 mod service_account;
 
+use crate::names;
 use crate::resolve::app::{App, Service};
 use k8s_openapi::api::core::v1::{Service as ClusterService, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -18,7 +18,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-pub use deployment::{EPOCH_LABEL, deployment};
+pub use deployment::deployment;
 pub use pod_template::METRICS_PORT_ANNOTATION;
 
 /// The children of a service that outlive its revisions, in the order in which they are to be applied: pods must find
@@ -40,7 +40,7 @@ pub struct ServiceChildren {
 
 /// The children of each valid service, in the order of the spec. `epoch` is that of the leader that applies them.
 #[must_use]
-pub fn build(app: &App, epoch: u64) -> Vec<ServiceChildren> {
+pub fn render(app: &App, epoch: u64) -> Vec<ServiceChildren> {
     app.services.iter().filter(|one| one.is_valid()).map(|service| children(app, service, epoch)).collect()
 }
 
@@ -57,7 +57,7 @@ fn children(app: &App, service: &Service, epoch: u64) -> ServiceChildren {
 /// Metadata of a child of a service that outlives its revisions.
 fn metadata(app: &App, service: &Service) -> ObjectMeta {
     ObjectMeta {
-        name: Some(names::component(app, service)),
+        name: Some(names::component(app.name.as_str(), service.name.as_str())),
         namespace: Some(app.namespace.clone()),
         labels: Some(labels::component(app, service)),
         owner_references: Some(vec![app.owner_reference()]),

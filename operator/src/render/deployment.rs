@@ -1,13 +1,10 @@
 //! The Deployment of a revision. Pure.
 
-use super::{labels, names, pod_template};
+use super::{labels, pod_template};
+use crate::labels::EPOCH;
+use crate::names;
 use crate::resolve::app::{App, Service};
 use serde_json::{Value, json};
-
-/// Label of a Deployment with the epoch of the leader that applied it. A new leader's first apply changes it, and with it
-/// the resourceVersion on which a late write of the old leader would have to stand. It is no annotation, because those
-/// count as a new generation and are copied to ReplicaSets.
-pub const EPOCH_LABEL: &str = "scalableapp.dev/epoch";
 
 /// The Deployment of the service's current revision, as JSON because its template holds fields that this release may
 /// not know.
@@ -17,7 +14,7 @@ pub const EPOCH_LABEL: &str = "scalableapp.dev/epoch";
 #[must_use]
 pub fn deployment(app: &App, service: &Service, epoch: u64) -> Value {
     let mut labels = labels::revision(app, service);
-    labels.insert(EPOCH_LABEL.to_owned(), epoch.to_string());
+    labels.insert(EPOCH.to_owned(), epoch.to_string());
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -1,12 +1,12 @@
 //! Events of a pass: what changed between the status before it and the status after it. Pure.
 
-use crate::{apply::events::Happening, report::standing::OTHER_SCALER};
+use crate::{decide::component_state::OTHER_SCALER, event::Event};
 use scalableapp_crds::{Condition, ConditionStatus, ScalableAppStatus, condition_type};
 use scalableapp_engine::reason;
 
 /// What is worth an event. The same status twice is worth none.
 #[must_use]
-pub fn happenings(before: Option<&ScalableAppStatus>, after: &ScalableAppStatus) -> Vec<Happening> {
+pub fn events(before: Option<&ScalableAppStatus>, after: &ScalableAppStatus) -> Vec<Event> {
     let none = ScalableAppStatus::default();
     let before = before.unwrap_or(&none);
     scalings(before, after).chain(transitions(before, after)).collect()
@@ -15,7 +15,7 @@ pub fn happenings(before: Option<&ScalableAppStatus>, after: &ScalableAppStatus)
 fn scalings<'a>(
     before: &'a ScalableAppStatus,
     after: &'a ScalableAppStatus,
-) -> impl Iterator<Item = Happening> + 'a {
+) -> impl Iterator<Item = Event> + 'a {
     after.components.iter().filter_map(|component| {
         let known = before.component(&component.name)?;
         let decision = component.last_decision.as_ref()?;
@@ -27,7 +27,7 @@ fn scalings<'a>(
             let warning = decision.stages.iter().any(|stage| stage.name == OTHER_SCALER);
             let reason = if warning { reason::SCALED_BY_OTHER } else { reason::SCALED };
             let note = format!("{}: {from} -> {}: {}", component.name, component.desired, decision.message);
-            Happening { warning, reason: reason.name, action: "Scale", note }
+            Event { warning, reason: reason.name, action: "Scale", note }
         })
     })
 }
@@ -35,13 +35,13 @@ fn scalings<'a>(
 fn transitions<'a>(
     before: &'a ScalableAppStatus,
     after: &'a ScalableAppStatus,
-) -> impl Iterator<Item = Happening> + 'a {
+) -> impl Iterator<Item = Event> + 'a {
     after.conditions.iter().filter_map(|condition| {
         let known = before.conditions.iter().find(|known| known.type_ == condition.type_);
         let is_new =
             known.is_none_or(|known| known.status != condition.status || known.reason != condition.reason);
         let warning = is_bad(condition)?;
-        (is_new && (warning || known.is_some())).then(|| Happening {
+        (is_new && (warning || known.is_some())).then(|| Event {
             warning,
             reason: listed(&condition.reason),
             action: "Report",
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn the_same_status_twice_is_no_event() {
         let up = status(ConditionStatus::True, reason::UP_AS_DECLARED);
-        assert_eq!(happenings(Some(&up), &up), []);
+        assert_eq!(events(Some(&up), &up), []);
     }
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
             serde_json::from_value(json!({"components": [web]})).expect("a status")
         };
         let notes = |before: &ScalableAppStatus, after: &ScalableAppStatus| -> Vec<String> {
-            happenings(Some(before), after).into_iter().map(|one| one.note).collect()
+            events(Some(before), after).into_iter().map(|one| one.note).collect()
         };
         let (five, restored, seven) = (status(5, 2, 5), status(5, 3, 5), status(7, 5, 7));
         assert_eq!(notes(&five, &restored), ["web: 3 -> 5: why"]);
@@ -112,7 +112,7 @@ mod tests {
         let stage = json!({"name": "other scaler", "effect": "field manager kubectl has set 4 replicas"});
         let decision = other.components[0].last_decision.as_mut().expect("a decision");
         decision.stages = vec![serde_json::from_value(stage).expect("a stage")];
-        let told = happenings(Some(&five), &other).remove(0);
+        let told = events(Some(&five), &other).remove(0);
         assert_eq!((told.warning, told.reason), (true, "ScaledByOther"));
     }
 
@@ -121,7 +121,7 @@ mod tests {
         let up = status(ConditionStatus::True, reason::UP_AS_DECLARED);
         let down = status(ConditionStatus::False, reason::PODS_NOT_READY);
         let reasons = |before, after| -> Vec<(bool, &str)> {
-            happenings(Some(before), after).iter().map(|one| (one.warning, one.reason)).collect()
+            events(Some(before), after).iter().map(|one| (one.warning, one.reason)).collect()
         };
         assert_eq!(reasons(&up, &down), [(true, "PodsNotReady")]);
         assert_eq!(reasons(&down, &up), [(false, "UpAsDeclared")]);

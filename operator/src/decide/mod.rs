@@ -1,5 +1,7 @@
 //! One pass over one app: what is observed goes into the engine, and what each component should have comes out. Pure.
 
+pub mod component_state;
+
 use crate::{
     apply::failing::Failing,
     observe::{
@@ -8,15 +10,12 @@ use crate::{
         wanted::{Sources, sources},
         workload::{self, LiveRevision},
     },
-    report::{
-        conditions::was_applied,
-        standing::{Evidence, Failure, OTHER_SCALER, Standing},
-    },
     resolve::{
         app::{App, Service},
         overrides::InForce,
     },
 };
+use component_state::{ComponentState, Evidence, Failure, OTHER_SCALER, was_applied};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
@@ -75,7 +74,7 @@ pub struct ComponentMemory {
 /// What a pass says of one component.
 pub struct ComponentPass {
     /// How it stands.
-    pub standing: Standing,
+    pub state: ComponentState,
     /// The decision, without its memory, which the component's has taken; nothing while the cache does not show the last
     /// write, or before the first samples of a tenure.
     pub decision: Option<Decision>,
@@ -159,7 +158,7 @@ pub fn pass(
             let memory = memories.entry(name.to_owned()).or_default();
             if !service.is_valid() {
                 let mut pass = invalid_component(app, service, known, view, memory);
-                pass.standing.paused.clone_from(&paused);
+                pass.state.paused.clone_from(&paused);
                 return pass;
             }
             let failure = memory.failing.said(was_applied);
@@ -167,10 +166,10 @@ pub fn pass(
                 Some(paused) => paused_component(app, service, known, view, memory, paused),
                 None => component(app, service, known, view, &in_force.component(name), memory),
             };
-            (pass.standing.was_applied, pass.standing.failure) = (was_applied, failure);
+            (pass.state.was_applied, pass.state.failure) = (was_applied, failure);
             if let Some(paused) = paused.as_ref().filter(|_| !was_applied) {
                 let message = format!("generation {} is not applied: {paused}", app.generation);
-                pass.standing.failure.get_or_insert(Failure { reason: reason::PAUSED, message });
+                pass.state.failure.get_or_insert(Failure { reason: reason::PAUSED, message });
             }
             pass
         })
@@ -188,14 +187,13 @@ fn component(
     let View { observed, samples, now, recording } = view;
     let name = service.name.as_str();
     let key = &service.key;
-    let mut standing = standing(app, service, known, observed, now);
+    let mut state = state(app, service, known, observed, now);
     let is_measured = service.scaling.metrics.is_empty() || samples.were_taken();
-    let is_new = standing.revisions.is_empty();
-    if !memory.is_shown(&standing.revisions) || !(is_measured || is_new) || memory.failing.is_recent(now) {
-        return undecided(standing);
+    let is_new = state.revisions.is_empty();
+    if !memory.is_shown(&state.revisions) || !(is_measured || is_new) || memory.failing.is_recent(now) {
+        return undecided(state);
     }
-    let rolling: Vec<Revision> =
-        standing.revisions.iter().map(|one| revision(one, &standing.target)).collect();
+    let rolling: Vec<Revision> = state.revisions.iter().map(|one| revision(one, &state.target)).collect();
     memory.read_from(sources(service));
     let current = memory.current(&rolling, known);
     let scaling = memory.scaling.get_or_insert_with(|| {
@@ -215,7 +213,7 @@ fn component(
         metrics: &service.scaling.metrics,
         behavior: &service.scaling.behavior,
         current_replicas: current,
-        status_replicas: standing.revisions.iter().map(|revision| revision.pods).sum(),
+        status_replicas: state.revisions.iter().map(|revision| revision.pods).sum(),
         pods: &engine_pods,
         readings: &readings,
         max_sample_age: samples.max_age(),
@@ -227,24 +225,24 @@ fn component(
     };
     let kept = recording.then(|| OwnedInput::of(&input, scaling));
     let mut decision = decide(&input, mem::take(scaling));
-    let planned = planned(decision.desired, rolling, &standing.target, service);
-    standing.decided = true;
-    standing.desired = decision.desired;
-    standing.limited_by.clone_from(&decision.limited_by);
-    standing.limit = limit(&decision, overrides, observed);
-    standing.measured = evidence(service, samples, &decision, &engine_pods, standing.ready(), now);
-    let other = other_scaler(&standing, known, &decision);
-    record(&mut standing, service, known, &decision, other.is_some(), now);
-    let recorded = kept.zip(standing.record.clone()).map(|(input, decision)| Record {
+    let planned = planned(decision.desired, rolling, &state.target, service);
+    state.decided = true;
+    state.desired = decision.desired;
+    state.limited_by.clone_from(&decision.limited_by);
+    state.limit = limit(&decision, overrides, observed);
+    state.measured = evidence(service, samples, &decision, &engine_pods, state.ready(), now);
+    let other = other_scaler(&state, known, &decision);
+    record(&mut state, service, known, &decision, other.is_some(), now);
+    let recorded = kept.zip(state.record.clone()).map(|(input, decision)| Record {
         namespace: app.namespace.clone(),
         app: app.name.to_string(),
         component: name.to_owned(),
         input,
         decision,
     });
-    tell_of(other, standing.record.as_mut());
+    tell_of(other, state.record.as_mut());
     **scaling = mem::take(&mut decision.memory);
-    ComponentPass { standing, decision: Some(decision), planned, recorded }
+    ComponentPass { state, decision: Some(decision), planned, recorded }
 }
 
 /// `spec.replicas` of each revision, by hash.
@@ -271,8 +269,8 @@ fn paused_component(
     paused: &str,
 ) -> ComponentPass {
     memory.forget_recommendations();
-    let standing = standing(app, service, known, view.observed, view.now);
-    undecided(Standing { paused: Some(paused.to_owned()), ..standing })
+    let state = state(app, service, known, view.observed, view.now);
+    undecided(ComponentState { paused: Some(paused.to_owned()), ..state })
 }
 
 /// What is written of a component that cannot be done as it is declared: nothing, and what runs stays as it is.
@@ -288,24 +286,24 @@ fn invalid_component(
     memory.failing = Failing::default();
     let sentences: Vec<String> = service.problems.iter().map(ToString::to_string).collect();
     let failure = Failure { reason: reason::INVALID_SPEC, message: sentences.join("; ") };
-    let standing = standing(app, service, known, view.observed, view.now);
-    undecided(Standing { failure: Some(failure), ..standing })
+    let state = state(app, service, known, view.observed, view.now);
+    undecided(ComponentState { failure: Some(failure), ..state })
 }
 
-fn standing(
+fn state(
     app: &App,
     service: &Service,
     known: Option<&ComponentStatus>,
     observed: &Observed,
     now: Timestamp,
-) -> Standing {
+) -> ComponentState {
     let name = service.name.as_str();
     let revisions = workload::revisions(observed, &app.uid, name);
     let target = service.revision.to_string();
     let (declared, others): (Vec<_>, Vec<_>) = revisions.iter().partition(|one| one.hash == target);
     let problem = |revisions: &[&LiveRevision]| workload::problem(revisions, observed.pods_of(name), now);
     let (problem, problem_of_others) = (problem(&declared), problem(&others));
-    Standing {
+    ComponentState {
         name: name.to_owned(),
         min: service.scaling.min_replicas,
         desired: known.map_or(0, |known| known.desired),
@@ -313,13 +311,13 @@ fn standing(
         problem,
         problem_of_others,
         revisions,
-        ..Standing::default()
+        ..ComponentState::default()
     }
 }
 
-fn undecided(standing: Standing) -> ComponentPass {
-    let planned = standing.revisions.iter().map(|one| (one.hash.clone(), one.replicas)).collect();
-    ComponentPass { standing, decision: None, planned, recorded: None }
+fn undecided(state: ComponentState) -> ComponentPass {
+    let planned = state.revisions.iter().map(|one| (one.hash.clone(), one.replicas)).collect();
+    ComponentPass { state, decision: None, planned, recorded: None }
 }
 
 fn pause(by: &ScalingOverride) -> String {
@@ -371,9 +369,13 @@ fn hold_is_news(recorded: Option<&str>, decision: &Decision) -> bool {
 }
 
 /// The stage at which a decision begins where somebody else has changed the replicas since the last one.
-fn other_scaler(standing: &Standing, known: Option<&ComponentStatus>, decision: &Decision) -> Option<Stage> {
+fn other_scaler(
+    state: &ComponentState,
+    known: Option<&ComponentStatus>,
+    decision: &Decision,
+) -> Option<Stage> {
     let (wanted, found) = (known?.desired, decision.current);
-    let other = standing.revisions.iter().find_map(|revision| revision.deployment.part.scaled_by.as_deref());
+    let other = state.revisions.iter().find_map(|revision| revision.deployment.part.scaled_by.as_deref());
     let other = other.filter(|_| wanted != found)?;
     let effect = format!("field manager {other} has set {found} replicas, and not {wanted}");
     Some(Stage { name: OTHER_SCALER.to_owned(), effect: effect.chars().take(EFFECT_LENGTH).collect() })
@@ -390,7 +392,7 @@ fn tell_of(other: Option<Stage>, record: Option<&mut DecisionRecord>) {
 /// Records a decision when replicas, their limit, or a hold or its reason change, and never for a mere change of load.
 /// Replicas also change where somebody else had changed them, and what is wanted stays.
 fn record(
-    standing: &mut Standing,
+    state: &mut ComponentState,
     service: &Service,
     known: Option<&ComponentStatus>,
     decision: &Decision,
@@ -411,17 +413,17 @@ fn record(
             .is_none_or(|last| decision.change.is_some() && (last.from, last.to) != changes)
             || known.desired != decision.desired
             || is_of_other
-            || known.limited_by != standing.limited_by_names()
+            || known.limited_by != state.limited_by_names()
             || hold_is_news(recorded_hold, decision)
             || known.last_decision.as_ref().is_some_and(|last| evidence_is_news(&last.proposals, decision))
     });
     if is_new {
-        standing.record = Some(decision.record(now));
+        state.record = Some(decision.record(now));
     }
     if let Some(change) = &decision.change {
         let mut memory = decision.memory.clone();
         memory.record(change, &service.scaling.behavior);
-        standing.memory = Some(memory.persist(now, &service.scaling.behavior));
+        state.memory = Some(memory.persist(now, &service.scaling.behavior));
     }
 }
 
@@ -526,7 +528,7 @@ mod tests {
         let view =
             View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
         let passes = pass(&app, Some(&known(4)), view, &mut BTreeMap::new());
-        let failure = passes[0].standing.failure.clone().expect("a failure");
+        let failure = passes[0].state.failure.clone().expect("a failure");
         assert_eq!(failure.reason, reason::INVALID_SPEC);
         assert!(failure.message.contains("did you mean tolerations?"), "{}", failure.message);
         assert!(passes[0].decision.is_none() && passes[0].planned.values().eq([&4]));
@@ -536,14 +538,14 @@ mod tests {
     #[test]
     fn a_new_component_starts_with_its_fewest_replicas() {
         let pass = decided(None);
-        assert_eq!(pass.planned, BTreeMap::from([(pass.standing.target.clone(), 1)]));
+        assert_eq!(pass.planned, BTreeMap::from([(pass.state.target.clone(), 1)]));
     }
 
     #[test]
     fn a_deployment_that_was_deleted_comes_back_with_the_last_decision() {
         let pass = decided(Some(&known(5)));
         assert!(pass.recorded.is_some_and(|record| record.replays()), "its record makes the same decision");
-        assert_eq!(pass.planned, BTreeMap::from([(pass.standing.target.clone(), 5)]));
+        assert_eq!(pass.planned, BTreeMap::from([(pass.state.target.clone(), 5)]));
         assert_eq!(pass.decision.expect("a decision").hold, Some(NO_VALID_METRIC));
     }
 
@@ -658,7 +660,7 @@ mod tests {
         let view =
             View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
         let pass = pass(&app, None, view, &mut BTreeMap::new()).remove(0);
-        assert_eq!(pass.planned, BTreeMap::from([(pass.standing.target, 5)]));
+        assert_eq!(pass.planned, BTreeMap::from([(pass.state.target, 5)]));
     }
 
     #[test]
@@ -673,7 +675,7 @@ mod tests {
             View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
         let pass = pass(&app, Some(&known(5)), view, &mut BTreeMap::new()).remove(0);
         assert_eq!(pass.decision.expect("a decision").current, 5);
-        assert_eq!(pass.standing.revisions.len(), 1);
+        assert_eq!(pass.state.revisions.len(), 1);
     }
 
     #[test]
@@ -685,9 +687,9 @@ mod tests {
             let (observed, samples) = (deployed("1", &[(&target, replicas)]), Samples::default());
             let view =
                 View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: true };
-            let standing = |known: &_| pass(&app, Some(known), view, &mut BTreeMap::new()).remove(0).standing;
-            known.components[0].limited_by = standing(&known).limited_by_names();
-            let record = standing(&known).record;
+            let state = |known: &_| pass(&app, Some(known), view, &mut BTreeMap::new()).remove(0).state;
+            known.components[0].limited_by = state(&known).limited_by_names();
+            let record = state(&known).record;
             known.components[0].last_decision = record.clone().or(known.components[0].last_decision.take());
             record.map(|record| (record.from, record.to))
         };
@@ -711,7 +713,7 @@ mod tests {
                 pass.recorded.is_none_or(|record| record.replays()),
                 "its record makes the same decision"
             );
-            pass.standing.record
+            pass.state.record
         };
         let told_once = told(1).expect("a record");
         let words = "field manager kube-controller-manager has set 1 replicas, and not 2";
@@ -729,8 +731,8 @@ mod tests {
         });
         let overrides = Arc::new(vec![Arc::new(serde_json::from_value(pause).expect("an override"))]);
         let pass = decided_with(Some(&known(5)), &Observed { overrides, ..Observed::default() });
-        assert_eq!((pass.decision, pass.planned.len(), pass.standing.desired), (None, 0, 5));
+        assert_eq!((pass.decision, pass.planned.len(), pass.state.desired), (None, 0, 5));
         let said = "override shop-pause by jane pauses the app until 2026-01-01T00:00:00Z: repair";
-        assert_eq!(pass.standing.paused.as_deref(), Some(said));
+        assert_eq!(pass.state.paused.as_deref(), Some(said));
     }
 }

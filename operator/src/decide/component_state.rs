@@ -1,8 +1,8 @@
-//! How one component stands after a pass. Pure.
+//! The state of one component after a pass. Pure.
 
 use crate::observe::workload::{LiveRevision, Problem, deadline_exceeded};
-use scalableapp_crds::{DecisionRecord, ScalingMemory};
-use scalableapp_engine::reason::Reason;
+use scalableapp_crds::{DecisionRecord, ScalableAppStatus, ScalingMemory, condition_type};
+use scalableapp_engine::reason::{self, Reason};
 
 /// Name of the stage of a decision that tells of somebody else's write.
 pub const OTHER_SCALER: &str = "other scaler";
@@ -10,9 +10,9 @@ pub const OTHER_SCALER: &str = "other scaler";
 /// Something that went wrong, as one word and one sentence.
 pub type Failure = Problem;
 
-/// How one component stands.
+/// The state of one component after a pass.
 #[derive(Clone, Default)]
-pub struct Standing {
+pub struct ComponentState {
     /// Name of the component.
     pub name: String,
     /// The fewest replicas that the spec asks for.
@@ -63,7 +63,7 @@ pub enum Evidence {
     Missing(Failure),
 }
 
-impl Standing {
+impl ComponentState {
     /// Pods that are ready, over all revisions.
     #[must_use]
     pub fn ready(&self) -> i32 {
@@ -108,4 +108,24 @@ impl Standing {
         let names: Vec<&str> = self.limited_by.iter().map(|reason| reason.name).collect();
         names.join(", ").chars().take(128).collect()
     }
+}
+
+/// What `Ready` says of a generation that is not applied, or not known to be.
+const UNAPPLIED: [Reason; 6] = [
+    reason::INVALID_SPEC,
+    reason::UNREADABLE,
+    reason::NAME_TAKEN,
+    reason::CHILD_REFUSED,
+    reason::CHILD_NOT_WRITTEN,
+    reason::PAUSED,
+];
+
+/// Whether a generation was applied, by what is known.
+#[must_use]
+pub fn was_applied(known: Option<&ScalableAppStatus>, generation: i64) -> bool {
+    let mut conditions = known.into_iter().flat_map(|status| &status.conditions);
+    let ready = conditions.find(|condition| condition.type_ == condition_type::READY);
+    ready.is_some_and(|ready| {
+        ready.observed_generation == generation && UNAPPLIED.iter().all(|one| one.name != ready.reason)
+    })
 }

@@ -2,21 +2,10 @@
 //!
 //! No label of the app itself is passed on: tools that track what they applied by label would claim the children.
 
+use crate::labels::{APP, COMPONENT, REVISION, TIER};
 use crate::resolve::app::{App, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use std::collections::BTreeMap;
-
-/// Name of the app.
-pub const APP: &str = "scalableapp.dev/app";
-/// Name of the component.
-pub const COMPONENT: &str = "scalableapp.dev/component";
-/// Kind of the component.
-pub const TIER: &str = "scalableapp.dev/tier";
-/// Revision of a Deployment and its pods.
-pub const REVISION: &str = "scalableapp.dev/revision";
-
-/// Label selector of the children and pods of all apps.
-pub const MANAGED: &str = "app.kubernetes.io/managed-by=scalableapp";
 
 /// Labels of every child of a service.
 #[must_use]

@@ -1,0 +1,20 @@
+//! What is remembered of the writes of one app. No I/O.
+
+use super::{
+    attempts::{Attempt, Attempts},
+    record::Records,
+};
+use crate::event::Event;
+
+/// What is remembered of the writes of one app, but for those of one component that failed.
+#[derive(Default)]
+pub struct ApplyMemory {
+    /// What was applied.
+    pub records: Records,
+    /// Children of components that the spec no longer names and that could not be deleted.
+    pub leftovers: Attempts,
+    /// How often the status could not be written in a row, and when it is tried again.
+    pub unreported: Option<Attempt>,
+    /// Events that are not published yet, because a write after their cause failed.
+    pub unpublished: Vec<Event>,
+}

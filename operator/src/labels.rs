@@ -1,0 +1,27 @@
+//! Names that the operator writes on objects: label keys and field managers. No I/O.
+
+/// Name of the app.
+pub const APP: &str = "scalableapp.dev/app";
+/// Name of the component.
+pub const COMPONENT: &str = "scalableapp.dev/component";
+/// Kind of the component.
+pub const TIER: &str = "scalableapp.dev/tier";
+/// Revision of a Deployment and its pods.
+pub const REVISION: &str = "scalableapp.dev/revision";
+
+/// Label selector of the children and pods of all apps.
+pub const MANAGED: &str = "app.kubernetes.io/managed-by=scalableapp";
+
+/// Label of a Deployment with the epoch of the leader that applied it. A new leader's first apply changes it, and with it
+/// the resourceVersion on which a late write of the old leader would have to stand. It is no annotation, because those
+/// count as a new generation and are copied to ReplicaSets.
+pub const EPOCH: &str = "scalableapp.dev/epoch";
+
+/// Field manager of the children's templates, labels and owner.
+pub const MANAGER: &str = "scalableapp";
+/// Field manager of `spec.replicas`, and of nothing else.
+pub const SCALER: &str = "scalableapp-scaler";
+/// Field manager of the epoch on Deployments of earlier revisions, whose templates are never applied again.
+pub const FENCE: &str = "scalableapp-fence";
+/// Field manager of the status of a ScalableApp or a ScalingOverride.
+pub const REPORTER: &str = "scalableapp-status";
