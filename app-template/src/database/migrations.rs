@@ -15,12 +15,11 @@ use super::session;
 use super::{Connection, Database, Query};
 
 /// In order; never changed once released.
-const STEPS: [(&str, &str); 5] = [
+const STEPS: [(&str, &str); 4] = [
     ("0001_shop", include_str!("../../migrations/0001_shop.sql")),
     ("0002_statements", include_str!("../../migrations/0002_statements.sql")),
     ("0003_lost_leases", include_str!("../../migrations/0003_lost_leases.sql")),
     ("0004_failed_orders", include_str!("../../migrations/0004_failed_orders.sql")),
-    ("0005_jobs_by_kind", include_str!("../../migrations/0005_jobs_by_kind.sql")),
 ];
 
 /// Any number, as long as nothing else in the database locks the same one.

@@ -18,13 +18,10 @@ const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 static CLAIM: Query = Query::new(
     "UPDATE jobs.jobs",
     "WITH due AS (
-         SELECT next.id FROM unnest($1::text[], $2::bigint[]) AS asked (queue, room), LATERAL (
-             SELECT found.id FROM unnest($3::text[]) AS known (kind), LATERAL (
-                 SELECT id, due_at FROM jobs.jobs
-                 WHERE queue = asked.queue AND kind = known.kind AND state IN ('available', 'running')
-                     AND due_at <= now()
-                 ORDER BY due_at LIMIT asked.room FOR UPDATE SKIP LOCKED) AS found
-             ORDER BY found.due_at LIMIT asked.room) AS next)
+         SELECT found.id FROM unnest($1::text[], $2::bigint[]) AS asked (queue, room), LATERAL (
+             SELECT id FROM jobs.jobs
+             WHERE queue = asked.queue AND kind = ANY($3) AND state IN ('available', 'running') AND due_at <= now()
+             ORDER BY due_at LIMIT asked.room FOR UPDATE SKIP LOCKED) AS found)
      UPDATE jobs.jobs AS job
      SET state = 'running', lost_leases = lost_leases + (state = 'running')::int, attempts = attempts + 1, worker = $4,
          due_at = now() + $5 * interval '1 second'

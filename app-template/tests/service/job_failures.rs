@@ -119,29 +119,6 @@ fn an_order_that_nobody_will_charge_for_is_not_sold_until_its_job_is_tried_again
 }
 
 #[test]
-fn a_worker_reads_no_jobs_of_kinds_that_it_does_not_know() {
-    let database = shared();
-    let service = database.service(Reads::FromPrimary, &[]);
-    database.sql(
-        "INSERT INTO jobs.jobs (id, queue, kind, payload, max_attempts, due_at)
-         SELECT gen_random_uuid(), 'reports', 'of a newer version', '{}', 1, now() - random() * interval '1 hour'
-         FROM generate_series(1, 5000)",
-    );
-    database.sql("ANALYZE jobs.jobs");
-    let _worker = worker(&database, "reports", &[], &[]);
-    let known = report(&service, "r", &json!({}));
-    wait_for_job(&service, known.json()["status"].as_str().unwrap(), "done");
-    let of_looks = |what: &str| {
-        let looks =
-            format!("SELECT {what} FROM pg_stat_statements WHERE query LIKE 'WITH due AS%' AND dbid =");
-        database.sql(&format!("{looks} (SELECT oid FROM pg_database WHERE datname = current_database())"))
-    };
-    until("no worker looks for jobs", || of_looks("coalesce(sum(calls), 0) > 5") == "t");
-    let pages = of_looks("sum(shared_blks_hit + shared_blks_read) / sum(calls)").parse::<f64>().unwrap();
-    assert!(pages < 200.0, "each look reads {pages} pages");
-}
-
-#[test]
 fn a_job_that_ends_with_its_worker_is_given_up_and_told() {
     let database = shared();
     let receiver = Provider::start();
