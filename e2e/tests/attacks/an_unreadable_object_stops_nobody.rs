@@ -28,7 +28,7 @@ async fn an_unreadable_object_stops_nobody() -> Result<()> {
     };
     let overrides = ("apis/scalableapp.dev/v1alpha1", "scalingoverrides");
     let refused = objects.create(overrides.0, overrides.1, &end("9999-12-31T23:59:59Z")).await;
-    let refused = refused.err().context("an override without end was taken")?.to_string();
+    let refused = format!("{:#}", refused.err().context("an override without end was taken")?);
     ensure!(refused.contains("expiresAt must be a time before the year 9999"), "{refused}");
     // The API server takes more digits than a time has here.
     objects.create(overrides.0, overrides.1, &end("2036-01-01T00:00:00.1234567891Z")).await?;
