@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use axum::response::Response;
-use hyper::body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use problem_details::ProblemDetails;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -67,7 +67,12 @@ impl Speech {
 impl Speaking {
     /// Lasts until the last byte of `response` is taken.
     pub(crate) fn through(self, response: Response) -> Response {
-        response.map(|body| Body::new(Spoken { body, _speaking: self }))
+        response.map(|body| {
+            // The body holds it, and does nothing else with it.
+            Body::new(body.inspect_frame(move |_| {
+                let _held = &self;
+            }))
+        })
     }
 }
 
@@ -75,32 +80,6 @@ impl Drop for Speaking {
     fn drop(&mut self) {
         let Self(Speech(state)) = self;
         state.store(SPOKEN, Ordering::Relaxed);
-    }
-}
-
-/// The body of an answer of the service.
-struct Spoken {
-    body: Body,
-    _speaking: Speaking,
-}
-
-impl HttpBody for Spoken {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -29,7 +29,7 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 pub const HEAD_BYTES: usize = 16 << 10;
 /// Bytes of a head behind a gate: an API server names each group of a user in a line of its own.
 const GATED_HEAD_BYTES: usize = 256 << 10;
-/// Connections before a gate at the same time, some 20 KiB each: more than a client opens during a handshake of another one.
+/// Connections before a gate at the same time: more than a client opens during a handshake of another one.
 const BEFORE_GATE: usize = 256;
 /// Age at which a connection is closed after its current answer. Clients open another one.
 const LIFETIME: Duration = Duration::from_secs(60);
