@@ -73,7 +73,7 @@ pub struct ComponentMemory {
 
 /// What a pass says of one component.
 pub struct ComponentPass {
-    /// How it stands.
+    /// Its state after the pass.
     pub state: ComponentState,
     /// The decision, without its memory, which the component's has taken; nothing while the cache does not show the last
     /// write, or before the first samples of a tenure.
