@@ -28,9 +28,12 @@ pub struct Input<'a> {
     pub metrics: &'a [Metric],
     /// How fast replicas may change, with defaults filled in.
     pub behavior: &'a Behavior,
-    /// The replicas that were last asked for, without the surge of a rollout
+    /// The sum of `spec.replicas` over the live revisions, without the surge of a rollout
     /// (see [`current_replicas`](crate::rollout::current_replicas)).
     pub current_replicas: i32,
+    /// The replicas of the last decision that was written; nothing for a new component. They differ from the current
+    /// replicas where somebody else has written other ones.
+    pub decided_replicas: Option<i32>,
     /// The replicas that exist: the sum of `status.replicas` over the live revisions.
     pub status_replicas: i32,
     /// The pods of all live revisions. Those that have ended count for nothing.

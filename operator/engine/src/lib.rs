@@ -43,6 +43,7 @@
 //!     metrics: &metrics,
 //!     behavior: &behavior,
 //!     current_replicas: 4,
+//!     decided_replicas: Some(4),
 //!     status_replicas: 4,
 //!     pods: &[],
 //!     readings: &BTreeMap::from([("rps".into(), reading)]),

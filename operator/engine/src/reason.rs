@@ -49,9 +49,10 @@ reasons! {
     SCHEDULE = "Schedule": "A schedule asks for more replicas than would run without it.";
     FORECAST = "Forecast": "The forecast asks for more replicas than the metrics do, or did within the last minute.";
     FORECAST_LEARNING = "ForecastLearning": "The forecast has seen too little to be judged, so nothing scales in yet.";
+    LAST_DECISION = "LastDecision": "Somebody else has lowered the replicas while a metric has no fresh evidence, so those of the last decision are restored.";
     FALLBACK = "Fallback": "A metric has been missing for long, so no fewer replicas run than the fallback asks for.";
     OVERRIDE = "Override": "An override asks for other bounds than the app's own.";
-    HELD = "Held": "An override keeps the replicas that there are.";
+    HELD = "Held": "An override holds the replicas of the last decision.";
     FIXED_REPLICAS = "FixedReplicas": "No metric is declared, so minReplicas and the schedules alone decide.";
 
     // Why nothing is done for now.
@@ -74,6 +75,7 @@ reasons! {
     ZERO_WHILE_SERVING = "ZeroWhileServing": "No request ends while some are being served: they hang, or they are not counted. For an hour nothing scales in on that.";
     REQUEST_MISSING = "RequestMissing": "Utilization is a share of the request, and a container of the pod has no request.";
 
+    DELETING = "Deleting": "The app is being deleted: nothing of it is scaled or repaired any more.";
     PAUSED = "Paused": "An override pauses the app: nothing is written but its status.";
 
     // What a condition says of the stack.
@@ -109,6 +111,7 @@ reasons! {
     IN_FORCE = "InForce": "The override acts upon the scaling of its app.";
     CLAMPED = "Clamped": "The override acts, but asks for more replicas than maxReplicas allows.";
     WITHOUT_EFFECT = "WithoutEffect": "The override's bounds change nothing: the app's own are as tight.";
+    SUPERSEDED = "Superseded": "Other overrides are tighter, or pause the app; this one counts once they are over.";
     EXPIRED = "Expired": "The override's time is over.";
     APP_NOT_FOUND = "AppNotFound": "The override names an app that does not exist in its namespace.";
     COMPONENT_NOT_FOUND = "ComponentNotFound": "The override names a component that its app does not have.";

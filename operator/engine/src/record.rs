@@ -17,7 +17,7 @@ use crate::input::Input;
 use crate::memory::Memory;
 use crate::propose::metric::Metric;
 use jiff::{SignedDuration, Timestamp};
-use scalableapp_crds::DecisionRecord;
+use scalableapp_crds::{DecisionRecord, Proposal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -49,6 +49,9 @@ pub struct OwnedInput {
     pub metrics: Vec<Metric>,
     pub behavior: Behavior,
     pub current_replicas: i32,
+    /// Missing in records of version 0.1.0.
+    #[serde(default)]
+    pub decided_replicas: Option<i32>,
     pub status_replicas: i32,
     pub pods: Vec<Pod>,
     pub readings: BTreeMap<String, Reading>,
@@ -73,6 +76,7 @@ impl OwnedInput {
             metrics,
             behavior,
             current_replicas,
+            decided_replicas,
             status_replicas,
             pods,
             readings,
@@ -91,6 +95,7 @@ impl OwnedInput {
             metrics: metrics.to_vec(),
             behavior: behavior.clone(),
             current_replicas,
+            decided_replicas,
             status_replicas,
             pods: pods.to_vec(),
             readings: readings.clone(),
@@ -114,6 +119,7 @@ impl OwnedInput {
             metrics: &self.metrics,
             behavior: &self.behavior,
             current_replicas: self.current_replicas,
+            decided_replicas: self.decided_replicas,
             status_replicas: self.status_replicas,
             pods: &self.pods,
             readings: &self.readings,
@@ -127,14 +133,25 @@ impl OwnedInput {
     }
 }
 
+fn without_words(decision: &DecisionRecord) -> DecisionRecord {
+    let proposals = decision.proposals.iter();
+    DecisionRecord {
+        message: String::new(),
+        proposals: proposals.map(|one| Proposal { value: String::new(), ..one.clone() }).collect(),
+        stages: Vec::new(),
+        ..decision.clone()
+    }
+}
+
 impl Record {
     /// Makes the decision once more.
     pub fn replay(&self) -> Decision {
         decide(&self.input.as_input(), self.input.memory.clone())
     }
 
-    /// Whether the decision comes out as it was recorded, to the last word.
+    /// Whether the decision comes out as it was recorded: its replicas and reasons. Another version may say it in other
+    /// words.
     pub fn replays(&self) -> bool {
-        self.replay().record(self.input.now) == self.decision
+        without_words(&self.replay().record(self.input.now)) == without_words(&self.decision)
     }
 }

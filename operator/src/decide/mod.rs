@@ -29,7 +29,7 @@ use scalableapp_engine::{
     hpa::signal::PodTiming,
     memory::Memory,
     propose::metric::Metric,
-    reason,
+    reason::{self, Reason},
     record::{OwnedInput, Record},
     rollout::{self, Revision},
 };
@@ -213,6 +213,7 @@ fn component(
         metrics: &service.scaling.metrics,
         behavior: &service.scaling.behavior,
         current_replicas: current,
+        decided_replicas: memory.wanted,
         status_replicas: state.revisions.iter().map(|revision| revision.pods).sum(),
         pods: &engine_pods,
         readings: &readings,
@@ -231,7 +232,7 @@ fn component(
     state.limited_by.clone_from(&decision.limited_by);
     state.limit = limit(&decision, overrides, observed);
     state.measured = evidence(service, samples, &decision, &engine_pods, state.ready(), now);
-    let other = other_scaler(&state, known, &decision);
+    let other = other_scaler(&state, memory.wanted, &decision);
     record(&mut state, service, known, &decision, other.is_some(), now);
     let recorded = kept.zip(state.record.clone()).map(|(input, decision)| Record {
         namespace: app.namespace.clone(),
@@ -335,7 +336,8 @@ fn limit(decision: &Decision, overrides: &Overrides, observed: &Observed) -> Str
         let ScalingOverrideSpec { by, expires_at, reason, .. } = &one.spec;
         format!("{} is by {by} until {}: {reason}", one.name_any(), expires_at.0)
     });
-    [sentence].into_iter().chain(who).collect::<Vec<_>>().join(" ")
+    let who = who.collect::<Vec<_>>().join("; ");
+    if who.is_empty() { sentence } else { format!("{sentence} {who}") }
 }
 
 fn revision(live: &LiveRevision, target: &str) -> Revision {
@@ -369,15 +371,11 @@ fn hold_is_news(recorded: Option<&str>, decision: &Decision) -> bool {
 }
 
 /// The stage at which a decision begins where somebody else has changed the replicas since the last one.
-fn other_scaler(
-    state: &ComponentState,
-    known: Option<&ComponentStatus>,
-    decision: &Decision,
-) -> Option<Stage> {
-    let (wanted, found) = (known?.desired, decision.current);
+fn other_scaler(state: &ComponentState, decided: Option<i32>, decision: &Decision) -> Option<Stage> {
+    let (wanted, found) = (decided?, decision.current);
     let other = state.revisions.iter().find_map(|revision| revision.deployment.part.scaled_by.as_deref());
     let other = other.filter(|_| wanted != found)?;
-    let effect = format!("field manager {other} has set {found} replicas, and not {wanted}");
+    let effect = format!("field manager {other} has set replicas to {found}; the last decision was {wanted}");
     Some(Stage { name: OTHER_SCALER.to_owned(), effect: effect.chars().take(EFFECT_LENGTH).collect() })
 }
 
@@ -441,31 +439,30 @@ fn evidence(
     if !samples.were_taken() {
         return Evidence::NotYet;
     }
-    if ready == 0 && !decision.invalid.is_empty() {
+    // The first replicas of a component are decided without a look at its metrics.
+    if ready == 0 && (decision.current == 0 || !decision.invalid.is_empty()) {
         return Evidence::NoPodReady;
     }
-    match decision.invalid.iter().next() {
-        // Latency needs no evidence, and yet what was not answered is not fresh.
-        None => {
-            let unanswered = |metric: &Metric| {
-                let cause = samples.unanswered(&service.key, &metric.name, now)?;
-                let message = format!("{}: {cause}", metric.name);
-                Some(Evidence::Missing(Failure { reason: reason::METRIC_STALE, message }))
-            };
-            service.scaling.metrics.iter().find_map(unanswered).unwrap_or(Evidence::Fresh)
-        }
-        Some((metric, invalid)) => {
-            // The sentence of the list, not the age or count of the moment: a condition must not change with time alone.
-            let what = match invalid.reason {
-                // Only this names the pod and the container, and they stay the same.
-                reason::REQUEST_MISSING => invalid.why.as_str(),
-                reason => reason.sentence,
-            };
-            let cause = samples.problem(&service.key, metric, pods, now);
-            let cause = cause.as_deref().unwrap_or(what);
-            Evidence::Missing(Failure { reason: invalid.reason, message: format!("{metric}: {cause}") })
-        }
-    }
+    let missing = |metric: &Metric| {
+        let name = &metric.name;
+        let Some(invalid) = decision.invalid.get(name) else {
+            // Latency needs no evidence, and yet what was not answered is not fresh.
+            let cause = samples.unanswered(&service.key, name, now)?;
+            return Some((reason::METRIC_STALE, format!("{name}: {cause}")));
+        };
+        // The sentence of the list, not the age or count of the moment: a condition must not change with time alone.
+        let what = match invalid.reason {
+            // Only this names the pod and the container, and they stay the same.
+            reason::REQUEST_MISSING => invalid.why.as_str(),
+            reason => reason.sentence,
+        };
+        let cause = samples.problem(&service.key, name, pods, now);
+        Some((invalid.reason, format!("{name}: {}", cause.as_deref().unwrap_or(what))))
+    };
+    let missing: Vec<(Reason, String)> = service.scaling.metrics.iter().filter_map(missing).collect();
+    let Some((reason, _)) = missing.first().cloned() else { return Evidence::Fresh };
+    let sentences: Vec<String> = missing.into_iter().map(|(_, sentence)| sentence).collect();
+    Evidence::Missing(Failure { reason, message: sentences.join("; ") })
 }
 
 #[cfg(test)]
@@ -716,7 +713,7 @@ mod tests {
             pass.state.record
         };
         let told_once = told(1).expect("a record");
-        let words = "field manager kube-controller-manager has set 1 replicas, and not 2";
+        let words = "field manager kube-controller-manager has set replicas to 1; the last decision was 2";
         assert!(told_once.message.starts_with(words), "{}", told_once.message);
         assert_eq!((told_once.stages[0].name.as_str(), told_once.to), (OTHER_SCALER, 2));
         let untold = told(2).expect("the first record");

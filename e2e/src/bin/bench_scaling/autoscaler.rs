@@ -194,6 +194,7 @@ impl Autoscaler {
             metrics: &self.metrics,
             behavior: &self.behavior,
             current_replicas: app.replicas(),
+            decided_replicas: Some(app.replicas()),
             status_replicas: app.replicas(),
             pods: &[],
             readings: &BTreeMap::from([(METRIC.to_owned(), reading)]),

@@ -6,6 +6,7 @@ use crate::app::limits;
 use crate::app::recommendation::{Recommendation, is_latency};
 use crate::bounds::fallback;
 use crate::bounds::incomplete_window;
+use crate::bounds::last_decision;
 use crate::bounds::schedule;
 use crate::bounds::{Bound, Bounds};
 use crate::forecast::forecast;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 /// Decides the replicas of one component. `memory` is what earlier decisions left behind.
 ///
 /// Zero replicas never mean "paused", as they do to HPA: a component that has none, because it was just created or
-/// because somebody set it so, gets its minimum.
+/// because somebody set it so, gets its minimum, or the replicas of the last decision.
 pub fn decide(input: &Input<'_>, mut memory: Memory) -> Decision {
     let pods = living(input.pods);
     let input = &Input { pods: &pods, ..*input };
@@ -39,8 +40,10 @@ pub fn decide(input: &Input<'_>, mut memory: Memory) -> Decision {
     let incomplete = incomplete_window::floor(input, &signals);
     let is_blind = incomplete.is_some() || signals.iter().any(|signal| signal.result.invalid().is_some());
     memory.history.note_evidence(input.now, is_blind);
-    let declared = input.overrides.held(declared, input.current_replicas);
-    let floor = declared.floor.clone().or_higher(forecast.floor).or_higher(fallback).or_higher(incomplete);
+    let declared = input.overrides.held(declared, input.decided_replicas.unwrap_or(input.current_replicas));
+    let decided = last_decision::floor(input, declared.range().max).filter(|_| is_blind);
+    let floors = forecast.floor.into_iter().chain(fallback).chain(incomplete).chain(decided);
+    let floor = floors.fold(declared.floor.clone(), |floor, other| floor.or_higher(Some(other)));
     let bounds = Bounds { floor, ceiling: declared.ceiling.clone() };
     let range = bounds.range();
     let recommendation = Recommendation::of(&signals, input.current_replicas, range.min);
@@ -105,6 +108,9 @@ fn declared_bounds(input: &Input<'_>) -> Bounds {
 }
 
 fn first_replicas(input: &Input<'_>, bounds: Bounds, mut memory: Memory) -> Decision {
+    let decided = last_decision::floor(input, bounds.range().max);
+    let is_new = decided.is_none();
+    let bounds = Bounds { floor: bounds.floor.or_higher(decided), ..bounds };
     let min = bounds.range().min;
     memory.history.seed(input.now, min);
     let step = Step { desired: min, outcome: Outcome::BelowMin };
@@ -112,7 +118,7 @@ fn first_replicas(input: &Input<'_>, bounds: Bounds, mut memory: Memory) -> Deci
     Decision {
         current: 0,
         desired: min,
-        reason: reason::CREATED,
+        reason: if is_new { reason::CREATED } else { cause(&step.outcome, &bounds, false) },
         limited_by: memory.limits.named(input.now, binding, |_| true),
         hold: None,
         invalid: BTreeMap::new(),

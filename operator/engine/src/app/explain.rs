@@ -6,7 +6,7 @@ use crate::app::decision::Decision;
 use crate::app::limits::{self, replicas};
 use crate::app::recommendation::Recommendation;
 use crate::bounds::{Bound, Bounds};
-use crate::hpa::normalize::{Normalized, Stabilization};
+use crate::hpa::normalize::{Limitation, Normalized, Stabilization};
 use crate::hpa::range::Range;
 use crate::hpa::scale::{Outcome, Step};
 use crate::hpa::signal::Assumed;
@@ -145,7 +145,7 @@ fn signals_effect(signals: &[Signal<'_>]) -> String {
 
 fn combine_effect(signals: &[Signal<'_>], recommendation: &Recommendation, current: i32) -> String {
     let Some(largest) = recommendation.largest else {
-        return format!("no metric can be evaluated: hold {current}");
+        return format!("no metric can be evaluated: stays {current}");
     };
     if recommendation.is_fixed {
         return format!("no metric asks for replicas: {largest}");
@@ -164,7 +164,8 @@ fn combine_effect(signals: &[Signal<'_>], recommendation: &Recommendation, curre
 
 fn bounds_effect(recommendation: &Recommendation, bounds: &Bounds, step: &Step, current: i32) -> String {
     let Range { min, max } = bounds.range();
-    let (floor, ceiling) = (&bounds.floor.by, &bounds.ceiling.by);
+    let Bound { by, measured, .. } = &bounds.floor;
+    let (floor, ceiling) = (format!("{by}{measured}"), &bounds.ceiling.by);
     if bounds.floor.replicas > max {
         return format!("{floor} {} is above {ceiling} {max}, which wins", bounds.floor.replicas);
     }
@@ -185,8 +186,13 @@ fn bounds_effect(recommendation: &Recommendation, bounds: &Bounds, step: &Step, 
 
 fn behavior_effect(input: &Input<'_>, step: &Step) -> String {
     let current = input.current_replicas;
+    let effect = |replicas: i32| {
+        if replicas == current { format!("stays {current}") } else { format!("{current} to {replicas}") }
+    };
     let Some(normalized) = step.outcome.normalized() else {
-        return format!("not asked; {current} to {}", step.desired);
+        let acts_at_once = matches!(step.outcome, Outcome::AboveMax | Outcome::BelowMin);
+        let why = if acts_at_once { "bounds act at once" } else { "no usable metric" };
+        return format!("{why}: {}", effect(step.desired));
     };
     let Normalized { stabilized, replicas, .. } = *normalized;
     let window = match normalized.stabilization {
@@ -196,11 +202,20 @@ fn behavior_effect(input: &Input<'_>, step: &Step) -> String {
     };
     let stabilized_text =
         window.map(|seconds| format!("{stabilized} by the recommendations of the last {seconds} s; "));
-    let limited_text =
-        normalized.is_limited().then(|| format!("{stabilized} limited by {:?}; ", normalized.limitation));
-    let effect =
-        if replicas == current { format!("stays {current}") } else { format!("{current} to {replicas}") };
-    [stabilized_text, limited_text, Some(effect)].into_iter().flatten().collect()
+    let limited_text = normalized
+        .is_limited()
+        .then(|| format!("{stabilized} limited by {}; ", limitation(normalized.limitation)));
+    [stabilized_text, limited_text, Some(effect(replicas))].into_iter().flatten().collect()
+}
+
+fn limitation(limitation: Limitation) -> &'static str {
+    match limitation {
+        Limitation::DesiredWithinRange => "nothing",
+        Limitation::TooFewReplicas => "the minimum",
+        Limitation::TooManyReplicas => "the maximum",
+        Limitation::ScaleUpLimit => "the scale-up policies",
+        Limitation::ScaleDownLimit => "the scale-down policies",
+    }
 }
 
 fn clipped(text: String, length: usize) -> String {

@@ -41,7 +41,8 @@ impl RecentLimits {
 pub(crate) fn binding(step: &Step, bounds: &Bounds, asked: Option<i32>) -> Vec<Reason> {
     let (range, floor, ceiling) = (bounds.range(), bounds.floor.reason, bounds.ceiling.reason);
     let (at_min, at_max) = (step.desired == range.min, step.desired == range.max);
-    let limits_nothing = floor == reason::MIN_REPLICAS && bounds.floor.replicas <= 1;
+    let limits_nothing =
+        floor == reason::LAST_DECISION || (floor == reason::MIN_REPLICAS && bounds.floor.replicas <= 1);
     let mut reasons = bounds.conflict();
     match asked {
         Some(asked) if asked < range.min && at_min => reasons.extend((!limits_nothing).then_some(floor)),
@@ -97,15 +98,20 @@ pub(crate) fn sentence(reason: Reason, bounds: &Bounds) -> String {
         let (least, most) = (floor.replicas, replicas(ceiling.replicas));
         return format!("At most {most} by {}, which wins over {least} by {}.", ceiling.by, floor.by);
     }
+    if reason == reason::WINDOW_INCOMPLETE && is_floor {
+        return format!("{} This is {}.", reason.sentence, floor.by);
+    }
     if !is_set(reason) {
         return reason.sentence.to_owned();
     }
+    let (least, most) = (replicas(floor.replicas), replicas(ceiling.replicas));
     match (is_floor, is_ceiling) {
-        (true, true) if floor == ceiling => {
-            format!("Exactly {} by {}.", replicas(floor.replicas), floor.by)
-        }
-        (true, _) => format!("At least {} by {}.", replicas(floor.replicas), floor.by),
-        (_, true) => format!("At most {} by {}.", replicas(ceiling.replicas), ceiling.by),
+        (true, true) if floor == ceiling => format!("Exactly {least} by {}.", floor.by),
+        // The other bound is the same number, and its own reason comes first.
+        (true, _) if reason == reason::HELD => format!("Exactly {least} by {}.", floor.by),
+        (_, true) if reason == reason::HELD => format!("Exactly {most} by {}.", ceiling.by),
+        (true, _) => format!("At least {least} by {}.", floor.by),
+        (_, true) => format!("At most {most} by {}.", ceiling.by),
         (false, false) => reason.sentence.to_owned(),
     }
 }

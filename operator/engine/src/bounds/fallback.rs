@@ -51,5 +51,5 @@ pub(crate) fn floor(
     let Fallback { after, replicas } = fallback?;
     let (metric, _) = missing_since.0.iter().find(|(_, since)| now.duration_since(**since) >= after)?;
     let by = format!("fallback without {metric}");
-    Some(Bound { replicas, reason: reason::FALLBACK, by })
+    Some(Bound::new(replicas, reason::FALLBACK, by))
 }

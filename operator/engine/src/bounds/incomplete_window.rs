@@ -26,9 +26,10 @@ enum Gap {
 /// The current replicas, if a metric's window is not whole.
 pub(crate) fn floor(input: &Input<'_>, signals: &[Signal<'_>]) -> Option<Bound> {
     let (signal, gap) = signals.iter().find_map(|signal| Some((signal, gap(signal, input)?)))?;
-    let metric = &signal.metric.name;
-    let by = format!("the hold for {metric} ({gap})");
-    Some(Bound { replicas: input.current_replicas, reason: reason::WINDOW_INCOMPLETE, by })
+    let (metric, window) = (&signal.metric.name, signal.window?.length.as_secs());
+    let by = format!("the incomplete {window} s window of {metric}");
+    let (replicas, reason) = (input.current_replicas, reason::WINDOW_INCOMPLETE);
+    Some(Bound { replicas, reason, by, measured: format!(" ({gap})") })
 }
 
 fn gap(signal: &Signal<'_>, input: &Input<'_>) -> Option<Gap> {

@@ -3,6 +3,7 @@
 pub mod cron;
 pub mod fallback;
 pub(crate) mod incomplete_window;
+pub(crate) mod last_decision;
 pub mod overrides;
 pub mod schedule;
 
@@ -17,8 +18,10 @@ pub struct Bound {
     pub replicas: i32,
     /// The reason to give where it binds.
     pub reason: Reason,
-    /// What asks for it, in words.
+    /// What asks for it, in words that last as long as it does.
     pub by: String,
+    /// What was measured, in words that change with every measurement; empty where nothing was.
+    pub measured: String,
 }
 
 /// Both ends of the range, with what asks for them.
@@ -31,20 +34,24 @@ pub struct Bounds {
 }
 
 impl Bound {
+    /// A bound that no measurement explains.
+    pub fn new(replicas: i32, reason: Reason, by: String) -> Self {
+        Self { replicas, reason, by, measured: String::new() }
+    }
+
     /// A component's own `minReplicas`.
     pub fn of_min(replicas: i32) -> Self {
-        Self { replicas, reason: reason::MIN_REPLICAS, by: "minReplicas".to_owned() }
+        Self::new(replicas, reason::MIN_REPLICAS, "minReplicas".to_owned())
     }
 
     /// A component's own `maxReplicas`.
     pub fn of_max(replicas: i32) -> Self {
-        Self { replicas, reason: reason::MAX_REPLICAS, by: "maxReplicas".to_owned() }
+        Self::new(replicas, reason::MAX_REPLICAS, "maxReplicas".to_owned())
     }
 
     /// The floor of a schedule that is on.
     pub fn of_schedule(schedule: &Schedule) -> Self {
-        let by = format!("schedule {}", schedule.name);
-        Self { replicas: schedule.min_replicas, reason: reason::SCHEDULE, by }
+        Self::new(schedule.min_replicas, reason::SCHEDULE, format!("schedule {}", schedule.name))
     }
 
     /// The higher of two floors; this one if they are equal.

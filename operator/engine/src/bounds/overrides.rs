@@ -1,4 +1,4 @@
-//! What people ask for a while: other bounds, or the replicas that there are. Pure.
+//! What people set for a while: other bounds, or a hold. Pure.
 
 use crate::bounds::{Bound, Bounds};
 use crate::hpa::range::Range;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// What the overrides that are in force say of one component. Each names the one that says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overrides {
-    /// Keeps the replicas that there are.
+    /// Holds the replicas of the last decision.
     pub hold: Option<String>,
     /// The fewest replicas.
     pub min: Option<(i32, String)>,
@@ -33,12 +33,12 @@ impl Overrides {
         self.max.as_ref().map(bound)
     }
 
-    /// The bounds while the replicas are held: the current ones, as far as the bounds allow them.
-    pub(crate) fn held(&self, bounds: Bounds, current: i32) -> Bounds {
+    /// The bounds while `replicas` are held, as far as the bounds allow them.
+    pub(crate) fn held(&self, bounds: Bounds, replicas: i32) -> Bounds {
         let Some(name) = &self.hold else { return bounds };
         let range = bounds.range();
-        let replicas = current.clamp(range.min, range.max);
-        let held = Bound { replicas, reason: reason::HELD, by: format!("override {name}") };
+        let replicas = replicas.clamp(range.min, range.max);
+        let held = Bound::new(replicas, reason::HELD, format!("override {name}"));
         Bounds {
             floor: bounds.floor.or_higher(Some(held.clone())),
             ceiling: bounds.ceiling.or_lower(Some(held)),
@@ -87,7 +87,7 @@ impl Effect {
 }
 
 fn bound((replicas, name): &(i32, String)) -> Bound {
-    Bound { replicas: *replicas, reason: reason::OVERRIDE, by: format!("override {name}") }
+    Bound::new(*replicas, reason::OVERRIDE, format!("override {name}"))
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ pub(crate) fn forecast(input: &Input<'_>, signals: &[Signal<'_>], memory: &mut F
         };
         effects.push(format!("{name}: {effect}"));
         let reason = if outlook == Outlook::Learning { reason::FORECAST_LEARNING } else { reason::FORECAST };
-        let raised = Bound { replicas, reason, by: format!("forecast of {name}") };
+        let raised = Bound::new(replicas, reason, format!("forecast of {name}"));
         if replicas > own {
             floor = Some(match floor {
                 Some(floor) => floor.or_higher(Some(raised)),

@@ -141,6 +141,39 @@ fn a_hold_keeps_the_replicas_whatever_the_metrics_say() {
 }
 
 #[test]
+fn a_hold_restores_the_replicas_that_somebody_else_changes() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 200.0).act();
+    app.overrides.hold = Some("jane".to_owned());
+    for others in [1, 9] {
+        app.replicas = others;
+        let decision = app.decide();
+        assert_eq!((decision.desired, decision.reason), (4, reason::HELD));
+        assert!(decision.message().starts_with("Exactly 4 replicas by override jane."), "{others}");
+    }
+}
+
+#[test]
+fn replicas_that_somebody_else_lowers_are_restored_while_a_metric_is_missing() {
+    let mut app = Component::new(5, &[rate(50)]);
+    app.reads("rps", 250.0).act();
+    for (others, restored) in [(1, 5), (0, 5), (5, 5), (9, 9)] {
+        let mut app = app.clone();
+        app.readings.clear();
+        app.replicas = others;
+        assert_eq!(app.act().desired, restored, "somebody else wrote {others}");
+        assert_eq!(app.act().desired, restored);
+    }
+    app.replicas = 1;
+    assert_eq!(app.reads("rps", 40.0).act().desired, 1, "with fresh evidence they are where scaling starts");
+    app.readings.clear();
+    (app.replicas, app.max) = (0, 3);
+    app.decided = Some(5);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.reason), (3, reason::LAST_DECISION), "at most maxReplicas");
+}
+
+#[test]
 fn a_hold_keeps_the_replicas_also_where_a_fallback_wants_more() {
     let mut app = Component::new(4, &[rate(50)]);
     app.fallback = Some(Fallback { after: SignedDuration::ZERO, replicas: 6 });

@@ -51,7 +51,7 @@ fn the_pods_that_report_may_ask_for_more_and_never_for_fewer() {
 fn a_counter_that_began_anew_takes_no_replica_while_it_is_in_the_window() {
     let decision = decided(90.0, |reading| in_window(reading, |window| window.resets = 2));
     assert_eq!((decision.desired, decision.limited_by.as_slice()), (4, &[reason::WINDOW_INCOMPLETE][..]));
-    let said = "2 is below the hold for rps (counters began anew 2 times in its window) 4";
+    let said = "2 is below the incomplete 60 s window of rps (counters began anew 2 times in its window) 4";
     assert_eq!(effect(&decision, "bounds"), said);
 }
 
@@ -59,7 +59,7 @@ fn a_counter_that_began_anew_takes_no_replica_while_it_is_in_the_window() {
 fn a_pod_that_was_not_seen_when_the_window_began_takes_no_replica() {
     let decision = decided(90.0, |reading| in_window(reading, |window| window.start = three_of_four()));
     assert_eq!((decision.desired, decision.limited_by.as_slice()), (4, &[reason::WINDOW_INCOMPLETE][..]));
-    let said = "2 is below the hold for rps (3 of 4 pods were seen when its window began) 4";
+    let said = "2 is below the incomplete 60 s window of rps (3 of 4 pods were seen when its window began) 4";
     assert_eq!(effect(&decision, "bounds"), said);
 }
 

@@ -54,7 +54,7 @@ fn without_any_valid_metric_the_replicas_stay() {
     let decision = app.decide();
     assert_eq!((decision.desired, decision.hold), (4, Some(reason::NO_VALID_METRIC)));
     assert_eq!(decision.invalid["rps"].reason, reason::METRIC_IMPLAUSIBLE);
-    assert_eq!(effect(&decision, "combine"), "no metric can be evaluated: hold 4");
+    assert_eq!(effect(&decision, "combine"), "no metric can be evaluated: stays 4");
 }
 
 #[test]

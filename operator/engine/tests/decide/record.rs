@@ -81,7 +81,6 @@ fn records_of_an_earlier_version_are_read_and_lead_to_the_same_decision() {
     assert!(records.lines().count() > 10);
     for line in records.lines() {
         let record: Record = serde_json::from_str(line).expect("a record");
-        let made = record.replay().record(record.input.now);
-        assert_eq!(made, record.decision);
+        assert!(record.replays(), "{line}");
     }
 }
