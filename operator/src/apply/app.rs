@@ -116,7 +116,8 @@ impl Applier<'_, '_> {
         cached: Option<Arc<K>>,
         desired: Value,
     ) -> Result<Option<K>, WriteError> {
-        let owner = Owner { namespace: &self.app.namespace, uid: &self.app.uid };
+        let App { namespace, uid, created, .. } = self.app;
+        let owner = Owner { namespace, uid, created: *created };
         let cached = cached.as_deref();
         if cached.is_some_and(|cached| is_kept(self.records, owner, cached, &desired)) {
             return Ok(None);
@@ -126,18 +127,11 @@ impl Applier<'_, '_> {
         match self.round.make(write, &desired, request).await? {
             None | Some(Ensured::Kept) => Ok(None),
             Some(Ensured::Written(child)) => Ok(Some(child)),
-            Some(Ensured::Reverted(child)) => {
-                self.unpublished.push(Event {
-                    warning: true,
-                    reason: reason::CHILD_REVERTED.name,
-                    action: "Revert",
-                    note: format!(
-                        "{} {}: {}",
-                        K::kind(&()),
-                        child.name_any(),
-                        reason::CHILD_REVERTED.sentence
-                    ),
-                });
+            Some(Ensured::Reverted(child, edit)) => {
+                let (kind, name, reason) = (K::kind(&()), child.name_any(), reason::CHILD_REVERTED);
+                let edit = edit.map_or_else(String::new, |edit| format!("{edit}. "));
+                let note = format!("{kind} {name}: {edit}{}", reason.sentence);
+                self.unpublished.push(Event { warning: true, reason: reason.name, action: "Revert", note });
                 Ok(Some(child))
             }
         }

@@ -105,7 +105,12 @@ impl Attempt {
         Self { wanted, failures: 0, until: now, is_lasting: false, failure }
     }
 
-    /// Whether it may be made again. A clock that was set back holds nothing up.
+    /// Whether it may be made once more. A name that was taken may be free at once, and is asked for without a write.
+    fn may_be_made(&self, now: Timestamp) -> bool {
+        self.failure.reason == reason::NAME_TAKEN || self.is_due(now)
+    }
+
+    /// Whether it is time to make it again. A clock that was set back holds nothing up.
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
         now >= self.until || self.until.duration_since(now).unsigned_abs() > REFUSED_CAP
@@ -167,7 +172,7 @@ impl<'a> Round<'a> {
         let (earlier, wanted) = (self.earlier.0.remove(&write), fingerprint(wanted));
         let earlier = earlier.filter(|earlier| earlier.wanted == wanted);
         let is_first = earlier.as_ref().is_none_or(|earlier| earlier.failures == 0);
-        let has_to_wait = earlier.as_ref().is_some_and(|earlier| !earlier.is_due(self.now))
+        let has_to_wait = earlier.as_ref().is_some_and(|earlier| !earlier.may_be_made(self.now))
             || *self.unanswered >= if is_first { UNANSWERED } else { 1 };
         if has_to_wait {
             let waiting = earlier.unwrap_or_else(|| Attempt::put_off(wanted, self.now));

@@ -1,6 +1,7 @@
 //! Children by server-side apply: created, kept as rendered, and deleted when the spec no longer names them. I/O out.
 
 use super::{
+    edit,
     record::{Drift, Records},
     writer::{WriteError, Writer},
 };
@@ -8,6 +9,8 @@ use crate::{
     labels::{self, MANAGER},
     observe::{labelled::Labelled, owner::Controlled, seen::Seen},
 };
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
     Api, Resource, ResourceExt,
     api::{ApiResource, DeleteParams, Patch, PatchParams, PostParams, Preconditions},
@@ -42,8 +45,8 @@ pub enum Ensured<K> {
     Kept,
     /// It was written, because it was missing or something else is wanted of it now.
     Written(K),
-    /// Somebody's edit was undone.
-    Reverted(K),
+    /// Somebody's edit was undone: the child, and what is known of the edit.
+    Reverted(K, Option<String>),
 }
 
 /// Whose children are applied.
@@ -53,6 +56,8 @@ pub struct Owner<'a> {
     pub namespace: &'a str,
     /// `metadata.uid` of the app.
     pub uid: &'a str,
+    /// When the app was created.
+    pub created: Option<Timestamp>,
 }
 
 /// Whether nothing is to be done about a child that the cache shows.
@@ -89,32 +94,55 @@ pub async fn ensure<K: Child>(
         records.applied(kind, name, desired, None, &created);
         return Ok(Ensured::Written(created));
     };
-    if existing.controller_owner() != Some(owner.uid) {
+    let is_disowned = is_disowned(existing, owner, desired);
+    if existing.controller_owner() != Some(owner.uid) && !is_disowned {
         let (name, whose) = (name.to_owned(), whose(existing, owner, desired));
         return Err(WriteError::NameTaken { kind, name, whose });
     }
     if let Some(why) = existing.unreadable() {
         return Err(WriteError::Refused { kind, message: format!("{kind} {name} cannot be read: {why}") });
     }
-    let drift = records.drift(kind, name, desired, existing);
-    let result = match drift {
-        Drift::None => return Ok(Ensured::Kept),
-        Drift::Wanted => writer.send(kind, apply_or_replace(&api, name, desired)).await?,
-        Drift::Foreign => writer.send(kind, replace(&api, name, desired)).await?,
-    };
-    records.applied(kind, name, desired, existing.resource_version(), &result);
-    Ok(if drift == Drift::Foreign { Ensured::Reverted(result) } else { Ensured::Written(result) })
+    let drift = if is_disowned { Drift::Foreign } else { records.drift(kind, name, desired, existing) };
+    let before = existing.resource_version();
+    match drift {
+        Drift::None => Ok(Ensured::Kept),
+        Drift::Wanted => {
+            let result = writer.send(kind, apply_or_replace(&api, name, desired)).await?;
+            records.applied(kind, name, desired, before, &result);
+            Ok(Ensured::Written(result))
+        }
+        Drift::Foreign => {
+            let (result, edit) = writer.send(kind, replace(&api, name, desired)).await?;
+            records.applied(kind, name, desired, before, &result);
+            Ok(Ensured::Reverted(result, edit))
+        }
+    }
 }
 
-/// Whose a child is that is not ours, and what to do about it. What `kubectl delete --cascade=orphan` leaves has lost its
-/// owner and kept its labels.
+/// Whether a child of this app has lost its owner by somebody's edit. What `kubectl delete --cascade=orphan` leaves has
+/// lost it, too, but is older than the app.
+fn is_disowned<K: Child>(existing: &K, owner: Owner<'_>, desired: &Value) -> bool {
+    let created = existing.meta().creation_timestamp.as_ref().map(|time| time.0);
+    has_labels_of(existing, desired) && created.zip(owner.created).is_some_and(|(child, app)| child >= app)
+}
+
+fn has_labels_of<K: Child>(existing: &K, desired: &Value) -> bool {
+    let app = desired["metadata"]["labels"][labels::APP].as_str();
+    existing.controller_owner().is_none() && app.is_some() && existing.app() == app
+}
+
+/// Whose a child is that is not ours, and what to do about it.
 fn whose<K: Child>(existing: &K, owner: Owner<'_>, desired: &Value) -> String {
-    let Owner { namespace, uid } = owner;
-    let app = desired["metadata"]["labels"][labels::APP].as_str().unwrap_or_default();
-    let is_left = existing.controller_owner().is_none() && existing.app() == Some(app);
-    if !is_left {
-        return "does not belong to this ScalableApp; delete it or rename the app or component".to_owned();
+    let Owner { namespace, uid, .. } = owner;
+    if let Some(controller) = existing.meta().owner_references.iter().flatten().next() {
+        let OwnerReference { kind, name, .. } = controller;
+        return format!("belongs to {kind} {name}; rename the app or the component");
     }
+    if !has_labels_of(existing, desired) {
+        return "does not belong to this ScalableApp; delete it, or rename the app or the component"
+            .to_owned();
+    }
+    let app = existing.app().unwrap_or_default();
     let selector = format!("{}={app}", labels::APP);
     format!(
         "is left from an earlier ScalableApp of this name. Delete all that is left: kubectl delete deployment,service,\
@@ -131,14 +159,15 @@ async fn apply<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Res
 /// `minAvailable` beside `maxUnavailable`. Then it has to go.
 async fn apply_or_replace<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Result<K> {
     match apply(api, name, desired).await {
-        Err(kube::Error::Api(status)) if status.is_invalid() => replace(api, name, desired).await,
+        Err(kube::Error::Api(status)) if status.is_invalid() => Ok(replace(api, name, desired).await?.0),
         answer => answer,
     }
 }
 
 /// Undoes an edit. Server-side apply would keep what another manager has added (a container, a label), so the
 /// wanted `spec` replaces the whole one; replicas stay as they are, for they are the scaler's, and so do annotations.
-async fn replace<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Result<K> {
+/// Returns what is known of the edit, too.
+async fn replace<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Result<(K, Option<String>)> {
     let namespace = api.namespace().unwrap_or_default();
     let api: Api<DynamicObject> =
         Api::namespaced_with(api.clone().into_client(), namespace, &ApiResource::erase::<K>(&()));
@@ -160,7 +189,9 @@ async fn replace<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::R
     let object: DynamicObject = serde_json::from_value(body).map_err(kube::Error::SerdeError)?;
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     let replaced = api.replace(name, &params, &object).await?;
-    serde_json::to_value(replaced).and_then(serde_json::from_value).map_err(kube::Error::SerdeError)
+    let edit = edit::latest(live.metadata.managed_fields.as_deref().unwrap_or_default());
+    let replaced = serde_json::to_value(replaced).and_then(serde_json::from_value);
+    Ok((replaced.map_err(kube::Error::SerdeError)?, edit))
 }
 
 /// Deletes one child, if it still is the object that was read.

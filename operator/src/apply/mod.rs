@@ -3,6 +3,7 @@
 pub mod app;
 pub mod attempts;
 pub mod children;
+mod edit;
 pub mod events;
 pub mod failing;
 pub mod fence;

@@ -5,6 +5,7 @@ use super::name::{AppName, ComponentName};
 use super::probe::Probes;
 use super::revision::Revision;
 use super::scaling::Scaling;
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use scalableapp_crds::{EnvVar, PodTemplate, Resources, ScalableApp};
@@ -27,6 +28,8 @@ pub struct App {
     pub namespace: String,
     /// Its `metadata.uid`.
     pub uid: String,
+    /// When it was created.
+    pub created: Option<Timestamp>,
     /// The `metadata.generation` that was resolved.
     pub generation: i64,
     /// Its services, in the order of the spec.

@@ -34,7 +34,7 @@ const MOST_VALUES: usize = 5000;
 /// Resolves an app, or names everything that is wrong with it as a whole. What is wrong with one service is named there, and
 /// stops no other.
 ///
-/// The result depends on nothing but `metadata.{name,namespace,uid,generation}` and `spec`, so that it may be kept for
+/// The result depends on nothing but `metadata.{name,namespace,uid,creationTimestamp,generation}` and `spec`, so that it may be kept for
 /// as long as uid and generation stay the same.
 ///
 /// # Errors
@@ -62,7 +62,8 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
     } else {
         Vec::new()
     };
-    problems.or(App { name, namespace, uid, generation: metadata.generation.unwrap_or(0), services })
+    let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
+    problems.or(App { name, namespace, uid, created, generation: metadata.generation.unwrap_or(0), services })
 }
 
 /// Whether the free JSON of an app is worth looking at.

@@ -4,6 +4,7 @@ use std::future::ready;
 use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
+use jiff::Timestamp;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Client;
 use scalableapp_operator::apply::children::{Ensured, Owner, ensure};
@@ -61,7 +62,7 @@ impl ApiServer {
 
     async fn ensure(&self, desired: &Value) -> Result<Ensured<Budget>, WriteError> {
         let writer = Writer::new(self.client(), lead(self.client()).await);
-        let owner = Owner { namespace: "shop", uid: "1" };
+        let owner = Owner { namespace: "shop", uid: "1", created: Some(Timestamp::UNIX_EPOCH) };
         ensure(&writer, &mut Records::default(), owner, None, desired).await
     }
 }
@@ -88,4 +89,46 @@ async fn where_the_whole_is_refused_too_that_is_what_is_said() {
     let api = ApiServer::new(false);
     let error = api.ensure(&budget(&json!({"maxUnavailable": "10%"}))).await.unwrap_err();
     assert_eq!(error.to_string(), "a policy of this cluster says no");
+}
+
+/// A budget of the app's that somebody has changed.
+fn changed(change: impl FnOnce(&mut Value)) -> ApiServer {
+    let api = ApiServer::new(true);
+    {
+        let mut budget = api.budget.lock().unwrap();
+        budget["metadata"]["labels"] = json!({"scalableapp.dev/app": "shop"});
+        budget["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+        change(&mut budget);
+    }
+    api
+}
+
+fn of_shop() -> Value {
+    let mut desired = budget(&json!({"maxUnavailable": "10%"}));
+    desired["metadata"]["labels"] = json!({"scalableapp.dev/app": "shop"});
+    desired
+}
+
+#[tokio::test]
+async fn an_owner_that_somebody_removed_is_put_back() {
+    let api = changed(|budget| budget["metadata"]["ownerReferences"] = json!([]));
+    let ensured = api.ensure(&of_shop()).await;
+    assert!(matches!(ensured, Ok(Ensured::Reverted(..))), "{ensured:?}");
+    assert_eq!(api.budget.lock().unwrap()["metadata"]["ownerReferences"][0]["uid"], "1");
+}
+
+#[tokio::test]
+async fn what_is_older_than_the_app_or_another_ones_is_not_taken() {
+    let older = changed(|budget| {
+        budget["metadata"]["ownerReferences"] = json!([]);
+        budget["metadata"]["creationTimestamp"] = json!("1969-01-01T00:00:00Z");
+    });
+    let error = older.ensure(&of_shop()).await.unwrap_err().to_string();
+    assert!(error.contains("left from an earlier ScalableApp"), "{error}");
+    let others = changed(|budget| {
+        budget["metadata"]["ownerReferences"][0]["uid"] = json!("2");
+        budget["metadata"]["ownerReferences"][0]["name"] = json!("store");
+    });
+    let error = others.ensure(&of_shop()).await.unwrap_err().to_string();
+    assert!(error.contains("belongs to ScalableApp store; rename the app or the component"), "{error}");
 }
