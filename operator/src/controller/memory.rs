@@ -135,7 +135,7 @@ impl AppMemory {
         (self.reported, self.silent) = (Some(written), None);
     }
 
-    /// Whether something is news. StatusUpdate once more it is not compared with the known status, which would have to be read of
+    /// Whether something is news. Said once more it is not compared with the known status, which would have to be read of
     /// every app in every tick.
     pub fn is_news(&mut self, app: &ScalableApp, said: &StatusUpdate) -> bool {
         let fingerprint = said.fingerprint(app.metadata.resource_version.as_deref());

@@ -11,7 +11,7 @@ use crate::{
         writer::{WriteError, Writer},
     },
     observe::cluster::{GuardedApp, GuardedOverride, app_ref},
-    report::overrides::{self, Target},
+    report::overrides::{self, Counting, Target},
     runtime::clock,
 };
 use jiff::Timestamp;
@@ -74,32 +74,28 @@ impl Said {
         let uids: HashMap<_, _> = living.iter().map(|one| (key_of(one), uid_of(one))).collect();
         self.statuses.retain(|key, (uid, _)| uids.get(key) == Some(uid));
         self.failed.retain(|key, (uid, _)| uids.get(key) == Some(uid));
+        let counting = counting(&living, apps, now);
+        let look = Look { writer, apps, counting: &counting, now };
         let has_failed = |one: &&GuardedOverride| self.failed.contains_key(&key_of(one));
         let (failed, others): (Vec<_>, Vec<_>) = living.into_iter().partition(has_failed);
         for one in others {
             // However many there are, others have their turn.
             yield_now().await;
-            self.try_to_tell_of(one, writer, apps, now).await;
+            self.try_to_tell_of(one, look).await;
         }
         for one in failed {
             yield_now().await;
             let due = self.failed.get(&key_of(one)).is_none_or(|(_, attempt)| attempt.is_due(now));
-            if due && !self.try_to_tell_of(one, writer, apps, now).await {
+            if due && !self.try_to_tell_of(one, look).await {
                 return;
             }
         }
     }
 
     /// Returns whether the API server has answered, if it was asked.
-    async fn try_to_tell_of(
-        &mut self,
-        one: &GuardedOverride,
-        writer: &Writer,
-        apps: &Store<GuardedApp>,
-        now: Timestamp,
-    ) -> bool {
+    async fn try_to_tell_of(&mut self, one: &GuardedOverride, look: Look<'_>) -> bool {
         let key = key_of(one);
-        match self.tell_of(one, writer, apps, now).await {
+        match self.tell_of(one, look).await {
             Ok(()) => {
                 self.failed.remove(&key);
                 true
@@ -107,20 +103,15 @@ impl Said {
             Err(error) => {
                 tracing::debug!(namespace = key.0, scalingoverride = key.1, %error, "will say it again");
                 let earlier = self.failed.get(&key).map(|(_, attempt)| attempt);
-                let attempt = Attempt::failed(earlier, 0, &error, REFUSED_CAP, now);
+                let attempt = Attempt::failed(earlier, 0, &error, REFUSED_CAP, look.now);
                 self.failed.insert(key, (uid_of(one), attempt));
                 !matches!(error, WriteError::TimedOut { .. })
             }
         }
     }
 
-    async fn tell_of(
-        &mut self,
-        one: &GuardedOverride,
-        writer: &Writer,
-        apps: &Store<GuardedApp>,
-        now: Timestamp,
-    ) -> Result<(), WriteError> {
+    async fn tell_of(&mut self, one: &GuardedOverride, look: Look<'_>) -> Result<(), WriteError> {
+        let Look { writer, apps, counting, now } = look;
         let key = key_of(one);
         let said = self.statuses.get(&key).map(|(_, status)| status);
         let (known, status) = match &one.0 {
@@ -132,7 +123,9 @@ impl Said {
                     Some(Ok(app)) => Target::App(app),
                 };
                 let known = said.or(one.status.as_ref());
-                (known, overrides::status(known, one, target, now))
+                let none = Counting::default();
+                let counting = counting.get(&(key.0.as_str(), one.spec.app.as_str())).unwrap_or(&none);
+                (known, overrides::status(known, one, target, counting, now))
             }
             // Its status cannot be read either, so whether this is news is known to this process alone.
             Err(unreadable) => (said, overrides::unreadable(said, unreadable, now)),
@@ -142,6 +135,36 @@ impl Said {
         self.statuses.insert(key, (uid_of(one), status));
         Ok(())
     }
+}
+
+/// What a turn looks at.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    writer: &'a Writer,
+    apps: &'a Store<GuardedApp>,
+    /// What counts of each app, by namespace and name.
+    counting: &'a HashMap<(&'a str, &'a str), Counting>,
+    now: Timestamp,
+}
+
+/// The overrides of each app that count. They are gone through once, however many there are.
+fn counting<'a>(
+    living: &[&'a GuardedOverride],
+    apps: &Store<GuardedApp>,
+    now: Timestamp,
+) -> HashMap<(&'a str, &'a str), Counting> {
+    let mut of_each: HashMap<(&str, &str), Vec<&ScalingOverride>> = HashMap::new();
+    for one in living.iter().filter_map(|one| one.0.as_ref().ok()) {
+        let namespace = one.metadata.namespace.as_deref().unwrap_or_default();
+        of_each.entry((namespace, &one.spec.app)).or_default().push(one);
+    }
+    let counting = of_each.into_iter().filter_map(|((namespace, app), mut overrides)| {
+        let guarded = apps.get(&app_ref(namespace, app))?;
+        overrides.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
+        let counting = Counting::of(guarded.0.as_ref().ok()?, overrides.into_iter(), now);
+        Some(((namespace, app), counting))
+    });
+    counting.collect()
 }
 
 fn key_of(one: &GuardedOverride) -> Key {

@@ -15,7 +15,7 @@ use crate::{
     event::Event,
     observe::cluster::GuardedApp,
     render::render,
-    report::{self, StatusUpdate},
+    report::{self, StatusUpdate, joined::joined},
     resolve::invalid::Invalid,
     runtime::{clock, metrics},
 };
@@ -52,7 +52,6 @@ pub enum Error {
 pub async fn reconcile(object: Arc<GuardedApp>, context: Arc<Context>) -> Result<Action, Error> {
     let Some(epoch) = context.writer.epoch() else { return Ok(Action::await_change()) };
     let app = match &object.0 {
-        Ok(app) if app.metadata.deletion_timestamp.is_some() => return Ok(Action::await_change()),
         Ok(app) => app,
         Err(invalid) => return unreadable(&context, &object, invalid).await,
     };
@@ -60,7 +59,11 @@ pub async fn reconcile(object: Arc<GuardedApp>, context: Arc<Context>) -> Result
     let mut memory = memory.lock().await;
     memory.enter(epoch, app);
     let started = clock::monotonic();
-    let result = Box::pin(pipeline(&context, app, &mut memory, epoch)).await;
+    let result = if app.metadata.deletion_timestamp.is_some() {
+        deleting(&context, app, &mut memory).await
+    } else {
+        Box::pin(pipeline(&context, app, &mut memory, epoch)).await
+    };
     metrics::reconciled(started.elapsed());
     result
 }
@@ -112,6 +115,17 @@ fn from_now(then: Timestamp) -> Duration {
     Duration::try_from(then.duration_since(clock::wall())).unwrap_or_default().min(RESYNC)
 }
 
+/// An app that is being deleted is left to the garbage collector. What keeps it is named, because it may take long.
+async fn deleting(context: &Context, app: &ScalableApp, memory: &mut AppMemory) -> Result<Action, Error> {
+    memory.components.values_mut().for_each(ComponentMemory::forget_recommendations);
+    let finalizers = app.metadata.finalizers.as_deref().unwrap_or_default().join(", ");
+    let sentence = reason::DELETING.sentence;
+    let failure =
+        Failure { reason: reason::DELETING, message: format!("{sentence} It waits for: {finalizers}.") };
+    say(context, app, memory, &[], Some(&failure)).await?;
+    Ok(Action::await_change())
+}
+
 async fn invalid_spec(
     context: &Context,
     app: &ScalableApp,
@@ -120,7 +134,7 @@ async fn invalid_spec(
 ) -> Result<Action, Error> {
     memory.components.values_mut().for_each(ComponentMemory::forget_recommendations);
     let sentences: Vec<String> = invalid.iter().map(Invalid::to_string).collect();
-    let failure = Failure { reason: reason::INVALID_SPEC, message: sentences.join("; ") };
+    let failure = Failure { reason: reason::INVALID_SPEC, message: joined(&sentences) };
     say(context, app, memory, &[], Some(&failure)).await?;
     Ok(Action::await_change())
 }

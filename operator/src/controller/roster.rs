@@ -52,7 +52,7 @@ impl Roster {
     fn renew(&mut self, objects: &[Arc<GuardedApp>], memories: &Memories) {
         memories.retain(objects.iter().map(Arc::as_ref));
         let member = |object: &Arc<GuardedApp>| {
-            let app = object.0.as_ref().ok()?;
+            let app = object.0.as_ref().ok().filter(|app| app.metadata.deletion_timestamp.is_none())?;
             let (resolved, memory) = (memories.resolve(app), memories.of(app));
             resolved.is_ok().then_some(Member { resolved, memory })
         };

@@ -94,6 +94,9 @@ impl Passing<'_> {
         for (namespace, name) in answered {
             let guarded = self.context.cluster.apps.get(&app_ref(&namespace, &name));
             let Some(Ok(app)) = guarded.as_ref().map(|guarded| &guarded.0) else { continue };
+            if app.metadata.deletion_timestamp.is_some() {
+                continue;
+            }
             if let Ok(resolved) = &*self.context.memories.resolve(app) {
                 self.pass(app, resolved, &self.context.memories.of(app), &samples, &mut 0).await;
             }

@@ -3,6 +3,7 @@
 //! `Ready` speaks of the stack being up as declared; metrics, load and limits have conditions of their own, because a
 //! GitOps tool that waits for `Ready` must not fail a release over them.
 
+use super::joined::joined;
 use crate::decide::component_state::{ComponentState, Evidence, Failure};
 use jiff::Timestamp;
 use scalableapp_crds::{Condition, ConditionStatus, condition_type, set_condition};
@@ -133,7 +134,7 @@ fn rolling_out(state: &ComponentState) -> String {
 }
 
 fn stalled(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict {
-    if let Some(failure) = failure {
+    if let Some(failure) = failure.filter(|failure| !passes(failure.reason)) {
         return yes(failure.reason, failure.message.clone());
     }
     if let Some((reason, message)) = failures(components, |failure| !passes(failure.reason)) {
@@ -157,12 +158,12 @@ fn failures(components: &[&ComponentState], is_told: impl Fn(&Failure) -> bool) 
     let told: Vec<_> = failures.filter(|(_, failure)| is_told(failure)).collect();
     let (_, first) = told.first()?;
     let sentences: Vec<String> = told.iter().map(|(state, failure)| of(state, failure)).collect();
-    Some((first.reason, sentences.join("; ")))
+    Some((first.reason, joined(&sentences)))
 }
 
 /// Whether a failure may end without a change by somebody.
 fn passes(reason: Reason) -> bool {
-    [reason::CHILD_NOT_WRITTEN, reason::PAUSED].contains(&reason)
+    [reason::CHILD_NOT_WRITTEN, reason::PAUSED, reason::DELETING].contains(&reason)
 }
 
 fn reconciling(ready: &Verdict, stalled: &Verdict) -> Verdict {
@@ -176,10 +177,14 @@ fn reconciling(ready: &Verdict, stalled: &Verdict) -> Verdict {
 }
 
 fn metrics_available(components: &[&ComponentState]) -> Verdict {
-    for state in components {
-        if let Evidence::Missing(failure) = &state.measured {
-            return no(failure.reason, of(state, failure));
-        }
+    let missing = |state: &&ComponentState| match &state.measured {
+        Evidence::Missing(failure) => Some((failure.reason, of(state, failure))),
+        _ => None,
+    };
+    let missing: Vec<(Reason, String)> = components.iter().filter_map(missing).collect();
+    if let Some((reason, _)) = missing.first() {
+        let sentences: Vec<String> = missing.iter().map(|(_, sentence)| sentence.clone()).collect();
+        return no(*reason, joined(&sentences));
     }
     for state in components {
         let name = &state.name;
@@ -214,8 +219,19 @@ fn scaling_limited(components: &[&ComponentState]) -> Verdict {
 }
 
 fn rollout(components: &[&ComponentState]) -> Verdict {
-    match components.iter().find(|state| !state.is_rolled_out()) {
-        Some(state) => yes(reason::ROLLING_OUT, rolling_out(state)),
+    let unfinished = || components.iter().filter(|state| !state.is_rolled_out());
+    let is_blocked = |state: &&&ComponentState| {
+        let is_live = state.revisions.iter().any(|revision| revision.hash == state.target);
+        !is_live && (state.failure.is_some() || state.paused.is_some())
+    };
+    if let Some(state) = unfinished().find(|state| !is_blocked(state)) {
+        return yes(reason::ROLLING_OUT, rolling_out(state));
+    }
+    match unfinished().next() {
+        Some(state) => {
+            let reason = state.failure.as_ref().map_or(reason::PAUSED, |failure| failure.reason);
+            no(reason, format!("{}: revision {} is not created; see Ready", state.name, state.target))
+        }
         None => no(reason::ROLLED_OUT, reason::ROLLED_OUT.sentence),
     }
 }

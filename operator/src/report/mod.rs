@@ -2,6 +2,7 @@
 
 pub mod conditions;
 pub mod events;
+pub mod joined;
 pub mod overrides;
 
 use crate::decide::component_state::{ComponentState, Failure};

@@ -1,5 +1,6 @@
 //! What is said of an override: whether it acts, or why not. Pure.
 
+use crate::resolve::overrides::InForce;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
@@ -11,6 +12,44 @@ use scalableapp_engine::{
     hpa::range::Range,
     reason::{self, Reason},
 };
+use std::collections::BTreeSet;
+
+/// The overrides of one app that count now.
+#[derive(Clone, Debug, Default)]
+pub struct Counting {
+    /// The one that pauses the app.
+    pause: Option<String>,
+    /// Those that set a bound or hold a component.
+    names: BTreeSet<String>,
+}
+
+impl Counting {
+    /// Those among the overrides of an app, which are given in the order of their names.
+    pub fn of<'a>(
+        app: &ScalableApp,
+        overrides: impl Iterator<Item = &'a ScalingOverride>,
+        now: Timestamp,
+    ) -> Self {
+        let components = || app.spec.services.iter().map(|service| service.name.as_str());
+        let is_known = |name: &str| components().any(|component| component == name);
+        let in_force = InForce::of(overrides, is_known, now);
+        Self { pause: in_force.pause.map(ResourceExt::name_any), names: in_force.names(components()) }
+    }
+
+    /// What keeps an override that is not over from counting, if another one does.
+    fn instead_of(&self, one: &ScalingOverride) -> Option<String> {
+        let name = one.name_any();
+        match &self.pause {
+            Some(pause) if *pause == name => None,
+            Some(pause) => Some(format!("override {pause} pauses the app")),
+            None if self.names.contains(&name) => None,
+            None => {
+                let names = self.names.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+                Some(format!("other overrides are as tight or tighter: {names}"))
+            }
+        }
+    }
+}
 
 /// The app that an override names.
 #[derive(Clone, Copy, Debug)]
@@ -29,11 +68,12 @@ pub fn status(
     known: Option<&ScalingOverrideStatus>,
     one: &ScalingOverride,
     target: Target<'_>,
+    counting: &Counting,
     now: Timestamp,
 ) -> ScalingOverrideStatus {
     let mut status = known.cloned().unwrap_or_default();
     let generation = one.metadata.generation.unwrap_or_default();
-    let (holds, reason, message) = verdict(one, target, now);
+    let (holds, reason, message) = verdict(one, target, counting, now);
     status.observed_generation = generation;
     set_condition(&mut status.conditions, IN_FORCE, holds, reason.name, &message, generation, now);
     status
@@ -55,7 +95,12 @@ pub fn unreadable(
     status
 }
 
-fn verdict(one: &ScalingOverride, target: Target<'_>, now: Timestamp) -> (ConditionStatus, Reason, String) {
+fn verdict(
+    one: &ScalingOverride,
+    target: Target<'_>,
+    counting: &Counting,
+    now: Timestamp,
+) -> (ConditionStatus, Reason, String) {
     let ScalingOverrideSpec { app, component, expires_at, .. } = &one.spec;
     let end = expires_at.0;
     let no = |reason, message| (ConditionStatus::False, reason, message);
@@ -80,16 +125,26 @@ fn verdict(one: &ScalingOverride, target: Target<'_>, now: Timestamp) -> (Condit
             );
             no(reason::COMPONENT_NOT_FOUND, missing)
         }
-        Some(name) => acts(one, target, format!("acts upon {name} of {app} until {end}")),
-        None => acts(one, target, format!("acts upon {app} until {end}")),
+        Some(name) => acts(one, target, counting, format!("acts upon {name} of {app} until {end}")),
+        None => acts(one, target, counting, format!("acts upon {app} until {end}")),
     }
 }
 
 /// Whether bounds come to anything within those of the components that they are for.
-fn acts(one: &ScalingOverride, target: Target<'_>, words: String) -> (ConditionStatus, Reason, String) {
-    let ScalingOverrideSpec { component, replicas, .. } = &one.spec;
-    let (Some(bounds), Target::App(app)) = (replicas, target) else {
-        return (ConditionStatus::True, reason::IN_FORCE, words);
+fn acts(
+    one: &ScalingOverride,
+    target: Target<'_>,
+    counting: &Counting,
+    words: String,
+) -> (ConditionStatus, Reason, String) {
+    let ScalingOverrideSpec { component, replicas, expires_at, .. } = &one.spec;
+    let Target::App(app) = target else { return (ConditionStatus::True, reason::IN_FORCE, words) };
+    let superseded = counting.instead_of(one).map(|why| {
+        let message = format!("{why}; this one counts once that is over, until {}", expires_at.0);
+        (ConditionStatus::False, reason::SUPERSEDED, message)
+    });
+    let Some(bounds) = replicas else {
+        return superseded.unwrap_or((ConditionStatus::True, reason::IN_FORCE, words));
     };
     let concerns = |service: &&Service| component.as_ref().is_none_or(|name| *name == service.name);
     let (effects, remarks): (Vec<Effect>, Vec<Option<String>>) = app
@@ -106,6 +161,9 @@ fn acts(one: &ScalingOverride, target: Target<'_>, words: String) -> (ConditionS
     let remarks = remarks.into_iter().flatten().collect::<Vec<_>>().join("; ");
     if effects.iter().all(|effect| *effect == Effect::Nothing) {
         return (ConditionStatus::False, reason::WITHOUT_EFFECT, format!("{remarks}: correct spec.replicas"));
+    }
+    if let Some(superseded) = superseded {
+        return superseded;
     }
     let is_clamped = effects.contains(&Effect::Clamped);
     let reason = if is_clamped { reason::CLAMPED } else { reason::IN_FORCE };
@@ -135,12 +193,19 @@ mod tests {
         serde_json::from_value(object).unwrap()
     }
 
+    fn counting(target: Target<'_>, all: &[&ScalingOverride], now: Timestamp) -> Counting {
+        let Target::App(app) = target else { return Counting::default() };
+        Counting::of(app, all.iter().copied(), now)
+    }
+
     fn at(time: &str) -> Timestamp {
         format!("2026-01-01T{time}Z").parse().unwrap()
     }
 
     fn said(component: &Value, target: Target<'_>, time: &str) -> (String, String) {
-        let condition = status(None, &hold(component), target, at(time)).conditions.remove(0);
+        let one = hold(component);
+        let counting = counting(target, &[&one], at(time));
+        let condition = status(None, &one, target, &counting, at(time)).conditions.remove(0);
         assert_eq!(condition.status == ConditionStatus::True, condition.reason == "InForce");
         (condition.reason, condition.message)
     }
@@ -193,7 +258,9 @@ mod tests {
             let mut one = hold(component);
             one.spec.hold = None;
             one.spec.replicas = Some(serde_json::from_value(replicas).unwrap());
-            let condition = status(None, &one, Target::App(&app), at("00:00:00")).conditions.remove(0);
+            let (target, now) = (Target::App(&app), at("00:00:00"));
+            let counting = counting(target, &[&one], now);
+            let condition = status(None, &one, target, &counting, now).conditions.remove(0);
             (condition.status == ConditionStatus::True, condition.reason, condition.message)
         };
         let clamped = |component: &str, max| {
@@ -236,10 +303,46 @@ mod tests {
     }
 
     #[test]
+    fn an_override_that_another_one_beats_says_so() {
+        let app = app();
+        let act = |name: &str, act: Value| {
+            let mut one = hold(&json!("web"));
+            (one.metadata.name, one.spec.hold) = (Some(name.to_owned()), None);
+            let mut spec = serde_json::to_value(&one.spec).unwrap();
+            spec.as_object_mut().unwrap().extend(act.as_object().unwrap().clone());
+            one.spec = serde_json::from_value(spec).unwrap();
+            one
+        };
+        let now = at("00:00:00");
+        let said = |all: &[&ScalingOverride]| -> Vec<(String, String)> {
+            let target = Target::App(&app);
+            let counting = counting(target, all, now);
+            let said = all.iter().map(|one| status(None, one, target, &counting, now).conditions.remove(0));
+            said.map(|condition| (condition.reason, condition.message)).collect()
+        };
+        let (one, two) = (act("a", json!({"hold": {}})), act("b", json!({"hold": {}})));
+        let end = "this one counts once that is over, until 2026-01-01T01:00:00Z";
+        let beaten = |why: &str| ("Superseded".to_owned(), format!("{why}; {end}"));
+        let is_in_force = |(reason, _): &(String, String)| reason == "InForce";
+        let both = said(&[&one, &two]);
+        assert!(is_in_force(&both[0]));
+        assert_eq!(both[1], beaten("other overrides are as tight or tighter: a"));
+        let (low, high) =
+            (act("low", json!({"replicas": {"max": 1}})), act("one", json!({"replicas": {"exact": 2}})));
+        assert!(said(&[&low, &high]).iter().all(is_in_force), "one is the minimum, the other the maximum");
+        let pause = act("pause", json!({"pause": {}}));
+        let paused = said(&[&low, &pause]);
+        assert_eq!(paused[0], beaten("override pause pauses the app"));
+        assert!(is_in_force(&paused[1]));
+    }
+
+    #[test]
     fn saying_it_again_changes_nothing() {
         let app = app();
-        let first = status(None, &hold(&json!(null)), Target::App(&app), at("00:00:00"));
-        let second = status(Some(&first), &hold(&json!(null)), Target::App(&app), at("00:30:00"));
+        let (one, target) = (hold(&json!(null)), Target::App(&app));
+        let said = |known, now| status(known, &one, target, &counting(target, &[&one], now), now);
+        let first = said(None, at("00:00:00"));
+        let second = said(Some(&first), at("00:30:00"));
         assert_eq!((first.observed_generation, &first), (2, &second));
     }
 }

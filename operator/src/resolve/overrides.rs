@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use scalableapp_crds::ScalingOverride;
 use scalableapp_engine::bounds::overrides::Overrides;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is in force of the overrides of one app. They are gone through once, however many components ask.
 #[derive(Default)]
@@ -15,7 +15,8 @@ pub struct InForce<'a> {
 }
 
 impl<'a> InForce<'a> {
-    /// Those that count at an instant, of the components that there are.
+    /// Those that count at an instant, of the components that there are. Of equals the first counts, so they must be in the
+    /// order of their names.
     pub fn of(
         overrides: impl Iterator<Item = &'a ScalingOverride>,
         is_known: impl Fn(&str) -> bool,
@@ -37,6 +38,16 @@ impl<'a> InForce<'a> {
         sum
     }
 
+    /// The names of those that set a bound or hold one of these components.
+    #[must_use]
+    pub fn names<'b>(&self, components: impl Iterator<Item = &'b str>) -> BTreeSet<String> {
+        let of_each = components.flat_map(|component| {
+            let Overrides { hold, min, max } = self.component(component);
+            hold.into_iter().chain(min.into_iter().chain(max).map(|(_, name)| name))
+        });
+        of_each.collect()
+    }
+
     /// What they say of one component: of several the tightest bounds count.
     #[must_use]
     pub fn component(&self, name: &str) -> Overrides {
@@ -53,7 +64,7 @@ impl<'a> InForce<'a> {
 fn add(sum: &mut Overrides, one: &ScalingOverride) {
     let name = one.metadata.name.as_deref().unwrap_or_default();
     if one.spec.hold.is_some() {
-        sum.hold = Some(name.to_owned());
+        sum.hold.get_or_insert_with(|| name.to_owned());
     }
     let Some(bounds) = &one.spec.replicas else { return };
     bounds.least().iter().for_each(|min| raise(&mut sum.min, *min, name));

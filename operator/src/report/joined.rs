@@ -1,0 +1,66 @@
+//! Several sentences in one message of a condition. Pure.
+
+/// Characters that a condition's message may have.
+const LENGTH: usize = 1024;
+/// Characters that a sentence gets at least; what then finds no room is counted.
+const SENTENCE: usize = 160;
+
+/// The sentences in one message. Where they are too long together, the long ones end early, at a word, and those that find
+/// no room are counted.
+#[must_use]
+pub fn joined(sentences: &[String]) -> String {
+    let whole = sentences.join("; ");
+    if whole.chars().count() <= LENGTH {
+        return whole;
+    }
+    let shown = sentences.len().min(LENGTH / SENTENCE);
+    let others = match sentences.len() - shown {
+        0 => String::new(),
+        others => format!("; and {others} more"),
+    };
+    // Two characters lie between two sentences.
+    let mut room = LENGTH - others.len() - 2 * shown;
+    let mut by_length: Vec<usize> = (0..shown).collect();
+    by_length.sort_by_key(|index| sentences[*index].chars().count());
+    let mut cut = vec![String::new(); shown];
+    for (done, index) in by_length.into_iter().enumerate() {
+        cut[index] = cut_at_word(&sentences[index], room / (shown - done));
+        room -= cut[index].chars().count();
+    }
+    cut.join("; ") + &others
+}
+
+/// The first words of a text, as many as fit.
+fn cut_at_word(text: &str, length: usize) -> String {
+    if text.chars().count() <= length {
+        return text.to_owned();
+    }
+    let end = text.char_indices().nth(length.saturating_sub(1)).map_or(text.len(), |(end, _)| end);
+    let words = text[..end].rfind(char::is_whitespace).map_or(end, |space| space);
+    format!("{}…", text[..words].trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_is_told_whole_and_long_sentences_leave_room_for_others() {
+        let short = ["web: one".to_owned(), "api: two".to_owned()];
+        assert_eq!(joined(&short), "web: one; api: two");
+        let long = [format!("web: {}", "word ".repeat(400)), "api: two".to_owned()];
+        let message = joined(&long);
+        assert!(message.ends_with(" word…; api: two"), "{message}");
+        assert!((900..=LENGTH).contains(&message.chars().count()));
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        let many: Vec<String> = (0..40).map(|index| format!("web-{index}: {}", "wörd ".repeat(80))).collect();
+        let message = joined(&many);
+        assert!(message.ends_with("wörd…; and 34 more"), "{message}");
+        assert!((900..=LENGTH).contains(&message.chars().count()));
+        let one = joined(&["x".repeat(3000)]);
+        assert_eq!(one.chars().count(), LENGTH - 2, "a text without a space is cut all the same");
+    }
+}
