@@ -10,3 +10,4 @@ mod objects;
 mod one_refused_child_stops_no_other;
 mod tenant;
 mod what_limits_is_said;
+mod what_others_change_is_put_right;
