@@ -40,64 +40,64 @@ macro_rules! reasons {
 
 reasons! {
     // Why the replicas are what they are.
-    CREATED = "Created": "A new component starts with its fewest replicas.";
-    METRIC_ABOVE_TARGET = "MetricAboveTarget": "At least one metric is above its target and asks for more replicas.";
-    ALL_METRICS_BELOW_TARGET = "AllMetricsBelowTarget": "Every metric is below its target and asks for fewer replicas.";
-    AT_TARGET = "AtTarget": "The metrics ask for the replicas that there are.";
-    ABOVE_MAX_REPLICAS = "AboveMaxReplicas": "There were more replicas than maxReplicas allows.";
-    BELOW_MIN_REPLICAS = "BelowMinReplicas": "There were fewer replicas than minReplicas asks for.";
-    SCHEDULE = "Schedule": "A schedule asks for more replicas than would run without it.";
-    FORECAST = "Forecast": "The forecast asks for more replicas than the metrics do, or did within the last minute.";
-    FORECAST_LEARNING = "ForecastLearning": "The forecast has seen too little to be judged, so nothing scales in yet.";
-    LAST_DECISION = "LastDecision": "Somebody else has lowered the replicas while a metric has no fresh evidence, so those of the last decision are restored.";
-    FALLBACK = "Fallback": "A metric has been missing for long, so no fewer replicas run than the fallback asks for.";
-    OVERRIDE = "Override": "An override asks for other bounds than the app's own.";
+    CREATED = "Created": "A new component starts with its minimum replicas.";
+    METRIC_ABOVE_TARGET = "MetricAboveTarget": "At least one metric is above its target, so more replicas are needed.";
+    ALL_METRICS_BELOW_TARGET = "AllMetricsBelowTarget": "Every metric is below its target, so fewer replicas are needed.";
+    AT_TARGET = "AtTarget": "The metrics need the current replicas, within the tolerance.";
+    ABOVE_MAX_REPLICAS = "AboveMaxReplicas": "The current replicas were above maxReplicas.";
+    BELOW_MIN_REPLICAS = "BelowMinReplicas": "The current replicas were below minReplicas.";
+    SCHEDULE = "Schedule": "A schedule keeps more replicas than are needed otherwise.";
+    FORECAST = "Forecast": "The forecast needs more replicas than the metrics do, or did within the last minute.";
+    FORECAST_LEARNING = "ForecastLearning": "The forecast has too little history to be judged, so nothing scales in yet.";
+    LAST_DECISION = "LastDecision": "Replicas were lowered outside of the operator while a metric had no fresh evidence; those of the last decision are restored.";
+    FALLBACK = "Fallback": "A metric has been missing for longer than fallback.after, so at least fallback.replicas run.";
+    OVERRIDE = "Override": "An override sets tighter bounds than the app's own.";
     HELD = "Held": "An override holds the replicas of the last decision.";
-    FIXED_REPLICAS = "FixedReplicas": "No metric is declared, so minReplicas and the schedules alone decide.";
+    FIXED_REPLICAS = "FixedReplicas": "No metric is declared, so minReplicas and the schedules decide alone.";
 
     // Why nothing is done for now.
     NO_VALID_METRIC = "NoValidMetric": "No metric has fresh evidence, so the replicas stay as they are.";
-    SCALE_IN_NEEDS_ALL_METRICS = "ScaleInNeedsAllMetrics": "The metrics that have fresh evidence ask for fewer replicas, but one has none, and nothing scales in on missing evidence.";
+    SCALE_IN_NEEDS_ALL_METRICS = "ScaleInNeedsAllMetrics": "The metrics with fresh evidence need fewer replicas, but another metric has none. Nothing scales in on missing evidence.";
 
     // What keeps the replicas from what is asked for.
-    MAX_REPLICAS = "MaxReplicas": "More replicas are asked for than maxReplicas allows, or were within the last minute.";
-    MIN_REPLICAS = "MinReplicas": "Fewer replicas are asked for than minReplicas allows, or were within the last minute.";
-    SCALE_UP_LIMIT = "ScaleUpLimit": "The scale-up policies hold back replicas that are asked for, or did within the last minute.";
-    SCALE_DOWN_LIMIT = "ScaleDownLimit": "The scale-down policies keep replicas that are no longer asked for, or did within the last minute.";
-    SCALE_UP_STABILIZED = "ScaleUpStabilized": "A lower recommendation within the scale-up window holds replicas back, or did within the last minute.";
-    SCALE_DOWN_STABILIZED = "ScaleDownStabilized": "A higher recommendation within the scale-down window keeps replicas, or did within the last minute.";
-    WINDOW_INCOMPLETE = "WindowIncomplete": "A metric is an average over a time of which a part was not seen or not served, so nothing scales in until that is over.";
+    MAX_REPLICAS = "MaxReplicas": "More replicas than maxReplicas are needed, or were within the last minute.";
+    MIN_REPLICAS = "MinReplicas": "Fewer replicas than minReplicas are needed, or were within the last minute.";
+    SCALE_UP_LIMIT = "ScaleUpLimit": "The scale-up policies delay replicas that are needed, or did within the last minute.";
+    SCALE_DOWN_LIMIT = "ScaleDownLimit": "The scale-down policies keep replicas that are not needed, or did within the last minute.";
+    SCALE_UP_STABILIZED = "ScaleUpStabilized": "A lower recommendation within the scale-up stabilization window delays replicas, or did within the last minute.";
+    SCALE_DOWN_STABILIZED = "ScaleDownStabilized": "A higher recommendation within the scale-down stabilization window keeps replicas, or did within the last minute.";
+    WINDOW_INCOMPLETE = "WindowIncomplete": "The averaging window of a metric is incomplete: a part of it was not scraped, or no pod served. Nothing scales in until it is complete.";
 
     // Why a metric has no say.
     METRIC_ABSENT = "MetricAbsent": "The metric has no sample, or not from every pod that should report.";
-    METRIC_STALE = "MetricStale": "The metric's newest sample is too old to act on.";
-    METRIC_IMPLAUSIBLE = "MetricImplausible": "The metric's value cannot be true: not a number, infinite, negative, or several values where one is expected.";
-    ZERO_WHILE_SERVING = "ZeroWhileServing": "No request ends while some are being served: they hang, or they are not counted. For an hour nothing scales in on that.";
-    REQUEST_MISSING = "RequestMissing": "Utilization is a share of the request, and a container of the pod has no request.";
+    METRIC_STALE = "MetricStale": "The newest sample of the metric is too old to act on.";
+    METRIC_IMPLAUSIBLE = "MetricImplausible": "The value cannot be true: it is not a number, infinite, negative, or one of several where one is expected.";
+    ZERO_WHILE_SERVING = "ZeroWhileServing": "Requests are in progress, and none ends: they hang, or they are not counted. Nothing scales in on that for an hour.";
+    REQUEST_MISSING = "RequestMissing": "Utilization is a share of the resource request, and a container of the pod has no request.";
 
     DELETING = "Deleting": "The app is being deleted: nothing of it is scaled or repaired any more.";
-    PAUSED = "Paused": "An override pauses the app: nothing is written but its status.";
+    PAUSED = "Paused": "An override pauses the app: nothing but its status is written.";
 
     // What a condition says of the stack.
     UP_AS_DECLARED = "UpAsDeclared": "Every component runs its declared version with at least minReplicas ready pods.";
-    PODS_NOT_READY = "PodsNotReady": "A component has fewer ready pods than minReplicas asks for.";
+    PODS_NOT_READY = "PodsNotReady": "A component has fewer ready pods than minReplicas.";
     ROLLING_OUT = "RollingOut": "A new revision is taking over from the old one.";
     ROLLED_OUT = "RolledOut": "Every component runs one revision, the declared one.";
-    CONVERGED = "Converged": "The declared state is reached; replicas above minReplicas are no part of it.";
-    NOT_STALLED = "NotStalled": "Nothing needs a change by somebody.";
-    INVALID_SPEC = "InvalidSpec": "The spec says something that cannot be done; what runs stays as it is.";
-    UNREADABLE = "Unreadable": "The stored object cannot be read by this version of the operator.";
+    CONVERGED = "Converged": "The declared state is reached.";
+    NOT_STALLED = "NotStalled": "Nothing needs a change by anybody.";
+    INVALID_SPEC = "InvalidSpec": "The spec is invalid; what runs stays as it is.";
+    UNREADABLE = "Unreadable": "This version of the operator cannot read the stored object.";
     TOO_LARGE = "TooLarge": "The stored object is larger than the operator reads; what runs stays as it is.";
-    NAME_TAKEN = "NameTaken": "A child's name belongs to an object that is not part of this ScalableApp.";
-    CHILD_REFUSED = "ChildRefused": "The API server refuses a child as the spec describes it, or its replicas.";
-    CHILD_NOT_WRITTEN = "ChildNotWritten": "A child or its replicas cannot be written for now, for example because the API server does not answer; it is tried again.";
+    NAME_TAKEN = "NameTaken": "An object that does not belong to this ScalableApp has the name of a child.";
+    CHILD_REFUSED = "ChildRefused": "The API server refuses a child or its replicas.";
+    CHILD_NOT_WRITTEN = "ChildNotWritten": "A child or its replicas could not be written, for example because the API server did not answer. It is tried again.";
     PODS_REFUSED = "PodsRefused": "The API server refuses pods, for example because a quota is used up.";
-    UNSCHEDULABLE = "Unschedulable": "No node takes a pod.";
+    UNSCHEDULABLE = "Unschedulable": "No node fits a pod.";
     IMAGE_PULL_FAILED = "ImagePullFailed": "An image cannot be pulled.";
-    CONTAINER_CREATING = "ContainerCreating": "A pod's containers are not created yet: a volume is not mounted, or an image is still being pulled.";
-    INIT_CONTAINER_NOT_DONE = "InitContainerNotDone": "An init container fails or does not finish, so the pod's containers do not start.";
-    CONTAINER_CRASHES = "ContainerCrashes": "A container keeps ending.";
-    PROBE_FAILS = "ProbeFails": "A container runs, and one of its probes does not succeed.";
+    CONTAINER_CREATING = "ContainerCreating": "The containers of a pod are not created yet: a volume is not mounted, or an image is being pulled.";
+    INIT_CONTAINER_NOT_DONE = "InitContainerNotDone": "An init container fails or does not finish, so the containers of the pod do not start.";
+    CONTAINER_CRASHES = "ContainerCrashes": "A container exits again and again.";
+    PROBE_FAILS = "ProbeFails": "A container runs, and one of its probes fails.";
     CONTAINER_NOT_CREATED = "ContainerNotCreated": "A container cannot be created, for example because a Secret is missing.";
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded": "The pods of the declared revision did not become ready in time.";
 
@@ -105,22 +105,22 @@ reasons! {
     ALL_METRICS_FRESH = "AllMetricsFresh": "Every metric of every component has fresh evidence.";
     NO_METRICS = "NoMetrics": "No component declares a metric.";
     NOT_MEASURED_YET = "NotMeasuredYet": "The operator has not asked Prometheus about this app yet.";
-    WITHIN_LIMITS = "WithinLimits": "No bound, policy or override keeps the replicas from what is asked for.";
+    WITHIN_LIMITS = "WithinLimits": "No bound, policy or override limits the replicas.";
 
     // What an override says of itself.
-    IN_FORCE = "InForce": "The override acts upon the scaling of its app.";
-    CLAMPED = "Clamped": "The override acts, but asks for more replicas than maxReplicas allows.";
-    WITHOUT_EFFECT = "WithoutEffect": "The override's bounds change nothing: the app's own are as tight.";
-    SUPERSEDED = "Superseded": "Other overrides are tighter, or pause the app; this one counts once they are over.";
-    EXPIRED = "Expired": "The override's time is over.";
+    IN_FORCE = "InForce": "The override is in force.";
+    CLAMPED = "Clamped": "The override is in force, up to maxReplicas.";
+    WITHOUT_EFFECT = "WithoutEffect": "The bounds of the override change nothing: the app's own are as tight.";
+    SUPERSEDED = "Superseded": "Another override is tighter, or pauses the app. This one counts once that is over.";
+    EXPIRED = "Expired": "The override has expired.";
     APP_NOT_FOUND = "AppNotFound": "The override names an app that does not exist in its namespace.";
     COMPONENT_NOT_FOUND = "ComponentNotFound": "The override names a component that its app does not have.";
 
     // What an event says.
-    SCALED = "Scaled": "The number of replicas was changed.";
-    STATUS_NOT_WRITTEN = "StatusNotWritten": "The API server does not take the status of this object, and nothing scales before it does.";
-    SCALED_BY_OTHER = "ScaledByOther": "Somebody else has changed the replicas of a child: remove the other scaler, or use a ScalingOverride.";
-    CHILD_REVERTED = "ChildReverted": "Somebody's edit of a child was undone; change the ScalableApp instead.";
+    SCALED = "Scaled": "The replicas were changed.";
+    STATUS_NOT_WRITTEN = "StatusNotWritten": "The API server refuses the status of this object. Nothing scales before it is written.";
+    SCALED_BY_OTHER = "ScaledByOther": "Replicas of a child were changed outside of the operator: remove the other scaler, or use a ScalingOverride.";
+    CHILD_REVERTED = "ChildReverted": "An edit of a child was undone; change the ScalableApp instead.";
 }
 
 /// What keeps pods from being ready.

@@ -399,6 +399,46 @@ mod tests {
     }
 
     #[test]
+    fn a_revision_that_cannot_be_created_is_not_taking_over() {
+        let mut blocked = web(2);
+        blocked.target = "newer".into();
+        assert_eq!(says(&[blocked.clone()], "RolloutProgressing").1, "RollingOut", "it is about to be created");
+        for reason in [reason::INVALID_SPEC, reason::CHILD_REFUSED, reason::NAME_TAKEN] {
+            blocked.failure = Some(failure(reason));
+            let (status, said) = says(&[blocked.clone()], "RolloutProgressing");
+            assert_eq!((status, said.as_str()), (ConditionStatus::False, reason.name));
+        }
+        let mut progressing = web(2);
+        progressing.revisions.push(revision("old", 1));
+        assert_eq!(says(&[blocked, progressing], "RolloutProgressing").1, "RollingOut", "another one is");
+        let paused = ComponentState { target: "newer".into(), paused: Some("jane".into()), ..web(2) };
+        assert_eq!(says(&[paused], "RolloutProgressing"), (ConditionStatus::False, "Paused".into()));
+    }
+
+    #[test]
+    fn metrics_that_are_missing_are_named_for_every_component() {
+        let lacking = |name: &str| ComponentState {
+            name: name.into(),
+            measured: Evidence::Missing(Failure { reason: reason::METRIC_ABSENT, message: "rps: why".into() }),
+            ..web(2)
+        };
+        let (_, _, message) = said(&[lacking("web"), web(2), lacking("api")], None, "MetricsAvailable");
+        assert_eq!(message, "web: rps: why; api: rps: why");
+    }
+
+    #[test]
+    fn an_app_that_is_being_deleted_is_no_longer_ready_and_needs_nobody() {
+        let deleting = failure(reason::DELETING);
+        for (type_, status) in [
+            ("Ready", ConditionStatus::False),
+            ("Stalled", ConditionStatus::False),
+            ("Reconciling", ConditionStatus::True),
+        ] {
+            assert_eq!(said(&[], Some(&deleting), type_).0, status, "{type_}");
+        }
+    }
+
+    #[test]
     fn a_spec_that_cannot_be_done_stalls() {
         let invalid = failure(reason::INVALID_SPEC);
         for (type_, status) in [
