@@ -1,10 +1,12 @@
 //! Status conditions as the Kubernetes API conventions define them. Pure.
 
+use crate::printable;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Names of the conditions that a ScalableApp has, and of the one of a ScalingOverride.
 pub mod condition_type {
@@ -24,24 +26,24 @@ pub mod condition_type {
     pub const IN_FORCE: &str = "InForce";
 }
 
-/// One observation about the object, in the shape of `metav1.Condition`.
+/// A condition of the object, as in `metav1.Condition`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Name of the condition.
+    /// Type of the condition, for example `Ready`.
     #[serde(rename = "type")]
     #[schemars(length(max = 64))]
     pub type_: String,
-    /// Whether it holds.
+    /// Status of the condition: `True`, `False` or `Unknown`.
     pub status: ConditionStatus,
-    /// The `metadata.generation` that it was set for.
+    /// The `metadata.generation` that the condition describes.
     pub observed_generation: i64,
     /// When `status` last changed.
     pub last_transition_time: Time,
-    /// Why, as one word from the list in `docs/reasons.md`.
+    /// Reason for the status in one word; `docs/reasons.md` explains each.
     #[schemars(length(min = 1, max = 64))]
     pub reason: String,
-    /// Why, as a sentence that says what to do.
+    /// Reason for the status in a sentence, with what to change where something is wrong.
     #[schemars(length(max = 1024))]
     pub message: String,
 }
@@ -63,14 +65,24 @@ impl Condition {
     pub fn says(&self, status: ConditionStatus, reason: &str, message: &str, generation: i64) -> bool {
         self.status == status
             && self.reason == reason
-            && self.message == clipped(message)
+            && self.message == fitted(message)
             && self.observed_generation == generation
     }
 }
 
-/// The first characters of a message, as many as a condition may have.
-fn clipped(message: &str) -> &str {
-    message.char_indices().nth(1024).map_or(message, |(end, _)| &message[..end])
+/// Characters of a condition's message.
+const LONGEST_MESSAGE: usize = 1024;
+
+/// The message as one printable line, up to the last word that fits.
+fn fitted(message: &str) -> Cow<'_, str> {
+    let message = printable(message);
+    if message.char_indices().nth(LONGEST_MESSAGE).is_none() {
+        return message;
+    }
+    let start: String = message.chars().take(LONGEST_MESSAGE - 2).collect();
+    let whole_words =
+        start.rsplit_once(' ').filter(|(_, cut)| cut.len() < 128).map_or(&*start, |(words, _)| words);
+    Cow::Owned(format!("{whole_words} …"))
 }
 
 /// Sets a condition in a list that is kept in the order of first appearance.
@@ -85,7 +97,7 @@ pub fn set_condition(
     generation: i64,
     now: Timestamp,
 ) {
-    let message = clipped(message).to_owned();
+    let message = fitted(message).into_owned();
     match conditions.iter_mut().find(|condition| condition.type_ == type_) {
         Some(condition) => {
             if condition.status != status {
@@ -122,5 +134,21 @@ mod tests {
         assert_eq!(conditions, before);
         set_condition(&mut conditions, "Ready", ConditionStatus::False, "PodsNotReady", "1 of 2.", 1, later);
         assert_eq!(conditions[0].last_transition_time, Time(later));
+    }
+
+    #[test]
+    fn a_message_is_one_line_of_whole_words_that_fits() {
+        let mut conditions = Vec::new();
+        for message in ["a\u{1b}[2J", &"wörd ".repeat(500), &"wörd\n".repeat(500), &"ö".repeat(2000)] {
+            let now = Timestamp::UNIX_EPOCH;
+            set_condition(&mut conditions, "Ready", ConditionStatus::True, "R", message, 1, now);
+            let condition = &conditions[0];
+            assert!(condition.says(ConditionStatus::True, "R", message, 1));
+            assert!(condition.message.chars().count() <= 1024, "{}", condition.message);
+            assert!(!condition.message.contains(char::is_control), "{}", condition.message);
+        }
+        let now = Timestamp::UNIX_EPOCH;
+        set_condition(&mut conditions, "Ready", ConditionStatus::True, "R", &"wörd ".repeat(500), 1, now);
+        assert!(conditions[0].message.ends_with("wörd wörd …"), "{}", conditions[0].message);
     }
 }

@@ -1,6 +1,6 @@
 //! An object as it is stored, whether or not it can be read: one that cannot be harms no other of its list. Pure.
 
-use crate::raw_object::RawObject;
+use crate::{printable, raw_object::RawObject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error};
@@ -32,8 +32,8 @@ pub enum Cause {
     Shape(String),
 }
 
-/// Bytes of JSON that people may write in an object, beside its annotations. `kubectl apply` keeps what it applied in an
-/// annotation, for which the API server has the same bound.
+/// Bytes of JSON that people may write in an object, beside its annotations. `kubectl apply` keeps what it applied in
+/// an annotation, for which the API server has the same bound.
 pub const LARGEST: usize = 256 * 1024;
 
 /// What is read of an object whatever else is in it.
@@ -86,7 +86,7 @@ impl<K: DeserializeOwned> Guarded<K> {
 
 /// The place in a text that nobody sees tells nothing.
 fn without_place(error: &serde_json::Error) -> String {
-    let text = error.to_string();
+    let text = printable(&error.to_string()).into_owned();
     text.rsplit_once(" at line ").map_or_else(|| text.clone(), |(what, _)| what.to_owned())
 }
 
@@ -174,6 +174,16 @@ mod tests {
             assert_eq!((names, *generation), (["shop", "store", "1"], Some(3)));
             assert!(unreadable.to_string().contains(why), "{unreadable}");
         }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_quoted_without_control_characters() {
+        let behavior = json!({"scaleUp": {"selectPolicy": "\u{1b}[2J"}});
+        let scaling = json!({"maxReplicas": 1, "behavior": behavior});
+        let unreadable =
+            app(|app| app["spec"]["services"][0]["scaling"] = scaling).0.expect_err("unreadable");
+        let sentence = unreadable.to_string();
+        assert!(sentence.contains(r"\u{1b}[2J") && !sentence.contains('\u{1b}'), "{sentence}");
     }
 
     #[test]
