@@ -2,6 +2,7 @@
 
 use crate::runtime::{lease::Leadership, metrics};
 use kube::{Client, core::Status};
+use scalableapp_crds::printable;
 use std::{future::Future, time::Duration};
 
 /// Time-out of one write. It ends inside the lease, or the write is not sent.
@@ -97,16 +98,17 @@ impl WriteError {
         }
     }
 
-    /// The error in the API server's own words, where it has answered.
+    /// The error in the API server's own words, where it has answered, without its regular expressions.
     #[must_use]
     pub fn words(&self) -> String {
-        match self {
+        let words = match self {
             Self::Api { source, .. } => match &**source {
                 kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
                 source => source.to_string(),
             },
             error => error.to_string(),
-        }
+        };
+        without_patterns(&printable(&words))
     }
 
     /// The error as a metric label.
@@ -137,6 +139,32 @@ impl WriteError {
             source => Self::Api { kind, source: Box::new(source) },
         }
     }
+}
+
+/// How an API server begins a regular expression, and what is said in place of it.
+const PATTERNS: [(&str, &str); 2] = [
+    ("regex used for validation is '", ""),
+    ("quantities must match the regular expression '", "not a quantity such as 50, 0.5, 500m or 2Gi"),
+];
+
+/// A message without its regular expressions, which tell nobody what to write. An example beside one goes with it.
+fn without_patterns(message: &str) -> String {
+    let mut words = String::with_capacity(message.len());
+    let mut rest = message;
+    let next = |rest: &str| {
+        let starts = PATTERNS.iter().filter_map(|pattern| Some((rest.find(pattern.0)?, pattern)));
+        starts.min_by_key(|(start, _)| *start)
+    };
+    while let Some((start, (pattern, instead))) = next(rest) {
+        let (before, after) = (&rest[..start], &rest[start + pattern.len()..]);
+        let bracket = if instead.is_empty() { before.rfind(" (") } else { None };
+        words.push_str(&before[..bracket.unwrap_or(start)]);
+        words.push_str(instead);
+        let end = if bracket.is_some() { "')" } else { "'" };
+        rest = after.find(end).map_or("", |found| &after[found + end.len()..]);
+    }
+    words.push_str(rest);
+    words
 }
 
 /// Whether an answer says no to the object or the request, whenever it is sent.
@@ -195,5 +223,39 @@ impl Writer {
         let outcome = result.as_ref().map_or_else(WriteError::label, |_| "ok");
         metrics::wrote(kind, outcome);
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(message: &str) -> String {
+        WriteError::Refused { kind: "Deployment", message: message.to_owned() }.words()
+    }
+
+    #[test]
+    fn a_refusal_is_told_without_regular_expressions() {
+        let invalid = "Deployment.apps \"shop-web\" is invalid: ";
+        let label = "spec.template.labels: Invalid value: \"a b\": a valid label must be an empty string or consist of \
+            alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+        let regex = " (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is \
+            '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+        let bare = " (regex used for validation is '[a-z]')";
+        assert_eq!(
+            words(&format!("{invalid}[{label}{regex}, {label}{bare}]")),
+            format!("{invalid}[{label}, {label}]")
+        );
+        assert_eq!(words(&format!("{label} (e.g. 'a', regex used for validation is '(([A-")), label);
+        assert_eq!(
+            words("cpu: quantities must match the regular expression '^([+-]?[0-9.]+)$'; no"),
+            "cpu: not a quantity such as 50, 0.5, 500m or 2Gi; no"
+        );
+        assert_eq!(words("exceeded quota (of few)"), "exceeded quota (of few)");
+    }
+
+    #[test]
+    fn a_refusal_is_told_without_control_characters() {
+        assert_eq!(words("denied: \u{1b}[2J\n"), r"denied: \u{1b}[2J\u{a}");
     }
 }
