@@ -11,7 +11,7 @@ use std::{borrow::Cow, fmt};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Quantity(pub String);
 
-/// The text is not a Kubernetes quantity, or does not fit a 64-bit count of thousandths.
+/// The text is not a Kubernetes quantity.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("\"{0}\" is not a quantity such as 50, 0.5, 500m or 2Gi{hint}", hint = hint(.0))]
 pub struct InvalidQuantity(String);
@@ -19,7 +19,7 @@ pub struct InvalidQuantity(String);
 /// What to write instead of a unit that Kubernetes does not have.
 fn hint(text: &str) -> String {
     let number = text.trim_end_matches(|c: char| !c.is_ascii_digit() && c != '.').trim_end();
-    if number.is_empty() || parse(number, 1000).is_none() {
+    if number.is_empty() || parse(number, 0).is_none() {
         return String::new();
     }
     let unit = text[number.len()..].trim().to_ascii_lowercase();
@@ -40,20 +40,20 @@ fn hint(text: &str) -> String {
 }
 
 impl Quantity {
-    /// The value in thousandths, rounded up as Kubernetes' `MilliValue` does.
+    /// The value in thousandths, rounded up as Kubernetes' `MilliValue` does. A larger one than a 64-bit count can hold
+    /// is the largest that it can.
     ///
-    /// # Errors
-    /// When the text is not a quantity or its value passes what a 64-bit count of thousandths can hold.
+    /// # Errors When the text is not a quantity.
     pub fn milli(&self) -> Result<i64, InvalidQuantity> {
-        let milli = parse(&self.0, 1000).and_then(|milli| i64::try_from(milli).ok());
-        milli.ok_or_else(|| InvalidQuantity(self.0.clone()))
+        let milli = parse(&self.0, 3).ok_or_else(|| InvalidQuantity(self.0.clone()))?;
+        Ok(i64::try_from(milli).unwrap_or(if milli < 0 { i64::MIN } else { i64::MAX }))
     }
 
-    /// The value in billionths, to which Kubernetes rounds up; nothing where the text is not a quantity. Two texts of one
-    /// value mean the same.
+    /// The value in billionths, to which Kubernetes rounds up; nothing where the text is not a quantity. Two texts of
+    /// one value mean the same.
     #[must_use]
     pub fn nano(&self) -> Option<i128> {
-        parse(&self.0, 1_000_000_000)
+        parse(&self.0, 9)
     }
 }
 
@@ -63,24 +63,34 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// Scale of a suffix as `base` to the power of `exponent`, in the order in which suffixes must be tried.
-const SUFFIXES: [(&str, i128, u32); 12] = [
-    ("Ki", 1024, 1),
-    ("Mi", 1024, 2),
-    ("Gi", 1024, 3),
-    ("Ti", 1024, 4),
-    ("Pi", 1024, 5),
-    ("Ei", 1024, 6),
-    ("k", 1000, 1),
-    ("M", 1000, 2),
-    ("G", 1000, 3),
-    ("T", 1000, 4),
-    ("P", 1000, 5),
-    ("E", 1000, 6),
+/// The largest value: Kubernetes takes any larger one for it.
+const LARGEST: i128 = i64::MAX as i128;
+
+/// Digits of a number that are read; more are rounded up. Multiplied by 1024^6 they fit an `i128`.
+const MOST_DIGITS: usize = 20;
+
+/// Suffixes with the power of 1024 and the power of ten that they stand for.
+const SUFFIXES: [(&str, u32, i32); 16] = [
+    ("", 0, 0),
+    ("n", 0, -9),
+    ("u", 0, -6),
+    ("m", 0, -3),
+    ("k", 0, 3),
+    ("M", 0, 6),
+    ("G", 0, 9),
+    ("T", 0, 12),
+    ("P", 0, 15),
+    ("E", 0, 18),
+    ("Ki", 1, 0),
+    ("Mi", 2, 0),
+    ("Gi", 3, 0),
+    ("Ti", 4, 0),
+    ("Pi", 5, 0),
+    ("Ei", 6, 0),
 ];
 
-/// The value in parts of which `per_one` are one, rounded up.
-fn parse(text: &str, per_one: i128) -> Option<i128> {
+/// The value times `10^decimals`, rounded up to a whole number.
+fn parse(text: &str, decimals: u32) -> Option<i128> {
     let (sign, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
@@ -88,32 +98,36 @@ fn parse(text: &str, per_one: i128) -> Option<i128> {
     let digits_end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(digits_end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() && fraction.is_empty() || whole.len() > 19 || fraction.len() > 15 {
+    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
         return None;
     }
-    let mantissa: i128 = format!("{whole}{fraction}").parse().ok()?;
-    let (numerator, mut denominator) = scale(suffix)?;
-    denominator = denominator.checked_mul(10_i128.checked_pow(fraction.len().try_into().ok()?)?)?;
-    let scaled = mantissa.checked_mul(numerator)?.checked_mul(per_one)?;
-    let rounded_up = scaled.checked_add(denominator - 1)? / denominator;
-    Some(rounded_up * sign)
+    let (factor, exponent) = scale(suffix)?;
+    let digits = format!("{whole}{fraction}");
+    let digits = digits.trim_start_matches('0');
+    if digits.is_empty() {
+        return Some(0);
+    }
+    let (read, rest) = digits.split_at(digits.len().min(MOST_DIGITS));
+    let rounded_up = i128::from(rest.contains(|digit: char| digit != '0'));
+    let mantissa = (read.parse::<i128>().ok()? + rounded_up) * factor;
+    let exponent = i64::from(exponent) + i64::from(decimals) + i64::try_from(rest.len()).ok()?
+        - i64::try_from(fraction.len()).ok()?;
+    let power = u32::try_from(exponent.unsigned_abs()).ok().and_then(|power| 10_i128.checked_pow(power));
+    let value = match power {
+        Some(power) if exponent < 0 => (mantissa - 1) / power + 1,
+        None if exponent < 0 => 1,
+        power => power.and_then(|power| mantissa.checked_mul(power)).unwrap_or(i128::MAX),
+    };
+    Some(sign * value.min(LARGEST * 10_i128.pow(decimals)))
 }
 
-/// Numerator and denominator of a suffix; `m`, `u` and `n` divide.
-fn scale(suffix: &str) -> Option<(i128, i128)> {
-    match suffix {
-        "" => return Some((1, 1)),
-        "m" => return Some((1, 1_000)),
-        "u" => return Some((1, 1_000_000)),
-        "n" => return Some((1, 1_000_000_000)),
-        _ => {}
+/// The factor and the power of ten that a suffix stands for.
+fn scale(suffix: &str) -> Option<(i128, i32)> {
+    if let Some((_, binary, decimal)) = SUFFIXES.iter().find(|(name, ..)| *name == suffix) {
+        return Some((1024_i128.pow(*binary), *decimal));
     }
-    if let Some((_, base, exponent)) = SUFFIXES.iter().find(|(name, _, _)| *name == suffix) {
-        return Some((base.checked_pow(*exponent)?, 1));
-    }
-    let exponent: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
-    let power = 10_i128.checked_pow(exponent.unsigned_abs())?;
-    Some(if exponent < 0 { (1, power) } else { (power, 1) })
+    let exponent = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
+    Some((1, exponent))
 }
 
 impl<'de> Deserialize<'de> for Quantity {
@@ -140,8 +154,8 @@ impl JsonSchema for Quantity {
     }
 }
 
-/// A number or a text. An int-or-string would take no decimal number; what a text says is checked by the operator, which
-/// answers in words.
+/// A number or a text. An int-or-string would take no decimal number; what a text says is checked by the operator,
+/// which answers in words.
 pub(crate) fn number_or_text() -> Schema {
     json_schema!({
         "x-kubernetes-preserve-unknown-fields": true,
@@ -214,6 +228,12 @@ mod tests {
             ("1e3", 1_000_000),
             ("1u", 1),
             ("-3", -3_000),
+            ("0.1m", 1),
+            ("1.0005", 1_001),
+            ("9e-99", 1),
+            ("0e99", 0),
+            ("00000000000000000000000000000000000000000000000000000000001", 1_000),
+            ("1000000000000000000000n", 1_000_000_000_000_000),
         ];
         for (text, milli) in cases {
             assert_eq!(Quantity(text.into()).milli(), Ok(milli), "{text}");
@@ -221,8 +241,20 @@ mod tests {
     }
 
     #[test]
+    fn a_quantity_that_is_too_large_is_the_largest() {
+        let largest = Quantity(i64::MAX.to_string()).nano();
+        for text in ["1Ei", "9E", "9e99", "9e+99", "99999999999999999999999999999999999999999999999Ei"] {
+            assert_eq!(Quantity(text.into()).milli(), Ok(i64::MAX), "{text}");
+            assert_eq!(Quantity(format!("-{text}")).milli(), Ok(i64::MIN), "{text}");
+            assert!(Quantity(text.into()).nano() <= largest, "{text}");
+        }
+        assert_eq!(Quantity("9e99".into()).nano(), largest);
+        assert_eq!(Quantity("9223372036854775".into()).milli(), Ok(9_223_372_036_854_775_000));
+    }
+
+    #[test]
     fn what_is_no_quantity_is_refused_in_words() {
-        for text in ["", "abc", "1.2.3", "1Qi", "9E", "."] {
+        for text in ["", "abc", "1.2.3", "1Qi", "9e", "1e2.5", "."] {
             let message = Quantity(text.into()).milli().map_err(|error| error.to_string());
             assert_eq!(message, Err(format!("\"{text}\" is not a quantity such as 50, 0.5, 500m or 2Gi")));
         }
