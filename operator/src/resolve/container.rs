@@ -2,7 +2,8 @@
 
 use super::invalid::Problems;
 use super::path::Path;
-use scalableapp_crds::{EnvVar, EnvVarSource, Quantity, Resources};
+use super::syntax::Syntax;
+use scalableapp_crds::{EnvVar, EnvVarSource, KeySelector, Quantity, Resources};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The service's own image, or else the app's.
@@ -26,21 +27,36 @@ pub(super) fn check_env(env: &[EnvVar], path: Path<'_>, problems: &mut Problems)
     let mut names = BTreeSet::new();
     for variable in env {
         let item = Path::Item(&path, &variable.name);
-        if variable.name.is_empty() || variable.name.contains('=') {
-            problems.refuse(item, "give the variable a name without \"=\"");
-        }
+        Syntax::EnvName.check(&variable.name, item, problems);
         if !names.insert(&variable.name) {
             problems.refuse(item, "set the variable once");
         }
         if variable.value.is_some() && variable.value_from.is_some() {
             problems.refuse(item, "set only one of value, valueFrom");
         }
-        if let Some(source) = &variable.value_from
-            && count_sources(source) != 1
-        {
-            let sentence = "set exactly one of secretKeyRef, configMapKeyRef, fieldRef, resourceFieldRef";
-            problems.refuse(Path::Field(&item, "valueFrom"), sentence);
+        if let Some(source) = &variable.value_from {
+            check_source(source, Path::Field(&item, "valueFrom"), problems);
         }
+    }
+}
+
+fn check_source(source: &EnvVarSource, path: Path<'_>, problems: &mut Problems) {
+    if count_sources(source) != 1 {
+        let sentence = "set exactly one of secretKeyRef, configMapKeyRef, fieldRef, resourceFieldRef";
+        problems.refuse(path, sentence);
+    }
+    for (field, key) in
+        [("secretKeyRef", &source.secret_key_ref), ("configMapKeyRef", &source.config_map_key_ref)]
+    {
+        if let Some(KeySelector { name, key, .. }) = key {
+            let path = Path::Field(&path, field);
+            Syntax::DnsSubdomain.check(name, Path::Field(&path, "name"), problems);
+            Syntax::DataKey.check(key, Path::Field(&path, "key"), problems);
+        }
+    }
+    let divisor = source.resource_field_ref.as_ref().and_then(|resource| resource.divisor.as_ref());
+    if let Some(Err(invalid)) = divisor.map(Quantity::milli) {
+        problems.refuse(Path::Field(&Path::Field(&path, "resourceFieldRef"), "divisor"), invalid.to_string());
     }
 }
 
@@ -68,20 +84,22 @@ pub(super) fn check_resources(resources: &Resources, path: Path<'_>, problems: &
     }
 }
 
-/// Each amount in thousandths.
+/// Each amount in billionths, which is as exact as Kubernetes is.
 fn amounts<'a>(
     quantities: &'a BTreeMap<String, Quantity>,
     path: Path<'_>,
     problems: &mut Problems,
-) -> BTreeMap<&'a str, i64> {
+) -> BTreeMap<&'a str, i128> {
     let mut amounts = BTreeMap::new();
     for (resource, quantity) in quantities {
-        match quantity.milli() {
-            Ok(milli) if milli >= 0 => {
-                amounts.insert(resource.as_str(), milli);
+        let path = Path::Field(&path, resource);
+        Syntax::ResourceName.check(resource, path, problems);
+        match (quantity.nano(), quantity.milli()) {
+            (Some(nano), _) if nano >= 0 => {
+                amounts.insert(resource.as_str(), nano);
             }
-            Ok(_) => problems.refuse(Path::Field(&path, resource), "use an amount that is not negative"),
-            Err(invalid) => problems.refuse(Path::Field(&path, resource), invalid.to_string()),
+            (_, Ok(_)) => problems.refuse(path, "use an amount that is not negative"),
+            (_, Err(invalid)) => problems.refuse(path, invalid.to_string()),
         }
     }
     amounts

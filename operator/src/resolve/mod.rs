@@ -20,6 +20,7 @@ mod rolling;
 mod scaling;
 mod schedule;
 mod service;
+mod syntax;
 
 use app::App;
 use invalid::{Invalid, Problems};
@@ -31,14 +32,13 @@ use std::collections::BTreeSet;
 /// Values in the free JSON of one app. They are held for each app, and a small one takes 700 bytes.
 const MOST_VALUES: usize = 5000;
 
-/// Resolves an app, or names everything that is wrong with it as a whole. What is wrong with one service is named there, and
-/// stops no other.
+/// Resolves an app, or names everything that is wrong with it as a whole. What is wrong with one service is named
+/// there, and stops no other.
 ///
 /// The result depends on nothing but `metadata.{name,namespace,uid,creationTimestamp,generation}` and `spec`, so that it may be kept for
 /// as long as uid and generation stay the same.
 ///
-/// # Errors
-/// Each problem with its path and one sentence that says what to change.
+/// # Errors Each problem with its path and one sentence that says what to change.
 pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
     let mut problems = Problems::default();
     let metadata = &app.metadata;
@@ -197,6 +197,30 @@ mod tests {
     #[case(json!({"metricsPort": -1}), "metricsPort: use a port from 1 to 65535")]
     #[case(json!({"env": [{"name": "A"}, {"name": "A"}]}), "env[A]: set the variable once")]
     #[case(
+        json!({"env": [{"name": "A=B"}]}),
+        "env[A=B]: give the variable a name of printable ASCII characters without \"=\""
+    )]
+    #[case(
+        json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "My_Secret", "key": "a"}}}]}),
+        "env[A].valueFrom.secretKeyRef.name: use at most 253 lower case letters, digits, hyphens and dots, with a letter or digit at both ends and beside each dot"
+    )]
+    #[case(
+        json!({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "a/b"}}}]}),
+        "env[A].valueFrom.configMapKeyRef.key: use at most 253 letters, digits, hyphens, underscores and dots, as in config.yaml, and not two dots at the start"
+    )]
+    #[case(
+        json!({"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1core"}}}]}),
+        "env[A].valueFrom.resourceFieldRef.divisor: \"1core\" is not a quantity such as 50, 0.5, 500m or 2Gi: write 1"
+    )]
+    #[case(
+        json!({"resources": {"requests": {"disk": "1Gi"}}}),
+        "resources.requests.disk: use cpu, memory, ephemeral-storage, hugepages-SIZE or a name with a domain, such as example.com/gpu"
+    )]
+    #[case(
+        json!({"resources": {"requests": {"memory": "9e99"}, "limits": {"memory": "1Ei"}}}),
+        "resources.requests.memory: request no more than limits.memory"
+    )]
+    #[case(
         json!({"env": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}]}),
         "env[A]: set only one of value, valueFrom"
     )]
@@ -292,7 +316,7 @@ mod tests {
             "schedules[day].from: \"0 8 * *\" is not five cron fields (minute, hour, day of month, month, day of week) such as \"0 8 * * 1-5\"",
             "schedules[day].to: \"0 0 30 2 *\" never comes around: name a day that the month has",
             "schedules[day]: give each schedule a name of its own",
-            "schedules[day]: make from and to differ: a span that ends when it begins never takes place",
+            "schedules[day]: let to come at another time than from: a schedule that ends when it begins never takes effect",
         ]
     )]
     #[case(
@@ -302,7 +326,7 @@ mod tests {
             "forecast": {"horizon": "1h", "season": "168h"},
         }),
         &[
-            "forecast: add a requestRate or prometheus metric: only a load that does not depend on the replicas can be foretold",
+            "forecast: add a requestRate or prometheus metric: only a load that does not depend on the number of replicas can be predicted",
             "forecast.horizon: use 10s to 30m: longer than pods take to start, and no longer than a trend lasts",
             "forecast.season: use 1h to 24h in whole minutes: Prometheus must keep three of them",
         ]
@@ -352,6 +376,10 @@ mod tests {
     )]
     #[case(json!({"requestRate": {"perReplica": "0e3"}}), ".requestRate.perReplica: use a quantity above 0")]
     #[case(
+        json!({"requestRate": {"perReplica": "999u"}}),
+        ".requestRate.perReplica: use at least 0.001: smaller quantities are not told apart"
+    )]
+    #[case(
         json!({"requestRate": {"perReplica": "5/s"}}),
         ".requestRate.perReplica: \"5/s\" is not a quantity such as 50, 0.5, 500m or 2Gi: write 5"
     )]
@@ -384,7 +412,9 @@ mod tests {
     #[test]
     fn no_more_problems_are_named_than_a_condition_has_room_for() {
         let problems = problems(&with_template(&json!({"volumes": vec![json!({}); 4000]})));
-        assert_eq!(problems.len(), 20);
+        let others = format!("and {} more problems", 4000 - (problems.len() - 1));
+        assert_eq!(problems.last(), Some(&others));
+        assert!(problems.len() > 10 && problems.join("; ").len() < 950, "{problems:?}");
     }
 
     #[test]
@@ -393,6 +423,36 @@ mod tests {
             "services: write at most 5000 values in the podTemplates of all services together, not 40002";
         let problems = problems(&with_template(&json!({"volumes": vec![json!({"a": 1}); 20_000]})));
         assert_eq!(problems, [format!("{sentence}: move files to a ConfigMap")]);
+    }
+
+    #[test]
+    fn a_target_that_is_never_reached_is_taken() {
+        for text in ["1Ei", "9e99", "1000u"] {
+            let rate = with_metric(&json!({"name": "rps", "requestRate": {"perReplica": text}}));
+            assert_eq!(problems(&rate), Vec::<String>::new(), "{text}");
+            let memory = with_metric(&json!({"name": "memory", "memory": {"averageValue": text}}));
+            assert_eq!(problems(&memory), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_user_wrote_is_told_without_control_characters() {
+        let app = with_template(&json!({"nodeSelector": {"\u{1b}[2J\u{202e}": true}, "\nhostNetwork": true}));
+        let said = problems(&app).join("; ");
+        assert!(said.contains(r"nodeSelector[\u{1b}[2J\u{202e}]"), "{said}");
+        assert!(!said.contains(char::is_control), "{said}");
+    }
+
+    #[test]
+    fn a_label_that_an_api_server_would_refuse_is_told_with_the_users_path() {
+        let metadata =
+            json!({"labels": {"my team": "a", "team": "a b"}, "annotations": {"a b": "any thing"}});
+        let paths: Vec<String> = found(&app(&json!({"podTemplate": {"metadata": metadata}})))
+            .into_iter()
+            .map(|problem| problem.path)
+            .collect();
+        let expected = ["annotations[a b]", "labels[my team]", "labels[team]"];
+        assert_eq!(paths, expected.map(|path| format!("services[web].podTemplate.metadata.{path}")));
     }
 
     #[test]

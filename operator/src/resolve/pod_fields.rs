@@ -1,13 +1,14 @@
-//! Whether the fields of `podTemplate` have the names and types that Kubernetes declares, and the items of its lists keys
-//! of their own. Pure.
+//! Whether the fields of `podTemplate` have the names, types and syntax that Kubernetes declares, and the items of its
+//! lists keys of their own. Pure.
 //!
-//! Server-side apply refuses all of that with a status that looks as if it would pass, so it is refused here. Names and
-//! types are those of the oldest Kubernetes that is supported. A newer one may know more, so that an unknown name is
-//! refused only if it is nearly a known one; any other is left to the API server.
+//! Server-side apply refuses all of that with a status that looks as if it would pass, or with a regular expression, so it
+//! is refused here. Names and types are those of the oldest Kubernetes that is supported. A newer one may know more, so
+//! that an unknown name is refused only if it is nearly a known one; any other is left to the API server.
 
 use super::invalid::Problems;
 use super::list_keys::{Key, key, keys_of};
 use super::path::Path;
+use super::syntax::Syntax;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use scalableapp_crds::Quantity;
 use schemars::SchemaGenerator;
@@ -21,14 +22,61 @@ const MOST_UNKNOWN: usize = 100;
 /// The most letters of a name that is compared: Kubernetes' longest has 30.
 const LONGEST_NAME: usize = 40;
 
+/// The syntax of the texts in a field, by the type of Kubernetes that has it; of a map, that of its keys. An empty text
+/// means that the field is absent. On the list is only what every supported API server refuses, and what nothing can be
+/// named: a ConfigMap or Secret, a key of them, or a PersistentVolumeClaim.
+const SYNTAX: [(&str, &str, Syntax); 40] = [
+    ("ConfigMapEnvSource", "name", Syntax::DnsSubdomain),
+    ("ConfigMapKeySelector", "key", Syntax::DataKey),
+    ("ConfigMapKeySelector", "name", Syntax::DnsSubdomain),
+    ("ConfigMapProjection", "name", Syntax::DnsSubdomain),
+    ("ConfigMapVolumeSource", "name", Syntax::DnsSubdomain),
+    ("Container", "name", Syntax::DnsLabel),
+    ("ContainerPort", "name", Syntax::PortName),
+    ("EnvFromSource", "prefix", Syntax::EnvName),
+    ("EnvVar", "name", Syntax::EnvName),
+    ("HostAlias", "hostnames", Syntax::DnsSubdomain),
+    ("KeyToPath", "key", Syntax::DataKey),
+    ("LabelSelector", "matchLabels", Syntax::QualifiedName),
+    ("LabelSelectorRequirement", "key", Syntax::QualifiedName),
+    ("LabelSelectorRequirement", "values", Syntax::LabelValue),
+    ("NodeSelectorRequirement", "key", Syntax::QualifiedName),
+    ("ObjectMeta", "annotations", Syntax::AnnotationKey),
+    ("ObjectMeta", "labels", Syntax::QualifiedName),
+    ("PersistentVolumeClaimVolumeSource", "claimName", Syntax::DnsSubdomain),
+    ("PodAffinityTerm", "matchLabelKeys", Syntax::QualifiedName),
+    ("PodAffinityTerm", "mismatchLabelKeys", Syntax::QualifiedName),
+    ("PodAffinityTerm", "topologyKey", Syntax::QualifiedName),
+    ("PodReadinessGate", "conditionType", Syntax::QualifiedName),
+    ("PodResourceClaim", "name", Syntax::DnsLabel),
+    ("PodSchedulingGate", "name", Syntax::QualifiedName),
+    ("PodSpec", "hostname", Syntax::DnsLabel),
+    ("PodSpec", "nodeName", Syntax::DnsSubdomain),
+    ("PodSpec", "nodeSelector", Syntax::QualifiedName),
+    ("PodSpec", "priorityClassName", Syntax::DnsSubdomain),
+    ("PodSpec", "runtimeClassName", Syntax::DnsSubdomain),
+    ("PodSpec", "subdomain", Syntax::DnsLabel),
+    ("ResourceRequirements", "limits", Syntax::ResourceName),
+    ("ResourceRequirements", "requests", Syntax::ResourceName),
+    ("SecretEnvSource", "name", Syntax::DnsSubdomain),
+    ("SecretKeySelector", "key", Syntax::DataKey),
+    ("SecretKeySelector", "name", Syntax::DnsSubdomain),
+    ("SecretProjection", "name", Syntax::DnsSubdomain),
+    ("SecretVolumeSource", "secretName", Syntax::DnsSubdomain),
+    ("Toleration", "key", Syntax::QualifiedName),
+    ("TopologySpreadConstraint", "matchLabelKeys", Syntax::QualifiedName),
+    ("Volume", "name", Syntax::DnsLabel),
+];
+
 /// The type of a field.
 enum Type {
     Object(BTreeMap<String, Type>),
-    Map(Box<Type>),
+    /// With the syntax of its keys.
+    Map(Option<Syntax>, Box<Type>),
     List(Box<Type>),
     /// Another type by its name.
     Named(String),
-    String,
+    String(Option<Syntax>),
     Integer,
     Boolean,
     /// A quantity, or a port's number or name.
@@ -47,11 +95,37 @@ static TYPES: LazyLock<Types> = LazyLock::new(|| {
     let definitions = schema["$defs"].as_object().into_iter().flatten();
     Types {
         template: Type::of(&schema),
-        named: definitions.map(|(name, schema)| (name.clone(), Type::of(schema))).collect(),
+        named: definitions.map(|(name, schema)| (name.clone(), Type::of_definition(name, schema))).collect(),
     }
 });
 
 impl Type {
+    /// A type with the syntax of its fields.
+    fn of_definition(name: &str, schema: &Value) -> Self {
+        let mut definition = Self::of(schema);
+        let name = name.rsplit('.').next().unwrap_or_default();
+        if let Self::Object(fields) = &mut definition {
+            for (_, field, syntax) in SYNTAX.iter().filter(|(definition, ..)| *definition == name) {
+                fields.get_mut(*field).into_iter().for_each(|own| own.have(*syntax));
+            }
+        }
+        definition
+    }
+
+    fn have(&mut self, syntax: Syntax) {
+        match self {
+            Self::String(own) => *own = Some(syntax),
+            Self::List(items) => items.have(syntax),
+            Self::Map(keys, values) => {
+                *keys = Some(syntax);
+                if syntax == Syntax::QualifiedName {
+                    values.have(Syntax::LabelValue);
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn of(schema: &Value) -> Self {
         if let Some(name) = schema["$ref"].as_str() {
             return Self::Named(name.trim_start_matches("#/$defs/").to_owned());
@@ -64,9 +138,9 @@ impl Type {
             (Some("object"), Some(fields), _) => {
                 Self::Object(fields.iter().map(|(name, schema)| (name.clone(), Self::of(schema))).collect())
             }
-            (Some("object"), None, Some(values)) => Self::Map(Box::new(Self::of(values))),
+            (Some("object"), None, Some(values)) => Self::Map(None, Box::new(Self::of(values))),
             (Some("array"), ..) => Self::List(Box::new(Self::of(&schema["items"]))),
-            (Some("string"), ..) => Self::String,
+            (Some("string"), ..) => Self::String(None),
             (Some("integer"), ..) => Self::Integer,
             (Some("boolean"), ..) => Self::Boolean,
             _ => Self::Any,
@@ -86,7 +160,7 @@ impl Type {
                 };
                 Value::Object(object.iter().filter_map(meaning).collect())
             }
-            (Self::Map(values), Value::Object(object)) => {
+            (Self::Map(_, values), Value::Object(object)) => {
                 object.iter().map(|(key, value)| (key.clone(), values.meaning(value))).collect()
             }
             (Self::List(items), Value::Array(list)) => list.iter().map(|item| items.meaning(item)).collect(),
@@ -102,7 +176,7 @@ impl Type {
         match (self, value) {
             (_, Value::Null) => true,
             (Self::List(_), Value::Array(items)) => items.is_empty(),
-            (Self::Map(_), Value::Object(entries)) => entries.is_empty(),
+            (Self::Map(..), Value::Object(entries)) => entries.is_empty(),
             _ => false,
         }
     }
@@ -111,15 +185,9 @@ impl Type {
 /// Name of the type of quantities.
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 
-/// Why a text is no quantity. Kubernetes reads more digits and exponents than fit here, and is left to judge those.
+/// Why a text is no quantity.
 fn is_no_quantity(text: &str) -> Option<String> {
-    let quantity = Quantity(text.to_owned());
-    let is_short = text.len() <= 15 && !text.contains(['e', 'E']);
-    quantity
-        .milli()
-        .err()
-        .filter(|_| is_short && quantity.nano().is_none())
-        .map(|invalid| invalid.to_string())
+    Quantity(text.to_owned()).milli().err().map(|invalid| invalid.to_string())
 }
 
 fn quantity(written: &Value) -> Value {
@@ -188,30 +256,39 @@ impl Checker<'_> {
                     .for_each(|wanted| self.value(name, value, wanted, path));
             }
             (Type::Object(fields), Value::Object(object)) => return self.object(object, fields, path),
-            (Type::Map(values), Value::Object(object)) => {
-                return object
-                    .iter()
-                    .for_each(|(key, value)| self.value(key, value, values, Path::Item(&path, key)));
-            }
+            (Type::Map(keys, values), Value::Object(object)) => return self.map(object, *keys, values, path),
             (Type::List(items), Value::Array(list)) => return self.list(name, list, items, path),
-            (Type::String, Value::String(_))
+            (Type::String(Some(syntax)), Value::String(text)) if !text.is_empty() && !syntax.admits(text) => {
+                syntax.sentence().to_owned()
+            }
+            (Type::String(_), Value::String(_))
             | (Type::Boolean, Value::Bool(_))
             | (Type::NumberOrString, Value::Number(_) | Value::String(_))
             | (Type::Any, _) => return,
             (Type::Integer, Value::Number(number)) if number.as_f64().is_some_and(|n| n.fract() == 0.0) => {
                 return;
             }
-            (Type::String, Value::Number(_) | Value::Bool(_)) => {
+            (Type::String(_), Value::Number(_) | Value::Bool(_)) => {
                 "put the value in quotes: it must be a string".to_owned()
             }
-            (Type::String, _) => format!("write {name} as a string"),
+            (Type::String(_), _) => format!("write {name} as a string"),
             (Type::Boolean, _) => "use true or false, without quotes".to_owned(),
             (Type::Integer, _) => "use a whole number, without quotes".to_owned(),
             (Type::NumberOrString, _) => "use a number or a string".to_owned(),
-            (Type::Object(_) | Type::Map(_), _) => format!("write {name} as an object"),
+            (Type::Object(_) | Type::Map(..), _) => format!("write {name} as an object"),
             (Type::List(_), _) => format!("write {name} as a list"),
         };
         self.problems.refuse(path, sentence);
+    }
+
+    fn map(&mut self, map: &Map<String, Value>, keys: Option<Syntax>, values: &Type, path: Path<'_>) {
+        for (key, value) in map {
+            let path = Path::Item(&path, key);
+            if let Some(syntax) = keys {
+                syntax.check(key, path, self.problems);
+            }
+            self.value(key, value, values, path);
+        }
     }
 
     fn object(&mut self, object: &Map<String, Value>, fields: &BTreeMap<String, Type>, path: Path<'_>) {
@@ -246,7 +323,9 @@ impl Checker<'_> {
         for (index, item) in list.iter().enumerate() {
             let place = Path::Index(&path, index);
             // The one key of imagePullSecrets has a default, the empty name.
-            let lacks = |key_name: &&&str| key(item, key_name) == Key::Missing && name != "imagePullSecrets";
+            let lacks = |key_name: &&&str| {
+                matches!(key(item, key_name), Key::Missing | Key::Text("")) && name != "imagePullSecrets"
+            };
             let missing = keys.iter().find(lacks);
             let words: Vec<String> = keys.iter().map(|name| word(key(item, name))).collect();
             let word = words.join("/");
@@ -421,6 +500,91 @@ mod tests {
         assert_eq!(problems(&spec), [sentence]);
     }
 
+    #[rstest]
+    #[case(json!({"nodeSelector": {"disk type": "ssd"}}), "spec.nodeSelector[disk type]", Syntax::QualifiedName)]
+    #[case(json!({"nodeSelector": {"disk": "fast ssd"}}), "spec.nodeSelector[disk]", Syntax::LabelValue)]
+    #[case(
+        json!({"containers": [{"name": "My_Proxy"}]}),
+        "spec.containers[My_Proxy].name",
+        Syntax::DnsLabel
+    )]
+    #[case(
+        json!({"initContainers": [{"name": "a", "env": [{"name": "A=B"}]}]}),
+        "spec.initContainers[a].env[A=B].name",
+        Syntax::EnvName
+    )]
+    #[case(
+        json!({"containers": [{"name": "a", "envFrom": [{"configMapRef": {"name": "My Map"}}]}]}),
+        "spec.containers[a].envFrom[0].configMapRef.name",
+        Syntax::DnsSubdomain
+    )]
+    #[case(
+        json!({"containers": [{"name": "a", "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b c"}}}]}]}),
+        "spec.containers[a].env[A].valueFrom.secretKeyRef.key",
+        Syntax::DataKey
+    )]
+    #[case(
+        json!({"containers": [{"name": "a", "ports": [{"containerPort": 1, "name": "Admin"}]}]}),
+        "spec.containers[a].ports[1/TCP].name",
+        Syntax::PortName
+    )]
+    #[case(
+        json!({"containers": [{"name": "a", "resources": {"requests": {"disk": "1Gi"}}}]}),
+        "spec.containers[a].resources.requests[disk]",
+        Syntax::ResourceName
+    )]
+    #[case(json!({"volumes": [{"name": "A", "emptyDir": {}}]}), "spec.volumes[A].name", Syntax::DnsLabel)]
+    #[case(
+        json!({"volumes": [{"name": "a", "configMap": {"name": "a_b"}}]}),
+        "spec.volumes[a].configMap.name",
+        Syntax::DnsSubdomain
+    )]
+    #[case(
+        json!({"topologySpreadConstraints": [{
+            "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"a": "b c"}},
+        }]}),
+        "spec.topologySpreadConstraints[zone/DoNotSchedule].labelSelector.matchLabels[a]",
+        Syntax::LabelValue
+    )]
+    #[case(
+        json!({"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{
+            "topologyKey": "a", "labelSelector": {"matchExpressions": [{"key": "a", "operator": "In", "values": ["b c"]}]},
+        }]}}}),
+        "spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].labelSelector.matchExpressions[0].values[0]",
+        Syntax::LabelValue
+    )]
+    fn what_an_api_server_refuses_with_a_regular_expression_is_refused_in_a_sentence(
+        #[case] spec: Value,
+        #[case] path: &str,
+        #[case] syntax: Syntax,
+    ) {
+        assert_eq!(problems(&spec), [format!("{path}: {}", syntax.sentence())]);
+    }
+
+    #[test]
+    fn each_syntax_is_that_of_a_field_of_kubernetes() {
+        for (definition, field, syntax) in SYNTAX {
+            let name = format!(".{definition}");
+            let own = TYPES.named.iter().find(|(full, _)| full.ends_with(&name));
+            let Some((_, Type::Object(fields))) = own else { panic!("{definition}") };
+            let has = match fields.get(field) {
+                Some(Type::String(own) | Type::Map(own, _)) => *own,
+                Some(Type::List(items)) => match **items {
+                    Type::String(own) => own,
+                    _ => None,
+                },
+                _ => None,
+            };
+            assert_eq!(has, Some(syntax), "{definition}.{field}");
+        }
+    }
+
+    #[test]
+    fn an_empty_name_is_a_missing_one() {
+        let spec = json!({"containers": [{"name": ""}], "hostname": "", "tolerations": [{"key": ""}]});
+        assert_eq!(problems(&spec), ["spec.containers[0]: give it a name"]);
+    }
+
     #[test]
     fn what_kubernetes_takes_passes() {
         let spec = json!({
@@ -433,7 +597,7 @@ mod tests {
             "containers": [{
                 "name": "a",
                 "ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53}],
-                "resources": {"requests": {"cpu": 0.5, "memory": "1Gi", "example.com/gpu": 1, "a": "1e3", "b": "-1"}},
+                "resources": {"requests": {"cpu": 0.5, "memory": "1Gi", "example.com/gpu": 1, "a.io/a": "1e3", "a.io/b": "-1"}},
                 "livenessProbe": {"httpGet": {"port": "http"}},
                 "args": ["a", "a"],
             }],

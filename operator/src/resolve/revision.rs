@@ -21,8 +21,8 @@ pub struct Revision(String);
 
 impl Revision {
     /// Hashes what the user wrote, and no default of the operator: a later release that fills in more must not restart
-    /// the pods of an app that did not change. For the same reason an absent field is left out. What Kubernetes takes for
-    /// the same hashes the same, such as `1` and `1000m`.
+    /// the pods of an app that did not change. For the same reason an absent field is left out. What Kubernetes takes
+    /// for the same hashes the same, such as `1` and `1000m`.
     pub(super) fn of(pod: &Pod, probes: &Probes) -> Self {
         let inputs = json!({
             "renderVersion": RENDER_VERSION,

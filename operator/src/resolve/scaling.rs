@@ -15,8 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// The most replicas that a component may ask for.
+/// The largest maximum replicas of a component.
 pub(super) const MOST_REPLICAS: i32 = 10_000;
+
+/// The largest usage of one pod to aim at, in thousandths: the sum over a thousand pods fits an `i64`.
+const MOST_USAGE: i64 = i64::MAX / 1000;
 
 /// The longest latency to aim at.
 const MOST_LATENCY: Duration = Duration::from_secs(3600);
@@ -33,9 +36,9 @@ const FALLBACKS: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::
 /// How a component is scaled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scaling {
-    /// The fewest replicas, at least 1.
+    /// Minimum replicas, at least 1.
     pub min_replicas: i32,
-    /// The most replicas, at least `min_replicas`.
+    /// Maximum replicas, at least `min_replicas`.
     pub max_replicas: i32,
     /// What decides between the two; empty for a fixed number of replicas, or where schedules alone decide.
     pub metrics: Vec<Metric>,
@@ -44,11 +47,11 @@ pub struct Scaling {
     pub queries: BTreeMap<String, String>,
     /// How fast replicas may change.
     pub behavior: Behavior,
-    /// Spans of time in which the fewest replicas are more.
+    /// Recurring times with more minimum replicas.
     pub schedules: Vec<Schedule>,
-    /// How the load is foretold; nothing where it is not.
+    /// How the load is predicted; nothing where it is not.
     pub forecast: Option<Forecast>,
-    /// What to have while a metric is missing; nothing where the replicas then stay.
+    /// Minimum replicas while a metric is missing; nothing where the current replicas then stay.
     pub fallback: Option<Fallback>,
 }
 
@@ -134,7 +137,7 @@ fn forecast(
     let is_load =
         |metric: &Metric| matches!(metric.target, Target::RequestRate { .. } | Target::Prometheus { .. });
     if !metrics.iter().any(is_load) {
-        let sentence = "add a requestRate or prometheus metric: only a load that does not depend on the replicas can be foretold";
+        let sentence = "add a requestRate or prometheus metric: only a load that does not depend on the number of replicas can be predicted";
         problems.refuse(path, sentence);
     }
     let mut within = |written: &api::GoDuration, name, admits: fn(&Duration) -> bool, sentence| {
@@ -282,7 +285,9 @@ fn pod_target(
             }
             PodTarget::Utilization(*percent)
         }
-        (None, Some(value)) => PodTarget::AverageValue(above_zero(value, "averageValue", path, problems)),
+        (None, Some(value)) => {
+            PodTarget::AverageValue(above_zero(value, "averageValue", path, problems).min(MOST_USAGE))
+        }
         _ => {
             problems.refuse(path, "set exactly one of utilization, averageValue");
             PodTarget::Utilization(100)
@@ -290,10 +295,14 @@ fn pod_target(
     }
 }
 
-/// A quantity above 0, in thousandths.
+/// A quantity above 0, in thousandths. Kubernetes would round up what is less than one, however little it is.
 fn above_zero(quantity: &api::Quantity, field: &str, path: Path<'_>, problems: &mut Problems) -> i64 {
     let path = Path::Field(&path, field);
+    let is_less_than_one = quantity.nano().is_some_and(|nano| nano < 1_000_000);
     match quantity.milli() {
+        Ok(milli) if milli > 0 && is_less_than_one => {
+            problems.refuse(path, "use at least 0.001: smaller quantities are not told apart");
+        }
         Ok(milli) if milli > 0 => return milli,
         Ok(_) => problems.refuse(path, "use a quantity above 0"),
         Err(invalid) => problems.refuse(path, invalid.to_string()),
