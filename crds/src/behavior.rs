@@ -5,45 +5,48 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How fast replicas may change, in the names, units and defaults of HorizontalPodAutoscaler v2.
+/// How fast the number of replicas may change: the fields, units and defaults of `behavior` in HorizontalPodAutoscaler
+/// v2.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Behavior {
-    /// Rules for more replicas.
-    /// Default: no stabilization, and the larger of 4 pods and 100 percent every 15 seconds.
+    /// Rules for scaling up. Default: no stabilization window, and at most 4 pods or 100 percent of the replicas in 15
+    /// seconds, whichever is more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_up: Option<ScalingRules>,
-    /// Rules for fewer replicas.
-    /// Default: 300 seconds of stabilization, and 100 percent every 15 seconds.
+    /// Rules for scaling down. Default: a stabilization window of 300 seconds, and at most 100 percent of the replicas
+    /// in 15 seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_down: Option<ScalingRules>,
 }
 
-/// Rules for one direction. A field that is left out keeps HPA's default for that direction.
+/// Rules for one direction. A field that is not set has the default of HorizontalPodAutoscaler for that direction.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScalingRules {
-    /// Seconds of past recommendations that are considered, so that replicas do not flap.
-    /// Default: 0 for scaling up, 300 for scaling down. 0 acts on the newest recommendation alone.
+    /// Stabilization window in seconds, 0 to 3600. Scaling down uses the highest recommendation of this window, scaling
+    /// up the lowest one. Default: 0 for scaling up, 300 for scaling down. With 0 the latest recommendation is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 3600))]
     pub stabilization_window_seconds: Option<i32>,
-    /// Which policy counts when several are given: the one that allows the largest change (`Max`, the default),
-    /// the smallest (`Min`), or none at all (`Disabled`: no change in this direction).
+    /// Which of several policies applies: `Max` (the default) is the one that allows the largest change, `Min` the one
+    /// that allows the smallest change. `Disabled` turns scaling in this direction off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select_policy: Option<SelectPolicy>,
-    /// Limits of the change within a period; at least one unless left out.
+    /// Limits for the change within a period of time, 1 to 8 of them. `selectPolicy` says which one applies. Default:
+    /// those of HorizontalPodAutoscaler for this direction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub policies: Option<Vec<ScalingPolicyRule>>,
-    /// Relative distance from the target, as a quantity, inside which nothing changes in this direction.
-    /// Default: `0.1`, which is 10 percent. `0` reacts to every difference.
+    /// Tolerance as a fraction of the target, a quantity of at least 0, rounded up to thousandths. A metric that is
+    /// closer to its target does not scale in this direction. Default: `0.1`, which is 10 percent. With `0` every
+    /// difference scales.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<Quantity>,
 }
 
-/// Which policy counts.
+/// Which policy applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SelectPolicy {
     /// The policy that allows the largest change.
@@ -54,14 +57,14 @@ pub enum SelectPolicy {
     Disabled,
 }
 
-/// One limit of the change within a period.
+/// A limit for the change within a period of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScalingPolicyRule {
-    /// Whether `value` counts pods or percent of the replicas at the start of the period.
+    /// Unit of `value`: `Pods`, or `Percent` of the replicas at the start of the period.
     #[serde(rename = "type")]
     pub type_: PolicyType,
-    /// The largest change within the period, in the unit that `type` names; at least 1.
+    /// The largest change within the period, in the unit of `type`, 1 to 100000.
     #[schemars(range(min = 1, max = 100_000))]
     pub value: i32,
     /// Length of the period in seconds, 1 to 1800.

@@ -9,117 +9,117 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DecisionRecord {
-    /// When it was made.
+    /// Time of the decision.
     pub time: Time,
-    /// Replicas before it.
+    /// Replicas before the decision.
     pub from: i32,
-    /// Replicas that it asked for.
+    /// Desired replicas after the decision.
     pub to: i32,
-    /// The reason as one word, from the list in `docs/reasons.md`.
+    /// Reason for the decision in one word; `docs/reasons.md` explains each.
     #[schemars(length(max = 64))]
     pub reason: String,
-    /// The reason as a sentence.
+    /// Reason for the decision in a sentence.
     #[schemars(length(max = 512))]
     pub message: String,
-    /// What each metric proposed.
+    /// Number of replicas that each metric proposed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub proposals: Vec<Proposal>,
-    /// What each stage did with the proposals, in order.
+    /// What each stage of the decision did with the proposals, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub stages: Vec<Stage>,
 }
 
-/// What one metric proposed.
+/// Number of replicas that a metric proposed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Proposal {
     /// Name of the metric.
     #[schemars(length(max = 20))]
     pub metric: String,
-    /// The value that was read, with its unit, or why there was none.
+    /// Measured value with its unit, or why there is none.
     #[schemars(length(max = 96))]
     pub value: String,
-    /// The target, with its unit.
+    /// Target of the metric with its unit.
     #[schemars(length(max = 48))]
     pub target: String,
-    /// Replicas that it asked for; nothing if it had no say.
+    /// Proposed replicas; not set if the metric proposed none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
-    /// Why its evidence is not whole, as one word; empty if it is.
+    /// Why the value is missing or incomplete, in one word of `docs/reasons.md`; empty if it is complete.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 64))]
     pub reason: String,
 }
 
-/// What one stage did.
+/// What a stage of the decision did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stage {
     /// Name of the stage.
     #[schemars(length(max = 20))]
     pub name: String,
-    /// Its effect in words.
+    /// Effect of the stage in a sentence.
     #[schemars(length(max = 200))]
     pub effect: String,
 }
 
-/// What scaling must remember so that a restart neither hastens nor widens a change.
+/// What the operator needs after a restart so that it does not scale earlier or further than without the restart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScalingMemory {
-    /// Changes of replicas inside the longest policy period, at most 16.
+    /// Changes of the replicas within the longest `periodSeconds` of the policies, at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub events: Vec<ScaleEvent>,
-    /// The last good value of each metric.
+    /// Last valid value of each metric.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub last_good: Vec<LastGood>,
-    /// The last step that a latency metric asked for.
+    /// Last scale-up that a latency metric caused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_step: Option<LatencyStep>,
 }
 
-/// One change of replicas.
+/// A change of the replicas.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScaleEvent {
-    /// When it was made.
+    /// Time of the change.
     pub time: MicroTime,
-    /// Replicas that were added, or removed if negative.
+    /// Number of replicas that were added; negative if they were removed.
     pub change: i32,
 }
 
-/// A metric's last good value.
+/// Last valid value of a metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastGood {
     /// Name of the metric.
     #[schemars(length(max = 20))]
     pub metric: String,
-    /// The value, in the metric's unit.
+    /// Value in the unit of the metric.
     pub value: Quantity,
-    /// When it was measured.
+    /// Time of the measurement.
     pub time: Time,
 }
 
-/// A step that a latency metric asked for, whose effect must be seen before the next one.
+/// A scale-up that a latency metric caused. Its effect must be measured before the metric scales up again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LatencyStep {
     /// Name of the metric.
     #[schemars(length(max = 20))]
     pub metric: String,
-    /// When the step was made.
+    /// Time of the scale-up.
     pub time: Time,
-    /// Replicas that it led to.
+    /// Desired replicas after the scale-up.
     pub replicas: i32,
-    /// Latency before it, in seconds.
+    /// Latency before the scale-up, in seconds.
     pub before: Quantity,
 }

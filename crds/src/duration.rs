@@ -6,8 +6,8 @@ use std::{borrow::Cow, fmt, time::Duration};
 
 /// A duration as the user wrote it, in Go's notation: `300ms`, `30s`, `5m`, `1h30m`. Never negative.
 ///
-/// The schema says nothing of the notation, or an API server would answer with a regular expression: the CEL rule of each
-/// field asks for it, in the words of [`is_duration!`].
+/// The schema says nothing of the notation, or an API server would answer with a regular expression: the CEL rule of
+/// each field asks for it, in the words of [`is_duration!`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GoDuration(pub String);
 

@@ -11,30 +11,32 @@ use schemars::{Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// One metric. Each metric proposes a number of replicas and the largest proposal wins.
+/// A metric with its target. Exactly one of `requestRate`, `latency`, `cpu`, `memory` and `prometheus` must be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("[has(self.requestRate), has(self.latency), has(self.cpu), has(self.memory), has(self.prometheus)].filter(x, x).size() == 1", "set exactly one of requestRate, latency, cpu, memory, prometheus"))]
 pub struct Metric {
-    /// Name of the metric in decisions and status, unique within the component.
+    /// Name of the metric in status and messages, unique within the component: at most 20 lower case letters, digits
+    /// and hyphens.
     #[schemars(length(min = 1, max = 20))]
     #[x_kube(validation = (COMPONENT_NAME, "name must be lower case letters, digits and hyphens, start with a letter and not end with a hyphen"))]
     pub name: String,
-    /// HTTP requests per second that one replica should serve.
-    /// Read from `http_server_request_duration_seconds` at the component's `metricsPort`.
+    /// HTTP requests per second, from the histogram `http_server_request_duration_seconds` at the component's
+    /// `metricsPort`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_rate: Option<RequestRate>,
-    /// A quantile of HTTP latency. It may only ask for more replicas, never for fewer, and only while the
-    /// component's own saturation moves with it; so it cannot be the only metric.
+    /// A quantile of HTTP latency, from the histogram `http_server_request_duration_seconds` at the component's
+    /// `metricsPort`. It only ever scales up, and only while another metric of the component rises too: a slow database
+    /// raises latency as well. So it cannot be the only metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
-    /// CPU usage of the component's pods.
+    /// CPU usage of the component's pods, as measured by the kubelet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<ResourceTarget>,
-    /// Memory working set of the component's pods.
+    /// Memory usage of the component's pods: the working set, as measured by the kubelet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<ResourceTarget>,
-    /// The result of a query of one's own, confined to the app's namespace.
+    /// The result of your own Prometheus query, for example the length of a queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<Prometheus>,
 }
@@ -43,7 +45,8 @@ pub struct Metric {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestRate {
-    /// Requests per second for one replica, as a quantity above 0.
+    /// Target: requests per second that one replica should serve. A quantity of at least 0.001, for example `50`,
+    /// rounded up to thousandths.
     #[schemars(schema_with = "above_zero")]
     pub per_replica: Quantity,
 }
@@ -52,39 +55,42 @@ pub struct RequestRate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
-    /// The quantile, strictly between 0 and 1, for example `0.99`.
+    /// Quantile of the latency, more than 0 and less than 1, for example `0.99`.
     #[schemars(schema_with = "fraction_schema")]
     pub quantile: Quantity,
-    /// The latency that the quantile should not pass, for example `300ms`; at most 1h.
+    /// Target: latency at the quantile, more than 0s and at most 1h, for example `300ms`. A higher latency scales up.
     #[x_kube(validation = (LATENCY_RANGE, "target must be a duration longer than 0s and of at most 1h, such as 300ms"))]
     pub target: GoDuration,
 }
 
-/// Target for CPU or memory: exactly one of the two.
+/// Target for CPU or memory: exactly one of `utilization` and `averageValue`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceTarget {
-    /// Percent of the pods' requests, averaged over the pods, for example 70.
+    /// Target: average usage of the pods in percent of their requests, 1 to 10000, for example 70. It needs a request
+    /// in `resources`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub utilization: Option<i32>,
-    /// Usage of one pod as a quantity: cores for `cpu`, bytes for `memory`.
+    /// Target: average usage of a pod in cores for `cpu`, in bytes for `memory`. A quantity of at least 0.001, for
+    /// example `250m` or `512Mi`, rounded up to thousandths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "above_zero")]
     pub average_value: Option<Quantity>,
 }
 
-/// A query of one's own and its target.
+/// A Prometheus query and its target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Prometheus {
-    /// A PromQL expression whose result is a scalar or exactly one series, read as a total over all replicas.
-    /// The operator adds `namespace="<the app's namespace>"` to every selector. An empty result, NaN and infinity
-    /// are not zero: they mean that the metric is missing, and nothing scales in. What it averages over should be shorter
-    /// than the stabilization window of scaling in, for which earlier results hold replicas after Prometheus was away.
+    /// PromQL expression for the total over all replicas, for example `sum(jobs_queue_depth)`. Its result must be a
+    /// scalar or a single series; the operator adds `namespace="<the app's namespace>"` to every selector. An empty
+    /// result, NaN or infinity counts as a missing metric, not as 0, and nothing scales in. A range such as `[5m]`
+    /// should be shorter than the stabilization window for scaling down.
     #[schemars(length(min = 1, max = 2048))]
     pub query: String,
-    /// The part of the result that one replica should carry, as a quantity above 0.
+    /// Target: share of the total for one replica. The metric proposes the total divided by this, rounded up. A
+    /// quantity of at least 0.001, rounded up to thousandths.
     #[schemars(schema_with = "above_zero")]
     pub per_replica: Quantity,
 }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// Any part of a PodTemplateSpec, held as the text of a JSON object: as values it may take a hundred times as much memory.
+/// Any part of a PodTemplateSpec, held as the text of a JSON object: as values it may take a hundred times as much
+/// memory.
 ///
 /// It is never decoded into a typed struct: a field that this release has not heard of reaches the pod all the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,20 +9,23 @@ use std::{borrow::Cow, fmt};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    /// Replace pods gradually. This is the default.
+    /// Rolling update: new pods replace old ones a few at a time. This is the default, and the only strategy so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolling: Option<Rolling>,
 }
 
-/// A gradual replacement, with the meaning that a Deployment's rolling update gives to the two numbers.
+/// A rolling update. `maxSurge` and `maxUnavailable` mean what they mean in a Deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = (SOME_POD_CAN_BE_REPLACED, "maxSurge and maxUnavailable must not both be 0, or no pod could ever be replaced (maxUnavailable is 0 unless it is set)"))]
 pub struct Rolling {
-    /// Pods above the wanted number while both revisions run: a number or a percentage, rounded up. Default: 25%.
+    /// Pods that may run above the desired replicas during the update: a number of pods, 0 to 1000, or a percentage of
+    /// the desired replicas, rounded up. Default: 25%. With 0 an old pod stops before a new one starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_surge: Option<IntOrPercent>,
-    /// Pods below the wanted number while both revisions run: a number or a percentage, rounded down. Default: 0.
+    /// Pods that may be missing from the desired replicas during the update: a number of pods, 0 to 1000, or a
+    /// percentage of the desired replicas, rounded down. Default: 0, so that no old pod stops before a new one is
+    /// ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_unavailable: Option<IntOrPercent>,
 }

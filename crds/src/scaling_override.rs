@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-/// An act upon the scaling of a ScalableApp of the same namespace, until it expires or is deleted.
+/// A temporary change to the scaling of a ScalableApp in the same namespace. It ends at `expiresAt`, or when it is
+/// deleted. Exactly one of `hold`, `pause` and `replicas` must be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "scalableapp.dev",
@@ -17,14 +18,14 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     shortname = "scaleover",
     category = "scalable",
-    doc = "An act upon the scaling of a ScalableApp that ends by itself: hold, pause, or other bounds.",
+    doc = "A temporary change to the scaling of a ScalableApp: hold, pause, or other minimum and maximum replicas.",
     printcolumn(name = "App", type_ = "string", json_path = ".spec.app"),
     printcolumn(name = "Component", type_ = "string", json_path = ".spec.component"),
     printcolumn(
         name = "State",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"InForce\")].reason",
-        description = "Whether it acts, or why not."
+        description = "Whether the override is in force, or why not."
     ),
     printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
     printcolumn(name = "By", type_ = "string", json_path = ".spec.by"),
@@ -46,69 +47,70 @@ pub struct ScalingOverrideSpec {
     /// Name of the ScalableApp, in the same namespace.
     #[schemars(length(min = 1, max = 30))]
     pub app: String,
-    /// Name of the component. Default: every component of the app.
+    /// Name of the component that the override is for. Default: every component of the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20))]
     pub component: Option<String>,
-    /// When the act ends, in UTC, for example `2026-11-25T18:00:00Z`. The operator's clock counts, also after a restart.
+    /// Time at which the override ends, for example `2026-11-25T18:00:00Z`.
     #[x_kube(validation = ("self < timestamp('9999-01-01T00:00:00Z')", "expiresAt must be a time before the year 9999, for example 2026-11-25T18:00:00Z"))]
     pub expires_at: Time,
-    /// Who acts: a person or a pipeline.
+    /// Name of the person or pipeline that made the override.
     #[schemars(length(min = 1, max = 64))]
     pub by: String,
-    /// Why, for those who find it.
+    /// Reason for the override.
     #[schemars(length(min = 1, max = 256))]
     pub reason: String,
-    /// Keep the replicas that there are: metrics change nothing. The app's own bounds still count.
+    /// Hold: keep the current replicas, whatever the metrics say. The app's own `minReplicas` and `maxReplicas` still
+    /// apply. It has no fields: write `hold: {}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
-    /// Write nothing for the app but its status: no scaling, no rollout, no repair of what is edited by hand.
+    /// Pause: the operator writes only the app's status. It does not scale, roll out or revert manual changes. It is
+    /// for the whole app and has no fields: write `pause: {}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
-    /// Other bounds than the app's own.
+    /// Other minimum and maximum replicas than those of the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<ReplicaBounds>,
 }
 
 impl ReplicaBounds {
-    /// The fewest replicas that are asked for.
+    /// Minimum replicas of the override.
     #[must_use]
     pub fn least(&self) -> Option<i32> {
         self.min.or(self.exact)
     }
 
-    /// The most replicas that are asked for.
+    /// Maximum replicas of the override.
     #[must_use]
     pub fn most(&self) -> Option<i32> {
         self.max.or(self.exact)
     }
 }
 
-/// What became of the override.
+/// Observed state of the override.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScalingOverrideStatus {
-    /// The `metadata.generation` that this status speaks of; -1 until an operator has seen the object.
+    /// The `metadata.generation` that this status describes; -1 until the operator has seen the object.
     #[serde(default = "not_observed")]
     pub observed_generation: i64,
-    /// `InForce`: whether the override acts, and if not why.
+    /// The condition `InForce` says whether the override is in force, and if not, why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
 
-/// Keeps the replicas that there are. It has no settings.
+/// Keeps the current replicas. It has no fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct Hold {}
 
-/// Writes nothing. It has no settings.
+/// Writes nothing but the status. It has no fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct Pause {}
 
-/// Bounds that count instead of the app's own: `min` raises its floor, `max` lowers its ceiling, `exact` does both.
-///
-/// An override never passes the app's own `maxReplicas`.
+/// Minimum and maximum replicas while the override is in force: `exact`, or `min`, `max` or both. The app's own
+/// `maxReplicas` is never exceeded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -116,15 +118,15 @@ pub struct Pause {}
     validation = ("!has(self.min) || !has(self.max) || self.min <= self.max", "max must not be less than min")
 )]
 pub struct ReplicaBounds {
-    /// At least so many replicas, 1 to 10000.
+    /// Minimum replicas, 1 to 10000. A number below the app's `minReplicas` has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub min: Option<i32>,
-    /// At most so many replicas, 1 to 10000. It acts at once, whatever the metrics say.
+    /// Maximum replicas, 1 to 10000. Replicas above it are removed at once, without a stabilization window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub max: Option<i32>,
-    /// Exactly so many replicas, 1 to 10000.
+    /// Exact number of replicas, 1 to 10000: minimum and maximum at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub exact: Option<i32>,

@@ -6,64 +6,67 @@ use crate::{
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// A stateless service: pods of one image behind one address, scaled as one.
+/// A stateless service: pods with the same template behind one Service, scaled together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = ("!has(self.scaling) || !has(self.scaling.metrics) || has(self.metricsPort) || self.scaling.metrics.all(m, !has(m.requestRate) && !has(m.latency))", "requestRate and latency are read from the pods: set metricsPort to the port that serves /metrics")
 )]
 pub struct Service {
-    /// Name of the component, unique within the app: lower case letters, digits and hyphens, at most 20.
+    /// Name of the component, unique within the app: at most 20 lower case letters, digits and hyphens, beginning with
+    /// a letter and not ending with a hyphen.
     #[schemars(length(min = 1, max = 20))]
     #[x_kube(validation = (COMPONENT_NAME, "name must be lower case letters, digits and hyphens, start with a letter and not end with a hyphen"))]
     pub name: String,
-    /// Image of this service. Default: the app's `image`.
+    /// Container image of this service. Default: the app's `image`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
-    /// Entry point instead of the image's own.
+    /// Entry point of the container. Default: that of the image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 4096)))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub command: Vec<String>,
-    /// Arguments of the entry point. Default: the image's own.
+    /// Arguments of the entry point. Default: those of the image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 4096)))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub args: Vec<String>,
-    /// Environment of the container.
+    /// Environment variables of the container. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
-    /// Port on which the container serves, and on which the Service `<app>-<component>` answers.
+    /// Port on which the container listens. The Service `<app>-<component>` has the same port.
     #[schemars(range(min = 1, max = 65_535))]
     pub port: i32,
-    /// Port on which the container serves `/metrics` for Prometheus; it may equal `port`. Default: not scraped.
+    /// Port on which the container serves `/metrics` for Prometheus; it may be the same as `port`. Default: none, so
+    /// that Prometheus does not scrape the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65_535))]
     pub metrics_port: Option<i32>,
-    /// CPU and memory of the container.
+    /// Resource requests and limits of the container. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// Health probes. Default: `/readyz` and `/livez` on `port`.
+    /// Health probes of the container. Default: `GET /readyz` and `GET /livez` on `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Probes>,
-    /// Any other field of a PodTemplateSpec: volumes, sidecars, node selectors, annotations.
-    /// It is merged under what the operator owns, and a field that the operator owns is refused by name.
-    /// The component's own container is named after the component.
+    /// Any other fields of a PodTemplateSpec under `metadata` and `spec`: volumes, sidecars, node selectors,
+    /// annotations. The component's container has the name of the component, and its fields go under that name in
+    /// `spec.containers`. A field that the operator sets itself is refused, and the message says what to use instead.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
-    /// How many replicas, and by which metrics. Default: one replica.
+    /// Number of replicas, and the metrics that decide it. Default: one replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
-    /// How a new version replaces the old one. Default: rolling.
+    /// How new pods replace old ones when their template changes. Default: a rolling update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 }
 
 impl Service {
-    /// The fewest and the most replicas, with their defaults.
+    /// Minimum and maximum replicas, with their defaults.
     #[must_use]
     pub fn replica_bounds(&self) -> (i32, i32) {
         self.scaling
@@ -72,7 +75,7 @@ impl Service {
     }
 }
 
-/// How many replicas, and by which metrics.
+/// Number of replicas, and the metrics that decide it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -80,36 +83,38 @@ impl Service {
     validation = ("(has(self.minReplicas) ? self.minReplicas : 1) <= self.maxReplicas", "maxReplicas must not be less than minReplicas"),
     validation = ("has(self.metrics) || has(self.schedules) || (has(self.minReplicas) ? self.minReplicas : 1) == self.maxReplicas", "set at least one metric, or make minReplicas and maxReplicas equal for a fixed number of replicas"),
     validation = ("!has(self.metrics) || self.metrics.exists(m, !has(m.latency))", "latency cannot be the only metric: it may only ask for more replicas, so add requestRate, cpu, memory or prometheus"),
-    validation = ("!has(self.forecast) || (has(self.metrics) && self.metrics.exists(m, has(m.requestRate) || has(m.prometheus)))", "a forecast needs a requestRate or prometheus metric: only a load that does not depend on the replicas can be foretold"),
+    validation = ("!has(self.forecast) || (has(self.metrics) && self.metrics.exists(m, has(m.requestRate) || has(m.prometheus)))", "a forecast needs a requestRate or prometheus metric: only a load that does not depend on the number of replicas can be predicted"),
     validation = ("!has(self.fallback) || has(self.metrics)", "a fallback stands in for missing metrics: add a metric, or remove the fallback"),
     validation = ("!has(self.fallback) || self.fallback.replicas <= self.maxReplicas", "fallback.replicas must not be more than maxReplicas")
 )]
 pub struct Scaling {
-    /// The fewest replicas, at least 1. Default: 1.
+    /// Minimum replicas, 1 to 10000. Default: 1. 0 is refused: no pod could answer the request that would scale up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
     pub min_replicas: Option<i32>,
-    /// The most replicas, 1 to 10000.
+    /// Maximum replicas, 1 to 10000, and no less than `minReplicas`.
     #[schemars(range(min = 1, max = 10_000))]
     pub max_replicas: i32,
-    /// What decides between the two. Each metric proposes a number and the largest wins; while one is missing,
-    /// nothing scales in. May be left out where `minReplicas` equals `maxReplicas`, or where schedules alone decide.
+    /// Metrics that decide the number of replicas between `minReplicas` and `maxReplicas`, 1 to 8 of them. Each metric
+    /// proposes a number of replicas, and the largest proposal is used. While a metric is missing, nothing scales in.
+    /// Required unless `minReplicas` equals `maxReplicas` or `schedules` are set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub metrics: Option<Vec<Metric>>,
-    /// How fast replicas may change, in HPA v2's shape. Default: HPA v2's defaults.
+    /// How fast the number of replicas may change, as in HorizontalPodAutoscaler v2. Default: that of
+    /// HorizontalPodAutoscaler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behavior: Option<Behavior>,
-    /// Spans of time in which the fewest replicas are more than `minReplicas`.
+    /// Recurring times with more minimum replicas, such as office hours, 1 to 16 of them. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub schedules: Option<Vec<Schedule>>,
-    /// Scaling for the load that is about to come. Default: none.
+    /// Scaling up ahead of the predicted load. It needs a `requestRate` or `prometheus` metric. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Forecast>,
-    /// What to have while metrics are missing. Default: the replicas that there are.
+    /// Minimum replicas while a metric is missing for long. Default: none, so that the current replicas stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
 }

@@ -5,27 +5,27 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the operator reports.
+/// Observed state of the app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScalableAppStatus {
-    /// The `metadata.generation` that this status speaks of; -1 until the operator has seen the object.
+    /// The `metadata.generation` that this status describes; -1 until the operator has seen the object.
     #[serde(default = "not_observed")]
     pub observed_generation: i64,
-    /// Ready replicas out of the desired ones over all components, for example `7/7`.
+    /// Ready and desired replicas of all components, for example `7/7`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 32))]
     pub replicas: String,
-    /// What keeps the components from the replicas that are asked for, for example `web: MaxReplicas`; empty if nothing.
+    /// What limits the replicas, and of which component, for example `web: MaxReplicas`; empty if nothing does.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 256))]
     pub limited_by: String,
-    /// Conditions: `Ready`, `Reconciling`, `Stalled`, `MetricsAvailable`, `ScalingLimited`, `RolloutProgressing`.
+    /// The conditions `Ready`, `Reconciling`, `Stalled`, `MetricsAvailable`, `ScalingLimited` and `RolloutProgressing`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// One entry for each component.
+    /// Observed state of each component.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
@@ -44,32 +44,32 @@ pub(crate) fn not_observed() -> i64 {
     -1
 }
 
-/// What the operator reports of one component.
+/// Observed state of a component.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ComponentStatus {
     /// Name of the component.
     #[schemars(length(max = 20))]
     pub name: String,
-    /// What kind of component it is.
+    /// Kind of the component.
     pub tier: Tier,
-    /// Replicas that the last decision asked for.
+    /// Desired replicas, as last decided.
     pub desired: i32,
-    /// Pods that are ready, over all revisions.
+    /// Ready pods of all revisions.
     pub ready: i32,
-    /// What keeps `desired` from what is asked for; empty if nothing.
+    /// What limits the desired replicas, for example `MaxReplicas`; empty if nothing does.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 128))]
     pub limited_by: String,
-    /// Live revisions, the target first.
+    /// Revisions that have a Deployment, the current one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub revisions: Vec<RevisionStatus>,
-    /// What scaling must remember over a restart; written only together with a change of replicas.
+    /// What the operator needs for scaling after a restart. It is written only together with a change of the replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<ScalingMemory>,
-    /// The last decision that changed something, with its inputs.
+    /// Last decision that changed the desired replicas, their limit or a hold, with its inputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_decision: Option<DecisionRecord>,
 }
@@ -82,15 +82,15 @@ pub enum Tier {
     Service,
 }
 
-/// One live revision: one Deployment whose template never changes.
+/// A revision of the component's pods, with a Deployment of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RevisionStatus {
-    /// Hash of the user's pod inputs, the last part of the Deployment's name.
+    /// Hash of the fields that make the pods, and the last part of the Deployment's name.
     #[schemars(length(max = 16))]
     pub hash: String,
-    /// Replicas that this revision should have.
+    /// Desired replicas of this revision.
     pub replicas: i32,
-    /// Its pods that are ready.
+    /// Ready pods of this revision.
     pub ready: i32,
 }
