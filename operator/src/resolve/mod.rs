@@ -100,6 +100,8 @@ fn services(app: &ScalableApp, named: (&str, &str), problems: &mut Problems) -> 
 mod tests {
     use super::*;
     use rstest::rstest;
+    use scalableapp_engine::hpa::signal::PodTarget;
+    use scalableapp_engine::propose::metric::Target;
     use serde_json::{Value, json};
 
     /// An app with one service `web`, changed by these fields of the service.
@@ -431,7 +433,14 @@ mod tests {
             let rate = with_metric(&json!({"name": "rps", "requestRate": {"perReplica": text}}));
             assert_eq!(problems(&rate), Vec::<String>::new(), "{text}");
             let memory = with_metric(&json!({"name": "memory", "memory": {"averageValue": text}}));
+            let resolved = resolve(&memory).expect("an app");
             assert_eq!(problems(&memory), Vec::<String>::new(), "{text}");
+            let Target::Memory(PodTarget::AverageValue(usage)) =
+                resolved.services[0].scaling.metrics[1].target
+            else {
+                panic!("another target")
+            };
+            assert!(usage.checked_mul(1000).is_some(), "a thousand pods use it: {text}");
         }
     }
 
@@ -484,6 +493,10 @@ mod tests {
     #[case(json!({"containers": {}}), "containers: write containers as a list")]
     #[case(json!({"containers": [{"image": "x"}]}), "containers[0]: give it a name")]
     #[case(json!({"volumes": [{"name": "a"}, {"name": "a"}]}), "volumes[a]: give it a name of its own")]
+    #[case(
+        json!({"volumes": [{"name": "a"}], "containers": [{"name": "web", "volumeMounts": [{"name": "b", "mountPath": "/b"}]}]}),
+        "containers[web].volumeMounts[/b].name: add a volume of this name to podTemplate.spec.volumes"
+    )]
     #[case(
         json!({"containers": [{"name": "web", "image": "x"}]}),
         "containers[web].image: set the service's image instead"

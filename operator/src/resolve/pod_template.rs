@@ -6,6 +6,7 @@ use super::app::{HTTP_PORT, METRICS_PORT};
 use super::invalid::Problems;
 use super::path::Path;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// Fields of the pod that the operator owns, or that no template may have.
 const OWNED_BY_POD: [(&str, &str); 5] = [
@@ -90,6 +91,7 @@ fn check_spec(spec: &Map<String, Value>, component: &str, path: Path<'_>, proble
         problems.refuse(Path::Field(&path, "terminationGracePeriodSeconds"), sentence);
     }
     check_ports_of_others(spec, component, path, problems);
+    check_mounts(spec, path, problems);
     let containers = Path::Field(&path, "containers");
     let own = |container: &&Value| container.get("name").and_then(Value::as_str) == Some(component);
     if let Some(container) = list(spec, "containers").iter().find(own) {
@@ -116,6 +118,30 @@ fn check_ports_of_others(
                 let sentence =
                     format!("give the port {port} another name: the component's own ports have this one");
                 problems.refuse(Path::Field(&Path::Item(&path, name), "ports"), sentence);
+            }
+        }
+    }
+}
+
+/// The volumes of a pod are those of its template: the operator adds none.
+fn check_mounts(spec: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
+    let name = |item: &'_ Value| item.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let volumes: BTreeSet<String> = list(spec, "volumes").iter().map(name).collect();
+    for field in ["containers", "initContainers"] {
+        let containers = Path::Field(&path, field);
+        for container in list(spec, field).iter().filter_map(Value::as_object) {
+            let own = container.get("name").and_then(Value::as_str).unwrap_or_default();
+            let container_path = Path::Item(&containers, own);
+            for (mounts, place) in [("volumeMounts", "mountPath"), ("volumeDevices", "devicePath")] {
+                let path = Path::Field(&container_path, mounts);
+                for mount in list(container, mounts) {
+                    let volume = name(mount);
+                    if !volume.is_empty() && !volumes.contains(&volume) {
+                        let at = mount.get(place).and_then(Value::as_str).unwrap_or_default();
+                        let sentence = "add a volume of this name to podTemplate.spec.volumes";
+                        problems.refuse(Path::Field(&Path::Item(&path, at), "name"), sentence);
+                    }
+                }
             }
         }
     }
