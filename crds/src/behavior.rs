@@ -46,7 +46,8 @@ pub struct ScalingRules {
     pub tolerance: Option<Quantity>,
 }
 
-/// Which policy applies.
+/// Which of several policies applies: `Max` (the default) is the one that allows the largest change, `Min` the one that
+/// allows the smallest change. `Disabled` turns scaling in this direction off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SelectPolicy {
     /// The policy that allows the largest change.
