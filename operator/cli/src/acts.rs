@@ -58,8 +58,8 @@ pub enum Error {
 ///
 /// # Errors
 /// When there is no such app or component, or the API server refuses.
-pub async fn override_(arguments: OverrideArguments) -> Result<(), Error> {
-    let OverrideArguments { name, component, what, act, connection } = arguments;
+pub async fn override_(arguments: OverrideArguments, connection: ConnectionArguments) -> Result<(), Error> {
+    let OverrideArguments { name, component, what, act } = arguments;
     let bounds = ReplicaBounds { min: what.min, max: what.max, exact: what.exact };
     let replicas = (!what.hold).then_some(bounds);
     let hold = what.hold.then_some(Hold {});
@@ -80,8 +80,8 @@ pub async fn override_(arguments: OverrideArguments) -> Result<(), Error> {
 ///
 /// # Errors
 /// When there is no such app, or the API server refuses.
-pub async fn pause(arguments: PauseArguments) -> Result<(), Error> {
-    let PauseArguments { name, act, connection } = arguments;
+pub async fn pause(arguments: PauseArguments, connection: ConnectionArguments) -> Result<(), Error> {
+    let PauseArguments { name, act } = arguments;
     let spec = |expires_at, by| ScalingOverrideSpec {
         app: name.clone(),
         component: None,
@@ -99,24 +99,27 @@ pub async fn pause(arguments: PauseArguments) -> Result<(), Error> {
 ///
 /// # Errors
 /// When there is no such app, or the API server refuses.
-pub async fn resume(arguments: ResumeArguments) -> Result<(), Error> {
-    let (cluster, namespace) = Cluster::of(arguments.connection).await?;
+pub async fn resume(arguments: ResumeArguments, connection: ConnectionArguments) -> Result<(), Error> {
+    let (cluster, namespace) = Cluster::of(connection).await?;
     cluster.apps(&namespace, Some(&arguments.name)).await?;
     let api: Api<Guarded<ScalingOverride>> = Api::namespaced(cluster.client.clone(), &namespace);
     let list = Request::new(ScalingOverride::url_path(&(), Some(&namespace))).list(&ListParams::default());
     let list = list.map_err(|error| Error::Refused(innermost(&error)))?;
     let all = send(&namespace, cluster.client.request::<Acts>(list)).await?.items;
     let of_app: Vec<_> = all.into_iter().filter(|one| one.spec.app == arguments.name).collect();
-    for Act { metadata: Named { name, uid }, .. } in &of_app {
+    // Every override is ended, also where nobody reads which.
+    let mut told = Ok(());
+    for one in &of_app {
+        let Named { name, uid } = &one.metadata;
         let this = Preconditions { uid: uid.clone(), resource_version: None };
         let delete = DeleteParams::default().preconditions(this);
         send(&namespace, api.delete(name, &delete)).await?;
-        writeln!(io::stdout(), "scalingoverride {} ended", printable(name))?;
+        told = told.and_then(|()| writeln!(io::stdout(), "{}", printable(&one.ended())));
     }
     if of_app.is_empty() {
-        writeln!(io::stdout(), "{} has no override", arguments.name)?;
+        told = writeln!(io::stdout(), "{} has no override", arguments.name);
     }
-    Ok(())
+    Ok(told?)
 }
 
 /// Overrides as far as they must be read to be ended: also those that cannot be read as a whole.
@@ -129,7 +132,7 @@ struct Acts {
 #[derive(Deserialize)]
 struct Act {
     metadata: Named,
-    spec: Target,
+    spec: Ask,
 }
 
 /// What names it.
@@ -139,10 +142,25 @@ struct Named {
     uid: Option<String>,
 }
 
-/// Whom it acts upon.
+/// Whom it acts upon; by whom, until when and why, as text.
 #[derive(Deserialize)]
-struct Target {
+#[serde(rename_all = "camelCase")]
+struct Ask {
     app: String,
+    #[serde(default)]
+    by: Option<String>,
+    #[serde(default)]
+    expires_at: Option<String>,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+impl Act {
+    fn ended(&self) -> String {
+        let Ask { by, expires_at, reason, .. } = &self.spec;
+        let [by, end, reason] = [by, expires_at, reason].map(|one| one.as_deref().unwrap_or("-"));
+        format!("scalingoverride {} ended; it was by {by} until {end}: {reason}", self.metadata.name)
+    }
 }
 
 async fn apply(

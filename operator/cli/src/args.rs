@@ -9,6 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-scalableapp", bin_name = "kubectl scalableapp", version)]
 pub struct Arguments {
+    /// Which cluster, and where in it.
+    #[command(flatten)]
+    pub connection: ConnectionArguments,
     /// The command.
     #[command(subcommand)]
     pub command: Command,
@@ -18,15 +21,18 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show request rate, latency, replicas and the reason of the last decision of each component.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = STATUS_HELP)]
     Status(StatusArguments),
     /// Show the last decision of each component stage by stage: what was measured, and what each stage made of it.
     Explain(ExplainArguments),
-    /// Change the scaling of an app for a while: hold its replicas, or give it other bounds.
+    /// Change the scaling of an app until a time: keep its replicas, or raise its minimum or lower its maximum.
+    #[command(after_help = OVERRIDE_HELP)]
     Override(OverrideArguments),
-    /// Write nothing for an app for a while, but its status.
+    /// Stop every write of the operator to the children of an app until a time: no scaling, no rollout, no repair.
+    #[command(after_help = PAUSE_HELP)]
     Pause(PauseArguments),
-    /// End every override of an app.
+    /// Delete every ScalingOverride of an app: pauses, holds and bounds, whoever made them.
+    #[command(after_help = RESUME_HELP)]
     Resume(ResumeArguments),
     /// Make recorded decisions once more, and show those that come out otherwise now.
     #[command(
@@ -34,6 +40,25 @@ pub enum Command {
     )]
     Replay(ReplayArguments),
 }
+
+const OVERRIDE_HELP: &str = "\
+The override affects the number of replicas only: rollouts and the repair of children continue.
+Of several overrides and the app's own bounds the highest minimum and the lowest maximum count. Where the minimum is \
+above the maximum, the maximum wins. No override exceeds maxReplicas.
+It replaces an earlier one of the same kind (--hold, or bounds) of the same app or component.
+It ends after --for, or with: kubectl scalableapp resume NAME";
+
+const PAUSE_HELP: &str = "\
+While the app is paused, the operator writes none of its children: it changes no replicas, starts and continues no \
+rollout, reverts no edit by hand, creates and deletes no object. It still updates the status. Pods keep running, and \
+Kubernetes replaces those that end.
+The pause concerns the whole app. It ends after --for, or with: kubectl scalableapp resume NAME
+Then a change of the ScalableApp is applied, edits by hand are reverted, and scaling continues. The first scale-in waits \
+for one full stabilization window.";
+
+const RESUME_HELP: &str = "\
+It deletes the overrides of all components, those of other people and pipelines, and those that have expired. To end one \
+only: kubectl delete scalingoverride NAME";
 
 /// The arguments of `replay`.
 #[derive(Debug, Args)]
@@ -45,13 +70,13 @@ pub struct ReplayArguments {
 /// How long an act lasts, and who does it why.
 #[derive(Debug, Args)]
 pub struct ActArguments {
-    /// How long it lasts (30m, 2h); it ends by itself.
+    /// How long it lasts (30m, 2h). It then ends by itself.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub duration: Duration,
     /// Why, for those who find it.
     #[arg(long)]
     pub reason: String,
-    /// Who acts; the user of the kubeconfig if it is not given.
+    /// Who acts; the user name that the API server reports if it is not given.
     #[arg(long)]
     pub by: Option<String>,
 }
@@ -70,25 +95,22 @@ pub struct OverrideArguments {
     /// How long, who and why.
     #[command(flatten)]
     pub act: ActArguments,
-    /// Which cluster, and where in it.
-    #[command(flatten)]
-    pub connection: ConnectionArguments,
 }
 
 /// What an override asks for.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 pub struct OverrideWhat {
-    /// Keep the replicas that there are.
+    /// Keep the current replicas, whatever the metrics say. minReplicas, maxReplicas, schedules and other overrides still count.
     #[arg(long, conflicts_with_all = ["min", "max", "exact"])]
     pub hold: bool,
-    /// At least so many replicas.
+    /// Minimum replicas. A number below minReplicas changes nothing.
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     pub min: Option<i32>,
-    /// At most so many replicas.
+    /// Maximum replicas, at once and whatever the metrics say. It may be below minReplicas; a number above maxReplicas changes nothing.
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     pub max: Option<i32>,
-    /// Exactly so many replicas.
+    /// Minimum and maximum replicas in one number, as --min and --max.
     #[arg(long, conflicts_with_all = ["min", "max"], value_parser = clap::value_parser!(i32).range(1..=10_000))]
     pub exact: Option<i32>,
 }
@@ -101,9 +123,6 @@ pub struct PauseArguments {
     /// How long, who and why.
     #[command(flatten)]
     pub act: ActArguments,
-    /// Which cluster, and where in it.
-    #[command(flatten)]
-    pub connection: ConnectionArguments,
 }
 
 /// The arguments of `resume`.
@@ -111,22 +130,21 @@ pub struct PauseArguments {
 pub struct ResumeArguments {
     /// The app.
     pub name: String,
-    /// Which cluster, and where in it.
-    #[command(flatten)]
-    pub connection: ConnectionArguments,
 }
 
-/// Which cluster, and where in it.
-#[derive(Debug, Args)]
+const CLUSTER: &str = "Cluster";
+
+/// Which cluster, and where in it. As with kubectl they may stand before the command.
+#[derive(Debug, Default, Args)]
 pub struct ConnectionArguments {
     /// The app's namespace; the kubeconfig's if it is not given.
-    #[arg(short, long)]
+    #[arg(short, long, global = true, help_heading = CLUSTER)]
     pub namespace: Option<String>,
-    /// The kubeconfig file; $KUBECONFIG or ~/.kube/config if it is not given.
-    #[arg(long)]
+    /// The kubeconfig file; if it is not given $KUBECONFIG, ~/.kube/config, or in a pod its service account.
+    #[arg(long, global = true, help_heading = CLUSTER)]
     pub kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig; its current one if it is not given.
-    #[arg(long)]
+    #[arg(long, global = true, help_heading = CLUSTER)]
     pub context: Option<String>,
 }
 
@@ -140,25 +158,27 @@ pub struct ExplainArguments {
     /// Shape of the output.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
-    /// Which cluster, and where in it.
-    #[command(flatten)]
-    pub connection: ConnectionArguments,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 every app is ready, 1 an app is not ready, 2 the time-out passed first, 3 the command line or the connection is wrong.";
+const STATUS_HELP: &str = "\
+An app is stalled (condition Stalled=True) when it needs a change by somebody: at once for an invalid spec, for example, \
+and after ten minutes for a rollout whose new pods do not become ready. Everything else is waited for, also an image that \
+cannot be pulled: it may be there later.
+Exit codes: 0 every app is ready, 1 an app is not ready or is stalled, 2 the time-out passed first, 3 the command line or \
+the connection is wrong.";
 
 /// The arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArguments {
     /// The app; every app of the namespace if it is not given.
     pub name: Option<String>,
-    /// Which cluster, and where in it.
-    #[command(flatten)]
-    pub connection: ConnectionArguments,
+    /// Every app of every namespace as rows of one table, without metrics and last decisions; --namespace is ignored.
+    #[arg(short = 'A', long, conflicts_with = "name")]
+    pub all_namespaces: bool,
     /// Go on showing: in place on a terminal, a line for each change elsewhere.
     #[arg(short, long)]
     pub watch: bool,
-    /// Stop watching when every app is ready, or when one cannot become ready without help, and after this time at the latest (90s, 10m, 1h).
+    /// Watch until every app is ready or one is stalled, and for this time at the longest (90s, 10m, 1h). What was waited for is written to standard error.
     #[arg(long, requires = "watch", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Shape of the output; with --watch, json is one line for each look.
@@ -204,6 +224,28 @@ mod tests {
             let error = parse(bad).unwrap_err().to_string();
             assert!(error.contains("write it as 90s, 10m or 1h"), "{error}");
         }
+    }
+
+    #[test]
+    fn flags_of_the_connection_may_stand_before_the_command_and_after_it() {
+        for line in [
+            "x -n shop --context c --kubeconfig k status",
+            "x status -n shop --context c --kubeconfig k",
+            "x --namespace shop --context=c status --kubeconfig k web",
+            "x -n shop --context c --kubeconfig k resume web",
+            "x -n shop --context c --kubeconfig k replay -",
+        ] {
+            let ConnectionArguments { namespace, kubeconfig, context } = parse(line).unwrap().connection;
+            let found = (namespace.as_deref(), kubeconfig, context.as_deref());
+            assert_eq!(found, (Some("shop"), Some("k".into()), Some("c")), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_app_is_not_looked_for_by_name_in_every_namespace() {
+        assert!(parse("x status -A").is_ok() && parse("x status --all-namespaces -n shop").is_ok());
+        assert!(parse("x status shop -A").is_err());
+        assert!(parse("x resume shop -A").is_err(), "one act is upon one app");
     }
 
     #[test]

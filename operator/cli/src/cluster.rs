@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Api, Client, Config, ResourceExt};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Config, Resource, ResourceExt};
 use scalableapp_crds::{Guarded, ScalableApp, ScalingOverride, Unreadable};
 use thiserror::Error;
 
@@ -17,6 +18,9 @@ use crate::printable::printable;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Stands for every namespace, as `metav1.NamespaceAll` does.
+pub const ALL_NAMESPACES: &str = "";
 
 /// Why the cluster could not be asked, and what to do about it.
 #[derive(Debug, Error)]
@@ -45,6 +49,11 @@ pub enum Error {
         "failed to read ScalableApps: you have no right to in namespace {0}, ask for the ClusterRole 'view' there"
     )]
     Forbidden(String),
+    /// The right to read apps of every namespace is missing.
+    #[error(
+        "failed to read ScalableApps: you have no right to in all namespaces, ask for a ClusterRoleBinding of the ClusterRole 'view', or name a namespace with -n"
+    )]
+    ForbiddenEverywhere,
     /// The CustomResourceDefinition is missing.
     #[error(
         "failed to read ScalableApps: the cluster does not know the kind, install the chart first (helm install scalableapp charts/scalableapp)"
@@ -63,11 +72,18 @@ pub enum Error {
     /// There is no app at all.
     #[error("failed to find a ScalableApp in namespace {0}: apply one, or name another namespace with -n")]
     NoApps(String),
+    /// There is no app in any namespace.
+    #[error("failed to find a ScalableApp in any namespace: apply one")]
+    NoAppsAnywhere,
     /// The app cannot be read.
-    #[error("failed to read ScalableApp {name}: {cause}; correct it with kubectl edit")]
+    #[error(
+        "failed to read ScalableApp {name} in namespace {namespace}: {cause}; correct it with kubectl edit"
+    )]
     Unreadable {
         /// Its name.
         name: String,
+        /// Its namespace.
+        namespace: String,
         /// Why.
         cause: Box<Unreadable>,
     },
@@ -139,22 +155,23 @@ impl Cluster {
     /// As [`Self::connect`].
     pub async fn of(arguments: ConnectionArguments) -> Result<(Self, String), Error> {
         let cluster = Self::connect(arguments.kubeconfig, arguments.context).await?;
-        let namespace = arguments.namespace.unwrap_or_else(|| cluster.default_namespace.clone());
+        let named = arguments.namespace.filter(|namespace| !namespace.is_empty());
+        let namespace = named.unwrap_or_else(|| cluster.default_namespace.clone());
         Ok((cluster, namespace))
     }
 
-    /// Reads the named app, or every app of the namespace that can be read, in the order of their names.
+    /// Reads the named app, or every app of the namespace that can be read, in the order of their namespaces and names.
     ///
     /// # Errors
     /// When the API server cannot be reached or refuses, or when there is no such app.
     pub async fn apps(&self, namespace: &str, name: Option<&str>) -> Result<Vec<ScalableApp>, Error> {
-        let api: Api<Guarded<ScalableApp>> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Guarded<ScalableApp>> = self.api(namespace);
         let Some(name) = name else {
             let apps = self.list(&api, namespace).await?;
-            return if apps.is_empty() {
-                Err(Error::NoApps(namespace.to_owned()))
-            } else {
-                self.readable(apps)
+            return match (apps.is_empty(), namespace) {
+                (true, ALL_NAMESPACES) => Err(Error::NoAppsAnywhere),
+                (true, _) => Err(Error::NoApps(namespace.to_owned())),
+                (false, _) => self.readable(apps),
             };
         };
         match self.answer(namespace, api.get_opt(name)).await? {
@@ -167,16 +184,26 @@ impl Cluster {
         }
     }
 
-    /// Reads the overrides of a namespace that can be read, in the order of their names.
+    /// Reads the overrides of a namespace that can be read, in the order of their namespaces and names.
     ///
     /// # Errors
     /// When the API server cannot be reached or refuses.
     pub async fn overrides(&self, namespace: &str) -> Result<Vec<ScalingOverride>, Error> {
-        let api: Api<Guarded<ScalingOverride>> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Guarded<ScalingOverride>> = self.api(namespace);
         let all = self.answer(namespace, api.list(&ListParams::default())).await?.items;
         let mut overrides: Vec<_> = all.into_iter().filter_map(|one| one.0.ok()).collect();
-        overrides.sort_by_key(ResourceExt::name_any);
+        overrides.sort_by_key(place);
         Ok(overrides)
+    }
+
+    fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match namespace {
+            ALL_NAMESPACES => Api::all(self.client.clone()),
+            _ => Api::namespaced(self.client.clone(), namespace),
+        }
     }
 
     async fn list(
@@ -185,7 +212,7 @@ impl Cluster {
         namespace: &str,
     ) -> Result<Vec<Guarded<ScalableApp>>, Error> {
         let mut apps = self.answer(namespace, api.list(&ListParams::default())).await?.items;
-        apps.sort_by_key(ResourceExt::name_any);
+        apps.sort_by_key(place);
         Ok(apps)
     }
 
@@ -204,6 +231,7 @@ impl Cluster {
         match error {
             kube::Error::Api(status) => match status.code {
                 401 => Error::Unauthorized,
+                403 if namespace == ALL_NAMESPACES => Error::ForbiddenEverywhere,
                 403 => Error::Forbidden(namespace.to_owned()),
                 404 => Error::NotInstalled,
                 _ if status.message.is_empty() => Error::Refused(format!(
@@ -230,10 +258,10 @@ impl Cluster {
     fn readable(&self, apps: Vec<Guarded<ScalableApp>>) -> Result<Vec<ScalableApp>, Error> {
         let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
         for app in apps {
-            let name = app.name_any();
+            let (namespace, name) = place(&app);
             match app.0 {
                 Ok(app) => readable.push(app),
-                Err(cause) => unreadable.push(Error::Unreadable { name, cause: Box::new(cause) }),
+                Err(cause) => unreadable.push(Error::Unreadable { name, namespace, cause: Box::new(cause) }),
             }
         }
         if readable.is_empty()
@@ -250,6 +278,11 @@ impl Cluster {
         }
         Ok(readable)
     }
+}
+
+/// Namespace and name.
+fn place(object: &impl Resource) -> (String, String) {
+    (object.namespace().unwrap_or_default(), object.name_any())
 }
 
 /// The innermost cause says what happened; the layers around it only say who noticed.

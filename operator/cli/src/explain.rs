@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use kube::ResourceExt;
-use scalableapp_crds::{ComponentStatus, DecisionRecord, ScalableApp, condition_type};
+use scalableapp_crds::{
+    ComponentStatus, ConditionStatus, DecisionRecord, Proposal, ScalableApp, condition_type,
+};
 use thiserror::Error;
 
-use crate::args::{ExplainArguments, Output};
+use crate::args::{ConnectionArguments, ExplainArguments, Output};
 use crate::cluster::{self, Cluster};
 use crate::printable::{self, printable};
 use crate::screen::columns;
 use crate::status::holding;
-use crate::view::{missing, table, time};
+use crate::view::{broken, missing, table, time};
 
 /// Why a decision could not be explained.
 #[derive(Debug, Error)]
@@ -47,12 +49,12 @@ pub enum Error {
 ///
 /// # Errors
 /// When the app cannot be read, or has no such component, or none yet.
-pub async fn run(arguments: ExplainArguments) -> Result<(), Error> {
-    let (cluster, namespace) = Cluster::of(arguments.connection).await?;
+pub async fn run(arguments: ExplainArguments, connection: ConnectionArguments) -> Result<(), Error> {
+    let (cluster, namespace) = Cluster::of(connection).await?;
     for app in cluster.apps(&namespace, Some(&arguments.name)).await? {
         let components = components(&app, arguments.component.as_deref())?;
         let text = match arguments.output {
-            Output::Table => render(&app.name_any(), &components, columns()),
+            Output::Table => render(&app, &components, columns()),
             Output::Json => json(&components)?,
         };
         io::stdout().write_all(text.as_bytes())?;
@@ -87,23 +89,68 @@ fn json(components: &[&ComponentStatus]) -> io::Result<String> {
     Ok(printable::json(&serde_json::to_string_pretty(&decisions)?) + "\n")
 }
 
-fn render(app: &str, components: &[&ComponentStatus], columns: usize) -> String {
+fn render(app: &ScalableApp, components: &[&ComponentStatus], columns: usize) -> String {
     let explained = components.iter().map(|component| {
-        let name = printable(&format!("{app}/{}", component.name));
+        let name = printable(&format!("{}/{}", app.name_any(), component.name));
+        let unavailable = Unavailable::of(app, &component.name);
         match &component.last_decision {
-            None => format!("{name}: no decision yet\n"),
-            Some(decision) => explanation(&name, decision, columns),
+            None => {
+                format!("{name}: no decision yet\n")
+                    + &unavailable.map_or_else(String::new, |it| it.line(columns))
+            }
+            Some(decision) => explanation(&name, decision, unavailable, columns),
         }
     });
     explained.collect::<Vec<_>>().join("\n")
 }
 
-fn explanation(name: &str, decision: &DecisionRecord, columns: usize) -> String {
+/// What the condition `MetricsAvailable` says of a component while it is not true.
+#[derive(Clone, Copy)]
+struct Unavailable<'a> {
+    status: ConditionStatus,
+    /// The message without the component's name; it begins with the metric's where it is of one.
+    message: &'a str,
+}
+
+impl<'a> Unavailable<'a> {
+    fn of(app: &'a ScalableApp, component: &str) -> Option<Self> {
+        let mut conditions = app.status.iter().flat_map(|status| &status.conditions);
+        let condition = conditions.find(|one| one.type_ == condition_type::METRICS_AVAILABLE)?;
+        let message = condition.message.strip_prefix(component)?.strip_prefix(": ")?;
+        let status = condition.status;
+        (status != ConditionStatus::True).then_some(Self { status, message })
+    }
+
+    /// Why a metric is missing, if that is what the condition says.
+    fn cause_of(self, metric: &str) -> Option<String> {
+        let cause = self.message.strip_prefix(metric)?.strip_prefix(": ")?;
+        Some(self.sentence(cause))
+    }
+
+    fn line(self, columns: usize) -> String {
+        broken(&self.sentence(self.message), columns).join("\n") + "\n"
+    }
+
+    fn sentence(self, message: &str) -> String {
+        format!("{} is {:?}: {message}", condition_type::METRICS_AVAILABLE, self.status)
+    }
+}
+
+fn explanation(
+    name: &str,
+    decision: &DecisionRecord,
+    unavailable: Option<Unavailable<'_>>,
+    columns: usize,
+) -> String {
     let DecisionRecord { time: at, from, to, reason, message, proposals, stages } = decision;
+    let cause_of = |one: &Proposal| unavailable.and_then(|it| it.cause_of(&one.metric));
+    // The condition is of now, and the decision may be older.
+    let elsewhere = unavailable.filter(|_| !proposals.iter().any(|one| cause_of(one).is_some()));
     let metrics = proposals.iter().map(|one| {
         let asks = one.replicas.map_or_else(missing, |replicas| replicas.to_string());
         let doubt = if one.reason.is_empty() { String::new() } else { format!(" ({})", one.reason) };
-        [one.metric.clone(), asks, one.target.clone(), format!("{}{doubt}", one.value)]
+        let cause = cause_of(one).map_or_else(String::new, |cause| format!("; {cause}"));
+        [one.metric.clone(), asks, one.target.clone(), format!("{}{doubt}{cause}", one.value)]
     });
     let stages = stages.iter().map(|stage| [stage.name.clone(), stage.effect.clone()]);
     let mut blocks = vec![
@@ -114,6 +161,7 @@ fn explanation(name: &str, decision: &DecisionRecord, columns: usize) -> String 
             printable(message)
         ),
         table(["METRIC", "ASKS FOR", "TARGET", "VALUE"], metrics, columns),
+        elsewhere.map_or_else(String::new, |it| it.line(columns)),
         table(["STAGE", "EFFECT"], stages, columns),
     ];
     blocks.retain(|block| !block.is_empty());

@@ -60,6 +60,7 @@ mod tests {
             namespace: "n".into(),
             name: "a".into(),
             health: Health::Ready,
+            up_to_date: true,
             measured_at: None,
             components: Vec::new(),
             deviations: Vec::new(),

@@ -1,5 +1,7 @@
 //! kubectl plugin for ScalableApp: the process. I/O.
 
+use std::error::Error;
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,6 +11,8 @@ use kubectl_scalableapp::{acts, explain, replay, watch};
 
 /// The command line or the connection is wrong. clap's own code for it is 2, which here says that time ran out.
 const FAILED: u8 = 3;
+/// Nobody reads the output any more: what a shell reports of a process that SIGPIPE has ended, kubectl among them.
+const UNREAD: u8 = 141;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -21,27 +25,44 @@ async fn main() -> ExitCode {
             return code;
         }
     };
-    ExitCode::from(run(arguments.command).await.unwrap_or_else(|error| {
-        eprintln!("error: {}", printable(&error));
-        FAILED
-    }))
+    ExitCode::from(run(arguments).await.unwrap_or_else(|error| failed(error.as_ref())))
 }
 
-async fn run(command: Command) -> Result<u8, String> {
-    match command {
-        Command::Status(status) => {
-            watch::run(status).await.map(|outcome| outcome as u8).map_err(|error| error.to_string())
+async fn run(Arguments { connection, command }: Arguments) -> Result<u8, Box<dyn Error>> {
+    Ok(match command {
+        Command::Status(arguments) => watch::run(arguments, connection).await? as u8,
+        Command::Explain(arguments) => {
+            explain::run(arguments, connection).await?;
+            0
         }
-        Command::Explain(explain) => done(explain::run(explain).await),
-        Command::Override(arguments) => done(acts::override_(arguments).await),
-        Command::Pause(arguments) => done(acts::pause(arguments).await),
-        Command::Resume(arguments) => done(acts::resume(arguments).await),
-        Command::Replay(arguments) => {
-            replay::run(&arguments).map(|same| u8::from(!same)).map_err(|error| error.to_string())
+        Command::Override(arguments) => {
+            acts::override_(arguments, connection).await?;
+            0
         }
+        Command::Pause(arguments) => {
+            acts::pause(arguments, connection).await?;
+            0
+        }
+        Command::Resume(arguments) => {
+            acts::resume(arguments, connection).await?;
+            0
+        }
+        Command::Replay(arguments) => u8::from(!replay::run(&arguments)?),
+    })
+}
+
+fn failed(error: &(dyn Error + 'static)) -> u8 {
+    if is_unread(error) {
+        return UNREAD;
     }
+    // Unlike eprintln, which panics where standard error is closed.
+    let _ = writeln!(io::stderr(), "error: {}", printable(&error.to_string()));
+    FAILED
 }
 
-fn done<E: ToString>(result: Result<(), E>) -> Result<u8, String> {
-    result.map(|()| 0).map_err(|error| error.to_string())
+/// Whether the output could not be written because its reader has gone. Connections to the cluster keep their cause as
+/// text, so that a pipe among the causes is one of this process.
+fn is_unread(error: &(dyn Error + 'static)) -> bool {
+    let is_pipe = |error: &io::Error| error.kind() == ErrorKind::BrokenPipe;
+    error.downcast_ref().is_some_and(is_pipe) || error.source().is_some_and(is_unread)
 }

@@ -17,9 +17,13 @@ use crate::view;
 pub struct Screen<W> {
     out: W,
     mode: Mode,
+    layout: Layout,
     history: History,
     shown: Vec<AppStatus>,
 }
+
+/// Apps as text, on lines of at most so many characters.
+pub type Layout = fn(&[AppStatus], usize) -> String;
 
 enum Mode {
     InPlace { lines: u16 },
@@ -43,7 +47,13 @@ impl Screen<io::Stdout> {
 
 impl<W: Write> Screen<W> {
     fn new(out: W, mode: Mode) -> Self {
-        Self { out, mode, history: History::default(), shown: Vec::new() }
+        Self { out, mode, layout: view::render, history: History::default(), shown: Vec::new() }
+    }
+
+    /// Shows apps in another layout than [`view::render`].
+    #[must_use]
+    pub fn with_layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
     }
 
     /// Shows a look that was taken `now`.
@@ -55,27 +65,29 @@ impl<W: Write> Screen<W> {
         match &mut self.mode {
             Mode::InPlace { lines } => {
                 let (columns, rows) = terminal();
-                *lines = redraw(&mut self.out, *lines, rows, &view::render(&apps, columns))?;
+                *lines = redraw(&mut self.out, *lines, rows, &(self.layout)(&apps, columns))?;
             }
             Mode::Json => writeln!(self.out, "{}", printable::json(&serde_json::to_string(&apps)?))?,
-            Mode::Changes => {
-                for (app, new) in apps.iter().zip(&decisions) {
-                    self.append(app, new, now)?;
-                }
-            }
+            Mode::Changes => self.append(&apps, &decisions, now)?,
         }
         self.shown = apps;
         self.out.flush()
     }
 
     /// The whole view at the first look at an app, then only what changes.
-    fn append(&mut self, app: &AppStatus, decisions: &[Decision], now: Timestamp) -> io::Result<()> {
-        let same = |shown: &&AppStatus| (&shown.namespace, &shown.name) == (&app.namespace, &app.name);
-        let lines = match self.shown.iter().find(same) {
-            Some(before) => view::changes(before, app, decisions, now),
-            None => vec![view::render(std::slice::from_ref(app), usize::MAX)],
-        };
-        lines.iter().try_for_each(|line| writeln!(self.out, "{line}"))
+    fn append(&mut self, apps: &[AppStatus], decisions: &[Vec<Decision>], now: Timestamp) -> io::Result<()> {
+        let mut new = Vec::new();
+        for (app, decisions) in apps.iter().zip(decisions) {
+            let same = |shown: &&AppStatus| (&shown.namespace, &shown.name) == (&app.namespace, &app.name);
+            let Some(before) = self.shown.iter().find(same) else {
+                new.push(app.clone());
+                continue;
+            };
+            for line in view::changes(before, app, decisions, now) {
+                writeln!(self.out, "{line}")?;
+            }
+        }
+        if new.is_empty() { Ok(()) } else { writeln!(self.out, "{}", (self.layout)(&new, usize::MAX)) }
     }
 }
 

@@ -6,7 +6,7 @@ use scalableapp_crds::{
     ComponentStatus, Condition, ConditionStatus, LiveApp, LiveComponent, LiveMetric, Proposal, ScalableApp,
     ScalableAppStatus, ScalingOverride, condition_type,
 };
-use scalableapp_engine::reason;
+use scalableapp_engine::reason::{self, Reason};
 use serde::Serialize;
 
 use crate::live::Unavailable;
@@ -21,6 +21,8 @@ pub struct AppStatus {
     pub name: String,
     /// Whether it is up as declared.
     pub health: Health,
+    /// Whether the status is of the object's newest generation, and was read at the last look.
+    pub up_to_date: bool,
     /// When the leader measured it; nothing without live measurements.
     pub measured_at: Option<Timestamp>,
     /// Its components, in the order of the status.
@@ -60,7 +62,7 @@ pub struct Component {
     pub ready: i32,
     /// Replicas that the last decision asked for.
     pub desired: i32,
-    /// The last decision as a sentence; empty before the first.
+    /// What keeps its spec from being applied, or else the last decision, as a sentence; empty before the first.
     pub reason: String,
     /// What was read of its metrics; nothing without live measurements.
     pub metrics: Vec<LiveMetric>,
@@ -143,11 +145,12 @@ impl AppStatus {
             namespace: app.namespace().unwrap_or_default(),
             name: app.name_any(),
             health: health(app),
+            up_to_date,
             measured_at: live.as_ref().ok().map(|live| live.observed_at),
             components: status
                 .components
                 .iter()
-                .map(|component| Component::new(component, live.as_ref().ok(), paused(&status)))
+                .map(|component| Component::new(component, live.as_ref().ok(), &status))
                 .collect(),
             deviations: status
                 .conditions
@@ -164,7 +167,10 @@ impl AppStatus {
     /// Adds those of some overrides that are for the app and have not ended.
     #[must_use]
     pub fn with_overrides(mut self, overrides: &[ScalingOverride], now: Timestamp) -> Self {
-        let concerns = |one: &&ScalingOverride| one.spec.app == self.name && now < one.spec.expires_at.0;
+        let is_of_app = |one: &ScalingOverride| {
+            one.spec.app == self.name && one.namespace().as_deref() == Some(self.namespace.as_str())
+        };
+        let concerns = |one: &&ScalingOverride| is_of_app(one) && now < one.spec.expires_at.0;
         self.overrides = overrides.iter().filter(concerns).map(Override::new).collect();
         self
     }
@@ -174,27 +180,25 @@ impl AppStatus {
     /// Marks a look as the last that succeeded: it must neither pass for a current one nor hide why there is none.
     pub fn not_current(&mut self, why: &str) {
         self.health = Health::NotReady;
+        self.up_to_date = false;
         self.notes = vec![sentence(why)];
     }
 }
 
 impl Component {
-    fn new(component: &ComponentStatus, live: Option<&LiveApp>, paused: Option<&str>) -> Self {
+    fn new(component: &ComponentStatus, live: Option<&LiveApp>, status: &ScalableAppStatus) -> Self {
         let measured: Option<&LiveComponent> =
             live.and_then(|live| live.components.iter().find(|measured| measured.name == component.name));
         let last = || component.last_decision.as_ref().map(|decision| decision.message.clone());
-        let recorded = || paused.map(str::to_owned).or_else(last);
+        let recorded = || paused(status).map(str::to_owned).or_else(last);
+        let said = || measured.map(|measured| measured.message.clone()).filter(|message| !message.is_empty());
         Self {
             name: component.name.clone(),
             request_rate: measured.and_then(|measured| measured.request_rate),
             p99: measured.and_then(|measured| measured.latency).and_then(|latency| latency.p99),
             ready: measured.map_or(component.ready, |measured| measured.ready),
             desired: measured.map_or(component.desired, |measured| measured.desired),
-            reason: measured
-                .map(|measured| measured.message.clone())
-                .filter(|message| !message.is_empty())
-                .or_else(recorded)
-                .unwrap_or_default(),
+            reason: failure(&component.name, status).or_else(said).or_else(recorded).unwrap_or_default(),
             metrics: measured.map(|measured| measured.metrics.clone()).unwrap_or_default(),
         }
     }
@@ -275,6 +279,27 @@ fn paused(status: &ScalableAppStatus) -> Option<&str> {
     status.conditions.iter().find(is_pause).map(|condition| condition.message.as_str())
 }
 
+/// What keeps the spec of a component from being applied, in words; nothing if the condition `Ready` names none.
+///
+/// The message has a part `NAME: SENTENCE` for each component that failed. Its first part is of the condition's reason.
+/// A sentence may hold any text, so a later part is only taken for one where a path of that component follows.
+fn failure(component: &str, status: &ScalableAppStatus) -> Option<String> {
+    let is_failed =
+        |one: &&Condition| one.type_ == condition_type::READY && one.status == ConditionStatus::False;
+    let ready = status.conditions.iter().find(is_failed)?;
+    let known = FAILURES.iter().find(|one| one.name == ready.reason)?;
+    let is_first = ready.message.strip_prefix(component).is_some_and(|rest| rest.starts_with(": "));
+    let invalid = format!("{component}: services[{component}]");
+    let is_part = |(place, _): (usize, &str)| place == 0 || ready.message[..place].ends_with("; ");
+    let is_invalid = || ready.message.match_indices(&invalid).any(is_part);
+    let failure = if is_first { Some(known) } else { is_invalid().then_some(&reason::INVALID_SPEC) }?;
+    Some(format!("{}: {}", failure.name, failure.sentence))
+}
+
+/// Why the spec of a component is not applied.
+const FAILURES: [Reason; 4] =
+    [reason::INVALID_SPEC, reason::NAME_TAKEN, reason::CHILD_REFUSED, reason::CHILD_NOT_WRITTEN];
+
 /// A condition of a type that this version does not know has no right or wrong status, and is left out.
 fn deviates(condition: &Condition) -> bool {
     let expected = match condition.type_.as_str() {
@@ -334,6 +359,33 @@ mod tests {
     #[test]
     fn stalled_is_not_waited_for() {
         assert_eq!(health_at(1, &["Ready", "Stalled"]), Health::Stalled);
+    }
+
+    /// What the row of `component` says while `Ready` is false for this reason, with this message.
+    fn row(component: &str, reason: &str, message: &str) -> String {
+        let mut ready = condition("Ready", ConditionStatus::False);
+        (ready.reason, ready.message) = (reason.to_owned(), message.to_owned());
+        let status = ScalableAppStatus { conditions: vec![ready], ..ScalableAppStatus::default() };
+        failure(component, &status).unwrap_or_default()
+    }
+
+    #[test]
+    fn an_invalid_component_says_so_in_its_row_and_no_other_does() {
+        let invalid = "InvalidSpec: The spec says something that cannot be done; what runs stays as it is.";
+        let of_two = "web: services[web].port: set one; web: no name; api: services[api].probes: set one";
+        for (component, said) in [("web", invalid), ("api", invalid), ("worker", ""), ("we", ""), ("b", "")] {
+            assert_eq!(row(component, "InvalidSpec", of_two), said, "{component}");
+        }
+        let after_another = "web: the API server refuses it; api: services[api].port: set one";
+        assert!(row("web", "ChildRefused", after_another).starts_with("ChildRefused: "));
+        assert_eq!(row("api", "ChildRefused", after_another), invalid);
+    }
+
+    #[test]
+    fn words_in_a_sentence_are_not_taken_for_a_component() {
+        let quoted = "web: services[web].image: \"x; api: 1\" is no image, nor is \"api: services[api]\"";
+        assert_eq!(row("api", "InvalidSpec", quoted), "");
+        assert_eq!(row("web", "PodsNotReady", "web: 1 of at least 2 pods are ready"), "");
     }
 
     #[test]

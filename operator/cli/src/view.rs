@@ -1,10 +1,10 @@
 //! Statuses as text for people. Pure.
 
 use jiff::Timestamp;
-use scalableapp_crds::LiveMetric;
+use scalableapp_crds::{LiveMetric, condition_type};
 
 use crate::printable::printable;
-use crate::status::{AppStatus, Component, Decision, Health};
+use crate::status::{AppStatus, Component, Decision, Deviation, Health, Override};
 
 const GAP: &str = "  ";
 /// Sentences are not broken into less than this many characters, however narrow the terminal is.
@@ -23,7 +23,7 @@ fn render_app(app: &AppStatus, columns: usize) -> String {
     let mut blocks = vec![format!("{}{}\n", headline(app), measured.unwrap_or_default())];
     blocks.push(table(
         ["COMPONENT", "REQ/S", "P99", "READY/DESIRED", "REASON"],
-        app.components.iter().map(component_row),
+        app.components.iter().map(|component| component_row(app, component)),
         columns,
     ));
     blocks.push(table(
@@ -35,18 +35,12 @@ fn render_app(app: &AppStatus, columns: usize) -> String {
     ));
     blocks.push(table(
         ["CONDITION", "STATUS", "REASON", "MESSAGE"],
-        app.deviations.iter().map(|deviation| {
-            let status = format!("{:?}", deviation.status);
-            [deviation.type_.clone(), status, deviation.reason.clone(), deviation.message.clone()]
-        }),
+        condition_rows(&app.deviations),
         columns,
     ));
     blocks.push(table(
         ["OVERRIDE", "STATE", "BY", "UNTIL", "REASON"],
-        app.overrides.iter().map(|one| {
-            let state = if one.state.is_empty() { missing() } else { one.state.clone() };
-            [one.name.clone(), state, one.by.clone(), time(one.until), one.reason.clone()]
-        }),
+        app.overrides.iter().map(override_row),
         columns,
     ));
     blocks.push(table(
@@ -59,45 +53,107 @@ fn render_app(app: &AppStatus, columns: usize) -> String {
     blocks.join("\n")
 }
 
-/// A line for each thing that differs between two looks at an app: decisions, replicas, health, notes.
+/// A line for each thing that differs between two looks at an app: decisions, replicas, health, notes. Each names the app.
 ///
 /// `decisions` are those that are new, the oldest first; `now` is when the second look was taken.
 #[must_use]
 pub fn changes(before: &AppStatus, after: &AppStatus, decisions: &[Decision], now: Timestamp) -> Vec<String> {
-    let mut lines: Vec<String> = decisions.iter().map(|decision| decision_row(decision).join(GAP)).collect();
+    let app = name(after);
+    let decided = |decision: &Decision| {
+        let [time, component, replicas, reason] = decision_row(decision);
+        [time, format!("{app} {component}"), replicas, reason].join(GAP)
+    };
+    let mut lines: Vec<String> = decisions.iter().map(decided).collect();
     let now = time(now);
     for component in &after.components {
         let known = before.components.iter().find(|known| known.name == component.name);
         if known.is_none_or(|known| (known.ready, known.desired) != (component.ready, component.desired)) {
-            lines.push(format!("{now}  {}  {} ready", component.name, replicas(component)));
+            lines.push(format!("{now}  {app} {}  {} ready", component.name, replicas(component)));
         }
     }
     if after.health != before.health {
         lines.push(format!("{now}  {}", headline(after)));
     }
     let new_notes = after.notes.iter().filter(|note| !before.notes.contains(note));
-    lines.extend(new_notes.map(|note| format!("{now}  {note}")));
+    lines.extend(new_notes.map(|note| format!("{now}  {app}  {note}")));
     lines.iter().map(|line| printable(line)).collect()
 }
 
+/// What keeps an app from being ready, for those who have waited for it.
+#[must_use]
+pub fn obstacle(app: &AppStatus) -> String {
+    let condition = |type_: &str| {
+        let deviation = app.deviations.iter().find(|deviation| deviation.type_ == type_)?;
+        Some(format!("{}: {}", deviation.reason, deviation.message))
+    };
+    let why = match app.health {
+        Health::Ready => None,
+        Health::Stalled => condition(condition_type::STALLED),
+        Health::NotReady if app.up_to_date => condition(condition_type::READY),
+        Health::NotReady => app.notes.first().cloned(),
+    };
+    [Some(headline(app)), why].into_iter().flatten().collect::<Vec<_>>().join(": ")
+}
+
+pub(crate) fn name(app: &AppStatus) -> String {
+    format!("{}/{}", app.namespace, app.name)
+}
+
 fn headline(app: &AppStatus) -> String {
-    let health = match app.health {
+    printable(&format!("{} is {}", name(app), health(app)))
+}
+
+pub(crate) fn health(app: &AppStatus) -> &'static str {
+    match app.health {
         Health::Ready => "ready",
         Health::NotReady => "not ready",
         Health::Stalled => "stalled",
-    };
-    printable(&format!("{}/{} is {health}", app.namespace, app.name))
+    }
 }
 
-fn component_row(component: &Component) -> [String; 5] {
-    let reason = if component.reason.is_empty() { "no decision yet" } else { &component.reason };
+pub(crate) fn component_row(app: &AppStatus, component: &Component) -> [String; 5] {
+    let decided = if component.reason.is_empty() { "no decision yet" } else { &component.reason };
+    let mut ready = app.deviations.iter().filter(|deviation| deviation.type_ == condition_type::READY);
+    let cause = ready.find_map(|ready| ready.message.strip_prefix(&component.name)?.strip_prefix(": "));
+    let rest = cause.and_then(|cause| before_cause(decided, cause));
+    let reason =
+        rest.map_or_else(|| decided.to_owned(), |rest| format!("{rest}, see {}", condition_type::READY));
     [
         component.name.clone(),
         component.request_rate.map_or_else(missing, |rate| format!("{rate:.1}")),
         component.p99.map_or_else(missing, latency),
         replicas(component),
-        reason.to_owned(),
+        reason,
     ]
+}
+
+/// The conditions as rows. What an earlier one says is not said again.
+pub(crate) fn condition_rows(deviations: &[Deviation]) -> impl Iterator<Item = [String; 4]> {
+    deviations.iter().enumerate().map(|(place, one)| {
+        let message = deviations.iter().take(place).find_map(|earlier| beside(one, earlier));
+        let message = message.unwrap_or_else(|| one.message.clone());
+        [one.type_.clone(), format!("{:?}", one.status), one.reason.clone(), message]
+    })
+}
+
+/// What a condition says beside another that gives the same cause; nothing if it gives none or another.
+fn beside(one: &Deviation, earlier: &Deviation) -> Option<String> {
+    if one.message == earlier.message {
+        return Some(format!("see {}", earlier.type_));
+    }
+    let (component, cause) = earlier.message.split_once(": ")?;
+    let rest = before_cause(&one.message, cause)?;
+    rest.starts_with(&format!("{component}: ")).then(|| format!("{rest}, see {}", earlier.type_))
+}
+
+/// The part of a sentence before `: CAUSE`.
+fn before_cause<'a>(sentence: &'a str, cause: &str) -> Option<&'a str> {
+    sentence.strip_suffix(cause)?.strip_suffix(": ")
+}
+
+pub(crate) fn override_row(one: &Override) -> [String; 5] {
+    let state = if one.state.is_empty() { missing() } else { one.state.clone() };
+    [one.name.clone(), state, one.by.clone(), time(one.until), one.reason.clone()]
 }
 
 fn metric_row(component: &Component, metric: &LiveMetric) -> [String; 5] {
@@ -177,7 +233,7 @@ pub(crate) fn table<const N: usize>(
 }
 
 /// A sentence as lines of at most that many characters, unless a word is longer.
-fn broken(sentence: &str, columns: usize) -> Vec<String> {
+pub(crate) fn broken(sentence: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(NARROWEST_SENTENCE);
     let mut lines = vec![String::new()];
     for word in sentence.split_whitespace().map(printable) {

@@ -3,15 +3,16 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use thiserror::Error;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::args::{Output, StatusArguments};
-use crate::cluster::{self, Cluster};
+use crate::args::{ConnectionArguments, Output, StatusArguments};
+use crate::cluster::{self, ALL_NAMESPACES, Cluster};
 use crate::live;
+use crate::overview;
 use crate::printable;
 use crate::screen::{Screen, columns};
 use crate::status::{AppStatus, Health};
@@ -19,6 +20,8 @@ use crate::view;
 
 /// The operator measures every 5 s; looking twice as often shows replicas that become ready in between.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+/// The API server's fair queuing refuses whoever asks for a thousand apps at once.
+const MEASUREMENTS_IN_FLIGHT: usize = 16;
 
 /// How it ended; the process's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +49,7 @@ pub enum Error {
 pub struct Target {
     /// The cluster.
     pub cluster: Cluster,
-    /// The apps' namespace.
+    /// The apps' namespace, or [`ALL_NAMESPACES`].
     pub namespace: String,
     /// The app; nothing for every app of the namespace.
     pub name: Option<String>,
@@ -62,11 +65,13 @@ impl Target {
         // A cluster whose overrides cannot be read still has apps to show.
         let overrides = self.cluster.overrides(&self.namespace).await.unwrap_or_default();
         let now = Timestamp::now();
-        let statuses = apps.iter().map(|app| async {
-            let live = live::measurements(&self.cluster.client, &self.namespace, &app.name_any()).await;
-            AppStatus::new(app, &live).with_overrides(&overrides, now)
+        let measured = apps.iter().map(|app| async {
+            let namespace = app.namespace().unwrap_or_default();
+            live::measurements(&self.cluster.client, &namespace, &app.name_any()).await
         });
-        Ok(join_all(statuses).await)
+        let measured: Vec<_> = stream::iter(measured).buffered(MEASUREMENTS_IN_FLIGHT).collect().await;
+        let status = |(app, live): (&_, &_)| AppStatus::new(app, live).with_overrides(&overrides, now);
+        Ok(apps.iter().zip(&measured).map(status).collect())
     }
 }
 
@@ -74,15 +79,18 @@ impl Target {
 ///
 /// # Errors
 /// When the cluster cannot be asked; once a watch has begun, only for what waiting cannot help.
-pub async fn run(arguments: StatusArguments) -> Result<Outcome, Error> {
-    let (cluster, namespace) = Cluster::of(arguments.connection).await?;
-    let target = Target { cluster, namespace, name: arguments.name };
-    if arguments.watch {
-        return watch(&target, arguments.output, arguments.timeout).await;
+pub async fn run(arguments: StatusArguments, connection: ConnectionArguments) -> Result<Outcome, Error> {
+    let StatusArguments { name, all_namespaces, watch: watched, timeout, output } = arguments;
+    let (cluster, namespace) = Cluster::of(connection).await?;
+    let namespace = if all_namespaces { ALL_NAMESPACES.to_owned() } else { namespace };
+    let layout = if all_namespaces { overview::render } else { view::render };
+    let target = Target { cluster, namespace, name };
+    if watched {
+        return watch(&target, Screen::stdout(output).with_layout(layout), timeout).await;
     }
     let apps = target.look().await?;
-    let text = match arguments.output {
-        Output::Table => view::render(&apps, columns()),
+    let text = match output {
+        Output::Table => layout(&apps, columns()),
         Output::Json => {
             printable::json(&serde_json::to_string_pretty(&apps).map_err(io::Error::from)?) + "\n"
         }
@@ -91,28 +99,50 @@ pub async fn run(arguments: StatusArguments) -> Result<Outcome, Error> {
     Ok(outcome(&apps))
 }
 
-async fn watch(target: &Target, output: Output, timeout: Option<Duration>) -> Result<Outcome, Error> {
-    let end = timeout.map(|timeout| Instant::now() + timeout);
-    let mut screen = Screen::stdout(output);
-    let mut apps = target.look().await?;
+async fn watch(
+    target: &Target,
+    mut screen: Screen<io::Stdout>,
+    timeout: Option<Duration>,
+) -> Result<Outcome, Error> {
+    // A time that the clock cannot hold never comes.
+    let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let mut apps = Vec::new();
     loop {
-        screen.show(apps.clone(), Timestamp::now())?;
-        if end.is_some() && settled(&apps) {
-            return Ok(outcome(&apps));
-        }
-        tokio::select! {
-            () = passed(end) => return Ok(Outcome::TimedOut),
-            () = sleep(BETWEEN_LOOKS) => {}
-        }
-        match target.look().await {
+        let looked = tokio::select! {
+            looked = target.look() => looked,
+            () = passed(end) => return Ok(timed_out(&apps)),
+        };
+        match looked {
             Ok(looked) => apps = looked,
-            Err(error) if error.is_passing() => {
-                for app in &mut apps {
-                    app.not_current(&error.to_string());
-                }
+            Err(error) if error.is_passing() && !apps.is_empty() => {
+                apps.iter_mut().for_each(|app| app.not_current(&error.to_string()));
             }
             Err(error) => return Err(error.into()),
         }
+        screen.show(apps.clone(), Timestamp::now())?;
+        if timeout.is_some() && settled(&apps) {
+            tell(apps.iter().filter(|app| app.health == Health::Stalled).map(view::obstacle));
+            return Ok(outcome(&apps));
+        }
+        tokio::select! {
+            () = passed(end) => return Ok(timed_out(&apps)),
+            () = sleep(BETWEEN_LOOKS) => {}
+        }
+    }
+}
+
+fn timed_out(apps: &[AppStatus]) -> Outcome {
+    let waited_for = apps.iter().filter(|app| app.health != Health::Ready).map(view::obstacle);
+    let silent = apps.is_empty().then(|| "the API server has not answered".to_owned());
+    tell(waited_for.chain(silent).map(|what| format!("timed out: {what}")));
+    Outcome::TimedOut
+}
+
+/// Why a watch ends without every app being ready, where it is no part of the output.
+fn tell(sentences: impl Iterator<Item = String>) {
+    for sentence in sentences {
+        // Where nobody reads it, the exit code still says it.
+        let _ = writeln!(io::stderr(), "error: {}", printable::printable(&sentence));
     }
 }
 

@@ -25,10 +25,13 @@ type Script = Vec<(&'static str, Vec<(u16, Value)>)>;
 type Answers = Arc<Mutex<BTreeMap<&'static str, VecDeque<(u16, Value)>>>>;
 
 const APPS: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalableapps";
+const ALL_APPS: &str = "/apis/scalableapp.dev/v1alpha1/scalableapps";
+const ALL_OVERRIDES: &str = "/apis/scalableapp.dev/v1alpha1/scalingoverrides";
 const APP: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalableapps/shop";
 const OVERRIDES: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalingoverrides";
 const HOLD: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalingoverrides/shop.web.hold";
 const CAP: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalingoverrides/shop.web.replicas";
+const PAUSE: &str = "/apis/scalableapp.dev/v1alpha1/namespaces/store/scalingoverrides/shop.pause";
 const WHO: &str = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
 const LIVE: &str = "/apis/live.scalableapp.dev/v1alpha1/namespaces/store/scalableapps/shop";
 
@@ -60,15 +63,20 @@ impl ApiServer {
         Self { folder, kubeconfig }
     }
 
-    async fn run(&self, arguments: &str) -> (i32, String, String) {
-        let child = Command::new(env!("CARGO_BIN_EXE_kubectl-scalableapp"))
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-scalableapp"));
+        command
             .args(arguments.split_whitespace())
             .env_clear()
             .env("HOME", self.folder.path())
             .env("KUBECONFIG", &self.kubeconfig)
             .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn run(&self, arguments: &str) -> (i32, String, String) {
+        let child = self.command(arguments).output();
         let Output { status, stdout, stderr } =
             tokio::time::timeout(Duration::from_secs(30), child).await.expect("the plugin ends").unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -227,6 +235,12 @@ fn hostile(mut object: Value) -> Value {
 #[tokio::test]
 async fn nothing_of_others_acts_on_the_terminal_or_makes_a_line_of_its_own() {
     let mut shown = app(false, 2, "Rate");
+    let said = |type_: &str, message: &str| {
+        json!({"type": type_, "status": "False", "observedGeneration": 1, "lastTransitionTime": "2026-01-02T03:04:05Z",
+            "reason": "R", "message": message})
+    };
+    let missing = [said("MetricsAvailable", "web: cpu: no"), said("Stalled", "web: Because.")];
+    shown["status"]["conditions"].as_array_mut().unwrap().extend(missing);
     // Status is an object here, and a word in a condition.
     shown["status"] = hostile(shown["status"].take());
     let mut measured = live().1;
@@ -237,6 +251,7 @@ async fn nothing_of_others_acts_on_the_terminal_or_makes_a_line_of_its_own() {
     let mut replaced = hostile(hold());
     replaced["spec"]["expiresAt"] = json!("9000-01-01T00:00:00Z");
     let server = ApiServer::start(vec![
+        (ALL_APPS, vec![(200, list(std::slice::from_ref(&shown)))]),
         (APP, vec![(200, shown)]),
         (LIVE, vec![(200, measured)]),
         (HOLD, vec![(200, replaced)]),
@@ -247,6 +262,7 @@ async fn nothing_of_others_acts_on_the_terminal_or_makes_a_line_of_its_own() {
     for arguments in [
         "status shop",
         "status shop --watch --timeout 1s",
+        "status -A",
         "explain shop",
         "override shop --component web --hold --for 2h --reason test",
         "override shop --component web --max 3 --for 2h --reason test",
@@ -267,7 +283,7 @@ async fn a_watch_appends_a_line_for_each_decision_and_ends_when_ready() {
     let server = ApiServer::start(vec![(APP, looks), (LIVE, vec![forbidden()])]).await;
     let (code, out, _) = server.run("status shop --watch --timeout 20s").await;
     assert_eq!(code, 0, "{out}");
-    let line = "2026-01-02 03:04:05Z  web  1 -> 5  Rate asks for 5.";
+    let line = "2026-01-02 03:04:05Z  store/shop web  1 -> 5  Rate asks for 5.";
     assert_eq!(out.matches(line).count(), 1, "{out}");
     assert!(out.trim_end().ends_with("store/shop is ready"), "{out}");
 }
@@ -278,6 +294,123 @@ async fn a_watch_that_is_not_ready_in_time_exits_2() {
         ApiServer::start(vec![(APP, vec![(200, app(false, 2, "Rate"))]), (LIVE, vec![forbidden()])]).await;
     let (code, out, _) = server.run("status shop --watch --timeout 1s").await;
     assert_eq!(code, 2, "{out}");
+}
+
+/// The app while an image cannot be pulled.
+fn bad_image() -> Value {
+    let mut app = app(false, 2, "Rate");
+    let ready = &mut app["status"]["conditions"][0];
+    (ready["reason"], ready["message"]) =
+        (json!("ImagePullFailed"), json!("web: image shop:1 cannot be pulled"));
+    app
+}
+
+#[tokio::test]
+async fn a_watch_that_runs_out_of_time_says_what_was_waited_for() {
+    let script = vec![(APP, vec![(200, bad_image())]), (LIVE, vec![forbidden()])];
+    let (code, _, error) = ApiServer::start(script).await.run("status shop --watch --timeout 1s").await;
+    let sentence = "timed out: store/shop is not ready: ImagePullFailed: web: image shop:1 cannot be pulled";
+    assert_eq!((code, error), (2, format!("error: {sentence}\n")));
+    let looks = vec![(200, bad_image()), refusal(500, "InternalError")];
+    let server = ApiServer::start(vec![(APP, looks), (LIVE, vec![forbidden()])]).await;
+    let (code, _, error) = server.run("status shop --watch --timeout 3s").await;
+    let is_old = error.contains("ImagePullFailed");
+    assert!(code == 2 && error.contains("refused: InternalError") && !is_old, "{error}");
+}
+
+#[tokio::test]
+async fn a_watch_with_a_timeout_ends_at_once_when_waiting_does_not_help() {
+    let mut stuck = bad_image();
+    stuck["status"]["conditions"].as_array_mut().unwrap().push(stalled());
+    let server = ApiServer::start(vec![(APP, vec![(200, stuck)]), (LIVE, vec![forbidden()])]).await;
+    let (code, _, error) = server.run("status shop --watch --timeout 1h").await;
+    let sentence = "error: store/shop is stalled: R: web has no image: set one\n";
+    assert_eq!((code, error.as_str()), (1, sentence));
+}
+
+#[tokio::test]
+async fn a_timeout_counts_while_the_api_server_does_not_answer_and_may_be_as_long_as_anybody_likes() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = ApiServer::at(&format!("http://{}", silent.local_addr().unwrap()));
+    let (code, _, error) = server.run("status shop --watch --timeout 1s").await;
+    assert_eq!((code, error.as_str()), (2, "error: timed out: the API server has not answered\n"));
+    let server = ApiServer::start(vec![(APP, vec![(200, app(true, 2, "Rate"))]), (LIVE, vec![live()])]).await;
+    let (code, _, error) = server.run("status shop --watch --timeout 9223372036854775807s").await;
+    assert_eq!((code, error.as_str()), (0, ""));
+}
+
+#[tokio::test]
+async fn nobody_who_reads_the_output_is_no_error_and_ends_no_act_half_way() {
+    let mut pause = hold();
+    pause["metadata"]["name"] = json!("shop.pause");
+    let server = ApiServer::start(vec![
+        (APPS, vec![(200, list(&[app(true, 2, "Rate")]))]),
+        (APP, vec![(200, app(true, 2, "Rate"))]),
+        (LIVE, vec![live()]),
+        (OVERRIDES, vec![(200, json!({"metadata": {}, "items": [hold(), pause]}))]),
+        (HOLD, vec![(200, hold())]),
+        (PAUSE, vec![refusal(403, "Forbidden")]),
+    ])
+    .await;
+    for (arguments, ends) in [
+        ("status", (Some(141), "")),
+        ("status -o json", (Some(141), "")),
+        ("status --watch", (Some(141), "")),
+        ("explain shop", (Some(141), "")),
+        ("resume shop", (Some(3), "ask for the ClusterRole 'edit'")),
+        ("--help", (Some(0), "")),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let child = server.command(arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await;
+        let Output { status, stderr, .. } = ended.expect("the plugin ends").unwrap();
+        let error = String::from_utf8(stderr).unwrap();
+        let (code, sentence) = ends;
+        assert_eq!((status.code(), error.is_empty()), (code, sentence.is_empty()), "{arguments}: {error}");
+        assert!(error.contains(sentence), "{arguments}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_nobody_reads_is_still_an_exit_code() {
+    let server = ApiServer::start(vec![]).await;
+    for stream in ["stdout", "stderr"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = server.command("status shop");
+        let command = if stream == "stdout" { command.stdout(writer) } else { command.stderr(writer) };
+        assert_eq!(command.status().await.unwrap().code(), Some(3), "{stream}");
+    }
+}
+
+#[tokio::test]
+async fn every_namespace_is_listed_with_its_measurements_and_its_overrides() {
+    let mut other = app(false, 1, "Rate");
+    (other["metadata"]["namespace"], other["metadata"]["name"]) = (json!("stage"), json!("blog"));
+    let mut act = hold();
+    act["spec"]["expiresAt"] = json!("9000-01-01T00:00:00Z");
+    let server = ApiServer::start(vec![
+        (ALL_APPS, vec![(200, list(&[app(true, 2, "Rate"), other]))]),
+        (ALL_OVERRIDES, vec![(200, json!({"metadata": {}, "items": [act]}))]),
+        (LIVE, vec![live()]),
+    ])
+    .await;
+    for arguments in ["status -A", "-n elsewhere status --all-namespaces", "status -A --watch --timeout 1s"] {
+        let (code, out, _) = server.run(arguments).await;
+        assert_eq!(code, if arguments.contains("watch") { 2 } else { 1 }, "{arguments}: {out}");
+        let lines: Vec<String> =
+            out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        for line in [
+            "NAMESPACE APP HEALTH COMPONENT REQ/S P99 READY/DESIRED REASON",
+            "stage blog not ready web - - 1/1 Rate asks for 1.",
+            "store shop ready web 37.5 42 ms 2/2 rps asks for 2.",
+            "stage blog Ready False R Because.",
+            "store shop shop.web.hold - jane 9000-01-01 00:00:00Z a test",
+        ] {
+            assert!(lines.iter().any(|one| one == line), "{arguments}: {line}: {out}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -318,6 +451,10 @@ async fn each_mistake_exits_3_with_one_sentence_that_says_what_to_do() {
         (vec![(APPS, vec![no_such_kind])], "status", "install the chart first"),
         (vec![], "status shop", "install the chart first"),
         (vec![(APPS, vec![forbidden()])], "status", "no right to in namespace store"),
+        (vec![(ALL_APPS, vec![forbidden()])], "status -A", "name a namespace with -n"),
+        (vec![(ALL_APPS, vec![(200, list(&[]))])], "status -A", "in any namespace"),
+        (vec![(APPS, vec![forbidden()])], "status -n store", "no right to in namespace store"),
+        (vec![(APPS, vec![forbidden()])], "-n store status", "no right to in namespace store"),
         (vec![(APPS, vec![refusal(401, "Unauthorized")])], "status", "renew them"),
         (
             vec![(APP, vec![(200, unseen(&[]))])],
@@ -363,6 +500,29 @@ async fn a_decision_is_explained_stage_by_stage() {
     );
 }
 
+#[tokio::test]
+async fn a_missing_metric_is_explained_in_no_fewer_words_than_its_condition_has() {
+    let cause = "failed to reach Prometheus at p:9090: connection refused";
+    let explain = async |message: &str| {
+        let mut app = app(true, 2, "Rate");
+        app["status"]["components"][0]["lastDecision"]["proposals"] = json!([
+            {"metric": "cpu", "value": "absent: no sample", "target": "70 %", "reason": "MetricAbsent"},
+            {"metric": "cpu-2", "value": "1", "target": "2"},
+        ]);
+        app["status"]["conditions"].as_array_mut().unwrap().push(json!(
+            {"type": "MetricsAvailable", "status": "False", "observedGeneration": 1, "reason": "MetricAbsent",
+             "lastTransitionTime": "2026-01-02T03:04:05Z", "message": message}));
+        ApiServer::start(vec![(APP, vec![(200, app)])]).await.run("explain shop").await.1
+    };
+    let out = explain(&format!("web: cpu: {cause}")).await;
+    let beside = format!("absent: no sample (MetricAbsent); MetricsAvailable is False: {cause}\n");
+    assert!(out.contains(&beside) && out.matches(cause).count() == 1, "{out}");
+    let out = explain(&format!("web: memory: {cause}")).await;
+    assert!(out.contains(&format!("\nMetricsAvailable is False: memory: {cause}\n")), "{out}");
+    let out = explain(&format!("webshop: cpu: {cause}")).await;
+    assert!(!out.contains(cause), "that is another component: {out}");
+}
+
 fn hold() -> Value {
     json!({"apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalingOverride",
         "metadata": {"name": "shop.web.hold", "namespace": "store", "uid": "1"},
@@ -385,7 +545,8 @@ async fn an_override_is_applied_and_ended_in_words() {
     assert!(out.starts_with("scalingoverride shop.web.hold applied, until ") && out.contains(end), "{out}");
     assert_eq!(out.lines().count(), 1, "nothing was there before: {out}");
     let (code, out, error) = server.run("resume shop").await;
-    assert_eq!((code, out.as_str(), error.as_str()), (0, "scalingoverride shop.web.hold ended\n", ""));
+    let ended = "scalingoverride shop.web.hold ended; it was by jane until 2026-01-02T03:04:05Z: a test\n";
+    assert_eq!((code, out.as_str(), error.as_str()), (0, ended, ""));
 }
 
 /// A time that the API server takes and that cannot be read here.
@@ -404,7 +565,8 @@ async fn an_override_that_cannot_be_read_is_ended_like_any_other() {
         (HOLD, vec![(200, one("shop.web.hold", "shop"))]),
     ];
     let (code, out, error) = ApiServer::start(script).await.run("resume shop").await;
-    assert_eq!((code, out.as_str(), error.as_str()), (0, "scalingoverride shop.web.hold ended\n", ""));
+    let ended = format!("scalingoverride shop.web.hold ended; it was by jane until {NEVER}: a test\n");
+    assert_eq!((code, out, error.as_str()), (0, ended, ""));
 }
 
 #[tokio::test]
@@ -417,7 +579,11 @@ async fn one_app_that_cannot_be_read_is_named_and_hides_no_other() {
     let server = ApiServer::start(vec![(APPS, vec![(200, apps)])]).await;
     let (_, out, error) = server.run("status").await;
     assert!(out.starts_with("store/shop is ready"), "{out}");
-    assert!(error.starts_with("failed to read ScalableApp blog: ") && error.lines().count() == 1, "{error}");
+    assert!(
+        error.starts_with("failed to read ScalableApp blog in namespace store: ")
+            && error.lines().count() == 1,
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 )]
 
 use kubectl_scalableapp::live::Unavailable;
+use kubectl_scalableapp::overview;
 use kubectl_scalableapp::status::AppStatus;
 use kubectl_scalableapp::view::{changes, render};
 use scalableapp_crds::{LiveApp, ScalableApp, ScalingOverride};
@@ -79,12 +80,14 @@ fn live_view_shows_measurements_and_what_deviates() {
 #[test]
 fn overrides_that_have_not_ended_are_shown_with_who_made_them_until_when_and_why() {
     let overrides: Vec<ScalingOverride> = serde_json::from_value(json!([
-        {"metadata": {"name": "shop.web.replicas"},
+        {"metadata": {"name": "shop.web.replicas", "namespace": "store"},
          "spec": {"app": "shop", "component": "web", "replicas": {"max": 6}, "by": "jane", "reason": "a sale", "expiresAt": "2026-01-02T04:00:00Z"},
          "status": {"conditions": [condition("InForce", "True", "InForce", "acts")]}},
-        {"metadata": {"name": "ended"},
+        {"metadata": {"name": "ended", "namespace": "store"},
          "spec": {"app": "shop", "hold": {}, "by": "jane", "reason": "a sale", "expiresAt": "2026-01-02T03:00:00Z"}},
-        {"metadata": {"name": "of-another"},
+        {"metadata": {"name": "of-another-namespace", "namespace": "stage"},
+         "spec": {"app": "shop", "hold": {}, "by": "jane", "reason": "a sale", "expiresAt": "2026-01-02T04:00:00Z"}},
+        {"metadata": {"name": "of-another", "namespace": "store"},
          "spec": {"app": "other", "hold": {}, "by": "jane", "reason": "a sale", "expiresAt": "2026-01-02T04:00:00Z"}},
     ]))
     .expect("overrides");
@@ -151,6 +154,52 @@ fn absent_measurements_do_not_look_like_zero() {
     };
     assert_eq!(row("web"), ["web", "0.0", "-", "5/6"]);
     assert_eq!(row("checkout"), ["checkout", "-", "-", "1/1"]);
+}
+
+/// An app with a bad image: fewer pods than its minimum are ready.
+fn below_minimum() -> ScalableApp {
+    let cause = "pod shop-web-1 of revision 1: image shop:2 cannot be pulled";
+    let short = format!("web: 1 of 2 replicas are ready: {cause}");
+    let cause = format!("web: {cause}");
+    app(&json!({
+        "observedGeneration": 2,
+        "conditions": [
+            condition("Ready", "False", "ImagePullFailed", &cause),
+            condition("Reconciling", "True", "ImagePullFailed", &cause),
+            condition("RolloutProgressing", "True", "RollingOut", "web: revision 1 is taking over"),
+            condition("ScalingLimited", "True", "ImagePullFailed", &short),
+        ],
+        "components": [{"name": "web", "tier": "service", "desired": 2, "ready": 1}]
+    }))
+}
+
+#[test]
+fn a_cause_that_several_conditions_give_is_said_once() {
+    let mut measured = live();
+    measured.components[0].message =
+        "2 replicas stay. Only 1 of 2 replicas are ready: pod shop-web-1 of revision 1: image shop:2 cannot be pulled".to_owned();
+    let status = AppStatus::new(&below_minimum(), &Ok(measured));
+    let text = render(std::slice::from_ref(&status), WIDE);
+    assert_eq!(text.matches("cannot be pulled").count(), 1, "{text}");
+    insta::assert_snapshot!(text);
+    assert_eq!(status.deviations[3].message.matches("cannot be pulled").count(), 1, "JSON is whole");
+}
+
+#[test]
+fn apps_of_every_namespace_are_rows_with_their_namespace() {
+    let mut other = below_minimum();
+    (other.metadata.namespace, other.metadata.name) = (Some("stage".into()), Some("blog".into()));
+    let mut unseen = app(&json!({"observedGeneration": -1}));
+    unseen.metadata.name = Some("cart".into());
+    let silent = || Err(Unavailable::NoLeader);
+    let overrides: Vec<ScalingOverride> = serde_json::from_value(json!([
+        {"metadata": {"name": "held", "namespace": "stage"},
+         "spec": {"app": "blog", "hold": {}, "by": "jane", "reason": "a sale", "expiresAt": "2026-01-02T04:00:00Z"}},
+    ]))
+    .expect("overrides");
+    let apps = [other, scaling_out(), unseen]
+        .map(|app| AppStatus::new(&app, &silent()).with_overrides(&overrides, jiff::Timestamp::UNIX_EPOCH));
+    insta::assert_snapshot!(overview::render(&apps, WIDE));
 }
 
 #[test]
