@@ -101,7 +101,7 @@ pub async fn pause(arguments: PauseArguments, connection: ConnectionArguments) -
 /// When there is no such app, or the API server refuses.
 pub async fn resume(arguments: ResumeArguments, connection: ConnectionArguments) -> Result<(), Error> {
     let (cluster, namespace) = Cluster::of(connection).await?;
-    cluster.apps(&namespace, Some(&arguments.name)).await?;
+    cluster.app(&namespace, &arguments.name).await?;
     let api: Api<Guarded<ScalingOverride>> = Api::namespaced(cluster.client.clone(), &namespace);
     let list = Request::new(ScalingOverride::url_path(&(), Some(&namespace))).list(&ListParams::default());
     let list = list.map_err(|error| Error::Refused(innermost(&error)))?;
@@ -242,8 +242,7 @@ async fn target(
     namespace: &str,
     spec: &ScalingOverrideSpec,
 ) -> Result<Vec<Service>, Error> {
-    let apps = cluster.apps(namespace, Some(&spec.app)).await?;
-    let services: Vec<Service> = apps.into_iter().flat_map(|app| app.spec.services).collect();
+    let services = cluster.app(namespace, &spec.app).await?.spec.services;
     let Some(component) = &spec.component else { return Ok(services) };
     let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
     if !names.contains(&component.as_str()) {

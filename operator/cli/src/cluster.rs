@@ -1,9 +1,6 @@
 //! The API server: connects to it and reads ScalableApps. I/O.
 
-use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::api::ListParams;
@@ -14,7 +11,6 @@ use scalableapp_crds::{Guarded, ScalableApp, ScalingOverride, Unreadable};
 use thiserror::Error;
 
 use crate::args::ConnectionArguments;
-use crate::printable::printable;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -115,8 +111,6 @@ pub struct Cluster {
     pub client: Client,
     server: String,
     default_namespace: String,
-    /// What was said of apps that cannot be read: it is said once, however often they are looked at.
-    told: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Cluster {
@@ -146,7 +140,7 @@ impl Cluster {
         let default_namespace = config.default_namespace.clone();
         let client = Client::try_from(config)
             .map_err(|error| Error::Unreachable { server: server.clone(), cause: innermost(&error) })?;
-        Ok(Self { client, server, default_namespace, told: Arc::default() })
+        Ok(Self { client, server, default_namespace })
     }
 
     /// The cluster and the namespace that a command line names.
@@ -160,27 +154,32 @@ impl Cluster {
         Ok((cluster, namespace))
     }
 
-    /// Reads the named app, or every app of the namespace that can be read, in the order of their namespaces and names.
+    /// Reads an app.
     ///
     /// # Errors
-    /// When the API server cannot be reached or refuses, or when there is no such app.
-    pub async fn apps(&self, namespace: &str, name: Option<&str>) -> Result<Vec<ScalableApp>, Error> {
+    /// When the API server cannot be reached or refuses, or when there is no such app, or when it cannot be read.
+    pub async fn app(&self, namespace: &str, name: &str) -> Result<ScalableApp, Error> {
         let api: Api<Guarded<ScalableApp>> = self.api(namespace);
-        let Some(name) = name else {
-            let apps = self.list(&api, namespace).await?;
-            return match (apps.is_empty(), namespace) {
-                (true, ALL_NAMESPACES) => Err(Error::NoAppsAnywhere),
-                (true, _) => Err(Error::NoApps(namespace.to_owned())),
-                (false, _) => self.readable(apps),
-            };
-        };
         match self.answer(namespace, api.get_opt(name)).await? {
-            Some(app) => self.readable(vec![app]),
+            Some(app) => app.0.map_err(unreadable),
             None => Err(Error::NotFound {
                 name: name.to_owned(),
                 namespace: namespace.to_owned(),
                 existing: self.list(&api, namespace).await?.iter().map(ResourceExt::name_any).collect(),
             }),
+        }
+    }
+
+    /// Reads every app of a namespace, also those that this version cannot read, in the order of their namespaces and names.
+    ///
+    /// # Errors
+    /// When the API server cannot be reached or refuses, or when there is none.
+    pub async fn apps(&self, namespace: &str) -> Result<Vec<Guarded<ScalableApp>>, Error> {
+        let apps = self.list(&self.api(namespace), namespace).await?;
+        match (apps.is_empty(), namespace) {
+            (true, ALL_NAMESPACES) => Err(Error::NoAppsAnywhere),
+            (true, _) => Err(Error::NoApps(namespace.to_owned())),
+            (false, _) => Ok(apps),
         }
     }
 
@@ -250,34 +249,12 @@ impl Cluster {
     fn unreachable(&self, cause: String) -> Error {
         Error::Unreachable { server: self.server.clone(), cause }
     }
+}
 
-    /// The apps that can be read; of the others it is said that they cannot be.
-    ///
-    /// # Errors
-    /// When none can be read.
-    fn readable(&self, apps: Vec<Guarded<ScalableApp>>) -> Result<Vec<ScalableApp>, Error> {
-        let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
-        for app in apps {
-            let (namespace, name) = place(&app);
-            match app.0 {
-                Ok(app) => readable.push(app),
-                Err(cause) => unreadable.push(Error::Unreadable { name, namespace, cause: Box::new(cause) }),
-            }
-        }
-        if readable.is_empty()
-            && let Some(error) = unreadable.pop()
-        {
-            return Err(error);
-        }
-        for error in unreadable {
-            let sentence = printable(&error.to_string());
-            if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(sentence.clone()) {
-                // Nobody reads it when the output is closed.
-                let _ = writeln!(io::stderr(), "{sentence}");
-            }
-        }
-        Ok(readable)
-    }
+fn unreadable(cause: Unreadable) -> Error {
+    let name = cause.metadata.name.clone().unwrap_or_default();
+    let namespace = cause.metadata.namespace.clone().unwrap_or_default();
+    Error::Unreadable { name, namespace, cause: Box::new(cause) }
 }
 
 /// Namespace and name.

@@ -51,14 +51,13 @@ pub enum Error {
 /// When the app cannot be read, or has no such component, or none yet.
 pub async fn run(arguments: ExplainArguments, connection: ConnectionArguments) -> Result<(), Error> {
     let (cluster, namespace) = Cluster::of(connection).await?;
-    for app in cluster.apps(&namespace, Some(&arguments.name)).await? {
-        let components = components(&app, arguments.component.as_deref())?;
-        let text = match arguments.output {
-            Output::Table => render(&app, &components, columns()),
-            Output::Json => json(&components)?,
-        };
-        io::stdout().write_all(text.as_bytes())?;
-    }
+    let app = cluster.app(&namespace, &arguments.name).await?;
+    let components = components(&app, arguments.component.as_deref())?;
+    let text = match arguments.output {
+        Output::Table => render(&app, &components, columns()),
+        Output::Json => json(&components)?,
+    };
+    io::stdout().write_all(text.as_bytes())?;
     Ok(())
 }
 

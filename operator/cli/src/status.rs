@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
     ComponentStatus, Condition, ConditionStatus, LiveApp, LiveComponent, LiveMetric, Proposal, ScalableApp,
-    ScalableAppStatus, ScalingOverride, condition_type,
+    ScalableAppStatus, ScalingOverride, Unreadable, condition_type,
 };
 use scalableapp_engine::reason::{self, Reason};
 use serde::Serialize;
@@ -177,6 +177,23 @@ impl AppStatus {
 }
 
 impl AppStatus {
+    /// What is to be said of an app that cannot be read. The operator cannot read it either.
+    #[must_use]
+    pub fn unreadable(app: &Unreadable) -> Self {
+        Self {
+            namespace: app.metadata.namespace.clone().unwrap_or_default(),
+            name: app.metadata.name.clone().unwrap_or_default(),
+            health: Health::Stalled,
+            up_to_date: false,
+            measured_at: None,
+            components: Vec::new(),
+            deviations: Vec::new(),
+            overrides: Vec::new(),
+            decisions: Vec::new(),
+            notes: vec![format!("This ScalableApp cannot be read: {app}; correct it with kubectl edit.")],
+        }
+    }
+
     /// Marks a look as the last that succeeded: it must neither pass for a current one nor hide why there is none.
     pub fn not_current(&mut self, why: &str) {
         self.health = Health::NotReady;

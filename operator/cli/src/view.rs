@@ -86,11 +86,12 @@ pub fn obstacle(app: &AppStatus) -> String {
         let deviation = app.deviations.iter().find(|deviation| deviation.type_ == type_)?;
         Some(format!("{}: {}", deviation.reason, deviation.message))
     };
+    let first_note = || app.notes.first().cloned();
     let why = match app.health {
         Health::Ready => None,
-        Health::Stalled => condition(condition_type::STALLED),
+        Health::Stalled => condition(condition_type::STALLED).or_else(first_note),
         Health::NotReady if app.up_to_date => condition(condition_type::READY),
-        Health::NotReady => app.notes.first().cloned(),
+        Health::NotReady => first_note(),
     };
     [Some(headline(app)), why].into_iter().flatten().collect::<Vec<_>>().join(": ")
 }

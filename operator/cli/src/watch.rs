@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use kube::ResourceExt;
+use scalableapp_crds::Guarded;
 use thiserror::Error;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -59,19 +60,26 @@ impl Target {
     /// Reads the apps and their live measurements.
     ///
     /// # Errors
-    /// When the apps cannot be read. Measurements that cannot be had become a note of the app.
+    /// When the apps cannot be read. Measurements that cannot be had become a note of the app, and so does an app among
+    /// several that cannot be read.
     pub async fn look(&self) -> Result<Vec<AppStatus>, cluster::Error> {
-        let apps = self.cluster.apps(&self.namespace, self.name.as_deref()).await?;
+        let apps = match &self.name {
+            Some(name) => vec![Guarded(Ok(self.cluster.app(&self.namespace, name).await?))],
+            None => self.cluster.apps(&self.namespace).await?,
+        };
         // A cluster whose overrides cannot be read still has apps to show.
         let overrides = self.cluster.overrides(&self.namespace).await.unwrap_or_default();
         let now = Timestamp::now();
-        let measured = apps.iter().map(|app| async {
+        let statuses = apps.iter().map(|app| async {
+            let app = match &app.0 {
+                Ok(app) => app,
+                Err(unreadable) => return AppStatus::unreadable(unreadable),
+            };
             let namespace = app.namespace().unwrap_or_default();
-            live::measurements(&self.cluster.client, &namespace, &app.name_any()).await
+            let live = live::measurements(&self.cluster.client, &namespace, &app.name_any()).await;
+            AppStatus::new(app, &live).with_overrides(&overrides, now)
         });
-        let measured: Vec<_> = stream::iter(measured).buffered(MEASUREMENTS_IN_FLIGHT).collect().await;
-        let status = |(app, live): (&_, &_)| AppStatus::new(app, live).with_overrides(&overrides, now);
-        Ok(apps.iter().zip(&measured).map(status).collect())
+        Ok(stream::iter(statuses).buffered(MEASUREMENTS_IN_FLIGHT).collect().await)
     }
 }
 

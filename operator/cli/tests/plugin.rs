@@ -379,6 +379,7 @@ async fn an_error_that_nobody_reads_is_still_an_exit_code() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut command = server.command("status shop");
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let command = if stream == "stdout" { command.stdout(writer) } else { command.stderr(writer) };
         assert_eq!(command.status().await.unwrap().code(), Some(3), "{stream}");
     }
@@ -577,13 +578,14 @@ async fn one_app_that_cannot_be_read_is_named_and_hides_no_other() {
     shop["metadata"]["managedFields"] = json!([{"time": NEVER}]);
     let apps = json!({"metadata": {}, "items": [unreadable, shop]});
     let server = ApiServer::start(vec![(APPS, vec![(200, apps)])]).await;
-    let (_, out, error) = server.run("status").await;
-    assert!(out.starts_with("store/shop is ready"), "{out}");
-    assert!(
-        error.starts_with("failed to read ScalableApp blog in namespace store: ")
-            && error.lines().count() == 1,
-        "{error}"
-    );
+    let (code, out, error) = server.run("status").await;
+    let sentence = "This ScalableApp cannot be read: ";
+    assert!(out.contains("\nstore/shop is ready") && out.starts_with("store/blog is stalled"), "{out}");
+    assert!(out.contains(sentence), "{out}");
+    assert_eq!((code, error.as_str()), (1, ""), "not every app is ready");
+    let (code, _, error) = server.run("status --watch --timeout 1h").await;
+    let start = format!("error: store/blog is stalled: {sentence}");
+    assert!(code == 1 && error.starts_with(&start) && error.lines().count() == 1, "{error}");
 }
 
 #[tokio::test]
