@@ -172,7 +172,7 @@ the connection is wrong.";
 pub struct StatusArguments {
     /// The app; every app of the namespace if it is not given.
     pub name: Option<String>,
-    /// Every app of every namespace as rows of one table, without metrics and last decisions; --namespace is ignored.
+    /// Every app of every namespace in common tables, without metrics and last decisions. --namespace is ignored.
     #[arg(short = 'A', long, conflicts_with = "name")]
     pub all_namespaces: bool,
     /// Go on showing: in place on a terminal, a line for each change elsewhere.

@@ -240,7 +240,7 @@ fn evidence(proposal: &Proposal) -> String {
     let Proposal { metric, value, target, replicas, reason: _ } = proposal;
     match replicas {
         Some(replicas) => format!("{metric} is {value}, target {target}: asks for {replicas}."),
-        None => format!("{metric} has no say: {value}, target {target}."),
+        None => format!("{metric} asks for nothing: {value}, target {target}."),
     }
 }
 

@@ -307,15 +307,16 @@ fn bad_image() -> Value {
 
 #[tokio::test]
 async fn a_watch_that_runs_out_of_time_says_what_was_waited_for() {
-    let script = vec![(APP, vec![(200, bad_image())]), (LIVE, vec![forbidden()])];
-    let (code, _, error) = ApiServer::start(script).await.run("status shop --watch --timeout 1s").await;
+    let watch = async |looks| {
+        let server = ApiServer::start(vec![(APP, looks), (LIVE, vec![forbidden()])]).await;
+        server.run("status shop --watch --timeout 6s").await
+    };
+    let failing = vec![(200, bad_image()), refusal(500, "InternalError")];
+    let ((code, _, error), (failed, _, why)) = tokio::join!(watch(vec![(200, bad_image())]), watch(failing));
     let sentence = "timed out: store/shop is not ready: ImagePullFailed: web: image shop:1 cannot be pulled";
     assert_eq!((code, error), (2, format!("error: {sentence}\n")));
-    let looks = vec![(200, bad_image()), refusal(500, "InternalError")];
-    let server = ApiServer::start(vec![(APP, looks), (LIVE, vec![forbidden()])]).await;
-    let (code, _, error) = server.run("status shop --watch --timeout 3s").await;
-    let is_old = error.contains("ImagePullFailed");
-    assert!(code == 2 && error.contains("refused: InternalError") && !is_old, "{error}");
+    let is_old = why.contains("ImagePullFailed");
+    assert!(failed == 2 && why.contains("refused: InternalError") && !is_old, "{why}");
 }
 
 #[tokio::test]
@@ -397,7 +398,7 @@ async fn every_namespace_is_listed_with_its_measurements_and_its_overrides() {
         (LIVE, vec![live()]),
     ])
     .await;
-    for arguments in ["status -A", "-n elsewhere status --all-namespaces", "status -A --watch --timeout 1s"] {
+    for arguments in ["status -A", "-n elsewhere status --all-namespaces", "status -A --watch --timeout 6s"] {
         let (code, out, _) = server.run(arguments).await;
         assert_eq!(code, if arguments.contains("watch") { 2 } else { 1 }, "{arguments}: {out}");
         let lines: Vec<String> =

@@ -83,6 +83,8 @@ fn overrides_that_have_not_ended_are_shown_with_who_made_them_until_when_and_why
         {"metadata": {"name": "shop.web.replicas", "namespace": "store"},
          "spec": {"app": "shop", "component": "web", "replicas": {"max": 6}, "by": "jane", "reason": "a sale", "expiresAt": "2026-01-02T04:00:00Z"},
          "status": {"conditions": [condition("InForce", "True", "InForce", "acts")]}},
+        {"metadata": {"name": "shop.hold", "namespace": "store"},
+         "spec": {"app": "shop", "hold": {}, "by": "ci", "reason": "a release", "expiresAt": "2026-01-02T05:00:00Z"}},
         {"metadata": {"name": "ended", "namespace": "store"},
          "spec": {"app": "shop", "hold": {}, "by": "jane", "reason": "a sale", "expiresAt": "2026-01-02T03:00:00Z"}},
         {"metadata": {"name": "of-another-namespace", "namespace": "stage"},
@@ -94,9 +96,10 @@ fn overrides_that_have_not_ended_are_shown_with_who_made_them_until_when_and_why
     let now = "2026-01-02T03:30:00Z".parse().expect("a time");
     let status = AppStatus::new(&scaling_out(), &Ok(live())).with_overrides(&overrides, now);
     let text = render(&[status], WIDE);
-    let rows: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("OVERRIDE")).take(3).collect();
-    let row = "shop.web.replicas  InForce  jane  2026-01-02 04:00:00Z  a sale";
-    assert_eq!((rows[1], rows[2]), (row, ""), "{text}");
+    let rows: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("OVERRIDE")).take(4).collect();
+    let bounds = "shop.web.replicas  InForce  jane  2026-01-02 04:00:00Z  a sale";
+    let hold = "shop.hold          -        ci    2026-01-02 05:00:00Z  a release";
+    assert_eq!(rows[1..], [bounds, hold, ""], "{text}");
 }
 
 #[test]
