@@ -40,7 +40,7 @@ pub use guarded::{Cause, Guarded, LARGEST, Unreadable};
 pub use live::{LIVE_GROUP, LIVE_VERSION, LiveApp, LiveComponent, LiveLatency, LiveMetric, live_path};
 pub use metric::{Latency, Metric, Prometheus, RequestRate, ResourceTarget};
 pub use pod_template::PodTemplate;
-pub use printable::printable;
+pub use printable::{has_effect, printable};
 pub use probe::{Exec, Grpc, HttpGet, Probe, Probes, TcpSocket};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use raw_object::{RawObject, TOO_LARGE};

@@ -21,7 +21,8 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Control characters (Cc), line and paragraph separators, and the format characters (Cf) that hide or reorder text.
-fn has_effect(character: char) -> bool {
+#[must_use]
+pub fn has_effect(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

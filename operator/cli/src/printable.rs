@@ -2,18 +2,13 @@
 //!
 //! Every cell, word and line of the text output passes here, and so does JSON.
 
+use scalableapp_crds::has_effect;
+
 /// The text as one line without effects: control characters, line ends among them, and invisible or reordering ones are
 /// written as `\u{1b}`.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
-        if has_effect(character) {
-            shown.extend(character.escape_unicode());
-        } else {
-            shown.push(character);
-        }
-        shown
-    })
+    scalableapp_crds::printable(text).into_owned()
 }
 
 /// JSON of the same meaning without effects: what has one is written as `\u009b`.
@@ -29,16 +24,6 @@ pub fn json(text: &str) -> String {
         }
     }
     shown
-}
-
-/// Control characters (Cc), line and paragraph separators, and the format characters (Cf) that hide or reorder text.
-fn has_effect(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 #[cfg(test)]

@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn an_invalid_component_says_so_in_its_row_and_no_other_does() {
-        let invalid = "InvalidSpec: The spec says something that cannot be done; what runs stays as it is.";
+        let invalid = "InvalidSpec: The spec is invalid; what runs stays as it is.";
         let of_two = "web: services[web].port: set one; web: no name; api: services[api].probes: set one";
         for (component, said) in [("web", invalid), ("api", invalid), ("worker", ""), ("we", ""), ("b", "")] {
             assert_eq!(row(component, "InvalidSpec", of_two), said, "{component}");

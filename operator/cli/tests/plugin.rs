@@ -487,14 +487,14 @@ async fn a_decision_is_explained_stage_by_stage() {
     decision["proposals"] = json!([{"metric": "rps", "value": "89/s per replica", "target": "50/s per replica", "replicas": 2},
                {"metric": "cpu", "value": "absent: no sample", "target": "70 %"}]);
     decision["stages"] = json!([{"name": "signals", "effect": "1 of 2 metrics can be evaluated; not cpu"},
-                                {"name": "combine", "effect": "2 replicas, asked for by rps"}]);
+                                {"name": "combine", "effect": "2 recommended by rps"}]);
     let server = ApiServer::start(vec![(APP, vec![(200, explained)])]).await;
     let (code, out, error) = server.run("explain shop web").await;
     assert_eq!((code, error.as_str()), (0, ""));
     insta::assert_snapshot!(out);
     let (_, json, _) = server.run("explain shop -o json").await;
     let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(json["web"]["stages"][1]["effect"], "2 replicas, asked for by rps");
+    assert_eq!(json["web"]["stages"][1]["effect"], "2 recommended by rps");
     let (code, _, error) = server.run("explain shop api").await;
     assert_eq!(
         (code, error.as_str()),

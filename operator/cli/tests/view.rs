@@ -48,7 +48,7 @@ fn scaling_out() -> ScalableApp {
         ],
         "components": [
             {"name": "web", "tier": "service", "desired": 6, "ready": 4, "limitedBy": "MaxReplicas",
-             "lastDecision": decision("2026-01-02T03:05:00Z", 2, 6, "MetricAboveTarget", "At least one metric is above its target and asks for more replicas.")},
+             "lastDecision": decision("2026-01-02T03:05:00Z", 2, 6, "MetricAboveTarget", "At least one metric is above its target, so more replicas are needed.")},
             {"name": "checkout", "tier": "service", "desired": 1, "ready": 1}
         ]
     }))
@@ -63,7 +63,7 @@ fn live() -> LiveApp {
              "metrics": [
                 {"name": "rps", "value": "89/s per replica", "target": "20/s per replica", "quality": "Fresh", "proposal": 9},
                 {"name": "cpu", "value": "the sample is 95 s old", "target": "70%", "quality": "Stale", "proposal": null}], "reason": "MetricAboveTarget",
-             "message": "At least one metric is above its target and asks for more replicas."},
+             "message": "At least one metric is above its target, so more replicas are needed."},
             {"name": "checkout", "desired": 1, "ready": 1, "current": 1, "requestRate": null, "latency": null,
              "metrics": [], "reason": "", "message": ""}
         ]

@@ -86,6 +86,9 @@ fn told(state: &ComponentState, decision: Option<&Decision>) -> (String, String)
     if let Some(paused) = &state.paused {
         return (reason::PAUSED.name.to_owned(), paused.clone());
     }
+    if let Some(Failure { reason, message }) = &state.failure {
+        return (reason.name.to_owned(), message.clone());
+    }
     let Some(decision) = decision else { return <_>::default() };
     match state.shortage() {
         Some(Failure { reason, message }) => {

@@ -541,9 +541,13 @@ mod tests {
     #[test]
     fn metrics_of_a_component_without_a_pod_are_not_said_to_be_fresh() {
         let (observed, samples) = (Observed::default(), Samples::without_any(Timestamp::UNIX_EPOCH));
-        let view = View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
+        let view =
+            View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
         let pass = pass(&app(), None, view, &mut BTreeMap::new()).remove(0);
-        assert_eq!((pass.decision.map(|decision| decision.current), pass.state.measured), (Some(0), Evidence::NoPodReady));
+        assert_eq!(
+            (pass.decision.map(|decision| decision.current), pass.state.measured),
+            (Some(0), Evidence::NoPodReady)
+        );
     }
 
     #[test]

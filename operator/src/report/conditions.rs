@@ -141,7 +141,7 @@ fn stalled(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict
         return yes(reason, message);
     }
     for state in components {
-        if state.gave_up() && !state.is_rolled_out() {
+        if state.gave_up() && !(state.is_up() && state.is_rolled_out()) {
             let words = state
                 .problem
                 .as_ref()
@@ -402,7 +402,11 @@ mod tests {
     fn a_revision_that_cannot_be_created_is_not_taking_over() {
         let mut blocked = web(2);
         blocked.target = "newer".into();
-        assert_eq!(says(&[blocked.clone()], "RolloutProgressing").1, "RollingOut", "it is about to be created");
+        assert_eq!(
+            says(&[blocked.clone()], "RolloutProgressing").1,
+            "RollingOut",
+            "it is about to be created"
+        );
         for reason in [reason::INVALID_SPEC, reason::CHILD_REFUSED, reason::NAME_TAKEN] {
             blocked.failure = Some(failure(reason));
             let (status, said) = says(&[blocked.clone()], "RolloutProgressing");
@@ -419,7 +423,10 @@ mod tests {
     fn metrics_that_are_missing_are_named_for_every_component() {
         let lacking = |name: &str| ComponentState {
             name: name.into(),
-            measured: Evidence::Missing(Failure { reason: reason::METRIC_ABSENT, message: "rps: why".into() }),
+            measured: Evidence::Missing(Failure {
+                reason: reason::METRIC_ABSENT,
+                message: "rps: why".into(),
+            }),
             ..web(2)
         };
         let (_, _, message) = said(&[lacking("web"), web(2), lacking("api")], None, "MetricsAvailable");

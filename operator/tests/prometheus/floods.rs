@@ -140,6 +140,20 @@ fn app(index: usize) -> App {
     resolve(&app.unwrap()).unwrap()
 }
 
+fn with_a_ready_pod(app: &App) -> Observed {
+    let (name, revision) = (app.name.as_str(), app.services[0].revision.to_string());
+    let deployment = serde_json::from_value(json!({
+        "metadata": {"name": format!("{name}-web-{revision}"), "labels": {
+            "scalableapp.dev/app": name, "scalableapp.dev/component": "web", "scalableapp.dev/revision": revision,
+        }, "ownerReferences": [{
+            "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp", "name": name, "uid": app.uid,
+            "controller": true,
+        }]},
+        "spec": {"replicas": 1}, "status": {"replicas": 1, "readyReplicas": 1},
+    }));
+    Observed { deployments: Arc::new(vec![Arc::new(deployment.unwrap())]), ..Observed::default() }
+}
+
 #[tokio::test]
 async fn a_latency_that_was_not_answered_is_not_called_fresh() {
     let fake = flooded("_bucket{").await;
@@ -147,7 +161,8 @@ async fn a_latency_that_was_not_answered_is_not_called_fresh() {
     let wanted = Arc::new(Wanted::of(&all));
     let (samples, at, _) = ticked(&fake, &fake.store(&[]), &wanted, 3).await;
     let measured = |index: usize| {
-        let view = View { observed: &Observed::default(), samples: &samples, now: at, recording: false };
+        let observed = with_a_ready_pod(&all[index]);
+        let view = View { observed: &observed, samples: &samples, now: at, recording: false };
         pass(&all[index], None, view, &mut BTreeMap::new()).remove(0).state.measured
     };
     assert_eq!(measured(0), Evidence::Fresh);

@@ -90,7 +90,7 @@ fn proposal(signal: &Signal<'_>, last_good: Option<&LastGood>, now: Timestamp) -
         (MetricResult::Silent { latency: Some(latency), why }, _) => {
             format!("{}; {why}", target.show(*latency))
         }
-        (MetricResult::Silent { latency: None, why }, _) => format!("{why}; it blocks nothing"),
+        (MetricResult::Silent { latency: None, why }, _) => format!("{why}; scale-in is not blocked"),
     };
     Proposal {
         metric: name.clone(),
@@ -148,18 +148,18 @@ fn combine_effect(signals: &[Signal<'_>], recommendation: &Recommendation, curre
         return format!("no metric can be evaluated: stays {current}");
     };
     if recommendation.is_fixed {
-        return format!("no metric asks for replicas: {largest}");
+        return format!("no metric is declared that may scale in: {largest}");
     }
     if recommendation.replicas.is_none() {
-        return format!("{largest} would be enough, but a metric is missing: no scale-in from {current}");
+        return format!("{largest} recommended; no scale-in from {current} while a metric is missing");
     }
     if recommendation.kept_by_latency {
-        return format!("{largest} would be enough, but latency keeps {current}");
+        return format!("{largest} recommended; latency keeps {current}");
     }
     let is_largest =
         |signal: &&Signal<'_>| signal.result.proposal().is_some_and(|proposal| proposal.replicas == largest);
     let name = signals.iter().find(is_largest).map_or("", |signal| signal.metric.name.as_str());
-    format!("{}, asked for by {name}", replicas(largest))
+    format!("{largest} recommended by {name}")
 }
 
 fn bounds_effect(recommendation: &Recommendation, bounds: &Bounds, step: &Step, current: i32) -> String {
@@ -201,7 +201,7 @@ fn behavior_effect(input: &Input<'_>, step: &Step) -> String {
         Stabilization::ScaleDownStabilized => Some(input.behavior.scale_down.stabilization_window_seconds),
     };
     let stabilized_text =
-        window.map(|seconds| format!("{stabilized} by the recommendations of the last {seconds} s; "));
+        window.map(|seconds| format!("stabilized to {stabilized} over the last {seconds} s; "));
     let limited_text = normalized
         .is_limited()
         .then(|| format!("{stabilized} limited by {}; ", limitation(normalized.limitation)));

@@ -127,6 +127,15 @@ impl CronLine {
         }
     }
 
+    /// Whether it comes around at every time of another line, however the two are written.
+    pub fn comes_with(&self, other: &Self) -> bool {
+        // Within 28 years every date falls on every weekday.
+        let mut days = date(2001, 1, 1).series(1.day()).take_while(|day| day.year() < 2029);
+        other.minutes & !self.minutes == 0
+            && other.hours & !self.hours == 0
+            && days.all(|day| !other.is_on_day(day) || self.is_on_day(day))
+    }
+
     /// The last time that it came around until `now`; nothing if that is longer ago than a line may stay away.
     pub(crate) fn last(&self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         if !self.is_fixed {
@@ -416,6 +425,32 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_line_that_comes_with_another_is_found_however_the_two_are_written() {
+        let line = |text: &str| CronLine::parse(text).expect("a cron line");
+        for (from, to) in [
+            ("0 8 * * *", "0 8 * * *"),
+            ("0 8 * * *", "00 08 * * *"),
+            ("0 8 * * *", "0  8 */1 1-12 *"),
+            ("0 8 * * 1-5", "0 8 * * MON-FRI"),
+            ("0 8 * * 0", "0 8 * * 7"),
+            ("0 8 * * 1", "0 8 * * *"),
+            ("0 8,9 1 1 *", "0 * 1 JAN *"),
+        ] {
+            assert!(line(to).comes_with(&line(from)), "{from} to {to}");
+        }
+        for (from, to) in [
+            ("0 8 * * 1-5", "0 18 * * 1-5"),
+            ("0 8 * * *", "0 8 * * 1"),
+            ("0 8 * * 1", "0 8 * * 2"),
+            ("0 8 1 * 1", "0 8 1 * *"),
+            ("*/5 8 * * *", "0 8 * * *"),
+            ("0 0 29 2 *", "0 0 1 3 *"),
+        ] {
+            assert!(!line(to).comes_with(&line(from)), "{from} to {to}");
         }
     }
 }

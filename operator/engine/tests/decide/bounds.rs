@@ -37,7 +37,7 @@ fn what_limits_is_named() {
     let decision = app.act();
     let lingering = [reason::MAX_REPLICAS, reason::SCALE_DOWN_STABILIZED];
     assert_eq!((decision.desired, &decision.limited_by[..]), (20, &lingering[..]));
-    assert_eq!(effect(&decision, "behavior"), "20 by the recommendations of the last 300 s; stays 20");
+    assert_eq!(effect(&decision, "behavior"), "stabilized to 20 over the last 300 s; stays 20");
     app.later(301).reads("rps", 0.0);
     let decision = app.act();
     assert_eq!((decision.desired, decision.limited_by), (2, vec![reason::MIN_REPLICAS]));

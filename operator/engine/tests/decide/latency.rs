@@ -19,7 +19,7 @@ fn latency_asks_for_more_while_load_has_risen_with_it() {
     app.reads("rps", 190.0).reads("p99", 0.450);
     let decision = app.decide();
     assert_eq!((decision.desired, decision.reason), (6, reason::METRIC_ABOVE_TARGET));
-    assert_eq!(effect(&decision, "combine"), "6 replicas, asked for by p99");
+    assert_eq!(effect(&decision, "combine"), "6 recommended by p99");
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn latency_never_asks_for_fewer_nor_blocks_scale_in() {
     app.readings.remove("p99");
     let decision = app.decide();
     assert_eq!((decision.desired, decision.invalid.len()), (1, 0));
-    assert_eq!(value(&decision, "p99"), "absent: no sample; it blocks nothing");
+    assert_eq!(value(&decision, "p99"), "absent: no sample; scale-in is not blocked");
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn latency_that_was_never_inside_its_target_only_keeps_replicas() {
     app.reads("rps", 10.0);
     let decision = app.decide();
     assert_eq!((decision.desired, decision.reason), (4, reason::AT_TARGET));
-    assert_eq!(effect(&decision, "combine"), "1 would be enough, but latency keeps 4");
+    assert_eq!(effect(&decision, "combine"), "1 recommended; latency keeps 4");
 }
 
 #[test]

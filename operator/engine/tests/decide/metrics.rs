@@ -18,12 +18,12 @@ fn the_largest_proposal_wins_and_is_explained() {
     assert_eq!(value(&decision, "rps"), "77.5/s per replica");
     assert_eq!(value(&decision, "cpu"), "30%");
     assert_eq!(effect(&decision, "signals"), "2 of 2 metrics can be evaluated");
-    assert_eq!(effect(&decision, "combine"), "7 replicas, asked for by rps");
+    assert_eq!(effect(&decision, "combine"), "7 recommended by rps");
     assert_eq!(effect(&decision, "bounds"), "7 is within 1 to 20");
     assert_eq!(effect(&decision, "behavior"), "4 to 7");
     assert_eq!(
         decision.message(),
-        "At least one metric is above its target and asks for more replicas. Result: from 4 to 7 replicas."
+        "At least one metric is above its target, so more replicas are needed. Result: from 4 to 7 replicas."
     );
 }
 
