@@ -265,7 +265,7 @@ pub async fn scale(
             }
         }
         if may_have_happened {
-            component.commit(service, decision);
+            component.commit(service, decision, written.is_ok());
             metrics::decided(decision.current, decision.desired);
         }
         match written {

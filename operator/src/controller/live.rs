@@ -208,7 +208,7 @@ mod tests {
             self.events.extend(events(known.as_ref(), &status).into_iter().map(|one| one.note));
             if let Some(decision) = &pass.decision {
                 self.replicas = decision.desired;
-                self.memories.get_mut("web").expect("a memory").commit(&self.app.services[0], decision);
+                self.memories.get_mut("web").expect("a memory").commit(&self.app.services[0], decision, true);
             }
             let limited = status.conditions.iter().find(|one| one.type_ == "ScalingLimited");
             let web = status.component("web").expect("the component");

@@ -65,6 +65,8 @@ pub struct ComponentMemory {
     /// The replicas that were asked for when the process began, and then those that it wrote. What was said and then not
     /// written is none of them: a scaling that starts from it would pass its policies.
     wanted: Option<i32>,
+    /// Whether they are known to have been written, so that other ones are somebody else's.
+    is_written: bool,
     /// Whether no Deployment was left, and replicas of the one that comes were not written yet.
     begins: bool,
     /// Writes that failed.
@@ -97,9 +99,9 @@ impl ComponentMemory {
         self.awaited.insert(deployment.to_owned(), generation.unwrap_or_default());
     }
 
-    /// Remembers that the replicas of a decision were written.
-    pub fn commit(&mut self, service: &Service, decision: &Decision) {
-        (self.wanted, self.begins) = (Some(decision.desired), false);
+    /// Remembers that the replicas of a decision were written, or may have been.
+    pub fn commit(&mut self, service: &Service, decision: &Decision, is_certain: bool) {
+        (self.wanted, self.is_written, self.begins) = (Some(decision.desired), is_certain, false);
         if let (Some(memory), Some(change)) = (&mut self.scaling, &decision.change) {
             memory.record(change, &service.scaling.behavior);
         }
@@ -232,7 +234,7 @@ fn component(
     state.limited_by.clone_from(&decision.limited_by);
     state.limit = limit(&decision, overrides, observed);
     state.measured = evidence(service, samples, &decision, &engine_pods, state.ready(), now);
-    let other = other_scaler(&state, memory.wanted, &decision);
+    let other = other_scaler(&state, memory.wanted.zip(Some(memory.is_written)), &decision);
     record(&mut state, service, known, &decision, other.is_some(), now);
     let recorded = kept.zip(state.record.clone()).map(|(input, decision)| Record {
         namespace: app.namespace.clone(),
@@ -371,11 +373,21 @@ fn hold_is_news(recorded: Option<&str>, decision: &Decision) -> bool {
 }
 
 /// The stage at which a decision begins where somebody else has changed the replicas since the last one.
-fn other_scaler(state: &ComponentState, decided: Option<i32>, decision: &Decision) -> Option<Stage> {
-    let (wanted, found) = (decided?, decision.current);
-    let other = state.revisions.iter().find_map(|revision| revision.deployment.part.scaled_by.as_deref());
-    let other = other.filter(|_| wanted != found)?;
-    let effect = format!("field manager {other} has set replicas to {found}; the last decision was {wanted}");
+fn other_scaler(state: &ComponentState, decided: Option<(i32, bool)>, decision: &Decision) -> Option<Stage> {
+    let ((wanted, is_written), found) = (decided?, decision.current);
+    if wanted == found {
+        return None;
+    }
+    let manager = state.revisions.iter().find_map(|revision| revision.deployment.part.scaled_by.as_deref());
+    let who = match manager {
+        Some(manager) => format!("field manager {manager}"),
+        // The API server keeps no manager of replicas that were scaled before anybody had written them.
+        None if is_written && state.revisions.iter().filter(|one| one.replicas > 0).count() <= 1 => {
+            "somebody".to_owned()
+        }
+        None => return None,
+    };
+    let effect = format!("{who} has set replicas to {found}; the last decision was {wanted}");
     Some(Stage { name: OTHER_SCALER.to_owned(), effect: effect.chars().take(EFFECT_LENGTH).collect() })
 }
 
@@ -574,7 +586,7 @@ mod tests {
         assert_eq!(current(&one), (1, 5), "somebody has set one replica");
         assert_eq!((current(&none), current(&one)), ((5, 5), (5, 5)));
         let decision = decided(Some(&known(5))).decision.expect("a decision");
-        memories.entry("web".to_owned()).or_default().commit(&app.services[0], &decision);
+        memories.entry("web".to_owned()).or_default().commit(&app.services[0], &decision, true);
         let one = Revision { hash: target, replicas: 1, available: 1, is_target: true };
         assert_eq!(memories["web"].clone().current(&[one], None), 1, "they were written");
     }
@@ -655,7 +667,7 @@ mod tests {
             let pass = pass(&app, Some(&known(said)), view, &mut memories).remove(0);
             let decision = pass.decision.expect("a decision");
             if is_written {
-                memories.get_mut("web").expect("a memory").commit(&app.services[0], &decision);
+                memories.get_mut("web").expect("a memory").commit(&app.services[0], &decision, true);
             }
             decision.current
         };
@@ -730,6 +742,28 @@ mod tests {
         assert_eq!((told_once.stages[0].name.as_str(), told_once.to), (OTHER_SCALER, 2));
         let untold = told(2).expect("the first record");
         assert!(!untold.message.contains("field manager"), "what it wrote is what was wanted");
+    }
+
+    #[test]
+    fn somebody_elses_write_is_told_where_the_api_server_names_nobody() {
+        let app = app_of(&json!({"minReplicas": 2, "maxReplicas": 2}));
+        let target = app.services[0].revision.to_string();
+        let samples = Samples::default();
+        let mut memories = BTreeMap::new();
+        let mut told = |replicas: i32, is_certain: bool| {
+            let observed = deployed("1", &[(&target, replicas)]);
+            let view =
+                View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
+            let pass = pass(&app, Some(&known(2)), view, &mut memories).remove(0);
+            let memory = memories.get_mut("web").expect("a memory");
+            memory.commit(&app.services[0], &pass.decision.expect("a decision"), is_certain);
+            pass.state
+                .record
+                .is_some_and(|record| record.message.starts_with("somebody has set replicas to 1;"))
+        };
+        assert!(!told(1, true), "an earlier process may have failed to write them");
+        assert!(told(1, false), "this one has written two");
+        assert!(!told(1, true), "it does not know whether it has");
     }
 
     #[test]

@@ -162,7 +162,7 @@ where
     written.modify(|object: &mut Guarded<K>| {
         let metadata = object.meta_mut();
         (metadata.labels, metadata.annotations, metadata.managed_fields) = (None, None, None);
-        (metadata.finalizers, metadata.owner_references) = (None, None);
+        metadata.owner_references = None;
     })
 }
 
