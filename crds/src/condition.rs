@@ -1,5 +1,6 @@
 //! Status conditions as the Kubernetes API conventions define them. Pure.
 
+use crate::limits::{self, Clip, clip, clip_text};
 use crate::printable;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -32,7 +33,7 @@ pub mod condition_type {
 pub struct Condition {
     /// Type of the condition, for example `Ready`.
     #[serde(rename = "type")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = limits::REASON))]
     pub type_: String,
     /// Status of the condition: `True`, `False` or `Unknown`.
     pub status: ConditionStatus,
@@ -41,10 +42,10 @@ pub struct Condition {
     /// When `status` last changed.
     pub last_transition_time: Time,
     /// Reason for the status in one word; `docs/reasons.md` explains each.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = limits::REASON))]
     pub reason: String,
     /// Reason for the status in a sentence, with what to change where something is wrong.
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = limits::CONDITION_MESSAGE))]
     pub message: String,
 }
 
@@ -59,6 +60,15 @@ pub enum ConditionStatus {
     Unknown,
 }
 
+impl Clip for Condition {
+    fn clip(mut self) -> Self {
+        clip_text(&mut self.type_, limits::REASON);
+        clip_text(&mut self.reason, limits::REASON);
+        clip_text(&mut self.message, limits::CONDITION_MESSAGE);
+        self
+    }
+}
+
 impl Condition {
     /// Whether [`set_condition`] with these would change nothing.
     #[must_use]
@@ -70,19 +80,12 @@ impl Condition {
     }
 }
 
-/// Characters of a condition's message.
-const LONGEST_MESSAGE: usize = 1024;
-
-/// The message as one printable line, up to the last word that fits.
+/// The message as one printable line, as far as a condition may have it.
 fn fitted(message: &str) -> Cow<'_, str> {
-    let message = printable(message);
-    if message.char_indices().nth(LONGEST_MESSAGE).is_none() {
-        return message;
+    match printable(message) {
+        Cow::Borrowed(message) => clip(message, limits::CONDITION_MESSAGE),
+        Cow::Owned(message) => Cow::Owned(clip(&message, limits::CONDITION_MESSAGE).into_owned()),
     }
-    let start: String = message.chars().take(LONGEST_MESSAGE - 2).collect();
-    let whole_words =
-        start.rsplit_once(' ').filter(|(_, cut)| cut.len() < 128).map_or(&*start, |(words, _)| words);
-    Cow::Owned(format!("{whole_words} …"))
 }
 
 /// Sets a condition in a list that is kept in the order of first appearance.

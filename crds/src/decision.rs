@@ -1,6 +1,7 @@
 //! A recorded decision, and what scaling remembers over a restart. Pure.
 
 use crate::Quantity;
+use crate::limits::{self, Clip, clip_list, clip_text};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -16,19 +17,19 @@ pub struct DecisionRecord {
     /// Desired replicas after the decision.
     pub to: i32,
     /// Reason for the decision in one word; `docs/reasons.md` explains each.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = limits::REASON))]
     pub reason: String,
     /// Reason for the decision in a sentence.
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = limits::DECISION_MESSAGE))]
     pub message: String,
     /// Number of replicas that each metric proposed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(length(max = limits::METRICS))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub proposals: Vec<Proposal>,
     /// What each stage of the decision did with the proposals, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(length(max = limits::STAGES))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub stages: Vec<Stage>,
 }
@@ -38,20 +39,20 @@ pub struct DecisionRecord {
 #[serde(rename_all = "camelCase")]
 pub struct Proposal {
     /// Name of the metric.
-    #[schemars(length(max = 20))]
+    #[schemars(length(max = limits::NAME))]
     pub metric: String,
     /// Measured value with its unit, or why there is none.
-    #[schemars(length(max = 96))]
+    #[schemars(length(max = limits::VALUE))]
     pub value: String,
     /// Target of the metric with its unit.
-    #[schemars(length(max = 48))]
+    #[schemars(length(max = limits::TARGET))]
     pub target: String,
     /// Proposed replicas; not set if the metric proposed none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
     /// Why the value is missing or incomplete, in one word of `docs/reasons.md`; empty if it is complete.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = limits::REASON))]
     pub reason: String,
 }
 
@@ -60,10 +61,10 @@ pub struct Proposal {
 #[serde(rename_all = "camelCase")]
 pub struct Stage {
     /// Name of the stage.
-    #[schemars(length(max = 20))]
+    #[schemars(length(max = limits::NAME))]
     pub name: String,
     /// Effect of the stage in a sentence.
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = limits::EFFECT))]
     pub effect: String,
 }
 
@@ -73,12 +74,12 @@ pub struct Stage {
 pub struct ScalingMemory {
     /// Changes of the replicas within the longest `periodSeconds` of the policies, at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = limits::SCALE_EVENTS))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub events: Vec<ScaleEvent>,
     /// Last valid value of each metric.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(length(max = limits::METRICS))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub last_good: Vec<LastGood>,
     /// Last scale-up that a latency metric caused.
@@ -101,7 +102,7 @@ pub struct ScaleEvent {
 #[serde(rename_all = "camelCase")]
 pub struct LastGood {
     /// Name of the metric.
-    #[schemars(length(max = 20))]
+    #[schemars(length(max = limits::NAME))]
     pub metric: String,
     /// Value in the unit of the metric.
     pub value: Quantity,
@@ -114,7 +115,7 @@ pub struct LastGood {
 #[serde(rename_all = "camelCase")]
 pub struct LatencyStep {
     /// Name of the metric.
-    #[schemars(length(max = 20))]
+    #[schemars(length(max = limits::NAME))]
     pub metric: String,
     /// Time of the scale-up.
     pub time: Time,
@@ -122,4 +123,46 @@ pub struct LatencyStep {
     pub replicas: i32,
     /// Latency before the scale-up, in seconds.
     pub before: Quantity,
+}
+
+impl Clip for DecisionRecord {
+    fn clip(mut self) -> Self {
+        clip_text(&mut self.reason, limits::REASON);
+        clip_text(&mut self.message, limits::DECISION_MESSAGE);
+        clip_list(&mut self.proposals, limits::METRICS);
+        clip_list(&mut self.stages, limits::STAGES);
+        self
+    }
+}
+
+impl Clip for Proposal {
+    fn clip(mut self) -> Self {
+        clip_text(&mut self.metric, limits::NAME);
+        clip_text(&mut self.value, limits::VALUE);
+        clip_text(&mut self.target, limits::TARGET);
+        clip_text(&mut self.reason, limits::REASON);
+        self
+    }
+}
+
+impl Clip for Stage {
+    fn clip(mut self) -> Self {
+        clip_text(&mut self.name, limits::NAME);
+        clip_text(&mut self.effect, limits::EFFECT);
+        self
+    }
+}
+
+impl Clip for ScalingMemory {
+    fn clip(mut self) -> Self {
+        // The oldest change matters least.
+        let surplus = self.events.len().saturating_sub(limits::SCALE_EVENTS);
+        self.events.drain(..surplus);
+        self.last_good.truncate(limits::METRICS);
+        self.last_good.iter_mut().for_each(|good| clip_text(&mut good.metric, limits::NAME));
+        if let Some(step) = &mut self.latency_step {
+            clip_text(&mut step.metric, limits::NAME);
+        }
+        self
+    }
 }

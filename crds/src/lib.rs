@@ -11,6 +11,7 @@ mod duration;
 mod fallback;
 mod forecast;
 mod guarded;
+pub mod limits;
 mod live;
 mod metric;
 mod pod_template;

@@ -1,7 +1,7 @@
 //! `ScalingOverride`: a small act upon a ScalableApp that ends by itself. Pure.
 #![expect(clippy::duplicated_attributes, reason = "it takes the columns' fields for attributes")]
 
-use crate::{Condition, status::not_observed};
+use crate::{Condition, limits, status::not_observed};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ pub struct ScalingOverrideSpec {
     pub app: String,
     /// Name of the component that the override is for. Default: every component of the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 20))]
+    #[schemars(length(min = 1, max = limits::NAME))]
     pub component: Option<String>,
     /// Time at which the override ends, for example `2026-11-25T18:00:00Z`.
     #[x_kube(validation = ("self < timestamp('9999-01-01T00:00:00Z')", "expiresAt must be a time before the year 9999, for example 2026-11-25T18:00:00Z"))]
@@ -96,7 +96,7 @@ pub struct ScalingOverrideStatus {
     pub observed_generation: i64,
     /// The condition `InForce` says whether the override is in force, and if not, why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(length(max = limits::OVERRIDE_CONDITIONS))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }

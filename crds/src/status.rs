@@ -1,5 +1,6 @@
 //! What the operator reports of a ScalableApp. It holds no live measurement, so that it changes only with a decision. Pure.
 
+use crate::limits::{self, Clip, clip_list, clip_text};
 use crate::{Condition, DecisionRecord, ScalingMemory};
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -14,20 +15,20 @@ pub struct ScalableAppStatus {
     pub observed_generation: i64,
     /// Ready and desired replicas of all components, for example `7/7`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = limits::APP_REPLICAS))]
     pub replicas: String,
     /// What limits the replicas, and of which component, for example `web: MaxReplicas`; empty if nothing does.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = limits::APP_LIMITED_BY))]
     pub limited_by: String,
     /// The conditions `Ready`, `Reconciling`, `Stalled`, `MetricsAvailable`, `ScalingLimited` and `RolloutProgressing`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = limits::CONDITIONS))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
     /// Observed state of each component.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 20))]
+    #[schemars(length(max = limits::COMPONENTS))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub components: Vec<ComponentStatus>,
 }
@@ -40,6 +41,31 @@ impl ScalableAppStatus {
     }
 }
 
+impl ScalableAppStatus {
+    /// What scaling needs after a restart, and the conditions with short messages: what is still said where the API server
+    /// refuses the whole, for example because its CRD is of an earlier version.
+    #[must_use]
+    pub fn reduced(&self) -> Self {
+        let condition = |condition: &Condition| Condition {
+            message: limits::clip(&condition.message, limits::REASON).into_owned(),
+            ..condition.clone()
+        };
+        let component = |component: &ComponentStatus| ComponentStatus {
+            limited_by: String::new(),
+            revisions: Vec::new(),
+            last_decision: None,
+            ..component.clone()
+        };
+        Self {
+            observed_generation: self.observed_generation,
+            replicas: self.replicas.clone(),
+            limited_by: String::new(),
+            conditions: self.conditions.iter().map(condition).collect(),
+            components: self.components.iter().map(component).collect(),
+        }
+    }
+}
+
 pub(crate) fn not_observed() -> i64 {
     -1
 }
@@ -49,7 +75,7 @@ pub(crate) fn not_observed() -> i64 {
 #[serde(rename_all = "camelCase")]
 pub struct ComponentStatus {
     /// Name of the component.
-    #[schemars(length(max = 20))]
+    #[schemars(length(max = limits::NAME))]
     pub name: String,
     /// Kind of the component.
     pub tier: Tier,
@@ -59,11 +85,11 @@ pub struct ComponentStatus {
     pub ready: i32,
     /// What limits the desired replicas, for example `MaxReplicas`; empty if nothing does.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 128))]
+    #[schemars(length(max = limits::LIMITED_BY))]
     pub limited_by: String,
     /// Revisions that have a Deployment, the current one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 5))]
+    #[schemars(length(max = limits::REVISIONS))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub revisions: Vec<RevisionStatus>,
     /// What the operator needs for scaling after a restart. It is written only together with a change of the replicas.
@@ -87,10 +113,38 @@ pub enum Tier {
 #[serde(rename_all = "camelCase")]
 pub struct RevisionStatus {
     /// Hash of the fields that make the pods, and the last part of the Deployment's name.
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = limits::REVISION))]
     pub hash: String,
     /// Desired replicas of this revision.
     pub replicas: i32,
     /// Ready pods of this revision.
     pub ready: i32,
+}
+
+impl Clip for ScalableAppStatus {
+    fn clip(mut self) -> Self {
+        clip_text(&mut self.replicas, limits::APP_REPLICAS);
+        clip_text(&mut self.limited_by, limits::APP_LIMITED_BY);
+        clip_list(&mut self.conditions, limits::CONDITIONS);
+        clip_list(&mut self.components, limits::COMPONENTS);
+        self
+    }
+}
+
+impl Clip for ComponentStatus {
+    fn clip(mut self) -> Self {
+        clip_text(&mut self.name, limits::NAME);
+        clip_text(&mut self.limited_by, limits::LIMITED_BY);
+        clip_list(&mut self.revisions, limits::REVISIONS);
+        self.memory = self.memory.map(Clip::clip);
+        self.last_decision = self.last_decision.map(Clip::clip);
+        self
+    }
+}
+
+impl Clip for RevisionStatus {
+    fn clip(mut self) -> Self {
+        clip_text(&mut self.hash, limits::REVISION);
+        self
+    }
 }

@@ -78,7 +78,7 @@ fn is_within_bounds(schema: &Value, value: &Value) -> bool {
             Value::Number(number) => number
                 .as_f64()
                 .is_some_and(|number| within(number, "minimum", "maximum") && is_inside(number)),
-            Value::String(text) => within(length(text.len()), "minLength", "maxLength"),
+            Value::String(text) => within(length(text.chars().count()), "minLength", "maxLength"),
             Value::Array(items) => within(length(items.len()), "minItems", "maxItems"),
             Value::Object(fields) => within(length(fields.len()), "minProperties", "maxProperties"),
             Value::Null | Value::Bool(_) => true,

@@ -16,11 +16,9 @@ use crate::propose::metric::{Metric, decimal};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use scalableapp_crds as api;
+use scalableapp_crds::limits::SCALE_EVENTS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Scale events that the status holds at most.
-pub const PERSISTED_EVENTS: usize = 16;
 
 /// Everything that scaling remembers of one component between two decisions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -147,7 +145,7 @@ impl Memory {
 /// Merges the oldest events of the fuller direction until all fit. The later time counts, so that the sum within any
 /// period never becomes smaller than it was.
 fn merge_oldest(ups: &mut Vec<(Timestamp, i32)>, downs: &mut Vec<(Timestamp, i32)>) {
-    while ups.len() + downs.len() > PERSISTED_EVENTS {
+    while ups.len() + downs.len() > SCALE_EVENTS {
         let fuller = if ups.len() >= downs.len() { &mut *ups } else { &mut *downs };
         let (_, change) = fuller.remove(0);
         if let Some((_, merged)) = fuller.first_mut() {

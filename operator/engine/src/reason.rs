@@ -119,6 +119,7 @@ reasons! {
     // What an event says.
     SCALED = "Scaled": "The replicas were changed.";
     STATUS_NOT_WRITTEN = "StatusNotWritten": "The API server refuses the status of this object. Nothing scales before it is written.";
+    STATUS_REDUCED = "StatusReduced": "The API server refuses the whole status of this object, so a short one is written. Check that the CRDs are those of the operator's version.";
     SCALED_BY_OTHER = "ScaledByOther": "Replicas of a child were changed outside of the operator: remove the other scaler, or use a ScalingOverride.";
     CHILD_REVERTED = "ChildReverted": "An edit of a child was undone; change the ScalableApp instead.";
 }

@@ -9,6 +9,7 @@ use crate::{
     observe::{backoff, seen::fingerprint},
 };
 use jiff::{SignedDuration, Timestamp};
+use scalableapp_crds::limits::{self, clip};
 use scalableapp_engine::reason;
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
@@ -20,8 +21,6 @@ pub const REFUSED_CAP: Duration = Duration::from_secs(300);
 /// Longest wait where none was given, for a name that is taken, which costs no write to find out, and for what follows
 /// the load.
 pub const CAP: Duration = Duration::from_secs(30);
-/// Characters that are kept of an error, as many as a condition may have.
-const MESSAGE_LENGTH: usize = 1024;
 /// Writes of one app without an answer in one reconcile, after which the rest waits for the next. One that went
 /// unanswered earlier is made only while none has in this reconcile, so that it keeps none waiting that was never made.
 pub const UNANSWERED: u32 = 2;
@@ -75,7 +74,7 @@ impl Attempt {
             _ if is_lasting && error.is_answer() => reason::CHILD_REFUSED,
             _ => reason::CHILD_NOT_WRITTEN,
         };
-        let message = error.words().chars().take(MESSAGE_LENGTH).collect();
+        let message = clip(&error.words(), limits::CONDITION_MESSAGE).into_owned();
         Self { wanted, failures, until, is_lasting, failure: Failure { reason, message } }
     }
 

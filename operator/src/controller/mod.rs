@@ -5,6 +5,7 @@ pub mod memory;
 pub mod overrides;
 pub mod reconcile;
 pub mod roster;
+mod status;
 pub mod tick;
 
 use crate::{

@@ -3,16 +3,11 @@
 use super::{
     Context,
     memory::{AppMemory, Report},
+    status::{self, tell, unreported},
 };
 use crate::{
-    apply::{
-        self,
-        app::Leader,
-        attempts::{Attempt, CAP, REFUSED_CAP},
-        writer::WriteError,
-    },
+    apply::{self, app::Leader, attempts::REFUSED_CAP, writer::WriteError},
     decide::{self, ComponentMemory, ComponentPass, View, component_state::Failure},
-    event::Event,
     observe::cluster::GuardedApp,
     render::render,
     report::{self, StatusUpdate, joined::joined},
@@ -21,12 +16,12 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt, runtime::controller::Action};
-use scalableapp_crds::{Cause, ScalableApp, ScalableAppStatus, Unreadable};
-use scalableapp_engine::reason::{self, Reason};
+use scalableapp_crds::{Cause, ScalableApp, Unreadable};
+use scalableapp_engine::reason;
 use std::{mem, sync::Arc, time::Duration};
 
 /// Kind of the objects that are reconciled.
-const KIND: &str = "ScalableApp";
+pub const KIND: &str = "ScalableApp";
 /// After a write that came too late: the cache shows the newer object by then.
 const AGAIN: Duration = Duration::from_millis(500);
 /// After a write failed without which nothing else may be done.
@@ -153,8 +148,9 @@ async fn say(
     let known = memory.known_status(app);
     let said = StatusUpdate::of(known, generation, &states, failure).beside(leftover.as_ref());
     let status = said.status(known, clock::wall());
-    let events = report::events::events(known, &status);
-    report(context, app, memory, &status).await?;
+    let before = known.cloned();
+    let status = status::write(context, app, memory, status).await?;
+    let events = report::events::events(before.as_ref(), &status);
     for record in passes.iter().filter_map(|pass| pass.recorded.as_ref()) {
         context.decisions.write(record);
     }
@@ -170,70 +166,6 @@ async fn say(
         context.events.publish(&about, event).await;
     }
     Ok(())
-}
-
-/// Writes the status, unless that failed so recently that it is not tried again yet. Where it is refused an event tells
-/// of it, for no condition can.
-async fn report(
-    context: &Context,
-    app: &ScalableApp,
-    memory: &mut AppMemory,
-    status: &ScalableAppStatus,
-) -> Result<(), Error> {
-    let now = clock::wall();
-    let generation = generation(app);
-    let is_news = memory.known_status(app) != Some(status);
-    let earlier = memory.apply.unreported.take().filter(|earlier| earlier.is_of(generation));
-    if let Some(until) = earlier.as_ref().filter(|one| is_news && !one.is_due(now)).map(Attempt::until) {
-        memory.apply.unreported = earlier;
-        return Err(Error::Unreported(until));
-    }
-    let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
-    let (at, known) = ((namespace.as_str(), name.as_str()), memory.known_status(app));
-    match apply::status::report::<ScalableApp>(&context.writer, KIND, at, known, status).await {
-        Ok(written) => {
-            written.into_iter().for_each(|written| memory.report(written));
-            Ok(())
-        }
-        Err(error) => {
-            let cap = if error.is_refusal() { REFUSED_CAP } else { CAP };
-            let attempt = unreported(app, earlier.as_ref(), error, cap)?;
-            if let Some(failure) = attempt.lasting() {
-                let reason = reason::STATUS_NOT_WRITTEN;
-                tell(context, app, reason, format!("{} ({})", reason.sentence, failure.message)).await;
-            }
-            let until = attempt.until();
-            memory.apply.unreported = Some(attempt);
-            Err(Error::Unreported(until))
-        }
-    }
-}
-
-/// A status that could not be written, if it is to be tried again later and not at once.
-fn unreported(
-    object: &impl Resource,
-    earlier: Option<&Attempt>,
-    error: WriteError,
-    cap: Duration,
-) -> Result<Attempt, Error> {
-    if matches!(error, WriteError::Conflict { .. } | WriteError::NotLeader { .. }) {
-        return Err(error.into());
-    }
-    metrics::reconcile_failed(error.label());
-    let app = object.name_any();
-    tracing::warn!(namespace = object.namespace(), app, %error, "the status was not written; will try again");
-    Ok(Attempt::failed(earlier, generation(object), &error, cap, clock::wall()))
-}
-
-/// What an attempt is for: another generation is tried at once.
-fn generation(object: &impl Resource) -> u64 {
-    object.meta().generation.unwrap_or_default().unsigned_abs()
-}
-
-/// Tells in an event what no condition can.
-async fn tell(context: &Context, object: &impl Resource<DynamicType = ()>, reason: Reason, note: String) {
-    let event = Event { warning: true, reason: reason.name, action: "Report", note };
-    context.events.publish(&object.object_ref(&()), event).await;
 }
 
 /// An object that this version cannot read gets a condition of its own and harms nobody else.

@@ -1,6 +1,7 @@
 //! The state of one component after a pass. Pure.
 
 use crate::observe::workload::{LiveRevision, Problem, deadline_exceeded};
+use scalableapp_crds::limits::{self, clip};
 use scalableapp_crds::{DecisionRecord, ScalableAppStatus, ScalingMemory, condition_type};
 use scalableapp_engine::reason::{self, Reason};
 
@@ -11,7 +12,7 @@ pub const OTHER_SCALER: &str = "other scaler";
 pub type Failure = Problem;
 
 /// The state of one component after a pass.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ComponentState {
     /// Name of the component.
     pub name: String,
@@ -106,7 +107,7 @@ impl ComponentState {
     #[must_use]
     pub fn limited_by_names(&self) -> String {
         let names: Vec<&str> = self.limited_by.iter().map(|reason| reason.name).collect();
-        names.join(", ").chars().take(128).collect()
+        clip(&names.join(", "), limits::LIMITED_BY).into_owned()
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
 use component_state::{ComponentState, Evidence, Failure, OTHER_SCALER, was_applied};
 use jiff::Timestamp;
 use kube::ResourceExt;
+use scalableapp_crds::limits::{self, clip};
 use scalableapp_crds::{
     ComponentStatus, DecisionRecord, Proposal, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec, Stage,
 };
@@ -34,11 +35,6 @@ use scalableapp_engine::{
     rollout::{self, Revision},
 };
 use std::{collections::BTreeMap, mem};
-
-/// Characters that the effect of a stage has at most.
-const EFFECT_LENGTH: usize = 120;
-/// Characters that the API takes of a decision's message.
-const MESSAGE_LENGTH: usize = 512;
 
 /// What a pass looks at.
 #[derive(Clone, Copy)]
@@ -388,14 +384,14 @@ fn other_scaler(state: &ComponentState, decided: Option<(i32, bool)>, decision: 
         None => return None,
     };
     let effect = format!("{who} has set replicas to {found}; the last decision was {wanted}");
-    Some(Stage { name: OTHER_SCALER.to_owned(), effect: effect.chars().take(EFFECT_LENGTH).collect() })
+    Some(Stage { name: OTHER_SCALER.to_owned(), effect: clip(&effect, limits::EFFECT).into_owned() })
 }
 
 /// Begins a record with that stage. What a log keeps of the decision has no such stage, or it could not be made again.
 fn tell_of(other: Option<Stage>, record: Option<&mut DecisionRecord>) {
     let (Some(other), Some(record)) = (other, record) else { return };
     let message = format!("{}. {}", other.effect, record.message);
-    record.message = message.chars().take(MESSAGE_LENGTH).collect();
+    record.message = clip(&message, limits::DECISION_MESSAGE).into_owned();
     record.stages.insert(0, other);
 }
 

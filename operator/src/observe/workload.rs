@@ -11,7 +11,7 @@ use scalableapp_engine::reason::{self, Reason};
 use std::sync::Arc;
 
 /// One live revision of a component.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct LiveRevision {
     /// Hash of the user's pod inputs.
     pub hash: String,

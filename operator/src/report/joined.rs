@@ -1,7 +1,7 @@
 //! Several sentences in one message of a condition. Pure.
 
-/// Characters that a condition's message may have.
-const LENGTH: usize = 1024;
+use scalableapp_crds::limits::{CONDITION_MESSAGE, clip};
+
 /// Characters that a sentence gets at least; what then finds no room is counted.
 const SENTENCE: usize = 160;
 
@@ -10,34 +10,24 @@ const SENTENCE: usize = 160;
 #[must_use]
 pub fn joined(sentences: &[String]) -> String {
     let whole = sentences.join("; ");
-    if whole.chars().count() <= LENGTH {
+    if whole.chars().count() <= CONDITION_MESSAGE {
         return whole;
     }
-    let shown = sentences.len().min(LENGTH / SENTENCE);
+    let shown = sentences.len().min(CONDITION_MESSAGE / SENTENCE);
     let others = match sentences.len() - shown {
         0 => String::new(),
         others => format!("; and {others} more"),
     };
     // Two characters lie between two sentences.
-    let mut room = LENGTH - others.len() - 2 * shown;
+    let mut room = CONDITION_MESSAGE - others.len() - 2 * shown;
     let mut by_length: Vec<usize> = (0..shown).collect();
     by_length.sort_by_key(|index| sentences[*index].chars().count());
     let mut cut = vec![String::new(); shown];
     for (done, index) in by_length.into_iter().enumerate() {
-        cut[index] = cut_at_word(&sentences[index], room / (shown - done));
+        cut[index] = clip(&sentences[index], room / (shown - done)).into_owned();
         room -= cut[index].chars().count();
     }
     cut.join("; ") + &others
-}
-
-/// The first words of a text, as many as fit.
-fn cut_at_word(text: &str, length: usize) -> String {
-    if text.chars().count() <= length {
-        return text.to_owned();
-    }
-    let end = text.char_indices().nth(length.saturating_sub(1)).map_or(text.len(), |(end, _)| end);
-    let words = text[..end].rfind(char::is_whitespace).map_or(end, |space| space);
-    format!("{}…", text[..words].trim_end())
 }
 
 #[cfg(test)]
@@ -50,17 +40,17 @@ mod tests {
         assert_eq!(joined(&short), "web: one; api: two");
         let long = [format!("web: {}", "word ".repeat(400)), "api: two".to_owned()];
         let message = joined(&long);
-        assert!(message.ends_with(" word…; api: two"), "{message}");
-        assert!((900..=LENGTH).contains(&message.chars().count()));
+        assert!(message.ends_with(" word …; api: two"), "{message}");
+        assert!((900..=CONDITION_MESSAGE).contains(&message.chars().count()));
     }
 
     #[test]
     fn what_finds_no_room_is_counted() {
         let many: Vec<String> = (0..40).map(|index| format!("web-{index}: {}", "wörd ".repeat(80))).collect();
         let message = joined(&many);
-        assert!(message.ends_with("wörd…; and 34 more"), "{message}");
-        assert!((900..=LENGTH).contains(&message.chars().count()));
+        assert!(message.ends_with("wörd …; and 34 more"), "{message}");
+        assert!((900..=CONDITION_MESSAGE).contains(&message.chars().count()));
         let one = joined(&["x".repeat(3000)]);
-        assert_eq!(one.chars().count(), LENGTH - 2, "a text without a space is cut all the same");
+        assert_eq!(one.chars().count(), CONDITION_MESSAGE - 2, "a text without a space is cut all the same");
     }
 }

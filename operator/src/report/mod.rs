@@ -8,6 +8,7 @@ pub mod overrides;
 use crate::decide::component_state::{ComponentState, Failure};
 use conditions::Verdict;
 use jiff::Timestamp;
+use scalableapp_crds::limits::{self, Clip, clip};
 use scalableapp_crds::{ComponentStatus, RevisionStatus, ScalableAppStatus, Tier};
 use scalableapp_engine::reason;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -37,8 +38,12 @@ impl StatusUpdate {
         failure: Option<&Failure>,
     ) -> Self {
         let stack = failure.is_none().then(|| StackUpdate {
-            components: components.iter().map(|state| component(state, known)).collect(),
-            replicas: replicas(components),
+            components: components
+                .iter()
+                .take(limits::COMPONENTS)
+                .map(|state| component(state, known).clip())
+                .collect(),
+            replicas: clip(&replicas(components), limits::APP_REPLICAS).into_owned(),
             limited_by: limited_by(known.map_or("", |known| known.limited_by.as_str()), components),
         });
         let conditions = known.map_or(&[][..], |known| &known.conditions);
@@ -133,7 +138,6 @@ fn component(state: &ComponentState, known: Option<&ScalableAppStatus>) -> Compo
         .collect();
     let place = |one: &RevisionStatus| one.hash != state.target;
     revisions.sort_by(|one, other| (place(one), &one.hash).cmp(&(place(other), &other.hash)));
-    revisions.truncate(5);
     let undecided = known.filter(|_| !state.decided).and_then(|known| known.component(&state.name));
     let limited_by = undecided.map(|known| known.limited_by.clone());
     ComponentStatus {
@@ -188,7 +192,7 @@ fn limited_by(known: &str, components: &[&ComponentState]) -> String {
             (!names.is_empty()).then(|| format!("{}: {}", state.name, names.join(", ")))
         })
         .collect();
-    limited.join("; ").chars().take(256).collect()
+    clip(&limited.join("; "), limits::APP_LIMITED_BY).into_owned()
 }
 
 #[cfg(test)]

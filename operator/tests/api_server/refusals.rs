@@ -347,6 +347,30 @@ async fn a_status_that_is_refused_stops_no_child_and_is_told_by_an_event() {
 }
 
 #[tokio::test]
+async fn where_the_whole_status_is_refused_a_reduced_one_is_written_and_scaling_goes_on() {
+    let statuses = AtomicUsize::new(0);
+    // The whole, the reduced one, and both once more.
+    let api = ApiServer::new(move |write| {
+        if write.contains("/status") && statuses.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+            return Outcome::Answered(failure(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Invalid",
+                "not this status",
+            ));
+        }
+        Outcome::Taken
+    });
+    reconcile(api.app(1, 1), api.operator().await).await.unwrap();
+    let status = api.status();
+    assert_eq!(status["components"][0]["desired"], json!(1));
+    assert!(status["components"][0]["lastDecision"].is_null() && api.ready().1 == "PodsNotReady", "{status}");
+    assert_eq!(api.events(), ["StatusReduced", "PodsNotReady"]);
+    let operator = api.seeing_operator().await;
+    reconcile(api.app(2, 3), operator).await.unwrap();
+    assert_eq!((api.replicas("web"), api.replicas("api")), (json!(3), json!(3)));
+}
+
+#[tokio::test]
 async fn a_component_that_becomes_invalid_after_a_refusal_is_not_looked_at_again_and_again() {
     let refused = failure(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "no");
     let api = ApiServer::refusing(refused);

@@ -16,13 +16,12 @@ use crate::propose::metric::{Metric, Target};
 use crate::reason::{self, Reason};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use scalableapp_crds::limits::{DECISION_MESSAGE, clip};
 use scalableapp_crds::{DecisionRecord, Proposal, Stage};
 
-/// Characters that the message of a decision has at most.
-const MESSAGE_LENGTH: usize = 512;
-/// Characters that the value of a proposal has at most.
+/// Characters of the value of a proposal: fewer than the API takes, so that a record stays small.
 const VALUE_LENGTH: usize = 76;
-/// Characters that the effect of a stage has at most.
+/// Characters of the effect of a stage, for the same reason.
 const EFFECT_LENGTH: usize = 120;
 
 impl Decision {
@@ -37,8 +36,8 @@ impl Decision {
         let limits =
             if limits.is_empty() { String::new() } else { format!(", limited by {}", limits.join(", ")) };
         let result = format!(" Result: {effect}{limits}.");
-        let room = MESSAGE_LENGTH.saturating_sub(result.chars().count());
-        clipped(self.sentence(self.reason), room) + &result
+        let room = DECISION_MESSAGE.saturating_sub(result.chars().count());
+        clip(&self.sentence(self.reason), room).into_owned() + &result
     }
 
     /// One of its reasons as a sentence. It names bounds and who set them, and no measurement: it changes with its cause
@@ -62,7 +61,7 @@ impl Decision {
 }
 
 pub(crate) fn stage(name: &str, effect: String) -> Stage {
-    Stage { name: name.to_owned(), effect: clipped(effect, EFFECT_LENGTH) }
+    Stage { name: name.to_owned(), effect: clip(&effect, EFFECT_LENGTH).into_owned() }
 }
 
 pub(crate) fn proposals(signals: &[Signal<'_>], memory: &SignalMemory, now: Timestamp) -> Vec<Proposal> {
@@ -94,7 +93,7 @@ fn proposal(signal: &Signal<'_>, last_good: Option<&LastGood>, now: Timestamp) -
     };
     Proposal {
         metric: name.clone(),
-        value: clipped(value, VALUE_LENGTH),
+        value: clip(&value, VALUE_LENGTH).into_owned(),
         target: target.show_target(),
         replicas: signal.result.proposal().map(|proposal| proposal.replicas),
         reason: signal.result.invalid().map_or_else(String::new, |invalid| invalid.reason.name.to_owned()),
@@ -215,12 +214,5 @@ fn limitation(limitation: Limitation) -> &'static str {
         Limitation::TooManyReplicas => "the maximum",
         Limitation::ScaleUpLimit => "the scale-up policies",
         Limitation::ScaleDownLimit => "the scale-down policies",
-    }
-}
-
-fn clipped(text: String, length: usize) -> String {
-    match text.char_indices().nth(length) {
-        Some((end, _)) => text[..end].to_owned(),
-        None => text,
     }
 }

@@ -1,0 +1,97 @@
+//! Every maximum of what the operator writes, once: the schema names it, and what is written is cut to it. Pure.
+//!
+//! The API server refuses a status as a whole for one text that is too long, so nothing is written that was not
+//! [`Clip`]ped.
+
+use std::borrow::Cow;
+
+/// Characters of a reason, and of the type of a condition.
+pub const REASON: usize = 64;
+/// Conditions of an app.
+pub const CONDITIONS: usize = 16;
+/// Conditions of an override.
+pub const OVERRIDE_CONDITIONS: usize = 8;
+/// Characters of a condition's message.
+pub const CONDITION_MESSAGE: usize = 1024;
+/// Components of an app.
+pub const COMPONENTS: usize = 20;
+/// Characters of the name of a component or metric.
+pub const NAME: usize = 20;
+/// Characters of the replicas of an app.
+pub const APP_REPLICAS: usize = 32;
+/// Characters of the limits of an app.
+pub const APP_LIMITED_BY: usize = 256;
+/// Characters of the limits of a component.
+pub const LIMITED_BY: usize = 128;
+/// Revisions of a component that the status lists.
+pub const REVISIONS: usize = 5;
+/// Characters of the hash of a revision.
+pub const REVISION: usize = 16;
+/// Characters of the message of a decision.
+pub const DECISION_MESSAGE: usize = 512;
+/// Metrics of a component.
+pub const METRICS: usize = 8;
+/// Characters of what a metric measured.
+pub const VALUE: usize = 96;
+/// Characters of the target of a metric.
+pub const TARGET: usize = 48;
+/// Stages of a decision.
+pub const STAGES: usize = 8;
+/// Characters of the effect of a stage.
+pub const EFFECT: usize = 200;
+/// Changes of replicas that are kept over a restart.
+pub const SCALE_EVENTS: usize = 16;
+
+/// The end of a text that was cut.
+const CUT: &str = " …";
+/// A cut falls between two words where that leaves no more than this many characters unused.
+const LONGEST_WORD: usize = 128;
+
+/// A value that the API server takes only within the maximums of its schema.
+pub trait Clip {
+    /// The value within its maximums: texts end early, lists lose their last items.
+    #[must_use]
+    fn clip(self) -> Self;
+}
+
+/// The text as far as it may be long, in whole words where possible, and with ` …` where something is missing.
+#[must_use]
+pub fn clip(text: &str, length: usize) -> Cow<'_, str> {
+    if text.char_indices().nth(length).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let start: String = text.chars().take(length.saturating_sub(CUT.chars().count())).collect();
+    let words = start
+        .rsplit_once(' ')
+        .filter(|(_, cut)| cut.len() < LONGEST_WORD)
+        .map_or(start.as_str(), |(words, _)| words);
+    Cow::Owned(format!("{words}{CUT}"))
+}
+
+/// Cuts a text in place.
+pub(crate) fn clip_text(text: &mut String, length: usize) {
+    if let Cow::Owned(clipped) = clip(text, length) {
+        *text = clipped;
+    }
+}
+
+/// Cuts a list in place, and each of its items.
+pub(crate) fn clip_list<T: Clip>(list: &mut Vec<T>, length: usize) {
+    list.truncate(length);
+    *list = std::mem::take(list).into_iter().map(T::clip).collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_fits_is_kept_and_a_longer_one_ends_with_a_word() {
+        assert_eq!(clip("two words", 9), "two words");
+        assert_eq!(clip("two words", 8), "two …");
+        assert_eq!(clip("wörter", 5), "wör …", "a single word is cut all the same");
+        for length in 0..12 {
+            assert!(clip("one two three", length).chars().count() <= length.max(2), "{length}");
+        }
+    }
+}
