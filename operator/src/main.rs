@@ -7,7 +7,11 @@ use kube::{Client, Config};
 use scalableapp_operator::{
     apply::{events::Events, writer::Writer},
     controller::{self, Context, Watches, memory::Memories},
-    observe::{bounded, cluster::Cluster, prometheus::Prometheus, samples::SampleStore},
+    observe::{
+        cluster::{bounded, caches::Cluster},
+        prometheus::client::Prometheus,
+        samples::SampleStore,
+    },
     runtime::{
         args::Args, decision_log::DecisionLog, front_proxy, health::Health, lease::Candidate,
         listener::listen, live::LiveSource, metrics, server, shutdown, telemetry::Telemetry,

@@ -12,7 +12,7 @@ use scalableapp_crds::{
 };
 use scalableapp_engine::reason::{self, Reason};
 use scalableapp_operator::decide::component_state::{ComponentState, Evidence, Failure};
-use scalableapp_operator::observe::workload::LiveRevision;
+use scalableapp_operator::observe::cluster::workload::LiveRevision;
 use scalableapp_operator::report::StatusUpdate;
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};

@@ -13,8 +13,8 @@ use crate::{
     decide::{ComponentMemory, ComponentPass, component_state::ComponentState},
     event::Event,
     names,
-    observe::{
-        cluster::{Cluster, Observed},
+    observe::cluster::{
+        caches::{Cluster, Observed},
         owner::Controlled,
         seen::SeenDeployment,
         workload::LiveRevision,

@@ -6,7 +6,7 @@
 use super::writer::WriteError;
 use crate::{
     decide::component_state::Failure,
-    observe::{backoff, seen::fingerprint},
+    observe::{cluster::seen::fingerprint, prometheus::backoff},
 };
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds::limits::{self, clip};

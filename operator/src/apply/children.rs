@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     labels::{self, MANAGER},
-    observe::{labelled::Labelled, owner::Controlled, seen::Seen},
+    observe::cluster::{labelled::Labelled, owner::Controlled, seen::Seen},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;

@@ -6,7 +6,7 @@
 use super::writer::{WriteError, Writer};
 use crate::{
     labels::{EPOCH, FENCE},
-    observe::seen::SeenDeployment,
+    observe::cluster::seen::SeenDeployment,
 };
 use kube::{
     Api, ResourceExt,

@@ -1,7 +1,7 @@
 //! What was applied and what the API server made of it, so that nothing is sent twice. Pure.
 
 use super::children::Child;
-use crate::observe::seen::fingerprint;
+use crate::observe::cluster::seen::fingerprint;
 use kube::ResourceExt;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ impl Records {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::seen::SeenDeployment;
+    use crate::observe::cluster::seen::SeenDeployment;
     use serde_json::json;
 
     fn deployment(version: &str, image: &str, replicas: i32, revision: &str) -> SeenDeployment {

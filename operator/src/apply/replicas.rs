@@ -1,7 +1,7 @@
 //! Writes of `spec.replicas`: each carries the `uid` and `resourceVersion` that its decision read. I/O out.
 
 use super::writer::{WriteError, Writer};
-use crate::{labels::SCALER, observe::seen::SeenDeployment};
+use crate::{labels::SCALER, observe::cluster::seen::SeenDeployment};
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},

@@ -7,7 +7,7 @@ use crate::{
         self, ComponentPass, View,
         component_state::{ComponentState, Failure},
     },
-    observe::{cluster::app_ref, samples::Samples},
+    observe::{cluster::caches::app_ref, samples::Samples},
     resolve::app::Service,
     runtime::{clock, live::LiveSource, metrics},
 };
@@ -112,9 +112,9 @@ fn metrics(decision: &Decision) -> impl Iterator<Item = LiveMetric> {
 mod tests {
     use super::*;
     use crate::{
-        observe::{
+        observe::cluster::{
+            caches::{GuardedOverride, Observed},
             children::Siblings,
-            cluster::{GuardedOverride, Observed},
         },
         report::{StatusUpdate, events::events},
         resolve::{app::App, resolve},

@@ -7,7 +7,7 @@ use crate::{
         ComponentMemory,
         component_state::{Failure, was_applied},
     },
-    observe::cluster::GuardedApp,
+    observe::cluster::caches::GuardedApp,
     report::StatusUpdate,
     resolve::{app::App, invalid::Invalid},
 };

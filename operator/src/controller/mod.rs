@@ -12,12 +12,14 @@ use crate::{
     apply::{events::Events, writer::Writer},
     observe::{
         cluster::{
-            Cluster, GuardedApp, GuardedOverride, Touched, app_ref, overridden, reflect_children,
-            reflect_overrides, reflect_written,
+            caches::{
+                Cluster, GuardedApp, GuardedOverride, Touched, app_ref, overridden, reflect_children,
+                reflect_overrides, reflect_written,
+            },
+            pods::SeenPod,
+            seen::{Seen, SeenDeployment},
         },
-        pods::SeenPod,
         samples::SampleStore,
-        seen::{Seen, SeenDeployment},
     },
     runtime::{decision_log::DecisionLog, lease::Leadership},
 };

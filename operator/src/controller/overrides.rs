@@ -10,7 +10,7 @@ use crate::{
         status,
         writer::{WriteError, Writer},
     },
-    observe::cluster::{GuardedApp, GuardedOverride, app_ref},
+    observe::cluster::caches::{GuardedApp, GuardedOverride, app_ref},
     report::overrides::{self, Counting, Target},
     runtime::clock,
 };

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     apply::{self, app::Leader, attempts::REFUSED_CAP, writer::WriteError},
     decide::{self, ComponentMemory, ComponentPass, View, component_state::Failure},
-    observe::cluster::GuardedApp,
+    observe::cluster::caches::GuardedApp,
     render::render,
     report::{self, StatusUpdate, joined::joined},
     resolve::invalid::Invalid,

@@ -1,7 +1,7 @@
 //! The apps that a tick goes over. At rest they are those of the tick before, and nothing is looked up again.
 
 use super::memory::{Memories, Resolved, SharedMemory};
-use crate::observe::{cluster::GuardedApp, wanted::Wanted};
+use crate::observe::{cluster::caches::GuardedApp, wanted::Wanted};
 use scalableapp_crds::ScalableApp;
 use std::sync::{Arc, Weak};
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     decide::{self, ComponentPass, View},
     observe::{
-        cluster::{GuardedApp, app_ref},
+        cluster::caches::{GuardedApp, app_ref},
         samples::Samples,
     },
     report::StatusUpdate,

@@ -1,6 +1,6 @@
 //! The state of one component after a pass. Pure.
 
-use crate::observe::workload::{LiveRevision, Problem, deadline_exceeded};
+use crate::observe::cluster::workload::{LiveRevision, Problem, deadline_exceeded};
 use scalableapp_crds::limits::{self, clip};
 use scalableapp_crds::{DecisionRecord, ScalableAppStatus, ScalingMemory, condition_type};
 use scalableapp_engine::reason::{self, Reason};

@@ -5,10 +5,12 @@ pub mod component_state;
 use crate::{
     apply::failing::Failing,
     observe::{
-        cluster::Observed,
+        cluster::{
+            caches::Observed,
+            workload::{self, LiveRevision},
+        },
         samples::Samples,
         wanted::{Sources, sources},
-        workload::{self, LiveRevision},
     },
     resolve::{
         app::{App, Service},
@@ -478,7 +480,7 @@ mod tests {
     use super::*;
     use crate::{
         apply::{failing::TRIED_AGAIN_AFTER, writer::WriteError},
-        observe::seen::SeenDeployment,
+        observe::cluster::seen::SeenDeployment,
         resolve::resolve,
     };
     use jiff::SignedDuration;

@@ -239,7 +239,7 @@ fn rollout(components: &[&ComponentState]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::workload::LiveRevision;
+    use crate::observe::cluster::workload::LiveRevision;
     use std::sync::Arc;
 
     fn revision(hash: &str, ready: i32) -> LiveRevision {

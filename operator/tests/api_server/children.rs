@@ -10,7 +10,7 @@ use kube::Client;
 use scalableapp_operator::apply::children::{Ensured, Owner, ensure};
 use scalableapp_operator::apply::record::Records;
 use scalableapp_operator::apply::writer::{WriteError, Writer};
-use scalableapp_operator::observe::seen::Seen;
+use scalableapp_operator::observe::cluster::seen::Seen;
 use serde_json::{Value, json};
 
 use crate::fake::{Answer, client, failure, lead, not_found};

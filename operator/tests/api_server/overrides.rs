@@ -14,7 +14,7 @@ use scalableapp_crds::{ConditionStatus, ScalableApp, ScalableAppStatus, set_cond
 use scalableapp_operator::apply::status::report;
 use scalableapp_operator::apply::writer::Writer;
 use scalableapp_operator::controller::overrides::Said;
-use scalableapp_operator::observe::cluster::{GuardedApp, GuardedOverride, reflect_written};
+use scalableapp_operator::observe::cluster::caches::{GuardedApp, GuardedOverride, reflect_written};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

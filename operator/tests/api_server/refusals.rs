@@ -13,7 +13,7 @@ use kube::runtime::controller::Action;
 use rstest::rstest;
 use scalableapp_crds::Guarded;
 use scalableapp_operator::controller::{Context, Watches, reconcile::reconcile};
-use scalableapp_operator::observe::cluster::{Cluster, GuardedApp, reflect_children};
+use scalableapp_operator::observe::cluster::caches::{Cluster, GuardedApp, reflect_children};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use http::{Method, StatusCode};
 use kube::Client;
 use scalableapp_operator::controller::{Watches, tick};
-use scalableapp_operator::observe::cluster::{Cluster, app_ref, reflect_written};
+use scalableapp_operator::observe::cluster::caches::{Cluster, app_ref, reflect_written};
 use scalableapp_operator::runtime::health::Health;
 use scalableapp_operator::runtime::lease::Candidate;
 use serde_json::{Value, json};

@@ -1,7 +1,9 @@
 //! One query: how it is asked, and how its failure is said.
 
 use axum::http::StatusCode;
-use scalableapp_operator::observe::prometheus::{CUSTOM_LIMIT, Prometheus, QueryError, TEMPLATE_LIMIT};
+use scalableapp_operator::observe::prometheus::client::{
+    CUSTOM_LIMIT, Prometheus, QueryError, TEMPLATE_LIMIT,
+};
 use tokio::net::TcpListener;
 
 use crate::fake::{Fake, Reply, args, healthy};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use scalableapp_engine::evidence::sample::Quality;
 use scalableapp_operator::decide::{View, pass};
-use scalableapp_operator::observe::cluster::Observed;
+use scalableapp_operator::observe::cluster::caches::Observed;
 use scalableapp_operator::observe::wanted::Wanted;
 use scalableapp_operator::resolve::{app::App, resolve};
 use serde_json::json;

@@ -13,7 +13,7 @@ use clap::Parser;
 use jiff::{Timestamp, ToSpan};
 use scalableapp_engine::evidence::sample::{Quality, Reading, judge};
 use scalableapp_engine::hpa::pod;
-use scalableapp_operator::observe::prometheus::{Prometheus, TEMPLATE_LIMIT};
+use scalableapp_operator::observe::prometheus::client::{Prometheus, TEMPLATE_LIMIT};
 use scalableapp_operator::observe::samples::{SampleStore, Samples};
 use scalableapp_operator::observe::wanted::{CustomQuery, Signal, Source, Wanted};
 use scalableapp_operator::resolve::app::ComponentKey;

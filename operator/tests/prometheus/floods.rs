@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan};
 use scalableapp_engine::evidence::sample::{Quality, judge};
 use scalableapp_operator::decide::component_state::Evidence;
 use scalableapp_operator::decide::{View, pass};
-use scalableapp_operator::observe::cluster::Observed;
+use scalableapp_operator::observe::cluster::caches::Observed;
 use scalableapp_operator::observe::samples::{SampleStore, Samples};
 use scalableapp_operator::observe::wanted::{Source, Wanted};
 use scalableapp_operator::resolve::{app::App, resolve};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, ToSpan};
 use scalableapp_engine::evidence::sample::{Coverage, Quality, Reading};
-use scalableapp_operator::observe::pods::SeenPod;
+use scalableapp_operator::observe::cluster::pods::SeenPod;
 use scalableapp_operator::observe::wanted::{Signal, Source, Wanted};
 use serde_json::{Value, json};
 

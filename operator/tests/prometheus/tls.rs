@@ -6,7 +6,7 @@ use clap::Parser;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
-use scalableapp_operator::observe::prometheus::{Prometheus, QueryError, TEMPLATE_LIMIT};
+use scalableapp_operator::observe::prometheus::client::{Prometheus, QueryError, TEMPLATE_LIMIT};
 use scalableapp_operator::runtime::args::Args;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

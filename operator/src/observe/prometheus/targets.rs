@@ -12,10 +12,10 @@ use tokio::time::Instant;
 
 use super::answer::{Data, Labels};
 use super::backoff::{self, Backoff};
-use super::measurements::pod;
-use super::namespaced::NamespacedName;
-use super::prometheus::{Prometheus, TEMPLATE_LIMIT};
-use super::templates::Selection;
+use super::client::{Prometheus, TEMPLATE_LIMIT};
+use super::signals::measurements::pod;
+use super::signals::templates::Selection;
+use crate::observe::namespaced::NamespacedName;
 use crate::runtime::clock;
 
 /// Time between two checks.

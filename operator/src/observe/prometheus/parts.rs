@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff::{self, Backoff};
-use super::prometheus::TEMPLATE_LIMIT;
-use super::wanted::AppKey;
+use super::client::TEMPLATE_LIMIT;
+use crate::observe::wanted::AppKey;
 
 /// Parts that one is split into at a time.
 const PIECES: usize = 8;

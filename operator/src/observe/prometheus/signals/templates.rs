@@ -17,8 +17,8 @@ use std::time::Duration;
 use promql_parser::label::Matcher;
 use promql_parser::util::display_duration;
 
-use super::parts::Part;
-use super::wanted::{AppKey, Signal};
+use crate::observe::prometheus::parts::Part;
+use crate::observe::wanted::{AppKey, Signal};
 use crate::resolve::app::ComponentKey;
 
 /// One query.
@@ -250,9 +250,9 @@ fn age(by: &str, selector: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::Parts;
-    use super::super::promql::read_matchers;
     use super::*;
+    use crate::observe::prometheus::parts::Parts;
+    use crate::observe::prometheus::promql::read_matchers;
 
     const ALL: [Template; 10] = [
         Template::RequestRate,

@@ -10,7 +10,7 @@ use kube::runtime::reflector::store::WriterDropped;
 use kube::runtime::reflector::{Lookup, ObjectRef, Store};
 use kube::runtime::watcher;
 
-use super::namespaced::NamespacedName;
+use crate::observe::namespaced::NamespacedName;
 
 /// What belongs to an app.
 pub trait OfApp {
@@ -136,7 +136,7 @@ fn place<K: Resource>(of_app: &[Arc<K>], object: &K) -> Result<usize, usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::seen::Seen;
+    use crate::observe::cluster::seen::Seen;
     use k8s_openapi::api::core::v1::Service;
     use kube::ResourceExt;
     use kube::runtime::reflector;

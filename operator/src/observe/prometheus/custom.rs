@@ -17,9 +17,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::QueryResult;
 use super::backoff::{self, Backoff};
-use super::prometheus::{CUSTOM_LIMIT, Prometheus, QueryError};
+use super::client::{CUSTOM_LIMIT, Prometheus, QueryError};
 use super::promql::{Refusal, confine};
-use super::wanted::CustomQuery;
+use crate::observe::wanted::CustomQuery;
 use crate::runtime::clock;
 
 /// How long is waited for the queries that were just started; later answers are taken the next time.

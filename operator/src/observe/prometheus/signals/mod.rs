@@ -5,6 +5,9 @@
 //! tick; a signal whose query fails then is left alone for a while, and not asked twice until it was answered again.
 //! What no metric is read from is shown to people alone, and asked for less often.
 
+pub mod measurements;
+pub mod templates;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +16,13 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use self::measurements::{ByComponent, ByContainer, Companions, Traffic, latencies, traffic, usages};
+use self::templates::{Selection, Template};
 use super::answer::{Outcome, QueryResult};
-use super::measurements::{ByComponent, ByContainer, Companions, Traffic, latencies, traffic, usages};
+use super::client::{Prometheus, QueryError, TEMPLATE_LIMIT};
 use super::parts::{Part, Parts, Problems};
-use super::prometheus::{Prometheus, QueryError, TEMPLATE_LIMIT};
 use super::quantile::Bucket;
-use super::templates::{Selection, Template};
-use super::wanted::{Scope, Signal, Wanted};
+use crate::observe::wanted::{Scope, Signal, Wanted};
 use crate::resolve::app::ComponentKey;
 use crate::runtime::clock;
 

@@ -18,11 +18,11 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
 use super::answer::Trace;
+use super::client::{Prometheus, QueryError, Span};
 use super::custom::next_turn;
-use super::prometheus::{Prometheus, QueryError, Span};
 use super::promql::{Refusal, confine_over};
-use super::templates::Selection;
-use super::wanted::{Source, Wanted};
+use super::signals::templates::Selection;
+use crate::observe::wanted::{Source, Wanted};
 use crate::resolve::app::ComponentKey;
 use crate::runtime::clock;
 
@@ -336,7 +336,7 @@ mod tests {
         let mut histories = Histories::new(prometheus, selection);
         let key = (ComponentKey::new("shop", "shop", "web"), "rps".to_owned());
         let horizon = SignedDuration::from_mins(10);
-        let source = Source::Component(super::super::wanted::Signal::RequestRate);
+        let source = Source::Component(crate::observe::wanted::Signal::RequestRate);
         let wanted = Wanted::new(
             HashMap::from([(key.0.clone(), BTreeMap::from([(key.1.clone(), source.clone())]))]),
             BTreeMap::from([(key.0.clone(), Forecast { horizon, season: Some(SEASON) })]),

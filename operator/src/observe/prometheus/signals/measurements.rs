@@ -4,10 +4,10 @@ use hashbrown::{Equivalent, HashMap};
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::hpa::pod::{Container, Pod, PodSample};
 
-use super::answer::{Data, Labels, Named, Outcome};
-use super::namespaced::NamespacedName;
-use super::quantile::Bucket;
-use super::wanted::Wanted;
+use crate::observe::namespaced::NamespacedName;
+use crate::observe::prometheus::answer::{Data, Labels, Named, Outcome};
+use crate::observe::prometheus::quantile::Bucket;
+use crate::observe::wanted::Wanted;
 use crate::resolve::app::ComponentKey;
 
 /// A value of a component, with what tells how far it can be trusted.
@@ -207,7 +207,7 @@ fn scraped<'a>(pods: &'a Data<'_>) -> HashMap<Named<'a>, Scraped> {
 }
 
 /// Namespace and name of the pod of a series.
-pub(super) fn pod<'a>(labels: &'a Labels<'_>) -> Option<(&'a str, &'a str)> {
+pub(in crate::observe::prometheus) fn pod<'a>(labels: &'a Labels<'_>) -> Option<(&'a str, &'a str)> {
     Some((labels.namespace.as_deref()?, labels.pod.as_deref()?))
 }
 

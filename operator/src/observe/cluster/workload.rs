@@ -1,7 +1,7 @@
 //! What a component's Deployments and pods say: its revisions, and what is wrong with them. Pure.
 
 use super::{
-    cluster::Observed,
+    caches::Observed,
     owner::Controlled,
     pods::SeenPod,
     seen::{GAVE_UP, REFUSED, SeenDeployment},

@@ -1,0 +1,15 @@
+//! Prometheus: how it is asked, and what became of its answers. I/O in.
+
+pub mod answer;
+pub mod backoff;
+pub mod client;
+pub mod cost;
+pub mod custom;
+pub mod history;
+pub mod parts;
+pub mod patterns;
+pub mod promql;
+pub mod quantile;
+pub mod signals;
+pub mod spelling;
+pub mod targets;
