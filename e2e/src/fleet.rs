@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use scalableapp_cluster::chart::OPERATOR_NAMESPACE;
+use scalableapp_cluster::paths::ClusterDir;
 use tempfile::TempDir;
 
-use crate::cluster::paths::ClusterDir;
 use crate::operator::LocalOperator;
 use crate::prometheus_stub::{AppKey, PrometheusStub};
 use crate::world::{AuditLog, local_cluster, wait_until};
@@ -66,7 +67,7 @@ impl Fleet {
         let operator = LocalOperator::start_with(
             "fleet",
             &kubeconfig,
-            crate::chart::OPERATOR_NAMESPACE,
+            OPERATOR_NAMESPACE,
             &prometheus.url(),
             directory.path(),
             arm.arguments(),

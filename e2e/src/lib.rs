@@ -1,7 +1,5 @@
-//! Tests of ScalableApp on a real Kubernetes: a local cluster, what one test sees of it, and a load generator.
+//! Tests of ScalableApp on a real Kubernetes: what one test sees of a cluster, and a load generator.
 
-pub mod chart;
-pub mod cluster;
 pub mod fault_proxy;
 pub mod fleet;
 pub mod interrupt;
@@ -10,5 +8,7 @@ pub mod operator;
 pub mod percentiles;
 pub mod process;
 pub mod prometheus_stub;
-pub mod tools;
 pub mod world;
+
+/// The folder of the crate.
+pub const CRATE_DIR: &str = env!("CARGO_MANIFEST_DIR");

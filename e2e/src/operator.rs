@@ -14,12 +14,12 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use scalableapp_cluster::chart::OPERATOR_NAMESPACE;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::chart::OPERATOR_NAMESPACE;
-use crate::cluster::paths::CRATE_DIR;
+use crate::CRATE_DIR;
 use crate::world::wait_until;
 
 /// Name of the operator's Deployment, Service and Lease.

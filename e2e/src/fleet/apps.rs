@@ -9,12 +9,12 @@ use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::{Client, ResourceExt};
+use scalableapp_cluster::chart::OPERATOR_NAMESPACE;
+use scalableapp_cluster::paths::ClusterDir;
 use scalableapp_crds::{ConditionStatus, ScalableApp};
 use serde_json::{Value, json};
 
 use super::replicas::ReplicaWatch;
-use crate::chart::OPERATOR_NAMESPACE;
-use crate::cluster::paths::ClusterDir;
 use crate::operator::OPERATOR;
 use crate::prometheus_stub::AppKey;
 

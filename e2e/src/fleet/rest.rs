@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use scalableapp_cluster::chart::OPERATOR_NAMESPACE;
+use scalableapp_cluster::status::component_process;
 use tokio::time::sleep;
 
 use super::Fleet;
-use crate::chart::OPERATOR_NAMESPACE;
-use crate::cluster::status::component_process;
 use crate::operator::OPERATOR;
 use crate::process::{cpu_seconds, resident_mib};
 

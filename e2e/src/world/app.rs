@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{World, wait_until};
-use crate::cluster::paths::CRATE_DIR;
+use crate::CRATE_DIR;
 
 /// The example that most tests start from.
 const MINIMAL: &str = "examples/minimal.yaml";

@@ -6,9 +6,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use scalableapp_cluster::paths::ClusterDir;
 use serde::Deserialize;
-
-use crate::cluster::paths::ClusterDir;
 
 /// The audit log of the local cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]

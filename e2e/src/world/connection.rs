@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use scalableapp_cluster::paths::{Cache, ClusterDir};
 
 use super::audit::AuditLog;
-use crate::cluster::paths::{Cache, ClusterDir};
 
 /// Images that the cluster can run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, LogParams};
+use scalableapp_cluster::chart::OPERATOR_NAMESPACE;
 use scalableapp_engine::record::Record;
 
 use super::World;
-use crate::chart::OPERATOR_NAMESPACE;
 
 impl World {
     /// The decisions on the apps of the test's namespace that are in the logs of the operator's pods.

@@ -9,7 +9,7 @@ use kube::api::{Api, DynamicObject, ListParams, LogParams};
 use kube::discovery::{ApiResource, Discovery, Scope, verbs};
 
 use super::World;
-use crate::cluster::paths::CRATE_DIR;
+use crate::CRATE_DIR;
 
 /// Where the operator is found in any namespace: its chart labels its pods so.
 const OPERATOR_PODS: &str = "app.kubernetes.io/name=scalableapp,app.kubernetes.io/component=operator";

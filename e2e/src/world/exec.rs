@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
+use scalableapp_cluster::paths::Cache;
 use tokio::process::Command;
 
 use super::World;
-use crate::cluster::paths::Cache;
 
 impl World {
     /// Runs a program in a container of a pod, and returns what it says.

@@ -11,7 +11,7 @@ use kube::api::Api;
 use serde_json::{Value, json};
 
 use super::{World, wait_until};
-use crate::cluster::paths::CRATE_DIR;
+use crate::CRATE_DIR;
 
 /// What a test may want beside PostgreSQL's primary. Each is a pod and a Service of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

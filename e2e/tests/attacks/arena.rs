@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, PostParams};
 use kube::{Client, ResourceExt};
-use scalableapp_e2e::chart::OPERATOR_NAMESPACE;
+use scalableapp_cluster::chart::OPERATOR_NAMESPACE;
 use scalableapp_e2e::fleet::{Fleet, operator_kubeconfig};
 use scalableapp_e2e::operator::LocalOperator;
 use scalableapp_e2e::prometheus_stub::PrometheusStub;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use kube::ResourceExt;
-use scalableapp_e2e::chart::OPERATOR_NAMESPACE;
+use scalableapp_cluster::chart::OPERATOR_NAMESPACE;
 use scalableapp_e2e::operator::{self, OPERATOR};
 use scalableapp_e2e::world::{World, holds_for, wait_until};
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use hyper::{Request, header};
 use scalableapp_crds::{GROUP, VERSION};
-use scalableapp_e2e::cluster::paths::CRATE_DIR;
+use scalableapp_e2e::CRATE_DIR;
 use scalableapp_e2e::world::World;
 use serde_json::Value;
 use std::fs;

@@ -1,9 +1,9 @@
 //! Everything that stands before the load: cluster, programs, images, chart and example. Runs programs.
 
 use anyhow::Result;
-use scalableapp_e2e::chart;
-use scalableapp_e2e::cluster::Nodes;
-use scalableapp_e2e::tools::Tools;
+use scalableapp_cluster::Nodes;
+use scalableapp_cluster::chart;
+use scalableapp_cluster::tools::Tools;
 use serde_json::json;
 
 use crate::progress::Progress;

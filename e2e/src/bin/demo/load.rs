@@ -1,10 +1,9 @@
 //! The load of the demo: its course, and the pod that sends it. Talks to the cluster.
 
 use anyhow::{Context, Result};
+use scalableapp_cluster::tools::Tools;
 use scalableapp_e2e::load::{Failed, Latency, Report};
 use serde_json::{Value, json};
-
-use scalableapp_e2e::tools::Tools;
 
 /// Quiet, a rise, a plateau that asks for five replicas, a fall, and time for them to go again.
 ///

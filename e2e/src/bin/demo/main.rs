@@ -14,10 +14,10 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use kubectl_scalableapp::cluster::Cluster;
 use kubectl_scalableapp::watch::Target;
-use scalableapp_e2e::chart::{OPERATOR_NAMESPACE, RELEASE};
-use scalableapp_e2e::cluster::paths::{Cache, check_name};
-use scalableapp_e2e::cluster::{Nodes, doctor};
-use scalableapp_e2e::tools::Tools;
+use scalableapp_cluster::chart::{OPERATOR_NAMESPACE, RELEASE};
+use scalableapp_cluster::paths::{Cache, check_name};
+use scalableapp_cluster::tools::Tools;
+use scalableapp_cluster::{Nodes, doctor};
 
 use crate::install::{APP, NAMESPACE};
 use crate::progress::Progress;

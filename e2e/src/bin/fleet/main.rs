@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
-use scalableapp_e2e::chart;
-use scalableapp_e2e::cluster::Nodes;
+use scalableapp_cluster::Nodes;
+use scalableapp_cluster::chart;
+use scalableapp_cluster::tools::Tools;
 use scalableapp_e2e::fleet::{AT_REST, Arm, Fleet, PER_REPLICA};
 use scalableapp_e2e::interrupt::until_ended;
-use scalableapp_e2e::tools::Tools;
 use tokio::time::sleep;
 
 use table::Measured;

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::command::output;
 use super::config::PAUSE_IMAGE;
 use super::parts::{program, short};
-use super::paths::{CRATE_DIR, Cache, ClusterDir};
+use super::paths::{CRATE_DIR, Cache, ClusterDir, repository};
 use super::progress::step;
 use super::servers::{self, Server};
 use super::status::running_init;
@@ -64,10 +64,10 @@ fn containerfile(name: &str) -> PathBuf {
 /// # Errors
 /// When a program has not been built, or the cluster is down.
 pub fn load_project_images(cache: &Cache, dir: &ClusterDir) -> Result<()> {
-    let repository = Path::new(CRATE_DIR).parent().context("the crate has no repository")?;
+    let repository = repository()?;
     for (tag, containerfile) in PROJECT_IMAGES {
         let containerfile = repository.join(containerfile);
-        let request = BuildRequest { containerfile, context: repository.to_owned(), tag: tag.to_owned() };
+        let request = BuildRequest { containerfile, context: repository.clone(), tag: tag.to_owned() };
         build_and_load(cache, dir, &request)?;
     }
     Ok(())

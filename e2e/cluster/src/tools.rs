@@ -1,11 +1,12 @@
 //! The programs that stand around a cluster: cargo, and the cluster's own kubectl and helm. Runs processes.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::cluster::paths::{CRATE_DIR, Cache, ClusterDir};
 use anyhow::{Context, Result, bail};
+
+use crate::paths::{Cache, ClusterDir, repository};
 
 /// The programs, and the cluster that they speak to.
 pub struct Tools {
@@ -24,8 +25,7 @@ impl Tools {
     /// When there is no place for a cache.
     pub fn new(cluster: &str) -> Result<Self> {
         let cache = Cache::from_env()?;
-        let repository = Path::new(CRATE_DIR).parent().context("the crate has no repository")?.to_owned();
-        Ok(Self { repository, bin: cache.bin(), cluster: cache.cluster(cluster) })
+        Ok(Self { repository: repository()?, bin: cache.bin(), cluster: cache.cluster(cluster) })
     }
 
     /// Runs cargo in the repository; what it says is shown.
@@ -49,7 +49,7 @@ impl Tools {
         Ok(())
     }
 
-    /// Runs the program `cluster` of this crate; what it says is shown.
+    /// Runs the program `cluster`; what it says is shown.
     ///
     /// No package is named here or anywhere in the demo: cargo builds dependencies once for each set of packages.
     ///

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::cluster::Nodes;
+use crate::Nodes;
 use crate::tools::Tools;
 
 /// Namespace of the operator and of the bundled Prometheus.

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
-use scalableapp_e2e::chart;
-use scalableapp_e2e::cluster::paths::{Cache, check_name};
-use scalableapp_e2e::cluster::{self, BuildRequest, Nodes, UpOptions, doctor, status};
-use scalableapp_e2e::tools::Tools;
+use scalableapp_cluster::paths::{Cache, check_name};
+use scalableapp_cluster::tools::Tools;
+use scalableapp_cluster::{self as cluster, BuildRequest, Nodes, UpOptions, chart, doctor, status};
 
 /// A real single-node Kubernetes on this machine, from package registries alone.
 #[derive(Parser)]

@@ -6,6 +6,7 @@
 pub mod addresses;
 mod base;
 mod certificates;
+pub mod chart;
 mod command;
 mod components;
 mod config;
@@ -26,6 +27,7 @@ mod progress;
 mod ready;
 mod servers;
 pub mod status;
+pub mod tools;
 mod up;
 
 pub use down::down;

@@ -5,7 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// The folder of the crate: the parts' modules and the Containerfiles are beside its sources.
-pub const CRATE_DIR: &str = env!("CARGO_MANIFEST_DIR");
+pub(super) const CRATE_DIR: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The repository that this was built from.
+///
+/// # Errors
+/// When the crate is in none.
+pub fn repository() -> Result<PathBuf> {
+    Ok(Path::new(CRATE_DIR).ancestors().nth(2).context("the crate has no repository")?.to_owned())
+}
 
 /// What is kept between clusters: built parts, image archives, and the state of each cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
