@@ -25,7 +25,7 @@ bench-app: ## Compare the reference service with handlers that are written by ha
 bench-engine: ## Print how many microseconds a decision takes
 	cargo bench -q -p scalableapp-engine --bench decide
 
-TRACES ?= e2e/traces/diurnal.txt e2e/traces/bursty.txt
+TRACES ?= operator/simulate/traces/diurnal.txt operator/simulate/traces/bursty.txt
 # Seconds until a pod is ready; each takes a quarter of an hour of two cores.
 STARTS ?= 5,30,60,180
 

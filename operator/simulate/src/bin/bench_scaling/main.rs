@@ -25,7 +25,7 @@ mod workload;
 #[derive(Parser)]
 struct Args {
     /// Traces: files with one number a line, the requests per second of one second. Those of this repository are in
-    /// e2e/traces.
+    /// operator/simulate/traces.
     #[arg(required = true)]
     traces: Vec<PathBuf>,
     /// Mean times in seconds from the creation of a pod until it is ready.
