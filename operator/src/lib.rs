@@ -11,6 +11,7 @@ pub mod apply;
 pub mod controller;
 pub mod decide;
 pub mod event;
+pub mod kinds;
 pub mod labels;
 pub mod names;
 pub mod observe;

@@ -1,6 +1,7 @@
 //! The generated pages of `docs/` say what the code says. `UPDATE=1` rewrites them.
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
+use scalableapp_operator::kinds::Kind;
 use scalableapp_operator::runtime::metrics::DESCRIPTIONS;
 use std::{fmt::Write, fs, path::Path};
 
@@ -32,6 +33,19 @@ fn docs_list_every_metric() {
             .unwrap();
     }
     assert_page("metrics.md", &page);
+}
+
+#[test]
+fn the_charts_role_allows_every_kind_of_child() {
+    let role = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../charts/scalableapp/templates/operator/cluster-role.yaml");
+    let role = fs::read_to_string(role).unwrap();
+    let verbs = "verbs: [get, list, watch, create, patch, update, delete]";
+    let allowed: String = role.split("- apiGroups:").filter(|rule| rule.contains(verbs)).collect();
+    for kind in Kind::ALL {
+        let names = allowed.split(|c: char| !c.is_alphanumeric());
+        assert!(names.into_iter().any(|name| name == kind.plural()), "{kind:?}");
+    }
 }
 
 #[track_caller]

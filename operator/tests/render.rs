@@ -68,7 +68,10 @@ fn as_json(children: &ServiceChildren) -> Vec<Value> {
 #[test]
 fn each_example_has_the_children_of_its_snapshot() {
     for path in examples() {
-        let children: Vec<Value> = render(&resolved(read(&path)), EPOCH).iter().flat_map(as_json).collect();
+        let app = resolved(read(&path));
+        let rendered = render(&app, EPOCH);
+        let children: Vec<Value> =
+            app.services.iter().flat_map(|service| as_json(&rendered[service.name.as_str()])).collect();
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         insta::with_settings!({
             sort_maps => true,
@@ -160,7 +163,7 @@ fn assert_restricted(template: &Value, name: &str) {
 fn the_pods_of_each_example_meet_the_restricted_standard_and_get_no_token() {
     for path in examples() {
         let app = resolved(read(&path));
-        for children in render(&app, EPOCH) {
+        for children in render(&app, EPOCH).into_values() {
             let template = &children.deployment["spec"]["template"];
             let name = path.display().to_string();
             assert_restricted(template, &name);
@@ -229,7 +232,7 @@ fn metrics_are_found_on_a_port_of_their_own_or_on_the_services(
 
 #[test]
 fn the_network_policy_of_a_new_revision_lets_in_to_the_old_one() {
-    let policy = |ports: &Value| render(&app(ports), EPOCH).remove(0).network_policy;
+    let policy = |ports: &Value| render(&app(ports), EPOCH)["web"].network_policy.clone();
     let old = policy(&json!({"port": 8080, "metricsPort": 9090}));
     assert_eq!(policy(&json!({"port": 9090})), old);
 }
@@ -240,7 +243,7 @@ fn every_port_of_the_operators_and_no_other_is_open_by_its_name() {
     let names = |ports: &Value, name: &str| -> Vec<Value> {
         ports.as_array().into_iter().flatten().map(|port| port[name].clone()).collect()
     };
-    let open = json!(render(&app, EPOCH)[0].network_policy)["spec"]["ingress"][0]["ports"].clone();
+    let open = json!(render(&app, EPOCH)["web"].network_policy)["spec"]["ingress"][0]["ports"].clone();
     let served = &template(&app)["spec"]["containers"][0]["ports"];
     assert_eq!(names(&open, "port"), names(served, "name"));
 }
@@ -279,14 +282,14 @@ fn a_new_leader_changes_the_deployment_and_not_its_pods() {
 #[test]
 fn replicas_are_left_to_scaling() {
     let app = app(&json!({"scaling": {"minReplicas": 3, "maxReplicas": 3}}));
-    assert!(render(&app, EPOCH)[0].deployment["spec"].get("replicas").is_none());
+    assert!(render(&app, EPOCH)["web"].deployment["spec"].get("replicas").is_none());
 }
 
 #[test]
 fn every_child_is_owned_by_the_app_and_carries_none_of_its_labels() {
     let mut written = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/minimal.yaml"));
     written.metadata.labels = Some([("argocd.argoproj.io/instance".to_owned(), "x".to_owned())].into());
-    for child in render(&resolved(written), EPOCH).iter().flat_map(as_json) {
+    for child in render(&resolved(written), EPOCH).values().flat_map(as_json) {
         let metadata = &child["metadata"];
         assert_eq!(metadata["ownerReferences"][0]["uid"], json!("3d1a7e4c"));
         assert_eq!(metadata["ownerReferences"][0]["controller"], json!(true));
@@ -301,7 +304,7 @@ fn the_longest_names_fit() {
     let service = json!({"name": name(20), "image": "shop:1", "port": 8080});
     let app = json!({"metadata": {"name": name(30)}, "spec": {"services": [service]}});
     let app = resolved(serde_json::from_value(app).expect("an app"));
-    for child in render(&app, EPOCH).iter().flat_map(as_json) {
+    for child in render(&app, EPOCH).values().flat_map(as_json) {
         assert!(child["metadata"]["name"].as_str().is_some_and(|name| name.len() <= 63), "{child}");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     attempts::{Act, Round, UNANSWERED},
-    children::{Child, Ensured, Owner, delete, ensure, is_kept, kind_of, name_of},
+    children::{Child, Ensured, Owner, delete, ensure, is_kept, name_of},
     fence::{fence, is_fenced},
     memory::ApplyMemory,
     record::Records,
@@ -12,6 +12,7 @@ use super::{
 use crate::{
     decide::{ComponentMemory, ComponentPass, component_state::ComponentState},
     event::Event,
+    kinds::Kind,
     names,
     observe::cluster::{
         caches::{Cluster, Observed},
@@ -52,14 +53,15 @@ pub async fn apply(
     leader: Leader<'_>,
     app: &App,
     observed: &Observed,
-    children: Vec<ServiceChildren>,
+    mut children: BTreeMap<String, ServiceChildren>,
     (memory, components): (&mut ApplyMemory, &mut BTreeMap<String, ComponentMemory>),
     passes: &mut [ComponentPass],
 ) -> Result<(), WriteError> {
     let ApplyMemory { records, leftovers, unpublished, .. } = memory;
     let (mut unanswered, now) = (0, clock::wall());
-    let valid = app.services.iter().zip(passes).filter(|(service, _)| service.is_valid());
-    for ((service, pass), children) in valid.zip(children) {
+    for pass in passes {
+        let service = app.service(&pass.state.name);
+        let Some((service, children)) = service.zip(children.remove(&pass.state.name)) else { continue };
         let failing = &mut components.entry(pass.state.name.clone()).or_default().failing;
         let mut round = Round::new(&mut failing.children, &mut unanswered, now);
         let applier = Applier { leader, app, service, records, unpublished, round: &mut round };
@@ -86,23 +88,16 @@ impl Applier<'_, '_> {
         children: ServiceChildren,
         state: &mut ComponentState,
     ) -> Result<bool, WriteError> {
-        // Without `..`, so that a new kind of child cannot be built and then forgotten here.
-        let ServiceChildren { service_account, service, pod_disruption_budget, network_policy, deployment } =
-            children;
         let name = names::component(self.app.name.as_str(), self.service.name.as_str());
         let (cluster, namespace) = (self.leader.cluster, self.app.namespace.as_str());
-        let cached = cluster.service_accounts.get(namespace, &name);
-        self.child(cached, to_value(&service_account)).await?;
-        let cached = cluster.services.get(namespace, &name);
-        self.child(cached, to_value(&service)).await?;
-        let cached = cluster.disruption_budgets.get(namespace, &name);
-        self.child(cached, to_value(&pod_disruption_budget)).await?;
-        let cached = cluster.network_policies.get(namespace, &name);
-        self.child(cached, to_value(&network_policy)).await?;
+        for (kind, desired) in children.others() {
+            let cached = cluster.others.get(&kind).and_then(|children| children.get(namespace, &name));
+            self.child(kind, cached, desired).await?;
+        }
         let cached = state.revisions.iter().find(|one| one.hash == state.target);
         let cached = cached.map(|revision| Arc::clone(&revision.deployment));
         let is_new = cached.is_none();
-        let written = self.child::<SeenDeployment>(cached, deployment).await?;
+        let written = self.child::<SeenDeployment>(Kind::Deployment, cached, children.deployment).await?;
         let is_written = written.is_some();
         if let Some(created) = written.filter(|_| is_new) {
             state.revisions.push(LiveRevision::of(Arc::new(created), &state.target));
@@ -113,22 +108,23 @@ impl Applier<'_, '_> {
     /// Ensures one child; returns it if it was written.
     async fn child<K: Child>(
         &mut self,
+        kind: Kind,
         cached: Option<Arc<K>>,
         desired: Value,
     ) -> Result<Option<K>, WriteError> {
         let App { namespace, uid, created, .. } = self.app;
         let owner = Owner { namespace, uid, created: *created };
         let cached = cached.as_deref();
-        if cached.is_some_and(|cached| is_kept(self.records, owner, cached, &desired)) {
+        if cached.is_some_and(|cached| is_kept(self.records, owner, kind, cached, &desired)) {
             return Ok(None);
         }
-        let write = (Act::Apply, kind_of::<K>(), name_of(&desired).to_owned());
-        let request = ensure(self.leader.writer, self.records, owner, cached, &desired);
+        let write = (Act::Apply, kind, name_of(&desired).to_owned());
+        let request = ensure(self.leader.writer, self.records, owner, kind, cached, &desired);
         match self.round.make(write, &desired, request).await? {
             None | Some(Ensured::Kept) => Ok(None),
             Some(Ensured::Written(child)) => Ok(Some(child)),
             Some(Ensured::Reverted(child, edit)) => {
-                let (kind, name, reason) = (K::kind(&()), child.name_any(), reason::CHILD_REVERTED);
+                let (kind, name, reason) = (kind.name(), child.name_any(), reason::CHILD_REVERTED);
                 let edit = edit.map_or_else(String::new, |edit| format!("{edit}. "));
                 let note = format!("{kind} {name}: {edit}{}", reason.sentence);
                 self.unpublished.push(Event { warning: true, reason: reason.name, action: "Revert", note });
@@ -136,11 +132,6 @@ impl Applier<'_, '_> {
             }
         }
     }
-}
-
-fn to_value(child: &impl serde::Serialize) -> Value {
-    // Kubernetes types always serialize; were one not to, the API server would refuse the null in words.
-    serde_json::to_value(child).unwrap_or(Value::Null)
 }
 
 /// Fences the revisions, and deletes earlier ones that have no pods left. `is_applied` says that the declared one was
@@ -160,14 +151,14 @@ async fn retire(
             && revision.replicas == 0
             && planned.get(&revision.hash).is_none_or(|replicas| *replicas == 0);
         if is_drained {
-            if remove(leader.writer, round, &*revision.deployment).await?.is_none() {
+            if remove(leader.writer, round, Kind::Deployment, &*revision.deployment).await?.is_none() {
                 kept.push(revision);
             }
             continue;
         }
         let is_fenced = (is_target && is_applied) || is_fenced(&revision.deployment, leader.epoch);
         if !is_fenced {
-            let write = (Act::Fence, kind_of::<SeenDeployment>(), revision.deployment.name_any());
+            let write = (Act::Fence, Kind::Deployment, revision.deployment.name_any());
             let request = fence(leader.writer, &revision.deployment, leader.epoch);
             round.make(write, &Value::Null, request).await?;
         }
@@ -181,10 +172,11 @@ async fn retire(
 async fn remove<K: Child>(
     writer: &Writer,
     round: &mut Round<'_>,
+    kind: Kind,
     child: &K,
 ) -> Result<Option<()>, WriteError> {
-    let write = (Act::Delete, kind_of::<K>(), child.name_any());
-    round.make(write, &Value::Null, delete(writer, child)).await
+    let write = (Act::Delete, kind, child.name_any());
+    round.make(write, &Value::Null, delete(writer, kind, child)).await
 }
 
 /// Deletes the children of components that the spec no longer names.
@@ -197,23 +189,25 @@ async fn prune(
     let (writer, cluster) = (leader.writer, leader.cluster);
     let (namespace, name) = (app.namespace.as_str(), app.name.as_str());
     let round = &mut round;
-    delete_orphans(writer, round, app, &observed.deployments).await?;
-    delete_orphans(writer, round, app, &cluster.services.of_app(namespace, name)).await?;
-    delete_orphans(writer, round, app, &cluster.disruption_budgets.of_app(namespace, name)).await?;
-    delete_orphans(writer, round, app, &cluster.network_policies.of_app(namespace, name)).await?;
-    delete_orphans(writer, round, app, &cluster.service_accounts.of_app(namespace, name)).await
+    delete_orphans(writer, round, app, Kind::Deployment, &observed.deployments).await?;
+    // Pods need what was applied before them.
+    for (kind, children) in cluster.others.iter().rev() {
+        delete_orphans(writer, round, app, *kind, &children.of_app(namespace, name)).await?;
+    }
+    Ok(())
 }
 
 async fn delete_orphans<K: Child>(
     writer: &Writer,
     round: &mut Round<'_>,
     app: &App,
+    kind: Kind,
     children: &[Arc<K>],
 ) -> Result<(), WriteError> {
     let named: BTreeSet<&str> = app.services.iter().map(|service| service.name.as_str()).collect();
     for child in children {
         if is_orphan(&**child, app, &named) {
-            remove(writer, round, &**child).await?;
+            remove(writer, round, kind, &**child).await?;
         }
     }
     Ok(())
@@ -240,9 +234,10 @@ pub async fn scale(
     passes: &[ComponentPass],
 ) -> Result<bool, WriteError> {
     let (mut is_outdated, mut unanswered) = (false, 0);
-    for (service, pass) in app.services.iter().zip(passes) {
+    for pass in passes {
         let component = components.entry(pass.state.name.clone()).or_default();
-        let Some(decision) = &pass.decision else { continue };
+        let service = app.service(&pass.state.name);
+        let Some((service, decision)) = service.zip(pass.decision.as_ref()) else { continue };
         let changes = changes(pass);
         if changes.iter().any(|(revision, _)| !is_fenced(&revision.deployment, leader.epoch)) {
             component.failing.await_fence(clock::wall());

@@ -6,6 +6,7 @@
 use super::writer::WriteError;
 use crate::{
     decide::component_state::Failure,
+    kinds::Kind,
     observe::{cluster::seen::fingerprint, prometheus::backoff},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -37,7 +38,7 @@ pub enum Act {
 }
 
 /// A write: what it does, and the kind and name of its object.
-pub type Write = (Act, &'static str, String);
+pub type Write = (Act, Kind, String);
 
 /// Writes that failed last time.
 #[derive(Clone, Default)]
@@ -135,7 +136,8 @@ impl Attempts {
 fn said<'a>(mut attempts: impl Iterator<Item = (&'a Write, &'a Attempt)>) -> Option<Failure> {
     let ((_, kind, name), Attempt { failure: Failure { reason, message }, .. }) = attempts.next()?;
     // An answer of the API server names the object, or not.
-    let object = if message.contains(name.as_str()) { String::new() } else { format!("{kind} {name}: ") };
+    let object =
+        if message.contains(name.as_str()) { String::new() } else { format!("{} {name}: ", kind.name()) };
     let others = match attempts.count() {
         0 => String::new(),
         1 => " (and one more child)".to_owned(),
@@ -186,7 +188,7 @@ impl<'a> Round<'a> {
                 let cap = if error.is_answer() { REFUSED_CAP } else { CAP };
                 let attempt = Attempt::failed(earlier.as_ref(), wanted, &error, cap, self.now);
                 let (act, kind, name) = &write;
-                tracing::warn!(?act, kind, name, failures = attempt.failures, %error, "will try again");
+                tracing::warn!(?act, kind = kind.name(), name, failures = attempt.failures, %error, "will try again");
                 self.attempts.0.insert(write, attempt);
                 Ok(None)
             }
@@ -220,7 +222,7 @@ mod tests {
     }
 
     fn write(name: &str) -> Write {
-        (Act::Apply, "Deployment", name.to_owned())
+        (Act::Apply, Kind::Deployment, name.to_owned())
     }
 
     /// Makes writes of these names in one round, which all end in this error. Returns how many were sent.

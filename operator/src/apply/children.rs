@@ -6,33 +6,28 @@ use super::{
     writer::{WriteError, Writer},
 };
 use crate::{
+    kinds::{Kind, OfKind},
     labels::{self, MANAGER},
     observe::cluster::{labelled::Labelled, owner::Controlled, seen::Seen},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, ResourceExt,
     api::{ApiResource, DeleteParams, Patch, PatchParams, PostParams, Preconditions},
-    core::{DynamicObject, NamespaceResourceScope},
+    core::DynamicObject,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Debug;
 
-/// A kind of child that the operator applies.
-pub trait Child:
-    Labelled + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned
-{
+/// A child as a cache keeps it.
+pub trait Child: Labelled + OfKind + Clone + Debug + DeserializeOwned {
     /// A hash of what changes by an edit only.
     fn fingerprint(&self) -> u64;
 }
 
-impl<K, P> Child for Seen<K, P>
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug,
-    P: Clone + Debug + Default + DeserializeOwned,
-{
+impl<P: Clone + Debug + Default + DeserializeOwned> Child for Seen<P> {
     fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
@@ -62,9 +57,15 @@ pub struct Owner<'a> {
 
 /// Whether nothing is to be done about a child that the cache shows.
 #[must_use]
-pub fn is_kept<K: Child>(records: &Records, owner: Owner<'_>, cached: &K, desired: &Value) -> bool {
+pub fn is_kept<K: Child>(
+    records: &Records,
+    owner: Owner<'_>,
+    kind: Kind,
+    cached: &K,
+    desired: &Value,
+) -> bool {
     cached.controller_owner() == Some(owner.uid)
-        && records.drift(kind_of::<K>(), name_of(desired), desired, cached) == Drift::None
+        && records.drift(kind, name_of(desired), desired, cached) == Drift::None
 }
 
 /// Makes one child what it should be. `cached` is what the cache shows of it.
@@ -75,44 +76,45 @@ pub async fn ensure<K: Child>(
     writer: &Writer,
     records: &mut Records,
     owner: Owner<'_>,
+    kind: Kind,
     cached: Option<&K>,
     desired: &Value,
 ) -> Result<Ensured<K>, WriteError> {
-    let kind = kind_of::<K>();
     let name = name_of(desired);
-    let api: Api<K> = Api::namespaced(writer.client(), owner.namespace);
+    let api: Api<K> = Api::namespaced_with(writer.client(), owner.namespace, &kind);
     let found;
     let existing = match cached {
         Some(object) => Some(object),
         None => {
-            found = writer.send(kind, api.get_opt(name)).await?;
+            found = writer.send(kind.name(), api.get_opt(name)).await?;
             found.as_ref()
         }
     };
     let Some(existing) = existing else {
-        let created = writer.send(kind, apply(&api, name, desired)).await?;
+        let created = writer.send(kind.name(), apply(&api, name, desired)).await?;
         records.applied(kind, name, desired, None, &created);
         return Ok(Ensured::Written(created));
     };
     let is_disowned = is_disowned(existing, owner, desired);
     if existing.controller_owner() != Some(owner.uid) && !is_disowned {
         let (name, whose) = (name.to_owned(), whose(existing, owner, desired));
-        return Err(WriteError::NameTaken { kind, name, whose });
+        return Err(WriteError::NameTaken { kind: kind.name(), name, whose });
     }
     if let Some(why) = existing.unreadable() {
-        return Err(WriteError::Refused { kind, message: format!("{kind} {name} cannot be read: {why}") });
+        let message = format!("{} {name} cannot be read: {why}", kind.name());
+        return Err(WriteError::Refused { kind: kind.name(), message });
     }
     let drift = if is_disowned { Drift::Foreign } else { records.drift(kind, name, desired, existing) };
     let before = existing.resource_version();
     match drift {
         Drift::None => Ok(Ensured::Kept),
         Drift::Wanted => {
-            let result = writer.send(kind, apply_or_replace(&api, name, desired)).await?;
+            let result = writer.send(kind.name(), apply_or_replace(&api, kind, name, desired)).await?;
             records.applied(kind, name, desired, before, &result);
             Ok(Ensured::Written(result))
         }
         Drift::Foreign => {
-            let (result, edit) = writer.send(kind, replace(&api, name, desired)).await?;
+            let (result, edit) = writer.send(kind.name(), replace(&api, kind, name, desired)).await?;
             records.applied(kind, name, desired, before, &result);
             Ok(Ensured::Reverted(result, edit))
         }
@@ -157,9 +159,16 @@ async fn apply<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Res
 
 /// What others have written and nobody undid may contradict what is wanted now: a second port of the same name, a
 /// `minAvailable` beside `maxUnavailable`. Then it has to go.
-async fn apply_or_replace<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Result<K> {
+async fn apply_or_replace<K: Child>(
+    api: &Api<K>,
+    kind: Kind,
+    name: &str,
+    desired: &Value,
+) -> kube::Result<K> {
     match apply(api, name, desired).await {
-        Err(kube::Error::Api(status)) if status.is_invalid() => Ok(replace(api, name, desired).await?.0),
+        Err(kube::Error::Api(status)) if status.is_invalid() => {
+            Ok(replace(api, kind, name, desired).await?.0)
+        }
         answer => answer,
     }
 }
@@ -167,10 +176,15 @@ async fn apply_or_replace<K: Child>(api: &Api<K>, name: &str, desired: &Value) -
 /// Undoes an edit. Server-side apply would keep what another manager has added (a container, a label), so the
 /// wanted `spec` replaces the whole one; replicas stay as they are, for they are the scaler's, and so do annotations.
 /// Returns what is known of the edit, too.
-async fn replace<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Result<(K, Option<String>)> {
+async fn replace<K: Child>(
+    api: &Api<K>,
+    kind: Kind,
+    name: &str,
+    desired: &Value,
+) -> kube::Result<(K, Option<String>)> {
     let namespace = api.namespace().unwrap_or_default();
     let api: Api<DynamicObject> =
-        Api::namespaced_with(api.clone().into_client(), namespace, &ApiResource::erase::<K>(&()));
+        Api::namespaced_with(api.clone().into_client(), namespace, &ApiResource::erase::<K>(&kind));
     // The caches do not keep what must stay.
     let live = api.get(name).await?;
     let mut body = desired.clone();
@@ -198,9 +212,9 @@ async fn replace<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::R
 ///
 /// # Errors
 /// As [`Writer::send`]; an object that is gone already is no error.
-pub async fn delete<K: Child>(writer: &Writer, child: &K) -> Result<(), WriteError> {
-    let kind = kind_of::<K>();
-    let api: Api<K> = Api::namespaced(writer.client(), child.meta().namespace.as_deref().unwrap_or_default());
+pub async fn delete<K: Child>(writer: &Writer, kind: Kind, child: &K) -> Result<(), WriteError> {
+    let namespace = child.meta().namespace.as_deref().unwrap_or_default();
+    let api: Api<K> = Api::namespaced_with(writer.client(), namespace, &kind);
     let params = DeleteParams::background()
         .preconditions(Preconditions { uid: child.uid(), resource_version: child.resource_version() });
     let request = async {
@@ -209,20 +223,11 @@ pub async fn delete<K: Child>(writer: &Writer, child: &K) -> Result<(), WriteErr
             answer => answer.map(|_| ()),
         }
     };
-    writer.send(kind, request).await
+    writer.send(kind.name(), request).await
 }
 
 /// Name of a child as it should be.
 #[must_use]
 pub fn name_of(desired: &Value) -> &str {
     desired.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The kind as a word.
-#[must_use]
-pub fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
-    match K::kind(&()) {
-        std::borrow::Cow::Borrowed(kind) => kind,
-        std::borrow::Cow::Owned(_) => "object",
-    }
 }

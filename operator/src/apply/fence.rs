@@ -5,6 +5,7 @@
 
 use super::writer::{WriteError, Writer};
 use crate::{
+    kinds::Kind,
     labels::{EPOCH, FENCE},
     observe::cluster::seen::SeenDeployment,
 };
@@ -26,8 +27,11 @@ pub fn is_fenced(deployment: &SeenDeployment, epoch: i32) -> bool {
 /// As [`Writer::send`].
 pub async fn fence(writer: &Writer, deployment: &SeenDeployment, epoch: i32) -> Result<(), WriteError> {
     let name = deployment.name_any();
-    let api: Api<SeenDeployment> =
-        Api::namespaced(writer.client(), deployment.metadata.namespace.as_deref().unwrap_or_default());
+    let api: Api<SeenDeployment> = Api::namespaced_with(
+        writer.client(),
+        deployment.metadata.namespace.as_deref().unwrap_or_default(),
+        &Kind::Deployment,
+    );
     let body = json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -38,6 +42,6 @@ pub async fn fence(writer: &Writer, deployment: &SeenDeployment, epoch: i32) -> 
         },
     });
     let params = PatchParams::apply(FENCE).force();
-    writer.send("Deployment", api.patch(&name, &params, &Patch::Apply(&body))).await?;
+    writer.send(Kind::Deployment.name(), api.patch(&name, &params, &Patch::Apply(&body))).await?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What was applied and what the API server made of it, so that nothing is sent twice. Pure.
 
 use super::children::Child;
+use crate::kinds::Kind;
 use crate::observe::cluster::seen::fingerprint;
 use kube::ResourceExt;
 use serde_json::Value;
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// Records of one app's children, by kind and name. They live as long as the process leads.
 #[derive(Default)]
-pub struct Records(BTreeMap<(&'static str, String), Record>);
+pub struct Records(BTreeMap<(Kind, String), Record>);
 
 struct Record {
     desired: u64,
@@ -31,7 +32,7 @@ pub enum Drift {
 impl Records {
     /// Compares what is wanted and what the cache shows with what was applied last.
     #[must_use]
-    pub fn drift<K: Child>(&self, kind: &'static str, name: &str, desired: &Value, live: &K) -> Drift {
+    pub fn drift<K: Child>(&self, kind: Kind, name: &str, desired: &Value, live: &K) -> Drift {
         match self.0.get(&(kind, name.to_owned())) {
             Some(record) if record.desired == fingerprint(desired) => {
                 if record.live == live.fingerprint() || record.before == live.resource_version() {
@@ -47,7 +48,7 @@ impl Records {
     /// Remembers a write and its result.
     pub fn applied<K: Child>(
         &mut self,
-        kind: &'static str,
+        kind: Kind,
         name: &str,
         desired: &Value,
         before: Option<String>,
@@ -78,7 +79,7 @@ mod tests {
         let mut records = Records::default();
         let desired = json!({"spec": {"image": "one"}});
         let result = deployment("2", "one", 1, "1");
-        records.applied("Deployment", "a", &desired, Some("1".into()), &result);
+        records.applied(Kind::Deployment, "a", &desired, Some("1".into()), &result);
         (records, desired)
     }
 
@@ -86,21 +87,21 @@ mod tests {
     fn scaling_and_status_are_no_drift() {
         let (records, desired) = applied();
         let scaled = deployment("9", "one", 7, "3");
-        assert_eq!(records.drift("Deployment", "a", &desired, &scaled), Drift::None);
+        assert_eq!(records.drift(Kind::Deployment, "a", &desired, &scaled), Drift::None);
     }
 
     #[test]
     fn a_cache_behind_the_write_is_no_drift() {
         let (records, desired) = applied();
         let stale = deployment("1", "zero", 1, "1");
-        assert_eq!(records.drift("Deployment", "a", &desired, &stale), Drift::None);
+        assert_eq!(records.drift(Kind::Deployment, "a", &desired, &stale), Drift::None);
     }
 
     #[test]
     fn an_edit_by_hand_is_foreign_drift() {
         let (records, desired) = applied();
         let edited = deployment("3", "two", 1, "1");
-        assert_eq!(records.drift("Deployment", "a", &desired, &edited), Drift::Foreign);
+        assert_eq!(records.drift(Kind::Deployment, "a", &desired, &edited), Drift::Foreign);
     }
 
     #[test]
@@ -108,7 +109,7 @@ mod tests {
         let (records, _) = applied();
         let live = deployment("2", "one", 1, "1");
         assert_eq!(
-            records.drift("Deployment", "a", &json!({"spec": {"image": "two"}}), &live),
+            records.drift(Kind::Deployment, "a", &json!({"spec": {"image": "two"}}), &live),
             Drift::Wanted
         );
     }

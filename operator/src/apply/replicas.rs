@@ -1,7 +1,7 @@
 //! Writes of `spec.replicas`: each carries the `uid` and `resourceVersion` that its decision read. I/O out.
 
 use super::writer::{WriteError, Writer};
-use crate::{labels::SCALER, observe::cluster::seen::SeenDeployment};
+use crate::{kinds::Kind, labels::SCALER, observe::cluster::seen::SeenDeployment};
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -18,8 +18,11 @@ pub async fn scale(
     replicas: i32,
 ) -> Result<SeenDeployment, WriteError> {
     let name = observed.name_any();
-    let api: Api<SeenDeployment> =
-        Api::namespaced(writer.client(), observed.metadata.namespace.as_deref().unwrap_or_default());
+    let api: Api<SeenDeployment> = Api::namespaced_with(
+        writer.client(),
+        observed.metadata.namespace.as_deref().unwrap_or_default(),
+        &Kind::Deployment,
+    );
     let body = json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -31,5 +34,5 @@ pub async fn scale(
         "spec": {"replicas": replicas},
     });
     let params = PatchParams::apply(SCALER).force();
-    writer.send("Deployment", api.patch(&name, &params, &Patch::Apply(&body))).await
+    writer.send(Kind::Deployment.name(), api.patch(&name, &params, &Patch::Apply(&body))).await
 }

@@ -55,11 +55,9 @@ async fn show(context: &Context, namespace: &str, name: &str) -> Option<LiveApp>
     let passes = decide::pass(resolved, known, view, &mut components.clone());
     Some(LiveApp {
         observed_at: samples.taken()?,
-        components: resolved
-            .services
+        components: passes
             .iter()
-            .zip(&passes)
-            .map(|(service, pass)| component(service, pass, &samples))
+            .filter_map(|pass| Some(component(resolved.service(&pass.state.name)?, pass, &samples)))
             .collect(),
     })
 }

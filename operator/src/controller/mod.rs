@@ -10,6 +10,7 @@ pub mod tick;
 
 use crate::{
     apply::{events::Events, writer::Writer},
+    kinds::Kind,
     observe::{
         cluster::{
             caches::{
@@ -24,17 +25,12 @@ use crate::{
     runtime::{decision_log::DecisionLog, lease::Leadership},
 };
 use futures::StreamExt;
-use k8s_openapi::api::{
-    core::v1::{Service, ServiceAccount},
-    networking::v1::NetworkPolicy,
-    policy::v1::PodDisruptionBudget,
-};
 use kube::{
     Client, ResourceExt,
     runtime::{Controller, controller, reflector::ObjectRef},
 };
 use memory::Memories;
-use std::{future::Future, sync::Arc};
+use std::{collections::BTreeMap, future::Future, sync::Arc};
 use tokio::sync::mpsc;
 
 /// Apps that may be reconciled at the same time.
@@ -63,10 +59,7 @@ pub struct Watches {
     apps: Touched<GuardedApp>,
     overrides: Touched<GuardedOverride>,
     deployments: Touched<SeenDeployment>,
-    services: Touched<Seen<Service>>,
-    service_accounts: Touched<Seen<ServiceAccount>>,
-    disruption_budgets: Touched<Seen<PodDisruptionBudget>>,
-    network_policies: Touched<Seen<NetworkPolicy>>,
+    others: Vec<(Kind, Touched<Seen>)>,
     pods: Touched<SeenPod>,
 }
 
@@ -76,33 +69,22 @@ impl Watches {
     pub fn new(client: &Client) -> Self {
         let (app_store, apps) = reflect_written(client.clone());
         let (override_store, overrides) = reflect_overrides(client.clone());
-        let (deployment_store, deployments) = reflect_children(client.clone());
-        let (service_store, services) = reflect_children(client.clone());
-        let (service_account_store, service_accounts) = reflect_children(client.clone());
-        let (disruption_budget_store, disruption_budgets) = reflect_children(client.clone());
-        let (network_policy_store, network_policies) = reflect_children(client.clone());
-        let (pod_store, pods) = reflect_children(client.clone());
+        let (deployment_store, deployments) = reflect_children(client.clone(), Kind::Deployment);
+        let (pod_store, pods) = reflect_children(client.clone(), ());
+        let (mut other_stores, mut others) = (BTreeMap::new(), Vec::new());
+        for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_workload()) {
+            let (store, touched) = reflect_children(client.clone(), kind);
+            other_stores.insert(kind, store);
+            others.push((kind, touched));
+        }
         let cluster = Cluster {
             apps: app_store,
             overrides: override_store,
             deployments: deployment_store,
-            services: service_store,
-            service_accounts: service_account_store,
-            disruption_budgets: disruption_budget_store,
-            network_policies: network_policy_store,
+            others: other_stores,
             pods: pod_store,
         };
-        Self {
-            cluster,
-            apps,
-            overrides,
-            deployments,
-            services,
-            service_accounts,
-            disruption_budgets,
-            network_policies,
-            pods,
-        }
+        Self { cluster, apps, overrides, deployments, others, pods }
     }
 }
 
@@ -125,12 +107,11 @@ pub async fn run(
         leadership.gained().await;
         Some(((), (leadership, true)))
     });
-    Controller::for_stream(watches.apps, watches.cluster.apps.clone())
-        .owns_stream(watches.deployments)
-        .owns_stream(watches.services)
-        .owns_stream(watches.service_accounts)
-        .owns_stream(watches.disruption_budgets)
-        .owns_stream(watches.network_policies)
+    let controller = Controller::for_stream(watches.apps, watches.cluster.apps.clone())
+        .owns_stream_with(watches.deployments, Kind::Deployment);
+    let others = watches.others.into_iter();
+    others
+        .fold(controller, |controller, (kind, touched)| controller.owns_stream_with(touched, kind))
         .watches_stream(watches.pods, |pod| app_of(&pod))
         .watches_stream(watches.overrides, |one| {
             overridden(&one).map(|(namespace, app)| app_ref(namespace, app))

@@ -10,13 +10,16 @@ mod pod_template;
 mod service;
 mod service_account;
 
+use crate::kinds::Kind;
 use crate::names;
 use crate::resolve::app::{App, Service};
 use k8s_openapi::api::core::v1::{Service as ClusterService, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 pub use deployment::deployment;
 pub use pod_template::METRICS_PORT_ANNOTATION;
@@ -38,10 +41,31 @@ pub struct ServiceChildren {
     pub deployment: Value,
 }
 
-/// The children of each valid service, in the order of the spec. `epoch` is that of the leader that applies them.
+impl ServiceChildren {
+    /// The children but for the Deployment, in the order in which they are applied.
+    #[must_use]
+    pub fn others(&self) -> [(Kind, Value); 4] {
+        // Without `..`, so that a new kind of child cannot be rendered and then forgotten here.
+        let Self { service_account, service, pod_disruption_budget, network_policy, deployment: _ } = self;
+        [
+            (Kind::ServiceAccount, to_value(service_account)),
+            (Kind::Service, to_value(service)),
+            (Kind::PodDisruptionBudget, to_value(pod_disruption_budget)),
+            (Kind::NetworkPolicy, to_value(network_policy)),
+        ]
+    }
+}
+
+fn to_value(child: &impl Serialize) -> Value {
+    // Kubernetes types always serialize; were one not to, the API server would refuse the null in words.
+    serde_json::to_value(child).unwrap_or(Value::Null)
+}
+
+/// The children of each valid service, by its name. `epoch` is that of the leader that applies them.
 #[must_use]
-pub fn render(app: &App, epoch: u64) -> Vec<ServiceChildren> {
-    app.services.iter().filter(|one| one.is_valid()).map(|service| children(app, service, epoch)).collect()
+pub fn render(app: &App, epoch: u64) -> BTreeMap<String, ServiceChildren> {
+    let valid = app.services.iter().filter(|one| one.is_valid());
+    valid.map(|service| (service.name.to_string(), children(app, service, epoch))).collect()
 }
 
 fn children(app: &App, service: &Service, epoch: u64) -> ServiceChildren {

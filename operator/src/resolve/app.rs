@@ -37,6 +37,12 @@ pub struct App {
 }
 
 impl App {
+    /// The service of this name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.name.as_str() == name)
+    }
+
     /// What is wrong with its services, in the order of the spec.
     pub fn problems(&self) -> impl Iterator<Item = &Invalid> {
         self.services.iter().flat_map(|service| &service.problems)

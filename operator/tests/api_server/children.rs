@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
 use jiff::Timestamp;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Client;
 use scalableapp_operator::apply::children::{Ensured, Owner, ensure};
 use scalableapp_operator::apply::record::Records;
 use scalableapp_operator::apply::writer::{WriteError, Writer};
+use scalableapp_operator::kinds::Kind;
 use scalableapp_operator::observe::cluster::seen::Seen;
 use serde_json::{Value, json};
 
 use crate::fake::{Answer, client, failure, lead, not_found};
 
-type Budget = Seen<PodDisruptionBudget>;
+type Budget = Seen;
 
 /// One budget, and whether it may be replaced.
 #[derive(Clone)]
@@ -63,7 +63,7 @@ impl ApiServer {
     async fn ensure(&self, desired: &Value) -> Result<Ensured<Budget>, WriteError> {
         let writer = Writer::new(self.client(), lead(self.client()).await);
         let owner = Owner { namespace: "shop", uid: "1", created: Some(Timestamp::UNIX_EPOCH) };
-        ensure(&writer, &mut Records::default(), owner, None, desired).await
+        ensure(&writer, &mut Records::default(), owner, Kind::PodDisruptionBudget, None, desired).await
     }
 }
 

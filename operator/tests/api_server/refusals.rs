@@ -13,6 +13,7 @@ use kube::runtime::controller::Action;
 use rstest::rstest;
 use scalableapp_crds::Guarded;
 use scalableapp_operator::controller::{Context, Watches, reconcile::reconcile};
+use scalableapp_operator::kinds::Kind;
 use scalableapp_operator::observe::cluster::caches::{Cluster, GuardedApp, reflect_children};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -159,7 +160,7 @@ impl ApiServer {
     async fn seeing_operator(&self) -> Arc<Context> {
         let client = self.client();
         let leadership = lead(client.clone()).await;
-        let (deployments, touched) = reflect_children(client.clone());
+        let (deployments, touched) = reflect_children(client.clone(), Kind::Deployment);
         tokio::spawn(touched.for_each(|_| async {}));
         timeout(LIMIT, deployments.synced()).await.unwrap().unwrap();
         context(&client, leadership, Cluster { deployments, ..Watches::new(&client).cluster })
@@ -351,7 +352,7 @@ async fn where_the_whole_status_is_refused_a_reduced_one_is_written_and_scaling_
     let statuses = AtomicUsize::new(0);
     // The whole, the reduced one, and both once more.
     let api = ApiServer::new(move |write| {
-        if write.contains("/status") && statuses.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+        if write.contains("/status") && statuses.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
             return Outcome::Answered(failure(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "Invalid",

@@ -123,7 +123,7 @@ fn first_replicas(input: &Input<'_>, bounds: Bounds, mut memory: Memory) -> Deci
         hold: None,
         invalid: BTreeMap::new(),
         proposals: Vec::new(),
-        stages: vec![explain::stage("bounds", format!("starts with {} {min}", bounds.floor.by))],
+        stages: vec![explain::stage("bounds", &format!("starts with {} {min}", bounds.floor.by))],
         change: None,
         memory,
         bounds,

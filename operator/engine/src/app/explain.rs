@@ -60,8 +60,8 @@ impl Decision {
     }
 }
 
-pub(crate) fn stage(name: &str, effect: String) -> Stage {
-    Stage { name: name.to_owned(), effect: clip(&effect, EFFECT_LENGTH).into_owned() }
+pub(crate) fn stage(name: &str, effect: &str) -> Stage {
+    Stage { name: name.to_owned(), effect: clip(effect, EFFECT_LENGTH).into_owned() }
 }
 
 pub(crate) fn proposals(signals: &[Signal<'_>], memory: &SignalMemory, now: Timestamp) -> Vec<Proposal> {
@@ -119,13 +119,13 @@ pub(crate) fn stages(
     step: &Step,
 ) -> Vec<Stage> {
     let mut stages = vec![
-        stage("signals", signals_effect(signals)),
-        stage("combine", combine_effect(signals, recommendation, input.current_replicas)),
+        stage("signals", &signals_effect(signals)),
+        stage("combine", &combine_effect(signals, recommendation, input.current_replicas)),
     ];
-    stages.extend(forecast.map(|effect| stage("forecast", effect)));
+    stages.extend(forecast.map(|effect| stage("forecast", &effect)));
     stages.extend([
-        stage("bounds", bounds_effect(recommendation, bounds, step, input.current_replicas)),
-        stage("behavior", behavior_effect(input, step)),
+        stage("bounds", &bounds_effect(recommendation, bounds, step, input.current_replicas)),
+        stage("behavior", &behavior_effect(input, step)),
     ]);
     stages
 }

@@ -1,11 +1,6 @@
 //! The operator's caches of the API server: its apps, their children and their pods. I/O in, by watches alone.
 
 use futures::{Stream, TryStreamExt};
-use k8s_openapi::api::{
-    core::v1::{Service, ServiceAccount},
-    networking::v1::NetworkPolicy,
-    policy::v1::PodDisruptionBudget,
-};
 use kube::{
     Api, Client, Resource, ResourceExt,
     runtime::{
@@ -16,7 +11,7 @@ use kube::{
 };
 use scalableapp_crds::{Guarded, ScalableApp, ScalingOverride};
 use serde::de::DeserializeOwned;
-use std::{fmt::Debug, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Debug, hash::Hash, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::{
@@ -25,7 +20,7 @@ use super::{
     pods::SeenPod,
     seen::{Seen, SeenDeployment},
 };
-use crate::labels;
+use crate::{kinds::Kind, labels};
 
 /// An app as the watch delivers it: an object that cannot be read is still an object, and harms no other.
 pub type GuardedApp = Guarded<ScalableApp>;
@@ -49,14 +44,8 @@ pub struct Cluster {
     pub overrides: Children<GuardedOverride>,
     /// Deployments that the operator made.
     pub deployments: Children<SeenDeployment>,
-    /// Services that the operator made.
-    pub services: Children<Seen<Service>>,
-    /// ServiceAccounts that the operator made.
-    pub service_accounts: Children<Seen<ServiceAccount>>,
-    /// PodDisruptionBudgets that the operator made.
-    pub disruption_budgets: Children<Seen<PodDisruptionBudget>>,
-    /// NetworkPolicies that the operator made.
-    pub network_policies: Children<Seen<NetworkPolicy>>,
+    /// The children of every other kind.
+    pub others: BTreeMap<Kind, Children<Seen>>,
     /// Pods of the operator's Deployments.
     pub pods: Children<SeenPod>,
 }
@@ -83,10 +72,9 @@ impl Cluster {
         self.apps.wait_until_ready().await?;
         self.overrides.synced().await?;
         self.deployments.synced().await?;
-        self.services.synced().await?;
-        self.service_accounts.synced().await?;
-        self.disruption_budgets.synced().await?;
-        self.network_policies.synced().await?;
+        for children in self.others.values() {
+            children.synced().await?;
+        }
         self.pods.synced().await
     }
 
@@ -151,7 +139,7 @@ where
 /// The cache of the overrides, and the stream that fills it.
 #[must_use]
 pub fn reflect_overrides(client: Client) -> (Children<GuardedOverride>, Touched<GuardedOverride>) {
-    indexed(written(client))
+    indexed(written(client), ())
 }
 
 fn written<K>(client: Client) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + Send
@@ -166,23 +154,28 @@ where
     })
 }
 
-/// A cache of a kind of children or of their pods, and the stream that fills it: what carries the operator's label.
+/// A cache of a kind of children, and the stream that fills it: what carries the operator's label.
 #[must_use]
-pub fn reflect_children<K>(client: Client) -> (Children<K>, Touched<K>)
+pub fn reflect_children<K>(client: Client, kind: K::DynamicType) -> (Children<K>, Touched<K>)
 where
-    K: Labelled + Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Labelled + Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K::DynamicType: Copy + Eq + Hash + Send + Sync + Unpin,
 {
-    indexed(watch(Api::all(client), watcher::Config::default().labels(labels::MANAGED)).inspect_ok(warn))
+    let labelled = watcher::Config::default().labels(labels::MANAGED);
+    let events = watch(Api::all_with(client, &kind), labelled);
+    indexed(events.inspect_ok(move |event| warn(event, &kind)), kind)
 }
 
 fn indexed<K>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    dynamic: K::DynamicType,
 ) -> (Children<K>, Touched<K>)
 where
-    K: OfApp + Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+    K: OfApp + Resource + Clone + Debug + Send + Sync + 'static,
+    K::DynamicType: Copy + Eq + Hash + Send + Sync + Unpin,
 {
-    let (store, writer) = reflector::store();
-    let children = Children::new(store);
+    let writer = reflector::store::Writer::new(dynamic);
+    let children = Children::new(writer.as_reader(), dynamic);
     let (releasing, noting) = (children.clone(), children.clone());
     let reflected = events.inspect_ok(move |event| releasing.release(event)).reflect(writer);
     let noted = reflected.inspect_ok(move |event| noting.note(event));
@@ -190,11 +183,11 @@ where
 }
 
 /// An object that cannot be read is left out of what is decided, and that is said.
-fn warn<K: Labelled + Resource<DynamicType = ()>>(event: &watcher::Event<K>) {
+fn warn<K: Labelled + Resource>(event: &watcher::Event<K>, kind: &K::DynamicType) {
     let (watcher::Event::Apply(object) | watcher::Event::InitApply(object)) = event else { return };
     if let Some(why) = object.unreadable() {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        tracing::warn!(kind = %K::kind(&()), namespace, name, "cannot be read and counts for nothing: {why}");
+        tracing::warn!(kind = %K::kind(kind), namespace, name, "cannot be read and counts for nothing: {why}");
     }
 }
 
@@ -204,7 +197,6 @@ fn watch<K>(
 ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-    K::DynamicType: Default,
 {
     watcher(api, config.page_size(PAGE)).default_backoff()
 }

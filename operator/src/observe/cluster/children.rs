@@ -31,17 +31,19 @@ where
     K::DynamicType: Eq + Hash + Clone,
 {
     store: Store<K>,
+    dynamic: K::DynamicType,
     index: Arc<RwLock<Index<K>>>,
 }
 
 impl<K> Children<K>
 where
-    K: OfApp + Resource<DynamicType = ()> + Clone + 'static,
+    K: OfApp + Resource + Clone + 'static,
+    K::DynamicType: Copy + Eq + Hash,
 {
     /// An index over a store; [`Self::release`] and [`Self::note`] follow it.
     #[must_use]
-    pub fn new(store: Store<K>) -> Self {
-        Self { store, index: Arc::default() }
+    pub fn new(store: Store<K>, dynamic: K::DynamicType) -> Self {
+        Self { store, dynamic, index: Arc::default() }
     }
 
     /// Lets go of an object that is about to leave the store, or its app. Called before the store is told.
@@ -75,13 +77,13 @@ where
     }
 
     fn known(&self, object: &K) -> Option<Arc<K>> {
-        self.store.get(&ObjectRef::from_obj(object))
+        self.store.get(&ObjectRef::from_obj_with(object, self.dynamic))
     }
 
     /// The object of this name.
     #[must_use]
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.store.get(&ObjectRef::new(name).within(namespace))
+        self.store.get(&ObjectRef::new_with(name, self.dynamic).within(namespace))
     }
 
     /// All objects, of whichever app.
@@ -136,13 +138,13 @@ fn place<K: Resource>(of_app: &[Arc<K>], object: &K) -> Result<usize, usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::Kind;
     use crate::observe::cluster::seen::Seen;
-    use k8s_openapi::api::core::v1::Service;
     use kube::ResourceExt;
     use kube::runtime::reflector;
     use serde_json::json;
 
-    fn service(namespace: &str, app: &str, name: &str) -> Seen<Service> {
+    fn service(namespace: &str, app: &str, name: &str) -> Seen {
         serde_json::from_value(json!({
             "metadata": {"name": name, "namespace": namespace, "labels": {"scalableapp.dev/app": app}},
         }))
@@ -151,9 +153,9 @@ mod tests {
 
     #[test]
     fn an_app_finds_its_own_objects_and_no_others() {
-        let (store, mut writer) = reflector::store();
-        let children = Children::new(store);
-        let mut tell = |event: watcher::Event<Seen<Service>>| {
+        let mut writer = reflector::store::Writer::new(Kind::Service);
+        let children = Children::new(writer.as_reader(), Kind::Service);
+        let mut tell = |event: watcher::Event<Seen>| {
             children.release(&event);
             writer.apply_watcher_event(&event);
             children.note(&event);

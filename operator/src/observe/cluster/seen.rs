@@ -2,23 +2,23 @@
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::marker::PhantomData;
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
+use kube::core::DynamicResourceScope;
 use scalableapp_crds::{Guarded, Unreadable};
 use serde::de::{DeserializeOwned, Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::labelled::{Labelled, OwnLabels};
+use crate::kinds::Kind;
 use crate::labels::{EPOCH, MANAGER, SCALER};
 
-/// A child of kind `K`, of whose content only `P` is kept. Of thousands of children the content would be most of the
+/// A child, of whose content only `P` is kept. Of thousands of children the content would be most of the
 /// memory, and it is only compared.
 #[derive(Clone, Debug, Default)]
-pub struct Seen<K, P = IgnoredAny> {
+pub struct Seen<P = IgnoredAny> {
     /// Its metadata, without labels and annotations.
     pub metadata: ObjectMeta,
     /// Its labels.
@@ -29,11 +29,10 @@ pub struct Seen<K, P = IgnoredAny> {
     pub fingerprint: u64,
     /// Why it cannot be read, if it cannot.
     pub unreadable: Option<Box<str>>,
-    kind: PhantomData<K>,
 }
 
 /// A Deployment as the caches keep it.
-pub type SeenDeployment = Seen<Deployment, DeploymentPart>;
+pub type SeenDeployment = Seen<DeploymentPart>;
 
 /// What is read of a Deployment.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -128,7 +127,7 @@ fn troubles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Deployment
     Ok(conditions)
 }
 
-impl<K, P: DeserializeOwned> Seen<K, P> {
+impl<P: DeserializeOwned> Seen<P> {
     /// Reduces an object as the API server has it.
     ///
     /// # Errors
@@ -146,22 +145,22 @@ impl<K, P: DeserializeOwned> Seen<K, P> {
         }
         let labels = metadata.labels.take().as_ref().map(OwnLabels::of).unwrap_or_default();
         let fingerprint = fingerprint(&edited(object));
-        Ok(Self { metadata, labels, part, fingerprint, unreadable: None, kind: PhantomData })
+        Ok(Self { metadata, labels, part, fingerprint, unreadable: None })
     }
 }
 
 /// An object that can be read.
-struct Whole<K, P>(Seen<K, P>);
+struct Whole<P>(Seen<P>);
 
-impl<'de, K, P: DeserializeOwned> Deserialize<'de> for Whole<K, P> {
+impl<'de, P: DeserializeOwned> Deserialize<'de> for Whole<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Seen::of(Value::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
     }
 }
 
-impl<'de, K, P: DeserializeOwned + Default> Deserialize<'de> for Seen<K, P> {
+impl<'de, P: DeserializeOwned + Default> Deserialize<'de> for Seen<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Guarded::<Whole<K, P>>::deserialize(deserializer)?.0 {
+        Ok(match Guarded::<Whole<P>>::deserialize(deserializer)?.0 {
             Ok(Whole(seen)) => seen,
             Err(Unreadable { cause, metadata }) => Self {
                 metadata,
@@ -169,13 +168,12 @@ impl<'de, K, P: DeserializeOwned + Default> Deserialize<'de> for Seen<K, P> {
                 part: P::default(),
                 fingerprint: 0,
                 unreadable: Some(cause.to_string().into()),
-                kind: PhantomData,
             },
         })
     }
 }
 
-impl<K, P> Labelled for Seen<K, P> {
+impl<P> Labelled for Seen<P> {
     fn own_labels(&self) -> &OwnLabels {
         &self.labels
     }
@@ -185,24 +183,24 @@ impl<K, P> Labelled for Seen<K, P> {
     }
 }
 
-impl<K: Resource, P> Resource for Seen<K, P> {
-    type DynamicType = K::DynamicType;
-    type Scope = K::Scope;
+impl<P> Resource for Seen<P> {
+    type DynamicType = Kind;
+    type Scope = DynamicResourceScope;
 
-    fn kind(dynamic: &K::DynamicType) -> Cow<'_, str> {
-        K::kind(dynamic)
+    fn kind(kind: &Kind) -> Cow<'_, str> {
+        kind.name().into()
     }
 
-    fn group(dynamic: &K::DynamicType) -> Cow<'_, str> {
-        K::group(dynamic)
+    fn group(kind: &Kind) -> Cow<'_, str> {
+        kind.group().into()
     }
 
-    fn version(dynamic: &K::DynamicType) -> Cow<'_, str> {
-        K::version(dynamic)
+    fn version(kind: &Kind) -> Cow<'_, str> {
+        kind.version().into()
     }
 
-    fn plural(dynamic: &K::DynamicType) -> Cow<'_, str> {
-        K::plural(dynamic)
+    fn plural(kind: &Kind) -> Cow<'_, str> {
+        kind.plural().into()
     }
 
     fn meta(&self) -> &ObjectMeta {

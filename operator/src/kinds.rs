@@ -1,0 +1,82 @@
+//! The kinds of children: how the API server calls each, and the order in which they are applied. A new kind is a row here,
+//! a part of [`crate::render`] and a line in the chart's role. No I/O.
+
+use kube::{Resource, core::DynamicResourceScope};
+
+/// A kind of child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// What the pods run as. Pods must find it, so it comes first.
+    ServiceAccount,
+    /// The address of the pods.
+    Service,
+    /// How many pods may be evicted at once.
+    PodDisruptionBudget,
+    /// Who may connect to the pods.
+    NetworkPolicy,
+    /// The pods of a revision. It comes last.
+    Deployment,
+}
+
+struct Row {
+    name: &'static str,
+    group: &'static str,
+    plural: &'static str,
+}
+
+impl Kind {
+    /// All kinds, in the order in which they are applied.
+    pub const ALL: [Self; 5] = [
+        Self::ServiceAccount,
+        Self::Service,
+        Self::PodDisruptionBudget,
+        Self::NetworkPolicy,
+        Self::Deployment,
+    ];
+
+    const fn row(self) -> Row {
+        let (name, group, plural) = match self {
+            Self::ServiceAccount => ("ServiceAccount", "", "serviceaccounts"),
+            Self::Service => ("Service", "", "services"),
+            Self::PodDisruptionBudget => ("PodDisruptionBudget", "policy", "poddisruptionbudgets"),
+            Self::NetworkPolicy => ("NetworkPolicy", "networking.k8s.io", "networkpolicies"),
+            Self::Deployment => ("Deployment", "apps", "deployments"),
+        };
+        Row { name, group, plural }
+    }
+
+    /// Whether it runs pods: its replicas are scaled, and its status is read.
+    #[must_use]
+    pub const fn is_workload(self) -> bool {
+        matches!(self, Self::Deployment)
+    }
+
+    /// Its name, for example `Deployment`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Its API group, empty for the core group.
+    #[must_use]
+    pub const fn group(self) -> &'static str {
+        self.row().group
+    }
+
+    /// Its version.
+    #[must_use]
+    pub const fn version(self) -> &'static str {
+        "v1"
+    }
+
+    /// Its name in URLs and roles, for example `deployments`.
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        self.row().plural
+    }
+}
+
+/// Objects whose kind is known at run time only.
+pub trait OfKind: Resource<DynamicType = Kind, Scope = DynamicResourceScope> {}
+
+impl<K: Resource<DynamicType = Kind, Scope = DynamicResourceScope>> OfKind for K {}
