@@ -73,7 +73,7 @@ fn is_impure(code: &str) -> Option<&'static str> {
 #[test]
 fn files_that_claim_to_be_pure_are() {
     let operator = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for folder in ["src", "engine/src", "cli/src", "../crds/src"] {
+    for folder in ["src", "engine/src", "simulate/src", "cli/src", "../crds/src"] {
         for (path, code) in code(&operator.join(folder)) {
             let is_engine = folder == "engine/src";
             assert!(

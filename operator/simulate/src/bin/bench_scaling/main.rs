@@ -1,25 +1,22 @@
 //! `make bench-scaling`: which contender meets a latency objective with the fewest replicas? I/O: reads traces, writes a
 //! picture, prints.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Parser;
+use scalableapp_simulate::setting::Contender;
+use scalableapp_simulate::workload::{TraceError, Workload};
 
-use setting::Contender;
 use tune::{Tuned, tune};
-use workload::Workload;
 
-mod app;
-mod autoscaler;
 mod picture;
-mod setting;
+mod search;
 mod table;
 mod tune;
-mod workload;
 
 /// Replays load traces through a model of an app, for each contender at its best setting.
 #[derive(Parser)]
@@ -41,8 +38,7 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let once: Vec<Workload> =
-        args.traces.iter().map(|path| Workload::read(path, args.seed)).collect::<Result<_>>()?;
+    let once: Vec<Workload> = args.traces.iter().map(|path| read(path, args.seed)).collect::<Result<_>>()?;
     let days: Vec<Workload> = once.iter().map(|workload| workload.of_days(args.seed)).collect();
     let groups = [("Each trace once", once), ("Each trace day after day", days)];
     let begin = Instant::now();
@@ -71,6 +67,16 @@ fn main() -> Result<()> {
         .with_context(|| format!("failed to write {}", args.picture.display()))?;
     println!("Picture: {}. Took {:.0} s.", args.picture.display(), begin.elapsed().as_secs_f64());
     Ok(())
+}
+
+fn read(path: &Path, seed: u64) -> Result<Workload> {
+    let trace = std::fs::read_to_string(path)
+        .with_context(|| format!("failed to read the trace {}", path.display()))?;
+    let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    Workload::parse(name, &trace, seed).map_err(|error| match error {
+        TraceError::NotARate { line } => anyhow!("{}:{line}: {error}", path.display()),
+        TraceError::TooShort => anyhow!("{}: {error}", path.display()),
+    })
 }
 
 /// A workload for an app whose pods take that many seconds to start.

@@ -4,10 +4,9 @@ use anyhow::Result;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use scalableapp_simulate::setting::Contender;
 
-use crate::setting::Contender;
-use crate::table::MOST_VIOLATIONS;
-use crate::tune::Tuned;
+use crate::tune::{MOST_VIOLATIONS, Tuned};
 
 const INK: RGBColor = RGBColor(60, 60, 60);
 const GRID: RGBColor = RGBColor(225, 225, 225);

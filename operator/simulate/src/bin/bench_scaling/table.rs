@@ -1,15 +1,14 @@
 //! What the contenders achieved, as text, with the assumptions that it rests on. Pure.
 
-use crate::app::{OBJECTIVE, PATIENCE, START_VARIATION, WORKERS};
-use crate::autoscaler::{CPU_LAG, CPU_PERIOD, SCRAPE};
-use crate::setting::Contender;
-use crate::tune::{GIVEN_UP, LOCAL, RANDOM, Run, Tuned};
-use crate::workload::{
+use scalableapp_simulate::app::{OBJECTIVE, PATIENCE, START_VARIATION, WORKERS};
+use scalableapp_simulate::autoscaler::{CPU_LAG, CPU_PERIOD, SCRAPE};
+use scalableapp_simulate::setting::Contender;
+use scalableapp_simulate::workload::{
     DAY_FACTOR, DAY_SHIFT, KNOWN_DAYS, LEAD_IN, MEAN_SERVICE, REPLAYED_DAYS, SERVICE_VARIATION,
 };
 
-/// Violation minutes up to which the curves are compared.
-pub(crate) const MOST_VIOLATIONS: usize = 8;
+use crate::tune::{GIVEN_UP, LOCAL, MOST_VIOLATIONS, RANDOM, Run, Tuned};
+
 /// Violation minutes for which the summary names the fewest replica-hours.
 const CURVE: [usize; 4] = [0, 1, 2, 4];
 

@@ -1,12 +1,16 @@
 //! Runs of a contender over a workload, and the search for its cheapest setting that meets the objective. Pure.
 
-use fastrand::Rng;
+use std::ops::Range;
 
-use crate::app::App;
-use crate::autoscaler::Autoscaler;
-use crate::setting::{Contender, Setting};
-use crate::table::MOST_VIOLATIONS;
-use crate::workload::{LEAD_IN, Workload};
+use fastrand::Rng;
+use scalableapp_simulate::setting::{Contender, Setting};
+use scalableapp_simulate::workload::{LEAD_IN, Workload};
+use scalableapp_simulate::{Outcome, Replay, replay_while};
+
+use crate::search::{near, random};
+
+/// Violation minutes up to which the curves are compared.
+pub(crate) const MOST_VIOLATIONS: usize = 8;
 
 /// Settings that are drawn at random, for each contender and workload.
 pub(crate) const RANDOM: usize = 120;
@@ -49,9 +53,9 @@ pub(crate) fn tune(contender: Contender, workload: &Workload, start: f64, seed: 
     for round in 0..RANDOM + LOCAL {
         let best = if round < RANDOM { Vec::new() } else { cheapest(&runs) };
         let setting = if best.is_empty() {
-            Setting::random(&mut rng)
+            random(&mut rng)
         } else {
-            best[rng.usize(..best.len())].setting.near(&mut rng)
+            near(best[rng.usize(..best.len())].setting, &mut rng)
         };
         runs.extend(run(contender, setting, workload, start));
     }
@@ -75,38 +79,23 @@ fn split(workload: &Workload) -> usize {
 
 /// Runs a contender over the whole workload, unless its setting is given up on the way.
 fn run(contender: Contender, setting: Setting, workload: &Workload, start: f64) -> Option<Run> {
-    let mut autoscaler = Autoscaler::new(contender, setting);
-    let seconds = workload.seconds();
-    let mut app = App::new(autoscaler.settled(workload.rates[0]), seconds, start);
+    let replay = Replay { workload, contender, setting, start };
     let training = LEAD_IN / 60..split(workload);
     let mut violations = 0;
-    for second in 0..seconds {
-        // Before the first minute is over the windows reach back to before the trace.
-        if second >= 60 && second % contender.period() == 0 {
-            let replicas = autoscaler.decide(second, &app, workload);
-            app.scale(replicas, second as f64);
-        }
-        app.serve(second, workload.second(second));
-        let minute = second / 60;
-        if second % 60 == 59 && training.contains(&minute) && app.minutes()[minute].violates() {
-            violations += 1;
-            if violations > GIVEN_UP {
-                return None;
-            }
-        }
-    }
+    let outcome = replay_while(&replay, |index, minute| {
+        violations += usize::from(training.contains(&index) && minute.violates());
+        violations <= GIVEN_UP
+    })?;
     Some(Run {
         setting,
-        test: score(&app, training.end..seconds / 60),
-        train: score(&app, training),
-        started: app.started,
+        test: score(&outcome, training.end..workload.seconds() / 60),
+        train: score(&outcome, training),
+        started: outcome.started,
     })
 }
 
-fn score(app: &App, minutes: std::ops::Range<usize>) -> Score {
-    let violations = app.minutes()[minutes.clone()].iter().filter(|minute| minute.violates()).count();
-    let pod_seconds: u32 = app.pod_seconds[minutes.start * 60..minutes.end * 60].iter().sum();
-    Score { violations, replica_hours: f64::from(pod_seconds) / 3600.0 }
+fn score(outcome: &Outcome, minutes: Range<usize>) -> Score {
+    Score { violations: outcome.violations(minutes.clone()), replica_hours: outcome.replica_hours(minutes) }
 }
 
 impl Tuned {

@@ -2,16 +2,17 @@
 
 use fastrand::Rng;
 
+use crate::replay::Outcome;
 use crate::workload::Request;
 
 /// Requests that a pod works on at once; it has as many cores.
-pub(crate) const WORKERS: usize = 2;
+pub const WORKERS: usize = 2;
 /// How much the time until a pod is ready differs from its mean at most, as a share of it.
-pub(crate) const START_VARIATION: f64 = 0.15;
+pub const START_VARIATION: f64 = 0.15;
 /// Longest time that a request waits before it fails, in seconds.
-pub(crate) const PATIENCE: f64 = 2.0;
+pub const PATIENCE: f64 = 2.0;
 /// Latency that 99 percent of the requests of each minute should not pass, in seconds.
-pub(crate) const OBJECTIVE: f64 = 0.5;
+pub const OBJECTIVE: f64 = 0.5;
 
 /// The pods and what was measured of them.
 pub(crate) struct App {
@@ -23,16 +24,19 @@ pub(crate) struct App {
     answered: Vec<u32>,
     /// Requests of each minute, and how many of them took too long or failed.
     minutes: Vec<Minute>,
-    /// Sum over the pods that exist, in each second.
-    pub(crate) pod_seconds: Vec<u32>,
+    /// Pods that exist, in each second.
+    pod_seconds: Vec<u32>,
     /// Pods that were created after the first second.
-    pub(crate) started: u32,
+    started: u32,
 }
 
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Minute {
-    pub(crate) requests: u32,
-    pub(crate) slow: u32,
+/// The requests that arrived in one minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Minute {
+    /// All of them.
+    pub requests: u32,
+    /// Those that took longer than [`OBJECTIVE`] or failed.
+    pub slow: u32,
 }
 
 /// One pod.
@@ -47,7 +51,8 @@ pub(crate) struct Pod {
 
 impl Minute {
     /// Whether the 99th percentile of the latency is above the objective.
-    pub(crate) fn violates(self) -> bool {
+    #[must_use]
+    pub fn violates(self) -> bool {
         f64::from(self.slow) > 0.01 * f64::from(self.requests)
     }
 }
@@ -133,6 +138,10 @@ impl App {
 
     pub(crate) fn minutes(&self) -> &[Minute] {
         &self.minutes
+    }
+
+    pub(crate) fn into_outcome(self) -> Outcome {
+        Outcome { minutes: self.minutes, pods: self.pod_seconds, started: self.started }
     }
 }
 

@@ -1,29 +1,43 @@
-//! The requests that a load trace stands for: when each arrives, how long it takes, where it is sent. I/O: reads a file.
+//! The requests that a load trace stands for: when each arrives, how long it takes, where it is sent. Pure.
 
-use std::path::Path;
-
-use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 
 /// Mean time that a worker spends on a request, in seconds.
-pub(crate) const MEAN_SERVICE: f64 = 0.1;
+pub const MEAN_SERVICE: f64 = 0.1;
 /// Standard deviation of that time as a share of its mean.
-pub(crate) const SERVICE_VARIATION: f64 = 0.5;
+pub const SERVICE_VARIATION: f64 = 0.5;
 
 /// Seconds before the trace in which its first rate holds, so that everybody has settled when it begins.
-pub(crate) const LEAD_IN: usize = 1200;
+pub const LEAD_IN: usize = 1200;
 
 /// The highest rate that is read, in requests per second.
 const MOST_REQUESTS: f64 = 10_000.0;
 
 /// Days that are known before the first one that is replayed.
-pub(crate) const KNOWN_DAYS: usize = 4;
+pub const KNOWN_DAYS: usize = 4;
 /// Days that are replayed: half to train, half to measure.
-pub(crate) const REPLAYED_DAYS: usize = 16;
+pub const REPLAYED_DAYS: usize = 16;
 /// How much more or less load than the trace a day begins with at most, as a share.
-pub(crate) const DAY_FACTOR: f64 = 0.1;
+pub const DAY_FACTOR: f64 = 0.1;
 /// How much earlier or later a day is at most, in seconds.
-pub(crate) const DAY_SHIFT: usize = 30;
+pub const DAY_SHIFT: usize = 30;
+
+/// The shortest trace that is read, in seconds.
+pub const SHORTEST: usize = 1200;
+
+/// Why a trace cannot be replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TraceError {
+    /// A line is no number of requests.
+    #[error("write one number of requests per second a line")]
+    NotARate {
+        /// Its number, from 1.
+        line: usize,
+    },
+    /// Too little of it is there to train on.
+    #[error("use a trace of at least {SHORTEST} seconds")]
+    TooShort,
+}
 
 /// One request.
 #[derive(Clone, Copy)]
@@ -37,40 +51,42 @@ pub(crate) struct Request {
 }
 
 /// A trace and its requests, the same for every contender.
-pub(crate) struct Workload {
-    pub(crate) name: String,
+pub struct Workload {
+    /// Name of the trace.
+    pub name: String,
     /// Requests per second, one number for each second, the lead-in first.
-    pub(crate) rates: Vec<f64>,
+    pub rates: Vec<f64>,
     /// Requests of each second of the days before the lead-in; empty where none are known.
-    pub(crate) past: Vec<u32>,
+    past: Vec<u32>,
     /// Seconds of a day, where there are several.
-    pub(crate) day: Option<usize>,
+    pub day: Option<usize>,
     requests: Vec<Request>,
     /// Index of the first request of each second, and the number of all.
     starts: Vec<usize>,
 }
 
 impl Workload {
-    /// Reads a trace, one number a line, and draws its requests.
-    pub(crate) fn read(path: &Path, seed: u64) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("failed to read the trace {}", path.display()))?;
+    /// Draws the requests of a trace: a text with one number a line, the requests per second of one second.
+    ///
+    /// # Errors
+    /// When a line is no such number, or the trace is shorter than [`SHORTEST`].
+    pub fn parse(name: String, trace: &str, seed: u64) -> Result<Self, TraceError> {
         let mut rates = Vec::new();
-        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        for (index, line) in trace.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let rate = line.trim().parse().ok().filter(|rate| (0.0..=MOST_REQUESTS).contains(rate));
-            rates.push(rate.with_context(|| {
-                format!("{}:{}: write one number of requests per second a line", path.display(), index + 1)
-            })?);
+            rates.push(rate.ok_or(TraceError::NotARate { line: index + 1 })?);
         }
-        ensure!(rates.len() >= 1200, "{}: use a trace of at least 1200 seconds", path.display());
-        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        if rates.len() < SHORTEST {
+            return Err(TraceError::TooShort);
+        }
         let lead_in = std::iter::repeat_n(rates[0], LEAD_IN);
         Ok(Self::draw(name, lead_in.chain(rates.iter().copied()).collect(), seed))
     }
 
     /// The trace day after day: each day begins with its own share of the load, which becomes that of the next until then,
     /// and is a little earlier or later.
-    pub(crate) fn of_days(&self, seed: u64) -> Self {
+    #[must_use]
+    pub fn of_days(&self, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let trace = &self.rates[LEAD_IN..];
         let mut rates = Vec::with_capacity(trace.len() * (KNOWN_DAYS + REPLAYED_DAYS));
@@ -92,7 +108,8 @@ impl Workload {
         Self { past, day: Some(trace.len()), ..replayed }
     }
 
-    fn draw(name: String, rates: Vec<f64>, seed: u64) -> Self {
+    /// Draws the requests of these rates.
+    pub(crate) fn draw(name: String, rates: Vec<f64>, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut requests = Vec::new();
         let mut starts = Vec::with_capacity(rates.len() + 1);
@@ -139,7 +156,8 @@ impl Workload {
     }
 
     /// Length in seconds.
-    pub(crate) fn seconds(&self) -> usize {
+    #[must_use]
+    pub fn seconds(&self) -> usize {
         self.rates.len()
     }
 }
@@ -165,6 +183,15 @@ mod tests {
         let variance =
             workload.requests.iter().map(|one| (f64::from(one.service) - mean).powi(2)).sum::<f64>() / count;
         assert!((variance.sqrt() / mean - SERVICE_VARIATION).abs() < 0.02);
+    }
+
+    #[test]
+    fn a_trace_that_cannot_be_replayed_is_refused_with_its_line() {
+        let parse = |trace: &str| Workload::parse("test".to_owned(), trace, 1).map(drop);
+        assert_eq!(parse(&"1\n".repeat(SHORTEST)), Ok(()));
+        assert_eq!(parse("1\n\nmany\n"), Err(TraceError::NotARate { line: 3 }));
+        assert_eq!(parse("1\n-1\n"), Err(TraceError::NotARate { line: 2 }));
+        assert_eq!(parse("1\n2\n"), Err(TraceError::TooShort));
     }
 
     #[test]

@@ -24,17 +24,18 @@ use scalableapp_engine::propose::metric::{Metric, Target};
 use scalableapp_engine::{Input, decide};
 
 use crate::app::{self, App};
+use crate::clock::instant;
 use crate::setting::{Contender, Setting};
 use crate::workload::{LEAD_IN, MEAN_SERVICE, Workload};
 
 /// Seconds between two scrapes of the request counters.
-pub(crate) const SCRAPE: i64 = 5;
+pub const SCRAPE: i64 = 5;
 /// Seconds from a scrape to the next decision.
 const SCRAPE_AGE: i64 = 2;
 /// Seconds between two samples of metrics-server, and length of the window of each.
-pub(crate) const CPU_PERIOD: i64 = 15;
+pub const CPU_PERIOD: i64 = 15;
 /// Seconds by which the kubelet's CPU figures lag behind.
-pub(crate) const CPU_LAG: i64 = 5;
+pub const CPU_LAG: i64 = 5;
 
 const RANGE: Range = Range { min: 2, max: 100 };
 const METRIC: &str = "rps";
@@ -217,10 +218,6 @@ impl Autoscaler {
 /// Thousandths of a request per second that one pod should serve.
 fn per_replica(setting: &Setting) -> i64 {
     (setting.target * app::WORKERS as f64 / MEAN_SERVICE * 1000.0).round() as i64
-}
-
-fn instant(second: f64) -> Timestamp {
-    Timestamp::UNIX_EPOCH + SignedDuration::from_secs_f64(1e9 + second)
 }
 
 /// A pod as HPA sees it, with the newest sample of metrics-server. Its request is what it can use at most.
