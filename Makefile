@@ -50,8 +50,8 @@ down: ## Take the cluster down without a trace
 fmt: ## Format the sources
 	cargo fmt --all
 
-lint: ## Deny what clippy warns of
-	cargo clippy --workspace --all-targets -- -D warnings
+lint: ## Check the format, the shell scripts and what clippy says, as CI does
+	@.ci/lint
 
 generate: ## Write the files that are generated from the sources
 	UPDATE=1 cargo test -q -p scalableapp-crds --test schema
