@@ -231,6 +231,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_image_has_its_containerfile() {
+        for (tag, containerfile) in PROJECT_IMAGES {
+            assert!(repository().unwrap().join(containerfile).is_file(), "{tag}");
+        }
+        for name in ["base", "pause", "coredns", "prometheus", "postgres", "redis"] {
+            assert!(containerfile(name).is_file(), "{name}");
+        }
+    }
+
+    #[test]
     fn the_files_that_a_containerfile_copies_are_found() {
         let text = "ARG BASE=debian\nFROM ${BASE}\nCOPY --chown=1:1 a b/c /bin/\n# COPY no\nCOPY d /d\n";
         assert_eq!(copied(text).collect::<Vec<_>>(), ["a", "b/c", "d"]);
