@@ -1,5 +1,5 @@
 //! The kinds of children: how the API server calls each, and the order in which they are applied. A new kind is a row here,
-//! a part of [`crate::render`] and a line in the chart's role. No I/O.
+//! a part of `render` and a line in the chart's role. No I/O.
 
 use kube::{Resource, core::DynamicResourceScope};
 

@@ -1,4 +1,5 @@
 //! Every status that the operator can write is one that the API server takes.
+#![allow(clippy::expect_used, reason = "clippy sees tests only in functions marked as such")]
 
 #[path = "../../crds/tests/rules/structural.rs"]
 mod structural;
