@@ -62,7 +62,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let samples = SampleStore::new(prometheus, &args.prometheus).context("--prometheus-matchers")?;
     let decisions = DecisionLog::open(args.decision_records.as_deref())
         .context("failed to open the file of --decision-records")?;
-    let watches = Watches::new(&reader);
+    let watches = Watches::new(&reader, &args.namespaces);
     let writer = Writer::new(writer, leadership.clone());
     let context = Arc::new(Context {
         cluster: watches.cluster.clone(),

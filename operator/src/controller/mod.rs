@@ -14,8 +14,8 @@ use crate::{
     observe::{
         cluster::{
             caches::{
-                Cluster, GuardedApp, GuardedOverride, Touched, app_ref, overridden, reflect_children,
-                reflect_overrides, reflect_written,
+                Cluster, GuardedApp, GuardedOverride, Scope, Touched, app_ref, overridden, reflect_children,
+                reflect_overrides, reflect_pods, reflect_written,
             },
             pods::SeenPod,
             seen::{Seen, SeenDeployment},
@@ -64,16 +64,17 @@ pub struct Watches {
 }
 
 impl Watches {
-    /// Watches that begin when the controller runs.
+    /// Watches of these namespaces, or of all if there is none, that begin when the controller runs.
     #[must_use]
-    pub fn new(client: &Client) -> Self {
-        let (app_store, apps) = reflect_written(client.clone());
-        let (override_store, overrides) = reflect_overrides(client.clone());
-        let (deployment_store, deployments) = reflect_children(client.clone(), Kind::Deployment);
-        let (pod_store, pods) = reflect_children(client.clone(), ());
+    pub fn new(client: &Client, namespaces: &[String]) -> Self {
+        let scope = Scope::new(client.clone(), namespaces);
+        let (app_store, apps) = reflect_written(&scope);
+        let (override_store, overrides) = reflect_overrides(&scope);
+        let (deployment_store, deployments) = reflect_children(&scope, Kind::Deployment);
+        let (pod_store, pods) = reflect_pods(&scope);
         let (mut other_stores, mut others) = (BTreeMap::new(), Vec::new());
         for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_workload()) {
-            let (store, touched) = reflect_children(client.clone(), kind);
+            let (store, touched) = reflect_children(&scope, kind);
             other_stores.insert(kind, store);
             others.push((kind, touched));
         }

@@ -196,6 +196,8 @@ fn component(
     let rolling: Vec<Revision> = state.revisions.iter().map(|one| revision(one, &state.target)).collect();
     memory.read_from(sources(service));
     let current = memory.current(&rolling, known);
+    // An earlier process may have said replicas and then not written them.
+    let decided = memory.wanted.filter(|_| memory.is_written || manager(&state).is_some());
     let scaling = memory.scaling.get_or_insert_with(|| {
         let persisted = known.and_then(|known| known.memory.as_ref());
         Box::new(persisted.map(|persisted| Memory::restore(persisted, now)).unwrap_or_default())
@@ -213,7 +215,7 @@ fn component(
         metrics: &service.scaling.metrics,
         behavior: &service.scaling.behavior,
         current_replicas: current,
-        decided_replicas: memory.wanted,
+        decided_replicas: decided,
         status_replicas: state.revisions.iter().map(|revision| revision.pods).sum(),
         pods: &engine_pods,
         readings: &readings,
@@ -232,7 +234,7 @@ fn component(
     state.limited_by.clone_from(&decision.limited_by);
     state.limit = limit(&decision, overrides, observed);
     state.measured = evidence(service, samples, &decision, &engine_pods, state.ready(), now);
-    let other = other_scaler(&state, memory.wanted.zip(Some(memory.is_written)), &decision);
+    let other = other_scaler(&state, decided, &decision);
     record(&mut state, service, known, &decision, other.is_some(), now);
     let recorded = kept.zip(state.record.clone()).map(|(input, decision)| Record {
         namespace: app.namespace.clone(),
@@ -371,22 +373,24 @@ fn hold_is_news(recorded: Option<&str>, decision: &Decision) -> bool {
 }
 
 /// The stage at which a decision begins where somebody else has changed the replicas since the last one.
-fn other_scaler(state: &ComponentState, decided: Option<(i32, bool)>, decision: &Decision) -> Option<Stage> {
-    let ((wanted, is_written), found) = (decided?, decision.current);
+fn other_scaler(state: &ComponentState, decided: Option<i32>, decision: &Decision) -> Option<Stage> {
+    let (wanted, found) = (decided?, decision.current);
     if wanted == found {
         return None;
     }
-    let manager = state.revisions.iter().find_map(|revision| revision.deployment.part.scaled_by.as_deref());
-    let who = match manager {
+    let who = match manager(state) {
         Some(manager) => format!("field manager {manager}"),
         // The API server keeps no manager of replicas that were scaled before anybody had written them.
-        None if is_written && state.revisions.iter().filter(|one| one.replicas > 0).count() <= 1 => {
-            "somebody".to_owned()
-        }
+        None if state.revisions.iter().filter(|one| one.replicas > 0).count() <= 1 => "somebody".to_owned(),
         None => return None,
     };
     let effect = format!("{who} has set replicas to {found}; the last decision was {wanted}");
     Some(Stage { name: OTHER_SCALER.to_owned(), effect: clip(&effect, limits::EFFECT).into_owned() })
+}
+
+/// The field manager of the replicas, if it is somebody else's.
+fn manager(state: &ComponentState) -> Option<&str> {
+    state.revisions.iter().find_map(|revision| revision.deployment.part.scaled_by.as_deref())
 }
 
 /// Begins a record with that stage. What a log keeps of the decision has no such stage, or it could not be made again.
@@ -740,6 +744,23 @@ mod tests {
         assert_eq!((told_once.stages[0].name.as_str(), told_once.to), (OTHER_SCALER, 2));
         let untold = told(2).expect("the first record");
         assert!(!untold.message.contains("field manager"), "what it wrote is what was wanted");
+    }
+
+    #[test]
+    fn what_an_earlier_process_said_and_did_not_write_is_not_restored() {
+        let target = app().services[0].revision.to_string();
+        let desired = |scaled_by: Option<&str>| {
+            let mut observed = deployed("1", &[(&target, 1)]);
+            let mut deployment = SeenDeployment::clone(&observed.deployments[0]);
+            deployment.part.scaled_by = scaled_by.map(Into::into);
+            observed.deployments = Arc::new(vec![Arc::new(deployment)]);
+            let samples = Samples::without_any(Timestamp::UNIX_EPOCH);
+            let view =
+                View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
+            let pass = pass(&app(), Some(&known(3)), view, &mut BTreeMap::new()).remove(0);
+            pass.decision.expect("a decision").desired
+        };
+        assert_eq!((desired(None), desired(Some("kubectl"))), (1, 3));
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub struct Args {
     #[command(flatten)]
     pub prometheus: PrometheusArgs,
 
+    /// Namespaces that are watched, separated by commas; all if it is not set. A Role in each of them is enough then.
+    #[arg(long, env = "SCALABLEAPP_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',', value_parser = namespace)]
+    pub namespaces: Vec<String>,
+
     /// Time between two rounds of measuring and deciding, at least 1s.
     #[arg(long, env = "SCALABLEAPP_TICK", default_value = "5s", value_parser = at_least_a_second)]
     pub tick: Duration,
@@ -130,6 +134,15 @@ pub enum LogFormat {
     Json,
     /// One line of text, for a person.
     Text,
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let is_inner = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-';
+    let is_name = (1..=63).contains(&text.len())
+        && text.chars().all(is_inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if is_name { Ok(text.to_owned()) } else { Err("name namespaces, for example shop,blog".to_owned()) }
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {

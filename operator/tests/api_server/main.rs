@@ -6,6 +6,7 @@ mod children;
 mod events;
 mod fake;
 mod lease;
+mod namespaces;
 mod overrides;
 mod refusals;
 mod tick;

@@ -14,7 +14,7 @@ use scalableapp_crds::{ConditionStatus, ScalableApp, ScalableAppStatus, set_cond
 use scalableapp_operator::apply::status::report;
 use scalableapp_operator::apply::writer::Writer;
 use scalableapp_operator::controller::overrides::Said;
-use scalableapp_operator::observe::cluster::caches::{GuardedApp, GuardedOverride, reflect_written};
+use scalableapp_operator::observe::cluster::caches::{GuardedApp, GuardedOverride, Scope, reflect_written};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -126,8 +126,8 @@ impl Process {
     async fn start(api: &ApiServer) -> Self {
         let client = api.client();
         let leadership = lead(client.clone()).await;
-        let (apps, touched_apps) = reflect_written(client.clone());
-        let (overrides, touched) = reflect_written(client.clone());
+        let (apps, touched_apps) = reflect_written(&Scope::new(client.clone(), &[]));
+        let (overrides, touched) = reflect_written(&Scope::new(client.clone(), &[]));
         tokio::spawn(touched_apps.for_each(|_| async {}));
         tokio::spawn(touched.for_each(|_| async {}));
         timeout(LIMIT, apps.wait_until_ready()).await.unwrap().unwrap();

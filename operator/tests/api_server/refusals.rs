@@ -14,7 +14,7 @@ use rstest::rstest;
 use scalableapp_crds::Guarded;
 use scalableapp_operator::controller::{Context, Watches, reconcile::reconcile};
 use scalableapp_operator::kinds::Kind;
-use scalableapp_operator::observe::cluster::caches::{Cluster, GuardedApp, reflect_children};
+use scalableapp_operator::observe::cluster::caches::{Cluster, GuardedApp, Scope, reflect_children};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -153,17 +153,17 @@ impl ApiServer {
     async fn operator(&self) -> Arc<Context> {
         let client = self.client();
         let leadership = lead(client.clone()).await;
-        context(&client, leadership, Watches::new(&client).cluster)
+        context(&client, leadership, Watches::new(&client, &[]).cluster)
     }
 
     /// An operator that sees the Deployments.
     async fn seeing_operator(&self) -> Arc<Context> {
         let client = self.client();
         let leadership = lead(client.clone()).await;
-        let (deployments, touched) = reflect_children(client.clone(), Kind::Deployment);
+        let (deployments, touched) = reflect_children(&Scope::new(client.clone(), &[]), Kind::Deployment);
         tokio::spawn(touched.for_each(|_| async {}));
         timeout(LIMIT, deployments.synced()).await.unwrap().unwrap();
-        context(&client, leadership, Cluster { deployments, ..Watches::new(&client).cluster })
+        context(&client, leadership, Cluster { deployments, ..Watches::new(&client, &[]).cluster })
     }
 
     /// The app of this generation with the status that was written last.

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use http::{Method, StatusCode};
 use kube::Client;
 use scalableapp_operator::controller::{Watches, tick};
-use scalableapp_operator::observe::cluster::caches::{Cluster, app_ref, reflect_written};
+use scalableapp_operator::observe::cluster::caches::{Cluster, Scope, app_ref, reflect_written};
 use scalableapp_operator::runtime::health::Health;
 use scalableapp_operator::runtime::lease::Candidate;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ fn app() -> Value {
 async fn ticks_may_be_further_apart_than_the_heart_may_be_silent() {
     let client = client();
     let (_, leadership) = Candidate::new(client.clone(), "operator", "election", "one");
-    let context = context(&client, leadership, Watches::new(&client).cluster);
+    let context = context(&client, leadership, Watches::new(&client, &[]).cluster);
     let (health, (triggers, _triggered)) = (Health::default(), mpsc::channel(1));
     tokio::spawn(tick::run(context, triggers, health.clone(), Duration::from_secs(600), pending()));
     for minute in 1..=15 {
@@ -57,11 +57,11 @@ async fn ticks_may_be_further_apart_than_the_heart_may_be_silent() {
 async fn a_tick_that_waits_to_be_heard_leaves_the_app_to_its_reconcile() {
     let client = client();
     let leadership = lead(client.clone()).await;
-    let (apps, touched) = reflect_written(client.clone());
+    let (apps, touched) = reflect_written(&Scope::new(client.clone(), &[]));
     tokio::spawn(touched.for_each(|_| async {}));
     timeout(LIMIT, apps.wait_until_ready()).await.unwrap().unwrap();
     let app = apps.state().remove(0).0.clone().unwrap();
-    let context = context(&client, leadership, Cluster { apps, ..Watches::new(&client).cluster });
+    let context = context(&client, leadership, Cluster { apps, ..Watches::new(&client, &[]).cluster });
     let (triggers, mut triggered) = mpsc::channel(1);
     triggers.send(app_ref("store", "other")).await.unwrap();
     let period = Duration::from_secs(600);

@@ -6,11 +6,14 @@ use std::hash::Hash;
 
 use futures::StreamExt;
 use http::StatusCode;
+use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
 use scalableapp_operator::kinds::Kind;
-use scalableapp_operator::observe::cluster::caches::{reflect_children, reflect_written};
+use scalableapp_operator::observe::cluster::caches::{
+    Scope, Touched, reflect_children, reflect_pods, reflect_written,
+};
+use scalableapp_operator::observe::cluster::children::Children;
 use scalableapp_operator::observe::cluster::labelled::Labelled;
-use scalableapp_operator::observe::cluster::pods::SeenPod;
 use scalableapp_operator::observe::cluster::seen::{Seen, SeenDeployment};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -60,12 +63,11 @@ fn unreadable(name: &str) -> Value {
 }
 
 /// Names of the children that belong to the app, and what is said of the third one.
-async fn children<K>(kind: K::DynamicType) -> (Vec<String>, bool)
+async fn children<K>((children, touched): (Children<K>, Touched<K>)) -> (Vec<String>, bool)
 where
-    K: Labelled + Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    K::DynamicType: Copy + Eq + Hash + Send + Sync + Unpin,
+    K: Labelled + Resource + Clone + Send + Sync + 'static,
+    K::DynamicType: Copy + Eq + Hash + Send + Sync,
 {
-    let (children, touched) = reflect_children::<K>(client(), kind);
     tokio::spawn(touched.for_each(|_| async {}));
     timeout(LIMIT, children.synced()).await.unwrap().unwrap();
     let of_app = children.of_app("store", "shop");
@@ -76,9 +78,15 @@ where
 /// Which of the objects that people wrote can be read.
 async fn written<K>() -> Vec<(String, bool)>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
 {
-    let (store, touched) = reflect_written::<K>(client());
+    let (store, touched) = reflect_written::<K>(&Scope::new(client(), &[]));
     tokio::spawn(touched.for_each(|_| async {}));
     timeout(LIMIT, store.wait_until_ready()).await.unwrap().unwrap();
     let mut found: Vec<_> =
@@ -90,10 +98,11 @@ where
 #[tokio::test]
 async fn one_unreadable_object_of_a_kind_is_left_out_alone() {
     let kept = (vec!["good".to_owned(), "time".to_owned()], true);
-    assert_eq!(children::<SeenPod>(()).await, kept);
-    assert_eq!(children::<SeenDeployment>(Kind::Deployment).await, kept);
+    let scope = Scope::new(client(), &[]);
+    assert_eq!(children(reflect_pods(&scope)).await, kept);
+    assert_eq!(children(reflect_children::<SeenDeployment>(&scope, Kind::Deployment)).await, kept);
     for kind in Kind::ALL {
-        assert_eq!(children::<Seen>(kind).await, kept, "{kind:?}");
+        assert_eq!(children(reflect_children::<Seen>(&scope, kind)).await, kept, "{kind:?}");
     }
     let readable = [("bad", false), ("good", true), ("time", true)].map(|(name, is)| (name.to_owned(), is));
     assert_eq!(written::<scalableapp_crds::ScalableApp>().await, readable);

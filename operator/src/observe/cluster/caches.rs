@@ -3,6 +3,7 @@
 use futures::{Stream, TryStreamExt};
 use kube::{
     Api, Client, Resource, ResourceExt,
+    core::NamespaceResourceScope,
     runtime::{
         WatchStreamExt,
         reflector::{self, ObjectRef, Store, store::WriterDropped},
@@ -17,10 +18,14 @@ use tokio::time::timeout;
 use super::{
     children::{Children, OfApp, Siblings},
     labelled::Labelled,
+    merged::{Events, merged},
     pods::SeenPod,
     seen::{Seen, SeenDeployment},
 };
-use crate::{kinds::Kind, labels};
+use crate::{
+    kinds::{Kind, OfKind},
+    labels,
+};
 
 /// An app as the watch delivers it: an object that cannot be read is still an object, and harms no other.
 pub type GuardedApp = Guarded<ScalableApp>;
@@ -126,27 +131,85 @@ impl OfApp for GuardedOverride {
     }
 }
 
+/// The namespaces that are watched: all, or these.
+#[derive(Clone)]
+pub struct Scope {
+    client: Client,
+    namespaces: Vec<String>,
+}
+
+impl Scope {
+    /// `namespaces` are those that are watched; all if there is none.
+    #[must_use]
+    pub fn new(client: Client, namespaces: &[String]) -> Self {
+        Self { client, namespaces: namespaces.to_vec() }
+    }
+
+    /// The events of a kind, out of every namespace. `stored` is the store that they fill.
+    fn watch<K>(
+        &self,
+        all: impl FnOnce(Client) -> Api<K>,
+        of: impl Fn(Client, &str) -> Api<K>,
+        config: &watcher::Config,
+        stored: Store<K>,
+    ) -> Events<K, watcher::Error>
+    where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K::DynamicType: Clone + Eq + Hash + Send + Sync,
+    {
+        if self.namespaces.is_empty() {
+            return Box::pin(watch(all(self.client.clone()), config.clone()));
+        }
+        let each = self.namespaces.iter().map(|namespace| {
+            let events: Events<K, _> = Box::pin(watch(of(self.client.clone(), namespace), config.clone()));
+            (namespace.clone(), events)
+        });
+        let of_namespace = move |namespace: &str| -> Vec<K> {
+            let all = stored.state().into_iter();
+            all.filter(|one| one.meta().namespace.as_deref() == Some(namespace))
+                .map(|one| K::clone(&one))
+                .collect()
+        };
+        Box::pin(merged(each.collect(), of_namespace))
+    }
+}
+
 /// A cache of what people write, apps or overrides, and the stream that fills it.
 #[must_use]
-pub fn reflect_written<K>(client: Client) -> (Store<Guarded<K>>, Touched<Guarded<K>>)
+pub fn reflect_written<K>(scope: &Scope) -> (Store<Guarded<K>>, Touched<Guarded<K>>)
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
 {
     let (store, writer) = reflector::store();
-    (store, Box::pin(written(client).reflect(writer).touched_objects()))
+    (store.clone(), Box::pin(written(scope, store).reflect(writer).touched_objects()))
 }
 
 /// The cache of the overrides, and the stream that fills it.
 #[must_use]
-pub fn reflect_overrides(client: Client) -> (Children<GuardedOverride>, Touched<GuardedOverride>) {
-    indexed(written(client), ())
+pub fn reflect_overrides(scope: &Scope) -> (Children<GuardedOverride>, Touched<GuardedOverride>) {
+    indexed(|store| written(scope, store), ())
 }
 
-fn written<K>(client: Client) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + Send
+fn written<K>(
+    scope: &Scope,
+    stored: Store<Guarded<K>>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + Send + use<K>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
 {
-    let written = watch(Api::all(client), watcher::Config::default());
+    let written = scope.watch(Api::all, Api::namespaced, &watcher::Config::default(), stored);
     written.modify(|object: &mut Guarded<K>| {
         let metadata = object.meta_mut();
         (metadata.labels, metadata.annotations, metadata.managed_fields) = (None, None, None);
@@ -156,25 +219,39 @@ where
 
 /// A cache of a kind of children, and the stream that fills it: what carries the operator's label.
 #[must_use]
-pub fn reflect_children<K>(client: Client, kind: K::DynamicType) -> (Children<K>, Touched<K>)
+pub fn reflect_children<K>(scope: &Scope, kind: Kind) -> (Children<K>, Touched<K>)
 where
-    K: Labelled + Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    K::DynamicType: Copy + Eq + Hash + Send + Sync + Unpin,
+    K: Labelled + OfKind + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let labelled = watcher::Config::default().labels(labels::MANAGED);
-    let events = watch(Api::all_with(client, &kind), labelled);
-    indexed(events.inspect_ok(move |event| warn(event, &kind)), kind)
+    let (all, of) = (
+        move |client| Api::all_with(client, &kind),
+        move |client, namespace: &str| Api::namespaced_with(client, namespace, &kind),
+    );
+    indexed(
+        |store| scope.watch(all, of, &labelled(), store).inspect_ok(move |event| warn(event, &kind)),
+        kind,
+    )
 }
 
-fn indexed<K>(
-    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
-    dynamic: K::DynamicType,
-) -> (Children<K>, Touched<K>)
+/// The cache of the pods, and the stream that fills it.
+#[must_use]
+pub fn reflect_pods(scope: &Scope) -> (Children<SeenPod>, Touched<SeenPod>) {
+    let events = |store| scope.watch(Api::all, Api::namespaced, &labelled(), store);
+    indexed(|store| events(store).inspect_ok(|event| warn(event, &())), ())
+}
+
+fn labelled() -> watcher::Config {
+    watcher::Config::default().labels(labels::MANAGED)
+}
+
+fn indexed<K, S>(events: impl FnOnce(Store<K>) -> S, dynamic: K::DynamicType) -> (Children<K>, Touched<K>)
 where
+    S: Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
     K: OfApp + Resource + Clone + Debug + Send + Sync + 'static,
     K::DynamicType: Copy + Eq + Hash + Send + Sync + Unpin,
 {
     let writer = reflector::store::Writer::new(dynamic);
+    let events = events(writer.as_reader());
     let children = Children::new(writer.as_reader(), dynamic);
     let (releasing, noting) = (children.clone(), children.clone());
     let reflected = events.inspect_ok(move |event| releasing.release(event)).reflect(writer);

@@ -4,6 +4,7 @@ pub mod bounded;
 pub mod caches;
 pub mod children;
 pub mod labelled;
+mod merged;
 pub mod owner;
 pub mod pods;
 pub mod seen;
