@@ -44,7 +44,7 @@ pub struct Input<'a> {
     pub max_sample_age: SignedDuration,
     /// How long CPU samples of young pods are distrusted.
     pub timing: PodTiming,
-    /// How the load is foretold; nothing where the floor is not to be raised for it.
+    /// How the load is forecast; nothing where the floor is not to be raised for it.
     pub forecast: Option<Forecast>,
     /// What is known of the seasons of the metrics, by name. Read only where the forecast has a season; one that is
     /// missing is awaited.

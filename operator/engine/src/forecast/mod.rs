@@ -1,12 +1,12 @@
 //! The floor that a forecast of the load asks for. Pure.
 //!
-//! Loads that do not depend on the number of replicas can be foretold: the request rate and the result of a query. They
-//! are foretold by their season where one is given, and by their trend otherwise. The replicas for the load that is due
+//! Loads that do not depend on the number of replicas can be forecast: the request rate and the result of a query. They
+//! are forecast by their season where one is given, and by their trend otherwise. The replicas for the load that is due
 //! within the horizon are computed as the metric's own, with the same tolerance. They only ever raise the floor, so that a
 //! wrong forecast costs money and never an outage.
 
-mod foretold;
 pub mod season;
+mod season_forecast;
 pub mod trend;
 
 use crate::bounds::Bound;
@@ -15,19 +15,19 @@ use crate::input::Input;
 use crate::propose::evaluate::Signal;
 use crate::propose::metric::{Target, decimal};
 use crate::reason;
-use foretold::Foretold;
 use jiff::SignedDuration;
 use season::Seasonal;
+use season_forecast::SeasonForecast;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use trend::{Outlook, Trend};
 
-/// How the load is foretold.
+/// How the load is forecast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forecast {
     /// How far ahead, above zero.
     pub horizon: SignedDuration,
-    /// Length of the season by which it is foretold; nothing for the trend.
+    /// Length of the season by which it is forecast; nothing for the trend.
     pub season: Option<SignedDuration>,
 }
 
@@ -36,15 +36,16 @@ pub struct Forecast {
 pub(crate) struct ForecastMemory {
     /// The trend of each load.
     trends: BTreeMap<String, Trend>,
-    /// What the seasons foretold.
-    foretold: BTreeMap<String, Foretold>,
+    /// What the seasons forecast.
+    #[serde(rename = "foretold")]
+    by_season: BTreeMap<String, SeasonForecast>,
 }
 
 impl ForecastMemory {
     /// Forgets the metrics that are not kept.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
         self.trends.retain(|metric, _| is_kept(metric));
-        self.foretold.retain(|metric, _| is_kept(metric));
+        self.by_season.retain(|metric, _| is_kept(metric));
     }
 
     /// Forgets what belongs to another kind of forecast.
@@ -53,13 +54,13 @@ impl ForecastMemory {
             self.trends.clear();
         }
         if forecast.is_none_or(|forecast| forecast.season.is_none()) {
-            self.foretold.clear();
+            self.by_season.clear();
         }
     }
 }
 
 /// What the forecasts say together.
-pub(crate) struct Foresight {
+pub(crate) struct ForecastResult {
     /// The floor, where it is above what the metric itself asks for.
     pub(crate) floor: Option<Bound>,
     /// What each metric's forecast says, in words; nothing where none is asked for.
@@ -67,10 +68,14 @@ pub(crate) struct Foresight {
 }
 
 /// Adds the loads of this instant to what is remembered, and says where they are going.
-pub(crate) fn forecast(input: &Input<'_>, signals: &[Signal<'_>], memory: &mut ForecastMemory) -> Foresight {
+pub(crate) fn forecast(
+    input: &Input<'_>,
+    signals: &[Signal<'_>],
+    memory: &mut ForecastMemory,
+) -> ForecastResult {
     memory.forget_others(input.forecast);
     let Some(forecast) = input.forecast else {
-        return Foresight { floor: None, effect: None };
+        return ForecastResult { floor: None, effect: None };
     };
     let mut floor: Option<Bound> = None;
     let mut effects = Vec::new();
@@ -85,9 +90,9 @@ pub(crate) fn forecast(input: &Input<'_>, signals: &[Signal<'_>], memory: &mut F
         let (replicas, effect) = match outlook {
             Outlook::Learning => (input.current_replicas, format!("{why}, no scale-in yet")),
             Outlook::Unreliable => (own, format!("{why}, no say")),
-            Outlook::Load(foretold) => {
-                let replicas = replicas(input, foretold, per_replica).unwrap_or(own);
-                (replicas, format!("{replicas} for {} in {}{why}", value(foretold), within(forecast.horizon)))
+            Outlook::Load(load) => {
+                let replicas = replicas(input, load, per_replica).unwrap_or(own);
+                (replicas, format!("{replicas} for {} in {}{why}", value(load), within(forecast.horizon)))
             }
         };
         effects.push(format!("{name}: {effect}"));
@@ -100,8 +105,8 @@ pub(crate) fn forecast(input: &Input<'_>, signals: &[Signal<'_>], memory: &mut F
             });
         }
     }
-    let effect = if effects.is_empty() { "no fresh load to foretell".to_owned() } else { effects.join("; ") };
-    Foresight { floor, effect: Some(effect) }
+    let effect = if effects.is_empty() { "no fresh load to forecast".to_owned() } else { effects.join("; ") };
+    ForecastResult { floor, effect: Some(effect) }
 }
 
 fn by_trend(
@@ -127,11 +132,11 @@ fn by_season(
     horizon: SignedDuration,
     memory: &mut ForecastMemory,
 ) -> (Outlook, String) {
-    let foretold = memory.foretold.entry(metric.to_owned()).or_default();
+    let by_season = memory.by_season.entry(metric.to_owned()).or_default();
     let season = match input.seasons.get(metric) {
         None | Some(Seasonal::Awaited) => return (Outlook::Learning, "awaits its history".to_owned()),
         Some(Seasonal::Unusable(why)) => {
-            foretold.retract();
+            by_season.retract();
             return (Outlook::Unreliable, why.clone());
         }
         Some(Seasonal::Learned(season)) => season,
@@ -139,7 +144,7 @@ fn by_season(
     let errors = season.errors;
     let (own, last_season) = (decimal(errors.curve), decimal(errors.last_season));
     if !errors.admit() {
-        foretold.retract();
+        by_season.retract();
         let why = if errors.beats_last_season() {
             let (lately, stays) = (decimal(errors.lately), decimal(errors.stays));
             format!("erred {lately} in the last season, \"stays as it is\" {stays}")
@@ -148,9 +153,9 @@ fn by_season(
         };
         return (Outlook::Unreliable, why);
     }
-    match foretold.observe(input.now, load, season, horizon) {
-        Outlook::Load(foretold) => {
-            (Outlook::Load(foretold), format!(", errs {own}, last season's load {last_season}"))
+    match by_season.observe(input.now, load, season, horizon) {
+        Outlook::Load(load) => {
+            (Outlook::Load(load), format!(", errs {own}, last season's load {last_season}"))
         }
         _ => (Outlook::Learning, "learning".to_owned()),
     }

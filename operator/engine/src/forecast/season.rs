@@ -1,13 +1,13 @@
-//! What a load does every season, learned from its past, and whether that foretells it. Pure.
+//! What a load does every season, learned from its past, and whether that forecasts it. Pure.
 //!
 //! The past is split by STL (Cleveland, Cleveland, McRae and Terpenning, "STL: A Seasonal-Trend Decomposition Procedure
 //! Based on Loess", 1990) into trend, season and remainder, robustly, so that the incident of one day is not expected on
 //! the next. It is split on a logarithmic scale, because a day with more traffic than others has more of it at each hour.
-//! What the season adds on that scale is the *curve*, and the load without it the *level*. A load is foretold as the level
+//! What the season adds on that scale is the *curve*, and the load without it the *level*. A load is forecast as the level
 //! of the last horizon and the curve of then, so that each day starts from its own level.
 //!
 //! It is judged before it has a say: each of the last seasons of the past is left out of a decomposition of those before
-//! it, and for each of its instants what would have been foretold one horizon earlier is compared with what came. So are
+//! it, and for each of its instants what would have been forecast one horizon earlier is compared with what came. So are
 //! two naive forecasts, the load of a season earlier (*seasonal-naive*) and a load that stays as it is. A curve has a say
 //! only if it errs no more than the former over all these seasons, because days in a row may be alike by chance, and no
 //! more than the latter in the last one, because a rise may have moved since.
@@ -71,7 +71,7 @@ pub struct Season {
     curve: Vec<i64>,
     /// The scale.
     scale: Scale,
-    /// How well it foretold the last seasons.
+    /// How well it forecast the last seasons.
     pub errors: Errors,
 }
 
@@ -136,7 +136,7 @@ impl Errors {
 }
 
 impl Season {
-    /// Learns the season of a load, to foretell it a horizon ahead.
+    /// Learns the season of a load, to forecast it a horizon ahead.
     ///
     /// # Errors
     /// When the past is too short, has too many gaps, or is no load.
@@ -157,7 +157,7 @@ impl Season {
     }
 
     /// The highest load within the horizon, for a level.
-    pub(crate) fn foretell(&self, now: Timestamp, level: f64, horizon: SignedDuration) -> f64 {
+    pub(crate) fn forecast(&self, now: Timestamp, level: f64, horizon: SignedDuration) -> f64 {
         let cells = (horizon.as_secs_f64() / step(self.length).as_secs_f64()).ceil() as i32;
         let instants = (1..=cells).map(|ahead| now + (step(self.length) * ahead).min(horizon));
         self.scale.down(level + instants.map(|at| self.at(at)).fold(f64::NEG_INFINITY, f64::max) / 1000.0)
@@ -199,9 +199,9 @@ impl Scale {
             let recent = from + 1 - LEVELS..=from;
             let stays = values[recent.clone()].iter().sum::<f64>() / LEVELS as f64;
             let level = stays - recent.map(at).sum::<f64>() / LEVELS as f64;
-            let foretold = [level + at(due), values[due - CELLS], stays];
-            for (sum, foretold) in sums.iter_mut().zip(foretold) {
-                *sum += (self.down(foretold) - self.down(values[due])).abs();
+            let forecast = [level + at(due), values[due - CELLS], stays];
+            for (sum, forecast) in sums.iter_mut().zip(forecast) {
+                *sum += (self.down(forecast) - self.down(values[due])).abs();
             }
         }
         Ok(sums.map(|sum| sum / CELLS as f64))

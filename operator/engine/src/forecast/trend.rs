@@ -3,7 +3,7 @@
 //! Pods that are started now serve only when they are ready, and until then the load has moved on. So the load is carried on
 //! by its slope over the *horizon*: the least-squares slope of the last horizon less twice its standard error, so that
 //! noise is no trend; but no more than the slope of the latter half, so that a rise that ends is noticed soon; and never
-//! negative, so that a falling load is not foretold to fall further.
+//! negative, so that a falling load is not forecast to fall further.
 //!
 //! Every forecast is kept until its time has come and is then compared with the load, beside the *naive* forecast that
 //! the load stays as it is. The trend has a say only while the sum of its errors over the last [`JUDGED_HORIZONS`] is

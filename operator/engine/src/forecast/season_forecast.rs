@@ -1,8 +1,8 @@
-//! What a season foretells a load, and what of it is not due yet. Pure.
+//! What a season forecasts a load, and what of it is not due yet. Pure.
 //!
-//! A rise that is no larger than the season's own mean error is no rise. What was foretold counts until it was due: a pod
+//! A rise that is no larger than the season's own mean error is no rise. What was forecast counts until it was due: a pod
 //! that was started for a load does not go before, when noise or the load of a moment says otherwise. A restart forgets
-//! that, so for two horizons nothing may scale in: what is not due yet was foretold within the last one, by levels of the
+//! that, so for two horizons nothing may scale in: what is not due yet was forecast within the last one, by levels of the
 //! one before.
 
 use crate::forecast::season::Season;
@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 /// What is remembered of one load. At most about 40 numbers with their times.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Foretold {
+pub(crate) struct SeasonForecast {
     /// Since when it was observed without a gap of a horizon.
     since: Option<Timestamp>,
     /// The loads of the last horizon. Their levels are those of the season of now, which is learned anew now and then.
@@ -22,7 +22,7 @@ pub(crate) struct Foretold {
     pending: VecDeque<(Timestamp, f64)>,
 }
 
-impl Foretold {
+impl SeasonForecast {
     /// Adds the load at an instant, and says which one to be ready for. `horizon` is above zero.
     pub(crate) fn observe(
         &mut self,
@@ -41,9 +41,9 @@ impl Foretold {
             self.loads.push_back((now, load));
             let levels = self.loads.iter().map(|(at, load)| season.level(*at, *load));
             let level = levels.sum::<f64>() / self.loads.len() as f64;
-            let foretold = season.foretell(now, level, horizon);
-            if foretold > load + season.errors.curve as f64 / 1000.0 {
-                self.pending.push_back((now + horizon, foretold));
+            let forecast = season.forecast(now, level, horizon);
+            if forecast > load + season.errors.curve as f64 / 1000.0 {
+                self.pending.push_back((now + horizon, forecast));
             }
         }
         if self.since.is_none_or(|since| now.duration_since(since) < horizon * 2) {
@@ -52,7 +52,7 @@ impl Foretold {
         Outlook::Load(self.pending.iter().map(|(_, load)| *load).fold(load, f64::max))
     }
 
-    /// Forgets what was foretold by a season that has no say any more.
+    /// Forgets what was forecast by a season that has no say any more.
     pub(crate) fn retract(&mut self) {
         self.pending.clear();
     }
