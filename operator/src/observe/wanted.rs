@@ -218,6 +218,15 @@ mod tests {
     }
 
     #[test]
+    fn a_signal_that_no_app_uses_is_not_wanted() {
+        let metrics = json!([{"name": "cpu", "cpu": {"utilization": 70}}]);
+        let mut app = app("shop", "shop", &metrics);
+        app.services[0].pod.metrics_port = None;
+        assert_eq!(Wanted::of(&[app]).signals.keys().collect::<Vec<_>>(), [&Signal::Cpu]);
+        assert!(Wanted::of(&[]).signals.is_empty());
+    }
+
+    #[test]
     fn each_kind_of_metric_has_its_source() {
         let metrics = json!([
             {"name": "rps", "requestRate": {"perReplica": "50"}},

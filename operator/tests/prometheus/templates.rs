@@ -10,7 +10,7 @@ use scalableapp_operator::observe::cluster::pods::SeenPod;
 use scalableapp_operator::observe::wanted::{Signal, Source, Wanted};
 use serde_json::{Value, json};
 
-use crate::fake::{Fake, Reply, apps, component, healthy, now, problem, quality, reading, ready_for};
+use crate::fake::{Fake, Reply, apps, component, healthy, now, problem, quality, reading, ready_for, wanted};
 
 fn cluster_pod(name: &str, containers: &[&str]) -> SeenPod {
     let containers: Vec<Value> = containers.iter().map(|name| json!({"name": name})).collect();
@@ -54,6 +54,25 @@ async fn many_apps_cost_as_many_queries_as_one() {
     let many = fake.take_queries();
     // With a tick of 5 s these are the two queries a second that the operator may send however many apps there are.
     assert_eq!((one.len(), many.len()), (10, 10), "{many:#?}");
+}
+
+#[tokio::test]
+async fn a_signal_that_no_app_uses_is_not_queried() {
+    let fake = Fake::start(healthy).await;
+    let store = fake.store(&[]);
+    let asks = async |source: Option<Source>| {
+        let sources = source.map(|source| ("metric".to_owned(), source)).into_iter().collect();
+        store.sample(&wanted([(component(0), sources)]), now()).await;
+        let queries = fake.take_queries();
+        ["_count{", "_bucket{", "container_cpu", "container_memory"]
+            .map(|series| queries.iter().filter(|query| query.contains(series)).count())
+    };
+    // Counts, buckets, CPU, memory. Rate and latency read the age of the counts, and the rate their resets.
+    assert_eq!(asks(None).await, [0, 0, 0, 0]);
+    assert_eq!(asks(Some(Source::Component(Signal::RequestRate))).await, [3, 0, 0, 0]);
+    assert_eq!(asks(Some(Source::Quantile(0.99))).await, [1, 1, 0, 0]);
+    assert_eq!(asks(Some(Source::Pods(Signal::Cpu))).await, [0, 0, 2, 0]);
+    assert_eq!(asks(Some(Source::Pods(Signal::Memory))).await, [0, 0, 0, 2]);
 }
 
 #[tokio::test]

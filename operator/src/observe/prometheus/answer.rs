@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 use std::ops::Deref;
 
-use hashbrown::Equivalent;
+use hashbrown::{Equivalent, HashMap};
+use jiff::{SignedDuration, Timestamp};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use yoke::{Yoke, Yokeable};
@@ -200,6 +201,12 @@ impl Labels<'_> {
             component: self.component.as_deref()?,
         })
     }
+
+    /// Namespace and name of the pod.
+    #[must_use]
+    pub fn pod_name(&self) -> Option<(&str, &str)> {
+        Some((self.namespace.as_deref()?, self.pod.as_deref()?))
+    }
 }
 
 impl<'a> Data<'a> {
@@ -220,6 +227,29 @@ impl<'a> Data<'a> {
         };
         vector.iter().map(|one| (&one.labels, one.sample.1)).chain(scalar)
     }
+
+    /// The value of each component.
+    #[must_use]
+    pub fn by_component(&self) -> HashMap<Named<'_>, f64> {
+        self.series().filter_map(|(labels, value)| Some((labels.component()?, value))).collect()
+    }
+}
+
+#[cfg(test)]
+impl Outcome<'static> {
+    /// One sample for each of these labels.
+    pub(super) fn vector(series: &[(serde_json::Value, &str)]) -> Self {
+        use serde_json::json;
+        let series = series.iter().map(|(labels, value)| json!({"metric": labels, "value": [0.0, value]}));
+        let data = json!({"resultType": "vector", "result": series.collect::<Vec<_>>()});
+        Self { data: Data::deserialize(data).unwrap(), is_partial: false }
+    }
+}
+
+/// The time of a sample of that age in seconds.
+#[must_use]
+pub fn taken(now: Timestamp, age: f64) -> Option<Timestamp> {
+    now.checked_sub(SignedDuration::try_from_secs_f64(age).ok()?).ok()
 }
 
 fn not_a_number() -> Sample {

@@ -21,7 +21,7 @@ use super::answer::Trace;
 use super::client::{Prometheus, QueryError, Span};
 use super::custom::next_turn;
 use super::promql::{Refusal, confine_over};
-use super::signals::templates::Selection;
+use super::signals::selection::Selection;
 use crate::observe::wanted::{Source, Wanted};
 use crate::resolve::app::ComponentKey;
 use crate::runtime::clock;

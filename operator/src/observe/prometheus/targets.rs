@@ -13,8 +13,7 @@ use tokio::time::Instant;
 use super::answer::{Data, Labels};
 use super::backoff::{self, Backoff};
 use super::client::{Prometheus, TEMPLATE_LIMIT};
-use super::signals::measurements::pod;
-use super::signals::templates::Selection;
+use super::signals::selection::Selection;
 use crate::observe::namespaced::NamespacedName;
 use crate::runtime::clock;
 
@@ -57,8 +56,8 @@ impl Targets {
             (_, None) => Some(Unscraped::NoLabel("component")),
             _ => (up != 1.0).then_some(Unscraped::Fails),
         };
-        let target = |(labels, up)| {
-            let (namespace, name) = pod(labels)?;
+        let target = |(labels, up): (&Labels<'_>, f64)| {
+            let (namespace, name) = labels.pod_name()?;
             Some((NamespacedName::new(namespace, name), wrong(labels, up)))
         };
         Self(data.series().filter_map(target).collect())
@@ -117,8 +116,8 @@ impl TargetCheck {
 
 #[cfg(test)]
 mod tests {
+    use super::super::answer::Outcome;
     use super::*;
-    use serde::Deserialize;
     use serde_json::{Value, json};
 
     fn targets(series: &[Value]) -> Targets {
@@ -126,9 +125,8 @@ mod tests {
     }
 
     fn targets_that_are(up: &str, series: &[Value]) -> Targets {
-        let result: Vec<Value> =
-            series.iter().map(|labels| json!({"metric": labels, "value": [0.0, up]})).collect();
-        Targets::read(&Data::deserialize(json!({"resultType": "vector", "result": result})).unwrap())
+        let series: Vec<_> = series.iter().map(|labels| (labels.clone(), up)).collect();
+        Targets::read(&Outcome::vector(&series).data)
     }
 
     #[test]

@@ -5,45 +5,36 @@
 //! tick; a signal whose query fails then is left alone for a while, and not asked twice until it was answered again.
 //! What no metric is read from is shown to people alone, and asked for less often.
 
-pub mod measurements;
-pub mod templates;
+pub mod cpu;
+pub mod family;
+pub mod in_flight;
+pub mod latency;
+pub mod memory;
+pub mod requests;
+pub mod scraped;
+pub mod selection;
+pub mod template;
+pub mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use self::measurements::{ByComponent, ByContainer, Companions, Traffic, latencies, traffic, usages};
-use self::templates::{Selection, Template};
-use super::answer::{Outcome, QueryResult};
+use self::family::{Evidence, Sampling};
+use self::selection::Selection;
+use self::template::{Misread, Template};
+use super::answer::QueryResult;
 use super::client::{Prometheus, QueryError, TEMPLATE_LIMIT};
-use super::parts::{Part, Parts, Problems};
-use super::quantile::Bucket;
+use super::parts::{Part, Parts};
 use crate::observe::wanted::{Scope, Signal, Wanted};
-use crate::resolve::app::ComponentKey;
 use crate::runtime::clock;
 
 /// Time for which a signal that is only shown is left alone: with a tick of 5 s it is asked for at every third. Histograms of
 /// latency are most of what Prometheus would have to compute, and of what would have to be read.
 const SHOWN_FOR: Duration = Duration::from_secs(12);
-
-/// The measurements of each signal. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Evidence {
-    /// HTTP requests.
-    pub traffic: Arc<ByComponent<Traffic>>,
-    /// Latency histograms.
-    pub latencies: Arc<ByComponent<Vec<Bucket>>>,
-    /// CPU.
-    pub cpu: Arc<ByContainer>,
-    /// Memory.
-    pub memory: Arc<ByContainer>,
-    /// Why the last attempts at each signal failed.
-    pub problems: BTreeMap<Signal, Problems>,
-}
 
 /// Asks for the signals and keeps what they measured.
 pub struct Signals {
@@ -63,17 +54,23 @@ struct Request<'a> {
     is_at_rest: bool,
 }
 
-/// By the text of the query: two signals may have one in common.
-type Answers = BTreeMap<String, Result<QueryResult, QueryError>>;
+/// Why a part of a signal was not measured.
+#[derive(Debug, thiserror::Error)]
+enum Unmeasured {
+    #[error(transparent)]
+    Unanswered(QueryError),
+    #[error(transparent)]
+    Misread(#[from] Misread),
+}
 
-impl Evidence {
-    /// Why the last attempt at a component's signal failed, as a sentence; nothing if it did not.
-    #[must_use]
-    pub fn problem(&self, signal: Signal, key: &ComponentKey) -> Option<&str> {
-        let app = (key.namespace.clone(), key.app.clone());
-        self.problems.get(&signal)?.range(..=app).next_back()?.1.as_deref()
+impl Unmeasured {
+    fn is_of_size(&self) -> bool {
+        matches!(self, Self::Unanswered(error) if error.is_of_size())
     }
 }
+
+/// By the text of the query: two signals may have one in common.
+type Answered = BTreeMap<String, Result<QueryResult, QueryError>>;
 
 impl Signals {
     /// Nothing is measured yet.
@@ -118,14 +115,14 @@ impl Signals {
         let none = Parts::default();
         let parts = self.parts.get(&signal).unwrap_or(&none);
         let request = |part: Part<'a>| {
-            let query = |template: &Template| (*template, template.query(&self.selection, &part));
-            let queries = signal.templates().iter().map(query).collect();
+            let query = |template: &Template| (*template, (template.query)(&self.selection, &part));
+            let queries = signal.family().templates.iter().map(query).collect();
             Request { signal, queries, is_at_rest: parts.is_at_rest(&part), part }
         };
         parts.of(&scope.apps).into_iter().filter(|part| parts.admits(part, now)).map(request).collect()
     }
 
-    async fn ask(&self, requests: &[Request<'_>]) -> Answers {
+    async fn ask(&self, requests: &[Request<'_>]) -> Answered {
         let of = |request: &Request<'_>| {
             request.queries.iter().map(|(template, text)| (text.clone(), *template)).collect::<Vec<_>>()
         };
@@ -141,11 +138,11 @@ impl Signals {
     }
 
     /// Sends the queries, all at the same time.
-    async fn send(&self, queries: &BTreeMap<String, Template>) -> Answers {
+    async fn send(&self, queries: &BTreeMap<String, Template>) -> Answered {
         let send = |(text, template): (&String, &Template)| {
             let (text, template) = (text.clone(), *template);
             async move {
-                let answer = self.prometheus.query(template.name(), &text, TEMPLATE_LIMIT).await;
+                let answer = self.prometheus.query(template.name, &text, TEMPLATE_LIMIT).await;
                 (text, answer)
             }
         };
@@ -155,18 +152,8 @@ impl Signals {
     fn forget_unwanted(&mut self, wanted: &BTreeMap<Signal, Scope>) {
         self.parts.retain(|signal, _| wanted.contains_key(signal));
         self.asked.retain(|signal, _| wanted.contains_key(signal));
-        let is_wanted = |signal| wanted.contains_key(&signal);
-        if !is_wanted(Signal::RequestRate) {
-            self.evidence.traffic = Arc::default();
-        }
-        if !is_wanted(Signal::Latency) {
-            self.evidence.latencies = Arc::default();
-        }
-        if !is_wanted(Signal::Cpu) {
-            self.evidence.cpu = Arc::default();
-        }
-        if !is_wanted(Signal::Memory) {
-            self.evidence.memory = Arc::default();
+        for signal in Signal::ALL.iter().filter(|signal| !wanted.contains_key(signal)) {
+            (signal.family().forget)(&mut self.evidence);
         }
     }
 }
@@ -175,46 +162,16 @@ impl Signals {
 fn take(
     evidence: &mut Evidence,
     request: &Request<'_>,
-    answers: &Answers,
+    answered: &Answered,
     wanted: &Wanted,
     now: Timestamp,
-) -> Result<usize, QueryError> {
-    let part = &request.part;
-    let of = |(_, text): &(Template, String)| answers[text].as_ref().map_err(Clone::clone);
-    let answers = request.queries.iter().map(of).collect::<Result<Vec<&QueryResult>, _>>()?;
-    let data: Vec<&Outcome<'_>> = answers.iter().map(|answer| answer.get()).collect();
-    match (request.signal, data.as_slice()) {
-        (Signal::RequestRate, [rates, ages, pods, resets, active]) => {
-            let companions = Companions { ages, pods };
-            renew(&mut evidence.traffic, part, traffic(rates, companions, resets, active, wanted, now));
-        }
-        (Signal::Latency, [buckets, ages, pods]) => {
-            let companions = Companions { ages, pods };
-            renew(&mut evidence.latencies, part, latencies(buckets, companions, wanted, now));
-        }
-        (Signal::Cpu, [values, ages]) => renew_pods(&mut evidence.cpu, part, usages(values, ages, now)),
-        (Signal::Memory, [values, ages]) => renew_pods(&mut evidence.memory, part, usages(values, ages, now)),
-        _ => {}
-    }
-    Ok(answers.iter().map(|answer| answer.backing_cart().len()).max().unwrap_or(0))
-}
-
-fn renew<T: Clone>(all: &mut Arc<ByComponent<T>>, part: &Part<'_>, measured: ByComponent<T>) {
-    if part.is_whole {
-        *all = Arc::new(measured);
-    } else {
-        let all = Arc::make_mut(all);
-        all.retain(|key, _| !part.has_app(&key.namespace, &key.app));
-        all.extend(measured);
-    }
-}
-
-fn renew_pods(all: &mut Arc<ByContainer>, part: &Part<'_>, measured: ByContainer) {
-    if part.is_whole {
-        *all = Arc::new(measured);
-    } else {
-        let all = Arc::make_mut(all);
-        all.retain(|container, _| !part.has_pod(container.namespace(), container.pod()));
-        all.extend(measured);
-    }
+) -> Result<usize, Unmeasured> {
+    let of = |(template, text): &(Template, String)| match &answered[text] {
+        Ok(answer) => Ok((*template, answer)),
+        Err(error) => Err(Unmeasured::Unanswered(error.clone())),
+    };
+    let results: Vec<(Template, &QueryResult)> = request.queries.iter().map(of).collect::<Result<_, _>>()?;
+    let answers = results.iter().map(|(template, result)| (*template, result.get())).collect();
+    evidence.read(request.signal, &Sampling { part: &request.part, wanted, now }, answers)?;
+    Ok(results.iter().map(|(_, result)| result.backing_cart().len()).max().unwrap_or(0))
 }

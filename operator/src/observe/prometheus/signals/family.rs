@@ -1,0 +1,207 @@
+//! What a signal consists of: its templates, and what becomes of their answers. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::requests::Traffic;
+use super::scraped::ByComponent;
+use super::template::{Misread, Template, TemplateAnswers};
+use super::usage::ByContainer;
+use super::{cpu, latency, memory, requests};
+use crate::observe::prometheus::parts::{Part, Problems};
+use crate::observe::prometheus::quantile::Bucket;
+use crate::observe::wanted::{Signal, Wanted};
+use crate::resolve::app::ComponentKey;
+
+/// One file each.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// The queries. A signal is only as good as all of them together.
+    pub templates: &'static [Template],
+    /// Replaces a part of the evidence by what the templates measured.
+    pub read: fn(&mut Evidence, &Sampling<'_>, &mut TemplateAnswers<'_>) -> Result<(), Misread>,
+    /// Forgets what was measured.
+    pub forget: fn(&mut Evidence),
+}
+
+impl Signal {
+    /// All signals.
+    pub const ALL: [Self; 4] = [Self::RequestRate, Self::Latency, Self::Cpu, Self::Memory];
+
+    /// How it is measured.
+    #[must_use]
+    pub fn family(self) -> Family {
+        match self {
+            Self::RequestRate => requests::FAMILY,
+            Self::Latency => latency::FAMILY,
+            Self::Cpu => cpu::FAMILY,
+            Self::Memory => memory::FAMILY,
+        }
+    }
+}
+
+/// What was asked for at once.
+#[derive(Clone, Copy)]
+pub struct Sampling<'a> {
+    /// The apps.
+    pub part: &'a Part<'a>,
+    /// What all apps want.
+    pub wanted: &'a Wanted,
+    /// The time of the tick.
+    pub now: Timestamp,
+}
+
+/// The measurements of each signal. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// HTTP requests.
+    pub traffic: Arc<ByComponent<Traffic>>,
+    /// Latency histograms.
+    pub latencies: Arc<ByComponent<Vec<Bucket>>>,
+    /// CPU.
+    pub cpu: Arc<ByContainer>,
+    /// Memory.
+    pub memory: Arc<ByContainer>,
+    /// Why the last attempts at each signal failed.
+    pub problems: BTreeMap<Signal, Problems>,
+}
+
+impl Evidence {
+    /// Reads the answers to a signal's templates.
+    ///
+    /// # Errors
+    /// When the family did not ask for what it reads, or does not read what it asked for.
+    pub fn read(
+        &mut self,
+        signal: Signal,
+        sampling: &Sampling<'_>,
+        mut answers: TemplateAnswers<'_>,
+    ) -> Result<(), Misread> {
+        (signal.family().read)(self, sampling, &mut answers)?;
+        answers.are_read()
+    }
+
+    /// Why the last attempt at a component's signal failed, as a sentence; nothing if it did not.
+    #[must_use]
+    pub fn problem(&self, signal: Signal, key: &ComponentKey) -> Option<&str> {
+        let app = (key.namespace.clone(), key.app.clone());
+        self.problems.get(&signal)?.range(..=app).next_back()?.1.as_deref()
+    }
+}
+
+/// Replaces the values of a part.
+pub(super) fn renew<T: Clone>(all: &mut Arc<ByComponent<T>>, part: &Part<'_>, measured: ByComponent<T>) {
+    if part.is_whole {
+        *all = Arc::new(measured);
+    } else {
+        let all = Arc::make_mut(all);
+        all.retain(|key, _| !part.has_app(&key.namespace, &key.app));
+        all.extend(measured);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::requests::{RATE, RESETS};
+    use super::super::scraped::{self, Measured, Scraped};
+    use super::super::{in_flight, latency::BUCKETS};
+    use super::*;
+    use crate::observe::prometheus::answer::Outcome;
+    use crate::observe::wanted::AppKey;
+    use jiff::ToSpan;
+    use serde_json::{Value, json};
+    use std::collections::BTreeSet;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).unwrap()
+    }
+
+    fn key() -> ComponentKey {
+        ComponentKey::new("shop", "shop", "web")
+    }
+
+    fn web() -> Value {
+        json!({"namespace": "shop", "scalableapp": "shop", "component": "web"})
+    }
+
+    /// What the answers measure of one component; a template that is not among them is answered without a series.
+    fn read(signal: Signal, answered: &[(Template, Outcome<'static>)]) -> Evidence {
+        let none = Outcome::vector(&[]);
+        let answer = |template: &Template| {
+            let answered = answered.iter().find(|(one, _)| one == template);
+            (*template, answered.map_or(&none, |(_, outcome)| outcome))
+        };
+        let answers = signal.family().templates.iter().map(answer).collect();
+        let wanted = Wanted::new([(key(), BTreeMap::new())].into(), BTreeMap::new(), BTreeSet::new());
+        let part =
+            Part { start: AppKey::default(), apps: Vec::new(), is_whole: true, cuts_a_namespace: false };
+        let mut evidence = Evidence::default();
+        evidence.read(signal, &Sampling { part: &part, wanted: &wanted, now: now() }, answers).unwrap();
+        evidence
+    }
+
+    #[test]
+    fn every_signal_reads_all_of_its_templates_and_no_other() {
+        for signal in Signal::ALL {
+            read(signal, &[]);
+        }
+    }
+
+    #[test]
+    fn every_template_has_a_name_of_its_own() {
+        let templates: Vec<Template> =
+            Signal::ALL.iter().flat_map(|signal| signal.family().templates).copied().collect();
+        for one in &templates {
+            let same = templates.iter().filter(|other| *other == one);
+            let queries: BTreeSet<usize> = same.map(|template| template.query as usize).collect();
+            assert_eq!(queries.len(), 1, "{one:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_has_the_age_of_its_own_samples() {
+        let at = |end: &str| {
+            let mut labels = web();
+            labels["at"] = json!(end);
+            labels
+        };
+        let evidence = read(
+            Signal::RequestRate,
+            &[
+                (in_flight::ACTIVE, Outcome::vector(&[(web(), "7")])),
+                (RESETS, Outcome::vector(&[(web(), "3")])),
+                (scraped::AGE, Outcome::vector(&[(web(), "3.5")])),
+                (scraped::PODS, Outcome::vector(&[(at("end"), "2"), (at("start"), "1")])),
+                (RATE, Outcome::vector(&[(web(), "12.5")])),
+            ],
+        );
+        let expected = Measured {
+            value: Traffic { rate: 12.5, resets: 3, in_flight: Some(7) },
+            at: Some(now() - 3500.milliseconds()),
+            scraped: Some(Scraped { at_start: 1, at_end: 2 }),
+            is_partial: false,
+        };
+        assert_eq!(evidence.traffic[&key()], expected);
+    }
+
+    #[test]
+    fn a_value_without_recent_samples_has_no_age() {
+        let evidence = read(Signal::RequestRate, &[(RATE, Outcome::vector(&[(web(), "12.5")]))]);
+        let value = Traffic { rate: 12.5, ..Traffic::default() };
+        let expected = Measured { value, at: None, scraped: None, is_partial: false };
+        assert_eq!(evidence.traffic[&key()], expected);
+    }
+
+    #[test]
+    fn series_that_name_no_wanted_component_are_passed_over() {
+        let mut other = web();
+        other["component"] = json!("api");
+        let others = [(json!({"namespace": "shop"}), "12.5"), (json!({}), "1"), (other.clone(), "2")];
+        other["le"] = json!("0.1");
+        let buckets = [(json!({"le": "0.1"}), "12.5"), (other, "2")];
+        assert!(read(Signal::RequestRate, &[(RATE, Outcome::vector(&others))]).traffic.is_empty());
+        assert!(read(Signal::Latency, &[(BUCKETS, Outcome::vector(&buckets))]).latencies.is_empty());
+    }
+}

@@ -1,0 +1,15 @@
+//! HTTP requests that are being served by each component. Pure.
+
+use super::selection::{COMPONENT, Selection, once};
+use super::template::Template;
+use crate::observe::prometheus::parts::Part;
+
+/// HTTP requests that are being served, by component, where there are some.
+pub const ACTIVE: Template = Template { name: "active_requests", query: active };
+
+/// The gauge of the same OpenTelemetry convention as the requests. An app need not have it.
+const ACTIVE_REQUESTS: &str = "http_server_active_requests";
+
+fn active(selection: &Selection, part: &Part<'_>) -> String {
+    format!("sum by ({COMPONENT}) ({}) > 0", once(&selection.of_apps(ACTIVE_REQUESTS, part)))
+}

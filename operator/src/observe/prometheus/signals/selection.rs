@@ -1,0 +1,187 @@
+//! Which series the templates read. Pure.
+//!
+//! Series of the apps carry the target labels `namespace`, `pod`, `scalableapp` and `component`, which the scrape
+//! configuration adds from the pods' labels. Series of the kubelet carry `namespace`, `pod` and `container` only; they
+//! are joined with the pods in the process.
+//!
+//! Only known apps are asked for, so that made-up names fill no answer. A series that arrived with one of these labels is
+//! somebody else's, copied: Prometheus renamed it to `exported_...`, and it is passed over. Copies of one series, which
+//! scrape jobs and Prometheus servers tell apart by labels of theirs, count once.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use promql_parser::label::Matcher;
+
+use crate::observe::prometheus::parts::Part;
+use crate::observe::wanted::AppKey;
+
+/// What the templates are filled with.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Matchers of the operator, added to every selector.
+    pub matchers: Vec<Matcher>,
+    /// Window of request rate and latency.
+    pub request_window: Duration,
+    /// Window of CPU usage.
+    pub cpu_window: Duration,
+    /// Age from which a sample is stale.
+    pub staleness: Duration,
+}
+
+/// Labels of a component.
+pub(super) const COMPONENT: &str = "namespace, scalableapp, component";
+/// Labels of a container.
+pub(super) const CONTAINER: &str = "namespace, pod, container";
+/// Labels by which scrape jobs and Prometheus servers tell copies of one pod's series apart: two jobs that scrape it, or
+/// two servers that nobody deduplicates. `endpoint` and `container` are none of them: an app may tell its own series apart
+/// by such labels, and the sum would read too low.
+const COPIES: &str = "job, instance, prometheus, prometheus_replica, replica";
+/// The series is the pod's own.
+const OWN: &str =
+    "exported_namespace=\"\",exported_pod=\"\",exported_scalableapp=\"\",exported_component=\"\"";
+/// Apps that a query names. With more of them the namespaces alone bound what it reads.
+const NAMED: usize = 500;
+
+impl Selection {
+    /// One series for each pod that is a target, whether or not the scrape job adds the labels of its component: 1 if it is
+    /// scraped, and 0 if that fails.
+    #[must_use]
+    pub fn targets(&self, namespaces: &BTreeSet<String>) -> String {
+        let namespaces = among("namespace", namespaces.iter().map(String::as_str).collect());
+        let pods = self.selector("up", &format!("pod!=\"\",{namespaces}"));
+        format!("max by (namespace, pod, scalableapp, component) ({pods})")
+    }
+
+    /// The series of the apps' own pods.
+    pub(super) fn of_apps(&self, series: &str, part: &Part<'_>) -> String {
+        let by_name = part.apps.len() <= NAMED || part.cuts_a_namespace;
+        self.selector(series, &known(&part.apps, by_name))
+    }
+
+    /// What the kubelets measured of these apps' pods.
+    pub(super) fn of_pods(&self, series: &str, part: &Part<'_>) -> String {
+        self.selector(series, &pods_of(part))
+    }
+
+    /// The series of the own pods of these apps, however many they are.
+    pub(super) fn of_named_apps(&self, series: &str, apps: &[&AppKey]) -> String {
+        self.selector(series, &known(apps, true))
+    }
+
+    /// The timestamps of the samples that are not stale.
+    pub(super) fn fresh(&self, selector: &str) -> String {
+        format!("timestamp({selector}) > time() - {}", self.staleness.as_secs_f64())
+    }
+
+    fn selector(&self, series: &str, matchers: &str) -> String {
+        let own = self.matchers.iter().map(|matcher| format!(",{matcher}")).collect::<String>();
+        format!("{series}{{{matchers}{own}}}")
+    }
+}
+
+/// The series of pods of these apps.
+fn known(apps: &[&AppKey], by_name: bool) -> String {
+    let names: BTreeSet<&str> = apps.iter().map(|app| app.1.as_str()).collect();
+    let app = if by_name { among("scalableapp", names) } else { "scalableapp!=\"\"".to_owned() };
+    format!("{app},{},{OWN}", namespaces_of(apps))
+}
+
+/// What the kubelets measured of these apps' pods. No pod says it of itself: what a pod exports has the label of its app.
+fn pods_of(part: &Part<'_>) -> String {
+    let names: BTreeSet<&str> = part.apps.iter().map(|app| app.1.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let pods =
+        if part.cuts_a_namespace { format!("pod=~\"(?:{})-.+\",", names.join("|")) } else { String::new() };
+    format!("container!=\"\",scalableapp=\"\",{pods}{}", namespaces_of(&part.apps))
+}
+
+fn namespaces_of(apps: &[&AppKey]) -> String {
+    among("namespace", apps.iter().map(|app| app.0.as_str()).collect())
+}
+
+/// Names of namespaces and apps are DNS labels: none of their characters means anything in a regular expression.
+fn among(label: &str, names: BTreeSet<&str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    format!("{label}=~\"{}\"", names.join("|"))
+}
+
+/// Each series once, however many copies there are. They need not be equally good: one server may have missed a scrape.
+pub(super) fn once(series: &str) -> String {
+    format!("max without ({COPIES}) ({series})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::template::Template;
+    use super::super::{cpu, in_flight, latency, memory, requests, scraped};
+    use super::*;
+    use crate::observe::prometheus::parts::Parts;
+    use crate::observe::prometheus::promql::read_matchers;
+
+    const ALL: [Template; 10] = [
+        requests::RATE,
+        latency::BUCKETS,
+        scraped::AGE,
+        scraped::PODS,
+        requests::RESETS,
+        in_flight::ACTIVE,
+        cpu::USAGE,
+        cpu::AGE,
+        memory::USAGE,
+        memory::AGE,
+    ];
+
+    fn selection(matchers: &str) -> Selection {
+        Selection {
+            matchers: read_matchers(matchers).unwrap(),
+            request_window: Duration::from_secs(60),
+            cpu_window: Duration::from_secs(120),
+            staleness: Duration::from_secs(90),
+        }
+    }
+
+    fn queries(matchers: &str) -> Vec<String> {
+        let selection = selection(matchers);
+        let apps = BTreeSet::from([app("blog", "blog"), app("shop", "cart"), app("shop", "shop")]);
+        let namespaces = BTreeSet::from(["blog".to_owned(), "shop".to_owned()]);
+        let whole = whole(&apps);
+        let templates = ALL.iter().map(|template| (template.query)(&selection, &whole));
+        templates.chain([selection.targets(&namespaces)]).collect()
+    }
+
+    fn app(namespace: &str, name: &str) -> AppKey {
+        (namespace.to_owned(), name.to_owned())
+    }
+
+    fn whole(apps: &BTreeSet<AppKey>) -> Part<'_> {
+        Parts::default().of(apps).remove(0)
+    }
+
+    #[test]
+    fn a_query_names_apps_only_while_they_are_few() {
+        let query = |count: usize, cuts_a_namespace| {
+            let apps: BTreeSet<AppKey> =
+                (0..count).map(|index| app("shop", &format!("app-{index}"))).collect();
+            let part = Part { cuts_a_namespace, ..whole(&apps) };
+            ((requests::RATE.query)(&selection(""), &part), (cpu::AGE.query)(&selection(""), &part))
+        };
+        assert!(query(500, false).0.contains("scalableapp=~\"app-0|app-1|"));
+        assert!(query(501, false).0.contains("scalableapp!=\"\",namespace=~\"shop\""));
+        assert!(query(501, true).0.contains("scalableapp=~\"app-0|app-1|"));
+        assert!(query(2, true).1.contains("pod=~\"(?:app-0|app-1)-.+\","));
+    }
+
+    #[test]
+    fn templates_are_what_the_documentation_shows() {
+        insta::assert_snapshot!(queries("").join("\n"));
+    }
+
+    #[test]
+    fn the_operators_matchers_are_on_every_selector_of_promql() {
+        for query in queries("cluster=\"a\"") {
+            promql_parser::parser::parse(&query).unwrap();
+            assert_eq!(query.matches('{').count(), query.matches("cluster=\"a\"}").count(), "{query}");
+        }
+    }
+}
