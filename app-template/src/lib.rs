@@ -49,6 +49,7 @@ mod degraded;
 mod guard;
 mod health;
 mod http_cache;
+mod http_client;
 mod input;
 mod jobs;
 mod log_line;

@@ -14,6 +14,7 @@ use tracing::{Instrument, Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::cache::{Cache, Caches};
+use crate::http_client;
 use crate::resilience::{
     Backoff, BreakerSettings, CallError, Dependencies, Dependency, Fault, Policy, is_refusal,
 };
@@ -118,7 +119,7 @@ impl Payments {
         caches: &Caches,
     ) -> Result<Self, reqwest::Error> {
         // The policy's time-outs hold for connecting too. A redirect is no answer that a provider gives.
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+        let client = http_client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
         Ok(Self {
             client,
             url: Secret::new(url),

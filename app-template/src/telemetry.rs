@@ -16,6 +16,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 
+use crate::http_client;
 use crate::log_line::LogLine;
 
 /// Where spans are sent; the first that is set counts.
@@ -97,6 +98,7 @@ fn provider(endpoint: Option<(&'static str, String)>) -> Result<SdkTracerProvide
     if !endpoint.starts_with("http://") {
         return Err(TelemetryError::Scheme(variable));
     }
+    http_client::provide_tls();
     // The exporter reads the endpoint, its headers and its time-out from the environment itself.
     let exporter = SpanExporter::builder().with_http().build();
     let exporter = exporter.map_err(|_| TelemetryError::Exporter(variable))?;

@@ -34,6 +34,10 @@ const TRIGGERS: usize = 256;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    // The clients of Prometheus and of the trace exporter are not made without one.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        anyhow::bail!("another TLS provider is installed already");
+    }
     let telemetry = Telemetry::start(args.log_format)?;
     // A panic is a line of the log like any other.
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
@@ -47,9 +51,6 @@ async fn main() -> anyhow::Result<()> {
 
 async fn run(args: Args) -> anyhow::Result<()> {
     args.validate().map_err(anyhow::Error::msg)?;
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
-        anyhow::bail!("another TLS provider is installed already");
-    }
     let handle = metrics::install().context("failed to install the metrics recorder")?;
     let stopping = shutdown::on_signal().context("failed to listen for signals")?;
     let (reader, writer) = clients().await?;

@@ -45,6 +45,7 @@ fn spans_reach_the_endpoint_of_the_environment() {
 }
 
 fn export() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let telemetry = Telemetry::start(LogFormat::Json).unwrap();

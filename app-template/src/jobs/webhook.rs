@@ -20,6 +20,7 @@ use super::enqueue::NewJob;
 use super::lease::{JobError, Lease};
 use super::receiver::{CheckedNames, Receiver};
 use super::{WEBHOOKS, Work};
+use crate::http_client;
 use crate::problem::Problem;
 use crate::resilience::{Backoff, BreakerSettings, Dependencies, Dependency, Fault, Policy, is_refusal};
 use crate::shop::Shop;
@@ -88,8 +89,11 @@ impl Webhooks {
     /// When the HTTP client cannot be made.
     pub(crate) fn new(key: SigningKey, receivers: &[Receiver]) -> Result<Self, reqwest::Error> {
         // An allowed host must not lead on to one that is not, neither by a redirect nor by its name.
-        let client =
-            Client::builder().redirect(Redirects::none()).no_proxy().dns_resolver(CheckedNames).build()?;
+        let client = http_client::builder()
+            .redirect(Redirects::none())
+            .no_proxy()
+            .dns_resolver(CheckedNames)
+            .build()?;
         Ok(Self { key, receivers: receivers.to_vec(), client, dependencies: BTreeMap::new() })
     }
 

@@ -1,9 +1,7 @@
 //! One query: how it is asked, and how its failure is said.
 
 use axum::http::StatusCode;
-use scalableapp_operator::observe::prometheus::client::{
-    CUSTOM_LIMIT, Prometheus, QueryError, TEMPLATE_LIMIT,
-};
+use scalableapp_operator::observe::prometheus::client::{Prometheus, QueryError};
 use tokio::net::TcpListener;
 
 use crate::fake::{Fake, Reply, args, healthy};
@@ -14,7 +12,7 @@ async fn each_failure_is_one_sentence_that_says_what_to_do() {
     let query = async |respond: Reply, more: &[&str]| {
         fake.respond(move |_| respond.clone());
         let prometheus = Prometheus::new(&fake.args(more)).unwrap();
-        prometheus.query("test", "up", TEMPLATE_LIMIT).await.map(|_| ()).unwrap_err().to_string()
+        prometheus.query("test", "up").await.map(|_| ()).unwrap_err().to_string()
     };
     let server = fake.url.strip_prefix("http://").unwrap();
     let html = Reply::Body("<html>Welcome, the password is hunter2</html>");
@@ -37,7 +35,7 @@ async fn each_failure_is_one_sentence_that_says_what_to_do() {
         "failed to read an answer of more than 8192 KiB; export fewer series: fewer buckets of histograms, and fewer values of labels such as http_route"
     );
     fake.respond(|_| Reply::Huge);
-    let own = Prometheus::new(&fake.args(&[])).unwrap().query("test", "up", CUSTOM_LIMIT).await;
+    let own = Prometheus::new(&fake.args(&[])).unwrap().query_values("test", "up").await;
     assert_eq!(
         own.map(|_| ()).unwrap_err().to_string(),
         "failed to read an answer of more than 256 KiB; make the query return one series"
@@ -58,7 +56,7 @@ async fn a_server_that_is_down_is_named_with_the_cause() {
     // A port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let args = args(&format!("http://{address}/"), &[]);
-    let error = Prometheus::new(&args).unwrap().query("test", "up", TEMPLATE_LIMIT).await.unwrap_err();
+    let error = Prometheus::new(&args).unwrap().query("test", "up").await.unwrap_err();
     assert!(matches!(error, QueryError::Unreachable { .. }));
     assert_eq!(
         error.to_string(),
@@ -74,12 +72,12 @@ async fn the_token_is_read_for_each_request() {
     std::fs::write(&path, "first\n").unwrap();
     let prometheus =
         Prometheus::new(&fake.args(&["--prometheus-token-file", path.to_str().unwrap()])).unwrap();
-    prometheus.query("test", "up", TEMPLATE_LIMIT).await.unwrap();
+    prometheus.query("test", "up").await.unwrap();
     std::fs::write(&path, "second\n").unwrap();
-    prometheus.query("test", "up", TEMPLATE_LIMIT).await.unwrap();
+    prometheus.query("test", "up").await.unwrap();
     assert_eq!(fake.received("authorization"), ["Bearer first", "Bearer second"]);
     std::fs::remove_file(&path).unwrap();
-    let error = prometheus.query("test", "up", TEMPLATE_LIMIT).await.unwrap_err().to_string();
+    let error = prometheus.query("test", "up").await.unwrap_err().to_string();
     assert!(error.starts_with("failed to read the token in "), "{error}");
 }
 
@@ -89,7 +87,7 @@ async fn a_server_with_tenants_and_a_path_of_its_own_is_asked_as_it_wants() {
     let mut args = fake.args(&["--prometheus-header", "X-Scope-OrgID: team-a"]);
     args.url.push_str("/prometheus/");
     let prometheus = Prometheus::new(&args).unwrap();
-    prometheus.query("test", "up", TEMPLATE_LIMIT).await.unwrap();
+    prometheus.query("test", "up").await.unwrap();
     assert_eq!(fake.received("x-scope-orgid"), ["team-a"]);
 }
 
@@ -97,7 +95,7 @@ async fn a_server_with_tenants_and_a_path_of_its_own_is_asked_as_it_wants() {
 async fn half_of_the_data_is_never_asked_for() {
     let fake = Fake::start(healthy).await;
     let prometheus = Prometheus::new(&fake.args(&[])).unwrap();
-    prometheus.query("test", "up", TEMPLATE_LIMIT).await.unwrap();
+    prometheus.query("test", "up").await.unwrap();
     assert_eq!(fake.parameters("partial_response"), [Some("false".to_owned())]);
 }
 

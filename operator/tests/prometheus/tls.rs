@@ -6,7 +6,7 @@ use clap::Parser;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
-use scalableapp_operator::observe::prometheus::client::{Prometheus, QueryError, TEMPLATE_LIMIT};
+use scalableapp_operator::observe::prometheus::client::{Prometheus, QueryError};
 use scalableapp_operator::runtime::args::Args;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -51,7 +51,7 @@ async fn ask(port: u16, ca_file: &str) -> Result<(), QueryError> {
         ca_file,
     ];
     let prometheus = Prometheus::new(&Args::parse_from(given).prometheus).unwrap();
-    prometheus.query("test", "up", TEMPLATE_LIMIT).await.map(|_| ())
+    prometheus.query("test", "up").await.map(|_| ())
 }
 
 #[tokio::test]

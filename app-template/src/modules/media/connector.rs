@@ -1,6 +1,6 @@
 //! The HTTP client under the S3 API: the one that this program has, which speaks plain HTTP. I/O: HTTP.
 //!
-//! The one that comes with the object store would bring TLS into every HTTP client of the workspace.
+//! The one that comes with the object store would bring aws-lc into every HTTP client of the workspace.
 
 use async_trait::async_trait;
 use http_body_util::BodyExt;
@@ -11,13 +11,18 @@ use object_store::client::{
 };
 use reqwest::{Body, Client, Request};
 
+use crate::http_client;
+
 /// Makes clients for the object store.
 #[derive(Debug)]
 pub(super) struct PlainHttp;
 
 impl HttpConnector for PlainHttp {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Plain(Client::new())))
+        let client = http_client::builder()
+            .build()
+            .map_err(|error| object_store::Error::Generic { store: "S3", source: Box::new(error) })?;
+        Ok(HttpClient::new(Plain(client)))
     }
 }
 

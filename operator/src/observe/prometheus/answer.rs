@@ -1,6 +1,7 @@
 //! An answer of Prometheus' query API. Pure.
 //!
-//! Only what is read is described; statistics and the like are passed over, and of warnings only whether one says that
+//! The results of templates are described here, the others by the crate that sends the queries. Only what is read is
+//! described; statistics and the like are passed over, and of warnings only whether one says that
 //! data is missing. Labels stay where they are in the
 //! body: those of thousands of series would be copied and forgotten again in every tick.
 
@@ -9,8 +10,10 @@ use std::ops::Deref;
 
 use hashbrown::{Equivalent, HashMap};
 use jiff::{SignedDuration, Timestamp};
+use prometheus_http_query::response::{self, RangeVector};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use yoke::{Yoke, Yokeable};
 
 use crate::resolve::app::ComponentKey;
@@ -153,25 +156,6 @@ pub struct Series<'a> {
     pub sample: Sample,
 }
 
-/// The result of a range query.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
-pub enum RangeData {
-    /// The samples of each series.
-    Matrix(Vec<Trace>),
-}
-
-/// A series and its samples, the oldest first.
-#[derive(Debug, PartialEq, Deserialize)]
-pub struct Trace {
-    /// The component that its labels name.
-    #[serde(rename = "metric", deserialize_with = "component")]
-    pub component: Option<ComponentKey>,
-    /// The samples. Native histograms have none.
-    #[serde(rename = "values", default)]
-    pub samples: Vec<Sample>,
-}
-
 /// The time of the evaluation in seconds, and the value.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Sample(pub f64, #[serde(deserialize_with = "number")] pub f64);
@@ -261,10 +245,46 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Text::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
-fn component<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ComponentKey>, D::Error> {
-    let labels = Labels::deserialize(deserializer)?;
-    let key = |Named { namespace, app, component }: Named<'_>| ComponentKey::new(namespace, app, component);
-    Ok(labels.component().map(key))
+/// What an app's own query returned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Values {
+    /// The value of each series.
+    pub values: Vec<f64>,
+    /// Whether the answer may lack data.
+    pub is_partial: bool,
+}
+
+impl Values {
+    /// Reads the result of an instant query in a body.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn read(body: &[u8]) -> Result<Self, Unanswered> {
+        let Whole { data, is_partial } = read::<&RawValue>(body)?;
+        let values = match serde_json::from_str(data.get()) {
+            Ok(response::Data::Vector(vector)) => vector.iter().map(|one| one.sample().value()).collect(),
+            Ok(response::Data::Scalar(sample)) => vec![sample.value()],
+            // It has no type for a native histogram, which is not a number.
+            Ok(response::Data::Matrix(_)) | Err(_) => {
+                let data: Data<'_> = serde_json::from_str(data.get()).map_err(|_| Unanswered::Unreadable)?;
+                data.series().map(|(_, value)| value).collect()
+            }
+        };
+        Ok(Self { values, is_partial })
+    }
+}
+
+/// Reads the result of a range query in a body. Of a native histogram there are no samples.
+///
+/// # Errors
+/// When there is none.
+pub fn series_of(body: &[u8]) -> Result<Whole<Vec<RangeVector>>, Unanswered> {
+    let Whole { data, is_partial } = read::<&RawValue>(body)?;
+    match serde_json::from_str(data.get()) {
+        Ok(response::Data::Matrix(data)) => Ok(Whole { data, is_partial }),
+        Ok(_) => Err(Unanswered::Unreadable),
+        Err(_) => Ok(Whole { data: Vec::new(), is_partial }),
+    }
 }
 
 #[cfg(test)]
@@ -289,6 +309,26 @@ mod tests {
         let body =
             r#"{"data":{"resultType":"vector","result":[{"metric":{},"histogram":[1,{"count":"3"}]}]}}"#;
         assert!(values(body)[0].is_nan());
+        assert!(Values::read(body.as_bytes()).unwrap().values[0].is_nan());
+        let body =
+            r#"{"data":{"resultType":"matrix","result":[{"metric":{},"histograms":[[1,{"count":"3"}]]}]}}"#;
+        assert_eq!(series_of(body.as_bytes()).unwrap().data, []);
+    }
+
+    #[test]
+    fn an_own_query_and_a_range_are_read_as_a_template_is() {
+        let own = |data: &str| Values::read(format!(r#"{{"isPartial":true,"data":{data}}}"#).as_bytes());
+        let vector = r#"{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1.5,"+Inf"]}]}"#;
+        assert_eq!(own(vector), Ok(Values { values: vec![f64::INFINITY], is_partial: true }));
+        let scalar = r#"{"resultType":"scalar","result":[1,"3"]}"#;
+        assert_eq!(own(scalar), Ok(Values { values: vec![3.0], is_partial: true }));
+        let text = r#"{"resultType":"string","result":[1,"3"]}"#;
+        assert_eq!(own(text), Err(Unanswered::Unreadable));
+        let range =
+            r#"{"data":{"resultType":"matrix","result":[{"metric":{"a":"b"},"values":[[1.5,"2"]]}]}}"#;
+        let series = series_of(range.as_bytes()).unwrap();
+        assert_eq!((series.data[0].samples()[0].value(), series.is_partial), (2.0, false));
+        assert_eq!(series_of(b"<html>").map(|_| ()), Err(Unanswered::Unreadable));
     }
 
     #[test]

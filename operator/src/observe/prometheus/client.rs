@@ -1,5 +1,7 @@
 //! Asks Prometheus. I/O: the query API over HTTP, bounded in time and size.
 //!
+//! Each query is a POST, because the names of many namespaces do not fit into a URL.
+//!
 //! Errors never repeat what the server sent: the credentials read all tenants' metrics, and an error ends up in the
 //! status of one of them.
 
@@ -9,21 +11,19 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use form_urlencoded::Serializer;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Method, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::{StatusCode, Uri};
 use kube::client::ConfigExt;
+use prometheus_http_query::response::RangeVector;
+use prometheus_http_query::{Client, Error as RequestError};
+use reqwest::redirect::Policy as Redirects;
+use reqwest::{Client as HttpClient, Response, retry};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::time::timeout;
 use yoke::Yoke;
 
-use super::answer::{self, Outcome, QueryResult, RangeData, Trace, Unanswered, Whole};
+use super::answer::{Outcome, QueryResult, Unanswered, Values, Whole, series_of};
 use crate::runtime::{args::PrometheusArgs, clock, metrics};
 
 /// Largest answer to a template, which covers all apps.
@@ -32,22 +32,29 @@ pub const TEMPLATE_LIMIT: usize = 8 << 20;
 pub const CUSTOM_LIMIT: usize = 256 << 10;
 /// Largest answer to a range query.
 const RANGE_LIMIT: usize = 8 << 20;
+/// Thanos would leave out what it cannot read and still answer 200; part of a load must not read as all of it.
+const PARTIAL: (&str, &str) = ("partial_response", "false");
 /// Time that a range query may take. Nobody waits for one.
 const RANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The instants of a range query, in milliseconds since the epoch.
+/// The instants of a range query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The first.
-    pub from_ms: i64,
-    /// The last.
-    pub until_ms: i64,
-    /// Time between two of them.
+    /// The first, in seconds since the epoch.
+    pub from_s: i64,
+    /// How many there are.
+    pub count: u32,
+    /// Milliseconds between two of them.
     pub step_ms: i64,
 }
 
-/// What a connection may hold of an answer before it is taken, in bytes. It keeps that much for as long as it is open.
-const READ_BUFFER: usize = 64 << 10;
+impl Span {
+    /// The last, in milliseconds since the epoch.
+    #[must_use]
+    pub fn until_ms(self) -> i64 {
+        self.from_s * 1000 + self.step_ms * i64::from(self.count.saturating_sub(1))
+    }
+}
 
 /// Why the client cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +79,9 @@ pub enum ClientError {
     /// The TLS library cannot be set up.
     #[error("failed to set up TLS for Prometheus")]
     Tls(#[source] kube::Error),
+    /// The HTTP client cannot be set up.
+    #[error("failed to set up the HTTP client of Prometheus")]
+    Http(#[source] reqwest::Error),
 }
 
 /// Why a query has no answer.
@@ -178,13 +188,9 @@ impl QueryError {
 }
 
 /// Asks one Prometheus, over one pool of connections. Cheap to clone.
-///
-/// It goes over the HTTP stack that the Kubernetes client brings along; a second one would cost memory and build time.
 #[derive(Clone)]
 pub struct Prometheus {
-    client: Client<HttpsConnector<HttpConnector>, String>,
-    instant: Uri,
-    range: Uri,
+    client: Client,
     server: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     token_file: Option<PathBuf>,
@@ -210,21 +216,17 @@ impl Prometheus {
             return Err(ClientError::Credentials);
         }
         let server = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(port));
-        let endpoint = |path| {
-            let url = format!("{}/api/v1/{path}", args.url.trim_end_matches('/'));
-            url.parse().map_err(|_| ClientError::Url)
-        };
-        let (instant, range) = (endpoint("query")?, endpoint("query_range")?);
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
         let mut tls = kube::Config::new(url.clone());
         tls.root_cert = roots(args, &url)?;
-        let connector = tls.rustls_https_connector_with_connector(connector).map_err(ClientError::Tls)?;
-        let client = Client::builder(TokioExecutor::new()).http1_max_buf_size(READ_BUFFER).build(connector);
+        let client = HttpClient::builder()
+            .tls_backend_preconfigured(tls.rustls_client_config().map_err(ClientError::Tls)?)
+            .redirect(Redirects::none())
+            .retry(retry::never())
+            .no_proxy()
+            .build()
+            .map_err(ClientError::Http)?;
         Ok(Self {
-            client,
-            instant,
-            range,
+            client: Client::from(client, args.url.trim_end_matches('/')).map_err(|_| ClientError::Url)?,
             server,
             headers: args.headers.clone(),
             token_file: args.token_file.clone(),
@@ -232,20 +234,24 @@ impl Prometheus {
         })
     }
 
-    /// Runs a query now. `name` stands for it in the process' own metrics; `limit` is in bytes.
+    /// Runs a template's query now. `name` stands for it in the process' own metrics.
     ///
     /// # Errors
     /// When there is no answer, or none that can be used.
     #[tracing::instrument(level = "info", skip_all, fields(template = name), err(level = "debug"))]
-    pub async fn query(
-        &self,
-        name: &'static str,
-        query: &str,
-        limit: usize,
-    ) -> Result<QueryResult, QueryError> {
-        let form = [("query", query.to_owned())];
+    pub async fn query(&self, name: &'static str, query: &str) -> Result<QueryResult, QueryError> {
         let read = |body| Yoke::try_attach_to_cart(body, |body| Outcome::read(body));
-        self.ask(name, &self.instant, &form, self.timeout, limit, read).await
+        self.timed(name, self.timeout, self.instant(query, TEMPLATE_LIMIT, read)).await
+    }
+
+    /// Runs an app's own query now. `name` stands for it in the process' own metrics.
+    ///
+    /// # Errors
+    /// When there is no answer, or none that can be used.
+    #[tracing::instrument(level = "info", skip_all, fields(template = name), err(level = "debug"))]
+    pub async fn query_values(&self, name: &'static str, query: &str) -> Result<Values, QueryError> {
+        let read = |body: Vec<u8>| Values::read(&body);
+        self.timed(name, self.timeout, self.instant(query, CUSTOM_LIMIT, read)).await
     }
 
     /// Runs a query at many instants. `name` stands for it in the process' own metrics.
@@ -258,59 +264,73 @@ impl Prometheus {
         name: &'static str,
         query: &str,
         span: Span,
-    ) -> Result<Vec<Trace>, QueryError> {
-        let seconds = |ms: i64| format!("{}.{:03}", ms / 1000, ms % 1000);
-        let form = [
-            ("query", query.to_owned()),
-            ("start", seconds(span.from_ms)),
-            ("end", seconds(span.until_ms)),
-            ("step", seconds(span.step_ms)),
-        ];
-        let read = |body: Vec<u8>| answer::read(&body);
-        let Whole { data: RangeData::Matrix(traces), is_partial } =
-            self.ask(name, &self.range, &form, RANGE_TIMEOUT, RANGE_LIMIT, read).await?;
-        if is_partial { Err(QueryError::Partial) } else { Ok(traces) }
+    ) -> Result<Vec<RangeVector>, QueryError> {
+        let Whole { data, is_partial } = self.timed(name, RANGE_TIMEOUT, self.range(query, span)).await?;
+        if is_partial { Err(QueryError::Partial) } else { Ok(data) }
     }
 
-    /// `limit` is the time that it may take, `most` the bytes that the answer may have.
-    async fn ask<T>(
+    async fn instant<T>(
         &self,
-        name: &'static str,
-        endpoint: &Uri,
-        form: &[(&str, String)],
-        limit: Duration,
+        query: &str,
         most: usize,
         read: impl FnOnce(Vec<u8>) -> Result<T, Unanswered>,
     ) -> Result<T, QueryError> {
+        let request = self.client.query(query).timeout(self.timeout.as_millis() as i64);
+        let request = self
+            .headers()?
+            .iter()
+            .fold(request, |request, (name, value)| request.header(name, value.clone()));
+        let response = request.query(PARTIAL.0, PARTIAL.1).post_raw().await;
+        self.answer(response, most, read).await
+    }
+
+    async fn range(&self, query: &str, span: Span) -> Result<Whole<Vec<RangeVector>>, QueryError> {
+        // Whole seconds: the end may lie past the last instant, by less than a step.
+        let end = span.until_ms().div_euclid(1000) + i64::from(span.until_ms() % 1000 != 0);
+        let request = self.client.query_range(query, span.from_s, end, span.step_ms as f64 / 1000.0);
+        let request = request.timeout(RANGE_TIMEOUT.as_millis() as i64);
+        let request = self
+            .headers()?
+            .iter()
+            .fold(request, |request, (name, value)| request.header(name, value.clone()));
+        let response = request.query(PARTIAL.0, PARTIAL.1).post_raw().await;
+        self.answer(response, RANGE_LIMIT, |body| series_of(&body)).await
+    }
+
+    /// `limit` is the time that it may take.
+    async fn timed<T>(
+        &self,
+        name: &'static str,
+        limit: Duration,
+        asked: impl Future<Output = Result<T, QueryError>>,
+    ) -> Result<T, QueryError> {
         let started = clock::monotonic();
         let timed_out = || QueryError::TimedOut { server: self.server.clone(), limit };
-        let asked = async { self.exchange(self.request(endpoint, form, limit)?, most, read).await };
         let answer = timeout(limit, asked).await.unwrap_or_else(|_| Err(timed_out()));
         let result = answer.as_ref().err().map_or("ok", QueryError::result);
         metrics::queried(name, started.elapsed(), result);
         answer
     }
 
-    async fn exchange<T>(
+    /// `most` is the bytes that the answer may have.
+    async fn answer<T>(
         &self,
-        request: Request<String>,
-        limit: usize,
+        response: Result<Response, RequestError>,
+        most: usize,
         read: impl FnOnce(Vec<u8>) -> Result<T, Unanswered>,
     ) -> Result<T, QueryError> {
-        let response = self.client.request(request).await.map_err(|error| self.unreachable(&error))?;
+        let mut response = response.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         if status.is_server_error() || status.is_redirection() {
             return Err(self.refused(status));
         }
-        let mut frames = Limited::new(response.into_body(), limit);
         let mut body = Vec::new();
-        // Collected, the frames would keep several times their size in buffers until the last has come.
-        while let Some(frame) = frames.frame().await {
-            match frame.map(|frame| frame.into_data()) {
-                Ok(data) => body.extend_from_slice(&data.unwrap_or_default()),
-                Err(error) if error.is::<LengthLimitError>() => return Err(QueryError::TooLarge(limit)),
-                Err(error) => return Err(self.unreachable(&*error)),
+        // Collected, the chunks would keep several times their size in buffers until the last has come.
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            if body.len() + chunk.len() > most {
+                return Err(QueryError::TooLarge(most));
             }
+            body.extend_from_slice(&chunk);
         }
         read(body).map_err(|unanswered| match unanswered {
             Unanswered::Rejected(kind) => QueryError::Rejected(kind),
@@ -321,30 +341,12 @@ impl Prometheus {
         })
     }
 
-    /// A POST, because the names of many namespaces do not fit into a URL. Prometheus gives up when we do.
-    fn request(
-        &self,
-        endpoint: &Uri,
-        form: &[(&str, String)],
-        limit: Duration,
-    ) -> Result<Request<String>, QueryError> {
-        let form = Serializer::new(String::new())
-            .extend_pairs(form)
-            .append_pair("timeout", &format!("{}ms", limit.as_millis()))
-            // Thanos would leave out what it cannot read and still answer 200; part of a load must not read as all of it.
-            .append_pair("partial_response", "false")
-            .finish();
-        let mut request = Request::new(form);
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = endpoint.clone();
-        request
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        request.headers_mut().extend(self.headers.iter().cloned());
+    fn headers(&self) -> Result<HeaderMap, QueryError> {
+        let mut headers: HeaderMap = self.headers.iter().cloned().collect();
         if let Some(bearer) = self.bearer()? {
-            request.headers_mut().insert(AUTHORIZATION, bearer);
+            headers.insert(AUTHORIZATION, bearer);
         }
-        Ok(request)
+        Ok(headers)
     }
 
     fn bearer(&self) -> Result<Option<HeaderValue>, QueryError> {

@@ -15,9 +15,9 @@ use tokio::sync::Semaphore;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::QueryResult;
+use super::answer::Values;
 use super::backoff::{self, Backoff};
-use super::client::{CUSTOM_LIMIT, Prometheus, QueryError};
+use super::client::{Prometheus, QueryError};
 use super::promql::{Refusal, confine};
 use crate::observe::wanted::CustomQuery;
 use crate::runtime::clock;
@@ -57,7 +57,7 @@ pub struct CustomQueries {
     tasks: HashMap<Id, String>,
 }
 
-type Ended = (Timestamp, Result<(Vec<f64>, bool), QueryError>);
+type Ended = (Timestamp, Result<Values, QueryError>);
 
 /// One confined query.
 struct Entry {
@@ -177,12 +177,7 @@ impl CustomQueries {
                 // A closed semaphore would let everybody through; these are never closed.
                 let _permits = (of_namespace.acquire().await, of_all.acquire().await);
                 let asked = clock::wall();
-                let answer = prometheus.query("custom", &query, CUSTOM_LIMIT).await;
-                let values = |answer: QueryResult| {
-                    let outcome = answer.get();
-                    (outcome.data.series().map(|(_, value)| value).collect(), outcome.is_partial)
-                };
-                (asked, answer.map(values))
+                (asked, prometheus.query_values("custom", &query).await)
             });
             entry.is_running = true;
             self.tasks.insert(task.id(), text.clone());
@@ -195,7 +190,7 @@ impl CustomQueries {
         let entry = self.entries.get_mut(&text)?;
         entry.is_running = false;
         match outcome {
-            Some((asked, Ok((values, is_partial)))) => {
+            Some((asked, Ok(Values { values, is_partial }))) => {
                 entry.backoff.succeeded();
                 let partial = is_partial.then(|| QueryError::Partial.to_string());
                 let problem = problem(&values).map(str::to_owned).or(partial);

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use prometheus_http_query::response::RangeVector;
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::forecast::season::{CELLS, Past, SEASONS, Season, Seasonal, step};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
-use super::answer::Trace;
 use super::client::{Prometheus, QueryError, Span};
 use super::custom::next_turn;
 use super::promql::{Refusal, confine_over};
@@ -259,10 +259,10 @@ async fn traces(
     selection: &Selection,
     batch: &[(Key, Wish)],
     span: Span,
-) -> Result<Vec<Trace>, Unread> {
+) -> Result<Vec<RangeVector>, Unread> {
     let answer = match &batch[0].1.source {
         Source::Custom(query) => {
-            let time = Duration::from_millis(span.until_ms.abs_diff(span.from_ms));
+            let time = Duration::from_millis(span.until_ms().abs_diff(span.from_s * 1000));
             let text = confine_over(time, &query.text, &query.namespace, &selection.matchers);
             prometheus.query_range("custom_history", &text.map_err(Unread::Refused)?, span).await
         }
@@ -274,7 +274,7 @@ async fn traces(
     answer.map_err(Unread::Failed)
 }
 
-async fn learn(traces: &[Trace], batch: Batch, span: Span) -> Vec<(Key, Wish, Learned)> {
+async fn learn(traces: &[RangeVector], batch: Batch, span: Span) -> Vec<(Key, Wish, Learned)> {
     let season = batch[0].1.season;
     let pasts: Vec<Past> =
         batch.iter().map(|((component, _), wish)| past(traces, component, wish, span)).collect();
@@ -291,36 +291,46 @@ async fn learn(traces: &[Trace], batch: Batch, span: Span) -> Vec<(Key, Wish, Le
     batch.into_iter().zip(learned).map(|((key, wish), seasonal)| (key, wish, Ok(seasonal))).collect()
 }
 
-/// The instants that are read: the newest multiple of the step, and those before it.
+/// The instants that are read: the newest multiple of the step, and those before it, shifted to whole seconds.
 fn span(now: Timestamp, season: SignedDuration) -> Span {
-    let step = step(season).as_millis() as i64;
-    let until = now.as_millisecond() / step * step;
-    Span { from_ms: until - step * (VALUES as i64 - 1), until_ms: until, step_ms: step }
+    let step_ms = step(season).as_millis() as i64;
+    let from_ms = now.as_millisecond() / step_ms * step_ms - step_ms * (VALUES as i64 - 1);
+    Span { from_s: from_ms.div_euclid(1000), count: VALUES as u32, step_ms }
 }
 
 /// The history of a component in an answer; of a query of one's own it is the only series.
-fn past(traces: &[Trace], component: &ComponentKey, wish: &Wish, span: Span) -> Past {
-    let is_own = |trace: &&Trace| {
-        matches!(wish.source, Source::Custom(_)) && traces.len() == 1
-            || trace.component.as_ref() == Some(component)
+fn past(traces: &[RangeVector], component: &ComponentKey, wish: &Wish, span: Span) -> Past {
+    let is_own = |trace: &&RangeVector| {
+        let is_custom = matches!(wish.source, Source::Custom(_));
+        is_custom && traces.len() == 1 || names(trace, component)
     };
     let mut values = vec![None; VALUES];
-    for sample in traces.iter().find(is_own).into_iter().flat_map(|trace| &trace.samples) {
-        let at = (sample.0 * 1000.0).round() as i64;
-        let index = usize::try_from((at - span.from_ms) / span.step_ms).ok();
+    for sample in traces.iter().find(is_own).into_iter().flat_map(RangeVector::samples) {
+        let at = (sample.timestamp() * 1000.0).round() as i64;
+        let index = usize::try_from((at - span.from_s * 1000) / span.step_ms).ok();
         if let Some(value) = index.and_then(|index| values.get_mut(index)) {
-            *value = Some(sample.1).filter(|value| !value.is_nan());
+            *value = Some(sample.value()).filter(|value| !value.is_nan());
         }
     }
-    Past { until: Timestamp::from_millisecond(span.until_ms).unwrap_or(Timestamp::UNIX_EPOCH), values }
+    Past { until: Timestamp::from_millisecond(span.until_ms()).unwrap_or(Timestamp::UNIX_EPOCH), values }
+}
+
+/// Whether the labels of a series name the component.
+fn names(series: &RangeVector, component: &ComponentKey) -> bool {
+    let is = |label: &str, name: &str| series.metric().get(label).is_some_and(|value| value == name);
+    is("namespace", &component.namespace)
+        && is("scalableapp", &component.app)
+        && is("component", &component.component)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::wanted::CustomQuery;
     use crate::runtime::args::Args;
     use clap::Parser;
     use hashbrown::HashMap;
+    use serde_json::json;
     use std::collections::BTreeSet;
     use std::time::Duration;
 
@@ -391,6 +401,26 @@ mod tests {
         assert_eq!(histories.entries[&key].seasonal, learned());
         tokio::time::advance(Duration::from_secs(3600)).await;
         assert_eq!(histories.due().len(), 1);
+    }
+
+    #[test]
+    fn every_instant_that_is_read_has_its_place_whatever_the_season() {
+        let now = Timestamp::from_millisecond(1_800_000_000_123).unwrap();
+        for minutes in [60, 61, 62, 97, 24 * 60] {
+            let season = SignedDuration::from_mins(minutes);
+            let span = span(now, season);
+            let at = |index: usize| span.from_s as f64 + index as f64 * span.step_ms as f64 / 1000.0;
+            let values: Vec<_> = (0..VALUES).map(|index| json!([at(index), index.to_string()])).collect();
+            let series: RangeVector =
+                serde_json::from_value(json!({"metric": {}, "values": values})).unwrap();
+            let source = Source::Custom(CustomQuery { namespace: "shop".to_owned(), text: String::new() });
+            let wish = Wish { source, season, horizon: SignedDuration::from_mins(5) };
+            let past = past(&[series], &ComponentKey::new("shop", "shop", "web"), &wish, span);
+            let expected: Vec<_> = (0..VALUES).map(|index| Some(index as f64)).collect();
+            assert_eq!(past.values, expected, "{minutes}");
+            let age = now.duration_since(past.until);
+            assert!(!age.is_negative() && age < step(season) + SignedDuration::from_secs(1), "{age:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

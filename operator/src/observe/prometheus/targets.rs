@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::answer::{Data, Labels};
 use super::backoff::{self, Backoff};
-use super::client::{Prometheus, TEMPLATE_LIMIT};
+use super::client::Prometheus;
 use super::signals::selection::Selection;
 use crate::observe::namespaced::NamespacedName;
 use crate::runtime::clock;
@@ -101,7 +101,7 @@ impl TargetCheck {
         if self.next.is_none_or(|next| now >= next) && self.backoff.admits(now) {
             self.next = Some(now + INTERVAL);
             let query = self.selection.targets(namespaces);
-            match self.prometheus.query("targets", &query, TEMPLATE_LIMIT).await {
+            match self.prometheus.query("targets", &query).await {
                 Ok(data) => {
                     self.backoff.succeeded();
                     self.targets = Some(Arc::new(Targets::read(&data.get().data)));

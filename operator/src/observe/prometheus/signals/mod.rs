@@ -27,7 +27,7 @@ use self::family::{Evidence, Sampling};
 use self::selection::Selection;
 use self::template::{Misread, Template};
 use super::answer::QueryResult;
-use super::client::{Prometheus, QueryError, TEMPLATE_LIMIT};
+use super::client::{Prometheus, QueryError};
 use super::parts::{Part, Parts};
 use crate::observe::wanted::{Scope, Signal, Wanted};
 use crate::runtime::clock;
@@ -142,7 +142,7 @@ impl Signals {
         let send = |(text, template): (&String, &Template)| {
             let (text, template) = (text.clone(), *template);
             async move {
-                let answer = self.prometheus.query(template.name, &text, TEMPLATE_LIMIT).await;
+                let answer = self.prometheus.query(template.name, &text).await;
                 (text, answer)
             }
         };
