@@ -24,7 +24,7 @@ use scalableapp_operator::runtime::health::Health;
 use scalableapp_operator::runtime::lease::{Candidate, Leadership};
 use scalableapp_operator::runtime::listener::{HEAD_BYTES, listen};
 use scalableapp_operator::runtime::live::LiveSource;
-use scalableapp_operator::runtime::metrics::{self, Kind};
+use scalableapp_operator::runtime::metrics::{self, MetricKind};
 use scalableapp_operator::runtime::server::{Listeners, Serving, Shown};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -426,9 +426,9 @@ async fn every_documented_metric_is_served_and_no_other() {
         .iter()
         .map(|one| {
             let kind = match one.kind {
-                Kind::Counter => "counter",
-                Kind::Gauge => "gauge",
-                Kind::Histogram => "histogram",
+                MetricKind::Counter => "counter",
+                MetricKind::Gauge => "gauge",
+                MetricKind::Histogram => "histogram",
             };
             (one.name, kind)
         })

@@ -1,7 +1,7 @@
 //! The writes of one app in their order: children, then (after the status) replicas, growing before shrinking. I/O out.
 
 use super::{
-    attempts::{Act, Round, UNANSWERED},
+    attempts::{Operation, UNANSWERED, WriteRound},
     children::{Child, Ensured, Owner, delete, ensure, is_kept, name_of},
     fence::{fence, is_fenced},
     memory::ApplyMemory,
@@ -15,9 +15,9 @@ use crate::{
     kinds::Kind,
     names,
     observe::cluster::{
+        cached::CachedDeployment,
         caches::{Cluster, Observed},
         owner::Controlled,
-        seen::SeenDeployment,
         workload::LiveRevision,
     },
     render::ServiceChildren,
@@ -63,13 +63,13 @@ pub async fn apply(
         let service = app.service(&pass.state.name);
         let Some((service, children)) = service.zip(children.remove(&pass.state.name)) else { continue };
         let failing = &mut components.entry(pass.state.name.clone()).or_default().failing;
-        let mut round = Round::new(&mut failing.children, &mut unanswered, now);
+        let mut round = WriteRound::new(&mut failing.children, &mut unanswered, now);
         let applier = Applier { leader, app, service, records, unpublished, round: &mut round };
         let is_written = Box::pin(applier.service(children, &mut pass.state)).await?;
         retire(leader, &mut round, pass, is_written).await?;
         pass.state.failure = failing.said(pass.state.was_applied);
     }
-    prune(leader, app, observed, Round::new(leftovers, &mut unanswered, now)).await
+    prune(leader, app, observed, WriteRound::new(leftovers, &mut unanswered, now)).await
 }
 
 struct Applier<'a, 'r> {
@@ -78,7 +78,7 @@ struct Applier<'a, 'r> {
     service: &'a Service,
     records: &'a mut Records,
     unpublished: &'a mut Vec<Event>,
-    round: &'a mut Round<'r>,
+    round: &'a mut WriteRound<'r>,
 }
 
 impl Applier<'_, '_> {
@@ -97,7 +97,7 @@ impl Applier<'_, '_> {
         let cached = state.revisions.iter().find(|one| one.hash == state.target);
         let cached = cached.map(|revision| Arc::clone(&revision.deployment));
         let is_new = cached.is_none();
-        let written = self.child::<SeenDeployment>(Kind::Deployment, cached, children.deployment).await?;
+        let written = self.child::<CachedDeployment>(Kind::Deployment, cached, children.deployment).await?;
         let is_written = written.is_some();
         if let Some(created) = written.filter(|_| is_new) {
             state.revisions.push(LiveRevision::of(Arc::new(created), &state.target));
@@ -118,7 +118,7 @@ impl Applier<'_, '_> {
         if cached.is_some_and(|cached| is_kept(self.records, owner, kind, cached, &desired)) {
             return Ok(None);
         }
-        let write = (Act::Apply, kind, name_of(&desired).to_owned());
+        let write = (Operation::Apply, kind, name_of(&desired).to_owned());
         let request = ensure(self.leader.writer, self.records, owner, kind, cached, &desired);
         match self.round.make(write, &desired, request).await? {
             None | Some(Ensured::Kept) => Ok(None),
@@ -138,7 +138,7 @@ impl Applier<'_, '_> {
 /// fenced as it was written.
 async fn retire(
     leader: Leader<'_>,
-    round: &mut Round<'_>,
+    round: &mut WriteRound<'_>,
     pass: &mut ComponentPass,
     is_applied: bool,
 ) -> Result<(), WriteError> {
@@ -158,7 +158,7 @@ async fn retire(
         }
         let is_fenced = (is_target && is_applied) || is_fenced(&revision.deployment, leader.epoch);
         if !is_fenced {
-            let write = (Act::Fence, Kind::Deployment, revision.deployment.name_any());
+            let write = (Operation::Fence, Kind::Deployment, revision.deployment.name_any());
             let request = fence(leader.writer, &revision.deployment, leader.epoch);
             round.make(write, &Value::Null, request).await?;
         }
@@ -171,11 +171,11 @@ async fn retire(
 /// Deletes one child; nothing if it is still there.
 async fn remove<K: Child>(
     writer: &Writer,
-    round: &mut Round<'_>,
+    round: &mut WriteRound<'_>,
     kind: Kind,
     child: &K,
 ) -> Result<Option<()>, WriteError> {
-    let write = (Act::Delete, kind, child.name_any());
+    let write = (Operation::Delete, kind, child.name_any());
     round.make(write, &Value::Null, delete(writer, kind, child)).await
 }
 
@@ -184,7 +184,7 @@ async fn prune(
     leader: Leader<'_>,
     app: &App,
     observed: &Observed,
-    mut round: Round<'_>,
+    mut round: WriteRound<'_>,
 ) -> Result<(), WriteError> {
     let (writer, cluster) = (leader.writer, leader.cluster);
     let (namespace, name) = (app.namespace.as_str(), app.name.as_str());
@@ -199,7 +199,7 @@ async fn prune(
 
 async fn delete_orphans<K: Child>(
     writer: &Writer,
-    round: &mut Round<'_>,
+    round: &mut WriteRound<'_>,
     app: &App,
     kind: Kind,
     children: &[Arc<K>],

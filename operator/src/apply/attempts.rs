@@ -7,7 +7,7 @@ use super::writer::WriteError;
 use crate::{
     decide::component_state::Failure,
     kinds::Kind,
-    observe::{cluster::seen::fingerprint, prometheus::backoff},
+    observe::{cluster::cached::fingerprint, prometheus::backoff},
 };
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds::limits::{self, clip};
@@ -28,7 +28,7 @@ pub const UNANSWERED: u32 = 2;
 
 /// What a write does to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Act {
+pub enum Operation {
     /// Makes it what it should be.
     Apply,
     /// Puts the leader's epoch on it.
@@ -38,7 +38,7 @@ pub enum Act {
 }
 
 /// A write: what it does, and the kind and name of its object.
-pub type Write = (Act, Kind, String);
+pub type Write = (Operation, Kind, String);
 
 /// Writes that failed last time.
 #[derive(Clone, Default)]
@@ -147,14 +147,14 @@ fn said<'a>(mut attempts: impl Iterator<Item = (&'a Write, &'a Attempt)>) -> Opt
 }
 
 /// The writes of one component in one reconcile. Those that are not made again are forgotten with what they were for.
-pub struct Round<'a> {
+pub struct WriteRound<'a> {
     earlier: Attempts,
     attempts: &'a mut Attempts,
     unanswered: &'a mut u32,
     now: Timestamp,
 }
 
-impl<'a> Round<'a> {
+impl<'a> WriteRound<'a> {
     /// Begins a round. `unanswered` counts over all components of the app.
     pub fn new(attempts: &'a mut Attempts, unanswered: &'a mut u32, now: Timestamp) -> Self {
         Self { earlier: std::mem::take(attempts), attempts, unanswered, now }
@@ -222,7 +222,7 @@ mod tests {
     }
 
     fn write(name: &str) -> Write {
-        (Act::Apply, Kind::Deployment, name.to_owned())
+        (Operation::Apply, Kind::Deployment, name.to_owned())
     }
 
     /// Makes writes of these names in one round, which all end in this error. Returns how many were sent.
@@ -234,7 +234,7 @@ mod tests {
         now: Timestamp,
     ) -> usize {
         let (mut unanswered, mut sent) = (0, 0);
-        let mut round = Round::new(attempts, &mut unanswered, now);
+        let mut round = WriteRound::new(attempts, &mut unanswered, now);
         for name in names {
             let request = async {
                 sent += 1;
@@ -317,7 +317,7 @@ mod tests {
         let (mut attempts, mut unanswered) = (Attempts::default(), 0);
         round(&mut attempts, &["a"], &Value::Null, unknown_field, Timestamp::UNIX_EPOCH);
         let later = Timestamp::from_second(60).expect("a time");
-        let mut round = Round::new(&mut attempts, &mut unanswered, later);
+        let mut round = WriteRound::new(&mut attempts, &mut unanswered, later);
         let made = round.make(write("a"), &Value::Null, ready(Ok(7))).now_or_never().expect("no wait");
         assert_eq!(made.expect("we lead"), Some(7));
         assert!(attempts.said(false).is_none());

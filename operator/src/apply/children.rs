@@ -8,7 +8,7 @@ use super::{
 use crate::{
     kinds::{Kind, OfKind},
     labels::{self, MANAGER},
-    observe::cluster::{labelled::Labelled, owner::Controlled, seen::Seen},
+    observe::cluster::{cached::CachedChild, labelled::Labelled, owner::Controlled},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -27,7 +27,7 @@ pub trait Child: Labelled + OfKind + Clone + Debug + DeserializeOwned {
     fn fingerprint(&self) -> u64;
 }
 
-impl<P: Clone + Debug + Default + DeserializeOwned> Child for Seen<P> {
+impl<P: Clone + Debug + Default + DeserializeOwned> Child for CachedChild<P> {
     fn fingerprint(&self) -> u64 {
         self.fingerprint
     }

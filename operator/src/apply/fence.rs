@@ -7,7 +7,7 @@ use super::writer::{WriteError, Writer};
 use crate::{
     kinds::Kind,
     labels::{EPOCH, FENCE},
-    observe::cluster::seen::SeenDeployment,
+    observe::cluster::cached::CachedDeployment,
 };
 use kube::{
     Api, ResourceExt,
@@ -17,7 +17,7 @@ use serde_json::json;
 
 /// Whether the cache shows the leader's epoch on a Deployment. Its replicas are not written before.
 #[must_use]
-pub fn is_fenced(deployment: &SeenDeployment, epoch: i32) -> bool {
+pub fn is_fenced(deployment: &CachedDeployment, epoch: i32) -> bool {
     deployment.labels.epoch.as_deref().is_some_and(|known| *known == *epoch.to_string())
 }
 
@@ -25,9 +25,9 @@ pub fn is_fenced(deployment: &SeenDeployment, epoch: i32) -> bool {
 ///
 /// # Errors
 /// As [`Writer::send`].
-pub async fn fence(writer: &Writer, deployment: &SeenDeployment, epoch: i32) -> Result<(), WriteError> {
+pub async fn fence(writer: &Writer, deployment: &CachedDeployment, epoch: i32) -> Result<(), WriteError> {
     let name = deployment.name_any();
-    let api: Api<SeenDeployment> = Api::namespaced_with(
+    let api: Api<CachedDeployment> = Api::namespaced_with(
         writer.client(),
         deployment.metadata.namespace.as_deref().unwrap_or_default(),
         &Kind::Deployment,

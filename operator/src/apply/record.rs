@@ -2,16 +2,16 @@
 
 use super::children::Child;
 use crate::kinds::Kind;
-use crate::observe::cluster::seen::fingerprint;
+use crate::observe::cluster::cached::fingerprint;
 use kube::ResourceExt;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Records of one app's children, by kind and name. They live as long as the process leads.
 #[derive(Default)]
-pub struct Records(BTreeMap<(Kind, String), Record>);
+pub struct Records(BTreeMap<(Kind, String), AppliedChild>);
 
-struct Record {
+struct AppliedChild {
     desired: u64,
     /// `resourceVersion` in the cache when the write was sent; the cache may still show it afterwards.
     before: Option<String>,
@@ -54,7 +54,7 @@ impl Records {
         before: Option<String>,
         result: &K,
     ) {
-        let record = Record { desired: fingerprint(desired), before, live: result.fingerprint() };
+        let record = AppliedChild { desired: fingerprint(desired), before, live: result.fingerprint() };
         self.0.insert((kind, name.to_owned()), record);
     }
 }
@@ -62,10 +62,10 @@ impl Records {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::cluster::seen::SeenDeployment;
+    use crate::observe::cluster::cached::CachedDeployment;
     use serde_json::json;
 
-    fn deployment(version: &str, image: &str, replicas: i32, revision: &str) -> SeenDeployment {
+    fn deployment(version: &str, image: &str, replicas: i32, revision: &str) -> CachedDeployment {
         let object = json!({
             "metadata": {"name": "a", "resourceVersion": version,
                          "annotations": {"deployment.kubernetes.io/revision": revision}},

@@ -1,7 +1,7 @@
 //! Writes of `spec.replicas`: each carries the `uid` and `resourceVersion` that its decision read. I/O out.
 
 use super::writer::{WriteError, Writer};
-use crate::{kinds::Kind, labels::SCALER, observe::cluster::seen::SeenDeployment};
+use crate::{kinds::Kind, labels::SCALER, observe::cluster::cached::CachedDeployment};
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -14,11 +14,11 @@ use serde_json::json;
 /// [`WriteError::Conflict`] when the Deployment has changed since `observed` was read: observe and decide again.
 pub async fn scale(
     writer: &Writer,
-    observed: &SeenDeployment,
+    observed: &CachedDeployment,
     replicas: i32,
-) -> Result<SeenDeployment, WriteError> {
+) -> Result<CachedDeployment, WriteError> {
     let name = observed.name_any();
-    let api: Api<SeenDeployment> = Api::namespaced_with(
+    let api: Api<CachedDeployment> = Api::namespaced_with(
         writer.client(),
         observed.metadata.namespace.as_deref().unwrap_or_default(),
         &Kind::Deployment,

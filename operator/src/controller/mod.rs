@@ -1,10 +1,10 @@
 //! The loops around the pipeline: one that follows objects, one that follows time. I/O.
 
+pub mod app_index;
 pub mod live;
 pub mod memory;
 pub mod overrides;
 pub mod reconcile;
-pub mod roster;
 mod status;
 pub mod tick;
 
@@ -13,12 +13,12 @@ use crate::{
     kinds::Kind,
     observe::{
         cluster::{
+            cached::{CachedChild, CachedDeployment},
             caches::{
                 Cluster, GuardedApp, GuardedOverride, Scope, Touched, app_ref, overridden, reflect_children,
                 reflect_overrides, reflect_pods, reflect_written,
             },
-            pods::SeenPod,
-            seen::{Seen, SeenDeployment},
+            pods::CachedPod,
         },
         samples::SampleStore,
     },
@@ -58,9 +58,9 @@ pub struct Watches {
     pub cluster: Cluster,
     apps: Touched<GuardedApp>,
     overrides: Touched<GuardedOverride>,
-    deployments: Touched<SeenDeployment>,
-    others: Vec<(Kind, Touched<Seen>)>,
-    pods: Touched<SeenPod>,
+    deployments: Touched<CachedDeployment>,
+    others: Vec<(Kind, Touched<CachedChild>)>,
+    pods: Touched<CachedPod>,
 }
 
 impl Watches {
@@ -133,7 +133,7 @@ pub async fn run(
 }
 
 /// The app of a pod, by its labels; a pod's owner is its ReplicaSet.
-fn app_of(pod: &SeenPod) -> Option<ObjectRef<GuardedApp>> {
+fn app_of(pod: &CachedPod) -> Option<ObjectRef<GuardedApp>> {
     let app = pod.labels.app.as_deref()?;
     Some(ObjectRef::new(app).within(&pod.namespace()?))
 }

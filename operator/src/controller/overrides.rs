@@ -30,7 +30,7 @@ pub async fn run(context: Arc<Context>, period: Duration, shutdown: impl Future<
     let mut interval = tokio::time::interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut shutdown = std::pin::pin!(shutdown);
-    let mut said = Said::default();
+    let mut said = OverrideReports::default();
     loop {
         tokio::select! {
             biased;
@@ -44,7 +44,7 @@ pub async fn run(context: Arc<Context>, period: Duration, shutdown: impl Future<
 
 /// What this process has said in its tenure, because the cache may still show what was said before.
 #[derive(Default)]
-pub struct Said {
+pub struct OverrideReports {
     epoch: i32,
     statuses: BTreeMap<Key, (String, ScalingOverrideStatus)>,
     /// Writes that failed, with the override's uid.
@@ -54,7 +54,7 @@ pub struct Said {
 /// Namespace and name.
 type Key = (String, String);
 
-impl Said {
+impl OverrideReports {
     /// Says what is new, while this process leads. A write that fails is made again at a later turn, after all others;
     /// once the API server has not answered one of these, the rest of them waits for the next turn.
     pub async fn tell(
@@ -75,7 +75,7 @@ impl Said {
         self.statuses.retain(|key, (uid, _)| uids.get(key) == Some(uid));
         self.failed.retain(|key, (uid, _)| uids.get(key) == Some(uid));
         let counting = counting(&living, apps, now);
-        let look = Look { writer, apps, counting: &counting, now };
+        let look = Turn { writer, apps, counting: &counting, now };
         let has_failed = |one: &&GuardedOverride| self.failed.contains_key(&key_of(one));
         let (failed, others): (Vec<_>, Vec<_>) = living.into_iter().partition(has_failed);
         for one in others {
@@ -93,7 +93,7 @@ impl Said {
     }
 
     /// Returns whether the API server has answered, if it was asked.
-    async fn try_to_tell_of(&mut self, one: &GuardedOverride, look: Look<'_>) -> bool {
+    async fn try_to_tell_of(&mut self, one: &GuardedOverride, look: Turn<'_>) -> bool {
         let key = key_of(one);
         match self.tell_of(one, look).await {
             Ok(()) => {
@@ -110,8 +110,8 @@ impl Said {
         }
     }
 
-    async fn tell_of(&mut self, one: &GuardedOverride, look: Look<'_>) -> Result<(), WriteError> {
-        let Look { writer, apps, counting, now } = look;
+    async fn tell_of(&mut self, one: &GuardedOverride, look: Turn<'_>) -> Result<(), WriteError> {
+        let Turn { writer, apps, counting, now } = look;
         let key = key_of(one);
         let said = self.statuses.get(&key).map(|(_, status)| status);
         let (known, status) = match &one.0 {
@@ -139,7 +139,7 @@ impl Said {
 
 /// What a turn looks at.
 #[derive(Clone, Copy)]
-struct Look<'a> {
+struct Turn<'a> {
     writer: &'a Writer,
     apps: &'a Store<GuardedApp>,
     /// What counts of each app, by namespace and name.

@@ -3,8 +3,8 @@
 
 use super::{
     Context,
+    app_index::{AppIndex, Decidable},
     memory::{AppMemory, SharedMemory},
-    roster::{Decidable, Roster},
 };
 use crate::{
     decide::{self, ComponentPass, View},
@@ -45,7 +45,7 @@ pub async fn run(
     let mut interval = tokio::time::interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut shutdown = std::pin::pin!(shutdown);
-    let mut roster = Roster::default();
+    let mut index = AppIndex::default();
     let mut beat = clock::monotonic() + BEAT;
     loop {
         let due = tokio::select! {
@@ -61,7 +61,7 @@ pub async fn run(
         }
         if let Some(epoch) = context.writer.epoch() {
             let passing = Passing { context: &context, triggers: &triggers, epoch };
-            if due.is_some() { passing.turn(&mut roster).await } else { passing.between().await }
+            if due.is_some() { passing.turn(&mut index).await } else { passing.between().await }
         }
         beat = due.unwrap_or(beat) + BEAT;
     }
@@ -76,10 +76,10 @@ struct Passing<'a> {
 
 impl Passing<'_> {
     /// Measures and decides every app.
-    async fn turn(&self, roster: &mut Roster) {
+    async fn turn(&self, index: &mut AppIndex) {
         let context = self.context;
         let objects = context.cluster.apps.state();
-        let (wanted, apps) = roster.follow(&objects, &context.memories);
+        let (wanted, apps) = index.follow(&objects, &context.memories);
         let samples = context.samples.sample(&wanted, clock::wall()).await;
         let mut news = (apps.len() / NEWS_OVER).max(LEAST_NEWS);
         for Decidable { app, resolved, memory } in apps {

@@ -484,7 +484,7 @@ mod tests {
     use super::*;
     use crate::{
         apply::{failing::TRIED_AGAIN_AFTER, writer::WriteError},
-        observe::cluster::seen::SeenDeployment,
+        observe::cluster::cached::CachedDeployment,
         resolve::resolve,
     };
     use jiff::SignedDuration;
@@ -724,7 +724,7 @@ mod tests {
         let target = app().services[0].revision.to_string();
         let told = |replicas: i32| {
             let mut observed = deployed("1", &[(&target, replicas)]);
-            let mut deployment = SeenDeployment::clone(&observed.deployments[0]);
+            let mut deployment = CachedDeployment::clone(&observed.deployments[0]);
             deployment.part.scaled_by = Some("kube-controller-manager".into());
             observed.deployments = Arc::new(vec![Arc::new(deployment)]);
             let samples = Samples::default();
@@ -751,7 +751,7 @@ mod tests {
         let target = app().services[0].revision.to_string();
         let desired = |scaled_by: Option<&str>| {
             let mut observed = deployed("1", &[(&target, 1)]);
-            let mut deployment = SeenDeployment::clone(&observed.deployments[0]);
+            let mut deployment = CachedDeployment::clone(&observed.deployments[0]);
             deployment.part.scaled_by = scaled_by.map(Into::into);
             observed.deployments = Arc::new(vec![Arc::new(deployment)]);
             let samples = Samples::without_any(Timestamp::UNIX_EPOCH);

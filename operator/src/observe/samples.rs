@@ -15,7 +15,7 @@ use scalableapp_engine::forecast::season::Seasonal;
 use scalableapp_engine::hpa::pod::{self, ByResource, PodSample};
 use tokio::sync::Mutex;
 
-use super::cluster::pods::SeenPod;
+use super::cluster::pods::CachedPod;
 use super::prometheus::client::Prometheus;
 use super::prometheus::custom::{Answers, CustomQueries};
 use super::prometheus::history::{Histories, Seasons};
@@ -246,7 +246,7 @@ impl Samples {
 
     /// Usage of a pod, for the resources of which every container and sidecar was measured.
     #[must_use]
-    pub fn usage(&self, pod: &SeenPod) -> ByResource<Option<PodSample>> {
+    pub fn usage(&self, pod: &CachedPod) -> ByResource<Option<PodSample>> {
         let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
         let sample = |usages: &ByContainer, window| pod_sample(usages, namespace, &pod.pod, window);
         ByResource {

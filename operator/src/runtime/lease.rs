@@ -121,7 +121,7 @@ impl Record {
 
 /// The Lease as it was last read or written, and since when its record has been the same.
 #[derive(Clone, Debug)]
-struct Seen {
+struct ObservedLease {
     lease: Lease,
     record: Record,
     since: Instant,
@@ -147,7 +147,7 @@ pub struct Candidate {
     api: Api<Lease>,
     name: String,
     identity: String,
-    seen: Option<Seen>,
+    seen: Option<ObservedLease>,
     role: watch::Sender<Role>,
 }
 
@@ -273,7 +273,7 @@ impl Candidate {
             Some(seen) if seen.record == record => seen.since,
             _ => clock::monotonic(),
         };
-        self.seen = Some(Seen { lease, record, since });
+        self.seen = Some(ObservedLease { lease, record, since });
     }
 
     fn is_mine(&self) -> bool {

@@ -8,7 +8,7 @@ use metrics_util::MetricKindMask;
 
 /// What a metric counts or measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only ever grows.
     Counter,
     /// Goes up and down.
@@ -23,7 +23,7 @@ pub struct Description {
     /// Name as Prometheus sees it.
     pub name: &'static str,
     /// Counter, gauge or histogram.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Unit of its value.
     pub unit: Unit,
     /// Labels, in the order in which they are documented.
@@ -49,63 +49,63 @@ const BUCKETS: [f64; 6] = [0.005, 0.025, 0.1, 0.5, 1.0, 5.0];
 pub const DESCRIPTIONS: [Description; 9] = [
     Description {
         name: RECONCILE_DURATION,
-        kind: Kind::Histogram,
+        kind: MetricKind::Histogram,
         unit: Unit::Seconds,
         labels: &[],
         help: "Time to bring one ScalableApp's children in line with its spec.",
     },
     Description {
         name: RECONCILE_ERRORS,
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         unit: Unit::Count,
         labels: &["reason"],
         help: "Reconciles that failed, by the result of the write that failed.",
     },
     Description {
         name: DECISIONS,
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         unit: Unit::Count,
         labels: &["direction"],
         help: "Decisions on a component's replicas, by direction: out, in or hold.",
     },
     Description {
         name: TICK_LATENESS,
-        kind: Kind::Histogram,
+        kind: MetricKind::Histogram,
         unit: Unit::Seconds,
         labels: &[],
         help: "Time by which a tick began later than planned.",
     },
     Description {
         name: QUERY_DURATION,
-        kind: Kind::Histogram,
+        kind: MetricKind::Histogram,
         unit: Unit::Seconds,
         labels: &["template"],
         help: "Time of one Prometheus query, by template; custom stands for the queries that apps bring, history and custom_history for what forecasts learn from.",
     },
     Description {
         name: QUERIES,
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         unit: Unit::Count,
         labels: &["result"],
         help: "Prometheus queries, by result: ok, unreachable, timeout, http_error, rejected, invalid, too_large or partial.",
     },
     Description {
         name: API_WRITES,
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         unit: Unit::Count,
         labels: &["kind", "result"],
         help: "Writes to the Kubernetes API, by kind of object and result: ok, conflict, refused, name_taken, timed_out, not_leader or api.",
     },
     Description {
         name: DESIRED_REPLICAS,
-        kind: Kind::Gauge,
+        kind: MetricKind::Gauge,
         unit: Unit::Count,
         labels: &["namespace", "scalableapp", "component"],
         help: "Replicas that the last decision asked for.",
     },
     Description {
         name: LEADER,
-        kind: Kind::Gauge,
+        kind: MetricKind::Gauge,
         unit: Unit::Count,
         labels: &[],
         help: "1 if this process holds the lease, 0 if it stands by.",
@@ -124,15 +124,15 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// When the process has a recorder already.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let mut builder = PrometheusBuilder::new().idle_timeout(MetricKindMask::GAUGE, Some(GAUGE_LIFETIME));
-    for one in DESCRIPTIONS.iter().filter(|one| one.kind == Kind::Histogram) {
+    for one in DESCRIPTIONS.iter().filter(|one| one.kind == MetricKind::Histogram) {
         builder = builder.set_buckets_for_metric(Matcher::Full(one.name.to_owned()), &BUCKETS)?;
     }
     let handle = builder.install_recorder()?;
     for one in DESCRIPTIONS {
         match one.kind {
-            Kind::Counter => describe_counter!(one.name, one.unit, one.help),
-            Kind::Gauge => describe_gauge!(one.name, one.unit, one.help),
-            Kind::Histogram => describe_histogram!(one.name, one.unit, one.help),
+            MetricKind::Counter => describe_counter!(one.name, one.unit, one.help),
+            MetricKind::Gauge => describe_gauge!(one.name, one.unit, one.help),
+            MetricKind::Histogram => describe_histogram!(one.name, one.unit, one.help),
         }
     }
     leader(false);

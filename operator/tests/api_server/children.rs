@@ -10,12 +10,12 @@ use scalableapp_operator::apply::children::{Ensured, Owner, ensure};
 use scalableapp_operator::apply::record::Records;
 use scalableapp_operator::apply::writer::{WriteError, Writer};
 use scalableapp_operator::kinds::Kind;
-use scalableapp_operator::observe::cluster::seen::Seen;
+use scalableapp_operator::observe::cluster::cached::CachedChild;
 use serde_json::{Value, json};
 
 use crate::fake::{Answer, client, failure, lead, not_found};
 
-type Budget = Seen;
+type Budget = CachedChild;
 
 /// One budget, and whether it may be replaced.
 #[derive(Clone)]

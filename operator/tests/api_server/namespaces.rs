@@ -7,10 +7,10 @@ use futures::StreamExt;
 use http::StatusCode;
 use kube::Client;
 use scalableapp_operator::kinds::Kind;
+use scalableapp_operator::observe::cluster::cached::CachedChild;
 use scalableapp_operator::observe::cluster::caches::{
     Scope, reflect_children, reflect_pods, reflect_written,
 };
-use scalableapp_operator::observe::cluster::seen::Seen;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -46,7 +46,7 @@ async fn nothing_is_asked_for_outside_of_the_named_namespaces() {
     timeout(LIMIT, apps.wait_until_ready()).await.unwrap().unwrap();
     assert_eq!(apps.state().len(), 2);
     for kind in Kind::ALL {
-        let (children, touched) = reflect_children::<Seen>(&scope, kind);
+        let (children, touched) = reflect_children::<CachedChild>(&scope, kind);
         tokio::spawn(touched.for_each(|_| async {}));
         timeout(LIMIT, children.synced()).await.unwrap().unwrap();
         for namespace in ["shop", "blog"] {

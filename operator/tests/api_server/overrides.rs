@@ -13,7 +13,7 @@ use kube::runtime::reflector::Store;
 use scalableapp_crds::{ConditionStatus, ScalableApp, ScalableAppStatus, set_condition};
 use scalableapp_operator::apply::status::report;
 use scalableapp_operator::apply::writer::Writer;
-use scalableapp_operator::controller::overrides::Said;
+use scalableapp_operator::controller::overrides::OverrideReports;
 use scalableapp_operator::observe::cluster::caches::{GuardedApp, GuardedOverride, Scope, reflect_written};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -119,7 +119,7 @@ struct Process {
     writer: Writer,
     apps: Store<GuardedApp>,
     overrides: Store<GuardedOverride>,
-    said: Said,
+    said: OverrideReports,
 }
 
 impl Process {
@@ -132,7 +132,7 @@ impl Process {
         tokio::spawn(touched.for_each(|_| async {}));
         timeout(LIMIT, apps.wait_until_ready()).await.unwrap().unwrap();
         timeout(LIMIT, overrides.wait_until_ready()).await.unwrap().unwrap();
-        Self { writer: Writer::new(client, leadership), apps, overrides, said: Said::default() }
+        Self { writer: Writer::new(client, leadership), apps, overrides, said: OverrideReports::default() }
     }
 
     async fn tell(&mut self, at: &str) {

@@ -9,12 +9,12 @@ use http::StatusCode;
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
 use scalableapp_operator::kinds::Kind;
+use scalableapp_operator::observe::cluster::cached::{CachedChild, CachedDeployment};
 use scalableapp_operator::observe::cluster::caches::{
     Scope, Touched, reflect_children, reflect_pods, reflect_written,
 };
 use scalableapp_operator::observe::cluster::children::Children;
 use scalableapp_operator::observe::cluster::labelled::Labelled;
-use scalableapp_operator::observe::cluster::seen::{Seen, SeenDeployment};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -100,9 +100,9 @@ async fn one_unreadable_object_of_a_kind_is_left_out_alone() {
     let kept = (vec!["good".to_owned(), "time".to_owned()], true);
     let scope = Scope::new(client(), &[]);
     assert_eq!(children(reflect_pods(&scope)).await, kept);
-    assert_eq!(children(reflect_children::<SeenDeployment>(&scope, Kind::Deployment)).await, kept);
+    assert_eq!(children(reflect_children::<CachedDeployment>(&scope, Kind::Deployment)).await, kept);
     for kind in Kind::ALL {
-        assert_eq!(children(reflect_children::<Seen>(&scope, kind)).await, kept, "{kind:?}");
+        assert_eq!(children(reflect_children::<CachedChild>(&scope, kind)).await, kept, "{kind:?}");
     }
     let readable = [("bad", false), ("good", true), ("time", true)].map(|(name, is)| (name.to_owned(), is));
     assert_eq!(written::<scalableapp_crds::ScalableApp>().await, readable);

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, ToSpan};
 use scalableapp_engine::evidence::sample::{Coverage, Quality, Reading};
-use scalableapp_operator::observe::cluster::pods::SeenPod;
+use scalableapp_operator::observe::cluster::pods::CachedPod;
 use scalableapp_operator::observe::wanted::{Signal, Source, Wanted};
 use serde_json::{Value, json};
 
 use crate::fake::{Fake, Reply, apps, component, healthy, now, problem, quality, reading, ready_for, wanted};
 
-fn cluster_pod(name: &str, containers: &[&str]) -> SeenPod {
+fn cluster_pod(name: &str, containers: &[&str]) -> CachedPod {
     let containers: Vec<Value> = containers.iter().map(|name| json!({"name": name})).collect();
     serde_json::from_value(
         json!({"metadata": {"namespace": "team-0", "name": name}, "spec": {"containers": containers}}),

@@ -16,11 +16,11 @@ use std::{collections::BTreeMap, fmt::Debug, hash::Hash, pin::Pin, sync::Arc, ti
 use tokio::time::timeout;
 
 use super::{
+    cached::{CachedChild, CachedDeployment},
     children::{Children, OfApp, Siblings},
     labelled::Labelled,
     merged::{Events, merged},
-    pods::SeenPod,
-    seen::{Seen, SeenDeployment},
+    pods::CachedPod,
 };
 use crate::{
     kinds::{Kind, OfKind},
@@ -48,20 +48,20 @@ pub struct Cluster {
     /// The overrides.
     pub overrides: Children<GuardedOverride>,
     /// Deployments that the operator made.
-    pub deployments: Children<SeenDeployment>,
+    pub deployments: Children<CachedDeployment>,
     /// The children of every other kind.
-    pub others: BTreeMap<Kind, Children<Seen>>,
+    pub others: BTreeMap<Kind, Children<CachedChild>>,
     /// Pods of the operator's Deployments.
-    pub pods: Children<SeenPod>,
+    pub pods: Children<CachedPod>,
 }
 
 /// What the caches hold of one app.
 #[derive(Clone, Default)]
 pub struct Observed {
     /// Its Deployments, in the order of their names.
-    pub deployments: Siblings<SeenDeployment>,
+    pub deployments: Siblings<CachedDeployment>,
     /// Its pods, in the order of their names.
-    pub pods: Siblings<SeenPod>,
+    pub pods: Siblings<CachedPod>,
     /// Its overrides, in force or not.
     pub overrides: Siblings<GuardedOverride>,
 }
@@ -96,7 +96,7 @@ impl Cluster {
 
 impl Observed {
     /// The Deployments of one component, in the order of their names.
-    pub fn deployments_of(&self, component: &str) -> impl Iterator<Item = &Arc<SeenDeployment>> {
+    pub fn deployments_of(&self, component: &str) -> impl Iterator<Item = &Arc<CachedDeployment>> {
         of_component(&self.deployments, component)
     }
 
@@ -106,7 +106,7 @@ impl Observed {
     }
 
     /// The pods of one component, in the order of their names.
-    pub fn pods_of(&self, component: &str) -> impl Iterator<Item = &Arc<SeenPod>> {
+    pub fn pods_of(&self, component: &str) -> impl Iterator<Item = &Arc<CachedPod>> {
         of_component(&self.pods, component)
     }
 }
@@ -235,7 +235,7 @@ where
 
 /// The cache of the pods, and the stream that fills it.
 #[must_use]
-pub fn reflect_pods(scope: &Scope) -> (Children<SeenPod>, Touched<SeenPod>) {
+pub fn reflect_pods(scope: &Scope) -> (Children<CachedPod>, Touched<CachedPod>) {
     let events = |store| scope.watch(Api::all, Api::namespaced, &labelled(), store);
     indexed(|store| events(store).inspect_ok(|event| warn(event, &())), ())
 }

@@ -139,12 +139,12 @@ fn place<K: Resource>(of_app: &[Arc<K>], object: &K) -> Result<usize, usize> {
 mod tests {
     use super::*;
     use crate::kinds::Kind;
-    use crate::observe::cluster::seen::Seen;
+    use crate::observe::cluster::cached::CachedChild;
     use kube::ResourceExt;
     use kube::runtime::reflector;
     use serde_json::json;
 
-    fn service(namespace: &str, app: &str, name: &str) -> Seen {
+    fn service(namespace: &str, app: &str, name: &str) -> CachedChild {
         serde_json::from_value(json!({
             "metadata": {"name": name, "namespace": namespace, "labels": {"scalableapp.dev/app": app}},
         }))
@@ -155,7 +155,7 @@ mod tests {
     fn an_app_finds_its_own_objects_and_no_others() {
         let mut writer = reflector::store::Writer::new(Kind::Service);
         let children = Children::new(writer.as_reader(), Kind::Service);
-        let mut tell = |event: watcher::Event<Seen>| {
+        let mut tell = |event: watcher::Event<CachedChild>| {
             children.release(&event);
             writer.apply_watcher_event(&event);
             children.note(&event);

@@ -19,7 +19,7 @@ use super::trouble::Trouble;
 /// A pod, by far the most numerous object, reduced as soon as it is read.
 #[derive(Resource, Clone, Debug)]
 #[resource(inherit = "v1::Pod")]
-pub struct SeenPod {
+pub struct CachedPod {
     /// What names it, without labels.
     pub metadata: ObjectMeta,
     /// Its labels; none for a pod that is no capacity of a component, so that it belongs to no app.
@@ -125,7 +125,7 @@ impl From<PodPart> for v1::Pod {
     }
 }
 
-impl<'de> Deserialize<'de> for SeenPod {
+impl<'de> Deserialize<'de> for CachedPod {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match Guarded::<PodPart>::deserialize(deserializer)?.0 {
             Ok(part) => Self::of(&part.into()),
@@ -136,7 +136,7 @@ impl<'de> Deserialize<'de> for SeenPod {
     }
 }
 
-impl SeenPod {
+impl CachedPod {
     /// Reduces a pod.
     #[must_use]
     pub fn of(pod: &v1::Pod) -> Self {
@@ -160,7 +160,7 @@ impl SeenPod {
     }
 }
 
-impl Labelled for SeenPod {
+impl Labelled for CachedPod {
     fn own_labels(&self) -> &OwnLabels {
         &self.labels
     }
@@ -244,7 +244,7 @@ mod tests {
     use serde_json::{Value, json};
 
     /// A pod of `shop`, with these changes.
-    fn pod(change: impl FnOnce(&mut Value)) -> SeenPod {
+    fn pod(change: impl FnOnce(&mut Value)) -> CachedPod {
         let mut pod = json!({
             "metadata": {
                 "name": "shop-web-0123456789-7c9f8d-x7k2p", "namespace": "shop", "resourceVersion": "7",

@@ -33,7 +33,7 @@ impl Trouble {
         if has_ended || pod.metadata.deletion_timestamp.is_some() || is(pod, "Ready", "True") {
             return None;
         }
-        Some(Seen(pod).trouble()).filter(|trouble| *trouble != Self::default())
+        Some(PodView(pod).trouble()).filter(|trouble| *trouble != Self::default())
     }
 
     /// What is wrong at an instant.
@@ -65,9 +65,9 @@ fn since(pod: &Pod, type_: &str) -> Option<Timestamp> {
     Some(condition(pod, type_)?.last_transition_time.as_ref()?.0)
 }
 
-struct Seen<'a>(&'a Pod);
+struct PodView<'a>(&'a Pod);
 
-impl Seen<'_> {
+impl PodView<'_> {
     fn trouble(&self) -> Trouble {
         let Self(pod) = self;
         let status = pod.status.as_ref();

@@ -1,10 +1,10 @@
 //! What a component's Deployments and pods say: its revisions, and what is wrong with them. Pure.
 
 use super::{
+    cached::{CachedDeployment, GAVE_UP, REFUSED},
     caches::Observed,
     owner::Controlled,
-    pods::SeenPod,
-    seen::{GAVE_UP, REFUSED, SeenDeployment},
+    pods::CachedPod,
 };
 use jiff::Timestamp;
 use scalableapp_engine::reason::{self, Reason};
@@ -16,7 +16,7 @@ pub struct LiveRevision {
     /// Hash of the user's pod inputs.
     pub hash: String,
     /// Its Deployment as the cache shows it.
-    pub deployment: Arc<SeenDeployment>,
+    pub deployment: Arc<CachedDeployment>,
     /// `spec.replicas`.
     pub replicas: i32,
     /// Pods that exist.
@@ -37,7 +37,7 @@ pub struct Problem {
 impl LiveRevision {
     /// The revision that a Deployment runs.
     #[must_use]
-    pub fn of(deployment: Arc<SeenDeployment>, hash: &str) -> Self {
+    pub fn of(deployment: Arc<CachedDeployment>, hash: &str) -> Self {
         Self {
             hash: hash.to_owned(),
             replicas: deployment.part.spec.replicas.unwrap_or(1),
@@ -69,10 +69,10 @@ pub fn revisions(observed: &Observed, uid: &str, component: &str) -> Vec<LiveRev
 #[must_use]
 pub fn problem<'a>(
     revisions: &[&LiveRevision],
-    pods: impl IntoIterator<Item = &'a Arc<SeenPod>>,
+    pods: impl IntoIterator<Item = &'a Arc<CachedPod>>,
     now: Timestamp,
 ) -> Option<Problem> {
-    let is_of = |pod: &SeenPod| {
+    let is_of = |pod: &CachedPod| {
         revisions.iter().any(|revision| pod.labels.revision.as_deref() == Some(revision.hash.as_str()))
     };
     let mut pods = pods.into_iter().filter(|pod| is_of(pod));
@@ -92,7 +92,7 @@ fn refused_pods(revision: &LiveRevision) -> Option<Problem> {
 
 /// Whether the Deployment gave up waiting for its pods.
 #[must_use]
-pub fn deadline_exceeded(deployment: &SeenDeployment) -> bool {
+pub fn deadline_exceeded(deployment: &CachedDeployment) -> bool {
     let conditions = &deployment.part.status.conditions;
     conditions.iter().any(|one| one.type_ == "Progressing" && one.reason.as_deref() == Some(GAVE_UP))
 }

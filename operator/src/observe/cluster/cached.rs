@@ -18,7 +18,7 @@ use crate::labels::{EPOCH, MANAGER, SCALER};
 /// A child, of whose content only `P` is kept. Of thousands of children the content would be most of the
 /// memory, and it is only compared.
 #[derive(Clone, Debug, Default)]
-pub struct Seen<P = IgnoredAny> {
+pub struct CachedChild<P = IgnoredAny> {
     /// Its metadata, without labels and annotations.
     pub metadata: ObjectMeta,
     /// Its labels.
@@ -32,7 +32,7 @@ pub struct Seen<P = IgnoredAny> {
 }
 
 /// A Deployment as the caches keep it.
-pub type SeenDeployment = Seen<DeploymentPart>;
+pub type CachedDeployment = CachedChild<DeploymentPart>;
 
 /// What is read of a Deployment.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -127,7 +127,7 @@ fn troubles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Deployment
     Ok(conditions)
 }
 
-impl<P: DeserializeOwned> Seen<P> {
+impl<P: DeserializeOwned> CachedChild<P> {
     /// Reduces an object as the API server has it.
     ///
     /// # Errors
@@ -150,15 +150,15 @@ impl<P: DeserializeOwned> Seen<P> {
 }
 
 /// An object that can be read.
-struct Whole<P>(Seen<P>);
+struct Whole<P>(CachedChild<P>);
 
 impl<'de, P: DeserializeOwned> Deserialize<'de> for Whole<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Seen::of(Value::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+        CachedChild::of(Value::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
     }
 }
 
-impl<'de, P: DeserializeOwned + Default> Deserialize<'de> for Seen<P> {
+impl<'de, P: DeserializeOwned + Default> Deserialize<'de> for CachedChild<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match Guarded::<Whole<P>>::deserialize(deserializer)?.0 {
             Ok(Whole(seen)) => seen,
@@ -173,7 +173,7 @@ impl<'de, P: DeserializeOwned + Default> Deserialize<'de> for Seen<P> {
     }
 }
 
-impl<P> Labelled for Seen<P> {
+impl<P> Labelled for CachedChild<P> {
     fn own_labels(&self) -> &OwnLabels {
         &self.labels
     }
@@ -183,7 +183,7 @@ impl<P> Labelled for Seen<P> {
     }
 }
 
-impl<P> Resource for Seen<P> {
+impl<P> Resource for CachedChild<P> {
     type DynamicType = Kind;
     type Scope = DynamicResourceScope;
 
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn deployment(change: impl FnOnce(&mut Value)) -> SeenDeployment {
+    fn deployment(change: impl FnOnce(&mut Value)) -> CachedDeployment {
         let mut object = json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 /// What is known of the apps of the cache, and what they want measured.
 #[derive(Default)]
-pub struct Roster {
+pub struct AppIndex {
     /// Weak, or every object that changes would be kept beside its successor until the next tick.
     objects: Vec<Weak<GuardedApp>>,
     /// One for each object; nothing for those that cannot be read or done.
@@ -31,7 +31,7 @@ pub struct Decidable<'a> {
     pub memory: &'a SharedMemory,
 }
 
-impl Roster {
+impl AppIndex {
     /// Follows the cache: what its apps want measured, and those that can be decided.
     pub fn follow<'a>(
         &'a mut self,
@@ -91,11 +91,11 @@ mod tests {
 
     #[test]
     fn what_is_wanted_is_gathered_anew_only_when_an_app_is_another_one() {
-        let (mut roster, memories) = (Roster::default(), Memories::default());
+        let (mut index, memories) = (AppIndex::default(), Memories::default());
         let (one, two) = (app("one", 1, "10"), app("two", 1, "10"));
         let mut follow = |objects: &[&Arc<GuardedApp>]| {
             let objects: Vec<_> = objects.iter().copied().map(Arc::clone).collect();
-            let (wanted, apps) = roster.follow(&objects, &memories);
+            let (wanted, apps) = index.follow(&objects, &memories);
             (apps.len(), wanted)
         };
         let (members, first) = follow(&[&one, &two]);
