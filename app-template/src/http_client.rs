@@ -3,6 +3,7 @@
 use reqwest::{Client, ClientBuilder};
 
 /// What every client of reqwest is made from.
+#[expect(clippy::disallowed_methods, reason = "a provider is given")]
 pub(crate) fn builder() -> ClientBuilder {
     provide_tls();
     Client::builder()

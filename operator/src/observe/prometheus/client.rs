@@ -18,6 +18,7 @@ use prometheus_http_query::response::RangeVector;
 use prometheus_http_query::{Client, Error as RequestError};
 use reqwest::redirect::Policy as Redirects;
 use reqwest::{Client as HttpClient, Response, retry};
+use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::time::timeout;
@@ -218,13 +219,7 @@ impl Prometheus {
         let server = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(port));
         let mut tls = kube::Config::new(url.clone());
         tls.root_cert = roots(args, &url)?;
-        let client = HttpClient::builder()
-            .tls_backend_preconfigured(tls.rustls_client_config().map_err(ClientError::Tls)?)
-            .redirect(Redirects::none())
-            .retry(retry::never())
-            .no_proxy()
-            .build()
-            .map_err(ClientError::Http)?;
+        let client = http_client(tls.rustls_client_config().map_err(ClientError::Tls)?)?;
         Ok(Self {
             client: Client::from(client, args.url.trim_end_matches('/')).map_err(|_| ClientError::Url)?,
             server,
@@ -371,6 +366,17 @@ impl Prometheus {
         }
         QueryError::Unreachable { server: self.server.clone(), cause: cause.to_string() }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "its TLS is set up already")]
+fn http_client(tls: ClientConfig) -> Result<HttpClient, ClientError> {
+    HttpClient::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(Redirects::none())
+        .retry(retry::never())
+        .no_proxy()
+        .build()
+        .map_err(ClientError::Http)
 }
 
 /// The certificates, in DER, that may sign the server's; nothing for the system's.
