@@ -19,8 +19,8 @@ use scalableapp_engine::reason;
 use scalableapp_operator::decide::{ComponentPass, View, pass};
 use scalableapp_operator::observe::cluster::caches::Observed;
 use scalableapp_operator::observe::prometheus::client::Prometheus;
+use scalableapp_operator::observe::query_plan::{CustomQuery, QueryPlan, Signal, Source};
 use scalableapp_operator::observe::samples::{SampleStore, Samples};
-use scalableapp_operator::observe::wanted::{CustomQuery, Signal, Source, Wanted};
 use scalableapp_operator::resolve::app::ComponentKey;
 use scalableapp_operator::resolve::{app::App, resolve};
 use scalableapp_operator::runtime::args::{Args, PrometheusArgs};
@@ -116,13 +116,13 @@ fn component(index: usize) -> ComponentKey {
     ComponentKey::new("shop", &format!("app-{index:02}"), "web")
 }
 
-fn wanted(count: usize, source: &Source) -> Arc<Wanted> {
+fn wanted(count: usize, source: &Source) -> Arc<QueryPlan> {
     wanted_of_season(SEASON, count, source)
 }
 
-fn wanted_of_season(season: SignedDuration, count: usize, source: &Source) -> Arc<Wanted> {
+fn wanted_of_season(season: SignedDuration, count: usize, source: &Source) -> Arc<QueryPlan> {
     let forecast = Forecast { horizon: HORIZON, season: Some(season) };
-    Arc::new(Wanted::new(
+    Arc::new(QueryPlan::new(
         (0..count)
             .map(|index| (component(index), BTreeMap::from([("rps".to_owned(), source.clone())])))
             .collect(),
@@ -131,7 +131,7 @@ fn wanted_of_season(season: SignedDuration, count: usize, source: &Source) -> Ar
     ))
 }
 
-fn rates(count: usize) -> Arc<Wanted> {
+fn rates(count: usize) -> Arc<QueryPlan> {
     wanted(count, &Source::Component(Signal::RequestRate))
 }
 
@@ -140,7 +140,7 @@ fn seasonal<'a>(samples: &'a Samples, key: &ComponentKey) -> &'a Seasonal {
 }
 
 /// Goes on until something is known of the history of every component.
-async fn known(store: &SampleStore, wanted: &Arc<Wanted>) -> Arc<Samples> {
+async fn known(store: &SampleStore, wanted: &Arc<QueryPlan>) -> Arc<Samples> {
     store.sample(wanted, Timestamp::now()).await;
     let turns = async {
         loop {
@@ -233,7 +233,7 @@ async fn decided(store: &SampleStore, minute: i64) -> ComponentPass {
     let known = json!({"components": [{"name": "web", "tier": "service", "desired": 2, "ready": 2}]});
     let known = serde_json::from_value(known).unwrap();
     let (app, observed, mut memory) = (app(), Observed::default(), BTreeMap::new());
-    let wanted = Arc::new(Wanted::of([&app]));
+    let wanted = Arc::new(QueryPlan::of([&app]));
     let start = Timestamp::now().as_second();
     let until = start - start % 3600 + minute * 60;
     let mut last = None;
@@ -250,7 +250,7 @@ async fn decided(store: &SampleStore, minute: i64) -> ComponentPass {
 async fn replicas_are_there_before_the_load_of_every_hour() {
     let fake = Fake::start(false).await;
     let store = fake.store();
-    known(&store, &Arc::new(Wanted::of([&app()]))).await;
+    known(&store, &Arc::new(QueryPlan::of([&app()]))).await;
     let early = decided(&store, 15).await.decision.unwrap();
     assert_eq!((early.desired, early.limited_by), (2, vec![]));
     let pass = decided(&store, 28).await;

@@ -12,7 +12,7 @@ use scalableapp_crds::{
     DecisionRecord, LastGood, Proposal, Quantity, ScalableAppStatus, ScaleEvent, ScalingMemory, Stage, crds,
 };
 use scalableapp_engine::reason::{self, Reason};
-use scalableapp_operator::decide::component_state::{ComponentState, Evidence, Failure};
+use scalableapp_operator::decide::component_state::{ComponentState, Failure, MetricsState};
 use scalableapp_operator::observe::cluster::workload::LiveRevision;
 use scalableapp_operator::report::StatusUpdate;
 use serde_json::Value;
@@ -103,7 +103,7 @@ fn component() -> impl Strategy<Value = ComponentState> {
                 limit,
                 record,
                 memory,
-                measured: missing.map_or(Evidence::Fresh, Evidence::Missing),
+                measured: missing.map_or(MetricsState::Fresh, MetricsState::Missing),
                 ..ComponentState::default()
             }
         },

@@ -108,7 +108,7 @@ pub async fn ensure<K: Child>(
     let before = existing.resource_version();
     match drift {
         Drift::None => Ok(Ensured::Kept),
-        Drift::Wanted => {
+        Drift::QueryPlan => {
             let result = writer.send(kind.name(), apply_or_replace(&api, kind, name, desired)).await?;
             records.applied(kind, name, desired, before, &result);
             Ok(Ensured::Written(result))

@@ -1,7 +1,7 @@
 //! The apps that a tick goes over. At rest they are those of the tick before, and nothing is looked up again.
 
 use super::memory::{Memories, Resolved, SharedMemory};
-use crate::observe::{cluster::caches::GuardedApp, wanted::Wanted};
+use crate::observe::{cluster::caches::GuardedApp, query_plan::QueryPlan};
 use scalableapp_crds::ScalableApp;
 use std::sync::{Arc, Weak};
 
@@ -12,7 +12,7 @@ pub struct AppIndex {
     objects: Vec<Weak<GuardedApp>>,
     /// One for each object; nothing for those that cannot be read or done.
     members: Vec<Option<Member>>,
-    wanted: Arc<Wanted>,
+    wanted: Arc<QueryPlan>,
 }
 
 /// What is known of an app that was checked.
@@ -37,7 +37,7 @@ impl AppIndex {
         &'a mut self,
         objects: &'a [Arc<GuardedApp>],
         memories: &Memories,
-    ) -> (Arc<Wanted>, Vec<Decidable<'a>>) {
+    ) -> (Arc<QueryPlan>, Vec<Decidable<'a>>) {
         if !objects.iter().map(Arc::as_ptr).eq(self.objects.iter().map(Weak::as_ptr)) {
             self.renew(objects, memories);
         }
@@ -59,7 +59,7 @@ impl AppIndex {
         let members: Vec<Option<Member>> = objects.iter().map(member).collect();
         if !resolved(&members).map(Arc::as_ptr).eq(resolved(&self.members).map(Arc::as_ptr)) {
             self.wanted =
-                Arc::new(Wanted::of(resolved(&members).filter_map(|one| one.as_ref().as_ref().ok())));
+                Arc::new(QueryPlan::of(resolved(&members).filter_map(|one| one.as_ref().as_ref().ok())));
         }
         (self.objects, self.members) = (objects.iter().map(Arc::downgrade).collect(), members);
     }

@@ -41,7 +41,7 @@ pub struct ComponentState {
     /// The first of them as a sentence; empty where nothing limits.
     pub limit: String,
     /// Whether the component declares metrics.
-    pub measured: Evidence,
+    pub measured: MetricsState,
     /// The decision to record, if it differs from the one that is recorded.
     pub record: Option<DecisionRecord>,
     /// What scaling must remember, if replicas are about to change.
@@ -50,7 +50,7 @@ pub struct ComponentState {
 
 /// What is known of a component's metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Evidence {
+pub enum MetricsState {
     /// It declares none.
     NotAsked,
     /// Prometheus has not been asked yet.

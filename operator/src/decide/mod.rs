@@ -9,15 +9,15 @@ use crate::{
             caches::Observed,
             workload::{self, LiveRevision},
         },
+        query_plan::{Sources, sources},
         samples::Samples,
-        wanted::{Sources, sources},
     },
     resolve::{
         app::{App, Service},
         overrides::InForce,
     },
 };
-use component_state::{ComponentState, Evidence, Failure, OTHER_SCALER, was_applied};
+use component_state::{ComponentState, Failure, MetricsState, OTHER_SCALER, was_applied};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::limits::{self, clip};
@@ -446,16 +446,16 @@ fn evidence(
     pods: &[Pod],
     ready: i32,
     now: Timestamp,
-) -> Evidence {
+) -> MetricsState {
     if service.scaling.metrics.is_empty() {
-        return Evidence::NotAsked;
+        return MetricsState::NotAsked;
     }
     if !samples.were_taken() {
-        return Evidence::NotYet;
+        return MetricsState::NotYet;
     }
     // The first replicas of a component are decided without a look at its metrics.
     if ready == 0 && (decision.current == 0 || !decision.invalid.is_empty()) {
-        return Evidence::NoPodReady;
+        return MetricsState::NoPodReady;
     }
     let missing = |metric: &Metric| {
         let name = &metric.name;
@@ -474,9 +474,9 @@ fn evidence(
         Some((invalid.reason, format!("{name}: {}", cause.as_deref().unwrap_or(what))))
     };
     let missing: Vec<(Reason, String)> = service.scaling.metrics.iter().filter_map(missing).collect();
-    let Some((reason, _)) = missing.first().cloned() else { return Evidence::Fresh };
+    let Some((reason, _)) = missing.first().cloned() else { return MetricsState::Fresh };
     let sentences: Vec<String> = missing.into_iter().map(|(_, sentence)| sentence).collect();
-    Evidence::Missing(Failure { reason, message: sentences.join("; ") })
+    MetricsState::Missing(Failure { reason, message: sentences.join("; ") })
 }
 
 #[cfg(test)]
@@ -560,7 +560,7 @@ mod tests {
         let pass = pass(&app(), None, view, &mut BTreeMap::new()).remove(0);
         assert_eq!(
             (pass.decision.map(|decision| decision.current), pass.state.measured),
-            (Some(0), Evidence::NoPodReady)
+            (Some(0), MetricsState::NoPodReady)
         );
     }
 

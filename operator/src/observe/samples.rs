@@ -22,13 +22,13 @@ use super::prometheus::history::{Histories, Seasons};
 use super::prometheus::promql::{Refusal, read_matchers};
 use super::prometheus::quantile::quantile;
 use super::prometheus::signals::Signals;
-use super::prometheus::signals::family::Evidence;
+use super::prometheus::signals::family::Measurements;
 use super::prometheus::signals::requests::Traffic;
 use super::prometheus::signals::scraped::Measured;
 use super::prometheus::signals::selection::Selection;
 use super::prometheus::signals::usage::{ByContainer, pod_sample};
 use super::prometheus::targets::{TargetCheck, Targets};
-use super::wanted::{Source, Wanted};
+use super::query_plan::{QueryPlan, Source};
 use crate::resolve::app::ComponentKey;
 use crate::runtime::args::PrometheusArgs;
 
@@ -78,7 +78,7 @@ impl SampleStore {
     ///
     /// It lasts for as long as the slowest template query: `--prometheus-timeout`, or up to twice that if one fails late and
     /// is sent once more.
-    pub async fn sample(&self, wanted: &Arc<Wanted>, now: Timestamp) -> Arc<Samples> {
+    pub async fn sample(&self, wanted: &Arc<QueryPlan>, now: Timestamp) -> Arc<Samples> {
         let mut taking = self.taking.lock().await;
         let Taking { signals, custom, targets, histories } = &mut *taking;
         let latest = self.latest();
@@ -130,8 +130,8 @@ impl SampleStore {
 /// The samples of one tick.
 #[derive(Clone, Debug, Default)]
 pub struct Samples {
-    wanted: Arc<Wanted>,
-    evidence: Evidence,
+    wanted: Arc<QueryPlan>,
+    evidence: Measurements,
     custom: Answers,
     targets: Option<Arc<Targets>>,
     seasons: Arc<Seasons>,

@@ -4,7 +4,7 @@
 //! GitOps tool that waits for `Ready` must not fail a release over them.
 
 use super::joined::joined;
-use crate::decide::component_state::{ComponentState, Evidence, Failure};
+use crate::decide::component_state::{ComponentState, Failure, MetricsState};
 use jiff::Timestamp;
 use scalableapp_crds::{Condition, ConditionStatus, condition_type, set_condition};
 use scalableapp_engine::reason::{self, Reason};
@@ -178,7 +178,7 @@ fn reconciling(ready: &Verdict, stalled: &Verdict) -> Verdict {
 
 fn metrics_available(components: &[&ComponentState]) -> Verdict {
     let missing = |state: &&ComponentState| match &state.measured {
-        Evidence::Missing(failure) => Some((failure.reason, of(state, failure))),
+        MetricsState::Missing(failure) => Some((failure.reason, of(state, failure))),
         _ => None,
     };
     let missing: Vec<(Reason, String)> = components.iter().filter_map(missing).collect();
@@ -189,16 +189,16 @@ fn metrics_available(components: &[&ComponentState]) -> Verdict {
     for state in components {
         let name = &state.name;
         let (reason, words) = match &state.measured {
-            Evidence::NotYet => (reason::NOT_MEASURED_YET, reason::NOT_MEASURED_YET.sentence.into()),
-            Evidence::NoPodReady => {
+            MetricsState::NotYet => (reason::NOT_MEASURED_YET, reason::NOT_MEASURED_YET.sentence.into()),
+            MetricsState::NoPodReady => {
                 let words = format!("{name}: no pod is ready, so nothing can be measured yet");
                 (reason::PODS_NOT_READY, words.into())
             }
-            Evidence::NotAsked | Evidence::Fresh | Evidence::Missing(_) => continue,
+            MetricsState::NotAsked | MetricsState::Fresh | MetricsState::Missing(_) => continue,
         };
         return (ConditionStatus::Unknown, reason, words);
     }
-    if components.iter().all(|state| state.measured == Evidence::NotAsked) {
+    if components.iter().all(|state| state.measured == MetricsState::NotAsked) {
         return yes(reason::NO_METRICS, reason::NO_METRICS.sentence);
     }
     yes(reason::ALL_METRICS_FRESH, reason::ALL_METRICS_FRESH.sentence)
@@ -254,7 +254,7 @@ mod tests {
             desired: 2,
             target: "new".into(),
             revisions: vec![revision("new", ready)],
-            measured: Evidence::Fresh,
+            measured: MetricsState::Fresh,
             ..ComponentState::default()
         }
     }
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn ready_never_depends_on_metrics_or_limits() {
         let mut state = web(2);
-        state.measured = Evidence::Missing(failure(reason::METRIC_ABSENT));
+        state.measured = MetricsState::Missing(failure(reason::METRIC_ABSENT));
         state.limited_by = vec![reason::MAX_REPLICAS];
         state.desired = 40;
         assert_eq!(says(&[state.clone()], "Ready"), (ConditionStatus::True, "UpAsDeclared".into()));
@@ -340,11 +340,12 @@ mod tests {
     #[test]
     fn metrics_of_a_component_without_a_ready_pod_are_not_said_to_be_unasked() {
         let mut state = web(0);
-        state.measured = Evidence::NoPodReady;
+        state.measured = MetricsState::NoPodReady;
         let (status, reason, message) = said(std::slice::from_ref(&state), None, "MetricsAvailable");
         assert_eq!((status, reason.as_str()), (ConditionStatus::Unknown, "PodsNotReady"));
         assert_eq!(message, "web: no pod is ready, so nothing can be measured yet");
-        let missing = ComponentState { measured: Evidence::Missing(failure(reason::METRIC_STALE)), ..web(2) };
+        let missing =
+            ComponentState { measured: MetricsState::Missing(failure(reason::METRIC_STALE)), ..web(2) };
         assert_eq!(
             says(&[state, missing], "MetricsAvailable"),
             (ConditionStatus::False, "MetricStale".into())
@@ -357,7 +358,7 @@ mod tests {
         limited.limited_by = vec![reason::MAX_REPLICAS];
         let mut list = Vec::new();
         set(&mut list, &verdicts(&[], &[&limited], None), 1, Timestamp::UNIX_EPOCH);
-        let undecided = ComponentState { decided: false, measured: Evidence::NotYet, ..web(2) };
+        let undecided = ComponentState { decided: false, measured: MetricsState::NotYet, ..web(2) };
         assert!(are_set(&list, &verdicts(&list, &[&undecided], None), 1));
     }
 
@@ -365,7 +366,7 @@ mod tests {
     fn a_mistake_in_one_component_keeps_nothing_from_being_said_of_the_others() {
         let invalid = ComponentState {
             decided: false,
-            measured: Evidence::NotYet,
+            measured: MetricsState::NotYet,
             failure: Some(failure(reason::INVALID_SPEC)),
             ..web(2)
         };
@@ -373,7 +374,7 @@ mod tests {
         set(&mut list, &verdicts(&[], &[&invalid, &web(2)], None), 1, Timestamp::UNIX_EPOCH);
         let mut limited = web(2);
         limited.limited_by = vec![reason::MAX_REPLICAS];
-        limited.measured = Evidence::Missing(failure(reason::METRIC_ABSENT));
+        limited.measured = MetricsState::Missing(failure(reason::METRIC_ABSENT));
         let verdicts = verdicts(&list, &[&invalid, &limited], None);
         set(&mut list, &verdicts, 1, Timestamp::UNIX_EPOCH);
         let reason = |type_: &str| list.iter().find(|one| one.type_ == type_).map(|one| one.reason.as_str());
@@ -423,7 +424,7 @@ mod tests {
     fn metrics_that_are_missing_are_named_for_every_component() {
         let lacking = |name: &str| ComponentState {
             name: name.into(),
-            measured: Evidence::Missing(Failure {
+            measured: MetricsState::Missing(Failure {
                 reason: reason::METRIC_ABSENT,
                 message: "rps: why".into(),
             }),

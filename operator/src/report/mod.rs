@@ -198,7 +198,7 @@ fn limited_by(known: &str, components: &[&ComponentState]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::component_state::Evidence;
+    use crate::decide::component_state::MetricsState;
     use crate::observe::cluster::workload::LiveRevision;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use scalableapp_crds::{DecisionRecord, ScalingMemory};
@@ -230,7 +230,7 @@ mod tests {
             desired: 2,
             target,
             revisions: vec![revision],
-            measured: Evidence::Fresh,
+            measured: MetricsState::Fresh,
             ..ComponentState::default()
         }
     }
@@ -250,7 +250,7 @@ mod tests {
             ("pause", |one, _| (one.decided, one.paused) = (false, Some("jane".to_owned()))),
             ("problem of a stack that is up", |one, problem| one.problem = Some(problem)),
             ("failure", |one, problem| one.failure = Some(problem)),
-            ("missing metric", |one, problem| one.measured = Evidence::Missing(problem)),
+            ("missing metric", |one, problem| one.measured = MetricsState::Missing(problem)),
             ("undecided", |one, _| (one.decided, one.limited_by) = (false, vec![reason::MAX_REPLICAS])),
         ];
         let is_silent = |name| ["nothing", "problem of a stack that is up", "undecided"].contains(&name);

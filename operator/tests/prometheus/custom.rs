@@ -7,7 +7,7 @@ use std::time::Duration;
 use scalableapp_engine::evidence::sample::Quality;
 use scalableapp_operator::decide::{View, pass};
 use scalableapp_operator::observe::cluster::caches::Observed;
-use scalableapp_operator::observe::wanted::Wanted;
+use scalableapp_operator::observe::query_plan::QueryPlan;
 use scalableapp_operator::resolve::{app::App, resolve};
 use serde_json::json;
 
@@ -128,7 +128,7 @@ fn scaled_on(query: &str, per_replica: &str) -> App {
 async fn what_another_query_returned_before_an_edit_is_not_measured_by_the_new_target() {
     let fake = Fake::start(healthy).await;
     let (before, after) = (scaled_on("sum(carts_a_minute)", "15"), scaled_on("sum(carts_a_second)", "1"));
-    let samples = answered(&fake.store(&[]), &Arc::new(Wanted::of([&before])), &component(0)).await;
+    let samples = answered(&fake.store(&[]), &Arc::new(QueryPlan::of([&before])), &component(0)).await;
     let known = json!({"components": [{"name": "web", "tier": "service", "desired": 2, "ready": 2}]});
     let (known, mut memory) = (serde_json::from_value(known).unwrap(), BTreeMap::new());
     let mut decide = |app: &App| {

@@ -14,8 +14,8 @@ use jiff::{Timestamp, ToSpan};
 use scalableapp_engine::evidence::sample::{Quality, Reading, judge};
 use scalableapp_engine::hpa::pod;
 use scalableapp_operator::observe::prometheus::client::{Prometheus, TEMPLATE_LIMIT};
+use scalableapp_operator::observe::query_plan::{CustomQuery, QueryPlan, Signal, Source};
 use scalableapp_operator::observe::samples::{SampleStore, Samples};
-use scalableapp_operator::observe::wanted::{CustomQuery, Signal, Source, Wanted};
 use scalableapp_operator::resolve::app::ComponentKey;
 use scalableapp_operator::runtime::args::{Args, PrometheusArgs};
 use serde_json::{Value, json};
@@ -125,8 +125,10 @@ pub fn component(index: usize) -> ComponentKey {
 }
 
 /// What these components need, none of which serves metrics.
-pub fn wanted(components: impl IntoIterator<Item = (ComponentKey, BTreeMap<String, Source>)>) -> Arc<Wanted> {
-    Arc::new(Wanted::new(components.into_iter().collect(), BTreeMap::new(), BTreeSet::new()))
+pub fn wanted(
+    components: impl IntoIterator<Item = (ComponentKey, BTreeMap<String, Source>)>,
+) -> Arc<QueryPlan> {
+    Arc::new(QueryPlan::new(components.into_iter().collect(), BTreeMap::new(), BTreeSet::new()))
 }
 
 /// Components of apps that use every signal.
@@ -141,7 +143,7 @@ pub fn with_every_signal(count: usize) -> impl Iterator<Item = (ComponentKey, BT
 }
 
 /// Apps that use every signal.
-pub fn apps(count: usize) -> Arc<Wanted> {
+pub fn apps(count: usize) -> Arc<QueryPlan> {
     wanted(with_every_signal(count))
 }
 
@@ -152,7 +154,7 @@ pub fn own_query(namespace: &str, text: &str) -> BTreeMap<String, Source> {
 }
 
 /// One app with one metric of its own query.
-pub fn custom(text: &str) -> Arc<Wanted> {
+pub fn custom(text: &str) -> Arc<QueryPlan> {
     wanted([(component(0), own_query("team-0", text))])
 }
 
@@ -204,7 +206,7 @@ pub fn reading(samples: &Samples, metric: &str) -> Option<Reading> {
 }
 
 /// Ticks until the own query of a component was answered, because a late answer counts from the next tick on.
-pub async fn answered(store: &SampleStore, wanted: &Arc<Wanted>, key: &ComponentKey) -> Arc<Samples> {
+pub async fn answered(store: &SampleStore, wanted: &Arc<QueryPlan>, key: &ComponentKey) -> Arc<Samples> {
     let ticks = async {
         loop {
             let samples = store.sample(wanted, now()).await;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
 use scalableapp_engine::evidence::sample::{Quality, judge};
-use scalableapp_operator::decide::component_state::Evidence;
+use scalableapp_operator::decide::component_state::MetricsState;
 use scalableapp_operator::decide::{View, pass};
 use scalableapp_operator::observe::cluster::caches::Observed;
+use scalableapp_operator::observe::query_plan::{QueryPlan, Source};
 use scalableapp_operator::observe::samples::{SampleStore, Samples};
-use scalableapp_operator::observe::wanted::{Source, Wanted};
 use scalableapp_operator::resolve::{app::App, resolve};
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ async fn flooded(series: &'static str) -> Fake {
 async fn ticked(
     fake: &Fake,
     store: &SampleStore,
-    wanted: &Arc<Wanted>,
+    wanted: &Arc<QueryPlan>,
     minutes: i64,
 ) -> (Arc<Samples>, Timestamp, usize) {
     let (mut at, mut last) = (now(), None);
@@ -158,16 +158,16 @@ fn with_a_ready_pod(app: &App) -> Observed {
 async fn a_latency_that_was_not_answered_is_not_called_fresh() {
     let fake = flooded("_bucket{").await;
     let all: Vec<App> = (0..APPS).map(app).collect();
-    let wanted = Arc::new(Wanted::of(&all));
+    let wanted = Arc::new(QueryPlan::of(&all));
     let (samples, at, _) = ticked(&fake, &fake.store(&[]), &wanted, 3).await;
     let measured = |index: usize| {
         let observed = with_a_ready_pod(&all[index]);
         let view = View { observed: &observed, samples: &samples, now: at, recording: false };
         pass(&all[index], None, view, &mut BTreeMap::new()).remove(0).state.measured
     };
-    assert_eq!(measured(0), Evidence::Fresh);
+    assert_eq!(measured(0), MetricsState::Fresh);
     match measured(AUTHOR) {
-        Evidence::Missing(failure) => {
+        MetricsState::Missing(failure) => {
             assert_eq!((failure.reason.name, failure.message), ("MetricStale", format!("p99: {SENTENCE}")));
         }
         other => panic!("{other:?}"),

@@ -19,7 +19,7 @@ use super::answer::Values;
 use super::backoff::{self, Backoff};
 use super::client::{Prometheus, QueryError};
 use super::promql::{Refusal, confine};
-use crate::observe::wanted::CustomQuery;
+use crate::observe::query_plan::CustomQuery;
 use crate::runtime::clock;
 
 /// How long is waited for the queries that were just started; later answers are taken the next time.

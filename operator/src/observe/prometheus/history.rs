@@ -22,7 +22,7 @@ use super::client::{Prometheus, QueryError, Span};
 use super::custom::next_turn;
 use super::promql::{Refusal, confine_over};
 use super::signals::selection::Selection;
-use crate::observe::wanted::{Source, Wanted};
+use crate::observe::query_plan::{QueryPlan, Source};
 use crate::resolve::app::ComponentKey;
 use crate::runtime::clock;
 
@@ -51,13 +51,13 @@ pub struct Histories {
     selection: Selection,
     origin: Instant,
     entries: BTreeMap<Key, Entry>,
-    round: JoinSet<Vec<(Key, Wish, Learned)>>,
+    round: JoinSet<Vec<(Key, SeasonRequest, Learned)>>,
     seasons: Arc<Seasons>,
 }
 
 /// The history of one metric.
 struct Entry {
-    wish: Wish,
+    wish: SeasonRequest,
     since: Instant,
     next: Instant,
     failures: u32,
@@ -66,7 +66,7 @@ struct Entry {
 
 /// What is to be learned, and from what.
 #[derive(Clone, PartialEq)]
-struct Wish {
+struct SeasonRequest {
     source: Source,
     season: SignedDuration,
     horizon: SignedDuration,
@@ -75,7 +75,7 @@ struct Wish {
 type Learned = Result<Seasonal, QueryError>;
 
 /// What one query reads.
-type Batch = Vec<(Key, Wish)>;
+type Batch = Vec<(Key, SeasonRequest)>;
 
 impl Histories {
     /// No history is known yet.
@@ -92,7 +92,7 @@ impl Histories {
     }
 
     /// Forgets what is not wanted any more, and asks for what is new.
-    pub fn want(&mut self, wanted: &Wanted) {
+    pub fn want(&mut self, wanted: &QueryPlan) {
         let wishes = wishes(wanted);
         self.entries.retain(|key, entry| wishes.get(key) == Some(&entry.wish));
         let now = clock::monotonic();
@@ -164,7 +164,7 @@ impl Histories {
         batches
     }
 
-    fn record(&mut self, key: &Key, wish: &Wish, learned: Learned) {
+    fn record(&mut self, key: &Key, wish: &SeasonRequest, learned: Learned) {
         let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.wish == *wish) else { return };
         let now = clock::monotonic();
         let interval = wish.season.unsigned_abs() / 24;
@@ -202,13 +202,13 @@ impl Histories {
 }
 
 /// The metrics whose loads are foretold by their season.
-fn wishes(wanted: &Wanted) -> BTreeMap<Key, Wish> {
+fn wishes(wanted: &QueryPlan) -> BTreeMap<Key, SeasonRequest> {
     let mut wishes = BTreeMap::new();
     for (component, Forecast { horizon, season }) in wanted.forecasts() {
         let Some(season) = *season else { continue };
         for (metric, source) in wanted.components().get(component).into_iter().flatten() {
             if matches!(source, Source::Component(_) | Source::Custom(_)) {
-                let wish = Wish { source: source.clone(), season, horizon: *horizon };
+                let wish = SeasonRequest { source: source.clone(), season, horizon: *horizon };
                 wishes.insert((component.clone(), metric.clone()), wish);
             }
         }
@@ -217,7 +217,11 @@ fn wishes(wanted: &Wanted) -> BTreeMap<Key, Wish> {
 }
 
 /// Asks one query, and learns from its answer. One that is too large for all of its components is asked for each.
-async fn read(prometheus: &Prometheus, selection: &Selection, batch: Batch) -> Vec<(Key, Wish, Learned)> {
+async fn read(
+    prometheus: &Prometheus,
+    selection: &Selection,
+    batch: Batch,
+) -> Vec<(Key, SeasonRequest, Learned)> {
     let season = batch[0].1.season;
     let span = span(clock::wall(), season);
     match traces(prometheus, selection, &batch, span).await {
@@ -244,7 +248,7 @@ enum Unread {
 }
 
 impl Unread {
-    fn tell(self, batch: Batch) -> Vec<(Key, Wish, Learned)> {
+    fn tell(self, batch: Batch) -> Vec<(Key, SeasonRequest, Learned)> {
         let learned = match self {
             Self::Failed(error) => Err(error),
             Self::Refused(refusal) => Ok(Seasonal::Unusable(format!("no history, {refusal}"))),
@@ -257,7 +261,7 @@ impl Unread {
 async fn traces(
     prometheus: &Prometheus,
     selection: &Selection,
-    batch: &[(Key, Wish)],
+    batch: &[(Key, SeasonRequest)],
     span: Span,
 ) -> Result<Vec<RangeVector>, Unread> {
     let answer = match &batch[0].1.source {
@@ -274,7 +278,7 @@ async fn traces(
     answer.map_err(Unread::Failed)
 }
 
-async fn learn(traces: &[RangeVector], batch: Batch, span: Span) -> Vec<(Key, Wish, Learned)> {
+async fn learn(traces: &[RangeVector], batch: Batch, span: Span) -> Vec<(Key, SeasonRequest, Learned)> {
     let season = batch[0].1.season;
     let pasts: Vec<Past> =
         batch.iter().map(|((component, _), wish)| past(traces, component, wish, span)).collect();
@@ -299,7 +303,7 @@ fn span(now: Timestamp, season: SignedDuration) -> Span {
 }
 
 /// The history of a component in an answer; of a query of one's own it is the only series.
-fn past(traces: &[RangeVector], component: &ComponentKey, wish: &Wish, span: Span) -> Past {
+fn past(traces: &[RangeVector], component: &ComponentKey, wish: &SeasonRequest, span: Span) -> Past {
     let is_own = |trace: &&RangeVector| {
         let is_custom = matches!(wish.source, Source::Custom(_));
         is_custom && traces.len() == 1 || names(trace, component)
@@ -326,7 +330,7 @@ fn names(series: &RangeVector, component: &ComponentKey) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::wanted::CustomQuery;
+    use crate::observe::query_plan::CustomQuery;
     use crate::runtime::args::Args;
     use clap::Parser;
     use hashbrown::HashMap;
@@ -337,7 +341,7 @@ mod tests {
     const SEASON: SignedDuration = SignedDuration::from_hours(24);
 
     /// One history that is wanted.
-    fn histories() -> (Histories, Key, Wish) {
+    fn histories() -> (Histories, Key, SeasonRequest) {
         let given = ["operator", "--lease-namespace", "operator", "--prometheus-url", "http://127.0.0.1:9"];
         let prometheus = Prometheus::new(&Args::parse_from(given).prometheus).unwrap();
         let minute = Duration::from_secs(60);
@@ -346,14 +350,14 @@ mod tests {
         let mut histories = Histories::new(prometheus, selection);
         let key = (ComponentKey::new("shop", "shop", "web"), "rps".to_owned());
         let horizon = SignedDuration::from_mins(10);
-        let source = Source::Component(crate::observe::wanted::Signal::RequestRate);
-        let wanted = Wanted::new(
+        let source = Source::Component(crate::observe::query_plan::Signal::RequestRate);
+        let wanted = QueryPlan::new(
             HashMap::from([(key.0.clone(), BTreeMap::from([(key.1.clone(), source.clone())]))]),
             BTreeMap::from([(key.0.clone(), Forecast { horizon, season: Some(SEASON) })]),
             BTreeSet::new(),
         );
         histories.want(&wanted);
-        (histories, key, Wish { source, season: SEASON, horizon })
+        (histories, key, SeasonRequest { source, season: SEASON, horizon })
     }
 
     fn failed() -> Learned {
@@ -414,7 +418,7 @@ mod tests {
             let series: RangeVector =
                 serde_json::from_value(json!({"metric": {}, "values": values})).unwrap();
             let source = Source::Custom(CustomQuery { namespace: "shop".to_owned(), text: String::new() });
-            let wish = Wish { source, season, horizon: SignedDuration::from_mins(5) };
+            let wish = SeasonRequest { source, season, horizon: SignedDuration::from_mins(5) };
             let past = past(&[series], &ComponentKey::new("shop", "shop", "web"), &wish, span);
             let expected: Vec<_> = (0..VALUES).map(|index| Some(index as f64)).collect();
             assert_eq!(past.values, expected, "{minutes}");
@@ -426,7 +430,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_another_spec_asked_for_is_not_taken() {
         let (mut histories, key, wish) = histories();
-        histories.record(&key, &Wish { season: SEASON / 2, ..wish }, Ok(learned()));
+        histories.record(&key, &SeasonRequest { season: SEASON / 2, ..wish }, Ok(learned()));
         assert_eq!(histories.entries[&key].seasonal, Seasonal::Awaited);
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::backoff::{self, Backoff};
 use super::client::TEMPLATE_LIMIT;
-use crate::observe::wanted::AppKey;
+use crate::observe::query_plan::AppKey;
 
 /// Parts that one is split into at a time.
 const PIECES: usize = 8;

@@ -2,7 +2,7 @@
 
 use promql_parser::util::display_duration;
 
-use super::family::{Evidence, Family, Sampling};
+use super::family::{Family, Measurements, Sampling};
 use super::selection::{CONTAINER, Selection};
 use super::template::{Misread, Template, TemplateAnswers};
 use super::usage::{age_of, renew, usages};
@@ -33,7 +33,7 @@ fn age(selection: &Selection, part: &Part<'_>) -> String {
 }
 
 fn read(
-    evidence: &mut Evidence,
+    evidence: &mut Measurements,
     sampling: &Sampling<'_>,
     answers: &mut TemplateAnswers<'_>,
 ) -> Result<(), Misread> {

@@ -12,7 +12,7 @@ use super::usage::ByContainer;
 use super::{cpu, latency, memory, requests};
 use crate::observe::prometheus::parts::{Part, Problems};
 use crate::observe::prometheus::quantile::Bucket;
-use crate::observe::wanted::{Signal, Wanted};
+use crate::observe::query_plan::{QueryPlan, Signal};
 use crate::resolve::app::ComponentKey;
 
 /// One file each.
@@ -21,9 +21,9 @@ pub struct Family {
     /// The queries. A signal is only as good as all of them together.
     pub templates: &'static [Template],
     /// Replaces a part of the evidence by what the templates measured.
-    pub read: fn(&mut Evidence, &Sampling<'_>, &mut TemplateAnswers<'_>) -> Result<(), Misread>,
+    pub read: fn(&mut Measurements, &Sampling<'_>, &mut TemplateAnswers<'_>) -> Result<(), Misread>,
     /// Forgets what was measured.
-    pub forget: fn(&mut Evidence),
+    pub forget: fn(&mut Measurements),
 }
 
 impl Signal {
@@ -48,14 +48,14 @@ pub struct Sampling<'a> {
     /// The apps.
     pub part: &'a Part<'a>,
     /// What all apps want.
-    pub wanted: &'a Wanted,
+    pub wanted: &'a QueryPlan,
     /// The time of the tick.
     pub now: Timestamp,
 }
 
 /// The measurements of each signal. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Evidence {
+pub struct Measurements {
     /// HTTP requests.
     pub traffic: Arc<ByComponent<Traffic>>,
     /// Latency histograms.
@@ -68,7 +68,7 @@ pub struct Evidence {
     pub problems: BTreeMap<Signal, Problems>,
 }
 
-impl Evidence {
+impl Measurements {
     /// Reads the answers to a signal's templates.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ mod tests {
     use super::super::{in_flight, latency::BUCKETS};
     use super::*;
     use crate::observe::prometheus::answer::Outcome;
-    use crate::observe::wanted::AppKey;
+    use crate::observe::query_plan::AppKey;
     use jiff::ToSpan;
     use serde_json::{Value, json};
     use std::collections::BTreeSet;
@@ -127,17 +127,17 @@ mod tests {
     }
 
     /// What the answers measure of one component; a template that is not among them is answered without a series.
-    fn read(signal: Signal, answered: &[(Template, Outcome<'static>)]) -> Evidence {
+    fn read(signal: Signal, answered: &[(Template, Outcome<'static>)]) -> Measurements {
         let none = Outcome::vector(&[]);
         let answer = |template: &Template| {
             let answered = answered.iter().find(|(one, _)| one == template);
             (*template, answered.map_or(&none, |(_, outcome)| outcome))
         };
         let answers = signal.family().templates.iter().map(answer).collect();
-        let wanted = Wanted::new([(key(), BTreeMap::new())].into(), BTreeMap::new(), BTreeSet::new());
+        let wanted = QueryPlan::new([(key(), BTreeMap::new())].into(), BTreeMap::new(), BTreeSet::new());
         let part =
             Part { start: AppKey::default(), apps: Vec::new(), is_whole: true, cuts_a_namespace: false };
-        let mut evidence = Evidence::default();
+        let mut evidence = Measurements::default();
         evidence.read(signal, &Sampling { part: &part, wanted: &wanted, now: now() }, answers).unwrap();
         evidence
     }

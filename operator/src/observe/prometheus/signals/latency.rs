@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use jiff::Timestamp;
 use promql_parser::util::display_duration;
 
-use super::family::{Evidence, Family, Sampling, renew};
+use super::family::{Family, Measurements, Sampling, renew};
 use super::requests::REQUESTS;
 use super::scraped::{self, ByComponent, Companions};
 use super::selection::{COMPONENT, Selection, once};
@@ -12,7 +12,7 @@ use super::template::{Misread, Template, TemplateAnswers};
 use crate::observe::prometheus::answer::Named;
 use crate::observe::prometheus::parts::Part;
 use crate::observe::prometheus::quantile::Bucket;
-use crate::observe::wanted::Wanted;
+use crate::observe::query_plan::QueryPlan;
 
 /// HTTP requests per second by component and upper bound of their latency.
 pub const BUCKETS: Template = Template { name: "latency_buckets", query: buckets };
@@ -31,7 +31,7 @@ fn buckets(selection: &Selection, part: &Part<'_>) -> String {
 }
 
 fn read(
-    evidence: &mut Evidence,
+    evidence: &mut Measurements,
     sampling: &Sampling<'_>,
     answers: &mut TemplateAnswers<'_>,
 ) -> Result<(), Misread> {
@@ -42,7 +42,7 @@ fn read(
 /// The histogram of each component that is wanted.
 fn latencies(
     answers: &mut TemplateAnswers<'_>,
-    wanted: &Wanted,
+    wanted: &QueryPlan,
     now: Timestamp,
 ) -> Result<ByComponent<Vec<Bucket>>, Misread> {
     let (companions, buckets) = (Companions::take(answers)?, answers.take(BUCKETS)?);

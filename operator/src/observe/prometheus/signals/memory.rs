@@ -1,6 +1,6 @@
 //! Memory of each container, as the kubelets measure it. Pure.
 
-use super::family::{Evidence, Family, Sampling};
+use super::family::{Family, Measurements, Sampling};
 use super::selection::{CONTAINER, Selection};
 use super::template::{Misread, Template, TemplateAnswers};
 use super::usage::{age_of, renew, usages};
@@ -26,7 +26,7 @@ fn age(selection: &Selection, part: &Part<'_>) -> String {
 }
 
 fn read(
-    evidence: &mut Evidence,
+    evidence: &mut Measurements,
     sampling: &Sampling<'_>,
     answers: &mut TemplateAnswers<'_>,
 ) -> Result<(), Misread> {

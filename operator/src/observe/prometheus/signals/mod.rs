@@ -23,13 +23,13 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use self::family::{Evidence, Sampling};
+use self::family::{Measurements, Sampling};
 use self::selection::Selection;
 use self::template::{Misread, Template};
 use super::answer::QueryResult;
 use super::client::{Prometheus, QueryError};
 use super::parts::{Part, Parts};
-use crate::observe::wanted::{Scope, Signal, Wanted};
+use crate::observe::query_plan::{QueryPlan, QueryScope, Signal};
 use crate::runtime::clock;
 
 /// Time for which a signal that is only shown is left alone: with a tick of 5 s it is asked for at every third. Histograms of
@@ -43,7 +43,7 @@ pub struct Signals {
     parts: BTreeMap<Signal, Parts>,
     /// When each signal was asked for last.
     asked: BTreeMap<Signal, Instant>,
-    evidence: Evidence,
+    evidence: Measurements,
 }
 
 /// A part of a signal that is asked for, and the text of each of its templates.
@@ -77,19 +77,19 @@ impl Signals {
     #[must_use]
     pub fn new(prometheus: Prometheus, selection: Selection) -> Self {
         let (parts, asked) = (BTreeMap::new(), BTreeMap::new());
-        Self { prometheus, selection, parts, asked, evidence: Evidence::default() }
+        Self { prometheus, selection, parts, asked, evidence: Measurements::default() }
     }
 
     /// Sends each query of the wanted signals that are due once, all at the same time, and returns the newest good
     /// measurements.
-    pub async fn refresh(&mut self, wanted: &Wanted, now: Timestamp) -> Evidence {
+    pub async fn refresh(&mut self, wanted: &QueryPlan, now: Timestamp) -> Measurements {
         let scopes = wanted.signals();
         self.forget_unwanted(scopes);
         let started = clock::monotonic();
-        let is_due = |(signal, scope): &(&Signal, &Scope)| {
+        let is_due = |(signal, scope): &(&Signal, &QueryScope)| {
             scope.decides || self.asked.get(*signal).is_none_or(|asked| started >= *asked + SHOWN_FOR)
         };
-        let due: Vec<(&Signal, &Scope)> = scopes.iter().filter(is_due).collect();
+        let due: Vec<(&Signal, &QueryScope)> = scopes.iter().filter(is_due).collect();
         let requests: Vec<Request<'_>> =
             due.iter().flat_map(|(signal, scope)| self.requests(**signal, scope, started)).collect();
         self.asked.extend(requests.iter().map(|request| (request.signal, started)));
@@ -111,7 +111,7 @@ impl Signals {
     }
 
     /// What is asked of a signal now: each of its parts that is not left alone.
-    fn requests<'a>(&self, signal: Signal, scope: &'a Scope, now: Instant) -> Vec<Request<'a>> {
+    fn requests<'a>(&self, signal: Signal, scope: &'a QueryScope, now: Instant) -> Vec<Request<'a>> {
         let none = Parts::default();
         let parts = self.parts.get(&signal).unwrap_or(&none);
         let request = |part: Part<'a>| {
@@ -149,7 +149,7 @@ impl Signals {
         join_all(queries.iter().map(send)).await.into_iter().collect()
     }
 
-    fn forget_unwanted(&mut self, wanted: &BTreeMap<Signal, Scope>) {
+    fn forget_unwanted(&mut self, wanted: &BTreeMap<Signal, QueryScope>) {
         self.parts.retain(|signal, _| wanted.contains_key(signal));
         self.asked.retain(|signal, _| wanted.contains_key(signal));
         for signal in Signal::ALL.iter().filter(|signal| !wanted.contains_key(signal)) {
@@ -160,10 +160,10 @@ impl Signals {
 
 /// Replaces a part of a signal if every one of its queries was answered, and returns the size of the largest answer.
 fn take(
-    evidence: &mut Evidence,
+    evidence: &mut Measurements,
     request: &Request<'_>,
     answered: &Answered,
-    wanted: &Wanted,
+    wanted: &QueryPlan,
     now: Timestamp,
 ) -> Result<usize, Unmeasured> {
     let of = |(template, text): &(Template, String)| match &answered[text] {

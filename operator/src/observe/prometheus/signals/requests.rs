@@ -6,14 +6,14 @@ use hashbrown::HashMap;
 use jiff::Timestamp;
 use promql_parser::util::display_duration;
 
-use super::family::{Evidence, Family, Sampling, renew};
+use super::family::{Family, Measurements, Sampling, renew};
 use super::in_flight;
 use super::scraped::{self, ByComponent, Companions};
 use super::selection::{COMPONENT, Selection, once};
 use super::template::{Misread, Template, TemplateAnswers};
 use crate::observe::prometheus::answer::Named;
 use crate::observe::prometheus::parts::Part;
-use crate::observe::wanted::{AppKey, Wanted};
+use crate::observe::query_plan::{AppKey, QueryPlan};
 use crate::resolve::app::ComponentKey;
 
 /// The histogram of HTTP requests, in the OpenTelemetry convention.
@@ -69,7 +69,7 @@ impl Selection {
 }
 
 fn read(
-    evidence: &mut Evidence,
+    evidence: &mut Measurements,
     sampling: &Sampling<'_>,
     answers: &mut TemplateAnswers<'_>,
 ) -> Result<(), Misread> {
@@ -80,7 +80,7 @@ fn read(
 /// Requests of each component that is wanted.
 fn traffic(
     answers: &mut TemplateAnswers<'_>,
-    wanted: &Wanted,
+    wanted: &QueryPlan,
     now: Timestamp,
 ) -> Result<ByComponent<Traffic>, Misread> {
     let companions = Companions::take(answers)?;

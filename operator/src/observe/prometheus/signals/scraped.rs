@@ -12,7 +12,7 @@ use super::selection::{COMPONENT, Selection};
 use super::template::{Misread, Template, TemplateAnswers};
 use crate::observe::prometheus::answer::{Data, Named, Outcome, taken};
 use crate::observe::prometheus::parts::Part;
-use crate::observe::wanted::Wanted;
+use crate::observe::query_plan::QueryPlan;
 use crate::resolve::app::ComponentKey;
 
 /// Age in seconds of the oldest fresh sample of the HTTP series, by component; of the oldest where none is fresh.
@@ -88,7 +88,7 @@ impl<'a> Companions<'a> {
         self,
         values: impl Iterator<Item = (Named<'b>, T)>,
         is_partial: bool,
-        wanted: &Wanted,
+        wanted: &QueryPlan,
         now: Timestamp,
     ) -> ByComponent<T> {
         let Self { ages, pods } = self;

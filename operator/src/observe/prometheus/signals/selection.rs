@@ -14,7 +14,7 @@ use std::time::Duration;
 use promql_parser::label::Matcher;
 
 use crate::observe::prometheus::parts::Part;
-use crate::observe::wanted::AppKey;
+use crate::observe::query_plan::AppKey;
 
 /// What the templates are filled with.
 #[derive(Clone, Debug)]

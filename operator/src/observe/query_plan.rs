@@ -26,7 +26,7 @@ pub type AppKey = (String, String);
 
 /// For whom a signal is measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope {
+pub struct QueryScope {
     /// The apps that use it.
     pub apps: BTreeSet<AppKey>,
     /// Whether a metric is read from it. If none is, it is only shown to people.
@@ -92,14 +92,14 @@ pub fn sources(service: &Service) -> Sources {
 
 /// What the apps want measured. Gathered when an app changes, not in every tick.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Wanted {
+pub struct QueryPlan {
     components: Components,
     forecasts: BTreeMap<ComponentKey, Forecast>,
-    signals: BTreeMap<Signal, Scope>,
+    signals: BTreeMap<Signal, QueryScope>,
     custom: BTreeSet<CustomQuery>,
 }
 
-impl Wanted {
+impl QueryPlan {
     /// What the metrics of these apps need.
     #[must_use]
     pub fn of<'a>(apps: impl IntoIterator<Item = &'a App>) -> Self {
@@ -147,7 +147,7 @@ impl Wanted {
 
     /// The signals that are measured: those that some metric is read from, and the traffic of all that serve metrics.
     #[must_use]
-    pub fn signals(&self) -> &BTreeMap<Signal, Scope> {
+    pub fn signals(&self) -> &BTreeMap<Signal, QueryScope> {
         &self.signals
     }
 
@@ -168,10 +168,10 @@ impl Wanted {
     }
 }
 
-fn signals(components: &Components, scraped: BTreeSet<AppKey>) -> BTreeMap<Signal, Scope> {
-    let mut signals: BTreeMap<Signal, Scope> = BTreeMap::new();
+fn signals(components: &Components, scraped: BTreeSet<AppKey>) -> BTreeMap<Signal, QueryScope> {
+    let mut signals: BTreeMap<Signal, QueryScope> = BTreeMap::new();
     if !scraped.is_empty() {
-        let shown = Scope { apps: scraped, decides: false };
+        let shown = QueryScope { apps: scraped, decides: false };
         signals.insert(Signal::RequestRate, shown.clone());
         signals.insert(Signal::Latency, shown);
     }
@@ -210,7 +210,7 @@ mod tests {
         let apps: Vec<App> = (0..100)
             .map(|index| app(&format!("team-{}", index % 3), &format!("app-{index}"), &metrics))
             .collect();
-        let wanted = Wanted::of(&apps);
+        let wanted = QueryPlan::of(&apps);
         let signals = &wanted.signals;
         assert_eq!(signals.keys().collect::<Vec<_>>(), [&Signal::RequestRate, &Signal::Latency]);
         assert_eq!(signals[&Signal::RequestRate].apps.len(), 100);
@@ -222,8 +222,8 @@ mod tests {
         let metrics = json!([{"name": "cpu", "cpu": {"utilization": 70}}]);
         let mut app = app("shop", "shop", &metrics);
         app.services[0].pod.metrics_port = None;
-        assert_eq!(Wanted::of(&[app]).signals.keys().collect::<Vec<_>>(), [&Signal::Cpu]);
-        assert!(Wanted::of(&[]).signals.is_empty());
+        assert_eq!(QueryPlan::of(&[app]).signals.keys().collect::<Vec<_>>(), [&Signal::Cpu]);
+        assert!(QueryPlan::of(&[]).signals.is_empty());
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
             {"name": "memory", "memory": {"averageValue": "64Mi"}},
             {"name": "carts", "prometheus": {"query": "sum(carts_open)", "perReplica": "200"}},
         ]);
-        let wanted = Wanted::of(&[app("shop", "shop", &metrics)]);
+        let wanted = QueryPlan::of(&[app("shop", "shop", &metrics)]);
         let query = CustomQuery { namespace: "shop".to_owned(), text: "sum(carts_open)".to_owned() };
         let expected = BTreeMap::from([
             ("rps".to_owned(), Source::Component(Signal::RequestRate)),
@@ -253,7 +253,7 @@ mod tests {
         let metrics =
             json!([{"name": "carts", "prometheus": {"query": "sum(carts_open)", "perReplica": "200"}}]);
         let apps = [app("shop", "one", &metrics), app("shop", "two", &metrics), app("blog", "one", &metrics)];
-        let wanted = Wanted::of(&apps);
+        let wanted = QueryPlan::of(&apps);
         assert_eq!(wanted.custom.len(), 2);
         let query = CustomQuery { namespace: "shop".to_owned(), text: "sum(carts_open)".to_owned() };
         let app = |name: &str| ("shop".to_owned(), name.to_owned());
