@@ -127,8 +127,8 @@ fn flawed_rate(app: &mut Component, load: f64, flaw: Option<Flaw>) {
     let recently = app.now - SignedDuration::from_secs(20);
     let reading = app.rates(load);
     match (flaw, &mut reading.coverage, &mut reading.window) {
-        (Some(Flaw::Partial), Some(coverage), _) => coverage.expected += 1,
-        (Some(Flaw::Unseen), _, Some(window)) => window.start.expected += 1,
+        (Some(Flaw::Partial), Some(coverage), _) => coverage.reporting -= 1,
+        (Some(Flaw::Unseen), _, Some(window)) => window.start.reporting -= 1,
         (Some(Flaw::Reset), _, Some(window)) => window.resets = 1,
         (Some(Flaw::Hanging), ..) => (reading.values[0], reading.in_flight) = (0.0, Some(3)),
         _ => {}

@@ -204,7 +204,7 @@ fn component(
     });
     let engine_pods: Vec<Pod> =
         observed.pods_of(name).map(|seen| Pod { usage: samples.usage(seen), ..seen.pod.clone() }).collect();
-    let mut readings = samples.readings(key, &engine_pods, now);
+    let mut readings = samples.readings(key);
     // Until the next tick the samples are those of the app as it was before an edit.
     readings.retain(|metric, _| samples.source(key, metric) == memory.sources.get(metric));
     let input = Input {

@@ -169,20 +169,10 @@ impl Samples {
     }
 
     /// What the queries of a component returned, by the metric's name. CPU and memory are read with [`Self::usage`].
-    ///
-    /// A pod that has been ready for longer than a sample may be old is expected to report; with fewer pods behind it
-    /// a sum would read as less load. One that was when the window of a rate began is expected to have reported then.
     #[must_use]
-    pub fn readings(
-        &self,
-        key: &ComponentKey,
-        pods: &[pod::Pod],
-        now: Timestamp,
-    ) -> BTreeMap<String, Reading> {
+    pub fn readings(&self, key: &ComponentKey) -> BTreeMap<String, Reading> {
         let sources = self.wanted.components().get(key).into_iter().flatten();
-        sources
-            .filter_map(|(metric, source)| Some((metric.clone(), self.reading(key, source, pods, now)?)))
-            .collect()
+        sources.filter_map(|(metric, source)| Some((metric.clone(), self.reading(key, source)?))).collect()
     }
 
     /// Where a metric of a component was read in the last tick.
@@ -198,21 +188,13 @@ impl Samples {
         self.seasons.get(key).unwrap_or(&NONE)
     }
 
-    fn reading(
-        &self,
-        key: &ComponentKey,
-        source: &Source,
-        pods: &[pod::Pod],
-        now: Timestamp,
-    ) -> Option<Reading> {
+    fn reading(&self, key: &ComponentKey, source: &Source) -> Option<Reading> {
         match source {
-            Source::Component(_) => {
-                self.evidence.traffic.get(key).map(|measured| self.rate(measured, pods, now))
-            }
+            Source::Component(_) => self.evidence.traffic.get(key).map(|measured| self.rate(measured)),
             // A histogram without observations has no value: no traffic, which says nothing about the latency.
             Source::Quantile(wanted) => self.evidence.latencies.get(key).map(|histogram| {
                 let values = quantile(*wanted, &histogram.value).into_iter().collect();
-                Reading { values, ..self.reading_of(histogram, pods, now) }
+                Reading { values, ..reading_of(histogram) }
             }),
             Source::Pods(_) => None,
             Source::Custom(query) => self.custom.get(query).map(|answer| Reading {
@@ -224,24 +206,15 @@ impl Samples {
         }
     }
 
-    fn rate(&self, measured: &Measured<Traffic>, pods: &[pod::Pod], now: Timestamp) -> Reading {
+    fn rate(&self, measured: &Measured<Traffic>) -> Reading {
         let Traffic { rate, resets, in_flight } = measured.value;
         let length = self.request_window;
-        let expected = ready_for(pods, length.saturating_add(self.max_age), now);
         let window = measured.scraped.map(|scraped| Window {
             length,
-            start: Coverage { reporting: scraped.at_start, expected },
+            start: Coverage { reporting: scraped.at_start },
             resets,
         });
-        Reading { values: vec![rate], window, in_flight, ..self.reading_of(measured, pods, now) }
-    }
-
-    /// Age and coverage of a value.
-    fn reading_of<T>(&self, measured: &Measured<T>, pods: &[pod::Pod], now: Timestamp) -> Reading {
-        let expected = ready_for(pods, self.max_age, now);
-        let coverage = measured.scraped.map(|scraped| Coverage { reporting: scraped.at_end, expected });
-        let is_partial = measured.is_partial;
-        Reading { at: measured.at, coverage, is_partial, ..Reading::default() }
+        Reading { values: vec![rate], window, in_flight, ..reading_of(measured) }
     }
 
     /// Usage of a pod, for the resources of which every container and sidecar was measured.
@@ -329,7 +302,9 @@ impl Samples {
     }
 }
 
-/// Pods that stay and have been ready for at least `time`.
-fn ready_for(pods: &[pod::Pod], time: SignedDuration, now: Timestamp) -> u32 {
-    pods.iter().filter(|pod| !pod.deleting && pod.is_ready_for(time, now)).count() as u32
+/// Age and coverage of a value.
+fn reading_of<T>(measured: &Measured<T>) -> Reading {
+    let coverage = measured.scraped.map(|scraped| Coverage { reporting: scraped.at_end });
+    let is_partial = measured.is_partial;
+    Reading { at: measured.at, coverage, is_partial, ..Reading::default() }
 }

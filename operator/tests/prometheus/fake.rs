@@ -202,7 +202,7 @@ pub fn now() -> Timestamp {
 
 pub fn reading(samples: &Samples, metric: &str) -> Option<Reading> {
     let key = component(0);
-    samples.readings(&key, &[], now()).remove(metric)
+    samples.readings(&key).remove(metric)
 }
 
 /// Ticks until the own query of a component was answered, because a late answer counts from the next tick on.
@@ -210,7 +210,7 @@ pub async fn answered(store: &SampleStore, wanted: &Arc<QueryPlan>, key: &Compon
     let ticks = async {
         loop {
             let samples = store.sample(wanted, now()).await;
-            let reading = samples.readings(key, &[], now()).remove("carts");
+            let reading = samples.readings(key).remove("carts");
             if reading.is_some_and(|reading| reading.at.is_some()) {
                 return samples;
             }
@@ -236,7 +236,7 @@ pub fn ready_for(seconds: i64) -> Vec<pod::Pod> {
 }
 
 pub fn quality(samples: &Samples, metric: &str, now: Timestamp) -> Quality {
-    match judge(reading(samples, metric).as_ref(), now, samples.max_age()) {
+    match judge(reading(samples, metric).as_ref(), &[], now, samples.max_age()) {
         Ok(_) => Quality::Fresh,
         Err(unfit) => unfit.quality(),
     }

@@ -86,8 +86,9 @@ async fn ticked(
 }
 
 fn quality_of(samples: &Samples, index: usize, metric: &str, at: Timestamp) -> Quality {
-    let reading = samples.readings(&component(index), &[], at).remove(metric);
-    judge(reading.as_ref(), at, samples.max_age()).map_or_else(|unfit| unfit.quality(), |_| Quality::Fresh)
+    let reading = samples.readings(&component(index)).remove(metric);
+    judge(reading.as_ref(), &[], at, samples.max_age())
+        .map_or_else(|unfit| unfit.quality(), |_| Quality::Fresh)
 }
 
 #[tokio::test]
@@ -181,7 +182,7 @@ async fn an_answer_that_is_not_whole_may_ask_for_more_and_never_for_fewer() {
     let wanted = crate::fake::custom("carts_open");
     let samples = crate::fake::answered(&fake.store(&[]), &wanted, &component(0)).await;
     assert_eq!(quality_of(&samples, 0, "carts", now()), Quality::Absent);
-    let reading = samples.readings(&component(0), &[], now()).remove("carts").unwrap();
+    let reading = samples.readings(&component(0)).remove("carts").unwrap();
     assert!((reading.values == [42.0]) && reading.is_partial);
     assert!(matches!(samples.source(&component(0), "carts"), Some(Source::Custom(_))));
     let problem = samples.problem(&component(0), "carts", &[], now()).unwrap();

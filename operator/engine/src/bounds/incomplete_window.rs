@@ -35,7 +35,10 @@ pub(crate) fn floor(input: &Input<'_>, signals: &[Signal<'_>]) -> Option<Bound> 
 fn gap(signal: &Signal<'_>, input: &Input<'_>) -> Option<Gap> {
     let window = signal.window?;
     let served = |pod: &Pod| pod.is_ready_for(window.length, input.now);
-    if let Some(SampleError::Partial { reporting, expected }) = window.start.lack() {
+    // A pod may be scraped for the first time when a sample may just be that old.
+    let seen_for = window.length.saturating_add(input.max_sample_age);
+    let lack = window.start.lack(input.pods, input.now, seen_for);
+    if let Some(SampleError::Partial { reporting, expected }) = lack {
         Some(Gap::Unseen { seen: reporting, expected })
     } else if window.resets > 0 {
         Some(Gap::Reset(window.resets))

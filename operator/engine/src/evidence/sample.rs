@@ -33,8 +33,6 @@ pub struct Reading {
 pub struct Coverage {
     /// Pods that reported.
     pub reporting: u32,
-    /// Pods that should have: those ready for long enough to have been scraped.
-    pub expected: u32,
 }
 
 /// The time that a value is an average of, and what is known of it beside the value.
@@ -42,7 +40,7 @@ pub struct Coverage {
 pub struct Window {
     /// Its length.
     pub length: SignedDuration,
-    /// Pods that reported when it began, and those that should have: they have been ready for longer than it.
+    /// Pods that reported when it began.
     pub start: Coverage,
     /// How often a counter behind the value began anew within it.
     pub resets: u32,
@@ -148,17 +146,18 @@ impl SampleError {
     }
 }
 
-/// Judges what a query returned; no reading at all is a query that was not answered.
+/// Judges what a query returned; no reading at all is a query that was not answered. `pods` are the component's.
 ///
 /// # Errors
 /// When the sample may not be acted on.
 pub fn judge(
     reading: Option<&Reading>,
+    pods: &[Pod],
     now: Timestamp,
     max_age: SignedDuration,
 ) -> Result<Fresh, SampleError> {
     let fresh = judge_value(reading, now, max_age)?;
-    match reading.and_then(Reading::lack) {
+    match reading.and_then(|reading| reading.lack(pods, now, max_age)) {
         Some(lack) => Err(lack),
         None => Ok(fresh),
     }
@@ -201,15 +200,19 @@ pub fn judge_value(
 
 impl Reading {
     /// What is missing of it, if it is not whole. The true value is then at least as large, where each part adds to it.
-    pub fn lack(&self) -> Option<SampleError> {
-        self.coverage.and_then(Coverage::lack).or(self.is_partial.then_some(SampleError::Incomplete))
+    pub fn lack(&self, pods: &[Pod], now: Timestamp, max_age: SignedDuration) -> Option<SampleError> {
+        let missing = self.coverage.and_then(|coverage| coverage.lack(pods, now, max_age));
+        missing.or(self.is_partial.then_some(SampleError::Incomplete))
     }
 }
 
 impl Coverage {
-    /// What is missing, if not every pod reports that should.
-    pub fn lack(self) -> Option<SampleError> {
-        let Self { reporting, expected } = self;
+    /// What is missing, if not every pod reports that should: those that stay and have been ready for `time`, long enough
+    /// to have been scraped.
+    pub fn lack(self, pods: &[Pod], now: Timestamp, time: SignedDuration) -> Option<SampleError> {
+        let reporting = self.reporting;
+        let expected = pods.iter().filter(|pod| !pod.deleting && pod.is_ready_for(time, now)).count();
+        let expected = u32::try_from(expected).unwrap_or(u32::MAX);
         (reporting < expected).then_some(SampleError::Partial { reporting, expected })
     }
 }
@@ -236,6 +239,7 @@ pub fn with_fresh_samples(pods: &[Pod], now: Timestamp, max_age: SignedDuration)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hpa::pod::{Phase, Ready, ReadyStatus};
 
     const MAX_AGE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -249,46 +253,65 @@ mod tests {
 
     #[test]
     fn absent_is_not_zero() {
-        assert_eq!(judge(None, now(), MAX_AGE), Err(SampleError::NoSample));
-        assert_eq!(judge(Some(&reading(&[])), now(), MAX_AGE), Err(SampleError::NoSample));
-        assert_eq!(judge(Some(&reading(&[0.0])), now(), MAX_AGE), Ok(Fresh { value: 0.0, at: now() }));
+        assert_eq!(judge(None, &[], now(), MAX_AGE), Err(SampleError::NoSample));
+        assert_eq!(judge(Some(&reading(&[])), &[], now(), MAX_AGE), Err(SampleError::NoSample));
+        assert_eq!(judge(Some(&reading(&[0.0])), &[], now(), MAX_AGE), Ok(Fresh { value: 0.0, at: now() }));
     }
 
     #[test]
     fn what_cannot_be_true_is_implausible() {
         for values in [&[f64::NAN][..], &[f64::INFINITY], &[f64::NEG_INFINITY], &[-1.0], &[1.0, 2.0]] {
-            let error = judge(Some(&reading(values)), now(), MAX_AGE).expect_err("an error");
+            let error = judge(Some(&reading(values)), &[], now(), MAX_AGE).expect_err("an error");
             assert_eq!(error.quality(), Quality::Implausible, "{values:?}");
         }
         let ahead = Reading { at: Some(now() + MAX_AGE * 2), ..reading(&[1.0]) };
-        assert_eq!(judge(Some(&ahead), now(), MAX_AGE), Err(SampleError::InTheFuture(120)));
+        assert_eq!(judge(Some(&ahead), &[], now(), MAX_AGE), Err(SampleError::InTheFuture(120)));
     }
 
     #[test]
     fn a_large_value_is_no_implausible_one() {
         for value in [1e13, 1e18, f64::MAX] {
-            assert_eq!(judge(Some(&reading(&[value])), now(), MAX_AGE), Ok(Fresh { value, at: now() }));
+            assert_eq!(judge(Some(&reading(&[value])), &[], now(), MAX_AGE), Ok(Fresh { value, at: now() }));
         }
     }
 
     #[test]
     fn age_counts_from_the_oldest_sample() {
         let aged = |age| Reading { at: Some(now() - age), ..reading(&[1.0]) };
-        assert!(judge(Some(&aged(MAX_AGE)), now(), MAX_AGE).is_ok());
+        assert!(judge(Some(&aged(MAX_AGE)), &[], now(), MAX_AGE).is_ok());
         let old = aged(MAX_AGE + SignedDuration::from_secs(1));
-        assert_eq!(judge(Some(&old), now(), MAX_AGE), Err(SampleError::TooOld(61)));
+        assert_eq!(judge(Some(&old), &[], now(), MAX_AGE), Err(SampleError::TooOld(61)));
         let unknown = Reading { at: None, ..reading(&[1.0]) };
-        assert_eq!(judge(Some(&unknown), now(), MAX_AGE), Err(SampleError::AgeUnknown));
+        assert_eq!(judge(Some(&unknown), &[], now(), MAX_AGE), Err(SampleError::AgeUnknown));
     }
 
     #[test]
     fn a_sum_over_some_of_the_pods_is_absent() {
-        let coverage = Some(Coverage { reporting: 2, expected: 3 });
-        let error =
-            judge(Some(&Reading { coverage, ..reading(&[1.0]) }), now(), MAX_AGE).expect_err("an error");
+        let partial = Reading { coverage: Some(Coverage { reporting: 2 }), ..reading(&[1.0]) };
+        let judged = |pods: &[Pod]| judge(Some(&partial), pods, now(), MAX_AGE);
+        let error = judged(&[ready_for(61), ready_for(90), ready_for(90)]).expect_err("an error");
         assert_eq!(
             (error.quality(), error.to_string().as_str()),
             (Quality::Absent, "absent: 2 of 3 pods report")
         );
+        let leaving = Pod { deleting: true, ..ready_for(90) };
+        assert!(
+            judged(&[ready_for(59), ready_for(90), ready_for(90), leaving]).is_ok(),
+            "young, and leaving"
+        );
+    }
+
+    fn ready_for(seconds: i64) -> Pod {
+        let since = now() - SignedDuration::from_secs(seconds);
+        Pod {
+            name: "web".into(),
+            phase: Phase::Running,
+            deleting: false,
+            ready: Some(Ready { status: ReadyStatus::True, since }),
+            start: Some(since),
+            containers: [].into(),
+            requests: ByResource::default(),
+            usage: ByResource::default(),
+        }
     }
 }

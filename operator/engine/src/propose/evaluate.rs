@@ -1,6 +1,6 @@
 //! What each declared metric says: a proposal, nothing to add, or that it cannot be evaluated. Pure.
 
-use crate::evidence::sample::{Reading, SampleError, Window, judge, judge_value, with_fresh_samples};
+use crate::evidence::sample::{SampleError, Window, judge, judge_value, with_fresh_samples};
 use crate::evidence::zero::{Doubts, doubt};
 use crate::hpa::pod::{Pod, Resource};
 use crate::hpa::signal::{PodMetric, PodTarget, Proposal, SignalError, average_of_total};
@@ -208,7 +208,7 @@ fn on_total(
         // There is no average over nothing, and what HPA takes for it is no measurement.
         proposal.usage = (fresh.value * 1000.0).round() as i64;
     }
-    let lack = reading.and_then(Reading::lack);
+    let lack = reading.and_then(|reading| reading.lack(input.pods, input.now, input.max_sample_age));
     Ok(match lack.or_else(|| doubt(fresh.value)) {
         None => MetricResult::Asks(proposal),
         Some(lack) if proposal.replicas > input.current_replicas => {
@@ -230,7 +230,7 @@ fn on_latency(
     target: i64,
     load: Option<f64>,
 ) -> MetricResult {
-    let fresh = match judge(input.readings.get(&metric.name), input.now, input.max_sample_age) {
+    let fresh = match judge(input.readings.get(&metric.name), input.pods, input.now, input.max_sample_age) {
         Ok(fresh) => fresh,
         Err(error) => return MetricResult::Silent { latency: None, why: error.to_string() },
     };
