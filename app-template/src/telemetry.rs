@@ -36,7 +36,9 @@ pub enum TelemetryError {
     #[error("failed to use {0}, give a URL that begins with http://")]
     Scheme(&'static str),
     /// This variable or another `OTEL_*` is not usable. The exporter's own words would quote it.
-    #[error("failed to set up the trace exporter, check {0} and the other OTEL_ variables")]
+    #[error(
+        "failed to set up the trace exporter, check {0} and the other OTEL_ variables, and that the image has CA certificates"
+    )]
     Exporter(&'static str),
     /// Something in the process logs already.
     #[error("failed to install the log writer: {0}")]

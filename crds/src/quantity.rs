@@ -91,6 +91,8 @@ const SUFFIXES: [(&str, u32, i32); 16] = [
 
 /// The value times `10^decimals`, rounded up to a whole number.
 fn parse(text: &str, decimals: u32) -> Option<i128> {
+    // As Kubernetes does: a block of YAML ends with a line end.
+    let text = text.trim();
     let (sign, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),

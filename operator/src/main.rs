@@ -8,7 +8,7 @@ use scalableapp_operator::{
     apply::{events::Events, writer::Writer},
     controller::{self, Context, Watches, memory::Memories},
     observe::{
-        cluster::{bounded, caches::Cluster},
+        cluster::{bounded, caches::Cluster, reachable::reachable},
         prometheus::client::Prometheus,
         samples::SampleStore,
     },
@@ -21,15 +21,19 @@ use std::{
     future::{Future, pending},
     pin::pin,
     sync::Arc,
+    time::Duration,
 };
 use tokio::{
     sync::{mpsc, oneshot},
     task::{JoinError, JoinHandle},
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
 /// Apps that wait to be reconciled; more than this many hold back the tick.
 const TRIGGERS: usize = 256;
+/// Time between two looks at namespaces that may not be watched yet.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -63,7 +67,8 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let samples = SampleStore::new(prometheus, &args.prometheus).context("--prometheus-matchers")?;
     let decisions = DecisionLog::open(args.decision_records.as_deref())
         .context("failed to open the file of --decision-records")?;
-    let watches = Watches::new(&reader, &args.namespaces);
+    let namespaces = namespaces(&reader, &args.namespaces, &stopping).await?;
+    let watches = Watches::new(&reader, &namespaces);
     let writer = Writer::new(writer, leadership.clone());
     let context = Arc::new(Context {
         cluster: watches.cluster.clone(),
@@ -97,6 +102,32 @@ async fn run(args: Args) -> anyhow::Result<()> {
     serving.ended().await.context("an HTTP server failed")?;
     ticked.context("the loops that follow time failed")?;
     Ok(())
+}
+
+/// The namespaces that are watched; none where all are. Once one that was left out may be watched the process ends, to be
+/// started again with it.
+async fn namespaces(
+    client: &Client,
+    named: &[String],
+    stopping: &CancellationToken,
+) -> anyhow::Result<Vec<String>> {
+    let (reachable_now, refused) = reachable(client, named).await;
+    if reachable_now.is_empty() && !refused.is_empty() {
+        anyhow::bail!(
+            "none of the namespaces {} may be watched: give the operator a Role there",
+            refused.join(", ")
+        );
+    }
+    if !refused.is_empty() {
+        let (client, stopping) = (client.clone(), stopping.clone());
+        tokio::spawn(async move {
+            while reachable(&client, &refused).await.0.is_empty() {
+                sleep(LOOK_AGAIN).await;
+            }
+            stopping.cancel();
+        });
+    }
+    Ok(reachable_now)
 }
 
 /// The ports of the HTTP servers. That of the live measurements opens once the API server's front proxy is known.
@@ -175,8 +206,7 @@ mod tests {
     use super::*;
     use http::{Request, Response};
     use kube::client::Body;
-    use std::{future::ready, time::Duration};
-    use tokio::time::sleep;
+    use std::future::ready;
 
     #[tokio::test]
     async fn a_tick_that_panics_ends_the_process_with_an_error() {

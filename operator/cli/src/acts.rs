@@ -107,14 +107,27 @@ pub async fn resume(arguments: ResumeArguments, connection: ConnectionArguments)
     let list = list.map_err(|error| Error::Refused(innermost(&error)))?;
     let all = send(&namespace, cluster.client.request::<Acts>(list)).await?.items;
     let of_app: Vec<_> = all.into_iter().filter(|one| one.spec.app == arguments.name).collect();
-    // Every override is ended, also where nobody reads which.
-    let mut told = Ok(());
+    // Every override is ended, also where nobody reads which, or another one is refused.
+    let (mut told, mut refused) = (Ok(()), None);
     for one in &of_app {
         let Named { name, uid } = &one.metadata;
         let this = Preconditions { uid: uid.clone(), resource_version: None };
         let delete = DeleteParams::default().preconditions(this);
-        send(&namespace, api.delete(name, &delete)).await?;
+        let deleted = async {
+            match api.delete(name, &delete).await {
+                // It was deleted meanwhile.
+                Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
+                answer => answer.map(|_| ()),
+            }
+        };
+        if let Err(error) = send(&namespace, deleted).await {
+            refused.get_or_insert(error);
+            continue;
+        }
         told = told.and_then(|()| writeln!(io::stdout(), "{}", printable(&one.ended())));
+    }
+    if let Some(error) = refused {
+        return Err(error);
     }
     if of_app.is_empty() {
         told = writeln!(io::stdout(), "{} has no override", arguments.name);

@@ -49,7 +49,7 @@ reasons! {
     SCHEDULE = "Schedule": "A schedule keeps more replicas than are needed otherwise.";
     FORECAST = "Forecast": "The forecast needs more replicas than the metrics do, or did within the last minute.";
     FORECAST_LEARNING = "ForecastLearning": "The forecast has too little history to be judged, so nothing scales in yet.";
-    LAST_DECISION = "LastDecision": "Replicas were lowered outside of the operator while a metric had no fresh evidence; those of the last decision are restored.";
+    LAST_DECISION = "LastDecision": "Replicas were lowered outside of the operator; those of the last decision are restored.";
     FALLBACK = "Fallback": "A metric has been missing for longer than fallback.after, so at least fallback.replicas run.";
     OVERRIDE = "Override": "An override sets tighter bounds than the app's own.";
     HELD = "Held": "An override holds the replicas of the last decision.";

@@ -65,11 +65,28 @@ pub async fn apply(
         let failing = &mut components.entry(pass.state.name.clone()).or_default().failing;
         let mut round = WriteRound::new(&mut failing.children, &mut unanswered, now);
         let applier = Applier { leader, app, service, records, unpublished, round: &mut round };
-        let is_written = Box::pin(applier.service(children, &mut pass.state)).await?;
-        retire(leader, &mut round, pass, is_written).await?;
+        let applied = Box::pin(applier.service(children, &mut pass.state)).await?;
+        if applied.is_adopted {
+            // What was decided without it is not written: its next look at the app decides again.
+            pass.decision = None;
+        }
+        retire(leader, &mut round, pass, applied.is_written).await?;
         pass.state.failure = failing.said(pass.state.was_applied);
     }
     prune(leader, app, observed, WriteRound::new(leftovers, &mut unanswered, now)).await
+}
+
+/// What was done about the Deployment of a service.
+struct Applied {
+    is_written: bool,
+    /// Whether it had lost its owner, so that the pass did not know of it.
+    is_adopted: bool,
+}
+
+/// A child that was written.
+enum Written<K> {
+    Applied(K),
+    Reverted(K),
 }
 
 struct Applier<'a, 'r> {
@@ -82,12 +99,12 @@ struct Applier<'a, 'r> {
 }
 
 impl Applier<'_, '_> {
-    /// Applies the children of one service, and says whether that wrote the Deployment, which comes last.
+    /// Applies the children of one service, the Deployment last.
     async fn service(
         mut self,
         children: ServiceChildren,
         state: &mut ComponentState,
-    ) -> Result<bool, WriteError> {
+    ) -> Result<Applied, WriteError> {
         let name = names::component(self.app.name.as_str(), self.service.name.as_str());
         let (cluster, namespace) = (self.leader.cluster, self.app.namespace.as_str());
         for (kind, desired) in children.others() {
@@ -98,11 +115,15 @@ impl Applier<'_, '_> {
         let cached = cached.map(|revision| Arc::clone(&revision.deployment));
         let is_new = cached.is_none();
         let written = self.child::<CachedDeployment>(Kind::Deployment, cached, children.deployment).await?;
-        let is_written = written.is_some();
-        if let Some(created) = written.filter(|_| is_new) {
-            state.revisions.push(LiveRevision::of(Arc::new(created), &state.target));
+        let (deployment, is_adopted) = match written {
+            None => return Ok(Applied { is_written: false, is_adopted: false }),
+            Some(Written::Applied(deployment)) => (deployment, false),
+            Some(Written::Reverted(deployment)) => (deployment, is_new),
+        };
+        if is_new {
+            state.revisions.push(LiveRevision::of(Arc::new(deployment), &state.target));
         }
-        Ok(is_written)
+        Ok(Applied { is_written: true, is_adopted })
     }
 
     /// Ensures one child; returns it if it was written.
@@ -111,9 +132,9 @@ impl Applier<'_, '_> {
         kind: Kind,
         cached: Option<Arc<K>>,
         desired: Value,
-    ) -> Result<Option<K>, WriteError> {
-        let App { namespace, uid, created, .. } = self.app;
-        let owner = Owner { namespace, uid, created: *created };
+    ) -> Result<Option<Written<K>>, WriteError> {
+        let App { name, namespace, uid, created, .. } = self.app;
+        let owner = Owner { namespace, name: name.as_str(), uid, created: *created };
         let cached = cached.as_deref();
         if cached.is_some_and(|cached| is_kept(self.records, owner, kind, cached, &desired)) {
             return Ok(None);
@@ -122,13 +143,13 @@ impl Applier<'_, '_> {
         let request = ensure(self.leader.writer, self.records, owner, kind, cached, &desired);
         match self.round.make(write, &desired, request).await? {
             None | Some(Ensured::Kept) => Ok(None),
-            Some(Ensured::Written(child)) => Ok(Some(child)),
+            Some(Ensured::Written(child)) => Ok(Some(Written::Applied(child))),
             Some(Ensured::Reverted(child, edit)) => {
                 let (kind, name, reason) = (kind.name(), child.name_any(), reason::CHILD_REVERTED);
                 let edit = edit.map_or_else(String::new, |edit| format!("{edit}. "));
                 let note = format!("{kind} {name}: {edit}{}", reason.sentence);
                 self.unpublished.push(Event { warning: true, reason: reason.name, action: "Revert", note });
-                Ok(Some(child))
+                Ok(Some(Written::Reverted(child)))
             }
         }
     }

@@ -11,12 +11,13 @@ use crate::{
     observe::cluster::{cached::CachedChild, labelled::Labelled, owner::Controlled},
 };
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{
     Api, ResourceExt,
-    api::{ApiResource, DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{ApiResource, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     core::DynamicObject,
 };
+use scalableapp_crds::ScalableApp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Debug;
@@ -49,6 +50,8 @@ pub enum Ensured<K> {
 pub struct Owner<'a> {
     /// Namespace of the app and of its children.
     pub namespace: &'a str,
+    /// Name of the app.
+    pub name: &'a str,
     /// `metadata.uid` of the app.
     pub uid: &'a str,
     /// When the app was created.
@@ -104,11 +107,17 @@ pub async fn ensure<K: Child>(
         let message = format!("{} {name} cannot be read: {why}", kind.name());
         return Err(WriteError::Refused { kind: kind.name(), message });
     }
-    let drift = if is_disowned { Drift::Foreign } else { records.drift(kind, name, desired, existing) };
+    let drift = match records.drift(kind, name, desired, existing) {
+        Drift::Changed if is_disowned => Drift::Foreign,
+        drift => drift,
+    };
+    if is_disowned && drift == Drift::Foreign && !is_living(writer, owner).await? {
+        return Ok(Ensured::Kept);
+    }
     let before = existing.resource_version();
     match drift {
         Drift::None => Ok(Ensured::Kept),
-        Drift::QueryPlan => {
+        Drift::Changed => {
             let result = writer.send(kind.name(), apply_or_replace(&api, kind, name, desired)).await?;
             records.applied(kind, name, desired, before, &result);
             Ok(Ensured::Written(result))
@@ -126,6 +135,18 @@ pub async fn ensure<K: Child>(
 fn is_disowned<K: Child>(existing: &K, owner: Owner<'_>, desired: &Value) -> bool {
     let created = existing.meta().creation_timestamp.as_ref().map(|time| time.0);
     has_labels_of(existing, desired) && created.zip(owner.created).is_some_and(|(child, app)| child >= app)
+}
+
+/// Whether the API server still has the app and is not deleting it, whatever the cache shows: `--cascade=orphan` takes the
+/// owner from its children before it goes.
+async fn is_living(writer: &Writer, owner: Owner<'_>) -> Result<bool, WriteError> {
+    let apps: Api<ScalableApp> = Api::namespaced(writer.client(), owner.namespace);
+    let named = ListParams::default().fields(&format!("metadata.name={}", owner.name));
+    let found = writer.send("ScalableApp", apps.list_metadata(&named)).await?;
+    let is_it = |metadata: &ObjectMeta| {
+        metadata.uid.as_deref() == Some(owner.uid) && metadata.deletion_timestamp.is_none()
+    };
+    Ok(found.items.iter().any(|app| is_it(&app.metadata)))
 }
 
 fn has_labels_of<K: Child>(existing: &K, desired: &Value) -> bool {

@@ -24,7 +24,7 @@ pub enum Drift {
     /// It is as it was applied, or the cache does not show the write yet.
     None,
     /// It was never applied by this process, or something else is wanted now.
-    QueryPlan,
+    Changed,
     /// Somebody else has changed it.
     Foreign,
 }
@@ -41,7 +41,7 @@ impl Records {
                     Drift::Foreign
                 }
             }
-            _ => Drift::QueryPlan,
+            _ => Drift::Changed,
         }
     }
 
@@ -110,7 +110,7 @@ mod tests {
         let live = deployment("2", "one", 1, "1");
         assert_eq!(
             records.drift(Kind::Deployment, "a", &json!({"spec": {"image": "two"}}), &live),
-            Drift::QueryPlan
+            Drift::Changed
         );
     }
 }

@@ -18,6 +18,7 @@ use crate::{
                 Cluster, GuardedApp, GuardedOverride, Scope, Touched, app_ref, overridden, reflect_children,
                 reflect_overrides, reflect_pods, reflect_written,
             },
+            children::OfApp,
             pods::CachedPod,
         },
         samples::SampleStore,
@@ -26,7 +27,7 @@ use crate::{
 };
 use futures::StreamExt;
 use kube::{
-    Client, ResourceExt,
+    Client, Resource,
     runtime::{Controller, controller, reflector::ObjectRef},
 };
 use memory::Memories;
@@ -108,11 +109,17 @@ pub async fn run(
         leadership.gained().await;
         Some(((), (leadership, true)))
     });
-    let controller = Controller::for_stream(watches.apps, watches.cluster.apps.clone())
-        .owns_stream_with(watches.deployments, Kind::Deployment);
+    // By label, because a child that has lost its owner is its app's all the same.
+    let controller = Controller::for_stream(watches.apps, watches.cluster.apps.clone()).watches_stream_with(
+        watches.deployments,
+        |child| app_of(&child),
+        Kind::Deployment,
+    );
     let others = watches.others.into_iter();
     others
-        .fold(controller, |controller, (kind, touched)| controller.owns_stream_with(touched, kind))
+        .fold(controller, |controller, (kind, touched)| {
+            controller.watches_stream_with(touched, |child| app_of(&child), kind)
+        })
         .watches_stream(watches.pods, |pod| app_of(&pod))
         .watches_stream(watches.overrides, |one| {
             overridden(&one).map(|(namespace, app)| app_ref(namespace, app))
@@ -132,8 +139,7 @@ pub async fn run(
         .await;
 }
 
-/// The app of a pod, by its labels; a pod's owner is its ReplicaSet.
-fn app_of(pod: &CachedPod) -> Option<ObjectRef<GuardedApp>> {
-    let app = pod.labels.app.as_deref()?;
-    Some(ObjectRef::new(app).within(&pod.namespace()?))
+/// The app of a child or of a pod, by its labels; a pod's owner is its ReplicaSet.
+fn app_of<K: OfApp + Resource>(object: &K) -> Option<ObjectRef<GuardedApp>> {
+    Some(ObjectRef::new(object.app()?).within(object.meta().namespace.as_deref()?))
 }

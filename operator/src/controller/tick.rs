@@ -150,6 +150,13 @@ fn scales(passes: &[ComponentPass]) -> bool {
 fn says_something_new(app: &ScalableApp, memory: &mut AppMemory, passes: &[ComponentPass]) -> bool {
     let states: Vec<_> = passes.iter().map(|pass| &pass.state).collect();
     let generation = app.metadata.generation.unwrap_or_default();
+    let waits = memory.apply.unreported.as_ref().is_some_and(|unreported| {
+        unreported.attempt.is_of(generation.unsigned_abs()) && !unreported.attempt.is_due(clock::wall())
+    });
+    // The whole status is refused: it would be news at every tick, and in the way of others.
+    if waits {
+        return false;
+    }
     let leftover = memory.leftover(app);
     let said =
         StatusUpdate::of(memory.known_status(app), generation, &states, None).beside(leftover.as_ref());

@@ -34,7 +34,7 @@ use scalableapp_engine::{
     propose::metric::Metric,
     reason::{self, Reason},
     record::{OwnedInput, Record},
-    rollout::{self, Revision},
+    rollout::{self, Amount, Revision, Rolling},
 };
 use std::{collections::BTreeMap, mem};
 
@@ -255,10 +255,13 @@ fn planned(
     target: &str,
     service: &Service,
 ) -> BTreeMap<String, i32> {
+    let mut limits = service.rolling;
     if !rolling.iter().any(|revision| revision.is_target) {
         rolling.push(Revision { hash: target.to_owned(), replicas: 0, available: 0, is_target: true });
+        // Its Deployment may be refused. Nothing makes room for it before it is there.
+        limits = Rolling { max_surge: Amount::Pods(1), max_unavailable: Amount::Pods(0) };
     }
-    let plan = rollout::plan(desired, &rolling, service.rolling);
+    let plan = rollout::plan(desired, &rolling, limits);
     plan.into_iter().map(|(hash, replicas)| (hash.to_owned(), replicas)).collect()
 }
 
@@ -381,7 +384,9 @@ fn other_scaler(state: &ComponentState, decided: Option<i32>, decision: &Decisio
     let who = match manager(state) {
         Some(manager) => format!("field manager {manager}"),
         // The API server keeps no manager of replicas that were scaled before anybody had written them.
-        None if state.revisions.iter().filter(|one| one.replicas > 0).count() <= 1 => "somebody".to_owned(),
+        None if state.revisions.iter().all(|one| one.hash == state.target || one.replicas == 0) => {
+            "somebody".to_owned()
+        }
         None => return None,
     };
     let effect = format!("{who} has set replicas to {found}; the last decision was {wanted}");
@@ -674,6 +679,23 @@ mod tests {
             decision.current
         };
         assert_eq!([current(8, false), current(7, true), current(7, false)], [8, 8, 7]);
+    }
+
+    #[test]
+    fn a_revision_that_cannot_be_created_takes_no_replica_from_the_old_one() {
+        let app = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1},
+            "spec": {"services": [{
+                "name": "web", "image": "shop:2", "port": 80, "scaling": {"minReplicas": 8, "maxReplicas": 8},
+                "rollout": {"rolling": {"maxUnavailable": "25%"}},
+            }]},
+        }));
+        let app = resolve(&app.expect("an app")).expect("no problem");
+        let (observed, samples) = (deployed("1", &[("old", 8)]), Samples::default());
+        let view =
+            View { observed: &observed, samples: &samples, now: Timestamp::UNIX_EPOCH, recording: false };
+        let pass = pass(&app, Some(&known(8)), view, &mut BTreeMap::new()).remove(0);
+        assert_eq!(pass.planned.get("old"), Some(&8));
     }
 
     #[test]

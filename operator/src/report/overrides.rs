@@ -12,15 +12,15 @@ use scalableapp_engine::{
     hpa::range::Range,
     reason::{self, Reason},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The overrides of one app that count now.
 #[derive(Clone, Debug, Default)]
 pub struct Counting {
     /// The one that pauses the app.
     pause: Option<String>,
-    /// Those that set a bound or hold a component.
-    names: BTreeSet<String>,
+    /// Those that set a bound or hold a component, by the component.
+    names: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Counting {
@@ -33,18 +33,26 @@ impl Counting {
         let components = || app.spec.services.iter().map(|service| service.name.as_str());
         let is_known = |name: &str| components().any(|component| component == name);
         let in_force = InForce::of(overrides, is_known, now);
-        Self { pause: in_force.pause.map(ResourceExt::name_any), names: in_force.names(components()) }
+        let names = components().map(|name| (name.to_owned(), in_force.names([name].into_iter()))).collect();
+        Self { pause: in_force.pause.map(ResourceExt::name_any), names }
     }
 
     /// What keeps an override that is not over from counting, if another one does.
     fn instead_of(&self, one: &ScalingOverride) -> Option<String> {
         let name = one.name_any();
+        let concerns = |component: &String| one.spec.component.as_ref().is_none_or(|own| own == component);
+        let names: BTreeSet<&String> = self
+            .names
+            .iter()
+            .filter(|(component, _)| concerns(component))
+            .flat_map(|(_, names)| names)
+            .collect();
         match &self.pause {
             Some(pause) if *pause == name => None,
             Some(pause) => Some(format!("override {pause} pauses the app")),
-            None if self.names.contains(&name) => None,
+            None if names.contains(&name) => None,
             None => {
-                let names = self.names.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let names = names.into_iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
                 Some(format!("other overrides are as tight or tighter: {names}"))
             }
         }

@@ -48,9 +48,8 @@ fn check_source(source: &EnvVarSource, path: Path<'_>, problems: &mut Problems) 
     for (field, key) in
         [("secretKeyRef", &source.secret_key_ref), ("configMapKeyRef", &source.config_map_key_ref)]
     {
-        if let Some(KeySelector { name, key, .. }) = key {
+        if let Some(KeySelector { key, .. }) = key {
             let path = Path::Field(&path, field);
-            Syntax::DnsSubdomain.check(name, Path::Field(&path, "name"), problems);
             Syntax::DataKey.check(key, Path::Field(&path, "key"), problems);
         }
     }

@@ -32,6 +32,7 @@ pub fn keys_of(list: &str) -> Option<&'static [&'static str]> {
 #[must_use]
 pub fn key<'a>(item: &'a Value, key: &str) -> Key<'a> {
     match (item.get(key), key) {
+        (Some(Value::String(text)), "protocol") if text.is_empty() => Key::Text("TCP"),
         (Some(Value::String(text)), _) => Key::Text(text),
         (None | Some(Value::Null), "protocol") => Key::Text("TCP"),
         (None | Some(Value::Null), _) => Key::Missing,

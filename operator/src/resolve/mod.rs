@@ -203,10 +203,6 @@ mod tests {
         "env[A=B]: give the variable a name of printable ASCII characters without \"=\""
     )]
     #[case(
-        json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "My_Secret", "key": "a"}}}]}),
-        "env[A].valueFrom.secretKeyRef.name: use at most 253 lower case letters, digits, hyphens and dots, with a letter or digit at both ends and beside each dot"
-    )]
-    #[case(
         json!({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "a/b"}}}]}),
         "env[A].valueFrom.configMapKeyRef.key: use at most 253 letters, digits, hyphens, underscores and dots, as in config.yaml, and not two dots at the start"
     )]

@@ -137,6 +137,10 @@ pub enum LogFormat {
 }
 
 fn namespace(text: &str) -> Result<String, String> {
+    // A variable that is set to nothing names none.
+    if text.is_empty() {
+        return Ok(String::new());
+    }
     let is_inner = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-';
     let is_name = (1..=63).contains(&text.len())
         && text.chars().all(is_inner)

@@ -29,7 +29,9 @@ pub enum TelemetryError {
     #[error("failed to use OTEL_EXPORTER_OTLP_ENDPOINT; give a URL that begins with http://")]
     Endpoint,
     /// An `OTEL_*` variable cannot be used.
-    #[error("failed to set up the trace exporter; check the OTEL_ variables")]
+    #[error(
+        "failed to set up the trace exporter; check the OTEL_ variables, and that the image has CA certificates"
+    )]
     Exporter(#[from] ExporterBuildError),
     /// The process has a subscriber already.
     #[error("failed to install the log writer")]

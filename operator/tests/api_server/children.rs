@@ -35,6 +35,11 @@ impl ApiServer {
     fn client(&self) -> Client {
         let server = self.clone();
         client(move |head, body| {
+            if head.uri.path().ends_with("/scalableapps") {
+                let metadata = json!({"name": "shop", "namespace": "shop", "uid": "1"});
+                let items = json!([{"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata}]);
+                return ready((StatusCode::OK, json!({"metadata": {}, "items": items})));
+            }
             let is_budget = head.uri.path().ends_with("/poddisruptionbudgets/shop-web");
             ready(server.answer(head.method.as_str(), is_budget, body))
         })
@@ -62,7 +67,7 @@ impl ApiServer {
 
     async fn ensure(&self, desired: &Value) -> Result<Ensured<Budget>, WriteError> {
         let writer = Writer::new(self.client(), lead(self.client()).await);
-        let owner = Owner { namespace: "shop", uid: "1", created: Some(Timestamp::UNIX_EPOCH) };
+        let owner = Owner { namespace: "shop", name: "shop", uid: "1", created: Some(Timestamp::UNIX_EPOCH) };
         ensure(&writer, &mut Records::default(), owner, Kind::PodDisruptionBudget, None, desired).await
     }
 }

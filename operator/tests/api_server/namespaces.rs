@@ -11,10 +11,11 @@ use scalableapp_operator::observe::cluster::cached::CachedChild;
 use scalableapp_operator::observe::cluster::caches::{
     Scope, reflect_children, reflect_pods, reflect_written,
 };
+use scalableapp_operator::observe::cluster::reachable::reachable;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::fake::{self, LIMIT};
+use crate::fake::{self, LIMIT, failure};
 
 /// A server with one object of each kind in each namespace; it notes which paths were asked for.
 fn client(asked: &Arc<Mutex<Vec<String>>>) -> Client {
@@ -35,6 +36,19 @@ fn client(asked: &Arc<Mutex<Vec<String>>>) -> Client {
             (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": [item]}))
         }
     })
+}
+
+#[tokio::test]
+async fn a_namespace_without_a_role_is_left_out() {
+    let client = fake::client(|head, _| async move {
+        match head.uri.path().contains("/namespaces/blog/pods") {
+            true => failure(StatusCode::FORBIDDEN, "Forbidden", "pods is forbidden"),
+            false => (StatusCode::OK, json!({"items": []})),
+        }
+    });
+    let named = ["shop".to_owned(), String::new(), "blog".to_owned()];
+    let found = reachable(&client, &named).await;
+    assert_eq!(found, (vec!["shop".to_owned()], vec!["blog".to_owned()]));
 }
 
 #[tokio::test]

@@ -12,7 +12,14 @@ use kube::{
 };
 use scalableapp_crds::{Guarded, ScalableApp, ScalingOverride};
 use serde::de::DeserializeOwned;
-use std::{collections::BTreeMap, fmt::Debug, hash::Hash, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    hash::Hash,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::timeout;
 
 use super::{
@@ -142,7 +149,8 @@ impl Scope {
     /// `namespaces` are those that are watched; all if there is none.
     #[must_use]
     pub fn new(client: Client, namespaces: &[String]) -> Self {
-        Self { client, namespaces: namespaces.to_vec() }
+        let named: BTreeSet<&String> = namespaces.iter().filter(|one| !one.is_empty()).collect();
+        Self { client, namespaces: named.into_iter().cloned().collect() }
     }
 
     /// The events of a kind, out of every namespace. `stored` is the store that they fill.

@@ -35,83 +35,96 @@ where
 }
 
 struct Merge<K> {
-    /// Namespaces whose first list is not whole yet, with what it has shown so far.
-    listing: BTreeMap<String, First<K>>,
+    /// The first list of each namespace, until all are whole.
+    first: Option<BTreeMap<String, First<K>>>,
     /// Names in the later list of a namespace.
     relisting: BTreeMap<String, HashSet<String>>,
     has_begun: bool,
-    /// Changes that came before every first list was whole.
-    waiting: Vec<Event<K>>,
 }
 
 /// A first list. It may begin anew, without some of what it has shown.
 struct First<K> {
     shown: BTreeMap<String, K>,
     names: HashSet<String>,
+    is_whole: bool,
+    /// Changes since it was whole.
+    changes: Vec<Event<K>>,
+}
+
+impl<K> Default for First<K> {
+    fn default() -> Self {
+        Self { shown: BTreeMap::new(), names: HashSet::new(), is_whole: false, changes: Vec::new() }
+    }
 }
 
 impl<K: Resource + Clone> Merge<K> {
     fn new(namespaces: impl Iterator<Item = String>) -> Self {
-        let first = || First { shown: BTreeMap::new(), names: HashSet::new() };
-        Self {
-            listing: namespaces.map(|namespace| (namespace, first())).collect(),
-            relisting: BTreeMap::new(),
-            has_begun: false,
-            waiting: Vec::new(),
-        }
+        let first = namespaces.map(|namespace| (namespace, First::default())).collect();
+        Self { first: Some(first), relisting: BTreeMap::new(), has_begun: false }
     }
 
     fn take(&mut self, namespace: &str, event: Event<K>, stored: impl Fn(&str) -> Vec<K>) -> Vec<Event<K>> {
+        if self.first.is_some() { self.list(namespace, event) } else { self.change(namespace, event, stored) }
+    }
+
+    /// Until every namespace was listed the store is told of one list.
+    fn list(&mut self, namespace: &str, event: Event<K>) -> Vec<Event<K>> {
+        let Some(first) = self.first.as_mut().and_then(|first| first.get_mut(namespace)) else {
+            return Vec::new();
+        };
         match event {
-            Event::Init => self.begin(namespace),
-            Event::InitApply(object) => vec![self.listed(namespace, object)],
-            Event::InitDone => self.end(namespace, stored),
-            change if self.listing.is_empty() => vec![change],
+            Event::Init => {
+                first.names.clear();
+                first.changes.clear();
+                first.is_whole = false;
+                let begins = !mem::replace(&mut self.has_begun, true);
+                begins.then_some(Event::Init).into_iter().collect()
+            }
+            Event::InitApply(object) => {
+                first.names.insert(object.name_any());
+                first.shown.insert(object.name_any(), object.clone());
+                vec![Event::InitApply(object)]
+            }
+            Event::InitDone => {
+                first.is_whole = true;
+                self.end_of_lists()
+            }
             change => {
-                self.waiting.push(change);
+                first.changes.push(change);
                 Vec::new()
             }
         }
     }
 
-    fn begin(&mut self, namespace: &str) -> Vec<Event<K>> {
-        match self.listing.get_mut(namespace) {
-            Some(first) => first.names.clear(),
-            None => drop(self.relisting.insert(namespace.to_owned(), HashSet::new())),
-        }
-        if mem::replace(&mut self.has_begun, true) { Vec::new() } else { vec![Event::Init] }
+    /// Once all lists are whole: what one has shown and then left out, and what changed since.
+    fn end_of_lists(&mut self) -> Vec<Event<K>> {
+        let Some(lists) = self.first.take_if(|first| first.values().all(|one| one.is_whole)) else {
+            return Vec::new();
+        };
+        let changes = lists.into_values().flat_map(|First { shown, names, changes, .. }| {
+            let gone = shown.into_iter().filter(move |(name, _)| !names.contains(name));
+            gone.map(|(_, object)| Event::Delete(object)).chain(changes)
+        });
+        [Event::InitDone].into_iter().chain(changes).collect()
     }
 
-    fn listed(&mut self, namespace: &str, object: K) -> Event<K> {
-        let name = object.name_any();
-        if let Some(first) = self.listing.get_mut(namespace) {
-            first.names.insert(name.clone());
-            first.shown.insert(name, object.clone());
-            return Event::InitApply(object);
-        }
-        self.relisting.entry(namespace.to_owned()).or_default().insert(name);
-        Event::Apply(object)
-    }
-
-    fn end(&mut self, namespace: &str, stored: impl Fn(&str) -> Vec<K>) -> Vec<Event<K>> {
-        if let Some(First { shown, names }) = self.listing.remove(namespace) {
-            let gone = shown.into_iter().filter(|(name, _)| !names.contains(name));
-            // Before the changes of this namespace, which came after its list.
-            let gone: Vec<_> = gone.map(|(_, object)| Event::Delete(object)).collect();
-            self.waiting.splice(0..0, gone);
-            if !self.listing.is_empty() {
-                return Vec::new();
+    fn change(&mut self, namespace: &str, event: Event<K>, stored: impl Fn(&str) -> Vec<K>) -> Vec<Event<K>> {
+        match event {
+            Event::Init => {
+                self.relisting.insert(namespace.to_owned(), HashSet::new());
+                Vec::new()
             }
-            return [Event::InitDone].into_iter().chain(mem::take(&mut self.waiting)).collect();
+            Event::InitApply(object) => {
+                self.relisting.entry(namespace.to_owned()).or_default().insert(object.name_any());
+                vec![Event::Apply(object)]
+            }
+            Event::InitDone => {
+                let names = self.relisting.remove(namespace).unwrap_or_default();
+                let gone = stored(namespace).into_iter().filter(|one| !names.contains(&one.name_any()));
+                gone.map(Event::Delete).collect()
+            }
+            change => vec![change],
         }
-        let names = self.relisting.remove(namespace).unwrap_or_default();
-        let gone = stored(namespace).into_iter().filter(|object| !names.contains(&object.name_any()));
-        let gone: Vec<_> = gone.map(Event::Delete).collect();
-        if self.listing.is_empty() {
-            return gone;
-        }
-        self.waiting.extend(gone);
-        Vec::new()
     }
 }
 
@@ -193,5 +206,21 @@ mod tests {
             ("b", Event::InitDone),
         ]);
         assert_eq!(told[6], "y");
+    }
+
+    #[test]
+    fn a_list_that_is_made_again_before_all_are_whole_is_the_one_that_counts() {
+        let told = stored(vec![
+            ("a", Event::Init),
+            ("a", Event::InitApply(object("a", "x"))),
+            ("a", Event::InitDone),
+            ("a", Event::Delete(object("a", "x"))),
+            ("a", Event::Init),
+            ("a", Event::InitApply(object("a", "y"))),
+            ("a", Event::InitDone),
+            ("b", Event::Init),
+            ("b", Event::InitDone),
+        ]);
+        assert_eq!(told[8], "y");
     }
 }

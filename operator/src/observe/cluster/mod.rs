@@ -8,5 +8,6 @@ pub mod labelled;
 mod merged;
 pub mod owner;
 pub mod pods;
+pub mod reachable;
 pub mod trouble;
 pub mod workload;

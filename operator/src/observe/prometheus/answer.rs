@@ -280,11 +280,21 @@ impl Values {
 /// When there is none.
 pub fn series_of(body: &[u8]) -> Result<Whole<Vec<RangeVector>>, Unanswered> {
     let Whole { data, is_partial } = read::<&RawValue>(body)?;
-    match serde_json::from_str(data.get()) {
-        Ok(response::Data::Matrix(data)) => Ok(Whole { data, is_partial }),
-        Ok(_) => Err(Unanswered::Unreadable),
-        Err(_) => Ok(Whole { data: Vec::new(), is_partial }),
+    if let Ok(data) = serde_json::from_str(data.get()) {
+        let response::Data::Matrix(data) = data else { return Err(Unanswered::Unreadable) };
+        return Ok(Whole { data, is_partial });
     }
+    // It has no type for a native histogram, whose series have no values.
+    let ranges: Ranges<'_> = serde_json::from_str(data.get()).map_err(|_| Unanswered::Unreadable)?;
+    let with_values = ranges.result.iter().filter_map(|series| serde_json::from_str(series.get()).ok());
+    Ok(Whole { data: with_values.collect(), is_partial })
+}
+
+/// Series of a range query, each as it is written.
+#[derive(Deserialize)]
+struct Ranges<'a> {
+    #[serde(borrow)]
+    result: Vec<&'a RawValue>,
 }
 
 #[cfg(test)]
@@ -313,6 +323,12 @@ mod tests {
         let body =
             r#"{"data":{"resultType":"matrix","result":[{"metric":{},"histograms":[[1,{"count":"3"}]]}]}}"#;
         assert_eq!(series_of(body.as_bytes()).unwrap().data, []);
+        let beside = r#"{"data":{"resultType":"matrix","result":[{"metric":{},"histograms":[[1,{"count":"3"}]]},
+            {"metric":{"a":"b"},"values":[[1.5,"2"]]}]}}"#;
+        assert_eq!(series_of(beside.as_bytes()).unwrap().data.len(), 1);
+        for none in [r#"{"data":{"resultType":"matrix","result":null}}"#, r#"{"data":{}}"#] {
+            assert_eq!(series_of(none.as_bytes()).map(|_| ()), Err(Unanswered::Unreadable), "{none}");
+        }
     }
 
     #[test]
