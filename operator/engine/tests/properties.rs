@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use scalableapp_engine::bounds::cron::CronLine;
 use scalableapp_engine::bounds::schedule::{Schedule, time_zone};
+use scalableapp_engine::evidence::sample::Coverage;
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::forecast::season::{Season, Seasonal};
 use scalableapp_engine::hpa::behavior::{Behavior, Limit, Policy, ScalingRules, SelectPolicy};
@@ -123,12 +124,16 @@ fn live(app: &mut Component, moment: &Moment) {
     app.act();
 }
 
+fn fewer(coverage: &mut Coverage) {
+    coverage.reporting = coverage.reporting.saturating_sub(1);
+}
+
 fn flawed_rate(app: &mut Component, load: f64, flaw: Option<Flaw>) {
     let recently = app.now - SignedDuration::from_secs(20);
     let reading = app.rates(load);
     match (flaw, &mut reading.coverage, &mut reading.window) {
-        (Some(Flaw::Partial), Some(coverage), _) => coverage.reporting -= 1,
-        (Some(Flaw::Unseen), _, Some(window)) => window.start.reporting -= 1,
+        (Some(Flaw::Partial), Some(coverage), _) => fewer(coverage),
+        (Some(Flaw::Unseen), _, Some(window)) => fewer(&mut window.start),
         (Some(Flaw::Reset), _, Some(window)) => window.resets = 1,
         (Some(Flaw::Hanging), ..) => (reading.values[0], reading.in_flight) = (0.0, Some(3)),
         _ => {}
