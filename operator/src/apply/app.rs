@@ -67,7 +67,7 @@ pub async fn apply(
         let applier = Applier { leader, app, service, records, unpublished, round: &mut round };
         let applied = Box::pin(applier.service(children, &mut pass.state)).await?;
         if applied.is_adopted {
-            // What was decided without it is not written: its next look at the app decides again.
+            // The pass did not know of its replicas. The write triggers a reconcile, which decides with them.
             pass.decision = None;
         }
         retire(leader, &mut round, pass, applied.is_written).await?;

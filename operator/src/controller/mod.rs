@@ -31,6 +31,7 @@ use kube::{
     runtime::{Controller, controller, reflector::ObjectRef},
 };
 use memory::Memories;
+use scalableapp_crds::ScalableApp;
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 use tokio::sync::mpsc;
 
@@ -109,7 +110,7 @@ pub async fn run(
         leadership.gained().await;
         Some(((), (leadership, true)))
     });
-    // By label, because a child that has lost its owner is its app's all the same.
+    // Not by owner alone, because somebody may have removed it.
     let controller = Controller::for_stream(watches.apps, watches.cluster.apps.clone()).watches_stream_with(
         watches.deployments,
         |child| app_of(&child),
@@ -139,7 +140,34 @@ pub async fn run(
         .await;
 }
 
-/// The app of a child or of a pod, by its labels; a pod's owner is its ReplicaSet.
+/// The app of a child or of a pod, by its labels, or by its owner where somebody has removed those. A pod's owner is its
+/// ReplicaSet.
 fn app_of<K: OfApp + Resource>(object: &K) -> Option<ObjectRef<GuardedApp>> {
-    Some(ObjectRef::new(object.app()?).within(object.meta().namespace.as_deref()?))
+    let metadata = object.meta();
+    let mut owners = metadata.owner_references.iter().flatten();
+    let owner = || owners.find(|owner| owner.kind == ScalableApp::kind(&())).map(|owner| owner.name.as_str());
+    Some(ObjectRef::new(object.app().or_else(owner)?).within(metadata.namespace.as_deref()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_child_without_its_labels_or_its_owner_is_its_apps_all_the_same() {
+        let of = |labels: serde_json::Value, owners: serde_json::Value| {
+            let metadata = json!({"name": "shop-web", "namespace": "store", "labels": labels, "ownerReferences": owners});
+            let child: CachedChild = serde_json::from_value(json!({"metadata": metadata})).expect("a child");
+            app_of(&child).map(|app| (app.namespace.unwrap_or_default(), app.name))
+        };
+        let labels = json!({"scalableapp.dev/app": "shop"});
+        let owners = json!([{
+            "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp", "name": "shop", "uid": "1",
+            "controller": true,
+        }]);
+        let shop = Some(("store".to_owned(), "shop".to_owned()));
+        assert_eq!([of(labels, json!([])), of(json!({}), owners)], [shop.clone(), shop]);
+        assert_eq!(of(json!({}), json!([])), None);
+    }
 }
