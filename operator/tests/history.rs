@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::forecast::season::{CELLS, SEASONS, Seasonal};
 use scalableapp_engine::reason;
-use scalableapp_operator::decide::{ComponentPass, View, pass};
+use scalableapp_operator::decide::{ComponentPass, DecideMemory, View, pass};
 use scalableapp_operator::observe::cluster::caches::Observed;
 use scalableapp_operator::observe::prometheus::client::Prometheus;
 use scalableapp_operator::observe::query_plan::{CustomQuery, QueryPlan, Signal, Source};
@@ -136,7 +136,7 @@ fn rates(count: usize) -> Arc<QueryPlan> {
 }
 
 fn seasonal<'a>(samples: &'a Samples, key: &ComponentKey) -> &'a Seasonal {
-    &samples.seasons(key)["rps"]
+    samples.season(key, "rps").unwrap()
 }
 
 /// Goes on until something is known of the history of every component.
@@ -232,7 +232,7 @@ fn app() -> App {
 async fn decided(store: &SampleStore, minute: i64) -> ComponentPass {
     let known = json!({"components": [{"name": "web", "tier": "service", "desired": 2, "ready": 2}]});
     let known = serde_json::from_value(known).unwrap();
-    let (app, observed, mut memory) = (app(), Observed::default(), BTreeMap::new());
+    let (app, observed, mut memory) = (app(), Observed::default(), DecideMemory::default());
     let wanted = Arc::new(QueryPlan::of([&app]));
     let start = Timestamp::now().as_second();
     let until = start - start % 3600 + minute * 60;
@@ -240,8 +240,8 @@ async fn decided(store: &SampleStore, minute: i64) -> ComponentPass {
     for second in (until - 2 * HORIZON.as_secs()..=until).step_by(15) {
         let now = Timestamp::from_second(second).unwrap();
         let samples = store.sample(&wanted, now).await;
-        let view = View { observed: &observed, samples: &samples, now, recording: true };
-        last = pass(&app, Some(&known), view, &mut memory).pop();
+        let view = View { recording: true, ..View::new(&observed, &samples, now) };
+        last = pass(&app, Some(&known), view, &mut memory).components.pop();
     }
     last.unwrap()
 }

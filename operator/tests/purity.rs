@@ -124,7 +124,7 @@ const FORBIDDEN: [(&str, &[&str]); 10] = [
     ),
     ("resolve", &["observe", "decide", "render", "apply", "report", "controller"]),
     ("observe", &["decide", "render", "apply", "report", "controller"]),
-    ("decide", &["render", "report", "controller"]),
+    ("decide", &["render", "apply", "report", "controller"]),
     ("render", &["observe", "decide", "apply", "report", "controller"]),
     ("apply", &["report", "controller"]),
     ("report", &["render", "apply", "controller"]),

@@ -64,16 +64,13 @@ pub fn run(arguments: &ReplayArguments) -> Result<bool, Error> {
 }
 
 fn difference(record: &Record) -> String {
-    let Record { namespace, app, component, input, decision } = record;
-    let now = record.replay();
-    format!(
-        "{namespace}/{app} {component} at {}: recorded {} -> {}, {}; now {} -> {}, {}",
-        input.now,
-        decision.from,
-        decision.to,
-        decision.message,
-        now.current,
-        now.desired,
-        now.message()
-    )
+    let Record { namespace, app, component, input, decision, .. } = record;
+    let recorded = format!(
+        "{namespace}/{app} {component} at {}: recorded {} -> {}, {}",
+        input.now, decision.from, decision.to, decision.message,
+    );
+    match record.replay() {
+        Some(now) => format!("{recorded}; now {} -> {}, {}", now.current, now.desired, now.message()),
+        None => format!("{recorded}; now nothing is decided"),
+    }
 }

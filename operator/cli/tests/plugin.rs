@@ -635,19 +635,21 @@ async fn an_override_that_cannot_be_is_refused_in_words() {
 /// What the operator writes for a component without metrics that has more replicas than its maximum.
 fn decision_record(to: i32) -> String {
     let rules = |window: i32| json!({"stabilization_window_seconds": window, "select_policy": "Max", "policies": [], "tolerance": 0.1});
-    let input = json!({
-        "now": "2026-01-02T03:04:05Z", "minReplicas": 1, "schedules": [], "maxReplicas": 3, "metrics": [],
-        "behavior": {"scale_up": rules(0), "scale_down": rules(300)}, "currentReplicas": 5, "statusReplicas": 5,
-        "pods": [], "readings": {}, "maxSampleAge": "PT90S",
-        "timing": {"cpu_initialization": "PT5M", "readiness_delay": "PT30S"},
-        "forecast": null, "seasons": {}, "fallback": null, "overrides": {"hold": null, "min": null, "max": null},
-        "memory": scalableapp_engine::memory::Memory::default(),
+    let web = json!({
+        "workload": {"Service": {"metrics": [], "forecast": null}}, "minReplicas": 1, "maxReplicas": 3,
+        "schedules": [], "fallback": null, "behavior": {"scale_up": rules(0), "scale_down": rules(300)},
+        "revision": "7c9f8d", "rolling": {"max_surge": {"Percent": 25}, "max_unavailable": {"Pods": 0}},
     });
-    let input: scalableapp_engine::record::OwnedInput = serde_json::from_value(input).unwrap();
-    let mut decision = scalableapp_engine::decide(&input.as_input(), input.memory.clone()).record(input.now);
+    let revision = json!({"hash": "7c9f8d", "replicas": 5, "available": 5, "is_target": true});
+    let input = json!({
+        "now": "2026-01-02T03:04:05Z", "stack": {"components": {"web": web}},
+        "state": {"components": {"web": {"revisions": [revision], "existingReplicas": 5}}},
+        "evidence": {"maxAge": "PT90S"}, "limits": {}, "memory": {},
+    });
+    let input: scalableapp_engine::record::RecordedInput = serde_json::from_value(input).unwrap();
+    let mut decision = scalableapp_engine::decide(&input.as_input()).components["web"].record(input.now);
     decision.to = to;
-    let (namespace, app, component) = ("store".to_owned(), "shop".to_owned(), "web".to_owned());
-    let record = scalableapp_engine::record::Record { namespace, app, component, input, decision };
+    let record = scalableapp_engine::record::Record::new(("store", "shop"), "web", input, decision);
     serde_json::to_string(&record).unwrap()
 }
 

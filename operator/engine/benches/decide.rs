@@ -5,16 +5,16 @@
 mod fixture;
 
 use std::hint::black_box;
-use std::mem;
 use std::time::{Duration, Instant};
 
-use fixture::{Component, cpu, latency, rate};
+use fixture::{Component, NAME, cpu, latency, rate};
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::bounds::cron::CronLine;
 use scalableapp_engine::bounds::schedule::{Schedule, time_zone};
 use scalableapp_engine::decide;
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::forecast::season::{CELLS, Past, SEASONS, Season, Seasonal};
+use scalableapp_engine::record::RecordedInput;
 
 /// Decisions of one series, each on what the one before left behind.
 const DECISIONS: u32 = 400;
@@ -56,20 +56,22 @@ fn main() {
 /// stay as many as they are.
 fn time(mut component: Component) -> f64 {
     let full = f64::from(component.replicas) * 50.0;
+    // A schedule remembers whether it is on, so the declared component stays the same one, as in the operator.
+    let stack = component.input().stack;
     let mut spent = Duration::ZERO;
     for round in 0..DECISIONS {
         let share = 0.7 + 0.3 * (f64::from(round) / 30.0).sin();
         component.later(5).uses_cpu((share * 1000.0) as i64).reads("p99", 0.2 * share);
         component.rates(full * share);
-        let memory = mem::take(&mut component.memory);
+        let input = RecordedInput { stack: stack.clone(), ..component.input() };
         let begin = Instant::now();
-        let decision = decide(&black_box(&component).input(), memory);
+        let decision = decide(&black_box(&input).as_input());
         spent += begin.elapsed();
+        let mut memory = decision.memory;
+        let decision = &decision.components[NAME];
+        memory.commit(NAME, decision, &component.behavior, true);
         component.replicas = decision.desired;
-        component.memory = decision.memory;
-        if let Some(change) = &decision.change {
-            component.memory.record(change, &component.behavior);
-        }
+        component.memory = memory.components.remove(NAME).expect("a memory");
     }
     spent.as_secs_f64() * 1e6 / f64::from(DECISIONS)
 }

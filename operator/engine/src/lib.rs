@@ -1,18 +1,21 @@
 //! Every decision of ScalableApp, in functions. Pure.
 //!
 //! No clock, no I/O, no async, no logging: what a decision depends on comes in as [`Input`], what it leads to goes out
-//! as [`Decision`], and the same input always gives the same output. The stages of a decision, in their order:
+//! as [`Decision`], and the same input always gives the same output. There are two entry points: [`decide`] for one app,
+//! and [`grant`] once a tick for what several apps share. The stages of a decision, in their order:
 //!
-//! | stage | module | may |
-//! |---|---|---|
-//! | signals | [`propose`]: [`evidence`] judges each sample, [`hpa::signal`] does HPA's arithmetic, [`propose::metric`] names target and unit | propose |
-//! | combine | [`hpa::combine`] | take the largest; nothing scales in while a metric is missing |
-//! | bounds | [`bounds`]: `minReplicas` and `maxReplicas`, schedules, overrides, fallback, an incomplete averaging window; [`forecast`] | name the minimum and the maximum replicas |
-//! | behavior | [`hpa::scale`] does one HPA step with [`hpa::normalize`], [`hpa::behavior`] and [`hpa::history`] | delay, limit, clamp |
+//! | stage | over | module | may |
+//! |---|---|---|---|
+//! | PROPOSE | a component | [`propose`]: [`evidence`] judges each sample, [`hpa::signal`] does HPA's arithmetic; [`forecast`] | ask for replicas |
+//! | DIAGNOSE | the app | [`diagnose`] | name one cause, or none |
+//! | BOUND | a component | [`bounds`]: `minReplicas` and `maxReplicas`, schedules, overrides, fallback, an incomplete averaging window | name the minimum and the maximum replicas |
+//! | ALLOT | the app | [`allot`] | lower the maximum to what is left of what is shared |
+//! | STABILIZE | a component | [`hpa::scale`] does one HPA step with [`hpa::normalize`], [`hpa::behavior`] and [`hpa::history`] | delay, limit, clamp |
+//! | PLAN | the app | [`rollout`] | say the next safe step over revisions |
 //!
-//! `app/component.rs` runs the stages in this order, and `app/explain.rs` words them. [`record`] keeps a decision with its
-//! input, to be made once more. [`memory`] is what lasts between decisions and over restarts, [`reason`] lists every
-//! reason that can be given, and [`rollout`] moves the decided replicas between revisions.
+//! `app/mod.rs` runs the stages in this order, `app/component.rs` has those of one component, and `app/explain.rs` words
+//! them. [`record`] keeps a decision with its input, to be made once more. [`memory`] is what lasts between decisions and
+//! over restarts, and [`reason`] lists every reason that can be given.
 //!
 //! The arithmetic in [`hpa`] is that of HorizontalPodAutoscaler v2: `tests/hpa_vectors.rs` compares it with what
 //! Kubernetes' own controller computed.
@@ -21,65 +24,81 @@
 //!
 //! ```
 //! use jiff::{SignedDuration, Timestamp};
-//! use scalableapp_engine::hpa::behavior::Behavior;
-//! use scalableapp_engine::memory::Memory;
-//! use scalableapp_engine::propose::metric::{Metric, Target};
-//! use scalableapp_engine::bounds::overrides::Overrides;
+//! use scalableapp_engine::evidence::recorded::RecordedEvidence;
 //! use scalableapp_engine::evidence::sample::Reading;
-//! use scalableapp_engine::hpa::signal::PodTiming;
+//! use scalableapp_engine::hpa::behavior::Behavior;
+//! use scalableapp_engine::limits::Limits;
+//! use scalableapp_engine::memory::AppMemory;
+//! use scalableapp_engine::propose::metric::{Metric, Target};
+//! use scalableapp_engine::rollout::rolling::{Revision, Rolling};
+//! use scalableapp_engine::stack::{Component, Service, Stack, Workload};
+//! use scalableapp_engine::state::{Observed, State};
 //! use scalableapp_engine::{Input, decide, reason};
 //! use std::collections::BTreeMap;
 //!
-//! let now = Timestamp::UNIX_EPOCH;
-//! let metrics = [Metric { name: "rps".into(), target: Target::RequestRate { per_replica: 50_000 } }];
-//! let reading = Reading { values: vec![340.0], at: Some(now), ..Reading::default() };
-//! let behavior = Behavior::default();
+//! fn of_web<T>(value: T) -> BTreeMap<String, T> {
+//!     BTreeMap::from([("web".to_owned(), value)])
+//! }
 //!
-//! let input = Input {
-//!     now,
+//! let now = Timestamp::UNIX_EPOCH;
+//! let rps = Metric { name: "rps".into(), target: Target::RequestRate { per_replica: 50_000 } };
+//! let web = Component {
+//!     workload: Workload::Service(Service { metrics: vec![rps], forecast: None }),
 //!     min_replicas: 2,
-//!     schedules: &[],
 //!     max_replicas: 40,
-//!     metrics: &metrics,
-//!     behavior: &behavior,
-//!     current_replicas: 4,
-//!     decided_replicas: Some(4),
-//!     status_replicas: 4,
-//!     pods: &[],
-//!     readings: &BTreeMap::from([("rps".into(), reading)]),
-//!     max_sample_age: SignedDuration::from_secs(60),
-//!     timing: PodTiming::default(),
-//!     forecast: None,
-//!     seasons: &BTreeMap::new(),
+//!     schedules: vec![],
 //!     fallback: None,
-//!     overrides: &Overrides::default(),
+//!     behavior: Behavior::default(),
+//!     revision: "7c9f8d".into(),
+//!     rolling: Rolling::default(),
 //! };
-//! let decision = decide(&input, Memory::default());
-//! assert_eq!(decision.desired, 7);
-//! assert_eq!(decision.reason, reason::METRIC_ABOVE_TARGET);
-//! assert_eq!(decision.proposals[0].value, "85/s per replica");
+//! let revision = Revision { hash: "7c9f8d".into(), replicas: 4, available: 4, is_target: true };
+//! let observed = Observed { revisions: vec![revision], existing_replicas: 4, ..Observed::default() };
+//! let reading = Reading { values: vec![340.0], at: Some(now), ..Reading::default() };
+//!
+//! let decision = decide(&Input {
+//!     now,
+//!     stack: &Stack { components: of_web(web.into()) },
+//!     state: &State { components: of_web(observed) },
+//!     evidence: &RecordedEvidence {
+//!         max_age: SignedDuration::from_secs(60),
+//!         readings: of_web(BTreeMap::from([("rps".into(), reading)])),
+//!         ..RecordedEvidence::default()
+//!     },
+//!     limits: &Limits::default(),
+//!     memory: &AppMemory::default(),
+//! });
+//! let web = &decision.components["web"];
+//! assert_eq!(web.desired, 7);
+//! assert_eq!(web.reason, reason::METRIC_ABOVE_TARGET);
+//! assert_eq!(web.proposals[0].value, "85/s per replica");
+//! assert_eq!(decision.plan.replicas["web"]["7c9f8d"], 7);
 //!
 //! // Whatever comes of it, the next decision starts from this memory; a change that was written is added.
 //! let mut memory = decision.memory;
-//! if let Some(change) = &decision.change {
-//!     memory.record(change, &behavior);
-//! }
+//! memory.commit("web", web, &Behavior::default(), true);
 //! ```
 
+pub mod allot;
 mod app;
 pub mod bounds;
+pub mod diagnose;
 pub mod evidence;
 pub mod forecast;
 pub mod hpa;
 mod input;
+pub mod limits;
 pub mod memory;
 pub mod propose;
 pub mod reason;
 pub mod record;
 pub mod rollout;
+pub mod stack;
+pub mod state;
 
-pub use app::component::decide;
-pub use app::decision::Decision;
+pub use allot::grants::grant;
+pub use app::decide;
+pub use app::decision::{ComponentDecision, Decision};
 pub use input::Input;
 pub use propose::evaluate::Invalid;
 pub use propose::latency::LatencyStep;

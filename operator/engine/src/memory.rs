@@ -4,6 +4,7 @@
 //! start anew with the replicas that are found, so that a scale-in waits one full stabilization window. Scale events
 //! are kept while a policy still counts them, and where they must be merged they err towards slower.
 
+use crate::app::decision::ComponentDecision;
 use crate::app::limits::RecentLimits;
 use crate::bounds::fallback::MissingSince;
 use crate::evidence::zero::Doubts;
@@ -13,6 +14,7 @@ use crate::hpa::history::{History, ScaleEvent, seconds};
 use crate::propose::evaluate::{LastGood, SignalMemory};
 use crate::propose::latency::{LatencyMemory, LatencyStep};
 use crate::propose::metric::{Metric, decimal};
+use crate::rollout::rolling::{Revision, current_replicas};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use scalableapp_crds as api;
@@ -20,9 +22,104 @@ use scalableapp_crds::limits::SCALE_EVENTS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Everything that scaling remembers of one component between two decisions.
+/// What decisions remember of an app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Memory {
+#[serde(transparent)]
+pub struct AppMemory {
+    /// What is remembered of each component, by name.
+    pub components: BTreeMap<String, ComponentMemory>,
+}
+
+/// What decisions remember of one component.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentMemory {
+    /// Boxed, because a map keeps room for several.
+    pub(crate) scaling: Box<Memory>,
+    /// The replicas that were decided when the process began, and then those that it wrote. What was decided and then not
+    /// written is none of them: a scaling that starts from it would pass its policies.
+    pub(crate) decided: Option<i32>,
+    /// Whether they are known to have been written, so that other ones are somebody else's.
+    pub(crate) is_written: bool,
+    /// Whether no revision was left, and replicas of the one that comes were not written yet.
+    pub(crate) begins: bool,
+}
+
+impl AppMemory {
+    /// Forgets what the metrics asked for: nobody followed them for a while.
+    pub fn forget_recommendations(&mut self) {
+        self.components.values_mut().for_each(ComponentMemory::forget_recommendations);
+    }
+
+    /// Remembers that the replicas of a decision were written, or may have been (`is_certain`).
+    pub fn commit(
+        &mut self,
+        component: &str,
+        decision: &ComponentDecision,
+        behavior: &Behavior,
+        is_certain: bool,
+    ) {
+        let Some(memory) = self.components.get_mut(component) else { return };
+        (memory.decided, memory.is_written, memory.begins) = (Some(decision.desired), is_certain, false);
+        if let Some(change) = &decision.change {
+            memory.record(change, behavior);
+        }
+    }
+}
+
+impl ComponentMemory {
+    /// The memory of a process that starts with what the status holds of a component, if anything.
+    #[must_use]
+    pub fn restore(known: Option<&api::ComponentStatus>, now: Timestamp) -> Self {
+        let persisted = known.and_then(|known| known.memory.as_ref());
+        Self {
+            scaling: Box::new(persisted.map(|memory| Memory::restore(memory, now)).unwrap_or_default()),
+            decided: known.map(|known| known.desired),
+            is_written: false,
+            begins: false,
+        }
+    }
+
+    /// Forgets what the metrics asked for, so that a scale-in waits one full stabilization window again.
+    pub fn forget_recommendations(&mut self) {
+        self.scaling.history.forget_recommendations();
+    }
+
+    /// Forgets what was learned of a metric: it is read from elsewhere now, and its values may have another unit.
+    pub fn forget_metric(&mut self, metric: &str) {
+        self.scaling.forget_metric(metric);
+    }
+
+    /// Adds a change of replicas. It belongs into the memory that is persisted together with the write of the replicas,
+    /// and into the memory in process once that write has succeeded ([`AppMemory::commit`]).
+    pub fn record(&mut self, change: &ScaleChange, behavior: &Behavior) {
+        self.scaling.record(change, behavior);
+    }
+
+    /// The part to keep in the status: scale events that a policy still counts, last good values, the latency step.
+    #[must_use]
+    pub fn persist(&self, now: Timestamp, behavior: &Behavior) -> api::ScalingMemory {
+        self.scaling.persist(now, behavior)
+    }
+
+    /// The replicas of the last decision that was written, as far as other ones can be told from it: an earlier process may
+    /// have decided replicas and then not written them.
+    pub(crate) fn decided_replicas(&self, scaled_by_other: bool) -> Option<i32> {
+        self.decided.filter(|_| self.is_written || scaled_by_other)
+    }
+
+    /// The replicas that scaling starts from. With no revision left, for example because the Deployment was deleted by hand,
+    /// the last decision is what there was. The one that comes has one replica, which nobody asked for, until others are
+    /// written.
+    pub(crate) fn current_replicas(&mut self, revisions: &[Revision]) -> i32 {
+        self.begins |= revisions.is_empty();
+        if self.begins { self.decided.unwrap_or(0) } else { current_replicas(revisions, self.decided) }
+    }
+}
+
+/// What the rules of one component remember.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Memory {
     pub(crate) history: History,
     #[serde(flatten)]
     pub(crate) signals: SignalMemory,
@@ -46,17 +143,14 @@ pub struct ScaleChange {
 }
 
 impl Memory {
-    /// Adds a change of replicas. It belongs into the memory that is persisted together with the write of the replicas,
-    /// and into the memory in process once that write has succeeded.
-    pub fn record(&mut self, change: &ScaleChange, behavior: &Behavior) {
+    fn record(&mut self, change: &ScaleChange, behavior: &Behavior) {
         self.history.record_scale(behavior, change.at, change.from, change.to);
         if let Some(step) = &change.latency_step {
             self.signals.latency.step = Some(step.clone());
         }
     }
 
-    /// The part to keep in the status: scale events that a policy still counts, last good values, the latency step.
-    pub fn persist(&self, now: Timestamp, behavior: &Behavior) -> api::ScalingMemory {
+    fn persist(&self, now: Timestamp, behavior: &Behavior) -> api::ScalingMemory {
         let counted = |events: &[ScaleEvent], period| {
             let recent = events.iter().filter(|event| now.duration_since(event.at) < seconds(period));
             let mut recent: Vec<(Timestamp, i32)> = recent.map(|event| (event.at, event.change)).collect();
@@ -80,7 +174,7 @@ impl Memory {
 
     /// The memory of a process that starts with what the status holds. What another machine's clock dates later than now
     /// counts as of now, or it would slow scaling for longer than its period.
-    pub fn restore(persisted: &api::ScalingMemory, now: Timestamp) -> Self {
+    fn restore(persisted: &api::ScalingMemory, now: Timestamp) -> Self {
         let (ups, downs): (Vec<_>, Vec<_>) = persisted.events.iter().partition(|event| event.change > 0);
         let events = |events: Vec<&api::ScaleEvent>| {
             let restored = |event: &api::ScaleEvent| ScaleEvent {
@@ -119,13 +213,7 @@ impl Memory {
         }
     }
 
-    /// Forgets what the metrics asked for, so that a scale-in waits one full stabilization window again.
-    pub fn forget_recommendations(&mut self) {
-        self.history.forget_recommendations();
-    }
-
-    /// Forgets what was learned of a metric: it is read from elsewhere now, and its values may have another unit.
-    pub fn forget_metric(&mut self, metric: &str) {
+    fn forget_metric(&mut self, metric: &str) {
         self.keep(|name| name != metric);
     }
 

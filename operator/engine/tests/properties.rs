@@ -188,7 +188,7 @@ proptest! {
             let written = serde_json::to_string(&app.record()).expect("a line");
             let read: Record = serde_json::from_str(&written).expect("a record");
             prop_assert_eq!(&read, &app.record());
-            prop_assert_eq!(read.replay().record(read.input.now), read.decision);
+            prop_assert_eq!(read.replay().map(|one| one.record(read.input.now)), Some(read.decision));
         }
     }
 
@@ -262,8 +262,8 @@ proptest! {
             live(&mut app, moment);
         }
         app.later(5).reads("rps", 500.0);
-        let first = app.decide();
-        app.memory = first.memory.clone();
+        let (first, memory) = app.decide_and_remember();
+        app.memory = memory;
         let second = app.decide();
         prop_assert_eq!((first.desired, first.reason), (second.desired, second.reason));
     }

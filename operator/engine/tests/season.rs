@@ -6,7 +6,7 @@ mod fixture;
 use fixture::{Component, DAY, daily, past, rate};
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::forecast::season::{CELLS, Past, Season, Seasonal, Unlearned};
-use scalableapp_engine::{Decision, reason};
+use scalableapp_engine::{ComponentDecision, reason};
 
 const HORIZON: SignedDuration = SignedDuration::from_mins(10);
 
@@ -42,7 +42,7 @@ fn learn(past: &Past) -> Result<Season, Unlearned> {
 }
 
 /// What a component of 2 replicas decides at a load of 100/s after two horizons, with what is known of its season.
-fn decided(seasonal: Seasonal) -> Decision {
+fn decided(seasonal: Seasonal) -> ComponentDecision {
     let mut app = Component::new(2, &[rate(50)]);
     app.forecast = daily(HORIZON.as_secs());
     app.now -= HORIZON * 2;
@@ -51,7 +51,7 @@ fn decided(seasonal: Seasonal) -> Decision {
     (0..40).map(|_| app.later(30).reads("rps", 100.0).act()).last().expect("a decision")
 }
 
-fn forecast(decision: &Decision) -> &str {
+fn forecast(decision: &ComponentDecision) -> &str {
     &decision.stages.iter().find(|stage| stage.name == "forecast").expect("a stage").effect
 }
 

@@ -4,10 +4,10 @@
 //! operator decides by `scalableapp_engine::decide`, as in production.
 
 use std::collections::BTreeMap;
-use std::mem;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use scalableapp_engine::bounds::overrides::Overrides;
+use scalableapp_engine::evidence::recorded::RecordedEvidence;
 use scalableapp_engine::evidence::sample::Reading;
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::forecast::season::{CELLS, Past, SEASONS, Season, Seasonal, step as season_step};
@@ -19,8 +19,12 @@ use scalableapp_engine::hpa::pod::{
 use scalableapp_engine::hpa::range::Range;
 use scalableapp_engine::hpa::scale::{Normalization, Scaling, step};
 use scalableapp_engine::hpa::signal::{PodMetric, PodTarget, PodTiming, Series, average_value};
-use scalableapp_engine::memory::Memory;
+use scalableapp_engine::limits::Limits;
+use scalableapp_engine::memory::AppMemory;
 use scalableapp_engine::propose::metric::{Metric, Target};
+use scalableapp_engine::rollout::rolling::{Revision, Rolling};
+use scalableapp_engine::stack::{Component, Service, Stack, Workload as Tier};
+use scalableapp_engine::state::{Observed, State};
 use scalableapp_engine::{Input, decide};
 
 use crate::app::{self, App};
@@ -39,6 +43,8 @@ pub const CPU_LAG: i64 = 5;
 
 const RANGE: Range = Range { min: 2, max: 100 };
 const METRIC: &str = "rps";
+const COMPONENT: &str = "web";
+const REVISION: &str = "only";
 
 /// A contender with one setting, and what it remembers.
 pub(crate) struct Autoscaler {
@@ -46,9 +52,9 @@ pub(crate) struct Autoscaler {
     setting: Setting,
     behavior: Behavior,
     history: History,
-    memory: Memory,
-    metrics: [Metric; 1],
-    seasons: BTreeMap<String, Seasonal>,
+    memory: AppMemory,
+    /// What the engine reads. It keeps what is known of the season.
+    evidence: RecordedEvidence,
 }
 
 impl Autoscaler {
@@ -57,15 +63,16 @@ impl Autoscaler {
         behavior.scale_up.tolerance = setting.tolerance;
         behavior.scale_down.tolerance = setting.tolerance;
         behavior.scale_down.stabilization_window_seconds = setting.scale_down_window;
-        let per_replica = per_replica(&setting);
         Self {
             contender,
             setting,
             behavior,
             history: History::default(),
-            memory: Memory::default(),
-            metrics: [Metric { name: METRIC.to_owned(), target: Target::RequestRate { per_replica } }],
-            seasons: BTreeMap::new(),
+            memory: AppMemory::default(),
+            evidence: RecordedEvidence {
+                max_age: SignedDuration::from_secs(60),
+                ..RecordedEvidence::default()
+            },
         }
     }
 
@@ -148,7 +155,8 @@ impl Autoscaler {
     /// Reads the history, at first and then at the end of each day.
     fn learn(&mut self, second: usize, workload: &Workload) {
         let Some(day) = workload.day else { return };
-        if !self.seasons.is_empty() && (second < LEAD_IN || !(second - LEAD_IN).is_multiple_of(day)) {
+        if !self.evidence.seasons.is_empty() && (second < LEAD_IN || !(second - LEAD_IN).is_multiple_of(day))
+        {
             return;
         }
         let season = SignedDuration::from_secs(day as i64);
@@ -165,7 +173,7 @@ impl Autoscaler {
             Ok(season) => Seasonal::Learned(season),
             Err(unlearned) => Seasonal::Unusable(unlearned.to_string()),
         };
-        self.seasons.insert(METRIC.to_owned(), learned);
+        self.evidence.seasons = only(BTreeMap::from([(METRIC.to_owned(), learned)]));
     }
 
     fn horizon(&self) -> SignedDuration {
@@ -183,36 +191,46 @@ impl Autoscaler {
     }
 
     fn on_engine(&mut self, second: usize, app: &App) -> i32 {
-        let now = instant(second as f64);
         let measured = instant((second as i64 - SCRAPE_AGE) as f64);
         let reading =
             Reading { values: vec![self.rate(second, app)], at: Some(measured), ..Reading::default() };
-        let input = Input {
-            now,
-            min_replicas: RANGE.min,
-            schedules: &[],
-            max_replicas: RANGE.max,
-            metrics: &self.metrics,
-            behavior: &self.behavior,
-            current_replicas: app.replicas(),
-            decided_replicas: Some(app.replicas()),
-            status_replicas: app.replicas(),
-            pods: &[],
-            readings: &BTreeMap::from([(METRIC.to_owned(), reading)]),
-            max_sample_age: SignedDuration::from_secs(60),
-            timing: PodTiming::default(),
-            forecast: self.forecast(),
-            seasons: &self.seasons,
-            fallback: None,
-            overrides: &Overrides::default(),
-        };
-        let decision = decide(&input, mem::take(&mut self.memory));
+        self.evidence.readings = only(BTreeMap::from([(METRIC.to_owned(), reading)]));
+        let replicas = app.replicas();
+        let revision = Revision { hash: REVISION.to_owned(), replicas, available: replicas, is_target: true };
+        let observed =
+            Observed { revisions: vec![revision], existing_replicas: replicas, ..Observed::default() };
+        let decision = decide(&Input {
+            now: instant(second as f64),
+            stack: &Stack { components: only(Arc::new(self.component())) },
+            state: &State { components: only(observed) },
+            evidence: &self.evidence,
+            limits: &Limits::default(),
+            memory: &self.memory,
+        });
         self.memory = decision.memory;
-        if let Some(change) = &decision.change {
-            self.memory.record(change, &self.behavior);
-        }
+        let Some(decision) = decision.components.get(COMPONENT) else { return replicas };
+        self.memory.commit(COMPONENT, decision, &self.behavior, true);
         decision.desired
     }
+
+    fn component(&self) -> Component {
+        let per_replica = per_replica(&self.setting);
+        let metric = Metric { name: METRIC.to_owned(), target: Target::RequestRate { per_replica } };
+        Component {
+            workload: Tier::Service(Service { metrics: vec![metric], forecast: self.forecast() }),
+            min_replicas: RANGE.min,
+            max_replicas: RANGE.max,
+            schedules: Vec::new(),
+            fallback: None,
+            behavior: self.behavior.clone(),
+            revision: REVISION.to_owned(),
+            rolling: Rolling::default(),
+        }
+    }
+}
+
+fn only<T>(value: T) -> BTreeMap<String, T> {
+    BTreeMap::from([(COMPONENT.to_owned(), value)])
 }
 
 /// Thousandths of a request per second that one pod should serve.

@@ -1,16 +1,15 @@
-//! The writes of one app in their order: children, then (after the status) replicas, growing before shrinking. I/O out.
+//! The children of one app, in their order. I/O out.
 
 use super::{
-    attempts::{Operation, UNANSWERED, WriteRound},
+    attempts::{Operation, WriteRound},
     children::{Child, Ensured, Owner, delete, ensure, is_kept, name_of},
     fence::{fence, is_fenced},
     memory::ApplyMemory,
     record::Records,
-    replicas,
     writer::{WriteError, Writer},
 };
 use crate::{
-    decide::{ComponentMemory, ComponentPass, component_state::ComponentState},
+    decide::{Pass, component_state::ComponentState},
     event::Event,
     kinds::Kind,
     names,
@@ -22,10 +21,10 @@ use crate::{
     },
     render::ServiceChildren,
     resolve::app::{App, Service},
-    runtime::{clock, metrics},
+    runtime::clock,
 };
 use kube::ResourceExt;
-use scalableapp_engine::reason;
+use scalableapp_engine::{reason, rollout::Plan};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -54,15 +53,17 @@ pub async fn apply(
     app: &App,
     observed: &Observed,
     mut children: BTreeMap<String, ServiceChildren>,
-    (memory, components): (&mut ApplyMemory, &mut BTreeMap<String, ComponentMemory>),
-    passes: &mut [ComponentPass],
+    memory: &mut ApplyMemory,
+    Pass { components, plan, .. }: &mut Pass,
 ) -> Result<(), WriteError> {
-    let ApplyMemory { records, leftovers, unpublished, .. } = memory;
+    let ApplyMemory { failing, records, leftovers, unpublished, .. } = memory;
+    // Nothing of a component that is gone or invalid is written, so nothing is made again.
+    failing.retain(|name, _| app.service(name).is_some_and(Service::is_valid));
     let (mut unanswered, now) = (0, clock::wall());
-    for pass in passes {
+    for pass in components {
         let service = app.service(&pass.state.name);
         let Some((service, children)) = service.zip(children.remove(&pass.state.name)) else { continue };
-        let failing = &mut components.entry(pass.state.name.clone()).or_default().failing;
+        let failing = failing.entry(pass.state.name.clone()).or_default();
         let mut round = WriteRound::new(&mut failing.children, &mut unanswered, now);
         let applier = Applier { leader, app, service, records, unpublished, round: &mut round };
         let applied = Box::pin(applier.service(children, &mut pass.state)).await?;
@@ -70,7 +71,7 @@ pub async fn apply(
             // The pass did not know of its replicas. The write triggers a reconcile, which decides with them.
             pass.decision = None;
         }
-        retire(leader, &mut round, pass, applied.is_written).await?;
+        retire(leader, &mut round, plan, &mut pass.state, applied.is_written).await?;
         pass.state.failure = failing.said(pass.state.was_applied);
     }
     prune(leader, app, observed, WriteRound::new(leftovers, &mut unanswered, now)).await
@@ -160,17 +161,18 @@ impl Applier<'_, '_> {
 async fn retire(
     leader: Leader<'_>,
     round: &mut WriteRound<'_>,
-    pass: &mut ComponentPass,
+    plan: &Plan,
+    state: &mut ComponentState,
     is_applied: bool,
 ) -> Result<(), WriteError> {
-    let ComponentPass { state, planned, .. } = pass;
+    let planned = plan.replicas.get(&state.name);
     let mut kept = Vec::with_capacity(state.revisions.len());
     for revision in mem::take(&mut state.revisions) {
         let is_target = revision.hash == state.target;
         let is_drained = !is_target
             && revision.pods == 0
             && revision.replicas == 0
-            && planned.get(&revision.hash).is_none_or(|replicas| *replicas == 0);
+            && planned.and_then(|planned| planned.get(&revision.hash)).is_none_or(|replicas| *replicas == 0);
         if is_drained {
             if remove(leader.writer, round, Kind::Deployment, &*revision.deployment).await?.is_none() {
                 kept.push(revision);
@@ -240,72 +242,4 @@ fn is_orphan<K: Child>(child: &K, app: &App, named: &BTreeSet<&str>) -> bool {
         && child.component().is_some_and(|component| !named.contains(component))
         && child.controller_owner() == Some(app.uid.as_str())
         && child.meta().deletion_timestamp.is_none()
-}
-
-/// Writes the replicas that a pass planned, revisions that grow before those that shrink. A write that fails is
-/// remembered, to be said by the next pass, and stops no other component. Returns whether a Deployment has changed since
-/// the decision, or nothing answers; then it must be decided again.
-///
-/// # Errors
-/// [`WriteError::NotLeader`] alone.
-pub async fn scale(
-    leader: Leader<'_>,
-    app: &App,
-    components: &mut BTreeMap<String, ComponentMemory>,
-    passes: &[ComponentPass],
-) -> Result<bool, WriteError> {
-    let (mut is_outdated, mut unanswered) = (false, 0);
-    for pass in passes {
-        let component = components.entry(pass.state.name.clone()).or_default();
-        let service = app.service(&pass.state.name);
-        let Some((service, decision)) = service.zip(pass.decision.as_ref()) else { continue };
-        let changes = changes(pass);
-        if changes.iter().any(|(revision, _)| !is_fenced(&revision.deployment, leader.epoch)) {
-            component.failing.await_fence(clock::wall());
-            continue;
-        }
-        // What may have happened counts: remembered in vain it makes the next change later, forgotten it makes it sooner.
-        let mut may_have_happened = changes.is_empty();
-        let mut written = Ok(());
-        for (revision, planned) in changes {
-            match replicas::scale(leader.writer, &revision.deployment, planned).await {
-                Ok(deployment) => {
-                    component.await_generation(&deployment.name_any(), deployment.metadata.generation);
-                    may_have_happened = true;
-                }
-                Err(error) => {
-                    may_have_happened |= error.may_have_happened();
-                    written = Err(error);
-                    break;
-                }
-            }
-        }
-        if may_have_happened {
-            component.commit(service, decision, written.is_ok());
-            metrics::decided(decision.current, decision.desired);
-        }
-        match written {
-            Err(error @ WriteError::NotLeader { .. }) => return Err(error),
-            Err(WriteError::Conflict { .. }) => is_outdated = true,
-            written => {
-                unanswered += u32::from(matches!(written, Err(WriteError::TimedOut { .. })));
-                component.failing.scaled(&written, clock::wall());
-            }
-        }
-        if unanswered >= UNANSWERED {
-            return Ok(true);
-        }
-    }
-    Ok(is_outdated)
-}
-
-/// The revisions whose replicas a pass changes, those that grow first.
-fn changes(pass: &ComponentPass) -> Vec<(&LiveRevision, i32)> {
-    let revisions = pass.state.revisions.iter();
-    let mut changes: Vec<_> = revisions
-        .filter_map(|revision| Some((revision, *pass.planned.get(&revision.hash)?)))
-        .filter(|(revision, planned)| revision.replicas != *planned)
-        .collect();
-    changes.sort_by_key(|(revision, planned)| revision.replicas - planned);
-    changes
 }

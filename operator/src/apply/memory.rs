@@ -2,9 +2,12 @@
 
 use super::{
     attempts::{Attempt, Attempts},
+    failing::Failing,
     record::Records,
 };
-use crate::event::Event;
+use crate::{decide::component_state::WriteState, event::Event};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// A status that could not be written.
 pub struct Unreported {
@@ -14,9 +17,11 @@ pub struct Unreported {
     pub is_reduced: bool,
 }
 
-/// What is remembered of the writes of one app, but for those of one component that failed.
+/// What is remembered of the writes of one app.
 #[derive(Default)]
 pub struct ApplyMemory {
+    /// Writes of each component that failed.
+    pub failing: BTreeMap<String, Failing>,
     /// What was applied.
     pub records: Records,
     /// Children of components that the spec no longer names and that could not be deleted.
@@ -25,4 +30,25 @@ pub struct ApplyMemory {
     pub unreported: Option<Unreported>,
     /// Events that are not published yet, because a write after their cause failed.
     pub unpublished: Vec<Event>,
+}
+
+impl ApplyMemory {
+    /// The components whose writes failed, by name: what is said of it, and whether their replicas are decided. `was_applied`
+    /// says that the generation was applied before.
+    #[must_use]
+    pub fn write_states(&self, was_applied: bool, now: Timestamp) -> BTreeMap<String, WriteState> {
+        let states = self.failing.iter().map(|(name, failing)| {
+            let state = WriteState { failure: failing.said(was_applied), is_recent: failing.is_recent(now) };
+            (name, state)
+        });
+        let failed = states.filter(|(_, state)| state.failure.is_some() || state.is_recent);
+        failed.map(|(name, state)| (name.clone(), state)).collect()
+    }
+
+    /// When the first write that failed is made again.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let components = self.failing.values().map(Failing::due);
+        components.chain([self.leftovers.due()]).flatten().min()
+    }
 }

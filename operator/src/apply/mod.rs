@@ -10,5 +10,6 @@ pub mod fence;
 pub mod memory;
 pub mod record;
 pub mod replicas;
+pub mod scale;
 pub mod status;
 pub mod writer;

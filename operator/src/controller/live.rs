@@ -14,7 +14,7 @@ use crate::{
 use futures::{FutureExt, future::BoxFuture};
 use kube::ResourceExt;
 use scalableapp_crds::{LiveApp, LiveComponent, LiveMetric};
-use scalableapp_engine::{Decision, reason};
+use scalableapp_engine::{ComponentDecision, reason};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -50,12 +50,15 @@ async fn show(context: &Context, namespace: &str, name: &str) -> Option<LiveApp>
     memory.enter(context.writer.epoch()?, app);
     let observed = context.cluster.of_app(namespace, name);
     let samples = context.samples.latest();
-    let view = View { observed: &observed, samples: &samples, now: clock::wall(), recording: false };
-    let (known, components) = memory.of_pass(app);
-    let passes = decide::pass(resolved, known, view, &mut components.clone());
+    let now = clock::wall();
+    let (writes, grants) = (memory.write_states(app, now), context.memories.grants(resolved));
+    let view = View { writes: &writes, grants: &grants, ..View::new(&observed, &samples, now) };
+    let (known, decisions) = memory.of_pass(app);
+    let pass = decide::pass(resolved, known, view, &mut decisions.clone());
     Some(LiveApp {
         observed_at: samples.taken()?,
-        components: passes
+        components: pass
+            .components
             .iter()
             .filter_map(|pass| Some(component(resolved.service(&pass.state.name)?, pass, &samples)))
             .collect(),
@@ -80,7 +83,7 @@ fn component(service: &Service, pass: &ComponentPass, samples: &Samples) -> Live
 }
 
 /// The reason of a component and its sentence, as conditions and events tell it.
-fn told(state: &ComponentState, decision: Option<&Decision>) -> (String, String) {
+fn told(state: &ComponentState, decision: Option<&ComponentDecision>) -> (String, String) {
     if let Some(paused) = &state.paused {
         return (reason::PAUSED.name.to_owned(), paused.clone());
     }
@@ -96,7 +99,7 @@ fn told(state: &ComponentState, decision: Option<&Decision>) -> (String, String)
     }
 }
 
-fn metrics(decision: &Decision) -> impl Iterator<Item = LiveMetric> {
+fn metrics(decision: &ComponentDecision) -> impl Iterator<Item = LiveMetric> {
     decision.proposals.iter().map(|proposal| LiveMetric {
         name: proposal.metric.clone(),
         value: proposal.value.clone(),
@@ -120,7 +123,7 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
     use scalableapp_crds::{Condition, ScalableAppStatus};
     use serde_json::{Value, json};
-    use std::{collections::BTreeMap, sync::Arc};
+    use std::sync::Arc;
 
     /// An app of one component on a clock of its own, whose pods come at once, up to a quota.
     struct Stack {
@@ -130,7 +133,7 @@ mod tests {
         quota: i32,
         overrides: Siblings<GuardedOverride>,
         status: Option<ScalableAppStatus>,
-        memories: BTreeMap<String, decide::ComponentMemory>,
+        memory: decide::DecideMemory,
         events: Vec<String>,
     }
 
@@ -159,7 +162,7 @@ mod tests {
                 quota: i32::MAX,
                 overrides: Siblings::default(),
                 status: None,
-                memories: BTreeMap::new(),
+                memory: decide::DecideMemory::default(),
                 events: Vec::new(),
             }
         }
@@ -198,15 +201,16 @@ mod tests {
         fn look(&mut self, seconds: i64) -> Places {
             self.now += SignedDuration::from_secs(seconds);
             let (observed, samples) = (self.observed(), Samples::without_any(self.now));
-            let view = View { observed: &observed, samples: &samples, now: self.now, recording: false };
-            let pass = decide::pass(&self.app, self.status.as_ref(), view, &mut self.memories).remove(0);
+            let view = View::new(&observed, &samples, self.now);
+            let pass = decide::pass(&self.app, self.status.as_ref(), view, &mut self.memory);
+            let pass = pass.components.into_iter().next().expect("a component");
             let known = self.status.take();
             let status =
                 StatusUpdate::of(known.as_ref(), 1, &[&pass.state], None).status(known.as_ref(), self.now);
             self.events.extend(events(known.as_ref(), &status).into_iter().map(|one| one.note));
             if let Some(decision) = &pass.decision {
                 self.replicas = decision.desired;
-                self.memories.get_mut("web").expect("a memory").commit(&self.app.services[0], decision, true);
+                self.memory.commit(&self.app.services[0], decision, true);
             }
             let limited = status.conditions.iter().find(|one| one.type_ == "ScalingLimited");
             let web = status.component("web").expect("the component");

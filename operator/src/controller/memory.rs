@@ -4,16 +4,18 @@
 use crate::{
     apply::{attempts::Attempt, memory::ApplyMemory},
     decide::{
-        ComponentMemory,
-        component_state::{Failure, was_applied},
+        DecideMemory,
+        component_state::{Failure, WriteState, was_applied},
+        fleet::Fleet,
     },
-    observe::cluster::caches::GuardedApp,
+    observe::{cluster::caches::GuardedApp, query_plan::AppKey},
     report::StatusUpdate,
     resolve::{app::App, invalid::Invalid},
 };
 use jiff::Timestamp;
 use kube::Resource;
 use scalableapp_crds::{ScalableApp, ScalableAppStatus};
+use scalableapp_engine::allot::grants::{AppDemands, AppGrants};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
@@ -45,14 +47,16 @@ pub struct Memories {
     resolved: OfEach<(i64, Resolved)>,
     /// Objects that could not be read, with their generation, and the report of each.
     unreadable: OfEach<(i64, Report)>,
+    /// What the apps share with one another.
+    fleet: Mutex<Fleet>,
 }
 
-/// What is remembered of one app.
+/// What is remembered of one app: of what was decided, of what was written, and of what was said.
 #[derive(Default)]
 pub struct AppMemory {
     epoch: i32,
-    /// What is remembered of each component's scaling.
-    pub components: BTreeMap<String, ComponentMemory>,
+    /// What was decided.
+    pub decide: DecideMemory,
     /// What was written.
     pub apply: ApplyMemory,
     /// The status that was written last, for as long as the cache may still show the one before it.
@@ -87,6 +91,30 @@ impl Memories {
         resolved
     }
 
+    /// Shares what several apps share between these, once a tick. No budget can be declared yet.
+    pub fn share<'a>(&self, apps: impl Iterator<Item = &'a App>) {
+        let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
+        if fleet.is_idle() {
+            return;
+        }
+        let apps: HashSet<AppKey> = apps.map(key).collect();
+        fleet.grant(BTreeMap::new(), |app| apps.contains(app));
+    }
+
+    /// What an app may use of the budgets that it shares with others.
+    pub fn grants(&self, app: &App) -> AppGrants {
+        let fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
+        if fleet.is_idle() { AppGrants::new() } else { fleet.grants(&key(app)) }
+    }
+
+    /// Notes what an app needs of the budgets that it shares with others, as of its last decision.
+    pub fn note_demands(&self, app: &App, demands: AppDemands) {
+        let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
+        if !(demands.is_empty() && fleet.is_idle()) {
+            fleet.note(key(app), demands);
+        }
+    }
+
     /// The report that this generation of an object cannot be read.
     pub fn unreadable(&self, object: &GuardedApp) -> Option<Report> {
         let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,6 +141,10 @@ impl Memories {
         prune(&self.resolved, &existing);
         prune(&self.unreadable, &existing);
     }
+}
+
+fn key(app: &App) -> AppKey {
+    (app.namespace.clone(), app.name.to_string())
 }
 
 fn uid(object: &impl Resource) -> &str {
@@ -160,19 +192,19 @@ impl AppMemory {
         self.apply.leftovers.said(was_applied(self.known_status(app), generation))
     }
 
-    /// When the first write that failed is made again.
+    /// The components whose writes failed, by name.
     #[must_use]
-    pub fn due(&self) -> Option<Timestamp> {
-        let components = self.components.values().map(|component| component.failing.due());
-        components.chain([self.apply.leftovers.due()]).flatten().min()
+    pub fn write_states(&self, app: &ScalableApp, now: Timestamp) -> BTreeMap<String, WriteState> {
+        let generation = app.metadata.generation.unwrap_or_default();
+        self.apply.write_states(was_applied(self.known_status(app), generation), now)
     }
 
-    /// The known status beside what is remembered of each component: what a pass needs, of which it changes the latter.
+    /// The known status beside what is remembered of decisions: what a pass needs, of which it changes the latter.
     pub fn of_pass<'a>(
         &'a mut self,
         app: &'a ScalableApp,
-    ) -> (Option<&'a ScalableAppStatus>, &'a mut BTreeMap<String, ComponentMemory>) {
-        (self.reported.as_ref().or(app.status.as_ref()), &mut self.components)
+    ) -> (Option<&'a ScalableAppStatus>, &'a mut DecideMemory) {
+        (self.reported.as_ref().or(app.status.as_ref()), &mut self.decide)
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     apply::{self, app::Leader, attempts::REFUSED_CAP, writer::WriteError},
-    decide::{self, ComponentMemory, ComponentPass, View, component_state::Failure},
+    decide::{self, Pass, View, component_state::Failure},
     observe::cluster::caches::GuardedApp,
     render::render,
     report::{self, StatusUpdate, joined::joined},
@@ -76,33 +76,27 @@ async fn pipeline(
         Err(invalid) => return invalid_spec(context, app, memory, invalid).await,
     };
     let samples = context.samples.latest();
-    let recording = context.decisions.is_open();
-    let view = View { observed: &observed, samples: &samples, now: clock::wall(), recording };
-    let (known, components) = memory.of_pass(app);
-    let mut passes = decide::pass(resolved, known, view, components);
-    if passes.iter().any(|pass| pass.state.paused.is_some()) {
-        say(context, app, memory, &passes, None).await?;
+    let (recording, now) = (context.decisions.is_open(), clock::wall());
+    let (writes, grants) = (memory.write_states(app, now), context.memories.grants(resolved));
+    let view = View { writes: &writes, grants: &grants, recording, ..View::new(&observed, &samples, now) };
+    let (known, decisions) = memory.of_pass(app);
+    let mut pass = decide::pass(resolved, known, view, decisions);
+    if pass.components.iter().any(|one| one.state.paused.is_some()) {
+        say(context, app, memory, &pass, None).await?;
         return Ok(Action::requeue(RESYNC));
     }
     let children = render(resolved, u64::try_from(epoch).unwrap_or_default());
     let leader = Leader { writer: &context.writer, cluster: &context.cluster, epoch };
-    apply::app::apply(
-        leader,
-        resolved,
-        &observed,
-        children,
-        (&mut memory.apply, &mut memory.components),
-        &mut passes,
-    )
-    .await?;
+    apply::app::apply(leader, resolved, &observed, children, &mut memory.apply, &mut pass).await?;
     // The status before the replicas: a change that is remembered and did not happen makes the next leader slower,
     // one that happened and is not remembered would make it faster.
-    say(context, app, memory, &passes, None).await?;
-    if apply::app::scale(leader, resolved, &mut memory.components, &passes).await? {
+    say(context, app, memory, &pass, None).await?;
+    let (decisions, failing) = (&mut memory.decide, &mut memory.apply.failing);
+    if apply::scale::scale(leader, resolved, decisions, failing, &pass).await? {
         return Ok(Action::requeue(AGAIN));
     }
     // What is due waits for the cache to show the last write, if not for its own time.
-    Ok(Action::requeue(memory.due().map_or(RESYNC, |due| from_now(due).max(AGAIN))))
+    Ok(Action::requeue(memory.apply.due().map_or(RESYNC, |due| from_now(due).max(AGAIN))))
 }
 
 /// The time until then.
@@ -112,12 +106,12 @@ fn from_now(then: Timestamp) -> Duration {
 
 /// An app that is being deleted is left to the garbage collector. What keeps it is named, because it may take long.
 async fn deleting(context: &Context, app: &ScalableApp, memory: &mut AppMemory) -> Result<Action, Error> {
-    memory.components.values_mut().for_each(ComponentMemory::forget_recommendations);
+    memory.decide.forget_recommendations();
     let finalizers = app.metadata.finalizers.as_deref().unwrap_or_default().join(", ");
     let sentence = reason::DELETING.sentence;
     let failure =
         Failure { reason: reason::DELETING, message: format!("{sentence} It waits for: {finalizers}.") };
-    say(context, app, memory, &[], Some(&failure)).await?;
+    say(context, app, memory, &Pass::default(), Some(&failure)).await?;
     Ok(Action::await_change())
 }
 
@@ -127,10 +121,10 @@ async fn invalid_spec(
     memory: &mut AppMemory,
     invalid: &[Invalid],
 ) -> Result<Action, Error> {
-    memory.components.values_mut().for_each(ComponentMemory::forget_recommendations);
+    memory.decide.forget_recommendations();
     let sentences: Vec<String> = invalid.iter().map(Invalid::to_string).collect();
     let failure = Failure { reason: reason::INVALID_SPEC, message: joined(&sentences) };
-    say(context, app, memory, &[], Some(&failure)).await?;
+    say(context, app, memory, &Pass::default(), Some(&failure)).await?;
     Ok(Action::await_change())
 }
 
@@ -139,10 +133,10 @@ async fn say(
     context: &Context,
     app: &ScalableApp,
     memory: &mut AppMemory,
-    passes: &[ComponentPass],
+    pass: &Pass,
     failure: Option<&Failure>,
 ) -> Result<(), Error> {
-    let states: Vec<_> = passes.iter().map(|pass| &pass.state).collect();
+    let states: Vec<_> = pass.components.iter().map(|one| &one.state).collect();
     let generation = app.metadata.generation.unwrap_or_default();
     let leftover = memory.leftover(app);
     let known = memory.known_status(app);
@@ -151,7 +145,7 @@ async fn say(
     let before = known.cloned();
     let status = status::write(context, app, memory, status).await?;
     let events = report::events::events(before.as_ref(), &status);
-    for record in passes.iter().filter_map(|pass| pass.recorded.as_ref()) {
+    for record in pass.components.iter().filter_map(|one| one.recorded.as_ref()) {
         context.decisions.write(record);
     }
     let about = app.object_ref(&());

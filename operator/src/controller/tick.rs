@@ -7,7 +7,7 @@ use super::{
     memory::{AppMemory, SharedMemory},
 };
 use crate::{
-    decide::{self, ComponentPass, View},
+    decide::{self, Pass, View},
     observe::{
         cluster::caches::{GuardedApp, app_ref},
         samples::Samples,
@@ -81,6 +81,7 @@ impl Passing<'_> {
         let objects = context.cluster.apps.state();
         let (wanted, apps) = index.follow(&objects, &context.memories);
         let samples = context.samples.sample(&wanted, clock::wall()).await;
+        context.memories.share(apps.iter().filter_map(|one| one.resolved.as_ref().as_ref().ok()));
         let mut news = (apps.len() / NEWS_OVER).max(LEAST_NEWS);
         for Decidable { app, resolved, memory } in apps {
             let Ok(checked) = &**resolved else { continue };
@@ -117,11 +118,14 @@ impl Passing<'_> {
         let observed = self.context.cluster.of_app(namespace, name);
         let Ok(mut memory) = memory.try_lock() else { return };
         memory.enter(self.epoch, app);
-        let view = View { observed: &observed, samples, now: clock::wall(), recording: false };
-        let (known, components) = memory.of_pass(app);
-        let passes = decide::pass(resolved, known, view, components);
-        let scales = scales(&passes);
-        let says = !scales && *news > 0 && says_something_new(app, &mut memory, &passes);
+        let now = clock::wall();
+        let (writes, grants) = (memory.write_states(app, now), self.context.memories.grants(resolved));
+        let view = View { writes: &writes, grants: &grants, ..View::new(&observed, samples, now) };
+        let (known, decisions) = memory.of_pass(app);
+        let mut pass = decide::pass(resolved, known, view, decisions);
+        self.context.memories.note_demands(resolved, std::mem::take(&mut pass.demands));
+        let scales = scales(&pass);
+        let says = !scales && *news > 0 && says_something_new(app, &mut memory, &pass);
         // Sending may wait for the app's own reconcile, which needs the memory.
         drop(memory);
         if says {
@@ -134,21 +138,22 @@ impl Passing<'_> {
     }
 }
 
-/// Whether the passes would change replicas.
-fn scales(passes: &[ComponentPass]) -> bool {
-    passes.iter().any(|pass| {
-        pass.decision.is_some()
+/// Whether the pass would change replicas.
+fn scales(pass: &Pass) -> bool {
+    pass.components.iter().any(|one| {
+        let planned = |hash| pass.plan.replicas.get(&one.state.name)?.get(hash);
+        one.decision.is_some()
             // A child that could not be written is tried again in its own time.
-            && ((pass.state.revisions.is_empty() && pass.state.failure.is_none())
-                || pass.state.revisions.iter().any(|revision| {
-                    pass.planned.get(&revision.hash).is_some_and(|planned| *planned != revision.replicas)
+            && ((one.state.revisions.is_empty() && one.state.failure.is_none())
+                || one.state.revisions.iter().any(|revision| {
+                    planned(&revision.hash).is_some_and(|planned| *planned != revision.replicas)
                 }))
     })
 }
 
 /// Whether the status would differ from the one that is known.
-fn says_something_new(app: &ScalableApp, memory: &mut AppMemory, passes: &[ComponentPass]) -> bool {
-    let states: Vec<_> = passes.iter().map(|pass| &pass.state).collect();
+fn says_something_new(app: &ScalableApp, memory: &mut AppMemory, pass: &Pass) -> bool {
+    let states: Vec<_> = pass.components.iter().map(|one| &one.state).collect();
     let generation = app.metadata.generation.unwrap_or_default();
     let waits = memory.apply.unreported.as_ref().is_some_and(|unreported| {
         unreported.attempt.is_of(generation.unsigned_abs()) && !unreported.attempt.is_due(clock::wall())

@@ -11,12 +11,21 @@ pub const OTHER_SCALER: &str = "other scaler";
 /// Something that went wrong, as one word and one sentence.
 pub type Failure = Problem;
 
+/// What is known of the writes of one component that failed.
+#[derive(Clone, Debug, Default)]
+pub struct WriteState {
+    /// The failure to name, if any.
+    pub failure: Option<Failure>,
+    /// Whether its replicas are not tried again yet.
+    pub is_recent: bool,
+}
+
 /// The state of one component after a pass.
 #[derive(Clone, Debug, Default)]
 pub struct ComponentState {
     /// Name of the component.
     pub name: String,
-    /// The fewest replicas that the spec asks for.
+    /// Minimum replicas, as the spec says.
     pub min: i32,
     /// Whether this pass decided it. If not, what was said of its scaling still stands.
     pub decided: bool,

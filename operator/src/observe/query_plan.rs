@@ -81,12 +81,12 @@ pub fn sources(service: &Service) -> Sources {
         Target::Latency { quantile, .. } => Some(Source::Quantile(*quantile)),
         Target::Cpu(_) => Some(Source::Pods(Signal::Cpu)),
         Target::Memory(_) => Some(Source::Pods(Signal::Memory)),
-        Target::Prometheus { .. } => service.scaling.queries.get(name).map(|text| {
+        Target::Prometheus { .. } => service.queries.get(name).map(|text| {
             let namespace = service.key.namespace.clone();
             Source::Custom(CustomQuery { namespace, text: text.clone() })
         }),
     };
-    let metrics = service.scaling.metrics.iter();
+    let metrics = service.declared.metrics().iter();
     metrics.filter_map(|one| Some((one.name.clone(), source(&one.name, &one.target)?))).collect()
 }
 
@@ -110,7 +110,7 @@ impl QueryPlan {
                 if service.pod.metrics_port.is_some() {
                     scraped.insert((app.namespace.clone(), app.name.to_string()));
                 }
-                forecasts.extend(service.scaling.forecast.map(|forecast| (service.key.clone(), forecast)));
+                forecasts.extend(service.declared.forecast().map(|forecast| (service.key.clone(), forecast)));
                 components.insert(service.key.clone(), sources(service));
             }
         }

@@ -12,10 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds::LiveLatency;
 use scalableapp_engine::evidence::sample::{Coverage, Reading, Window};
 use scalableapp_engine::forecast::season::Seasonal;
-use scalableapp_engine::hpa::pod::{self, ByResource, PodSample};
+use scalableapp_engine::hpa::pod::{self, PodSample, Resource};
 use tokio::sync::Mutex;
 
-use super::cluster::pods::CachedPod;
 use super::prometheus::client::Prometheus;
 use super::prometheus::custom::{Answers, CustomQueries};
 use super::prometheus::history::{Histories, Seasons};
@@ -26,7 +25,7 @@ use super::prometheus::signals::family::Measurements;
 use super::prometheus::signals::requests::Traffic;
 use super::prometheus::signals::scraped::Measured;
 use super::prometheus::signals::selection::Selection;
-use super::prometheus::signals::usage::{ByContainer, pod_sample};
+use super::prometheus::signals::usage::pod_sample;
 use super::prometheus::targets::{TargetCheck, Targets};
 use super::query_plan::{QueryPlan, Source};
 use crate::resolve::app::ComponentKey;
@@ -168,11 +167,11 @@ impl Samples {
         self.taken
     }
 
-    /// What the queries of a component returned, by the metric's name. CPU and memory are read with [`Self::usage`].
+    /// What the query of a component's metric returned; nothing where it was not answered. CPU and memory are read with
+    /// [`Self::usage`].
     #[must_use]
-    pub fn readings(&self, key: &ComponentKey) -> BTreeMap<String, Reading> {
-        let sources = self.wanted.components().get(key).into_iter().flatten();
-        sources.filter_map(|(metric, source)| Some((metric.clone(), self.reading(key, source)?))).collect()
+    pub fn reading(&self, key: &ComponentKey, metric: &str) -> Option<Reading> {
+        self.read(key, self.source(key, metric)?)
     }
 
     /// Where a metric of a component was read in the last tick.
@@ -181,14 +180,13 @@ impl Samples {
         self.wanted.components().get(key)?.get(metric)
     }
 
-    /// What is known of the seasons of a component's metrics, by the metric's name.
+    /// What is known of the season of a component's metric; nothing while its history is awaited.
     #[must_use]
-    pub fn seasons(&self, key: &ComponentKey) -> &BTreeMap<String, Seasonal> {
-        static NONE: BTreeMap<String, Seasonal> = BTreeMap::new();
-        self.seasons.get(key).unwrap_or(&NONE)
+    pub fn season(&self, key: &ComponentKey, metric: &str) -> Option<&Seasonal> {
+        self.seasons.get(key)?.get(metric)
     }
 
-    fn reading(&self, key: &ComponentKey, source: &Source) -> Option<Reading> {
+    fn read(&self, key: &ComponentKey, source: &Source) -> Option<Reading> {
         match source {
             Source::Component(_) => self.evidence.traffic.get(key).map(|measured| self.rate(measured)),
             // A histogram without observations has no value: no traffic, which says nothing about the latency.
@@ -217,14 +215,12 @@ impl Samples {
         Reading { values: vec![rate], window, in_flight, ..reading_of(measured) }
     }
 
-    /// Usage of a pod, for the resources of which every container and sidecar was measured.
+    /// Usage of a pod, if every container and sidecar of it was measured.
     #[must_use]
-    pub fn usage(&self, pod: &CachedPod) -> ByResource<Option<PodSample>> {
-        let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-        let sample = |usages: &ByContainer, window| pod_sample(usages, namespace, &pod.pod, window);
-        ByResource {
-            cpu: sample(&self.evidence.cpu, self.cpu_window),
-            memory: sample(&self.evidence.memory, SignedDuration::ZERO),
+    pub fn usage(&self, namespace: &str, pod: &pod::Pod, resource: Resource) -> Option<PodSample> {
+        match resource {
+            Resource::Cpu => pod_sample(&self.evidence.cpu, namespace, pod, self.cpu_window),
+            Resource::Memory => pod_sample(&self.evidence.memory, namespace, pod, SignedDuration::ZERO),
         }
     }
 

@@ -4,12 +4,12 @@ use super::invalid::Invalid;
 use super::name::{AppName, ComponentName};
 use super::probe::Probes;
 use super::revision::Revision;
-use super::scaling::Scaling;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use scalableapp_crds::{EnvVar, PodTemplate, Resources, ScalableApp};
-use scalableapp_engine::rollout::Rolling;
+use scalableapp_engine::stack::{Component, Stack};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub struct App {
     pub generation: i64,
     /// Its services, in the order of the spec.
     pub services: Vec<Service>,
+    /// What decisions read of its services.
+    pub stack: Stack,
 }
 
 impl App {
@@ -111,10 +113,11 @@ pub struct Service {
     pub pod: Pod,
     /// Names the pods' content: the same revision always means the same pods.
     pub revision: Revision,
-    /// How many replicas, and by which metrics.
-    pub scaling: Scaling,
-    /// How a new revision takes over.
-    pub rolling: Rolling,
+    /// What decisions read of it: how many replicas, by which metrics, and how a new revision takes over.
+    pub declared: Arc<Component>,
+    /// The query of each metric that has one of its own, by the name of the metric. It is as the user wrote it, so that
+    /// it must be confined to the app's namespace before it is sent.
+    pub queries: BTreeMap<String, String>,
     /// What is wrong with it. With any problem the rest is a stand-in, upon which nobody may act.
     pub problems: Vec<Invalid>,
 }

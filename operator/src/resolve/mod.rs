@@ -27,7 +27,9 @@ use invalid::{Invalid, Problems};
 use name::AppName;
 use path::Path;
 use scalableapp_crds::{PodTemplate, ScalableApp};
+use scalableapp_engine::stack::Stack;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Values in the free JSON of one app. They are held for each app, and a small one takes 700 bytes.
 const MOST_VALUES: usize = 5000;
@@ -63,7 +65,10 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
         Vec::new()
     };
     let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
-    problems.or(App { name, namespace, uid, created, generation: metadata.generation.unwrap_or(0), services })
+    let declared = |service: &app::Service| (service.name.to_string(), Arc::clone(&service.declared));
+    let stack = Stack { components: services.iter().map(declared).collect() };
+    let generation = metadata.generation.unwrap_or(0);
+    problems.or(App { name, namespace, uid, created, generation, services, stack })
 }
 
 /// Whether the free JSON of an app is worth looking at.
@@ -139,9 +144,9 @@ mod tests {
     fn a_service_without_anything_optional_has_the_documented_defaults() {
         let app = resolve(&app(&json!({}))).expect("no problem");
         let web = &app.services[0];
-        assert_eq!((web.scaling.min_replicas, web.scaling.max_replicas), (1, 1));
-        assert_eq!(web.scaling.behavior, scalableapp_engine::hpa::behavior::Behavior::default());
-        assert_eq!(web.rolling, scalableapp_engine::rollout::Rolling::default());
+        assert_eq!((web.declared.min_replicas, web.declared.max_replicas), (1, 1));
+        assert_eq!(web.declared.behavior, scalableapp_engine::hpa::behavior::Behavior::default());
+        assert_eq!(web.declared.rolling, scalableapp_engine::rollout::rolling::Rolling::default());
     }
 
     #[test]
@@ -432,7 +437,7 @@ mod tests {
             let resolved = resolve(&memory).expect("an app");
             assert_eq!(problems(&memory), Vec::<String>::new(), "{text}");
             let Target::Memory(PodTarget::AverageValue(usage)) =
-                resolved.services[0].scaling.metrics[1].target
+                resolved.services[0].declared.metrics()[1].target
             else {
                 panic!("another target")
             };

@@ -3,7 +3,7 @@
 use super::invalid::Problems;
 use super::path::Path;
 use scalableapp_crds::{IntOrPercent, Rollout};
-use scalableapp_engine::rollout::{Amount, Rolling};
+use scalableapp_engine::rollout::rolling::{Amount, Rolling};
 
 /// The most pods that a user may name.
 const MOST_PODS: i32 = 1000;

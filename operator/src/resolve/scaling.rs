@@ -11,6 +11,7 @@ use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::hpa::behavior::Behavior;
 use scalableapp_engine::hpa::signal::PodTarget;
 use scalableapp_engine::propose::metric::{Metric, Target};
+use scalableapp_engine::stack::Service;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -34,23 +35,20 @@ const SEASONS: RangeInclusive<Duration> = Duration::from_secs(3600)..=Duration::
 const FALLBACKS: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_secs(24 * 3600);
 
 /// How a component is scaled.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Scaling {
+#[derive(Debug)]
+pub(super) struct Scaling {
     /// Minimum replicas, at least 1.
     pub min_replicas: i32,
     /// Maximum replicas, at least `min_replicas`.
     pub max_replicas: i32,
-    /// What decides between the two; empty for a fixed number of replicas, or where schedules alone decide.
-    pub metrics: Vec<Metric>,
-    /// The query of each metric that has one of its own, by the name of the metric. It is as the user wrote it, so that
-    /// it must be confined to the app's namespace before it is sent.
+    /// What decides between the two.
+    pub workload: Service,
+    /// The query of each metric that has one of its own, by the name of the metric.
     pub queries: BTreeMap<String, String>,
     /// How fast replicas may change.
     pub behavior: Behavior,
     /// Recurring times with more minimum replicas.
     pub schedules: Vec<Schedule>,
-    /// How the load is predicted; nothing where it is not.
-    pub forecast: Option<Forecast>,
     /// Minimum replicas while a metric is missing; nothing where the current replicas then stay.
     pub fallback: Option<Fallback>,
 }
@@ -62,11 +60,10 @@ pub(super) fn resolve(service: &api::Service, path: Path<'_>, problems: &mut Pro
         return Scaling {
             min_replicas: 1,
             max_replicas: 1,
-            metrics: Vec::new(),
+            workload: Service::default(),
             queries: BTreeMap::new(),
             behavior: Behavior::default(),
             schedules: Vec::new(),
-            forecast: None,
             fallback: None,
         };
     };
@@ -94,7 +91,8 @@ pub(super) fn resolve(service: &api::Service, path: Path<'_>, problems: &mut Pro
     let forecast = written.forecast.as_ref().and_then(|written| forecast(written, &metrics, path, problems));
     let fallback =
         written.fallback.as_ref().and_then(|written| fallback(written, max_replicas, path, problems));
-    Scaling { min_replicas, max_replicas, metrics, queries, behavior, schedules, forecast, fallback }
+    let workload = Service { metrics, forecast };
+    Scaling { min_replicas, max_replicas, workload, queries, behavior, schedules, fallback }
 }
 
 fn bounds(written: &api::Scaling, path: Path<'_>, problems: &mut Problems) -> (i32, i32) {

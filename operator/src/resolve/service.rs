@@ -7,6 +7,8 @@ use super::path::Path;
 use super::revision::Revision;
 use super::{canonical, container, pod_fields, pod_security, pod_template, probe, rolling, scaling};
 use scalableapp_crds as api;
+use scalableapp_engine::stack::{Component, Workload};
+use std::sync::Arc;
 
 /// Resolves one service, with its problems; `default_image` is that of the app, of which namespace and name are given.
 pub(super) fn resolve(
@@ -23,7 +25,19 @@ pub(super) fn resolve(
     let revision = Revision::of(&pod, &written.probes.clone().unwrap_or_default());
     let scaling = scaling::resolve(written, path, problems);
     let rolling = rolling::resolve(written.rollout.as_ref(), Path::Field(&path, "rollout"), problems);
-    Service { key, name, pod, revision, scaling, rolling, problems: found.into_vec() }
+    let scaling::Scaling { workload, min_replicas, max_replicas, queries, behavior, schedules, fallback } =
+        scaling;
+    let declared = Component {
+        workload: Workload::Service(workload),
+        min_replicas,
+        max_replicas,
+        schedules,
+        fallback,
+        behavior,
+        revision: revision.to_string(),
+        rolling,
+    };
+    Service { key, name, pod, revision, declared: Arc::new(declared), queries, problems: found.into_vec() }
 }
 
 fn pod(written: &api::Service, default_image: Option<&str>, path: Path<'_>, problems: &mut Problems) -> Pod {

@@ -1,11 +1,11 @@
 //! What an app measures by a query of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use scalableapp_engine::evidence::sample::Quality;
-use scalableapp_operator::decide::{View, pass};
+use scalableapp_operator::decide::{DecideMemory, View, pass};
 use scalableapp_operator::observe::cluster::caches::Observed;
 use scalableapp_operator::observe::query_plan::QueryPlan;
 use scalableapp_operator::resolve::{app::App, resolve};
@@ -130,10 +130,11 @@ async fn what_another_query_returned_before_an_edit_is_not_measured_by_the_new_t
     let (before, after) = (scaled_on("sum(carts_a_minute)", "15"), scaled_on("sum(carts_a_second)", "1"));
     let samples = answered(&fake.store(&[]), &Arc::new(QueryPlan::of([&before])), &component(0)).await;
     let known = json!({"components": [{"name": "web", "tier": "service", "desired": 2, "ready": 2}]});
-    let (known, mut memory) = (serde_json::from_value(known).unwrap(), BTreeMap::new());
+    let (known, mut memory) = (serde_json::from_value(known).unwrap(), DecideMemory::default());
     let mut decide = |app: &App| {
-        let view = View { observed: &Observed::default(), samples: &samples, now: now(), recording: false };
-        pass(app, Some(&known), view, &mut memory).remove(0).decision.unwrap()
+        let observed = Observed::default();
+        let pass = pass(app, Some(&known), View::new(&observed, &samples, now()), &mut memory);
+        pass.components.into_iter().next().unwrap().decision.unwrap()
     };
     let decision = decide(&before);
     assert_eq!((decision.desired, decision.invalid.len()), (3, 0));

@@ -202,7 +202,7 @@ pub fn now() -> Timestamp {
 
 pub fn reading(samples: &Samples, metric: &str) -> Option<Reading> {
     let key = component(0);
-    samples.readings(&key).remove(metric)
+    samples.reading(&key, metric)
 }
 
 /// Ticks until the own query of a component was answered, because a late answer counts from the next tick on.
@@ -210,7 +210,7 @@ pub async fn answered(store: &SampleStore, wanted: &Arc<QueryPlan>, key: &Compon
     let ticks = async {
         loop {
             let samples = store.sample(wanted, now()).await;
-            let reading = samples.readings(key).remove("carts");
+            let reading = samples.reading(key, "carts");
             if reading.is_some_and(|reading| reading.at.is_some()) {
                 return samples;
             }

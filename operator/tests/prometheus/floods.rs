@@ -1,13 +1,12 @@
 //! More series than an answer may have harm the app alone that exports them, and its author is told.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
 use scalableapp_engine::evidence::sample::{Quality, judge};
 use scalableapp_operator::decide::component_state::MetricsState;
-use scalableapp_operator::decide::{View, pass};
+use scalableapp_operator::decide::{DecideMemory, View, pass};
 use scalableapp_operator::observe::cluster::caches::Observed;
 use scalableapp_operator::observe::query_plan::{QueryPlan, Source};
 use scalableapp_operator::observe::samples::{SampleStore, Samples};
@@ -86,7 +85,7 @@ async fn ticked(
 }
 
 fn quality_of(samples: &Samples, index: usize, metric: &str, at: Timestamp) -> Quality {
-    let reading = samples.readings(&component(index)).remove(metric);
+    let reading = samples.reading(&component(index), metric);
     judge(reading.as_ref(), &[], at, samples.max_age())
         .map_or_else(|unfit| unfit.quality(), |_| Quality::Fresh)
 }
@@ -163,8 +162,8 @@ async fn a_latency_that_was_not_answered_is_not_called_fresh() {
     let (samples, at, _) = ticked(&fake, &fake.store(&[]), &wanted, 3).await;
     let measured = |index: usize| {
         let observed = with_a_ready_pod(&all[index]);
-        let view = View { observed: &observed, samples: &samples, now: at, recording: false };
-        pass(&all[index], None, view, &mut BTreeMap::new()).remove(0).state.measured
+        let pass = pass(&all[index], None, View::new(&observed, &samples, at), &mut DecideMemory::default());
+        pass.components.into_iter().next().unwrap().state.measured
     };
     assert_eq!(measured(0), MetricsState::Fresh);
     match measured(AUTHOR) {
@@ -182,7 +181,7 @@ async fn an_answer_that_is_not_whole_may_ask_for_more_and_never_for_fewer() {
     let wanted = crate::fake::custom("carts_open");
     let samples = crate::fake::answered(&fake.store(&[]), &wanted, &component(0)).await;
     assert_eq!(quality_of(&samples, 0, "carts", now()), Quality::Absent);
-    let reading = samples.readings(&component(0)).remove("carts").unwrap();
+    let reading = samples.reading(&component(0), "carts").unwrap();
     assert!((reading.values == [42.0]) && reading.is_partial);
     assert!(matches!(samples.source(&component(0), "carts"), Some(Source::Custom(_))));
     let problem = samples.problem(&component(0), "carts", &[], now()).unwrap();

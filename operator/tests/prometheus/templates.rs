@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, ToSpan};
 use scalableapp_engine::evidence::sample::{Coverage, Quality};
+use scalableapp_engine::hpa::pod::Resource;
 use scalableapp_operator::observe::cluster::pods::CachedPod;
 use scalableapp_operator::observe::query_plan::{QueryPlan, Signal, Source};
 use serde_json::{Value, json};
@@ -30,18 +31,21 @@ async fn samples_carry_the_age_of_what_was_scraped() {
     assert_eq!(rate.coverage.map(|coverage| coverage.reporting), Some(1));
     let p99 = reading(&samples, "p99").unwrap().values[0];
     assert!((p99 - 0.492).abs() < 1e-9, "{p99}");
-    let usage = samples.usage(&cluster_pod("web-1", &["web"]));
-    let cpu = usage.cpu.unwrap();
+    let usage = |resource| samples.usage("team-0", &cluster_pod("web-1", &["web"]).pod, resource);
+    let cpu = usage(Resource::Cpu).unwrap();
     assert_eq!((cpu.milli, cpu.at, cpu.window), (251, at - 7.seconds(), SignedDuration::from_secs(120)));
-    assert_eq!(usage.memory.unwrap().milli, 1_048_576_000);
+    assert_eq!(usage(Resource::Memory).unwrap().milli, 1_048_576_000);
 }
 
 #[tokio::test]
 async fn a_pod_counts_only_when_every_container_was_measured() {
     let fake = Fake::start(healthy).await;
     let samples = fake.store(&[]).sample(&apps(1), now()).await;
-    assert!(samples.usage(&cluster_pod("web-1", &["web", "proxy"])).cpu.is_none());
-    assert!(samples.usage(&cluster_pod("web-2", &["web"])).cpu.is_none());
+    let cpu = |pod: &str, containers: &[&str]| {
+        samples.usage("team-0", &cluster_pod(pod, containers).pod, Resource::Cpu)
+    };
+    assert!(cpu("web-1", &["web"]).is_some());
+    assert!(cpu("web-1", &["web", "proxy"]).is_none() && cpu("web-2", &["web"]).is_none());
 }
 
 #[tokio::test]
@@ -151,7 +155,7 @@ async fn a_rate_says_what_of_its_window_was_seen() {
     })
     .await;
     let samples = fake.store(&[]).sample(&apps(1), now()).await;
-    let rps = samples.readings(&component(0)).remove("rps").unwrap();
+    let rps = samples.reading(&component(0), "rps").unwrap();
     let window = rps.window.unwrap();
     assert_eq!((window.length.as_secs(), window.start.reporting, window.resets), (60, 0, 3));
     assert_eq!(rps.coverage, Some(Coverage { reporting: 1 }));

@@ -1,99 +1,149 @@
-//! The decision for one component: signals, combination, bounds, behavior, in this order. Pure.
+//! The stages that look at one component: propose, bound, stabilize. Pure.
 
-use crate::app::decision::Decision;
+use crate::app::decision::ComponentDecision;
 use crate::app::explain;
 use crate::app::limits;
 use crate::app::recommendation::{Recommendation, is_latency};
+use crate::app::subject::Subject;
 use crate::bounds::fallback;
 use crate::bounds::incomplete_window;
 use crate::bounds::last_decision;
 use crate::bounds::schedule;
 use crate::bounds::{Bound, Bounds};
-use crate::forecast::forecast;
+use crate::forecast::{ForecastResult, forecast};
 use crate::hpa::history::History;
-use crate::hpa::pod::living;
 use crate::hpa::range::Range;
 use crate::hpa::scale::{Normalization, Outcome, Scaling, Step, step};
-use crate::input::Input;
-use crate::memory::{Memory, ScaleChange};
+use crate::memory::{ComponentMemory, ScaleChange};
 use crate::propose::evaluate::{Invalid, Signal, evaluate};
 use crate::propose::latency::LatencyStep;
 use crate::reason::{self, Reason};
 use std::collections::BTreeMap;
 
-/// Decides the replicas of one component. `memory` is what earlier decisions left behind.
+/// A component after PROPOSE.
+pub(crate) struct Proposed<'a> {
+    pub(crate) subject: Subject<'a>,
+    pub(crate) memory: ComponentMemory,
+    /// What spec, schedules and overrides ask for, whatever the metrics say.
+    pub(crate) declared: Bounds,
+    /// What the metrics say; nothing where the component has no replicas yet. It then starts with its minimum, or the
+    /// replicas of the last decision.
+    pub(crate) measured: Option<Measured<'a>>,
+}
+
+/// What the metrics of a component say.
+pub(crate) struct Measured<'a> {
+    pub(crate) signals: Vec<Signal<'a>>,
+    pub(crate) forecast: ForecastResult,
+}
+
+/// A component after BOUND.
+pub(crate) struct Bounded<'a> {
+    pub(crate) proposed: Proposed<'a>,
+    /// The declared bounds, an override that holds replicas included.
+    held: Bounds,
+    /// What the replicas are kept within. ALLOT may lower the ceiling.
+    pub(crate) bounds: Bounds,
+}
+
+/// PROPOSE: what each metric asks for, and what the load is forecast to be.
 ///
 /// Zero replicas never mean "paused", as they do to HPA: a component that has none, because it was just created or
 /// because somebody set it so, gets its minimum, or the replicas of the last decision.
-pub fn decide(input: &Input<'_>, mut memory: Memory) -> Decision {
-    let pods = living(input.pods);
-    let input = &Input { pods: &pods, ..*input };
-    memory.forget_undeclared(input.metrics);
-    let declared = declared_bounds(input);
-    if input.current_replicas == 0 && declared.range().min > 0 {
-        return first_replicas(input, declared, memory);
+pub(crate) fn propose<'a>(subject: Subject<'a>, mut memory: ComponentMemory) -> Proposed<'a> {
+    let scaling = &mut memory.scaling;
+    scaling.forget_undeclared(subject.declared.metrics());
+    let declared = declared_bounds(&subject);
+    let least = declared.range().min;
+    if subject.current_replicas == 0 && least > 0 {
+        return Proposed { subject, memory, declared, measured: None };
     }
+    let signals = evaluate(&subject, least, &mut scaling.signals);
+    let forecast = forecast(&subject, &signals, &mut scaling.forecasts);
+    Proposed { subject, memory, declared, measured: Some(Measured { signals, forecast }) }
+}
 
-    let signals = evaluate(input, declared.range().min, &mut memory.signals);
-    let forecast = forecast(input, &signals, &mut memory.forecasts);
-    let fallback = fallback::floor(input.fallback, &signals, &mut memory.missing_since, input.now);
-    let incomplete = incomplete_window::floor(input, &signals);
+/// BOUND: the minimum and the maximum replicas, and what asks for them.
+pub(crate) fn bound(mut proposed: Proposed<'_>) -> Bounded<'_> {
+    let Proposed { subject, memory, declared, measured } = &mut proposed;
+    let scaling = &mut memory.scaling;
+    let Some(Measured { signals, forecast }) = measured else {
+        let decided = last_decision::floor(subject, declared.range().max);
+        let bounds = Bounds { floor: declared.floor.clone().or_higher(decided), ..declared.clone() };
+        return Bounded { held: declared.clone(), bounds, proposed };
+    };
+    let fallback =
+        fallback::floor(subject.declared.fallback, signals, &mut scaling.missing_since, subject.now);
+    let incomplete = incomplete_window::floor(subject, signals);
     let is_blind = incomplete.is_some() || signals.iter().any(|signal| signal.result.invalid().is_some());
-    memory.history.note_evidence(input.now, is_blind);
-    let declared = input.overrides.held(declared, input.decided_replicas.unwrap_or(input.current_replicas));
-    let decided = last_decision::floor(input, declared.range().max).filter(|_| is_blind);
-    let floors = forecast.floor.into_iter().chain(fallback).chain(incomplete).chain(decided);
-    let floor = floors.fold(declared.floor.clone(), |floor, other| floor.or_higher(Some(other)));
-    let bounds = Bounds { floor, ceiling: declared.ceiling.clone() };
-    let range = bounds.range();
-    let recommendation = Recommendation::of(&signals, input.current_replicas, range.min);
-    let step = raised(input, declared.range(), range, &mut memory.history, recommendation.replicas);
+    scaling.history.note_evidence(subject.now, is_blind);
+    let replicas = subject.decided_replicas.unwrap_or(subject.current_replicas);
+    let held = subject.overrides.held(declared.clone(), replicas);
+    let decided = last_decision::floor(subject, held.range().max).filter(|_| is_blind);
+    let floors = forecast.floor.take().into_iter().chain(fallback).chain(incomplete).chain(decided);
+    let floor = floors.fold(held.floor.clone(), |floor, other| floor.or_higher(Some(other)));
+    let bounds = Bounds { floor, ceiling: held.ceiling.clone() };
+    Bounded { held, bounds, proposed }
+}
 
-    let without_bounds = if signals.is_empty() { Some(input.min_replicas) } else { recommendation.replicas };
+/// STABILIZE: one step of HPA's behavior within the bounds, and what is said of it.
+pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMemory) {
+    let Bounded { proposed, held, bounds } = bounded;
+    let Proposed { subject, mut memory, measured, .. } = proposed;
+    let Some(Measured { signals, forecast }) = measured else {
+        return (first_replicas(&subject, bounds, &mut memory), memory);
+    };
+    let scaling = &mut memory.scaling;
+    let current = subject.current_replicas;
+    let range = bounds.range();
+    let recommendation = Recommendation::of(&signals, current, range.min);
+    let step = raised(&subject, held.range(), range, &mut scaling.history, recommendation.replicas);
+
+    let min_replicas = subject.declared.min_replicas;
+    let without_bounds = if signals.is_empty() { Some(min_replicas) } else { recommendation.replicas };
     let binding = limits::binding(&step, &bounds, without_bounds);
     let is_held = step.outcome == Outcome::NoValidMetric && binding.is_empty();
     let hold = is_held.then_some(match recommendation.largest {
         None => reason::NO_VALID_METRIC,
         Some(_) => reason::SCALE_IN_NEEDS_ALL_METRICS,
     });
-    let replicas_stay = step.desired == input.current_replicas;
+    let replicas_stay = step.desired == current;
     let may_be_named = |limit| {
         replicas_stay
             && limits::may_still_be_named(limit, &bounds, step.desired, recommendation.largest.is_none())
     };
-    let limited_by = memory.limits.named(input.now, binding, may_be_named);
+    let limited_by = scaling.limits.named(subject.now, binding, may_be_named);
     let why_they_stay = hold.or_else(|| limited_by.first().copied()).filter(|_| replicas_stay);
-    let proposals = explain::proposals(&signals, &memory.signals, input.now);
-    let stages = explain::stages(input, &signals, &recommendation, forecast.effect, &bounds, &step);
-    Decision {
-        current: input.current_replicas,
+    let decision = ComponentDecision {
+        current,
+        previous: subject.decided_replicas,
         desired: step.desired,
         reason: why_they_stay.unwrap_or_else(|| cause(&step.outcome, &bounds, recommendation.is_fixed)),
         limited_by,
         hold,
         invalid: invalid(&signals),
-        proposals,
-        stages,
-        change: change(input, &signals, &recommendation, &step),
-        memory,
+        proposals: explain::proposals(&signals, &scaling.signals, subject.now),
+        stages: explain::stages(&subject, &signals, &recommendation, forecast.effect, &bounds, &step),
+        change: change(&subject, &signals, &recommendation, &step),
         bounds,
-    }
+    };
+    (decision, memory)
 }
 
 /// One step in a range whose floor a forecast or a fallback may have raised. To HPA fewer replicas than the floor are
 /// a reason to have exactly the floor; here the metrics may get more at once, or the floor would take that from them.
 fn raised(
-    input: &Input<'_>,
+    subject: &Subject<'_>,
     declared: Range,
     range: Range,
     history: &mut History,
     recommended: Option<i32>,
 ) -> Step {
-    let current = input.current_replicas;
+    let current = subject.current_replicas;
     let is_raised = (declared.min..range.min).contains(&current);
-    let normalization = Normalization::Behavior(input.behavior);
+    let normalization = Normalization::Behavior(&subject.declared.behavior);
     let scaling = Scaling { range: if is_raised { declared } else { range }, normalization };
-    let step = step(&scaling, history, input.now, current, recommended);
+    let step = step(&scaling, history, subject.now, current, recommended);
     if is_raised && step.desired < range.min {
         return Step { desired: range.min, outcome: Outcome::BelowMin };
     }
@@ -101,31 +151,30 @@ fn raised(
 }
 
 /// What spec, schedules and people ask for, whatever the metrics say.
-fn declared_bounds(input: &Input<'_>) -> Bounds {
-    let scheduled = schedule::highest(input.schedules, input.now).map(Bound::of_schedule);
-    let floor = Bound::of_min(input.min_replicas).or_higher(scheduled).or_higher(input.overrides.floor());
-    Bounds { floor, ceiling: Bound::of_max(input.max_replicas).or_lower(input.overrides.ceiling()) }
+fn declared_bounds(subject: &Subject<'_>) -> Bounds {
+    let Subject { declared, overrides, .. } = subject;
+    let scheduled = schedule::highest(&declared.schedules, subject.now).map(Bound::of_schedule);
+    let floor = Bound::of_min(declared.min_replicas).or_higher(scheduled).or_higher(overrides.floor());
+    Bounds { floor, ceiling: Bound::of_max(declared.max_replicas).or_lower(overrides.ceiling()) }
 }
 
-fn first_replicas(input: &Input<'_>, bounds: Bounds, mut memory: Memory) -> Decision {
-    let decided = last_decision::floor(input, bounds.range().max);
-    let is_new = decided.is_none();
-    let bounds = Bounds { floor: bounds.floor.or_higher(decided), ..bounds };
+fn first_replicas(subject: &Subject<'_>, bounds: Bounds, memory: &mut ComponentMemory) -> ComponentDecision {
+    let is_new = last_decision::floor(subject, bounds.range().max).is_none();
     let min = bounds.range().min;
-    memory.history.seed(input.now, min);
+    memory.scaling.history.seed(subject.now, min);
     let step = Step { desired: min, outcome: Outcome::BelowMin };
-    let binding = limits::binding(&step, &bounds, Some(input.min_replicas));
-    Decision {
+    let binding = limits::binding(&step, &bounds, Some(subject.declared.min_replicas));
+    ComponentDecision {
         current: 0,
+        previous: subject.decided_replicas,
         desired: min,
         reason: if is_new { reason::CREATED } else { cause(&step.outcome, &bounds, false) },
-        limited_by: memory.limits.named(input.now, binding, |_| true),
+        limited_by: memory.scaling.limits.named(subject.now, binding, |_| true),
         hold: None,
         invalid: BTreeMap::new(),
         proposals: Vec::new(),
         stages: vec![explain::stage("bounds", &format!("starts with {} {min}", bounds.floor.by))],
         change: None,
-        memory,
         bounds,
     }
 }
@@ -150,26 +199,26 @@ fn invalid(signals: &[Signal<'_>]) -> BTreeMap<String, Invalid> {
 }
 
 fn change(
-    input: &Input<'_>,
+    subject: &Subject<'_>,
     signals: &[Signal<'_>],
     recommendation: &Recommendation,
     step: &Step,
 ) -> Option<ScaleChange> {
-    if step.desired == input.current_replicas {
+    if step.desired == subject.current_replicas {
         return None;
     }
     let largest = |signal: &&Signal<'_>| signal.result.proposal().map(|proposal| proposal.replicas);
     let beyond_others =
-        step.desired > input.current_replicas.max(recommendation.largest_without_latency.unwrap_or(0));
+        step.desired > subject.current_replicas.max(recommendation.largest_without_latency.unwrap_or(0));
     let latency =
         signals.iter().filter(|signal| is_latency(signal)).max_by_key(largest).filter(|_| beyond_others);
     let latency_step = latency.and_then(|signal| {
         Some(LatencyStep {
             metric: signal.metric.name.clone(),
-            at: input.now,
+            at: subject.now,
             replicas: step.desired,
             before: signal.result.proposal()?.usage,
         })
     });
-    Some(ScaleChange { at: input.now, from: input.current_replicas, to: step.desired, latency_step })
+    Some(ScaleChange { at: subject.now, from: subject.current_replicas, to: step.desired, latency_step })
 }

@@ -1,17 +1,38 @@
-//! What was decided for one component, and why. Pure.
+//! What was decided, and why. Pure.
 
+use crate::allot::grants::AppDemands;
 use crate::bounds::Bounds;
-use crate::memory::{Memory, ScaleChange};
+use crate::diagnose::Verdict;
+use crate::memory::{AppMemory, ScaleChange};
 use crate::propose::evaluate::Invalid;
 use crate::reason::Reason;
+use crate::rollout::Plan;
 use scalableapp_crds::{Proposal, Stage};
 use std::collections::BTreeMap;
 
-/// What to do, why, and what to remember.
+/// What to do with an app, and what to remember.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
+    /// What was decided for each component, by name; nothing for those of which nothing is decided.
+    pub components: BTreeMap<String, ComponentDecision>,
+    /// The one cause that was named, if any.
+    pub verdict: Option<Verdict>,
+    /// The next safe step.
+    pub plan: Plan,
+    /// What the app uses of each budget that it shares with others, and what it would use.
+    pub demands: AppDemands,
+    /// The memory for the next decision, as long as no change was written.
+    pub memory: AppMemory,
+}
+
+/// What to do with one component, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComponentDecision {
     /// Replicas before.
     pub current: i32,
+    /// The replicas of the last decision that was written; nothing for a new component, or where it is not known whether
+    /// they were written. They differ from `current` where somebody else has written other ones.
+    pub previous: Option<i32>,
     /// Replicas that the component should have.
     pub desired: i32,
     /// Why the replicas change or, where they stay, why they do: a hold, the first limit, or what the metrics ask for.
@@ -27,11 +48,9 @@ pub struct Decision {
     pub proposals: Vec<Proposal>,
     /// What each stage did, in order.
     pub stages: Vec<Stage>,
-    /// The change to write and then to tell [`Memory::record`]; nothing if there is none, and nothing for the first
+    /// The change to write and then to tell [`AppMemory::commit`]; nothing if there is none, and nothing for the first
     /// replicas of a component, which no policy counts.
     pub change: Option<ScaleChange>,
-    /// The memory for the next decision, as long as `change` was not written.
-    pub memory: Memory,
     /// What the replicas were kept within.
     pub(crate) bounds: Bounds,
 }

@@ -2,15 +2,15 @@
 //!
 //! A record of eight metrics stays within 2 KiB as JSON, so every text here is short.
 
-use crate::app::decision::Decision;
+use crate::app::decision::ComponentDecision;
 use crate::app::limits::{self, replicas};
 use crate::app::recommendation::Recommendation;
+use crate::app::subject::Subject;
 use crate::bounds::{Bound, Bounds};
 use crate::hpa::normalize::{Limitation, Normalized, Stabilization};
 use crate::hpa::range::Range;
 use crate::hpa::scale::{Outcome, Step};
 use crate::hpa::signal::Assumed;
-use crate::input::Input;
 use crate::propose::evaluate::{LastGood, MetricResult, Signal, SignalMemory};
 use crate::propose::metric::{Metric, Target};
 use crate::reason::{self, Reason};
@@ -24,7 +24,7 @@ const VALUE_LENGTH: usize = 76;
 /// Characters of the effect of a stage, for the same reason.
 const EFFECT_LENGTH: usize = 120;
 
-impl Decision {
+impl ComponentDecision {
     /// The decision as one sentence, for events and conditions.
     pub fn message(&self) -> String {
         let effect = match (self.current, self.desired) {
@@ -111,7 +111,7 @@ fn assumption(target: &Target, assumed: Assumed) -> String {
 }
 
 pub(crate) fn stages(
-    input: &Input<'_>,
+    subject: &Subject<'_>,
     signals: &[Signal<'_>],
     recommendation: &Recommendation,
     forecast: Option<String>,
@@ -120,12 +120,12 @@ pub(crate) fn stages(
 ) -> Vec<Stage> {
     let mut stages = vec![
         stage("signals", &signals_effect(signals)),
-        stage("combine", &combine_effect(signals, recommendation, input.current_replicas)),
+        stage("combine", &combine_effect(signals, recommendation, subject.current_replicas)),
     ];
     stages.extend(forecast.map(|effect| stage("forecast", &effect)));
     stages.extend([
-        stage("bounds", &bounds_effect(recommendation, bounds, step, input.current_replicas)),
-        stage("behavior", &behavior_effect(input, step)),
+        stage("bounds", &bounds_effect(recommendation, bounds, step, subject.current_replicas)),
+        stage("behavior", &behavior_effect(subject, step)),
     ]);
     stages
 }
@@ -183,8 +183,8 @@ fn bounds_effect(recommendation: &Recommendation, bounds: &Bounds, step: &Step, 
     }
 }
 
-fn behavior_effect(input: &Input<'_>, step: &Step) -> String {
-    let current = input.current_replicas;
+fn behavior_effect(subject: &Subject<'_>, step: &Step) -> String {
+    let current = subject.current_replicas;
     let effect = |replicas: i32| {
         if replicas == current { format!("stays {current}") } else { format!("{current} to {replicas}") }
     };
@@ -196,8 +196,12 @@ fn behavior_effect(input: &Input<'_>, step: &Step) -> String {
     let Normalized { stabilized, replicas, .. } = *normalized;
     let window = match normalized.stabilization {
         Stabilization::ReadyForNewScale => None,
-        Stabilization::ScaleUpStabilized => Some(input.behavior.scale_up.stabilization_window_seconds),
-        Stabilization::ScaleDownStabilized => Some(input.behavior.scale_down.stabilization_window_seconds),
+        Stabilization::ScaleUpStabilized => {
+            Some(subject.declared.behavior.scale_up.stabilization_window_seconds)
+        }
+        Stabilization::ScaleDownStabilized => {
+            Some(subject.declared.behavior.scale_down.stabilization_window_seconds)
+        }
     };
     let stabilized_text =
         window.map(|seconds| format!("stabilized to {stabilized} over the last {seconds} s; "));

@@ -1,7 +1,59 @@
-//! The decision for one component, and its words. Pure.
+//! The decision for one app: its stages in their order, and their words. Pure.
 
 pub(crate) mod component;
 pub(crate) mod decision;
 pub(crate) mod explain;
 pub(crate) mod limits;
 pub(crate) mod recommendation;
+pub(crate) mod subject;
+
+use crate::allot::allot;
+use crate::diagnose::diagnose;
+use crate::input::Input;
+use crate::memory::AppMemory;
+use crate::rollout::{self, Plan};
+use component::{Bounded, Proposed, bound, propose, stabilize};
+use decision::Decision;
+use std::collections::BTreeMap;
+use subject::Subject;
+
+/// Decides one app: how many replicas each component should have, and the next safe step towards that.
+#[must_use]
+pub fn decide(input: &Input<'_>) -> Decision {
+    let mut memory = input.memory.clone();
+    let proposed: Vec<Proposed<'_>> = subjects(input, &mut memory);
+    let verdict = diagnose(input, &proposed);
+    let mut bounded: Vec<Bounded<'_>> = proposed.into_iter().map(bound).collect();
+    let demands = allot(input, &mut bounded);
+    let (mut components, mut plan) = (BTreeMap::new(), Plan::default());
+    for one in bounded {
+        let Subject { name, declared, observed, .. } = one.proposed.subject;
+        let (decision, remembered) = stabilize(one);
+        plan.replicas.insert(name.to_owned(), rollout::replicas(decision.desired, declared, observed));
+        memory.components.insert(name.to_owned(), remembered);
+        components.insert(name.to_owned(), decision);
+    }
+    Decision { components, verdict, plan, demands, memory }
+}
+
+/// The components that are decided, after PROPOSE. What the others remember stays, but for recommendations that nobody
+/// follows up.
+fn subjects<'a>(input: &Input<'a>, memory: &mut AppMemory) -> Vec<Proposed<'a>> {
+    memory.components.retain(|name, _| input.stack.components.contains_key(name));
+    let mut proposed = Vec::with_capacity(input.stack.components.len());
+    for (name, declared) in &input.stack.components {
+        let Some(observed) = input.state.components.get(name) else { continue };
+        match observed.undecided {
+            Some(why) if why.forgets_recommendations() => {
+                memory.components.get_mut(name).into_iter().for_each(|one| one.forget_recommendations());
+            }
+            Some(_) => {}
+            None => {
+                let mut remembered = memory.components.remove(name).unwrap_or_default();
+                let subject = Subject::of(input, name, declared, observed, &mut remembered);
+                proposed.push(propose(subject, remembered));
+            }
+        }
+    }
+    proposed
+}

@@ -5,10 +5,10 @@
 //! lost what it counted since it was last read. And while no pod served, nobody could see what was asked for. Such a
 //! rate may ask for more replicas and never for fewer.
 
+use crate::app::subject::Subject;
 use crate::bounds::Bound;
 use crate::evidence::sample::SampleError;
 use crate::hpa::pod::Pod;
-use crate::input::Input;
 use crate::propose::evaluate::Signal;
 use crate::reason;
 
@@ -24,25 +24,25 @@ enum Gap {
 }
 
 /// The current replicas, if a metric's window is not whole.
-pub(crate) fn floor(input: &Input<'_>, signals: &[Signal<'_>]) -> Option<Bound> {
-    let (signal, gap) = signals.iter().find_map(|signal| Some((signal, gap(signal, input)?)))?;
+pub(crate) fn floor(subject: &Subject<'_>, signals: &[Signal<'_>]) -> Option<Bound> {
+    let (signal, gap) = signals.iter().find_map(|signal| Some((signal, gap(signal, subject)?)))?;
     let (metric, window) = (&signal.metric.name, signal.window?.length.as_secs());
     let by = format!("the incomplete {window} s window of {metric}");
-    let (replicas, reason) = (input.current_replicas, reason::WINDOW_INCOMPLETE);
+    let (replicas, reason) = (subject.current_replicas, reason::WINDOW_INCOMPLETE);
     Some(Bound { replicas, reason, by, measured: format!(" ({gap})") })
 }
 
-fn gap(signal: &Signal<'_>, input: &Input<'_>) -> Option<Gap> {
+fn gap(signal: &Signal<'_>, subject: &Subject<'_>) -> Option<Gap> {
     let window = signal.window?;
-    let served = |pod: &Pod| pod.is_ready_for(window.length, input.now);
+    let served = |pod: &Pod| pod.is_ready_for(window.length, subject.now);
     // A pod may be scraped for the first time when a sample may just be that old.
-    let seen_for = window.length.saturating_add(input.max_sample_age);
-    let lack = window.start.lack(input.pods, input.now, seen_for);
+    let seen_for = window.length.saturating_add(subject.max_age());
+    let lack = window.start.lack(&subject.pods, subject.now, seen_for);
     if let Some(SampleError::Partial { reporting, expected }) = lack {
         Some(Gap::Unseen { seen: reporting, expected })
     } else if window.resets > 0 {
         Some(Gap::Reset(window.resets))
-    } else if !input.pods.is_empty() && !input.pods.iter().any(served) {
+    } else if !subject.pods.is_empty() && !subject.pods.iter().any(served) {
         Some(Gap::Unserved)
     } else {
         None

@@ -3,13 +3,13 @@
 //! Nothing scales in on missing evidence, whoever wrote the lower number. With fresh evidence the current replicas count, as
 //! they do for HPA.
 
+use crate::app::subject::Subject;
 use crate::bounds::Bound;
-use crate::input::Input;
 use crate::reason;
 
 /// The replicas of the last decision, at most `max`, if there are fewer.
-pub(crate) fn floor(input: &Input<'_>, max: i32) -> Option<Bound> {
-    let replicas = input.decided_replicas?.min(max);
-    (replicas > input.current_replicas)
+pub(crate) fn floor(subject: &Subject<'_>, max: i32) -> Option<Bound> {
+    let replicas = subject.decided_replicas?.min(max);
+    (replicas > subject.current_replicas)
         .then(|| Bound::new(replicas, reason::LAST_DECISION, "the last decision".to_owned()))
 }

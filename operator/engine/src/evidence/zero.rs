@@ -5,8 +5,8 @@
 //! for an hour at most, because a gauge of requests in flight that is never taken back, and a connection that stays
 //! open for days, must not keep an idle component large for ever.
 
-use crate::evidence::sample::{Reading, SampleError};
-use crate::input::Input;
+use crate::app::subject::Subject;
+use crate::evidence::sample::SampleError;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,25 +39,26 @@ struct Doubt {
     last: Timestamp,
 }
 
-/// Why the rate that this reading shows is not believed, if so. `least` are the replicas that run at any load: where
+/// Why the rate of a metric is not believed, if so. `served` are the requests that are being served; `least` are the replicas that run at any load: where
 /// no more do, a zero takes none away.
 pub(crate) fn doubt(
-    input: &Input<'_>,
+    subject: &Subject<'_>,
     doubts: &mut Doubts,
     metric: &str,
     rate: f64,
+    served: u32,
     least: i32,
 ) -> Option<SampleError> {
-    let served = input.readings.get(metric).and_then(|reading: &Reading| reading.in_flight).unwrap_or(0);
-    if rate > 0.0 || served == 0 || input.current_replicas <= least {
+    if rate > 0.0 || served == 0 || subject.current_replicas <= least {
         doubts.0.remove(metric);
         return None;
     }
-    let begun = Doubt { since: input.now, last: input.now };
+    let begun = Doubt { since: subject.now, last: subject.now };
     let doubt = doubts.0.entry(metric.to_owned()).or_insert(begun);
-    if input.now.duration_since(doubt.last) > FORGOTTEN_AFTER {
+    if subject.now.duration_since(doubt.last) > FORGOTTEN_AFTER {
         *doubt = begun;
     }
-    doubt.last = input.now;
-    (input.now.duration_since(doubt.since) < BELIEVED_AFTER).then_some(SampleError::ZeroWhileServing(served))
+    doubt.last = subject.now;
+    (subject.now.duration_since(doubt.since) < BELIEVED_AFTER)
+        .then_some(SampleError::ZeroWhileServing(served))
 }

@@ -9,9 +9,9 @@ pub mod season;
 mod season_forecast;
 pub mod trend;
 
+use crate::app::subject::Subject;
 use crate::bounds::Bound;
 use crate::hpa::signal::average_of_total;
-use crate::input::Input;
 use crate::propose::evaluate::Signal;
 use crate::propose::metric::{Target, decimal};
 use crate::reason;
@@ -69,12 +69,12 @@ pub(crate) struct ForecastResult {
 
 /// Adds the loads of this instant to what is remembered, and says where they are going.
 pub(crate) fn forecast(
-    input: &Input<'_>,
+    subject: &Subject<'_>,
     signals: &[Signal<'_>],
     memory: &mut ForecastMemory,
 ) -> ForecastResult {
-    memory.forget_others(input.forecast);
-    let Some(forecast) = input.forecast else {
+    memory.forget_others(subject.declared.forecast());
+    let Some(forecast) = subject.declared.forecast() else {
         return ForecastResult { floor: None, effect: None };
     };
     let mut floor: Option<Bound> = None;
@@ -83,15 +83,15 @@ pub(crate) fn forecast(
         let Some((load, per_replica)) = load(signal) else { continue };
         let name = &signal.metric.name;
         let (outlook, why) = match forecast.season {
-            None => by_trend(input, name, load, forecast.horizon, memory),
-            Some(_) => by_season(input, name, load, forecast.horizon, memory),
+            None => by_trend(subject, name, load, forecast.horizon, memory),
+            Some(_) => by_season(subject, name, load, forecast.horizon, memory),
         };
         let own = signal.result.proposal().map_or(0, |proposal| proposal.replicas);
         let (replicas, effect) = match outlook {
-            Outlook::Learning => (input.current_replicas, format!("{why}, no scale-in yet")),
+            Outlook::Learning => (subject.current_replicas, format!("{why}, no scale-in yet")),
             Outlook::Unreliable => (own, format!("{why}, no say")),
             Outlook::Load(load) => {
-                let replicas = replicas(input, load, per_replica).unwrap_or(own);
+                let replicas = replicas(subject, load, per_replica).unwrap_or(own);
                 (replicas, format!("{replicas} for {} in {}{why}", value(load), within(forecast.horizon)))
             }
         };
@@ -110,13 +110,13 @@ pub(crate) fn forecast(
 }
 
 fn by_trend(
-    input: &Input<'_>,
+    subject: &Subject<'_>,
     metric: &str,
     load: f64,
     horizon: SignedDuration,
     memory: &mut ForecastMemory,
 ) -> (Outlook, String) {
-    let outlook = memory.trends.entry(metric.to_owned()).or_default().observe(input.now, load, horizon);
+    let outlook = memory.trends.entry(metric.to_owned()).or_default().observe(subject.now, load, horizon);
     let why = match outlook {
         Outlook::Learning => "learning",
         Outlook::Unreliable => "errs more than \"stays as it is\"",
@@ -126,14 +126,15 @@ fn by_trend(
 }
 
 fn by_season(
-    input: &Input<'_>,
+    subject: &Subject<'_>,
     metric: &str,
     load: f64,
     horizon: SignedDuration,
     memory: &mut ForecastMemory,
 ) -> (Outlook, String) {
     let by_season = memory.by_season.entry(metric.to_owned()).or_default();
-    let season = match input.seasons.get(metric) {
+    let season = subject.season(metric);
+    let season = match season.as_deref() {
         None | Some(Seasonal::Awaited) => return (Outlook::Learning, "awaits its history".to_owned()),
         Some(Seasonal::Unusable(why)) => {
             by_season.retract();
@@ -153,7 +154,7 @@ fn by_season(
         };
         return (Outlook::Unreliable, why);
     }
-    match by_season.observe(input.now, load, season, horizon) {
+    match by_season.observe(subject.now, load, season, horizon) {
         Outlook::Load(load) => {
             (Outlook::Load(load), format!(", errs {own}, last season's load {last_season}"))
         }
@@ -171,8 +172,8 @@ fn load(signal: &Signal<'_>) -> Option<(f64, i64)> {
     }
 }
 
-fn replicas(input: &Input<'_>, load: f64, per_replica: i64) -> Option<i32> {
-    let (current, tolerance) = (input.current_replicas, input.behavior.tolerance());
+fn replicas(subject: &Subject<'_>, load: f64, per_replica: i64) -> Option<i32> {
+    let (current, tolerance) = (subject.current_replicas, subject.declared.behavior.tolerance());
     average_of_total(load, per_replica, current, tolerance).ok().map(|one| one.replicas)
 }
 

@@ -1,10 +1,10 @@
 //! What each declared metric says: a proposal, nothing to add, or that it cannot be evaluated. Pure.
 
-use crate::evidence::sample::{SampleError, Window, judge, judge_value, with_fresh_samples};
+use crate::app::subject::Subject;
+use crate::evidence::sample::{Reading, SampleError, Window, judge, judge_value, with_fresh_samples};
 use crate::evidence::zero::{Doubts, doubt};
 use crate::hpa::pod::{Pod, Resource};
-use crate::hpa::signal::{PodMetric, PodTarget, Proposal, SignalError, average_of_total};
-use crate::input::Input;
+use crate::hpa::signal::{PodMetric, PodTarget, PodTiming, Proposal, SignalError, average_of_total};
 use crate::propose::latency::{Evidence, LatencyMemory, Opinion};
 use crate::propose::metric::{Metric, Target, micros};
 use crate::reason::{self, Reason};
@@ -104,30 +104,31 @@ impl From<SampleError> for Invalid {
 
 /// Asks every metric, latency last because it looks at what the others measured. `least` are the replicas that run at
 /// any load.
-pub(crate) fn evaluate<'a>(input: &Input<'a>, least: i32, memory: &mut SignalMemory) -> Vec<Signal<'a>> {
-    let pods = with_fresh_samples(input.pods, input.now, input.max_sample_age);
-    let mut signals: Vec<Signal<'a>> = Vec::with_capacity(input.metrics.len());
+pub(crate) fn evaluate<'a>(subject: &Subject<'a>, least: i32, memory: &mut SignalMemory) -> Vec<Signal<'a>> {
+    let pods = with_fresh_samples(&subject.pods, subject.now, subject.max_age());
+    let mut signals: Vec<Signal<'a>> = Vec::with_capacity(subject.declared.metrics().len());
     let mut latencies = Vec::new();
-    for metric in input.metrics {
-        let (name, mut load) = (metric.name.as_str(), None);
-        let result = match &metric.target {
-            Target::Cpu(target) => on_pods(input, &pods, Resource::Cpu, *target),
-            Target::Memory(target) => on_pods(input, &pods, Resource::Memory, *target),
-            Target::RequestRate { per_replica } => on_total(input, name, *per_replica, &mut load, |rate| {
-                nobody_serves(input).or_else(|| doubt(input, &mut memory.doubts, name, rate, least))
+    for metric in subject.declared.metrics() {
+        let name = metric.name.as_str();
+        let value = match &metric.target {
+            Target::Cpu(target) => Value::of_pods(on_pods(subject, &pods, Resource::Cpu, *target)),
+            Target::Memory(target) => Value::of_pods(on_pods(subject, &pods, Resource::Memory, *target)),
+            Target::RequestRate { per_replica } => on_total(subject, name, *per_replica, |rate, served| {
+                nobody_serves(subject)
+                    .or_else(|| doubt(subject, &mut memory.doubts, name, rate, served, least))
             }),
-            Target::Prometheus { per_replica } => on_total(input, name, *per_replica, &mut load, |_| None),
+            Target::Prometheus { per_replica } => on_total(subject, name, *per_replica, |_, _| None),
             Target::Latency { target, .. } => {
                 latencies.push((metric, micros(*target)));
                 continue;
             }
         };
-        let result = result.unwrap_or_else(MetricResult::Invalid);
-        if let MetricResult::Asks(proposal) = &result {
-            let good = LastGood { milli: metric.target.measured(proposal), at: input.now };
+        let signal = Signal::of(metric, value);
+        if let MetricResult::Asks(proposal) = &signal.result {
+            let good = LastGood { milli: metric.target.measured(proposal), at: subject.now };
             memory.last_good.insert(metric.name.clone(), good);
         }
-        signals.push(Signal::of(input, metric, result, load));
+        signals.push(signal);
     }
     let ratio = |signal: &Signal<'_>| match &signal.result {
         MetricResult::Asks(proposal) => Some(proposal.ratio),
@@ -135,17 +136,31 @@ pub(crate) fn evaluate<'a>(input: &Input<'a>, least: i32, memory: &mut SignalMem
     };
     let load = signals.iter().filter_map(ratio).filter(|ratio| ratio.is_finite()).reduce(f64::max);
     for (metric, target) in latencies {
-        let result = on_latency(input, &pods, &mut memory.latency, metric, target, load);
-        signals.push(Signal::of(input, metric, result, None));
+        let result = on_latency(subject, &pods, &mut memory.latency, metric, target, load);
+        signals.push(Signal { metric, result, load: None, window: None });
     }
     signals
 }
 
+/// What was read of a metric, and what it says.
+struct Value {
+    result: Result<MetricResult, Invalid>,
+    load: Option<f64>,
+    window: Option<Window>,
+}
+
+impl Value {
+    fn of_pods(result: Result<MetricResult, Invalid>) -> Self {
+        Self { result, load: None, window: None }
+    }
+}
+
 impl<'a> Signal<'a> {
-    fn of(input: &Input<'a>, metric: &'a Metric, result: MetricResult, load: Option<f64>) -> Self {
+    fn of(metric: &'a Metric, value: Value) -> Self {
+        let result = value.result.unwrap_or_else(MetricResult::Invalid);
         let is_whole = matches!(result, MetricResult::Asks(_));
-        let window = input.readings.get(&metric.name).and_then(|reading| reading.window);
-        Self { metric, result, load: load.filter(|_| is_whole), window: window.filter(|_| is_whole) }
+        let (load, window) = (value.load.filter(|_| is_whole), value.window.filter(|_| is_whole));
+        Self { metric, result, load, window }
     }
 }
 
@@ -168,69 +183,85 @@ impl MetricResult {
 }
 
 fn on_pods(
-    input: &Input<'_>,
+    subject: &Subject<'_>,
     pods: &[Pod],
     resource: Resource,
     target: PodTarget,
 ) -> Result<MetricResult, Invalid> {
     let sampled = |pod: &Pod| pod.usage.get(resource).is_some();
     let metric = PodMetric {
-        now: input.now,
+        now: subject.now,
         pods,
         unlisted: &[],
         available: pods.is_empty() || pods.iter().any(sampled),
         resource,
         container: None,
         target,
-        current_replicas: input.current_replicas,
-        tolerance: input.behavior.tolerance(),
-        timing: input.timing,
+        current_replicas: subject.current_replicas,
+        tolerance: subject.declared.behavior.tolerance(),
+        timing: PodTiming::default(),
     };
     Ok(MetricResult::Asks(metric.propose()?))
 }
 
-/// What is not whole is a lower bound of the total, as HPA takes the pods that it misses for idle where more replicas
-/// are asked for. HPA takes them for pods at their target where fewer are; here nothing scales in then.
+/// Reads a total over the component. `doubt` is given the total and the requests that are being served.
 fn on_total(
-    input: &Input<'_>,
+    subject: &Subject<'_>,
     name: &str,
     per_replica: i64,
-    load: &mut Option<f64>,
-    doubt: impl FnOnce(f64) -> Option<SampleError>,
+    doubt: impl FnOnce(f64, u32) -> Option<SampleError>,
+) -> Value {
+    let reading = subject.reading(name);
+    let reading = reading.as_deref();
+    let fresh = match judge_value(reading, subject.now, subject.max_age()) {
+        Ok(fresh) => fresh,
+        Err(error) => return Value { result: Err(error.into()), load: None, window: None },
+    };
+    let result = of_total(subject, reading, fresh.value, per_replica, doubt);
+    Value { result, load: Some(fresh.value), window: reading.and_then(|reading| reading.window) }
+}
+
+/// What is not whole is a lower bound of the total, as HPA takes the pods that it misses for idle where more replicas
+/// are asked for. HPA takes them for pods at their target where fewer are; here nothing scales in then.
+fn of_total(
+    subject: &Subject<'_>,
+    reading: Option<&Reading>,
+    total: f64,
+    per_replica: i64,
+    doubt: impl FnOnce(f64, u32) -> Option<SampleError>,
 ) -> Result<MetricResult, Invalid> {
-    let reading = input.readings.get(name);
-    let fresh = judge_value(reading, input.now, input.max_sample_age)?;
-    *load = Some(fresh.value);
     // The surge of a rollout exists, but nobody asked for it: it must not become the new number of replicas.
-    let replicas = input.status_replicas.min(input.current_replicas);
-    let mut proposal = average_of_total(fresh.value, per_replica, replicas, input.behavior.tolerance())?;
+    let replicas = subject.existing_replicas.min(subject.current_replicas);
+    let mut proposal = average_of_total(total, per_replica, replicas, subject.declared.behavior.tolerance())?;
     if replicas == 0 {
         // There is no average over nothing, and what HPA takes for it is no measurement.
-        proposal.usage = (fresh.value * 1000.0).round() as i64;
+        proposal.usage = (total * 1000.0).round() as i64;
     }
-    let lack = reading.and_then(|reading| reading.lack(input.pods, input.now, input.max_sample_age));
-    Ok(match lack.or_else(|| doubt(fresh.value)) {
+    let lack = reading.and_then(|reading| reading.lack(&subject.pods, subject.now, subject.max_age()));
+    let served = reading.and_then(|reading| reading.in_flight).unwrap_or(0);
+    Ok(match lack.or_else(|| doubt(total, served)) {
         None => MetricResult::Asks(proposal),
-        Some(lack) if proposal.replicas > input.current_replicas => {
+        Some(lack) if proposal.replicas > subject.current_replicas => {
             MetricResult::AtLeast(proposal, lack.into())
         }
         Some(lack) => MetricResult::Invalid(lack.into()),
     })
 }
 
-fn nobody_serves(input: &Input<'_>) -> Option<SampleError> {
-    (!input.pods.is_empty() && !input.pods.iter().any(Pod::is_ready)).then_some(SampleError::NobodyServes)
+fn nobody_serves(subject: &Subject<'_>) -> Option<SampleError> {
+    (!subject.pods.is_empty() && !subject.pods.iter().any(Pod::is_ready)).then_some(SampleError::NobodyServes)
 }
 
 fn on_latency(
-    input: &Input<'_>,
+    subject: &Subject<'_>,
     pods: &[Pod],
     memory: &mut LatencyMemory,
     metric: &Metric,
     target: i64,
     load: Option<f64>,
 ) -> MetricResult {
-    let fresh = match judge(input.readings.get(&metric.name), input.pods, input.now, input.max_sample_age) {
+    let reading = subject.reading(&metric.name);
+    let fresh = match judge(reading.as_deref(), &subject.pods, subject.now, subject.max_age()) {
         Ok(fresh) => fresh,
         Err(error) => return MetricResult::Silent { latency: None, why: error.to_string() },
     };
@@ -241,8 +272,8 @@ fn on_latency(
         target,
         load,
         pods,
-        current_replicas: input.current_replicas,
-        tolerance: input.behavior.tolerance(),
+        current_replicas: subject.current_replicas,
+        tolerance: subject.declared.behavior.tolerance(),
     };
     match memory.judge(&evidence) {
         Opinion::More(proposal) => MetricResult::Asks(proposal),

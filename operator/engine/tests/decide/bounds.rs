@@ -166,9 +166,9 @@ fn replicas_that_somebody_else_lowers_are_restored_while_a_metric_is_missing() {
     }
     app.replicas = 1;
     assert_eq!(app.reads("rps", 40.0).act().desired, 1, "with fresh evidence they are where scaling starts");
+    assert_eq!(app.reads("rps", 250.0).act().desired, 5);
     app.readings.clear();
     (app.replicas, app.max) = (0, 3);
-    app.decided = Some(5);
     let decision = app.act();
     assert_eq!((decision.desired, decision.reason), (3, reason::LAST_DECISION), "at most maxReplicas");
 }

@@ -5,10 +5,10 @@ use crate::{effect, value};
 use jiff::SignedDuration;
 use scalableapp_engine::evidence::sample::{Coverage, Reading};
 use scalableapp_engine::evidence::zero::BELIEVED_AFTER;
-use scalableapp_engine::{Decision, reason};
+use scalableapp_engine::{ComponentDecision, reason};
 
 /// Four replicas that would scale in at once at less than 150/s, and whose rate is what `evidence` makes of it.
-fn decided(rps: f64, evidence: impl FnOnce(&mut Reading)) -> Decision {
+fn decided(rps: f64, evidence: impl FnOnce(&mut Reading)) -> ComponentDecision {
     let mut app = four();
     evidence(app.rates(rps));
     app.decide()

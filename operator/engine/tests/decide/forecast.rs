@@ -2,10 +2,10 @@
 
 use crate::effect;
 use crate::fixture::{Component, rate, trend};
-use scalableapp_engine::{Decision, reason};
+use scalableapp_engine::{ComponentDecision, reason};
 
 /// A component of 4 replicas whose load rises by 1/s each second from 100/s on; it was observed for that long.
-fn rising(seconds: i64) -> (Component, Decision) {
+fn rising(seconds: i64) -> (Component, ComponentDecision) {
     let mut app = Component::new(4, &[rate(50)]);
     (app.max, app.forecast) = (40, trend(60));
     let mut decision = app.reads("rps", 100.0).act();

@@ -89,7 +89,7 @@ fn a_restart_allows_no_second_step_for_the_same_effect() {
     app.reads("rps", 195.0).reads("p99", 0.600);
     app.act();
     app.restart().later(15).reads("rps", 390.0).reads("p99", 0.600);
-    let decision = app.decide();
+    let (decision, memory) = app.decide_and_remember();
     assert_eq!(decision.desired, 8);
-    assert_eq!(decision.memory.persist(app.now, &app.behavior).latency_step, app.status.latency_step);
+    assert_eq!(memory.persist(app.now, &app.behavior).latency_step, app.status.latency_step);
 }

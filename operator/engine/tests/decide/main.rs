@@ -12,13 +12,13 @@ mod metrics;
 mod record;
 mod said;
 
-use scalableapp_engine::Decision;
+use scalableapp_engine::ComponentDecision;
 
-fn value(decision: &Decision, metric: &str) -> String {
+fn value(decision: &ComponentDecision, metric: &str) -> String {
     let proposal = decision.proposals.iter().find(|proposal| proposal.metric == metric);
     proposal.expect("a proposal").value.clone()
 }
 
-fn effect(decision: &Decision, stage: &str) -> String {
+fn effect(decision: &ComponentDecision, stage: &str) -> String {
     decision.stages.iter().find(|one| one.name == stage).expect("a stage").effect.clone()
 }

@@ -1,17 +1,14 @@
 //! What is remembered between decisions and over a restart.
 
 use crate::effect;
-use crate::fixture::{Component, rate, trend};
+use crate::fixture::{Component, rate, restored, trend};
 use scalableapp_engine::hpa::behavior::{Limit, Policy};
-use scalableapp_engine::memory::Memory;
-use scalableapp_engine::{Input, decide};
 
 #[test]
 fn a_failed_write_is_no_scale_event() {
     let mut app = Component::new(4, &[rate(50)]);
     app.reads("rps", 10_000.0);
-    let failed = app.decide();
-    app.memory = failed.memory;
+    app.memory = app.decide_and_remember().1;
     assert_eq!(app.decide().desired, 8);
     app.act();
     assert_eq!(app.decide().desired, 8, "the event uses up the policy until its period ends");
@@ -34,7 +31,7 @@ fn at_most_sixteen_events_are_kept_and_none_is_forgotten_early() {
     let persisted = app.memory.persist(app.now, &app.behavior);
     assert_eq!(persisted.events.len(), 16);
     assert_eq!(persisted.events.iter().map(|event| event.change).sum::<i32>(), 50);
-    let restored = Memory::restore(&persisted, app.now).persist(app.now, &app.behavior);
+    let restored = restored(&persisted, 150, app.now).persist(app.now, &app.behavior);
     assert_eq!(restored, persisted);
 }
 
@@ -42,9 +39,9 @@ fn at_most_sixteen_events_are_kept_and_none_is_forgotten_early() {
 fn what_was_measured_while_no_pod_existed_can_be_kept() {
     let mut app = Component::new(2, &[rate(50)]);
     app.reads("rps", 200.0);
-    let input = app.input();
-    let decision = decide(&Input { status_replicas: 0, ..input }, app.memory.clone());
-    let kept = decision.memory.persist(app.now, &app.behavior);
+    app.existing = Some(0);
+    let (decision, memory) = app.decide_and_remember();
+    let kept = memory.persist(app.now, &app.behavior);
     assert_eq!((decision.desired, kept.last_good[0].value.0.as_str()), (4, "200"));
 }
 

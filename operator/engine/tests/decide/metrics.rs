@@ -6,7 +6,6 @@ use scalableapp_engine::evidence::sample::Reading;
 use scalableapp_engine::hpa::pod::{ByResource, Container, Phase};
 use scalableapp_engine::propose::metric::Target;
 use scalableapp_engine::reason;
-use scalableapp_engine::{Input, decide};
 
 #[test]
 fn the_largest_proposal_wins_and_is_explained() {
@@ -100,7 +99,7 @@ fn a_large_value_asks_for_the_most_replicas_that_the_bounds_allow() {
 fn the_surge_of_a_rollout_is_not_taken_for_demand() {
     let mut app = Component::new(4, &[rate(50)]);
     app.reads("rps", 200.0);
-    let revision = |hash: &str, replicas, is_target| scalableapp_engine::rollout::Revision {
+    let revision = |hash: &str, replicas, is_target| scalableapp_engine::rollout::rolling::Revision {
         hash: hash.to_owned(),
         replicas,
         available: replicas,
@@ -108,14 +107,14 @@ fn the_surge_of_a_rollout_is_not_taken_for_demand() {
     };
     for _ in 0..20 {
         let revisions = [revision("a", app.replicas, false), revision("b", 1, true)];
-        app.replicas = scalableapp_engine::rollout::current_replicas(&revisions, Some(app.replicas));
+        app.replicas = scalableapp_engine::rollout::rolling::current_replicas(&revisions, Some(app.replicas));
         app.act();
         app.later(15).reads("rps", 200.0);
     }
     assert_eq!(app.replicas, 4);
     app.reads("rps", 215.0);
-    let surging = Input { status_replicas: 5, ..app.input() };
-    assert_eq!(decide(&surging, app.memory.clone()).desired, 4, "within the tolerance of what is asked for");
+    app.existing = Some(5);
+    assert_eq!(app.decide().desired, 4, "within the tolerance of what is asked for");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! What is written down of a decision.
 
-use crate::fixture::{Component, cpu, latency, metric, rate};
+use crate::fixture::{Component, NAME, cpu, latency, metric, rate};
 use scalableapp_engine::evidence::sample::Reading;
 use scalableapp_engine::hpa::pod::{ByResource, Container};
 use scalableapp_engine::propose::metric::Target;
 use scalableapp_engine::record::Record;
+use std::sync::Arc;
 
 fn record_size(app: &Component) -> usize {
     serde_json::to_string(&app.decide().record(app.now)).expect("JSON").len()
@@ -61,7 +62,7 @@ fn what_json_cannot_say_is_recorded_all_the_same() {
         let written = serde_json::to_string(&app.record()).expect("a line");
         let read: Record = serde_json::from_str(&written).expect("a record");
         assert!(read.replays(), "{written}");
-        assert_eq!(read.input.readings["rps"].values[0].to_bits(), value.to_bits());
+        assert_eq!(read.input.evidence.readings[NAME]["rps"].values[0].to_bits(), value.to_bits());
     }
 }
 
@@ -71,7 +72,8 @@ fn a_record_that_was_tampered_with_does_not_replay() {
     app.reads("rps", 400.0);
     let mut record = app.record();
     assert!(record.replays());
-    record.input.max_replicas = 5;
+    let web = record.input.stack.components.get_mut(NAME).expect("the component");
+    Arc::make_mut(web).max_replicas = 5;
     assert!(!record.replays());
 }
 

@@ -4,7 +4,7 @@ use crate::bounds::{named, office_hours};
 use crate::fixture::{Component, cpu, rate};
 use crate::value;
 use jiff::SignedDuration;
-use scalableapp_engine::Decision;
+use scalableapp_engine::ComponentDecision;
 use scalableapp_engine::bounds::fallback::Fallback;
 use scalableapp_engine::bounds::overrides::Overrides;
 use scalableapp_engine::hpa::pod::Phase;
@@ -13,13 +13,13 @@ use scalableapp_engine::reason::{self, Reason};
 /// Longer than a limit of load is named after it last bound.
 const LONG: i64 = 120;
 
-fn limits(decision: &Decision) -> Vec<&'static str> {
+fn limits(decision: &ComponentDecision) -> Vec<&'static str> {
     decision.limited_by.iter().map(|limit| limit.name).collect()
 }
 
 /// The reason, which the message and, where something limits, the first limit say too.
-fn said(decision: &Decision) -> String {
-    let Decision { reason, .. } = decision;
+fn said(decision: &ComponentDecision) -> String {
+    let ComponentDecision { reason, .. } = decision;
     let message = decision.message();
     assert!(message.starts_with(&decision.sentence(*reason)), "{message}");
     let first = decision.limited_by.first().copied().unwrap_or(*reason);

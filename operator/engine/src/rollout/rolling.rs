@@ -5,10 +5,11 @@
 //! never asked for more than the wanted total and the surge, and no available pod is taken away while fewer than the
 //! wanted total without `max_unavailable` are available.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One live revision: one Deployment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
     /// Hash that names it.
     pub hash: String,
@@ -28,7 +29,7 @@ impl Revision {
 }
 
 /// Pods that may be above or below the wanted total while several revisions live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rolling {
     /// Pods above it; a percentage is rounded up.
     pub max_surge: Amount,
@@ -37,7 +38,7 @@ pub struct Rolling {
 }
 
 /// A number of pods, or a percentage of the wanted total.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Amount {
     /// A number of pods, at least 0.
     Pods(i32),

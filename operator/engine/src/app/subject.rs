@@ -1,0 +1,95 @@
+//! One component as its rules see it. Pure.
+
+use crate::bounds::overrides::Overrides;
+use crate::evidence::Evidence;
+use crate::evidence::sample::Reading;
+use crate::forecast::season::Seasonal;
+use crate::hpa::pod::{Pod, Resource, living};
+use crate::input::Input;
+use crate::memory::ComponentMemory;
+use crate::propose::metric::Target;
+use crate::stack::Component;
+use crate::state::Observed;
+use jiff::{SignedDuration, Timestamp};
+use std::borrow::Cow;
+
+/// One component: what is declared of it, what runs, and what was measured.
+#[derive(Clone)]
+pub(crate) struct Subject<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) now: Timestamp,
+    pub(crate) declared: &'a Component,
+    pub(crate) observed: &'a Observed,
+    /// The sum of `spec.replicas` over the live revisions, without the surge of a rollout.
+    pub(crate) current_replicas: i32,
+    /// The replicas of the last decision that was written; nothing for a new component. They differ from the current
+    /// replicas where somebody else has written other ones.
+    pub(crate) decided_replicas: Option<i32>,
+    /// The replicas that exist.
+    pub(crate) existing_replicas: i32,
+    /// The pods that have not ended, with their usage where a metric is read from it.
+    pub(crate) pods: Cow<'a, [Pod]>,
+    /// What the overrides that are in force say of it.
+    pub(crate) overrides: &'a Overrides,
+    evidence: &'a dyn Evidence,
+}
+
+const NO_OVERRIDES: &Overrides = &Overrides { hold: None, min: None, max: None };
+
+impl<'a> Subject<'a> {
+    /// Notes in `memory` whether the component begins anew.
+    pub(crate) fn of(
+        input: &Input<'a>,
+        name: &'a str,
+        declared: &'a Component,
+        observed: &'a Observed,
+        memory: &mut ComponentMemory,
+    ) -> Self {
+        Self {
+            name,
+            now: input.now,
+            declared,
+            observed,
+            current_replicas: memory.current_replicas(&observed.revisions),
+            decided_replicas: memory.decided_replicas(observed.scaled_by_other),
+            existing_replicas: observed.existing_replicas,
+            pods: measured(&observed.pods, declared, input.evidence),
+            overrides: input.limits.overrides.get(name).unwrap_or(NO_OVERRIDES),
+            evidence: input.evidence,
+        }
+    }
+
+    /// The age up to which a sample is fresh.
+    pub(crate) fn max_age(&self) -> SignedDuration {
+        self.evidence.max_age()
+    }
+
+    /// What the query of a metric returned.
+    pub(crate) fn reading(&self, metric: &str) -> Option<Cow<'_, Reading>> {
+        self.evidence.reading(self.name, metric)
+    }
+
+    /// What is known of the season of a metric.
+    pub(crate) fn season(&self, metric: &str) -> Option<Cow<'_, Seasonal>> {
+        self.evidence.season(self.name, metric)
+    }
+}
+
+fn measured<'a>(pods: &'a [Pod], declared: &Component, evidence: &dyn Evidence) -> Cow<'a, [Pod]> {
+    let mut pods = living(pods);
+    for metric in declared.metrics() {
+        let resource = match metric.target {
+            Target::Cpu(_) => Resource::Cpu,
+            Target::Memory(_) => Resource::Memory,
+            _ => continue,
+        };
+        for pod in pods.to_mut() {
+            let sample = evidence.usage(pod, resource);
+            match resource {
+                Resource::Cpu => pod.usage.cpu = sample,
+                Resource::Memory => pod.usage.memory = sample,
+            }
+        }
+    }
+    pods
+}

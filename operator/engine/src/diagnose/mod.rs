@@ -1,0 +1,26 @@
+//! DIAGNOSE: the one cause that keeps an app from doing better, or none. Pure.
+//!
+//! Each cause is a function in a file of its own and a row of [`CAUSES`]. A verdict acts through bounds alone.
+
+use crate::app::component::Proposed;
+use crate::input::Input;
+use crate::reason::Reason;
+
+/// A cause that was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Name of the component that it was found at.
+    pub component: String,
+    /// The cause.
+    pub cause: Reason,
+}
+
+type Cause = fn(&Input<'_>, &[Proposed<'_>]) -> Option<Verdict>;
+
+/// The causes, the one that explains most first. None is known yet.
+const CAUSES: [Cause; 0] = [];
+
+/// The first cause that is found.
+pub(crate) fn diagnose(input: &Input<'_>, components: &[Proposed<'_>]) -> Option<Verdict> {
+    CAUSES.iter().find_map(|cause| cause(input, components))
+}

@@ -1,0 +1,95 @@
+//! What a decision read, kept to be read again. Pure.
+
+use crate::evidence::Evidence;
+use crate::evidence::sample::Reading;
+use crate::forecast::season::Seasonal;
+use crate::hpa::pod::{ByResource, Pod, PodSample, Resource};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// What was measured of an app, by the names of components, metrics and pods.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RecordedEvidence {
+    /// The age up to which a sample is fresh.
+    pub max_age: SignedDuration,
+    /// What the queries returned, by component and metric.
+    pub readings: BTreeMap<String, BTreeMap<String, Reading>>,
+    /// Usage of each pod.
+    pub usage: BTreeMap<String, ByResource<Option<PodSample>>>,
+    /// What is known of seasons, by component and metric.
+    pub seasons: BTreeMap<String, BTreeMap<String, Seasonal>>,
+}
+
+impl Evidence for RecordedEvidence {
+    fn max_age(&self) -> SignedDuration {
+        self.max_age
+    }
+
+    fn reading(&self, component: &str, metric: &str) -> Option<Cow<'_, Reading>> {
+        self.readings.get(component)?.get(metric).map(Cow::Borrowed)
+    }
+
+    fn usage(&self, pod: &Pod, resource: Resource) -> Option<PodSample> {
+        self.usage.get(&*pod.name)?.get(resource)
+    }
+
+    fn season(&self, component: &str, metric: &str) -> Option<Cow<'_, Seasonal>> {
+        self.seasons.get(component)?.get(metric).map(Cow::Borrowed)
+    }
+}
+
+/// Reads from other evidence, and keeps what was read.
+pub struct Recorder<'a> {
+    evidence: &'a dyn Evidence,
+    read: RefCell<RecordedEvidence>,
+}
+
+impl<'a> Recorder<'a> {
+    /// Nothing was read yet.
+    pub fn new(evidence: &'a dyn Evidence) -> Self {
+        let read = RecordedEvidence { max_age: evidence.max_age(), ..RecordedEvidence::default() };
+        Self { evidence, read: RefCell::new(read) }
+    }
+
+    /// What was read.
+    pub fn into_read(self) -> RecordedEvidence {
+        self.read.into_inner()
+    }
+}
+
+impl Evidence for Recorder<'_> {
+    fn max_age(&self) -> SignedDuration {
+        self.evidence.max_age()
+    }
+
+    fn reading(&self, component: &str, metric: &str) -> Option<Cow<'_, Reading>> {
+        let reading = self.evidence.reading(component, metric)?;
+        let mut read = self.read.borrow_mut();
+        let of_component = read.readings.entry(component.to_owned()).or_default();
+        of_component.insert(metric.to_owned(), reading.as_ref().clone());
+        Some(reading)
+    }
+
+    fn usage(&self, pod: &Pod, resource: Resource) -> Option<PodSample> {
+        let sample = self.evidence.usage(pod, resource)?;
+        let mut read = self.read.borrow_mut();
+        let usage = read.usage.entry(pod.name.to_string()).or_default();
+        match resource {
+            Resource::Cpu => usage.cpu = Some(sample),
+            Resource::Memory => usage.memory = Some(sample),
+        }
+        Some(sample)
+    }
+
+    fn season(&self, component: &str, metric: &str) -> Option<Cow<'_, Seasonal>> {
+        let season = self.evidence.season(component, metric)?;
+        let mut read = self.read.borrow_mut();
+        let of_component = read.seasons.entry(component.to_owned()).or_default();
+        of_component.insert(metric.to_owned(), season.as_ref().clone());
+        Some(season)
+    }
+}

@@ -1,0 +1,104 @@
+//! What runs of an app, writes in flight included. Pure.
+
+use crate::hpa::pod::Pod;
+use crate::rollout::rolling::Revision;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What runs of the components of an app, by name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// What runs of each component.
+    pub components: BTreeMap<String, Observed>,
+}
+
+/// What runs of one component.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Observed {
+    /// Its live revisions, oldest first.
+    pub revisions: Vec<Revision>,
+    /// The replicas that exist: the sum of `status.replicas` over the live revisions.
+    pub existing_replicas: i32,
+    /// The pods of all live revisions, without usage. Those that have ended count for nothing.
+    pub pods: Vec<Pod>,
+    /// Whether the replicas are those of another field manager.
+    pub scaled_by_other: bool,
+    /// Replicas that were written to a revision and that the cache does not show yet, by the revision's hash.
+    pub unshown: BTreeMap<String, i32>,
+    /// Why nothing is decided of it; nothing where it is decided.
+    pub undecided: Option<Undecided>,
+}
+
+/// Why nothing is decided of a component. It still counts in what is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Undecided {
+    /// An override pauses the app.
+    Paused,
+    /// It cannot be done as it is declared.
+    InvalidSpec,
+    /// The cache does not show the last write.
+    WriteNotShown,
+    /// Prometheus was not queried yet.
+    NotMeasured,
+    /// A write failed a short time ago.
+    WriteFailed,
+}
+
+impl Undecided {
+    /// Whether nobody watches the metrics meanwhile, so that earlier recommendations count no longer.
+    pub(crate) fn forgets_recommendations(self) -> bool {
+        matches!(self, Self::Paused | Self::InvalidSpec)
+    }
+}
+
+impl Observed {
+    /// The pods that may exist now or at any time before the next decision: of each revision the higher of what the cache
+    /// shows and what was written, and the pods that are being deleted.
+    #[must_use]
+    pub fn pods_in_use(&self) -> i32 {
+        let written = |hash: &str| self.unshown.get(hash).copied().unwrap_or(0);
+        let shown = self.revisions.iter().map(|one| one.replicas.max(written(&one.hash)));
+        let is_shown = |hash: &str| self.revisions.iter().any(|one| one.hash == hash);
+        let others = self.unshown.iter().filter(|(hash, _)| !is_shown(hash)).map(|(_, replicas)| *replicas);
+        let terminating = self.pods.iter().filter(|pod| pod.deleting && !pod.phase.has_ended()).count();
+        let terminating = i32::try_from(terminating).unwrap_or(i32::MAX);
+        shown.chain(others).fold(terminating, i32::saturating_add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hpa::pod::{ByResource, Phase};
+
+    fn revision(hash: &str, replicas: i32) -> Revision {
+        Revision { hash: hash.to_owned(), replicas, available: 0, is_target: false }
+    }
+
+    fn pod(deleting: bool, phase: Phase) -> Pod {
+        Pod {
+            name: "web".into(),
+            phase,
+            deleting,
+            ready: None,
+            start: None,
+            containers: [].into(),
+            requests: ByResource::default(),
+            usage: ByResource::default(),
+        }
+    }
+
+    #[test]
+    fn a_write_that_the_cache_does_not_show_counts_with_the_higher_of_both_and_the_terminating_pods() {
+        let shown = Observed { revisions: vec![revision("a", 4)], ..Observed::default() };
+        assert_eq!(shown.pods_in_use(), 4);
+        let unshown = |replicas| BTreeMap::from([("a".to_owned(), replicas)]);
+        assert_eq!(Observed { unshown: unshown(6), ..shown.clone() }.pods_in_use(), 6, "it grows");
+        assert_eq!(Observed { unshown: unshown(2), ..shown.clone() }.pods_in_use(), 4, "it shrinks");
+        let pods = vec![pod(true, Phase::Running), pod(false, Phase::Running), pod(true, Phase::Failed)];
+        assert_eq!(Observed { pods, ..shown.clone() }.pods_in_use(), 5);
+        let of_another = BTreeMap::from([("b".to_owned(), 3)]);
+        assert_eq!(Observed { unshown: of_another, ..shown }.pods_in_use(), 7, "its Deployment is not shown");
+    }
+}

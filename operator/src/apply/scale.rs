@@ -1,0 +1,127 @@
+//! The replicas of one app, in the order of its plan. I/O out.
+
+use super::{
+    app::Leader, attempts::UNANSWERED, failing::Failing, fence::is_fenced, replicas, writer::WriteError,
+};
+use crate::{
+    decide::{ComponentPass, DecideMemory, Pass},
+    observe::cluster::workload::LiveRevision,
+    resolve::app::{App, Service},
+    runtime::{clock, metrics},
+};
+use kube::ResourceExt;
+use scalableapp_engine::{ComponentDecision, rollout::Step};
+use std::collections::BTreeMap;
+
+/// A decided component whose replicas may be written, and what became of that.
+struct Scaled<'a> {
+    service: &'a Service,
+    decision: &'a ComponentDecision,
+    /// Writes that are left to do.
+    left: usize,
+    /// Whether a write has happened, or may have. What may have happened counts: remembered in vain it makes the next
+    /// change later, forgotten it makes it sooner.
+    may_have_happened: bool,
+    error: Option<WriteError>,
+}
+
+/// Writes the replicas of the plan: over the whole app those that grow before those that shrink. A write that fails is
+/// remembered, to be said by the next pass, and stops no other component. Returns whether a Deployment has changed since
+/// the decision, or nothing answers; then it must be decided again.
+///
+/// # Errors
+/// [`WriteError::NotLeader`] alone.
+pub async fn scale(
+    leader: Leader<'_>,
+    app: &App,
+    memory: &mut DecideMemory,
+    failing: &mut BTreeMap<String, Failing>,
+    pass: &Pass,
+) -> Result<bool, WriteError> {
+    let of_pass = pass.components.iter().filter(|one| one.decision.is_some());
+    let revisions = of_pass.clone().flat_map(|one| {
+        one.state.revisions.iter().map(|live| (one.state.name.as_str(), live.hash.as_str(), live.replicas))
+    });
+    let steps = pass.plan.steps(revisions);
+    let mut scaled = BTreeMap::new();
+    for (service, one) in of_pass.filter_map(|one| Some((app.service(&one.state.name)?, one))) {
+        let Some(decision) = &one.decision else { continue };
+        let name = one.state.name.as_str();
+        let own = || steps.iter().filter(|step| step.component == name);
+        let changing = |step| revision(one, step);
+        if own().filter_map(changing).any(|live| !is_fenced(&live.deployment, leader.epoch)) {
+            failing.entry(name.to_owned()).or_default().await_fence(clock::wall());
+            continue;
+        }
+        let left = own().count();
+        scaled.insert(name, Scaled { service, decision, left, may_have_happened: left == 0, error: None });
+    }
+    let is_silent = write(leader, memory, pass, &steps, &mut scaled).await;
+    Ok(settle(memory, failing, scaled)? || is_silent)
+}
+
+fn revision<'a>(pass: &'a ComponentPass, step: &Step<'_>) -> Option<&'a LiveRevision> {
+    pass.state.revisions.iter().find(|live| live.hash == step.revision)
+}
+
+/// Makes the writes, until another process leads or nothing answers; whether the latter is so.
+async fn write(
+    leader: Leader<'_>,
+    memory: &mut DecideMemory,
+    pass: &Pass,
+    steps: &[Step<'_>],
+    scaled: &mut BTreeMap<&str, Scaled<'_>>,
+) -> bool {
+    let mut unanswered = 0;
+    for step in steps {
+        let Some(one) = scaled.get_mut(step.component).filter(|one| one.error.is_none()) else { continue };
+        let component = pass.components.iter().find(|one| one.state.name == step.component);
+        let Some(live) = component.and_then(|component| revision(component, step)) else { continue };
+        match replicas::scale(leader.writer, &live.deployment, step.to).await {
+            Ok(deployment) => {
+                let generation = deployment.metadata.generation;
+                let written = (step.revision, step.to);
+                memory.await_write(step.component, &deployment.name_any(), generation, written);
+                one.may_have_happened = true;
+                one.left -= 1;
+            }
+            Err(error) => {
+                one.may_have_happened |= error.may_have_happened();
+                unanswered += u32::from(matches!(error, WriteError::TimedOut { .. }));
+                let is_last = matches!(error, WriteError::NotLeader { .. });
+                one.error = Some(error);
+                if is_last || unanswered >= UNANSWERED {
+                    break;
+                }
+            }
+        }
+    }
+    unanswered >= UNANSWERED
+}
+
+/// Remembers what became of the writes.
+fn settle(
+    memory: &mut DecideMemory,
+    failing: &mut BTreeMap<String, Failing>,
+    scaled: BTreeMap<&str, Scaled<'_>>,
+) -> Result<bool, WriteError> {
+    let (mut again, mut not_leader) = (false, None);
+    for (name, one) in scaled {
+        let Scaled { service, decision, left, may_have_happened, error } = one;
+        if may_have_happened {
+            memory.commit(service, decision, left == 0);
+            metrics::decided(decision.current, decision.desired);
+        }
+        match error {
+            Some(error @ WriteError::NotLeader { .. }) => not_leader = Some(error),
+            Some(WriteError::Conflict { .. }) => again = true,
+            // Its turn did not come.
+            None if left > 0 => again = true,
+            error => {
+                let written = error.map_or(Ok(()), Err);
+                failing.entry(name.to_owned()).or_default().scaled(&written, clock::wall());
+            }
+        }
+    }
+    not_leader.map_or(Ok(again), Err)
+}

@@ -1,0 +1,40 @@
+//! The samples of one app as the engine reads them. Pure.
+
+use super::memory::DecideMemory;
+use crate::{observe::samples::Samples, resolve::app::App};
+use jiff::SignedDuration;
+use scalableapp_engine::{
+    evidence::{Evidence, sample::Reading},
+    forecast::season::Seasonal,
+    hpa::pod::{Pod, PodSample, Resource},
+};
+use std::borrow::Cow;
+
+/// The samples of one app.
+pub(super) struct AppEvidence<'a> {
+    pub(super) app: &'a App,
+    pub(super) samples: &'a Samples,
+    pub(super) memory: &'a DecideMemory,
+}
+
+impl Evidence for AppEvidence<'_> {
+    fn max_age(&self) -> SignedDuration {
+        self.samples.max_age()
+    }
+
+    fn reading(&self, component: &str, metric: &str) -> Option<Cow<'_, Reading>> {
+        let key = &self.app.service(component)?.key;
+        // Until the next tick the samples are those of the app as it was before an edit.
+        let is_of_this_edit = self.samples.source(key, metric) == self.memory.source(component, metric);
+        is_of_this_edit.then(|| self.samples.reading(key, metric))?.map(Cow::Owned)
+    }
+
+    fn usage(&self, pod: &Pod, resource: Resource) -> Option<PodSample> {
+        self.samples.usage(&self.app.namespace, pod, resource)
+    }
+
+    fn season(&self, component: &str, metric: &str) -> Option<Cow<'_, Seasonal>> {
+        let key = &self.app.service(component)?.key;
+        self.samples.season(key, metric).map(Cow::Borrowed)
+    }
+}

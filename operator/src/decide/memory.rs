@@ -1,0 +1,114 @@
+//! What is remembered of the decisions on one app between two passes. Pure.
+
+use crate::{
+    observe::{
+        cluster::workload::LiveRevision,
+        query_plan::{Source, Sources, sources},
+    },
+    resolve::app::{App, Service},
+};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use scalableapp_crds::ComponentStatus;
+use scalableapp_engine::{
+    ComponentDecision,
+    memory::{AppMemory, ComponentMemory},
+};
+use std::collections::BTreeMap;
+
+/// What is remembered of the decisions on one app.
+#[derive(Clone, Default)]
+pub struct DecideMemory {
+    /// What the engine remembers.
+    pub(super) decisions: AppMemory,
+    components: BTreeMap<String, InFlight>,
+}
+
+/// What the decisions on one component wait for.
+#[derive(Clone, Default)]
+struct InFlight {
+    /// Where the metrics were read that the engine remembers.
+    sources: Sources,
+    /// Writes of replicas that the cache must show before the component is decided again, by name of the Deployment.
+    awaited: BTreeMap<String, Awaited>,
+}
+
+/// A write of replicas that succeeded.
+#[derive(Clone)]
+struct Awaited {
+    /// Generation of the Deployment after it.
+    generation: i64,
+    revision: String,
+    replicas: i32,
+}
+
+impl DecideMemory {
+    /// Forgets what the metrics asked for: nobody looked at them for a while.
+    pub fn forget_recommendations(&mut self) {
+        self.decisions.forget_recommendations();
+    }
+
+    /// Waits for a write of replicas to show in the cache, as the generation of the Deployment.
+    pub fn await_write(
+        &mut self,
+        component: &str,
+        deployment: &str,
+        generation: Option<i64>,
+        (revision, replicas): (&str, i32),
+    ) {
+        let awaited =
+            Awaited { generation: generation.unwrap_or_default(), revision: revision.to_owned(), replicas };
+        let in_flight = self.components.entry(component.to_owned()).or_default();
+        in_flight.awaited.insert(deployment.to_owned(), awaited);
+    }
+
+    /// Remembers that the replicas of a decision were written, or may have been.
+    pub fn commit(&mut self, service: &Service, decision: &ComponentDecision, is_certain: bool) {
+        self.decisions.commit(service.name.as_str(), decision, &service.declared.behavior, is_certain);
+    }
+
+    /// Forgets the components that the app no longer has.
+    pub(super) fn retain(&mut self, app: &App) {
+        self.components.retain(|name, _| app.service(name).is_some());
+    }
+
+    /// The replicas of the writes that the cache does not show yet, by revision. What is gone from the cache was deleted, or
+    /// is not there yet; either way there is nothing to wait for once the API server has said so.
+    pub(super) fn unshown(&mut self, component: &str, revisions: &[LiveRevision]) -> BTreeMap<String, i32> {
+        let Some(InFlight { awaited, .. }) = self.components.get_mut(component) else {
+            return BTreeMap::new();
+        };
+        awaited.retain(|name, awaited| {
+            revisions.iter().any(|revision| {
+                revision.deployment.name_any() == *name
+                    && revision.deployment.metadata.generation.unwrap_or_default() < awaited.generation
+            })
+        });
+        awaited.values().map(|one| (one.revision.clone(), one.replicas)).collect()
+    }
+
+    /// Prepares a component that is about to be decided: at first with what the status holds, and without what was learned
+    /// of metrics that are read from elsewhere now.
+    pub(super) fn begin(&mut self, service: &Service, known: Option<&ComponentStatus>, now: Timestamp) {
+        let name = service.name.as_str();
+        if !self.decisions.components.contains_key(name) {
+            self.decisions.components.insert(name.to_owned(), ComponentMemory::restore(known, now));
+        }
+        let in_flight = self.components.entry(name.to_owned()).or_default();
+        let sources = sources(service);
+        if in_flight.sources == sources {
+            return;
+        }
+        if let Some(memory) = self.decisions.components.get_mut(name) {
+            let others =
+                in_flight.sources.iter().filter(|(metric, source)| sources.get(*metric) != Some(*source));
+            others.for_each(|(metric, _)| memory.forget_metric(metric));
+        }
+        in_flight.sources = sources;
+    }
+
+    /// Where a metric is read that is about to be decided upon.
+    pub(super) fn source(&self, component: &str, metric: &str) -> Option<&Source> {
+        self.components.get(component)?.sources.get(metric)
+    }
+}

@@ -1,0 +1,52 @@
+//! What is known of a component's metrics after a decision. Pure.
+
+use super::component_state::{Failure, MetricsState};
+use crate::{observe::samples::Samples, resolve::app::Service};
+use jiff::Timestamp;
+use scalableapp_engine::{
+    ComponentDecision,
+    hpa::pod::Pod,
+    propose::metric::Metric,
+    reason::{self, Reason},
+};
+
+/// `pods` are the component's.
+pub(super) fn metrics_state(
+    service: &Service,
+    samples: &Samples,
+    decision: &ComponentDecision,
+    pods: &[Pod],
+    ready: i32,
+    now: Timestamp,
+) -> MetricsState {
+    if service.declared.metrics().is_empty() {
+        return MetricsState::NotAsked;
+    }
+    if !samples.were_taken() {
+        return MetricsState::NotYet;
+    }
+    // The first replicas of a component are decided without a look at its metrics.
+    if ready == 0 && (decision.current == 0 || !decision.invalid.is_empty()) {
+        return MetricsState::NoPodReady;
+    }
+    let missing = |metric: &Metric| {
+        let name = &metric.name;
+        let Some(invalid) = decision.invalid.get(name) else {
+            // Latency needs no evidence, and yet what was not answered is not fresh.
+            let cause = samples.unanswered(&service.key, name, now)?;
+            return Some((reason::METRIC_STALE, format!("{name}: {cause}")));
+        };
+        // The sentence of the list, not the age or count of the moment: a condition must not change with time alone.
+        let what = match invalid.reason {
+            // Only this names the pod and the container, and they stay the same.
+            reason::REQUEST_MISSING => invalid.why.as_str(),
+            reason => reason.sentence,
+        };
+        let cause = samples.problem(&service.key, name, pods, now);
+        Some((invalid.reason, format!("{name}: {}", cause.as_deref().unwrap_or(what))))
+    };
+    let missing: Vec<(Reason, String)> = service.declared.metrics().iter().filter_map(missing).collect();
+    let Some((reason, _)) = missing.first().cloned() else { return MetricsState::Fresh };
+    let sentences: Vec<String> = missing.into_iter().map(|(_, sentence)| sentence).collect();
+    MetricsState::Missing(Failure { reason, message: sentences.join("; ") })
+}

@@ -1,0 +1,648 @@
+//! One pass over one app. Pure.
+
+use super::{
+    component_state::{ComponentState, Failure, WriteState, was_applied},
+    evidence::AppEvidence,
+    memory::DecideMemory,
+    metrics_state::metrics_state,
+    news, other_scaler,
+};
+use crate::{
+    observe::{
+        cluster::{
+            caches::Observed,
+            workload::{self, LiveRevision},
+        },
+        samples::Samples,
+    },
+    resolve::{
+        app::{App, Service},
+        overrides::InForce,
+    },
+};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use scalableapp_crds::{ScalableAppStatus, ScalingOverride, ScalingOverrideSpec};
+use scalableapp_engine::{
+    ComponentDecision, Decision, Input,
+    allot::grants::{AppDemands, AppGrants},
+    bounds::overrides::Overrides,
+    decide,
+    evidence::recorded::Recorder,
+    limits::Limits,
+    reason,
+    record::{Record, RecordedInput},
+    rollout::{Plan, rolling::Revision},
+    state::{self, State, Undecided},
+};
+use std::collections::BTreeMap;
+
+/// What a pass looks at.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// What the caches hold of the app.
+    pub observed: &'a Observed,
+    /// What was measured.
+    pub samples: &'a Samples,
+    /// Components whose writes failed, by name.
+    pub writes: &'a BTreeMap<String, WriteState>,
+    /// What the app may use of budgets that it shares with other apps.
+    pub grants: &'a AppGrants,
+    /// The time of the pass.
+    pub now: Timestamp,
+    /// Whether decisions are recorded with everything that they depended on, which must be copied for that.
+    pub recording: bool,
+}
+
+impl<'a> View<'a> {
+    /// A view in which no write has failed, nothing is shared, and nothing is recorded.
+    #[must_use]
+    pub fn new(observed: &'a Observed, samples: &'a Samples, now: Timestamp) -> Self {
+        static NO_WRITES: BTreeMap<String, WriteState> = BTreeMap::new();
+        static NO_GRANTS: AppGrants = AppGrants::new();
+        Self { observed, samples, writes: &NO_WRITES, grants: &NO_GRANTS, now, recording: false }
+    }
+}
+
+/// What a pass says of an app.
+#[derive(Default)]
+pub struct Pass {
+    /// What it says of each component, in the order of the spec.
+    pub components: Vec<ComponentPass>,
+    /// The replicas that each revision of the decided components should have now.
+    pub plan: Plan,
+    /// What the app needs of budgets that it shares with other apps.
+    pub demands: AppDemands,
+}
+
+/// What a pass says of one component.
+pub struct ComponentPass {
+    /// Its state after the pass.
+    pub state: ComponentState,
+    /// The decision; nothing while the cache does not show the last write, or before the first samples of a tenure.
+    pub decision: Option<ComponentDecision>,
+    /// The decision with everything that it depended on, if it is one to record and decisions are recorded.
+    pub recorded: Option<Record>,
+}
+
+/// What is known of a component before its app is decided.
+struct Before<'a> {
+    service: &'a Service,
+    state: ComponentState,
+    undecided: Option<Undecided>,
+}
+
+/// Decides an app.
+pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory: &mut DecideMemory) -> Pass {
+    memory.retain(app);
+    let is_known = |name: &str| app.service(name).is_some();
+    let in_force = InForce::of(view.observed.readable_overrides(), is_known, view.now);
+    let paused = in_force.pause.map(pause);
+    let (mut state, mut limits) = (State::default(), Limits::default());
+    limits.grants.clone_from(view.grants);
+    let mut before = Vec::with_capacity(app.services.len());
+    for service in &app.services {
+        let mut component = component_state(app, service, known, view);
+        component.paused.clone_from(&paused);
+        let observed = observed(service, &component, view, memory);
+        let name = service.name.as_str();
+        if observed.undecided.is_none() {
+            memory.begin(service, known.and_then(|known| known.component(name)), view.now);
+            limits.overrides.insert(name.to_owned(), in_force.component(name));
+        }
+        before.push(Before { service, state: component, undecided: observed.undecided });
+        state.components.insert(name.to_owned(), observed);
+    }
+    let evidence = AppEvidence { app, samples: view.samples, memory };
+    let input = Input {
+        now: view.now,
+        stack: &app.stack,
+        state: &state,
+        evidence: &evidence,
+        limits: &limits,
+        memory: &memory.decisions,
+    };
+    let (mut decision, recorded) = decided(&input, view.recording);
+    let after = After { app, known, view, input: &input, decision: &decision, recorded: recorded.as_ref() };
+    let mut components: Vec<_> = before.into_iter().map(|before| after.component(before)).collect();
+    for one in &mut components {
+        one.decision = decision.components.remove(&one.state.name);
+    }
+    memory.decisions = decision.memory;
+    Pass { components, plan: decision.plan, demands: decision.demands }
+}
+
+/// The decision, with what it depended on if it is `recording`.
+fn decided(input: &Input<'_>, recording: bool) -> (Decision, Option<RecordedInput>) {
+    if !recording {
+        return (decide(input), None);
+    }
+    let recorder = Recorder::new(input.evidence);
+    let decision = decide(&Input { evidence: &recorder, ..*input });
+    (decision, Some(RecordedInput::of(input, recorder.into_read())))
+}
+
+/// What runs of a component, as the engine sees it.
+fn observed(
+    service: &Service,
+    component: &ComponentState,
+    view: View<'_>,
+    memory: &mut DecideMemory,
+) -> state::Observed {
+    let name = service.name.as_str();
+    let unshown = memory.unshown(name, &component.revisions);
+    let is_measured = service.declared.metrics().is_empty() || view.samples.were_taken();
+    let is_new = component.revisions.is_empty();
+    let undecided = if !service.is_valid() {
+        Some(Undecided::InvalidSpec)
+    } else if component.paused.is_some() {
+        Some(Undecided::Paused)
+    } else if !unshown.is_empty() {
+        Some(Undecided::WriteNotShown)
+    } else if !(is_measured || is_new) {
+        Some(Undecided::NotMeasured)
+    } else if view.writes.get(name).is_some_and(|writes| writes.is_recent) {
+        Some(Undecided::WriteFailed)
+    } else {
+        None
+    };
+    let revision = |live: &LiveRevision| Revision {
+        hash: live.hash.clone(),
+        replicas: live.replicas,
+        available: live.ready,
+        is_target: live.hash == component.target,
+    };
+    state::Observed {
+        revisions: component.revisions.iter().map(revision).collect(),
+        existing_replicas: component.revisions.iter().map(|revision| revision.pods).sum(),
+        pods: view.observed.pods_of(name).map(|cached| cached.pod.clone()).collect(),
+        scaled_by_other: other_scaler::manager(component).is_some(),
+        unshown,
+        undecided,
+    }
+}
+
+/// What is there once the app is decided.
+#[derive(Clone, Copy)]
+struct After<'a> {
+    app: &'a App,
+    known: Option<&'a ScalableAppStatus>,
+    view: View<'a>,
+    input: &'a Input<'a>,
+    decision: &'a Decision,
+    recorded: Option<&'a RecordedInput>,
+}
+
+impl After<'_> {
+    fn component(self, before: Before<'_>) -> ComponentPass {
+        let Before { service, mut state, undecided } = before;
+        self.note_failure(service, &mut state, undecided);
+        let mut recorded = None;
+        if let Some(decision) = self.decision.components.get(service.name.as_str()) {
+            recorded = self.note_decision(service, &mut state, decision);
+        }
+        ComponentPass { state, decision: None, recorded }
+    }
+
+    /// Notes what keeps the generation from being applied.
+    fn note_failure(self, service: &Service, state: &mut ComponentState, undecided: Option<Undecided>) {
+        if undecided == Some(Undecided::InvalidSpec) {
+            let sentences: Vec<String> = service.problems.iter().map(ToString::to_string).collect();
+            state.failure = Some(Failure { reason: reason::INVALID_SPEC, message: sentences.join("; ") });
+            return;
+        }
+        state.was_applied = was_applied(self.known, self.app.generation);
+        let writes = self.view.writes.get(service.name.as_str());
+        state.failure = writes.and_then(|writes| writes.failure.clone());
+        if let Some(paused) = state.paused.as_ref().filter(|_| !state.was_applied) {
+            let message = format!("generation {} is not applied: {paused}", self.app.generation);
+            state.failure.get_or_insert(Failure { reason: reason::PAUSED, message });
+        }
+    }
+
+    /// Notes the decision, and returns what is recorded of it.
+    fn note_decision(
+        self,
+        service: &Service,
+        state: &mut ComponentState,
+        decision: &ComponentDecision,
+    ) -> Option<Record> {
+        let Self { app, known, view, input, .. } = self;
+        let (name, now) = (service.name.as_str(), view.now);
+        let known = known.and_then(|known| known.component(name));
+        let memory = self.decision.memory.components.get(name);
+        state.decided = true;
+        state.desired = decision.desired;
+        state.limited_by.clone_from(&decision.limited_by);
+        let overrides = input.limits.overrides.get(name);
+        state.limit = limit(decision, overrides, view.observed);
+        let pods = input.state.components.get(name).map_or(&[][..], |observed| &observed.pods);
+        state.measured = metrics_state(service, view.samples, decision, pods, state.ready(), now);
+        let other = other_scaler::stage(state, decision);
+        state.record = news::record(state, known, decision, other.is_some(), now);
+        if let (Some(change), Some(memory)) = (&decision.change, memory) {
+            let mut memory = memory.clone();
+            memory.record(change, &service.declared.behavior);
+            state.memory = Some(memory.persist(now, &service.declared.behavior));
+        }
+        let recorded = self.recorded.zip(state.record.clone()).map(|(input, decision)| {
+            Record::new((&app.namespace, app.name.as_str()), name, input.clone(), decision)
+        });
+        other_scaler::tell_of(other, state.record.as_mut());
+        recorded
+    }
+}
+
+fn component_state(
+    app: &App,
+    service: &Service,
+    known: Option<&ScalableAppStatus>,
+    view: View<'_>,
+) -> ComponentState {
+    let name = service.name.as_str();
+    let revisions = workload::revisions(view.observed, &app.uid, name);
+    let target = service.declared.revision.clone();
+    let (declared, others): (Vec<_>, Vec<_>) = revisions.iter().partition(|one| one.hash == target);
+    let problem =
+        |revisions: &[&LiveRevision]| workload::problem(revisions, view.observed.pods_of(name), view.now);
+    let (problem, problem_of_others) = (problem(&declared), problem(&others));
+    ComponentState {
+        name: name.to_owned(),
+        min: service.declared.min_replicas,
+        desired: known.and_then(|known| known.component(name)).map_or(0, |known| known.desired),
+        target,
+        problem,
+        problem_of_others,
+        revisions,
+        ..ComponentState::default()
+    }
+}
+
+fn pause(by: &ScalingOverride) -> String {
+    let ScalingOverrideSpec { by: who, expires_at, reason, .. } = &by.spec;
+    format!("override {} by {who} pauses the app until {}: {reason}", by.name_any(), expires_at.0)
+}
+
+/// The first limit as a sentence; with who set it, until when and why, if that is somebody.
+fn limit(decision: &ComponentDecision, overrides: Option<&Overrides>, observed: &Observed) -> String {
+    let Some(limit) = decision.limited_by.first() else { return String::new() };
+    let sentence = decision.sentence(*limit);
+    let is_of_somebody = [reason::OVERRIDE, reason::HELD].contains(limit);
+    let all = is_of_somebody.then(|| observed.readable_overrides()).into_iter().flatten();
+    let is_named = |one: &&ScalingOverride| overrides.is_some_and(|said| said.names(&one.name_any()));
+    let who = all.filter(is_named).map(|one| {
+        let ScalingOverrideSpec { by, expires_at, reason, .. } = &one.spec;
+        format!("{} is by {by} until {}: {reason}", one.name_any(), expires_at.0)
+    });
+    let who = who.collect::<Vec<_>>().join("; ");
+    if who.is_empty() { sentence } else { format!("{sentence} {who}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        apply::{failing::TRIED_AGAIN_AFTER, memory::ApplyMemory, writer::WriteError},
+        decide::{
+            component_state::{MetricsState, OTHER_SCALER},
+            news::{evidence_is_news, hold_is_news},
+        },
+        observe::cluster::cached::CachedDeployment,
+        resolve::resolve,
+    };
+    use jiff::SignedDuration;
+    use scalableapp_crds::Proposal;
+    use scalableapp_engine::reason::NO_VALID_METRIC;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    fn app() -> App {
+        app_of(&json!({
+            "minReplicas": 1, "maxReplicas": 9,
+            "metrics": [{"name": "rps", "requestRate": {"perReplica": "10"}}],
+        }))
+    }
+
+    fn app_of(scaling: &serde_json::Value) -> App {
+        let app = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1},
+            "spec": {"services": [{
+                "name": "web", "image": "shop:1", "port": 8080, "metricsPort": 9090, "scaling": scaling,
+            }]},
+        }));
+        resolve(&app.expect("an app")).expect("no problem")
+    }
+
+    fn known(desired: i32) -> ScalableAppStatus {
+        let status =
+            json!({"components": [{"name": "web", "tier": "service", "desired": desired, "ready": 0}]});
+        serde_json::from_value(status).expect("a status")
+    }
+
+    fn view<'a>(observed: &'a Observed, samples: &'a Samples) -> View<'a> {
+        View { recording: true, ..View::new(observed, samples, Timestamp::UNIX_EPOCH) }
+    }
+
+    /// A pass over an app of one component: what it says of it, and the replicas of each revision.
+    fn only(
+        app: &App,
+        known: Option<&ScalableAppStatus>,
+        view: View<'_>,
+        memory: &mut DecideMemory,
+    ) -> (ComponentPass, BTreeMap<String, i32>) {
+        let mut pass = pass(app, known, view, memory);
+        (pass.components.remove(0), pass.plan.replicas.remove("web").unwrap_or_default())
+    }
+
+    fn decided(known: Option<&ScalableAppStatus>) -> (ComponentPass, BTreeMap<String, i32>) {
+        decided_with(known, &Observed::default())
+    }
+
+    fn decided_with(
+        known: Option<&ScalableAppStatus>,
+        observed: &Observed,
+    ) -> (ComponentPass, BTreeMap<String, i32>) {
+        only(&app(), known, view(observed, &Samples::default()), &mut DecideMemory::default())
+    }
+
+    #[test]
+    fn a_component_that_cannot_be_done_stays_as_it_is_and_the_other_is_decided() {
+        let app = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1},
+            "spec": {"image": "shop:1", "services": [
+                {"name": "web", "port": 80, "podTemplate": {"spec": {"tolerationz": []}}},
+                {"name": "api", "port": 80, "scaling": {"minReplicas": 3, "maxReplicas": 3}},
+            ]},
+        }));
+        let app = resolve(&app.expect("an app")).expect("an app");
+        let (observed, samples) = (deployed("1", &[("old", 4)]), Samples::default());
+        let view = view(&observed, &samples);
+        let pass = pass(&app, Some(&known(4)), view, &mut DecideMemory::default());
+        let passes = &pass.components;
+        let failure = passes[0].state.failure.clone().expect("a failure");
+        assert_eq!(failure.reason, reason::INVALID_SPEC);
+        assert!(failure.message.contains("did you mean tolerations?"), "{}", failure.message);
+        assert!(passes[0].decision.is_none() && !pass.plan.replicas.contains_key("web"));
+        assert_eq!(passes[1].decision.as_ref().map(|decision| decision.desired), Some(3));
+    }
+
+    #[test]
+    fn a_new_component_starts_with_its_minimum_replicas() {
+        let (pass, planned) = decided(None);
+        assert_eq!(planned, BTreeMap::from([(pass.state.target, 1)]));
+    }
+
+    #[test]
+    fn metrics_of_a_component_without_a_pod_are_not_said_to_be_fresh() {
+        let (observed, samples) = (Observed::default(), Samples::without_any(Timestamp::UNIX_EPOCH));
+        let view = view(&observed, &samples);
+        let (pass, _) = only(&app(), None, view, &mut DecideMemory::default());
+        assert_eq!(
+            (pass.decision.map(|decision| decision.current), pass.state.measured),
+            (Some(0), MetricsState::NoPodReady)
+        );
+    }
+
+    #[test]
+    fn a_deployment_that_was_deleted_comes_back_with_the_last_decision() {
+        let (pass, planned) = decided(Some(&known(5)));
+        assert!(pass.recorded.is_some_and(|record| record.replays()), "its record makes the same decision");
+        assert_eq!(planned, BTreeMap::from([(pass.state.target.clone(), 5)]));
+        assert_eq!(pass.decision.expect("a decision").hold, Some(NO_VALID_METRIC));
+    }
+
+    #[test]
+    fn a_deployment_that_came_back_and_could_not_be_scaled_yet_is_no_wish() {
+        let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
+        let target = app.services[0].revision.to_string();
+        let mut memory = DecideMemory::default();
+        let mut current = |observed: &Observed| {
+            let samples = Samples::default();
+            let view = view(observed, &samples);
+            let (pass, _) = only(&app, Some(&known(5)), view, &mut memory);
+            let decision = pass.decision.expect("a decision");
+            (decision.current, decision.desired)
+        };
+        let (none, one) = (Observed::default(), deployed("1", &[(&target, 1)]));
+        assert_eq!(current(&one), (1, 5), "somebody has set one replica");
+        assert_eq!((current(&none), current(&one)), ((5, 5), (5, 5)));
+        let decision = decided(Some(&known(5))).0.decision.expect("a decision");
+        memory.commit(&app.services[0], &decision, true);
+        let (pass, _) = only(&app, Some(&known(5)), view(&one, &Samples::default()), &mut memory);
+        assert_eq!(pass.decision.expect("a decision").current, 1, "they were written");
+    }
+
+    #[test]
+    fn refused_replicas_are_not_decided_again_at_once() {
+        let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
+        let (observed, samples) =
+            (deployed("1", &[(&app.services[0].revision.to_string(), 3)]), Samples::default());
+        let now = Timestamp::UNIX_EPOCH;
+        let refused = WriteError::Refused { kind: "Deployment", message: "a policy says no".to_owned() };
+        let mut written = ApplyMemory::default();
+        written.failing.entry("web".to_owned()).or_default().scaled(&Err(refused), now);
+        let mut memory = DecideMemory::default();
+        let mut is_decided = |after: SignedDuration| {
+            let writes = written.write_states(true, now + after);
+            let view = View { writes: &writes, now: now + after, ..view(&observed, &samples) };
+            only(&app, Some(&known(5)), view, &mut memory).0.decision.is_some()
+        };
+        assert!(!is_decided(SignedDuration::ZERO) && !is_decided(SignedDuration::from_secs(29)));
+        assert!(is_decided(TRIED_AGAIN_AFTER));
+        assert!(is_decided(-SignedDuration::from_hours(1)), "a clock that was set back holds nothing up");
+    }
+
+    #[test]
+    fn a_hold_whose_reason_changes_is_recorded_again() {
+        let decision = decided(Some(&known(5))).0.decision.expect("a decision");
+        let mut recorded = decision.proposals.clone();
+        assert!(decision.hold.is_some() && !evidence_is_news(&recorded, &decision));
+        recorded[0].reason = reason::REQUEST_MISSING.name.to_owned();
+        assert!(evidence_is_news(&recorded, &decision));
+    }
+
+    #[test]
+    fn a_hold_that_comes_and_goes_with_the_load_is_said_once() {
+        let mut decision = decided(Some(&known(5))).0.decision.expect("a decision");
+        assert!(decision.hold.is_some() && hold_is_news(None, &decision));
+        let recorded = Some(reason::SCALE_IN_NEEDS_ALL_METRICS.name);
+        decision.hold = None;
+        assert!(!hold_is_news(recorded, &decision), "a metric is still missing");
+        let none = Some(reason::NO_VALID_METRIC.name);
+        assert!(!hold_is_news(none, &decision));
+        decision.proposals.push(Proposal {
+            metric: "other".to_owned(),
+            replicas: Some(5),
+            ..decision.proposals[0].clone()
+        });
+        assert!(hold_is_news(none, &decision), "another one can be acted on again");
+        decision.invalid.clear();
+        assert!(hold_is_news(recorded, &decision) && !hold_is_news(None, &decision));
+    }
+
+    fn deployed(owner: &str, revisions: &[(&str, i32)]) -> Observed {
+        let deployment = |(revision, replicas): &(&str, i32)| {
+            let deployment = serde_json::from_value(json!({
+                "metadata": {"name": format!("shop-web-{revision}"), "labels": {
+                    "scalableapp.dev/app": "shop", "scalableapp.dev/component": "web",
+                    "scalableapp.dev/revision": revision,
+                }, "ownerReferences": [{
+                    "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp", "name": "shop", "uid": owner,
+                    "controller": true,
+                }]},
+                "spec": {"replicas": replicas},
+            }));
+            Arc::new(deployment.expect("a Deployment"))
+        };
+        Observed { deployments: Arc::new(revisions.iter().map(deployment).collect()), ..Observed::default() }
+    }
+
+    #[test]
+    fn what_was_said_and_not_written_is_no_start_for_the_next_change() {
+        let app = app_of(&json!({"minReplicas": 7, "maxReplicas": 7}));
+        let observed = deployed("1", &[("old", 8), (&app.services[0].revision.to_string(), 2)]);
+        let samples = Samples::default();
+        let view = view(&observed, &samples);
+        let mut memory = DecideMemory::default();
+        let mut current = |said: i32, is_written: bool| {
+            let (pass, _) = only(&app, Some(&known(said)), view, &mut memory);
+            let decision = pass.decision.expect("a decision");
+            if is_written {
+                memory.commit(&app.services[0], &decision, true);
+            }
+            decision.current
+        };
+        assert_eq!([current(8, false), current(7, true), current(7, false)], [8, 8, 7]);
+    }
+
+    #[test]
+    fn a_revision_that_cannot_be_created_takes_no_replica_from_the_old_one() {
+        let app = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1},
+            "spec": {"services": [{
+                "name": "web", "image": "shop:2", "port": 80, "scaling": {"minReplicas": 8, "maxReplicas": 8},
+                "rollout": {"rolling": {"maxUnavailable": "25%"}},
+            }]},
+        }));
+        let app = resolve(&app.expect("an app")).expect("no problem");
+        let (observed, samples) = (deployed("1", &[("old", 8)]), Samples::default());
+        let view = view(&observed, &samples);
+        let (_, planned) = only(&app, Some(&known(8)), view, &mut DecideMemory::default());
+        assert_eq!(planned.get("old"), Some(&8));
+    }
+
+    #[test]
+    fn what_another_app_of_the_name_left_behind_is_not_scaled() {
+        let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
+        let (observed, samples) = (deployed("2", &[("old", 8)]), Samples::default());
+        let view = view(&observed, &samples);
+        let (pass, planned) = only(&app, None, view, &mut DecideMemory::default());
+        assert_eq!(planned, BTreeMap::from([(pass.state.target, 5)]));
+    }
+
+    #[test]
+    fn a_copy_of_a_deployment_is_no_revision() {
+        let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
+        let target = app.services[0].revision.to_string();
+        let mut observed = deployed("1", &[(&target, 5), (&target, 5)]);
+        let copy = &mut Arc::make_mut(&mut observed.deployments)[1];
+        Arc::make_mut(copy).metadata.name = Some("copy".to_owned());
+        let samples = Samples::default();
+        let view = view(&observed, &samples);
+        let (pass, _) = only(&app, Some(&known(5)), view, &mut DecideMemory::default());
+        assert_eq!(pass.decision.expect("a decision").current, 5);
+        assert_eq!(pass.state.revisions.len(), 1);
+    }
+
+    #[test]
+    fn replicas_that_somebody_changed_are_put_right_on_record() {
+        let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
+        let target = app.services[0].revision.to_string();
+        let mut known = known(5);
+        let mut record = |replicas: i32| {
+            let (observed, samples) = (deployed("1", &[(&target, replicas)]), Samples::default());
+            let view = view(&observed, &samples);
+            let state = |known: &_| only(&app, Some(known), view, &mut DecideMemory::default()).0.state;
+            known.components[0].limited_by = state(&known).limited_by_names();
+            let record = state(&known).record;
+            known.components[0].last_decision = record.clone().or(known.components[0].last_decision.take());
+            record.map(|record| (record.from, record.to))
+        };
+        assert_eq!([record(5), record(5), record(3), record(3)], [Some((5, 5)), None, Some((3, 5)), None]);
+    }
+
+    #[test]
+    fn somebody_elses_write_is_told_by_its_field_manager_and_not_as_a_decision() {
+        let target = app().services[0].revision.to_string();
+        let told = |replicas: i32| {
+            let mut observed = deployed("1", &[(&target, replicas)]);
+            let mut deployment = CachedDeployment::clone(&observed.deployments[0]);
+            deployment.part.scaled_by = Some("kube-controller-manager".into());
+            observed.deployments = Arc::new(vec![Arc::new(deployment)]);
+            let samples = Samples::default();
+            let view = view(&observed, &samples);
+            let app = app_of(&json!({"minReplicas": 2, "maxReplicas": 2}));
+            let (pass, _) = only(&app, Some(&known(2)), view, &mut DecideMemory::default());
+            assert!(
+                pass.recorded.is_none_or(|record| record.replays()),
+                "its record makes the same decision"
+            );
+            pass.state.record
+        };
+        let told_once = told(1).expect("a record");
+        let words = "field manager kube-controller-manager has set replicas to 1; the last decision was 2";
+        assert!(told_once.message.starts_with(words), "{}", told_once.message);
+        assert_eq!((told_once.stages[0].name.as_str(), told_once.to), (OTHER_SCALER, 2));
+        let untold = told(2).expect("the first record");
+        assert!(!untold.message.contains("field manager"), "what it wrote is what was wanted");
+    }
+
+    #[test]
+    fn what_an_earlier_process_said_and_did_not_write_is_not_restored() {
+        let target = app().services[0].revision.to_string();
+        let desired = |scaled_by: Option<&str>| {
+            let mut observed = deployed("1", &[(&target, 1)]);
+            let mut deployment = CachedDeployment::clone(&observed.deployments[0]);
+            deployment.part.scaled_by = scaled_by.map(Into::into);
+            observed.deployments = Arc::new(vec![Arc::new(deployment)]);
+            let samples = Samples::without_any(Timestamp::UNIX_EPOCH);
+            let view = view(&observed, &samples);
+            let (pass, _) = only(&app(), Some(&known(3)), view, &mut DecideMemory::default());
+            pass.decision.expect("a decision").desired
+        };
+        assert_eq!((desired(None), desired(Some("kubectl"))), (1, 3));
+    }
+
+    #[test]
+    fn somebody_elses_write_is_told_where_the_api_server_names_nobody() {
+        let app = app_of(&json!({"minReplicas": 2, "maxReplicas": 2}));
+        let target = app.services[0].revision.to_string();
+        let samples = Samples::default();
+        let mut memory = DecideMemory::default();
+        let mut told = |replicas: i32, is_certain: bool| {
+            let observed = deployed("1", &[(&target, replicas)]);
+            let view = view(&observed, &samples);
+            let (pass, _) = only(&app, Some(&known(2)), view, &mut memory);
+            memory.commit(&app.services[0], &pass.decision.expect("a decision"), is_certain);
+            pass.state
+                .record
+                .is_some_and(|record| record.message.starts_with("somebody has set replicas to 1;"))
+        };
+        assert!(!told(1, true), "an earlier process may have failed to write them");
+        assert!(told(1, false), "this one has written two");
+        assert!(!told(1, true), "it does not know whether it has");
+    }
+
+    #[test]
+    fn a_paused_app_is_not_decided_and_says_who_paused_it() {
+        let pause = json!({
+            "metadata": {"name": "shop-pause"},
+            "spec": {"app": "shop", "expiresAt": "2026-01-01T00:00:00Z", "by": "jane", "reason": "repair", "pause": {}},
+        });
+        let overrides = Arc::new(vec![Arc::new(serde_json::from_value(pause).expect("an override"))]);
+        let (pass, planned) = decided_with(Some(&known(5)), &Observed { overrides, ..Observed::default() });
+        assert_eq!((pass.decision, planned.len(), pass.state.desired), (None, 0, 5));
+        let said = "override shop-pause by jane pauses the app until 2026-01-01T00:00:00Z: repair";
+        assert_eq!(pass.state.paused.as_deref(), Some(said));
+    }
+}
