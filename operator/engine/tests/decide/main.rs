@@ -1,6 +1,7 @@
 //! What `decide` promises, case by case.
 #![allow(clippy::expect_used, reason = "clippy sees tests only in functions marked as such")]
 
+mod app;
 mod bounds;
 mod evidence;
 #[path = "../fixture/mod.rs"]

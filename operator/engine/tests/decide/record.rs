@@ -79,10 +79,25 @@ fn a_record_that_was_tampered_with_does_not_replay() {
 
 #[test]
 fn records_of_an_earlier_version_are_read_and_lead_to_the_same_decision() {
-    let records = include_str!("../records/2026-11-29.jsonl");
-    assert!(records.lines().count() > 10);
-    for line in records.lines() {
-        let record: Record = serde_json::from_str(line).expect("a record");
-        assert!(record.replays(), "{line}");
+    for records in [include_str!("../records/2026-11-29.jsonl"), include_str!("../records/2026-11-30.jsonl")]
+    {
+        assert!(records.lines().count() > 10);
+        for line in records.lines() {
+            let record: Record = serde_json::from_str(line).expect("a record");
+            assert!(record.replays(), "{line}");
+        }
     }
+}
+
+#[test]
+fn a_record_holds_what_the_decision_read_and_nothing_else() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.reads("rps", 400.0).reads("of another app", 1.0).uses_cpu(500);
+    let record = app.record();
+    let read: Vec<&str> = record.input.evidence.readings[NAME].keys().map(String::as_str).collect();
+    assert_eq!((read, record.input.evidence.usage.len()), (vec!["rps"], 0), "no metric reads the CPU");
+    assert!(record.replays());
+    let mut without = record;
+    without.input.evidence.readings.clear();
+    assert!(!without.replays());
 }
