@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -187,4 +188,35 @@ fn imports_are_read_alone_and_in_braces() {
     let code =
         "use crate::{\n    apply::{a, b},\n    names,\n    observe::c,\n};\nlet x = crate::report::of();";
     assert_eq!(imports(code), ["apply", "names", "observe", "report"]);
+}
+
+/// The names of the types that a file declares at its top level.
+fn declared_types(code: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let words = line.split_whitespace().skip_while(|word| word.starts_with("pub"));
+        let words: Vec<&str> = words.take(2).collect();
+        let is_type = ["struct", "enum", "trait", "type"].contains(words.first()?);
+        let name: String =
+            words.get(1)?.chars().take_while(|one| one.is_alphanumeric() || *one == '_').collect();
+        is_type.then_some(name)
+    };
+    code.lines().filter(|line| !line.starts_with(' ')).filter_map(name).collect()
+}
+
+#[test]
+fn no_type_name_stands_twice_in_a_crate() {
+    for folder in ["src", "engine/src", "cli/src", "simulate/src", "../crds/src"] {
+        let mut places = BTreeMap::new();
+        for (path, code) in code(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)) {
+            for name in declared_types(&code) {
+                places.entry(name).or_insert_with(Vec::new).push(path.clone());
+            }
+        }
+        places.retain(|_, paths| paths.len() > 1);
+        assert!(places.is_empty(), "rename all but one of each: {places:?}");
+    }
+    assert_eq!(
+        declared_types("pub(super) struct One<T>(T);\ntype Two = u8;\n    struct Inner;\n"),
+        ["One", "Two"]
+    );
 }

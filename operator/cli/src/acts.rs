@@ -24,10 +24,10 @@ const LONGEST_NAME: usize = 64;
 
 /// Why an act was not done.
 #[derive(Debug, Error)]
-pub enum Error {
+pub enum ActError {
     /// The cluster could not be asked.
     #[error(transparent)]
-    Cluster(#[from] cluster::Error),
+    Cluster(#[from] cluster::ClusterError),
     /// There is no component of that name.
     #[error("failed to find component {component} of {app}: its components are {existing}")]
     NoComponent {
@@ -58,7 +58,10 @@ pub enum Error {
 ///
 /// # Errors
 /// When there is no such app or component, or the API server refuses.
-pub async fn override_(arguments: OverrideArguments, connection: ConnectionArguments) -> Result<(), Error> {
+pub async fn override_(
+    arguments: OverrideArguments,
+    connection: ConnectionArguments,
+) -> Result<(), ActError> {
     let OverrideArguments { name, component, what, act } = arguments;
     let bounds = ReplicaBounds { min: what.min, max: what.max, exact: what.exact };
     let replicas = (!what.hold).then_some(bounds);
@@ -80,7 +83,7 @@ pub async fn override_(arguments: OverrideArguments, connection: ConnectionArgum
 ///
 /// # Errors
 /// When there is no such app, or the API server refuses.
-pub async fn pause(arguments: PauseArguments, connection: ConnectionArguments) -> Result<(), Error> {
+pub async fn pause(arguments: PauseArguments, connection: ConnectionArguments) -> Result<(), ActError> {
     let PauseArguments { name, act } = arguments;
     let spec = |expires_at, by| ScalingOverrideSpec {
         app: name.clone(),
@@ -99,12 +102,12 @@ pub async fn pause(arguments: PauseArguments, connection: ConnectionArguments) -
 ///
 /// # Errors
 /// When there is no such app, or the API server refuses.
-pub async fn resume(arguments: ResumeArguments, connection: ConnectionArguments) -> Result<(), Error> {
+pub async fn resume(arguments: ResumeArguments, connection: ConnectionArguments) -> Result<(), ActError> {
     let (cluster, namespace) = Cluster::of(connection).await?;
     cluster.app(&namespace, &arguments.name).await?;
     let api: Api<Guarded<ScalingOverride>> = Api::namespaced(cluster.client.clone(), &namespace);
     let list = Request::new(ScalingOverride::url_path(&(), Some(&namespace))).list(&ListParams::default());
-    let list = list.map_err(|error| Error::Refused(innermost(&error)))?;
+    let list = list.map_err(|error| ActError::Refused(innermost(&error)))?;
     let all = send(&namespace, cluster.client.request::<Acts>(list)).await?.items;
     let of_app: Vec<_> = all.into_iter().filter(|one| one.spec.app == arguments.name).collect();
     // Every override is ended, also where nobody reads which, or another one is refused.
@@ -180,9 +183,9 @@ async fn apply(
     connection: ConnectionArguments,
     act: &ActArguments,
     spec: impl FnOnce(Time, String) -> ScalingOverrideSpec,
-) -> Result<(), Error> {
-    let lasts = SignedDuration::try_from(act.duration).map_err(|_| Error::NoEnd)?;
-    let end = Timestamp::now().checked_add(lasts).map_err(|_| Error::NoEnd)?;
+) -> Result<(), ActError> {
+    let lasts = SignedDuration::try_from(act.duration).map_err(|_| ActError::NoEnd)?;
+    let end = Timestamp::now().checked_add(lasts).map_err(|_| ActError::NoEnd)?;
     let (cluster, namespace) = Cluster::of(connection).await?;
     let by = match &act.by {
         Some(by) => by.clone(),
@@ -237,15 +240,18 @@ fn summary(spec: &ScalingOverrideSpec) -> String {
     format!("the {}{numbers} of {} until {end}: {}", kind(spec), spec.by, spec.reason)
 }
 
-async fn send<T>(namespace: &str, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Error> {
+async fn send<T>(
+    namespace: &str,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ActError> {
     match tokio::time::timeout(ANSWER_TIMEOUT, request).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-            Err(Error::Forbidden(namespace.to_owned()))
+            Err(ActError::Forbidden(namespace.to_owned()))
         }
-        Ok(Err(kube::Error::Api(status))) => Err(Error::Refused(status.message.clone())),
-        Ok(Err(error)) => Err(Error::Refused(innermost(&error))),
-        Err(_) => Err(Error::Refused(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
+        Ok(Err(kube::Error::Api(status))) => Err(ActError::Refused(status.message.clone())),
+        Ok(Err(error)) => Err(ActError::Refused(innermost(&error))),
+        Err(_) => Err(ActError::Refused(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
     }
 }
 
@@ -254,13 +260,13 @@ async fn target(
     cluster: &Cluster,
     namespace: &str,
     spec: &ScalingOverrideSpec,
-) -> Result<Vec<Service>, Error> {
+) -> Result<Vec<Service>, ActError> {
     let services = cluster.app(namespace, &spec.app).await?.spec.services;
     let Some(component) = &spec.component else { return Ok(services) };
     let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
     if !names.contains(&component.as_str()) {
         let (component, app) = (component.clone(), spec.app.clone());
-        return Err(Error::NoComponent { component, app, existing: names.join(", ") });
+        return Err(ActError::NoComponent { component, app, existing: names.join(", ") });
     }
     Ok(services.into_iter().filter(|service| service.name == *component).collect())
 }

@@ -20,7 +20,7 @@ pub const ALL_NAMESPACES: &str = "";
 
 /// Why the cluster could not be asked, and what to do about it.
 #[derive(Debug, Error)]
-pub enum Error {
+pub enum ClusterError {
     /// No kubeconfig was found.
     #[error("failed to find a cluster: set KUBECONFIG, write ~/.kube/config or pass --kubeconfig ({0})")]
     NoKubeconfig(String),
@@ -88,7 +88,7 @@ pub enum Error {
     Refused(String),
 }
 
-impl Error {
+impl ClusterError {
     /// Whether waiting may help.
     #[must_use]
     pub fn is_passing(&self) -> bool {
@@ -118,9 +118,9 @@ impl Cluster {
     ///
     /// # Errors
     /// When there is no kubeconfig that can be used.
-    pub async fn connect(kubeconfig: Option<PathBuf>, context: Option<String>) -> Result<Self, Error> {
+    pub async fn connect(kubeconfig: Option<PathBuf>, context: Option<String>) -> Result<Self, ClusterError> {
         let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-        let bad = |error| Error::BadKubeconfig(Box::new(error));
+        let bad = |error| ClusterError::BadKubeconfig(Box::new(error));
         let mut config = match kubeconfig {
             Some(path) => {
                 let read = Kubeconfig::read_from(path).map_err(bad)?;
@@ -130,7 +130,9 @@ impl Cluster {
                 Ok(config) => config,
                 Err(error) if options.context.is_some() => return Err(bad(error)),
                 // In a pod there is no kubeconfig, but a service account.
-                Err(error) => Config::incluster().map_err(|_| Error::NoKubeconfig(innermost(&error)))?,
+                Err(error) => {
+                    Config::incluster().map_err(|_| ClusterError::NoKubeconfig(innermost(&error)))?
+                }
             },
         };
         config.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -138,8 +140,10 @@ impl Cluster {
         config.default_retry = false;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let default_namespace = config.default_namespace.clone();
-        let client = Client::try_from(config)
-            .map_err(|error| Error::Unreachable { server: server.clone(), cause: innermost(&error) })?;
+        let client = Client::try_from(config).map_err(|error| ClusterError::Unreachable {
+            server: server.clone(),
+            cause: innermost(&error),
+        })?;
         Ok(Self { client, server, default_namespace })
     }
 
@@ -147,7 +151,7 @@ impl Cluster {
     ///
     /// # Errors
     /// As [`Self::connect`].
-    pub async fn of(arguments: ConnectionArguments) -> Result<(Self, String), Error> {
+    pub async fn of(arguments: ConnectionArguments) -> Result<(Self, String), ClusterError> {
         let cluster = Self::connect(arguments.kubeconfig, arguments.context).await?;
         let named = arguments.namespace.filter(|namespace| !namespace.is_empty());
         let namespace = named.unwrap_or_else(|| cluster.default_namespace.clone());
@@ -158,11 +162,11 @@ impl Cluster {
     ///
     /// # Errors
     /// When the API server cannot be reached or refuses, or when there is no such app, or when it cannot be read.
-    pub async fn app(&self, namespace: &str, name: &str) -> Result<ScalableApp, Error> {
+    pub async fn app(&self, namespace: &str, name: &str) -> Result<ScalableApp, ClusterError> {
         let api: Api<Guarded<ScalableApp>> = self.api(namespace);
         match self.answer(namespace, api.get_opt(name)).await? {
             Some(app) => app.0.map_err(unreadable),
-            None => Err(Error::NotFound {
+            None => Err(ClusterError::NotFound {
                 name: name.to_owned(),
                 namespace: namespace.to_owned(),
                 existing: self.list(&api, namespace).await?.iter().map(ResourceExt::name_any).collect(),
@@ -174,11 +178,11 @@ impl Cluster {
     ///
     /// # Errors
     /// When the API server cannot be reached or refuses, or when there is none.
-    pub async fn apps(&self, namespace: &str) -> Result<Vec<Guarded<ScalableApp>>, Error> {
+    pub async fn apps(&self, namespace: &str) -> Result<Vec<Guarded<ScalableApp>>, ClusterError> {
         let apps = self.list(&self.api(namespace), namespace).await?;
         match (apps.is_empty(), namespace) {
-            (true, ALL_NAMESPACES) => Err(Error::NoAppsAnywhere),
-            (true, _) => Err(Error::NoApps(namespace.to_owned())),
+            (true, ALL_NAMESPACES) => Err(ClusterError::NoAppsAnywhere),
+            (true, _) => Err(ClusterError::NoApps(namespace.to_owned())),
             (false, _) => Ok(apps),
         }
     }
@@ -187,7 +191,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When the API server cannot be reached or refuses.
-    pub async fn overrides(&self, namespace: &str) -> Result<Vec<ScalingOverride>, Error> {
+    pub async fn overrides(&self, namespace: &str) -> Result<Vec<ScalingOverride>, ClusterError> {
         let api: Api<Guarded<ScalingOverride>> = self.api(namespace);
         let all = self.answer(namespace, api.list(&ListParams::default())).await?.items;
         let mut overrides: Vec<_> = all.into_iter().filter_map(|one| one.0.ok()).collect();
@@ -209,7 +213,7 @@ impl Cluster {
         &self,
         api: &Api<Guarded<ScalableApp>>,
         namespace: &str,
-    ) -> Result<Vec<Guarded<ScalableApp>>, Error> {
+    ) -> Result<Vec<Guarded<ScalableApp>>, ClusterError> {
         let mut apps = self.answer(namespace, api.list(&ListParams::default())).await?.items;
         apps.sort_by_key(place);
         Ok(apps)
@@ -219,42 +223,42 @@ impl Cluster {
         &self,
         namespace: &str,
         request: impl Future<Output = Result<T, kube::Error>>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, ClusterError> {
         match tokio::time::timeout(ANSWER_TIMEOUT, request).await {
             Ok(answer) => answer.map_err(|error| self.explain(namespace, &error)),
             Err(_) => Err(self.unreachable(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))),
         }
     }
 
-    fn explain(&self, namespace: &str, error: &kube::Error) -> Error {
+    fn explain(&self, namespace: &str, error: &kube::Error) -> ClusterError {
         match error {
             kube::Error::Api(status) => match status.code {
-                401 => Error::Unauthorized,
-                403 if namespace == ALL_NAMESPACES => Error::ForbiddenEverywhere,
-                403 => Error::Forbidden(namespace.to_owned()),
-                404 => Error::NotInstalled,
-                _ if status.message.is_empty() => Error::Refused(format!(
+                401 => ClusterError::Unauthorized,
+                403 if namespace == ALL_NAMESPACES => ClusterError::ForbiddenEverywhere,
+                403 => ClusterError::Forbidden(namespace.to_owned()),
+                404 => ClusterError::NotInstalled,
+                _ if status.message.is_empty() => ClusterError::Refused(format!(
                     "the answer gives no reason, check that {} is the address of an API server",
                     self.server
                 )),
-                _ => Error::Refused(status.message.clone()),
+                _ => ClusterError::Refused(status.message.clone()),
             },
-            kube::Error::SerdeError(cause) => Error::Refused(format!(
+            kube::Error::SerdeError(cause) => ClusterError::Refused(format!(
                 "one of them has another shape than this plugin knows, use the plugin of the operator's version ({cause})"
             )),
             other => self.unreachable(innermost(other)),
         }
     }
 
-    fn unreachable(&self, cause: String) -> Error {
-        Error::Unreachable { server: self.server.clone(), cause }
+    fn unreachable(&self, cause: String) -> ClusterError {
+        ClusterError::Unreachable { server: self.server.clone(), cause }
     }
 }
 
-fn unreadable(cause: Unreadable) -> Error {
+fn unreadable(cause: Unreadable) -> ClusterError {
     let name = cause.metadata.name.clone().unwrap_or_default();
     let namespace = cause.metadata.namespace.clone().unwrap_or_default();
-    Error::Unreadable { name, namespace, cause: Box::new(cause) }
+    ClusterError::Unreadable { name, namespace, cause: Box::new(cause) }
 }
 
 /// Namespace and name.

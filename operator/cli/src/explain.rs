@@ -18,10 +18,10 @@ use crate::view::{broken, missing, table, time};
 
 /// Why a decision could not be explained.
 #[derive(Debug, Error)]
-pub enum Error {
+pub enum ExplainError {
     /// The cluster could not be asked.
     #[error(transparent)]
-    Cluster(#[from] cluster::Error),
+    Cluster(#[from] cluster::ClusterError),
     /// There is no component of that name.
     #[error("failed to find component {component} of {app}: its components are {}", existing.join(", "))]
     NotFound {
@@ -49,7 +49,7 @@ pub enum Error {
 ///
 /// # Errors
 /// When the app cannot be read, or has no such component, or none yet.
-pub async fn run(arguments: ExplainArguments, connection: ConnectionArguments) -> Result<(), Error> {
+pub async fn run(arguments: ExplainArguments, connection: ConnectionArguments) -> Result<(), ExplainError> {
     let (cluster, namespace) = Cluster::of(connection).await?;
     let app = cluster.app(&namespace, &arguments.name).await?;
     let components = components(&app, arguments.component.as_deref())?;
@@ -61,7 +61,10 @@ pub async fn run(arguments: ExplainArguments, connection: ConnectionArguments) -
     Ok(())
 }
 
-fn components<'a>(app: &'a ScalableApp, asked: Option<&str>) -> Result<Vec<&'a ComponentStatus>, Error> {
+fn components<'a>(
+    app: &'a ScalableApp,
+    asked: Option<&str>,
+) -> Result<Vec<&'a ComponentStatus>, ExplainError> {
     let all = app.status.as_ref().map(|status| status.components.as_slice()).unwrap_or_default();
     if all.is_empty() {
         let mut conditions = app.status.iter().flat_map(|status| &status.conditions);
@@ -69,11 +72,11 @@ fn components<'a>(app: &'a ScalableApp, asked: Option<&str>) -> Result<Vec<&'a C
         let said = holding(app, condition_type::STALLED).or_else(unready);
         let unseen = || "the operator has not seen it yet, check that it is running".to_owned();
         let why = said.map_or_else(unseen, |condition| condition.message.clone());
-        return Err(Error::NoComponents { app: app.name_any(), why });
+        return Err(ExplainError::NoComponents { app: app.name_any(), why });
     }
     let found: Vec<_> = all.iter().filter(|one| asked.is_none_or(|name| name == one.name)).collect();
     match asked {
-        Some(component) if found.is_empty() => Err(Error::NotFound {
+        Some(component) if found.is_empty() => Err(ExplainError::NotFound {
             component: component.to_owned(),
             app: app.name_any(),
             existing: all.iter().map(|component| component.name.clone()).collect(),
@@ -91,7 +94,7 @@ fn json(components: &[&ComponentStatus]) -> io::Result<String> {
 fn render(app: &ScalableApp, components: &[&ComponentStatus], columns: usize) -> String {
     let explained = components.iter().map(|component| {
         let name = printable(&format!("{}/{}", app.name_any(), component.name));
-        let unavailable = Unavailable::of(app, &component.name);
+        let unavailable = NoMeasurement::of(app, &component.name);
         match &component.last_decision {
             None => {
                 format!("{name}: no decision yet\n")
@@ -105,13 +108,13 @@ fn render(app: &ScalableApp, components: &[&ComponentStatus], columns: usize) ->
 
 /// What the condition `MetricsAvailable` says of a component while it is not true.
 #[derive(Clone, Copy)]
-struct Unavailable<'a> {
+struct NoMeasurement<'a> {
     status: ConditionStatus,
     /// The message without the component's name; it begins with the metric's where it is of one.
     message: &'a str,
 }
 
-impl<'a> Unavailable<'a> {
+impl<'a> NoMeasurement<'a> {
     fn of(app: &'a ScalableApp, component: &str) -> Option<Self> {
         let mut conditions = app.status.iter().flat_map(|status| &status.conditions);
         let condition = conditions.find(|one| one.type_ == condition_type::METRICS_AVAILABLE)?;
@@ -138,7 +141,7 @@ impl<'a> Unavailable<'a> {
 fn explanation(
     name: &str,
     decision: &DecisionRecord,
-    unavailable: Option<Unavailable<'_>>,
+    unavailable: Option<NoMeasurement<'_>>,
     columns: usize,
 ) -> String {
     let DecisionRecord { time: at, from, to, reason, message, proposals, stages } = decision;

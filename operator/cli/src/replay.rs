@@ -13,7 +13,7 @@ use crate::printable::printable;
 
 /// Why nothing could be replayed.
 #[derive(Debug, Error)]
-pub enum Error {
+pub enum ReplayError {
     /// The file cannot be read.
     #[error("failed to read {path}: {source}")]
     Read {
@@ -37,9 +37,9 @@ pub enum Error {
 ///
 /// # Errors
 /// When the file cannot be read or holds no decision.
-pub fn run(arguments: &ReplayArguments) -> Result<bool, Error> {
+pub fn run(arguments: &ReplayArguments) -> Result<bool, ReplayError> {
     let path = &arguments.file;
-    let failed = |source| Error::Read { path: path.clone(), source };
+    let failed = |source| ReplayError::Read { path: path.clone(), source };
     let input: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
@@ -57,7 +57,7 @@ pub fn run(arguments: &ReplayArguments) -> Result<bool, Error> {
         }
     }
     if replayed == 0 {
-        return Err(Error::NoDecision(path.clone()));
+        return Err(ReplayError::NoDecision(path.clone()));
     }
     writeln!(io::stdout(), "{replayed} decisions were made once more, {same} of them as recorded")?;
     Ok(replayed == same)

@@ -37,10 +37,10 @@ pub enum Outcome {
 
 /// Why the status could not be shown.
 #[derive(Debug, Error)]
-pub enum Error {
+pub enum WatchError {
     /// The cluster could not be asked.
     #[error(transparent)]
-    Cluster(#[from] cluster::Error),
+    Cluster(#[from] cluster::ClusterError),
     /// The output could not be written.
     #[error("failed to write the status: {0}")]
     Output(#[from] io::Error),
@@ -62,7 +62,7 @@ impl Target {
     /// # Errors
     /// When the apps cannot be read. Measurements that cannot be had become a note of the app, and so does an app among
     /// several that cannot be read.
-    pub async fn look(&self) -> Result<Vec<AppStatus>, cluster::Error> {
+    pub async fn look(&self) -> Result<Vec<AppStatus>, cluster::ClusterError> {
         let apps = match &self.name {
             Some(name) => vec![Guarded(Ok(self.cluster.app(&self.namespace, name).await?))],
             None => self.cluster.apps(&self.namespace).await?,
@@ -87,7 +87,7 @@ impl Target {
 ///
 /// # Errors
 /// When the cluster cannot be asked; once a watch has begun, only for what waiting cannot help.
-pub async fn run(arguments: StatusArguments, connection: ConnectionArguments) -> Result<Outcome, Error> {
+pub async fn run(arguments: StatusArguments, connection: ConnectionArguments) -> Result<Outcome, WatchError> {
     let StatusArguments { name, all_namespaces, watch: watched, timeout, output } = arguments;
     let (cluster, namespace) = Cluster::of(connection).await?;
     let namespace = if all_namespaces { ALL_NAMESPACES.to_owned() } else { namespace };
@@ -111,7 +111,7 @@ async fn watch(
     target: &Target,
     mut screen: Screen<io::Stdout>,
     timeout: Option<Duration>,
-) -> Result<Outcome, Error> {
+) -> Result<Outcome, WatchError> {
     // A time that the clock cannot hold never comes.
     let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut apps = Vec::new();

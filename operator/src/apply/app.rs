@@ -85,7 +85,7 @@ struct Applied {
 }
 
 /// A child that was written.
-enum Written<K> {
+enum WrittenChild<K> {
     Applied(K),
     Reverted(K),
 }
@@ -118,8 +118,8 @@ impl Applier<'_, '_> {
         let written = self.child::<CachedDeployment>(Kind::Deployment, cached, children.deployment).await?;
         let (deployment, is_adopted) = match written {
             None => return Ok(Applied { is_written: false, is_adopted: false }),
-            Some(Written::Applied(deployment)) => (deployment, false),
-            Some(Written::Reverted(deployment)) => (deployment, is_new),
+            Some(WrittenChild::Applied(deployment)) => (deployment, false),
+            Some(WrittenChild::Reverted(deployment)) => (deployment, is_new),
         };
         if is_new {
             state.revisions.push(LiveRevision::of(Arc::new(deployment), &state.target));
@@ -133,7 +133,7 @@ impl Applier<'_, '_> {
         kind: Kind,
         cached: Option<Arc<K>>,
         desired: Value,
-    ) -> Result<Option<Written<K>>, WriteError> {
+    ) -> Result<Option<WrittenChild<K>>, WriteError> {
         let App { name, namespace, uid, created, .. } = self.app;
         let owner = Owner { namespace, name: name.as_str(), uid, created: *created };
         let cached = cached.as_deref();
@@ -144,13 +144,13 @@ impl Applier<'_, '_> {
         let request = ensure(self.leader.writer, self.records, owner, kind, cached, &desired);
         match self.round.make(write, &desired, request).await? {
             None | Some(Ensured::Kept) => Ok(None),
-            Some(Ensured::Written(child)) => Ok(Some(Written::Applied(child))),
+            Some(Ensured::Written(child)) => Ok(Some(WrittenChild::Applied(child))),
             Some(Ensured::Reverted(child, edit)) => {
                 let (kind, name, reason) = (kind.name(), child.name_any(), reason::CHILD_REVERTED);
                 let edit = edit.map_or_else(String::new, |edit| format!("{edit}. "));
                 let note = format!("{kind} {name}: {edit}{}", reason.sentence);
                 self.unpublished.push(Event { warning: true, reason: reason.name, action: "Revert", note });
-                Ok(Some(Written::Reverted(child)))
+                Ok(Some(WrittenChild::Reverted(child)))
             }
         }
     }

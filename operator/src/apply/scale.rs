@@ -10,7 +10,7 @@ use crate::{
     runtime::{clock, metrics},
 };
 use kube::ResourceExt;
-use scalableapp_engine::{ComponentDecision, rollout::Step};
+use scalableapp_engine::{ComponentDecision, rollout::ReplicaWrite};
 use std::collections::BTreeMap;
 
 /// A decided component whose replicas may be written, and what became of that.
@@ -60,7 +60,7 @@ pub async fn scale(
     Ok(settle(memory, failing, scaled)? || is_silent)
 }
 
-fn revision<'a>(pass: &'a ComponentPass, step: &Step<'_>) -> Option<&'a LiveRevision> {
+fn revision<'a>(pass: &'a ComponentPass, step: &ReplicaWrite<'_>) -> Option<&'a LiveRevision> {
     pass.state.revisions.iter().find(|live| live.hash == step.revision)
 }
 
@@ -69,7 +69,7 @@ async fn write(
     leader: Leader<'_>,
     memory: &mut DecideMemory,
     pass: &Pass,
-    steps: &[Step<'_>],
+    steps: &[ReplicaWrite<'_>],
     scaled: &mut BTreeMap<&str, Scaled<'_>>,
 ) -> bool {
     let mut unanswered = 0;

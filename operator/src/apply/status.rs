@@ -41,7 +41,7 @@ where
     let sent = async {
         let request = request.patch_subresource("status", name, &params, &Patch::Apply(&body));
         let client = writer.client();
-        client.request::<Written>(request.map_err(kube::Error::BuildRequest)?).await
+        client.request::<WrittenStatus>(request.map_err(kube::Error::BuildRequest)?).await
     };
     let written = writer.send(kind, sent).await?;
     Ok(written.status.and_then(|status| serde_json::from_value(status).ok()))
@@ -49,6 +49,6 @@ where
 
 /// What is read of the answer: the rest of an object may be what this version cannot read.
 #[derive(Deserialize)]
-struct Written {
+struct WrittenStatus {
     status: Option<Value>,
 }

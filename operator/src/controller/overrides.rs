@@ -46,13 +46,13 @@ pub async fn run(context: Arc<Context>, period: Duration, shutdown: impl Future<
 #[derive(Default)]
 pub struct OverrideReports {
     epoch: i32,
-    statuses: BTreeMap<Key, (String, ScalingOverrideStatus)>,
+    statuses: BTreeMap<OverrideKey, (String, ScalingOverrideStatus)>,
     /// Writes that failed, with the override's uid.
-    failed: BTreeMap<Key, (String, Attempt)>,
+    failed: BTreeMap<OverrideKey, (String, Attempt)>,
 }
 
 /// Namespace and name.
-type Key = (String, String);
+type OverrideKey = (String, String);
 
 impl OverrideReports {
     /// Says what is new, while this process leads. A write that fails is made again at a later turn, after all others;
@@ -167,7 +167,7 @@ fn counting<'a>(
     counting.collect()
 }
 
-fn key_of(one: &GuardedOverride) -> Key {
+fn key_of(one: &GuardedOverride) -> OverrideKey {
     (one.namespace().unwrap_or_default(), one.name_any())
 }
 

@@ -30,19 +30,19 @@ pub fn keys_of(list: &str) -> Option<&'static [&'static str]> {
 
 /// The value of a key, or its default: a port that names no protocol is one of TCP.
 #[must_use]
-pub fn key<'a>(item: &'a Value, key: &str) -> Key<'a> {
+pub fn key<'a>(item: &'a Value, key: &str) -> ListKey<'a> {
     match (item.get(key), key) {
-        (Some(Value::String(text)), "protocol") if text.is_empty() => Key::Text("TCP"),
-        (Some(Value::String(text)), _) => Key::Text(text),
-        (None | Some(Value::Null), "protocol") => Key::Text("TCP"),
-        (None | Some(Value::Null), _) => Key::Missing,
-        (Some(value), _) => Key::Other(value),
+        (Some(Value::String(text)), "protocol") if text.is_empty() => ListKey::Text("TCP"),
+        (Some(Value::String(text)), _) => ListKey::Text(text),
+        (None | Some(Value::Null), "protocol") => ListKey::Text("TCP"),
+        (None | Some(Value::Null), _) => ListKey::Missing,
+        (Some(value), _) => ListKey::Other(value),
     }
 }
 
 /// What a key may be.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Key<'a> {
+pub enum ListKey<'a> {
     /// Text, as most keys are.
     Text(&'a str),
     /// A number, such as that of a port, or what no key may be.

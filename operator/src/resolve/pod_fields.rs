@@ -6,7 +6,7 @@
 //! that an unknown name is refused only if it is nearly a known one; any other is left to the API server.
 
 use super::invalid::Problems;
-use super::list_keys::{Key, key, keys_of};
+use super::list_keys::{ListKey, key, keys_of};
 use super::path::Path;
 use super::syntax::Syntax;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
@@ -315,7 +315,8 @@ impl Checker<'_> {
             let place = Path::Index(&path, index);
             // The one key of imagePullSecrets has a default, the empty name.
             let lacks = |key_name: &&&str| {
-                matches!(key(item, key_name), Key::Missing | Key::Text("")) && name != "imagePullSecrets"
+                matches!(key(item, key_name), ListKey::Missing | ListKey::Text(""))
+                    && name != "imagePullSecrets"
             };
             let missing = keys.iter().find(lacks);
             let words: Vec<String> = keys.iter().map(|name| word(key(item, name))).collect();
@@ -340,11 +341,11 @@ impl Checker<'_> {
     }
 }
 
-fn word(key: Key<'_>) -> String {
+fn word(key: ListKey<'_>) -> String {
     match key {
-        Key::Text(text) => text.to_owned(),
-        Key::Other(value) => value.to_string(),
-        Key::Missing => String::new(),
+        ListKey::Text(text) => text.to_owned(),
+        ListKey::Other(value) => value.to_string(),
+        ListKey::Missing => String::new(),
     }
 }
 

@@ -157,13 +157,13 @@ async fn resources() -> impl IntoResponse {
 struct Object {
     api_version: String,
     kind: &'static str,
-    metadata: Metadata,
+    metadata: LiveMetadata,
     #[serde(flatten)]
     app: LiveApp,
 }
 
 #[derive(Serialize)]
-struct Metadata {
+struct LiveMetadata {
     namespace: String,
     name: String,
 }
@@ -180,7 +180,7 @@ async fn live(State(shown): State<Shown>, Path((namespace, name)): Path<(String,
     match shown.live.app(&namespace, &name).await {
         Some(app) => {
             let api_version = format!("{LIVE_GROUP}/{LIVE_VERSION}");
-            Json(Object { api_version, kind: "LiveApp", metadata: Metadata { namespace, name }, app })
+            Json(Object { api_version, kind: "LiveApp", metadata: LiveMetadata { namespace, name }, app })
                 .into_response()
         }
         None => {

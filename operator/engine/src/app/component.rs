@@ -28,11 +28,11 @@ pub(crate) struct Proposed<'a> {
     pub(crate) declared: Bounds,
     /// What the metrics say; nothing where the component has no replicas yet. It then starts with its minimum, or the
     /// replicas of the last decision.
-    pub(crate) measured: Option<Measured<'a>>,
+    pub(crate) measured: Option<MetricResults<'a>>,
 }
 
 /// What the metrics of a component say.
-pub(crate) struct Measured<'a> {
+pub(crate) struct MetricResults<'a> {
     pub(crate) signals: Vec<Signal<'a>>,
     pub(crate) forecast: ForecastResult,
 }
@@ -60,14 +60,14 @@ pub(crate) fn propose<'a>(subject: Subject<'a>, mut memory: ComponentMemory) -> 
     }
     let signals = evaluate(&subject, least, &mut scaling.signals);
     let forecast = forecast(&subject, &signals, &mut scaling.forecasts);
-    Proposed { subject, memory, declared, measured: Some(Measured { signals, forecast }) }
+    Proposed { subject, memory, declared, measured: Some(MetricResults { signals, forecast }) }
 }
 
 /// BOUND: the minimum and the maximum replicas, and what asks for them.
 pub(crate) fn bound(mut proposed: Proposed<'_>) -> Bounded<'_> {
     let Proposed { subject, memory, declared, measured } = &mut proposed;
     let scaling = &mut memory.scaling;
-    let Some(Measured { signals, forecast }) = measured else {
+    let Some(MetricResults { signals, forecast }) = measured else {
         let decided = last_decision::floor(subject, declared.range().max);
         let bounds = Bounds { floor: declared.floor.clone().or_higher(decided), ..declared.clone() };
         return Bounded { held: declared.clone(), bounds, proposed };
@@ -90,7 +90,7 @@ pub(crate) fn bound(mut proposed: Proposed<'_>) -> Bounded<'_> {
 pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMemory) {
     let Bounded { proposed, held, bounds } = bounded;
     let Proposed { subject, mut memory, measured, .. } = proposed;
-    let Some(Measured { signals, forecast }) = measured else {
+    let Some(MetricResults { signals, forecast }) = measured else {
         return (first_replicas(&subject, bounds, &mut memory), memory);
     };
     let scaling = &mut memory.scaling;

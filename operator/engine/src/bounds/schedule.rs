@@ -35,11 +35,11 @@ pub struct Schedule {
 
 /// What was found out last. It follows from the rest of the schedule, so that it has no part in comparisons.
 #[derive(Debug, Default)]
-struct Known(Mutex<Option<State>>);
+struct Known(Mutex<Option<ScheduleState>>);
 
 /// Whether a span is on from one instant until before another.
 #[derive(Clone, Copy, Debug)]
-struct State {
+struct ScheduleState {
     from: Timestamp,
     until: Timestamp,
     is_on: bool,
@@ -76,18 +76,18 @@ impl Schedule {
     pub fn is_on(&self, now: Timestamp) -> bool {
         let mut known = self.known.0.lock().unwrap_or_else(PoisonError::into_inner);
         match *known {
-            Some(State { from, until, is_on }) if from <= now && now < until => is_on,
+            Some(ScheduleState { from, until, is_on }) if from <= now && now < until => is_on,
             _ => known.insert(self.state(now)).is_on,
         }
     }
 
-    fn state(&self, now: Timestamp) -> State {
+    fn state(&self, now: Timestamp) -> ScheduleState {
         // Cron knows whole seconds only.
         let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor);
         let now = now.round(whole).unwrap_or(now);
         let [from, to] = [&self.from, &self.to];
         let next = [from, to].into_iter().filter_map(|line| line.next(now, &self.time_zone)).min();
-        State {
+        ScheduleState {
             from: now,
             until: next.unwrap_or(now + AHEAD),
             is_on: from.last(now, &self.time_zone) > to.last(now, &self.time_zone),

@@ -5,7 +5,7 @@ use crate::evidence::sample::{Reading, SampleError, Window, judge, judge_value, 
 use crate::evidence::zero::{Doubts, doubt};
 use crate::hpa::pod::{Pod, Resource};
 use crate::hpa::signal::{PodMetric, PodTarget, PodTiming, Proposal, SignalError, average_of_total};
-use crate::propose::latency::{Evidence, LatencyMemory, Opinion};
+use crate::propose::latency::{LatencyEvidence, LatencyMemory, Opinion};
 use crate::propose::metric::{Metric, Target, micros};
 use crate::reason::{self, Reason};
 use jiff::Timestamp;
@@ -266,7 +266,7 @@ fn on_latency(
         Err(error) => return MetricResult::Silent { latency: None, why: error.to_string() },
     };
     let latency = (fresh.value * 1_000_000.0).round() as i64;
-    let evidence = Evidence {
+    let evidence = LatencyEvidence {
         metric: &metric.name,
         latency,
         target,

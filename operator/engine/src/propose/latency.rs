@@ -49,7 +49,7 @@ pub struct LatencyStep {
 
 /// What is known of one latency metric and of the component at one instant.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Evidence<'a> {
+pub(crate) struct LatencyEvidence<'a> {
     pub(crate) metric: &'a str,
     /// Latency and its target, in microseconds.
     pub(crate) latency: i64,
@@ -82,8 +82,8 @@ impl LatencyMemory {
     }
 
     /// Applies the rule to one latency metric, and learns its baseline.
-    pub(crate) fn judge(&mut self, evidence: &Evidence<'_>) -> Opinion {
-        let Evidence { metric, tolerance, .. } = *evidence;
+    pub(crate) fn judge(&mut self, evidence: &LatencyEvidence<'_>) -> Opinion {
+        let LatencyEvidence { metric, tolerance, .. } = *evidence;
         let ratio = evidence.latency as f64 / evidence.target as f64;
         if ratio < 1.0 - tolerance.down {
             if let Some(load) = evidence.load {
@@ -112,7 +112,7 @@ impl LatencyMemory {
 
 impl LatencyStep {
     /// Why this step allows no further one yet, if so.
-    fn blocks(&self, evidence: &Evidence<'_>) -> Option<Opinion> {
+    fn blocks(&self, evidence: &LatencyEvidence<'_>) -> Option<Opinion> {
         let ready = evidence.pods.iter().filter(|pod| pod.is_ready() && !pod.deleting).count();
         // Scale-in since the step takes pods of it away for good.
         let expected = self.replicas.min(evidence.current_replicas);
@@ -129,7 +129,7 @@ impl LatencyStep {
     }
 }
 
-impl Evidence<'_> {
+impl LatencyEvidence<'_> {
     /// HPA's ratio of the ready pods.
     fn more(&self) -> Opinion {
         let latency = [self.latency];

@@ -63,7 +63,7 @@ enum Written {
         input: Box<RecordedInput>,
         decision: DecisionRecord,
     },
-    Version1(Box<version1::Record>),
+    Version1(Box<version1::RecordV1>),
 }
 
 impl From<Written> for Record {

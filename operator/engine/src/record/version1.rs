@@ -28,17 +28,17 @@ const REVISION: &str = "recorded";
 /// A decision on one component.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Record {
+pub(super) struct RecordV1 {
     namespace: String,
     app: String,
     component: String,
-    input: Input,
+    input: InputV1,
     decision: DecisionRecord,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Input {
+struct InputV1 {
     now: Timestamp,
     min_replicas: i32,
     schedules: Vec<Schedule>,
@@ -60,15 +60,15 @@ struct Input {
     memory: Memory,
 }
 
-impl From<Record> for super::Record {
-    fn from(record: Record) -> Self {
-        let Record { namespace, app, component, input, decision } = record;
+impl From<RecordV1> for super::Record {
+    fn from(record: RecordV1) -> Self {
+        let RecordV1 { namespace, app, component, input, decision } = record;
         let input = input.into_current(&component);
         Self { version: VERSION, namespace, app, component, input, decision }
     }
 }
 
-impl Input {
+impl InputV1 {
     fn into_current(self, name: &str) -> RecordedInput {
         fn only<T>(name: &str, value: T) -> BTreeMap<String, T> {
             BTreeMap::from([(name.to_owned(), value)])

@@ -18,7 +18,7 @@ pub struct Plan {
 
 /// A write of the replicas of one revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step<'a> {
+pub struct ReplicaWrite<'a> {
     /// Name of the component.
     pub component: &'a str,
     /// Hash of the revision.
@@ -33,12 +33,15 @@ impl Plan {
     /// The writes that are left to do, in their order: over the whole app replicas grow before any shrink, so that what
     /// takes over is there first. Among those that grow the largest growth comes first. `live` names component, hash and
     /// replicas of the revisions that exist.
-    pub fn steps<'a>(&self, live: impl IntoIterator<Item = (&'a str, &'a str, i32)>) -> Vec<Step<'a>> {
+    pub fn steps<'a>(
+        &self,
+        live: impl IntoIterator<Item = (&'a str, &'a str, i32)>,
+    ) -> Vec<ReplicaWrite<'a>> {
         let step = |(component, revision, from): (&'a str, &'a str, i32)| {
             let to = *self.replicas.get(component)?.get(revision)?;
-            (to != from).then_some(Step { component, revision, from, to })
+            (to != from).then_some(ReplicaWrite { component, revision, from, to })
         };
-        let mut steps: Vec<Step<'a>> = live.into_iter().filter_map(step).collect();
+        let mut steps: Vec<ReplicaWrite<'a>> = live.into_iter().filter_map(step).collect();
         steps.sort_by_key(|step| step.from - step.to);
         steps
     }

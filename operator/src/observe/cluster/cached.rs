@@ -150,9 +150,9 @@ impl<P: DeserializeOwned> CachedChild<P> {
 }
 
 /// An object that can be read.
-struct Whole<P>(CachedChild<P>);
+struct Readable<P>(CachedChild<P>);
 
-impl<'de, P: DeserializeOwned> Deserialize<'de> for Whole<P> {
+impl<'de, P: DeserializeOwned> Deserialize<'de> for Readable<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         CachedChild::of(Value::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
     }
@@ -160,8 +160,8 @@ impl<'de, P: DeserializeOwned> Deserialize<'de> for Whole<P> {
 
 impl<'de, P: DeserializeOwned + Default> Deserialize<'de> for CachedChild<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Guarded::<Whole<P>>::deserialize(deserializer)?.0 {
-            Ok(Whole(seen)) => seen,
+        Ok(match Guarded::<Readable<P>>::deserialize(deserializer)?.0 {
+            Ok(Readable(seen)) => seen,
             Err(Unreadable { cause, metadata }) => Self {
                 metadata,
                 labels: OwnLabels::default(),

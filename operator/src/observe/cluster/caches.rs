@@ -26,7 +26,7 @@ use super::{
     cached::{CachedChild, CachedDeployment},
     children::{Children, OfApp, Siblings},
     labelled::Labelled,
-    merged::{Events, merged},
+    merged::{WatchEvents, merged},
     pods::CachedPod,
 };
 use crate::{
@@ -160,7 +160,7 @@ impl Scope {
         of: impl Fn(Client, &str) -> Api<K>,
         config: &watcher::Config,
         stored: Store<K>,
-    ) -> Events<K, watcher::Error>
+    ) -> WatchEvents<K, watcher::Error>
     where
         K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
         K::DynamicType: Clone + Eq + Hash + Send + Sync,
@@ -169,7 +169,8 @@ impl Scope {
             return Box::pin(watch(all(self.client.clone()), config.clone()));
         }
         let each = self.namespaces.iter().map(|namespace| {
-            let events: Events<K, _> = Box::pin(watch(of(self.client.clone(), namespace), config.clone()));
+            let events: WatchEvents<K, _> =
+                Box::pin(watch(of(self.client.clone(), namespace), config.clone()));
             (namespace.clone(), events)
         });
         let of_namespace = move |namespace: &str| -> Vec<K> {

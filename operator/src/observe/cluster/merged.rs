@@ -9,12 +9,12 @@ use std::{
 };
 
 /// What the watch of one namespace yields.
-pub type Events<K, E> = Pin<Box<dyn Stream<Item = Result<Event<K>, E>> + Send>>;
+pub type WatchEvents<K, E> = Pin<Box<dyn Stream<Item = Result<Event<K>, E>> + Send>>;
 
 /// The events of all namespaces as those of one watch. The first lists become one list. A later list of one namespace
 /// becomes changes, for it says nothing of the others; `stored` finds what the store holds of a namespace.
 pub fn merged<K, E>(
-    namespaces: Vec<(String, Events<K, E>)>,
+    namespaces: Vec<(String, WatchEvents<K, E>)>,
     stored: impl Fn(&str) -> Vec<K> + Send + 'static,
 ) -> impl Stream<Item = Result<Event<K>, E>> + Send
 where
@@ -36,14 +36,14 @@ where
 
 struct Merge<K> {
     /// The first list of each namespace, until all are whole.
-    first: Option<BTreeMap<String, First<K>>>,
+    first: Option<BTreeMap<String, FirstList<K>>>,
     /// Names in the later list of a namespace.
     relisting: BTreeMap<String, HashSet<String>>,
     has_begun: bool,
 }
 
 /// A first list. It may begin anew, without some of what it has shown.
-struct First<K> {
+struct FirstList<K> {
     shown: BTreeMap<String, K>,
     names: HashSet<String>,
     is_whole: bool,
@@ -51,7 +51,7 @@ struct First<K> {
     changes: Vec<Event<K>>,
 }
 
-impl<K> Default for First<K> {
+impl<K> Default for FirstList<K> {
     fn default() -> Self {
         Self { shown: BTreeMap::new(), names: HashSet::new(), is_whole: false, changes: Vec::new() }
     }
@@ -59,7 +59,7 @@ impl<K> Default for First<K> {
 
 impl<K: Resource + Clone> Merge<K> {
     fn new(namespaces: impl Iterator<Item = String>) -> Self {
-        let first = namespaces.map(|namespace| (namespace, First::default())).collect();
+        let first = namespaces.map(|namespace| (namespace, FirstList::default())).collect();
         Self { first: Some(first), relisting: BTreeMap::new(), has_begun: false }
     }
 
@@ -101,7 +101,7 @@ impl<K: Resource + Clone> Merge<K> {
         let Some(lists) = self.first.take_if(|first| first.values().all(|one| one.is_whole)) else {
             return Vec::new();
         };
-        let changes = lists.into_values().flat_map(|First { shown, names, changes, .. }| {
+        let changes = lists.into_values().flat_map(|FirstList { shown, names, changes, .. }| {
             let gone = shown.into_iter().filter(move |(name, _)| !names.contains(name));
             gone.map(|(_, object)| Event::Delete(object)).chain(changes)
         });

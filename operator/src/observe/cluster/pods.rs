@@ -72,8 +72,8 @@ const FIRST: usize = 32;
 
 /// The first items of a list.
 fn first<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    struct First<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for First<T> {
+    struct FirstItems<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for FirstItems<T> {
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,7 +95,7 @@ fn first<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Res
             Ok(kept)
         }
     }
-    deserializer.deserialize_any(First(PhantomData))
+    deserializer.deserialize_any(FirstItems(PhantomData))
 }
 
 impl From<PodPart> for v1::Pod {

@@ -45,7 +45,7 @@ pub enum Unanswered {
 
 /// A result, and whether it may lack data of servers that did not answer.
 #[derive(Debug, PartialEq)]
-pub struct Whole<T> {
+pub struct MaybePartial<T> {
     /// The result.
     pub data: T,
     /// Whether data is missing.
@@ -56,11 +56,11 @@ pub struct Whole<T> {
 ///
 /// # Errors
 /// When there is none.
-pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Whole<T>, Unanswered> {
+pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<MaybePartial<T>, Unanswered> {
     match serde_json::from_slice::<Answer<'a, T>>(body) {
         Ok(Answer { data: Some(data), is_partial, warnings, .. }) => {
             let is_partial = is_partial || warnings.iter().flatten().any(|warning| !is_remark(warning));
-            Ok(Whole { data, is_partial })
+            Ok(MaybePartial { data, is_partial })
         }
         // Only a word is repeated to people.
         Ok(Answer { error_type: Some(kind), .. })
@@ -96,7 +96,7 @@ impl<'a> Outcome<'a> {
     /// # Errors
     /// When there is none.
     pub fn read(body: &'a [u8]) -> Result<Self, Unanswered> {
-        read(body).map(|Whole { data, is_partial }| Self { data, is_partial })
+        read(body).map(|MaybePartial { data, is_partial }| Self { data, is_partial })
     }
 }
 
@@ -260,7 +260,7 @@ impl Values {
     /// # Errors
     /// When there is none.
     pub fn read(body: &[u8]) -> Result<Self, Unanswered> {
-        let Whole { data, is_partial } = read::<&RawValue>(body)?;
+        let MaybePartial { data, is_partial } = read::<&RawValue>(body)?;
         let values = match serde_json::from_str(data.get()) {
             Ok(response::Data::Vector(vector)) => vector.iter().map(|one| one.sample().value()).collect(),
             Ok(response::Data::Scalar(sample)) => vec![sample.value()],
@@ -278,16 +278,16 @@ impl Values {
 ///
 /// # Errors
 /// When there is none.
-pub fn series_of(body: &[u8]) -> Result<Whole<Vec<RangeVector>>, Unanswered> {
-    let Whole { data, is_partial } = read::<&RawValue>(body)?;
+pub fn series_of(body: &[u8]) -> Result<MaybePartial<Vec<RangeVector>>, Unanswered> {
+    let MaybePartial { data, is_partial } = read::<&RawValue>(body)?;
     if let Ok(data) = serde_json::from_str(data.get()) {
         let response::Data::Matrix(data) = data else { return Err(Unanswered::Unreadable) };
-        return Ok(Whole { data, is_partial });
+        return Ok(MaybePartial { data, is_partial });
     }
     // It has no type for a native histogram, whose series have no values.
     let ranges: Ranges<'_> = serde_json::from_str(data.get()).map_err(|_| Unanswered::Unreadable)?;
     let with_values = ranges.result.iter().filter_map(|series| serde_json::from_str(series.get()).ok());
-    Ok(Whole { data: with_values.collect(), is_partial })
+    Ok(MaybePartial { data: with_values.collect(), is_partial })
 }
 
 /// Series of a range query, each as it is written.

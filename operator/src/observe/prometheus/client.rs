@@ -24,7 +24,7 @@ use rustls::pki_types::pem::PemObject;
 use tokio::time::timeout;
 use yoke::Yoke;
 
-use super::answer::{Outcome, QueryResult, Unanswered, Values, Whole, series_of};
+use super::answer::{MaybePartial, Outcome, QueryResult, Unanswered, Values, series_of};
 use crate::runtime::{args::PrometheusArgs, clock, metrics};
 
 /// Largest answer to a template, which covers all apps.
@@ -260,7 +260,8 @@ impl Prometheus {
         query: &str,
         span: Span,
     ) -> Result<Vec<RangeVector>, QueryError> {
-        let Whole { data, is_partial } = self.timed(name, RANGE_TIMEOUT, self.range(query, span)).await?;
+        let MaybePartial { data, is_partial } =
+            self.timed(name, RANGE_TIMEOUT, self.range(query, span)).await?;
         if is_partial { Err(QueryError::Partial) } else { Ok(data) }
     }
 
@@ -279,7 +280,7 @@ impl Prometheus {
         self.answer(response, most, read).await
     }
 
-    async fn range(&self, query: &str, span: Span) -> Result<Whole<Vec<RangeVector>>, QueryError> {
+    async fn range(&self, query: &str, span: Span) -> Result<MaybePartial<Vec<RangeVector>>, QueryError> {
         // Whole seconds: the end may lie past the last instant, by less than a step.
         let end = span.until_ms().div_euclid(1000) + i64::from(span.until_ms() % 1000 != 0);
         let request = self.client.query_range(query, span.from_s, end, span.step_ms as f64 / 1000.0);

@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_millis(250);
 
 /// What a query returned last.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answer {
+pub struct QueryAnswer {
     /// The value of each series. One is expected; the engine judges what else there is.
     pub values: Vec<f64>,
     /// Whether the answer may lack data.
@@ -39,7 +39,7 @@ pub struct Answer {
 }
 
 /// The answers by the query as its author wrote it.
-pub type Answers = BTreeMap<CustomQuery, Arc<Answer>>;
+pub type Answers = BTreeMap<CustomQuery, Arc<QueryAnswer>>;
 
 /// The queries that are wanted and what they returned.
 pub struct CustomQueries {
@@ -51,7 +51,7 @@ pub struct CustomQueries {
     in_flight_per_namespace: usize,
     namespaces: BTreeMap<String, Arc<Semaphore>>,
     confined: BTreeMap<CustomQuery, Result<String, Refusal>>,
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, QueryProgress>,
     running: JoinSet<Ended>,
     /// The text of the query that each running task asks.
     tasks: HashMap<Id, String>,
@@ -60,12 +60,12 @@ pub struct CustomQueries {
 type Ended = (Timestamp, Result<Values, QueryError>);
 
 /// One confined query.
-struct Entry {
+struct QueryProgress {
     namespace: String,
     next: Instant,
     backoff: Backoff,
     is_running: bool,
-    answer: Arc<Answer>,
+    answer: Arc<QueryAnswer>,
 }
 
 impl CustomQueries {
@@ -123,10 +123,12 @@ impl CustomQueries {
         self.confined.iter().map(|(query, confined)| (query.clone(), self.answer(confined))).collect()
     }
 
-    fn answer(&self, confined: &Result<String, Refusal>) -> Arc<Answer> {
+    fn answer(&self, confined: &Result<String, Refusal>) -> Arc<QueryAnswer> {
         match confined {
             Ok(text) => self.entries.get(text).map(|entry| Arc::clone(&entry.answer)).unwrap_or_default(),
-            Err(refusal) => Arc::new(Answer { problem: Some(refusal.to_string()), ..Answer::default() }),
+            Err(refusal) => {
+                Arc::new(QueryAnswer { problem: Some(refusal.to_string()), ..QueryAnswer::default() })
+            }
         }
     }
 
@@ -147,7 +149,7 @@ impl CustomQueries {
         self.entries.retain(|text, _| texts.contains_key(text));
         let now = clock::monotonic();
         for (text, namespace) in texts {
-            self.entries.entry(text.clone()).or_insert_with(|| Entry {
+            self.entries.entry(text.clone()).or_insert_with(|| QueryProgress {
                 namespace: namespace.to_owned(),
                 next: now,
                 backoff: Backoff::default(),
@@ -194,7 +196,7 @@ impl CustomQueries {
                 entry.backoff.succeeded();
                 let partial = is_partial.then(|| QueryError::Partial.to_string());
                 let problem = problem(&values).map(str::to_owned).or(partial);
-                entry.answer = Arc::new(Answer { values, is_partial, at: Some(asked), problem });
+                entry.answer = Arc::new(QueryAnswer { values, is_partial, at: Some(asked), problem });
             }
             Some((_, Err(error))) => {
                 let now = clock::monotonic();
@@ -205,7 +207,7 @@ impl CustomQueries {
                 entry.backoff.failed(now, longest_rest(self.interval));
                 // What was answered before stays, and ages.
                 entry.answer =
-                    Arc::new(Answer { problem: Some(error.to_string()), ..(*entry.answer).clone() });
+                    Arc::new(QueryAnswer { problem: Some(error.to_string()), ..(*entry.answer).clone() });
             }
             None => {}
         }

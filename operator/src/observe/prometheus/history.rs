@@ -43,20 +43,20 @@ const VALUES: usize = SEASONS * CELLS;
 pub type Seasons = BTreeMap<ComponentKey, BTreeMap<String, Seasonal>>;
 
 /// A metric of a component.
-type Key = (ComponentKey, String);
+type MetricKey = (ComponentKey, String);
 
 /// Reads the histories that are wanted, and learns from them.
 pub struct Histories {
     prometheus: Prometheus,
     selection: Selection,
     origin: Instant,
-    entries: BTreeMap<Key, Entry>,
-    round: JoinSet<Vec<(Key, SeasonRequest, Learned)>>,
+    entries: BTreeMap<MetricKey, MetricHistory>,
+    round: JoinSet<Vec<(MetricKey, SeasonRequest, Learned)>>,
     seasons: Arc<Seasons>,
 }
 
 /// The history of one metric.
-struct Entry {
+struct MetricHistory {
     wish: SeasonRequest,
     since: Instant,
     next: Instant,
@@ -75,7 +75,7 @@ struct SeasonRequest {
 type Learned = Result<Seasonal, QueryError>;
 
 /// What one query reads.
-type Batch = Vec<(Key, SeasonRequest)>;
+type Batch = Vec<(MetricKey, SeasonRequest)>;
 
 impl Histories {
     /// No history is known yet.
@@ -97,7 +97,7 @@ impl Histories {
         self.entries.retain(|key, entry| wishes.get(key) == Some(&entry.wish));
         let now = clock::monotonic();
         for (key, wish) in wishes {
-            self.entries.entry(key).or_insert_with(|| Entry {
+            self.entries.entry(key).or_insert_with(|| MetricHistory {
                 wish,
                 since: now,
                 next: now,
@@ -144,7 +144,7 @@ impl Histories {
     /// What is due, the longest due first, as queries.
     fn due(&self) -> Vec<Batch> {
         let now = clock::monotonic();
-        let mut due: Vec<(&Key, &Entry)> =
+        let mut due: Vec<(&MetricKey, &MetricHistory)> =
             self.entries.iter().filter(|(_, entry)| entry.next <= now).collect();
         due.sort_by_key(|(_, entry)| entry.next);
         let mut batches: Vec<Batch> = Vec::new();
@@ -164,7 +164,7 @@ impl Histories {
         batches
     }
 
-    fn record(&mut self, key: &Key, wish: &SeasonRequest, learned: Learned) {
+    fn record(&mut self, key: &MetricKey, wish: &SeasonRequest, learned: Learned) {
         let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.wish == *wish) else { return };
         let now = clock::monotonic();
         let interval = wish.season.unsigned_abs() / 24;
@@ -187,9 +187,9 @@ impl Histories {
 
     /// Nothing is copied while nothing changes.
     fn publish(&mut self) {
-        let known = |(component, metric): &Key| self.seasons.get(component)?.get(metric);
+        let known = |(component, metric): &MetricKey| self.seasons.get(component)?.get(metric);
         let count: usize = self.seasons.values().map(BTreeMap::len).sum();
-        let is_same = |(key, entry): (&Key, &Entry)| known(key) == Some(&entry.seasonal);
+        let is_same = |(key, entry): (&MetricKey, &MetricHistory)| known(key) == Some(&entry.seasonal);
         if count == self.entries.len() && self.entries.iter().all(is_same) {
             return;
         }
@@ -202,7 +202,7 @@ impl Histories {
 }
 
 /// The metrics whose loads are foretold by their season.
-fn wishes(wanted: &QueryPlan) -> BTreeMap<Key, SeasonRequest> {
+fn wishes(wanted: &QueryPlan) -> BTreeMap<MetricKey, SeasonRequest> {
     let mut wishes = BTreeMap::new();
     for (component, Forecast { horizon, season }) in wanted.forecasts() {
         let Some(season) = *season else { continue };
@@ -221,7 +221,7 @@ async fn read(
     prometheus: &Prometheus,
     selection: &Selection,
     batch: Batch,
-) -> Vec<(Key, SeasonRequest, Learned)> {
+) -> Vec<(MetricKey, SeasonRequest, Learned)> {
     let season = batch[0].1.season;
     let span = span(clock::wall(), season);
     match traces(prometheus, selection, &batch, span).await {
@@ -248,7 +248,7 @@ enum Unread {
 }
 
 impl Unread {
-    fn tell(self, batch: Batch) -> Vec<(Key, SeasonRequest, Learned)> {
+    fn tell(self, batch: Batch) -> Vec<(MetricKey, SeasonRequest, Learned)> {
         let learned = match self {
             Self::Failed(error) => Err(error),
             Self::Refused(refusal) => Ok(Seasonal::Unusable(format!("no history, {refusal}"))),
@@ -261,7 +261,7 @@ impl Unread {
 async fn traces(
     prometheus: &Prometheus,
     selection: &Selection,
-    batch: &[(Key, SeasonRequest)],
+    batch: &[(MetricKey, SeasonRequest)],
     span: Span,
 ) -> Result<Vec<RangeVector>, Unread> {
     let answer = match &batch[0].1.source {
@@ -278,7 +278,7 @@ async fn traces(
     answer.map_err(Unread::Failed)
 }
 
-async fn learn(traces: &[RangeVector], batch: Batch, span: Span) -> Vec<(Key, SeasonRequest, Learned)> {
+async fn learn(traces: &[RangeVector], batch: Batch, span: Span) -> Vec<(MetricKey, SeasonRequest, Learned)> {
     let season = batch[0].1.season;
     let pasts: Vec<Past> =
         batch.iter().map(|((component, _), wish)| past(traces, component, wish, span)).collect();
@@ -341,7 +341,7 @@ mod tests {
     const SEASON: SignedDuration = SignedDuration::from_hours(24);
 
     /// One history that is wanted.
-    fn histories() -> (Histories, Key, SeasonRequest) {
+    fn histories() -> (Histories, MetricKey, SeasonRequest) {
         let given = ["operator", "--lease-namespace", "operator", "--prometheus-url", "http://127.0.0.1:9"];
         let prometheus = Prometheus::new(&Args::parse_from(given).prometheus).unwrap();
         let minute = Duration::from_secs(60);

@@ -21,7 +21,7 @@ const PARTS: usize = 64;
 const APART: Duration = Duration::from_secs(600);
 
 /// What is wrong with the last attempt at each part, as a sentence, by the first name that belongs to it.
-pub type Problems = BTreeMap<AppKey, Option<String>>;
+pub type PartProblems = BTreeMap<AppKey, Option<String>>;
 
 /// The parts of one signal.
 #[derive(Clone, Debug)]
@@ -154,7 +154,7 @@ impl Parts {
 
     /// What is wrong with the last attempt at each part.
     #[must_use]
-    pub fn problems(&self) -> Problems {
+    pub fn problems(&self) -> PartProblems {
         self.states.iter().map(|(start, state)| (start.clone(), state.problem.clone())).collect()
     }
 }

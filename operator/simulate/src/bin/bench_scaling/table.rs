@@ -7,7 +7,7 @@ use scalableapp_simulate::workload::{
     DAY_FACTOR, DAY_SHIFT, KNOWN_DAYS, LEAD_IN, MEAN_SERVICE, REPLAYED_DAYS, SERVICE_VARIATION,
 };
 
-use crate::tune::{GIVEN_UP, LOCAL, MOST_VIOLATIONS, RANDOM, Run, Tuned};
+use crate::tune::{GIVEN_UP, LOCAL, MOST_VIOLATIONS, RANDOM, Tuned, TuningRun};
 
 /// Violation minutes for which the summary names the fewest replica-hours.
 const CURVE: [usize; 4] = [0, 1, 2, 4];
@@ -122,7 +122,7 @@ fn against(ours: &Tuned, theirs: &Tuned) -> String {
     format!("{heading:46}{chosen}; {curve}\n")
 }
 
-fn fewer(ours: &Run, theirs: &Run) -> String {
+fn fewer(ours: &TuningRun, theirs: &TuningRun) -> String {
     let saved = 1.0 - ours.test.replica_hours / theirs.test.replica_hours;
     let word = if saved < 0.0 { "more" } else { "fewer" };
     format!("{:5.1} % {word} replica-hours", saved.abs() * 100.0)
@@ -146,7 +146,7 @@ pub(crate) fn summary(name: &str, start: f64, results: &[&[Tuned]]) -> String {
     };
     let is_known = |one: &Contender| results.iter().all(|tuned| tuned.iter().any(|it| it.contender == *one));
     for contender in Contender::ALL.into_iter().filter(is_known) {
-        let chosen = |of: fn(&Run) -> f64| sum(contender, &|one: &Tuned| one.chosen.as_ref().map(of));
+        let chosen = |of: fn(&TuningRun) -> f64| sum(contender, &|one: &Tuned| one.chosen.as_ref().map(of));
         text += &format!("{:24}", contender.name());
         text += &cell(chosen(|run| run.test.violations as f64), 12, 0);
         text += &cell(chosen(|run| run.test.replica_hours), 12, 2);

@@ -30,7 +30,7 @@ pub(crate) struct Score {
 
 /// One run over a whole workload.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Run {
+pub(crate) struct TuningRun {
     pub(crate) setting: Setting,
     pub(crate) train: Score,
     pub(crate) test: Score,
@@ -41,15 +41,15 @@ pub(crate) struct Run {
 /// The runs of a contender over a workload, without those that were given up.
 pub(crate) struct Tuned {
     pub(crate) contender: Contender,
-    pub(crate) runs: Vec<Run>,
+    pub(crate) runs: Vec<TuningRun>,
     /// The run whose setting was the cheapest to meet the objective in every minute of the training part.
-    pub(crate) chosen: Option<Run>,
+    pub(crate) chosen: Option<TuningRun>,
 }
 
 /// Tries settings and chooses one by the training part alone.
 pub(crate) fn tune(contender: Contender, workload: &Workload, start: f64, seed: u64) -> Tuned {
     let mut rng = Rng::with_seed(seed);
-    let mut runs: Vec<Run> = Vec::with_capacity(RANDOM + LOCAL);
+    let mut runs: Vec<TuningRun> = Vec::with_capacity(RANDOM + LOCAL);
     for round in 0..RANDOM + LOCAL {
         let best = if round < RANDOM { Vec::new() } else { cheapest(&runs) };
         let setting = if best.is_empty() {
@@ -64,8 +64,8 @@ pub(crate) fn tune(contender: Contender, workload: &Workload, start: f64, seed: 
 }
 
 /// The settings that meet the objective in every minute of the training part at the lowest cost, the cheapest first.
-fn cheapest(runs: &[Run]) -> Vec<&Run> {
-    let mut meets: Vec<&Run> = runs.iter().filter(|run| run.train.violations == 0).collect();
+fn cheapest(runs: &[TuningRun]) -> Vec<&TuningRun> {
+    let mut meets: Vec<&TuningRun> = runs.iter().filter(|run| run.train.violations == 0).collect();
     meets.sort_by(|one, other| one.train.replica_hours.total_cmp(&other.train.replica_hours));
     meets.truncate(BEST);
     meets
@@ -78,7 +78,7 @@ fn split(workload: &Workload) -> usize {
 }
 
 /// Runs a contender over the whole workload, unless its setting is given up on the way.
-fn run(contender: Contender, setting: Setting, workload: &Workload, start: f64) -> Option<Run> {
+fn run(contender: Contender, setting: Setting, workload: &Workload, start: f64) -> Option<TuningRun> {
     let replay = Replay { workload, contender, setting, start };
     let training = LEAD_IN / 60..split(workload);
     let mut violations = 0;
@@ -86,7 +86,7 @@ fn run(contender: Contender, setting: Setting, workload: &Workload, start: f64) 
         violations += usize::from(training.contains(&index) && minute.violates());
         violations <= GIVEN_UP
     })?;
-    Some(Run {
+    Some(TuningRun {
         setting,
         test: score(&outcome, training.end..workload.seconds() / 60),
         train: score(&outcome, training),

@@ -10,7 +10,7 @@ use super::scraped::ByComponent;
 use super::template::{Misread, Template, TemplateAnswers};
 use super::usage::ByContainer;
 use super::{cpu, latency, memory, requests};
-use crate::observe::prometheus::parts::{Part, Problems};
+use crate::observe::prometheus::parts::{Part, PartProblems};
 use crate::observe::prometheus::quantile::Bucket;
 use crate::observe::query_plan::{QueryPlan, Signal};
 use crate::resolve::app::ComponentKey;
@@ -65,7 +65,7 @@ pub struct Measurements {
     /// Memory.
     pub memory: Arc<ByContainer>,
     /// Why the last attempts at each signal failed.
-    pub problems: BTreeMap<Signal, Problems>,
+    pub problems: BTreeMap<Signal, PartProblems>,
 }
 
 impl Measurements {
