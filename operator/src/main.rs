@@ -10,7 +10,7 @@ use scalableapp_operator::{
     observe::{
         cluster::{bounded, caches::Cluster, reachable::reachable},
         prometheus::client::Prometheus,
-        samples::SampleStore,
+        store::SampleStore,
     },
     runtime::{
         args::Args, decision_log::DecisionLog, front_proxy, health::Health, lease::Candidate,

@@ -21,7 +21,7 @@ use crate::{
             children::OfApp,
             pods::CachedPod,
         },
-        samples::SampleStore,
+        store::SampleStore,
     },
     runtime::{decision_log::DecisionLog, lease::Leadership},
 };

@@ -10,7 +10,7 @@ use crate::{
     decide::{self, Pass, View},
     observe::{
         cluster::caches::{GuardedApp, app_ref},
-        samples::Samples,
+        snapshot::Samples,
     },
     report::StatusUpdate,
     resolve::app::App,
