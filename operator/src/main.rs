@@ -8,7 +8,11 @@ use scalableapp_operator::{
     apply::{events::Events, writer::Writer},
     controller::{self, Context, Watches, memory::Memories},
     observe::{
-        cluster::{bounded, caches::Cluster, reachable::reachable},
+        cluster::{
+            bounded,
+            caches::{Cluster, Scope},
+            reachable::reachable,
+        },
         prometheus::client::Prometheus,
         store::SampleStore,
     },
@@ -67,8 +71,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let samples = SampleStore::new(prometheus, &args.prometheus).context("--prometheus-matchers")?;
     let decisions = DecisionLog::open(args.decision_records.as_deref())
         .context("failed to open the file of --decision-records")?;
-    let namespaces = namespaces(&reader, &args.namespaces, &stopping).await?;
-    let watches = Watches::new(&reader, &namespaces);
+    let watches = Watches::new(&scope(&reader, &args, &stopping).await?);
     let writer = Writer::new(writer, leadership.clone());
     let context = Arc::new(Context {
         cluster: watches.cluster.clone(),
@@ -104,7 +107,16 @@ async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The namespaces that are watched; none where all are. Once one that was left out may be watched the process ends, to be
+/// What is watched: the named namespaces, or all but the excluded ones.
+async fn scope(client: &Client, args: &Args, stopping: &CancellationToken) -> anyhow::Result<Scope> {
+    let named = namespaces(client, &args.namespaces, stopping).await?;
+    if named.is_empty() {
+        return Ok(Scope::all_but(client.clone(), &args.exclude_namespaces));
+    }
+    Ok(Scope::new(client.clone(), &named))
+}
+
+/// The named namespaces that are watched; none where none is named. Once one that was left out may be watched the process ends, to be
 /// started again with it.
 async fn namespaces(
     client: &Client,
