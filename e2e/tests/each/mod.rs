@@ -2,12 +2,13 @@
 
 mod a_pod_that_does_not_start_is_named;
 mod app_deleted_mid_scale;
-mod at_rest_only_the_lease_is_written;
+pub(crate) mod at_rest_only_the_lease_is_written;
 mod bad_image_is_named;
 mod bad_manifest_is_refused_in_words;
 mod bad_metric_is_named;
 mod cluster_serves;
 mod dead_database_does_not_kill_pods;
+mod excluded_namespace_is_left_alone;
 mod hand_edit_is_reverted;
 mod hanging_requests_take_no_replica;
 mod image_change_loses_no_request;
@@ -22,7 +23,7 @@ mod prometheus_fault_is_named;
 mod prometheus_outage_holds;
 mod quota_is_named;
 mod refused_replicas_stop_no_other;
-mod scales_in;
+pub(crate) mod scales_in;
 mod scales_out;
 mod shop_serves_from_its_image;
 mod two_operators_at_once;
