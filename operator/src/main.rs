@@ -81,7 +81,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         memories: Memories::default(),
         decisions,
     });
-    let shown = server::Shown {
+    let shown = server::ServerState {
         metrics: handle,
         health: health.clone(),
         leadership: leadership.clone(),

@@ -24,11 +24,12 @@ use crate::runtime::args::PrometheusArgs;
 
 /// Takes the samples and keeps the newest.
 pub struct SampleStore {
-    taking: Mutex<Taking>,
+    queries: Mutex<Queries>,
     latest: RwLock<Arc<Samples>>,
 }
 
-struct Taking {
+/// What is sent to Prometheus.
+struct Queries {
     signals: Signals,
     custom: CustomQueries,
     targets: TargetCheck,
@@ -49,7 +50,7 @@ impl SampleStore {
             staleness: args.staleness,
         };
         let in_flight = usize::from(args.queries_in_flight);
-        let taking = Taking {
+        let queries = Queries {
             signals: Signals::new(prometheus.clone(), selection.clone()),
             targets: TargetCheck::new(prometheus.clone(), selection.clone()),
             histories: Histories::new(prometheus.clone(), selection),
@@ -61,7 +62,7 @@ impl SampleStore {
             cpu_window: SignedDuration::try_from(args.cpu_window).unwrap_or(SignedDuration::MAX),
             ..Samples::default()
         };
-        Ok(Self { taking: Mutex::new(taking), latest: RwLock::new(Arc::new(samples)) })
+        Ok(Self { queries: Mutex::new(queries), latest: RwLock::new(Arc::new(samples)) })
     }
 
     /// Takes the wanted samples, and returns the newest good ones. `now` is the time of the tick.
@@ -69,8 +70,8 @@ impl SampleStore {
     /// It lasts for as long as the slowest template query: `--prometheus-timeout`, or up to twice that if one fails late and
     /// is sent once more.
     pub async fn sample(&self, wanted: &Arc<QueryPlan>, now: Timestamp) -> Arc<Samples> {
-        let mut taking = self.taking.lock().await;
-        let Taking { signals, custom, targets, histories } = &mut *taking;
+        let mut queries = self.queries.lock().await;
+        let Queries { signals, custom, targets, histories } = &mut *queries;
         let latest = self.latest();
         if !Arc::ptr_eq(&latest.wanted, wanted) {
             histories.want(wanted);
@@ -97,15 +98,15 @@ impl SampleStore {
     /// Goes on with the apps' own queries between two ticks. Returns the samples with their new answers, and the apps,
     /// by namespace and name, that these are for.
     pub async fn go_on(&self) -> (Arc<Samples>, BTreeSet<(String, String)>) {
-        let mut taking = self.taking.lock().await;
-        let answered = taking.custom.go_on().await;
+        let mut queries = self.queries.lock().await;
+        let answered = queries.custom.go_on().await;
         // What was learned of a season is acted on from the next decision on.
-        let (seasons, latest) = (taking.histories.go_on(), self.latest());
+        let (seasons, latest) = (queries.histories.go_on(), self.latest());
         if answered.is_empty() && Arc::ptr_eq(&seasons, &latest.seasons) {
             return (latest, BTreeSet::new());
         }
         let apps = latest.wanted.apps_with(&answered);
-        let samples = Arc::new(Samples { custom: taking.custom.answers(), seasons, ..(*latest).clone() });
+        let samples = Arc::new(Samples { custom: queries.custom.answers(), seasons, ..(*latest).clone() });
         *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&samples);
         (samples, apps)
     }
