@@ -9,7 +9,7 @@ use crate::{
         fleet::Fleet,
     },
     observe::{cluster::caches::GuardedApp, query_plan::AppKey},
-    report::StatusUpdate,
+    report::{StatusUpdate, memory::ReportMemory},
     resolve::{app::App, invalid::Invalid},
 };
 use jiff::Timestamp;
@@ -59,10 +59,8 @@ pub struct AppMemory {
     pub decide: DecideMemory,
     /// What was written.
     pub apply: ApplyMemory,
-    /// The status that was written last, for as long as the cache may still show the one before it.
-    reported: Option<ScalableAppStatus>,
-    /// Fingerprint of what was compared with the known status last, if it was no news.
-    silent: Option<u64>,
+    /// What was reported.
+    report: ReportMemory,
 }
 
 impl Memories {
@@ -157,32 +155,23 @@ impl AppMemory {
         if self.epoch != epoch {
             *self = Self { epoch, ..Self::default() };
         }
-        if self.reported == app.status {
-            self.reported = None;
-        }
+        self.report.enter(app);
     }
 
     /// Remembers the status that was written.
     pub fn report(&mut self, written: ScalableAppStatus) {
-        (self.reported, self.silent) = (Some(written), None);
+        self.report.note(written);
     }
 
-    /// Whether something is news. Said once more it is not compared with the known status, which would have to be read of
-    /// every app in every tick.
-    pub fn is_news(&mut self, app: &ScalableApp, said: &StatusUpdate) -> bool {
-        let fingerprint = said.fingerprint(app.metadata.resource_version.as_deref());
-        if fingerprint.is_some() && self.silent == fingerprint {
-            return false;
-        }
-        let is_news = said.is_news(self.known_status(app));
-        self.silent = fingerprint.filter(|_| !is_news);
-        is_news
+    /// Whether a status update differs from the known status.
+    pub fn is_news(&mut self, app: &ScalableApp, update: &StatusUpdate) -> bool {
+        self.report.is_news(app, update)
     }
 
     /// The status that the API server has, as far as this process knows.
     #[must_use]
     pub fn known_status<'a>(&'a self, app: &'a ScalableApp) -> Option<&'a ScalableAppStatus> {
-        self.reported.as_ref().or(app.status.as_ref())
+        self.report.known_status(app)
     }
 
     /// What is to be said of components that the spec no longer names.
@@ -204,45 +193,6 @@ impl AppMemory {
         &'a mut self,
         app: &'a ScalableApp,
     ) -> (Option<&'a ScalableAppStatus>, &'a mut DecideMemory) {
-        (self.reported.as_ref().or(app.status.as_ref()), &mut self.decide)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::decide::component_state::ComponentState;
-    use serde_json::json;
-
-    fn said(desired: i32, known: Option<&ScalableAppStatus>) -> StatusUpdate {
-        let state =
-            ComponentState { name: "web".to_owned(), decided: true, desired, ..ComponentState::default() };
-        StatusUpdate::of(known, 1, &[&state], None)
-    }
-
-    fn app(version: &str, status: ScalableAppStatus) -> ScalableApp {
-        let app = serde_json::from_value(json!({
-            "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1, "resourceVersion": version},
-            "spec": {"services": []},
-        }));
-        ScalableApp { status: Some(status), ..app.expect("an app") }
-    }
-
-    #[test]
-    fn what_was_no_news_is_news_once_something_else_was_said() {
-        let status = |desired| said(desired, None).status(None, Timestamp::UNIX_EPOCH);
-        let mut memory = AppMemory::default();
-        let before = app("1", status(2));
-        let mut is_news = |app: &ScalableApp, desired| {
-            let said = said(desired, memory.known_status(app));
-            memory.is_news(app, &said)
-        };
-        assert_eq!([is_news(&before, 2), is_news(&before, 2), is_news(&before, 3)], [false, false, true]);
-        assert!(!is_news(&before, 2));
-        assert!(is_news(&app("2", status(3)), 2), "somebody else wrote the status");
-        assert!(!is_news(&before, 2));
-        memory.report(status(3));
-        let said = said(2, memory.known_status(&before));
-        assert!(memory.is_news(&before, &said), "the cache does not show the written status yet");
+        (self.report.known_status(app), &mut self.decide)
     }
 }

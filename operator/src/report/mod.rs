@@ -3,6 +3,7 @@
 pub mod conditions;
 pub mod events;
 pub mod joined;
+pub mod memory;
 pub mod overrides;
 
 use crate::decide::component_state::{ComponentState, Failure};
