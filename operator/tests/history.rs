@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::forecast::season::{CELLS, SEASONS, Seasonal};
 use scalableapp_engine::reason;
+use scalableapp_engine::record::Record;
 use scalableapp_operator::decide::{ComponentPass, DecideMemory, View, pass};
 use scalableapp_operator::observe::cluster::caches::Observed;
 use scalableapp_operator::observe::prometheus::client::Prometheus;
@@ -229,7 +230,7 @@ fn app() -> App {
 }
 
 /// What is decided after two horizons of ticks that ends at some minute of an hour.
-async fn decided(store: &SampleStore, minute: i64) -> ComponentPass {
+async fn decided(store: &SampleStore, minute: i64) -> (ComponentPass, Option<Record>) {
     let known = json!({"components": [{"name": "web", "tier": "service", "desired": 2, "ready": 2}]});
     let known = serde_json::from_value(known).unwrap();
     let (app, observed, mut memory) = (app(), Observed::default(), DecideMemory::default());
@@ -241,7 +242,8 @@ async fn decided(store: &SampleStore, minute: i64) -> ComponentPass {
         let now = Timestamp::from_second(second).unwrap();
         let samples = store.sample(&wanted, now).await;
         let view = View { recording: true, ..View::new(&observed, &samples, now) };
-        last = pass(&app, Some(&known), view, &mut memory).components.pop();
+        let mut pass = pass(&app, Some(&known), view, &mut memory);
+        last = pass.components.pop().map(|one| (one, pass.recorded));
     }
     last.unwrap()
 }
@@ -251,12 +253,12 @@ async fn replicas_are_there_before_the_load_of_every_hour() {
     let fake = Fake::start(false).await;
     let store = fake.store();
     known(&store, &Arc::new(QueryPlan::of([&app()]))).await;
-    let early = decided(&store, 15).await.decision.unwrap();
+    let early = decided(&store, 15).await.0.decision.unwrap();
     assert_eq!((early.desired, early.limited_by), (2, vec![]));
-    let pass = decided(&store, 28).await;
+    let (pass, recorded) = decided(&store, 28).await;
     let decision = pass.decision.unwrap();
     assert_eq!((decision.desired, decision.limited_by.as_slice()), (4, &[reason::FORECAST][..]));
     let stage = decision.stages.iter().find(|stage| stage.name == "forecast").unwrap();
     assert!(stage.effect.starts_with("rps: 4 for 199.9 in 300 s"), "{}", stage.effect);
-    assert!(pass.recorded.unwrap().replays(), "its record makes the same decision");
+    assert!(recorded.unwrap().replays(), "its record makes the same decision");
 }

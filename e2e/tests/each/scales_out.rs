@@ -27,7 +27,7 @@ async fn scales_out() -> Result<()> {
         ensure!(report.failed.total() == 0, "{report:?}");
         let decisions = world.decisions().await?;
         ensure!(
-            decisions.iter().any(|one| one.decision.to == 4),
+            decisions.iter().flat_map(|one| one.decisions.values()).any(|decision| decision.to == 4),
             "{} decisions are on record",
             decisions.len()
         );

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use scalableapp_engine::record::Record;
+use scalableapp_engine::record::{Difference, Record};
 use thiserror::Error;
 
 use crate::args::ReplayArguments;
@@ -33,7 +33,7 @@ pub enum ReplayError {
 }
 
 /// Replays every decision of the file, and says whether all came out as they were recorded. Lines that are no decision
-/// are passed over, so that the operator's whole log can be given.
+/// are passed over, so that the operator's whole log can be given. A record that cannot be read is named.
 ///
 /// # Errors
 /// When the file cannot be read or holds no decision.
@@ -46,14 +46,22 @@ pub fn run(arguments: &ReplayArguments) -> Result<bool, ReplayError> {
         Box::new(BufReader::new(File::open(path).map_err(failed)?))
     };
     let (mut replayed, mut same) = (0, 0);
-    for line in input.lines() {
+    for (number, line) in input.lines().enumerate() {
         let line = line.map_err(failed)?;
-        let Ok(record) = serde_json::from_str::<Record>(&line) else { continue };
-        replayed += 1;
-        if record.replays() {
-            same += 1;
-        } else {
-            writeln!(io::stdout(), "{}", printable(&difference(&record)))?;
+        let Some(record) = read(&line).transpose() else { continue };
+        let record = match record {
+            Ok(record) => record,
+            Err(why) => {
+                replayed += 1;
+                writeln!(io::stdout(), "{}", printable(&format!("line {}: {why}", number + 1)))?;
+                continue;
+            }
+        };
+        let differences = record.differences();
+        replayed += record.decisions.len();
+        same += record.decisions.len() - differences.len();
+        for one in &differences {
+            writeln!(io::stdout(), "{}", printable(&difference(&record, one)))?;
         }
     }
     if replayed == 0 {
@@ -63,14 +71,22 @@ pub fn run(arguments: &ReplayArguments) -> Result<bool, ReplayError> {
     Ok(replayed == same)
 }
 
-fn difference(record: &Record) -> String {
-    let Record { namespace, app, component, input, decision, .. } = record;
-    let recorded = format!(
+/// The record of a line, if it is one; or why it cannot be read.
+fn read(line: &str) -> Result<Option<Record>, serde_json::Error> {
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(line) else { return Ok(None) };
+    let is_record = ["namespace", "app", "input"].iter().all(|field| value.get(field).is_some());
+    if is_record { serde_json::from_str(line).map(Some) } else { Ok(None) }
+}
+
+fn difference(record: &Record, one: &Difference<'_>) -> String {
+    let Record { namespace, app, input, .. } = record;
+    let Difference { component, recorded, now } = one;
+    let before = format!(
         "{namespace}/{app} {component} at {}: recorded {} -> {}, {}",
-        input.now, decision.from, decision.to, decision.message,
+        input.now, recorded.from, recorded.to, recorded.message,
     );
-    match record.replay() {
-        Some(now) => format!("{recorded}; now {} -> {}, {}", now.current, now.desired, now.message()),
-        None => format!("{recorded}; now nothing is decided"),
+    match now {
+        Some(now) => format!("{before}; now {} -> {}, {}", now.current, now.desired, now.message()),
+        None => format!("{before}; now nothing is decided"),
     }
 }

@@ -644,12 +644,13 @@ fn decision_record(to: i32) -> String {
     let input = json!({
         "now": "2026-01-02T03:04:05Z", "stack": {"components": {"web": web}},
         "state": {"components": {"web": {"revisions": [revision], "existingReplicas": 5}}},
-        "evidence": {"maxAge": "PT90S"}, "limits": {}, "memory": {},
+        "evidence": {"maxAge": "PT90S"}, "limits": {}, "memory": {"components": {}},
     });
     let input: scalableapp_engine::record::RecordedInput = serde_json::from_value(input).unwrap();
     let mut decision = scalableapp_engine::decide(&input.as_input()).components["web"].record(input.now);
     decision.to = to;
-    let record = scalableapp_engine::record::Record::new(("store", "shop"), "web", input, decision);
+    let decisions = [("web".to_owned(), decision)].into();
+    let record = scalableapp_engine::record::Record::new(("store", "shop"), input, decisions);
     serde_json::to_string(&record).unwrap()
 }
 
@@ -665,6 +666,14 @@ async fn recorded_decisions_are_made_once_more() {
     let (code, out, _) = server.run(&replay).await;
     assert_eq!(code, 1, "{out}");
     assert!(out.starts_with("store/shop web at 2026-01-02T03:04:05Z: recorded 5 -> 4"), "{out}");
+    let later = decision_record(3).replacen("\"version\":2", "\"version\":3", 1);
+    std::fs::write(&file, format!("{}\n{later}\n", decision_record(3))).unwrap();
+    let (code, out, _) = server.run(&replay).await;
+    assert_eq!(code, 1, "{out}");
+    assert!(
+        out.starts_with("line 2: version 3 is later than 2") && out.contains("1 of them as recorded"),
+        "{out}"
+    );
     std::fs::write(&file, "nothing\n").unwrap();
     let (code, _, error) = server.run(&replay).await;
     assert!(code == 3 && error.contains("--decision-records"), "{error}");

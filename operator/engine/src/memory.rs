@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 /// What decisions remember of an app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(default)]
 pub struct AppMemory {
     /// What is remembered of each component, by name.
     pub components: BTreeMap<String, ComponentMemory>,
@@ -51,7 +51,7 @@ impl AppMemory {
         self.components.values_mut().for_each(ComponentMemory::forget_recommendations);
     }
 
-    /// Remembers that the replicas of a decision were written, or may have been (`is_certain`).
+    /// Remembers that the replicas of a decision were written; or that they may have been, unless it `is_certain`.
     pub fn commit(
         &mut self,
         component: &str,

@@ -53,17 +53,19 @@ impl Undecided {
 }
 
 impl Observed {
-    /// The pods that may exist now or at any time before the next decision: of each revision the higher of what the cache
-    /// shows and what was written, and the pods that are being deleted.
+    /// The pods that count in what is shared: of each revision the higher of what the cache shows and what was written, or
+    /// the pods that live if they are more, and the pods that are being deleted.
     #[must_use]
     pub fn pods_in_use(&self) -> i32 {
         let written = |hash: &str| self.unshown.get(hash).copied().unwrap_or(0);
         let shown = self.revisions.iter().map(|one| one.replicas.max(written(&one.hash)));
         let is_shown = |hash: &str| self.revisions.iter().any(|one| one.hash == hash);
         let others = self.unshown.iter().filter(|(hash, _)| !is_shown(hash)).map(|(_, replicas)| *replicas);
-        let terminating = self.pods.iter().filter(|pod| pod.deleting && !pod.phase.has_ended()).count();
-        let terminating = i32::try_from(terminating).unwrap_or(i32::MAX);
-        shown.chain(others).fold(terminating, i32::saturating_add)
+        let planned = shown.chain(others).fold(0, i32::saturating_add);
+        let (terminating, living): (Vec<&Pod>, Vec<&Pod>) =
+            self.pods.iter().filter(|pod| !pod.phase.has_ended()).partition(|pod| pod.deleting);
+        let count = |pods: Vec<&Pod>| i32::try_from(pods.len()).unwrap_or(i32::MAX);
+        planned.max(count(living)).saturating_add(count(terminating))
     }
 }
 
@@ -98,6 +100,12 @@ mod tests {
         assert_eq!(Observed { unshown: unshown(2), ..shown.clone() }.pods_in_use(), 4, "it shrinks");
         let pods = vec![pod(true, Phase::Running), pod(false, Phase::Running), pod(true, Phase::Failed)];
         assert_eq!(Observed { pods, ..shown.clone() }.pods_in_use(), 5);
+        let living = vec![pod(false, Phase::Running); 6];
+        assert_eq!(
+            Observed { pods: living, ..shown.clone() }.pods_in_use(),
+            6,
+            "they are still to be deleted"
+        );
         let of_another = BTreeMap::from([("b".to_owned(), 3)]);
         assert_eq!(Observed { unshown: of_another, ..shown }.pods_in_use(), 7, "its Deployment is not shown");
     }

@@ -57,8 +57,6 @@ pub async fn apply(
     Pass { components, plan, .. }: &mut Pass,
 ) -> Result<(), WriteError> {
     let ApplyMemory { failing, records, leftovers, unpublished, .. } = memory;
-    // Nothing of a component that is gone or invalid is written, so nothing is made again.
-    failing.retain(|name, _| app.service(name).is_some_and(Service::is_valid));
     let (mut unanswered, now) = (0, clock::wall());
     for pass in components {
         let service = app.service(&pass.state.name);

@@ -5,7 +5,11 @@ use super::{
     failing::Failing,
     record::Records,
 };
-use crate::{decide::component_state::WriteState, event::Event};
+use crate::{
+    decide::component_state::WriteState,
+    event::Event,
+    resolve::app::{App, Service},
+};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -33,6 +37,11 @@ pub struct ApplyMemory {
 }
 
 impl ApplyMemory {
+    /// Forgets failures of components that are gone or invalid: nothing of them is written, so nothing is tried again.
+    pub fn forget_unwritten(&mut self, app: &App) {
+        self.failing.retain(|name, _| app.service(name).is_some_and(Service::is_valid));
+    }
+
     /// The components whose writes failed, by name: what is said of it, and whether their replicas are decided. `was_applied`
     /// says that the generation was applied before.
     #[must_use]

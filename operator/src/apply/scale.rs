@@ -125,3 +125,66 @@ fn settle(
     }
     not_leader.map_or(Ok(again), Err)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        decide::View,
+        observe::{cluster::caches::Observed, snapshot::Samples},
+        resolve::resolve,
+    };
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    /// What is remembered of an app whose component grows from 1 to 5, after this became of its writes: whether the
+    /// decision was committed, whether a failure is remembered, and whether the app is decided again.
+    fn settled(
+        left: usize,
+        may_have_happened: bool,
+        error: Option<WriteError>,
+    ) -> (bool, bool, Result<bool, ()>) {
+        let app = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1},
+            "spec": {"services": [{
+                "name": "web", "image": "shop:1", "port": 80, "scaling": {"minReplicas": 5, "maxReplicas": 5},
+            }]},
+        }));
+        let app = resolve(&app.expect("an app")).expect("no problem");
+        let (observed, samples) = (Observed::default(), Samples::default());
+        let view = View::new(&observed, &samples, Timestamp::UNIX_EPOCH);
+        let mut memory = DecideMemory::default();
+        let pass = crate::decide::pass(&app, None, view, &mut memory);
+        let decision = pass.components[0].decision.as_ref().expect("a decision");
+        let one = Scaled { service: &app.services[0], decision, left, may_have_happened, error };
+        let mut failing = BTreeMap::new();
+        let again = settle(&mut memory, &mut failing, BTreeMap::from([("web", one)])).map_err(|_| ());
+        // Without a Deployment the last decision that was committed is where scaling starts.
+        let pass = crate::decide::pass(&app, None, view, &mut memory);
+        let current = pass.components[0].decision.as_ref().expect("a decision").current;
+        let is_failing = failing.get("web").is_some_and(|one: &Failing| one.due().is_some());
+        (current == 5, is_failing, again)
+    }
+
+    #[test]
+    fn what_may_have_been_written_is_remembered_and_what_was_not_tried_is_not() {
+        let timed_out = || Some(WriteError::TimedOut { kind: "Deployment" });
+        let refused = || Some(WriteError::Refused { kind: "Deployment", message: "no".to_owned() });
+        assert_eq!(settled(0, true, None), (true, false, Ok(false)), "all was written");
+        assert_eq!(settled(1, true, None), (true, false, Ok(true)), "nothing answered before its last write");
+        assert_eq!(
+            settled(1, false, None),
+            (false, false, Ok(true)),
+            "nothing answered before its first write"
+        );
+        assert_eq!(settled(1, true, timed_out()), (true, true, Ok(false)));
+        assert_eq!(settled(1, false, refused()), (false, true, Ok(false)));
+        let (is_committed, is_failing, again) =
+            settled(1, true, Some(WriteError::NotLeader { kind: "Deployment" }));
+        assert_eq!(
+            (is_committed, is_failing, again),
+            (true, false, Err(())),
+            "one write came before the next leader"
+        );
+    }
+}

@@ -51,7 +51,7 @@ async fn show(context: &Context, namespace: &str, name: &str) -> Option<LiveApp>
     let observed = context.cluster.of_app(namespace, name);
     let samples = context.samples.latest();
     let now = clock::wall();
-    let (writes, grants) = (memory.write_states(app, now), context.memories.grants(resolved));
+    let (writes, grants) = (memory.write_states(app, resolved, now), context.memories.grants(resolved));
     let view = View { writes: &writes, grants: &grants, ..View::new(&observed, &samples, now) };
     let (known, decisions) = memory.of_pass(app);
     let pass = decide::pass(resolved, known, view, &mut decisions.clone());

@@ -13,11 +13,11 @@ use crate::{
     resolve::{app::App, invalid::Invalid},
 };
 use jiff::Timestamp;
-use kube::Resource;
+use kube::{Resource, ResourceExt};
 use scalableapp_crds::{ScalableApp, ScalableAppStatus};
 use scalableapp_engine::allot::grants::{AppDemands, AppGrants};
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -89,14 +89,16 @@ impl Memories {
         resolved
     }
 
-    /// Shares what several apps share between these, once a tick. No budget can be declared yet.
-    pub fn share<'a>(&self, apps: impl Iterator<Item = &'a App>) {
-        let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
-        if fleet.is_idle() {
-            return;
-        }
-        let apps: HashSet<AppKey> = apps.map(key).collect();
-        fleet.grant(BTreeMap::new(), |app| apps.contains(app));
+    /// Shares the budgets between these apps, once a tick of a tenure.
+    pub fn share<'a>(
+        &self,
+        epoch: i32,
+        budgets: BTreeMap<String, i64>,
+        apps: impl Iterator<Item = &'a GuardedApp>,
+    ) {
+        let key = |app: &GuardedApp| (app.namespace().unwrap_or_default(), app.name_any());
+        let apps = if budgets.is_empty() { BTreeSet::new() } else { apps.map(key).collect() };
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner).grant(epoch, budgets, &apps);
     }
 
     /// What an app may use of the budgets that it shares with others.
@@ -108,7 +110,7 @@ impl Memories {
     /// Notes what an app needs of the budgets that it shares with others, as of its last decision.
     pub fn note_demands(&self, app: &App, demands: AppDemands) {
         let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
-        if !(demands.is_empty() && fleet.is_idle()) {
+        if !fleet.is_idle() {
             fleet.note(key(app), demands);
         }
     }
@@ -183,7 +185,13 @@ impl AppMemory {
 
     /// The components whose writes failed, by name.
     #[must_use]
-    pub fn write_states(&self, app: &ScalableApp, now: Timestamp) -> BTreeMap<String, WriteState> {
+    pub fn write_states(
+        &mut self,
+        app: &ScalableApp,
+        resolved: &App,
+        now: Timestamp,
+    ) -> BTreeMap<String, WriteState> {
+        self.apply.forget_unwritten(resolved);
         let generation = app.metadata.generation.unwrap_or_default();
         self.apply.write_states(was_applied(self.known_status(app), generation), now)
     }

@@ -77,7 +77,7 @@ async fn pipeline(
     };
     let samples = context.samples.latest();
     let (recording, now) = (context.decisions.is_open(), clock::wall());
-    let (writes, grants) = (memory.write_states(app, now), context.memories.grants(resolved));
+    let (writes, grants) = (memory.write_states(app, resolved, now), context.memories.grants(resolved));
     let view = View { writes: &writes, grants: &grants, recording, ..View::new(&observed, &samples, now) };
     let (known, decisions) = memory.of_pass(app);
     let mut pass = decide::pass(resolved, known, view, decisions);
@@ -145,7 +145,7 @@ async fn say(
     let before = known.cloned();
     let status = status::write(context, app, memory, status).await?;
     let events = report::events::events(before.as_ref(), &status);
-    for record in pass.components.iter().filter_map(|one| one.recorded.as_ref()) {
+    if let Some(record) = &pass.recorded {
         context.decisions.write(record);
     }
     let about = app.object_ref(&());

@@ -18,7 +18,7 @@ use crate::{
 };
 use kube::runtime::reflector::ObjectRef;
 use scalableapp_crds::ScalableApp;
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, sleep_until},
@@ -81,7 +81,8 @@ impl Tenure<'_> {
         let objects = context.cluster.apps.state();
         let (wanted, apps) = index.follow(&objects, &context.memories);
         let samples = context.samples.sample(&wanted, clock::wall()).await;
-        context.memories.share(apps.iter().filter_map(|one| one.resolved.as_ref().as_ref().ok()));
+        // No budget can be declared yet.
+        context.memories.share(self.epoch, BTreeMap::new(), objects.iter().map(Arc::as_ref));
         let mut news = (apps.len() / NEWS_OVER).max(LEAST_NEWS);
         for Decidable { app, resolved, memory } in apps {
             let Ok(checked) = &**resolved else { continue };
@@ -119,7 +120,8 @@ impl Tenure<'_> {
         let Ok(mut memory) = memory.try_lock() else { return };
         memory.enter(self.epoch, app);
         let now = clock::wall();
-        let (writes, grants) = (memory.write_states(app, now), self.context.memories.grants(resolved));
+        let (writes, grants) =
+            (memory.write_states(app, resolved, now), self.context.memories.grants(resolved));
         let view = View { writes: &writes, grants: &grants, ..View::new(&observed, samples, now) };
         let (known, decisions) = memory.of_pass(app);
         let mut pass = decide::pass(resolved, known, view, decisions);

@@ -21,12 +21,12 @@ use std::collections::BTreeMap;
 pub struct DecideMemory {
     /// What the engine remembers.
     pub(super) decisions: AppMemory,
-    components: BTreeMap<String, InFlight>,
+    components: BTreeMap<String, Followed>,
 }
 
-/// What the decisions on one component wait for.
+/// Where one component is measured, and which writes of it are in flight.
 #[derive(Clone, Default)]
-struct InFlight {
+struct Followed {
     /// Where the metrics were read that the engine remembers.
     sources: Sources,
     /// Writes of replicas that the cache must show before the component is decided again, by name of the Deployment.
@@ -58,8 +58,8 @@ impl DecideMemory {
     ) {
         let awaited =
             Awaited { generation: generation.unwrap_or_default(), revision: revision.to_owned(), replicas };
-        let in_flight = self.components.entry(component.to_owned()).or_default();
-        in_flight.awaited.insert(deployment.to_owned(), awaited);
+        let followed = self.components.entry(component.to_owned()).or_default();
+        followed.awaited.insert(deployment.to_owned(), awaited);
     }
 
     /// Remembers that the replicas of a decision were written, or may have been.
@@ -75,7 +75,7 @@ impl DecideMemory {
     /// The replicas of the writes that the cache does not show yet, by revision. What is gone from the cache was deleted, or
     /// is not there yet; either way there is nothing to wait for once the API server has said so.
     pub(super) fn unshown(&mut self, component: &str, revisions: &[LiveRevision]) -> BTreeMap<String, i32> {
-        let Some(InFlight { awaited, .. }) = self.components.get_mut(component) else {
+        let Some(Followed { awaited, .. }) = self.components.get_mut(component) else {
             return BTreeMap::new();
         };
         awaited.retain(|name, awaited| {
@@ -94,17 +94,17 @@ impl DecideMemory {
         if !self.decisions.components.contains_key(name) {
             self.decisions.components.insert(name.to_owned(), ComponentMemory::restore(known, now));
         }
-        let in_flight = self.components.entry(name.to_owned()).or_default();
+        let followed = self.components.entry(name.to_owned()).or_default();
         let sources = sources(service);
-        if in_flight.sources == sources {
+        if followed.sources == sources {
             return;
         }
         if let Some(memory) = self.decisions.components.get_mut(name) {
             let others =
-                in_flight.sources.iter().filter(|(metric, source)| sources.get(*metric) != Some(*source));
+                followed.sources.iter().filter(|(metric, source)| sources.get(*metric) != Some(*source));
             others.for_each(|(metric, _)| memory.forget_metric(metric));
         }
-        in_flight.sources = sources;
+        followed.sources = sources;
     }
 
     /// Where a metric is read that is about to be decided upon.

@@ -22,7 +22,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
-use scalableapp_crds::{ScalableAppStatus, ScalingOverride, ScalingOverrideSpec};
+use scalableapp_crds::{DecisionRecord, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec};
 use scalableapp_engine::{
     ComponentDecision, Decision, Input,
     allot::grants::{AppDemands, AppGrants},
@@ -73,6 +73,8 @@ pub struct Pass {
     pub plan: Plan,
     /// What the app needs of budgets that it shares with other apps.
     pub demands: AppDemands,
+    /// The decisions to record with everything that they depended on, if there are any and decisions are recorded.
+    pub recorded: Option<Record>,
 }
 
 /// What a pass says of one component.
@@ -81,8 +83,8 @@ pub struct ComponentPass {
     pub state: ComponentState,
     /// The decision; nothing while the cache does not show the last write, or before the first samples of a tenure.
     pub decision: Option<ComponentDecision>,
-    /// The decision with everything that it depended on, if it is one to record and decisions are recorded.
-    pub recorded: Option<Record>,
+    /// The decision to record, as it can be made again; nothing if it is not recorded.
+    record: Option<DecisionRecord>,
 }
 
 /// What is known of a component before its app is decided.
@@ -108,7 +110,10 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         let name = service.name.as_str();
         if observed.undecided.is_none() {
             memory.begin(service, known.and_then(|known| known.component(name)), view.now);
-            limits.overrides.insert(name.to_owned(), in_force.component(name));
+            let overrides = in_force.component(name);
+            if overrides != Overrides::default() {
+                limits.overrides.insert(name.to_owned(), overrides);
+            }
         }
         before.push(Before { service, state: component, undecided: observed.undecided });
         state.components.insert(name.to_owned(), observed);
@@ -123,13 +128,18 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         memory: &memory.decisions,
     };
     let (mut decision, recorded) = decided(&input, view.recording);
-    let after = After { app, known, view, input: &input, decision: &decision, recorded: recorded.as_ref() };
+    let after = After { app, known, view, input: &input, decision: &decision };
     let mut components: Vec<_> = before.into_iter().map(|before| after.component(before)).collect();
     for one in &mut components {
         one.decision = decision.components.remove(&one.state.name);
     }
     memory.decisions = decision.memory;
-    Pass { components, plan: decision.plan, demands: decision.demands }
+    let records = components.iter_mut().filter_map(|one| Some((one.state.name.clone(), one.record.take()?)));
+    let records: BTreeMap<String, DecisionRecord> = records.collect();
+    let recorded = recorded
+        .filter(|_| !records.is_empty())
+        .map(|input| Record::new((&app.namespace, app.name.as_str()), input, records));
+    Pass { components, plan: decision.plan, demands: decision.demands, recorded }
 }
 
 /// The decision, with what it depended on if it is `recording`.
@@ -190,18 +200,17 @@ struct After<'a> {
     view: View<'a>,
     input: &'a Input<'a>,
     decision: &'a Decision,
-    recorded: Option<&'a RecordedInput>,
 }
 
 impl After<'_> {
     fn component(self, before: Before<'_>) -> ComponentPass {
         let Before { service, mut state, undecided } = before;
         self.note_failure(service, &mut state, undecided);
-        let mut recorded = None;
+        let mut record = None;
         if let Some(decision) = self.decision.components.get(service.name.as_str()) {
-            recorded = self.note_decision(service, &mut state, decision);
+            record = self.note_decision(service, &mut state, decision);
         }
-        ComponentPass { state, decision: None, recorded }
+        ComponentPass { state, decision: None, record }
     }
 
     /// Notes what keeps the generation from being applied.
@@ -220,14 +229,14 @@ impl After<'_> {
         }
     }
 
-    /// Notes the decision, and returns what is recorded of it.
+    /// Notes the decision, and returns its record.
     fn note_decision(
         self,
         service: &Service,
         state: &mut ComponentState,
         decision: &ComponentDecision,
-    ) -> Option<Record> {
-        let Self { app, known, view, input, .. } = self;
+    ) -> Option<DecisionRecord> {
+        let Self { known, view, input, .. } = self;
         let (name, now) = (service.name.as_str(), view.now);
         let known = known.and_then(|known| known.component(name));
         let memory = self.decision.memory.components.get(name);
@@ -245,11 +254,9 @@ impl After<'_> {
             memory.record(change, &service.declared.behavior);
             state.memory = Some(memory.persist(now, &service.declared.behavior));
         }
-        let recorded = self.recorded.zip(state.record.clone()).map(|(input, decision)| {
-            Record::new((&app.namespace, app.name.as_str()), name, input.clone(), decision)
-        });
+        let record = view.recording.then(|| state.record.clone()).flatten();
         other_scaler::tell_of(other, state.record.as_mut());
-        recorded
+        record
     }
 }
 
@@ -351,6 +358,7 @@ mod tests {
         memory: &mut DecideMemory,
     ) -> (ComponentPass, BTreeMap<String, i32>) {
         let mut pass = pass(app, known, view, memory);
+        assert!(pass.recorded.is_none_or(|record| record.replays()), "its record makes the same decision");
         (pass.components.remove(0), pass.plan.replicas.remove("web").unwrap_or_default())
     }
 
@@ -406,7 +414,6 @@ mod tests {
     #[test]
     fn a_deployment_that_was_deleted_comes_back_with_the_last_decision() {
         let (pass, planned) = decided(Some(&known(5)));
-        assert!(pass.recorded.is_some_and(|record| record.replays()), "its record makes the same decision");
         assert_eq!(planned, BTreeMap::from([(pass.state.target.clone(), 5)]));
         assert_eq!(pass.decision.expect("a decision").hold, Some(NO_VALID_METRIC));
     }
@@ -583,10 +590,6 @@ mod tests {
             let view = view(&observed, &samples);
             let app = app_of(&json!({"minReplicas": 2, "maxReplicas": 2}));
             let (pass, _) = only(&app, Some(&known(2)), view, &mut DecideMemory::default());
-            assert!(
-                pass.recorded.is_none_or(|record| record.replays()),
-                "its record makes the same decision"
-            );
             pass.state.record
         };
         let told_once = told(1).expect("a record");

@@ -4,11 +4,14 @@
 //! at any time between two ticks, some still by the grant of an earlier one. So the sum of what all apps may use stays
 //! within the budget whoever is decided when:
 //!
-//! 1. An app *holds* the highest of what it uses, what its last decision was allowed, and what it is granted.
-//! 2. A grant shrinks to what is in use or wanted. What becomes free is given away only once the app was decided by the
-//!    lower grant.
+//! 1. An app *holds* the highest of what it uses, what its last decision was allowed, and what it was granted.
+//! 2. A grant shrinks to what is wanted, and to what is in use where the apps hold more than there is. What becomes free
+//!    is given away only once the app was decided by the lower grant.
 //! 3. A grant grows only from what no app holds, in order of priority, and then of names.
+//!
+//! This holds for a budget that stays. One that is lowered below what is held is used less and less, and never more.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// What an app needs of each budget, by the name of the budget.
@@ -47,48 +50,53 @@ pub struct Grants {
 }
 
 /// Shares the budgets. `earlier` is what was granted last.
-///
-/// Where the apps already hold more than there is, for example because the budget was lowered, nothing is taken from
-/// what is in use, and no grant grows.
 #[must_use]
 pub fn grant(demands: &Demands, earlier: &Grants) -> Grants {
+    let mut by_budget: BTreeMap<&str, Vec<Share<'_>>> = BTreeMap::new();
+    for (app, needs) in &demands.apps {
+        for (budget, demand) in needs {
+            let share = Share::of(app, *demand, budget, earlier);
+            by_budget.entry(budget.as_str()).or_default().push(share);
+        }
+    }
     let mut grants = Grants::default();
-    for (budget, total) in &demands.budgets {
-        let mut shares: Vec<Share<'_>> = demands
-            .apps
-            .iter()
-            .filter_map(|(app, needs)| Some(Share::of(app, *needs.get(budget)?, budget, earlier)))
-            .collect();
-        let held = shares.iter().fold(0_i64, |sum, share| sum.saturating_add(share.held));
-        let mut free = total.saturating_sub(held).max(0);
-        shares.sort_by_key(|share| (std::cmp::Reverse(share.priority), share.app));
-        for share in shares {
-            let growth = share.wanted.saturating_sub(share.held).clamp(0, free);
-            free -= growth;
-            let granted = if share.wanted > share.held { share.held + growth } else { share.least };
-            grants.apps.entry(share.app.clone()).or_default().insert(budget.clone(), granted);
+    for (budget, shares) in by_budget {
+        let Some(total) = demands.budgets.get(budget) else { continue };
+        for (app, granted) in shared(*total, shares) {
+            grants.apps.entry(app.clone()).or_default().insert(budget.to_owned(), granted);
         }
     }
     grants
+}
+
+/// The grants of one budget.
+fn shared(total: i64, mut shares: Vec<Share<'_>>) -> impl Iterator<Item = (&(String, String), i64)> {
+    let held = shares.iter().fold(0_i64, |sum, share| sum.saturating_add(share.held));
+    let mut free = total.saturating_sub(held);
+    shares.sort_by_key(|share| (Reverse(share.priority), share.app));
+    shares.into_iter().map(move |share| {
+        let growth = share.wanted.saturating_sub(share.held).clamp(0, free.max(0));
+        let granted = if free < 0 { share.in_use } else { share.in_use.max(share.wanted) };
+        free -= growth;
+        (share.app, granted.min(share.held.saturating_add(growth)))
+    })
 }
 
 /// What one app has of one budget.
 struct Share<'a> {
     app: &'a (String, String),
     priority: i32,
+    in_use: i64,
     wanted: i64,
     /// What it may come to use before it is decided by a new grant.
     held: i64,
-    /// What it keeps.
-    least: i64,
 }
 
 impl<'a> Share<'a> {
     fn of(app: &'a (String, String), demand: Demand, budget: &str, earlier: &Grants) -> Self {
+        let Demand { in_use, wanted, allowed, priority } = demand;
         let granted = earlier.apps.get(app).and_then(|grants| grants.get(budget)).copied().unwrap_or(0);
-        let least = demand.in_use.max(demand.wanted);
-        let held = demand.in_use.max(demand.allowed).max(granted);
-        Self { app, priority: demand.priority, wanted: demand.wanted, held, least: least.min(held) }
+        Self { app, priority, in_use, wanted, held: in_use.max(allowed).max(granted) }
     }
 }
 
@@ -140,14 +148,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_use_is_not_taken_when_the_budget_is_lowered() {
+    fn where_the_budget_is_lowered_what_is_in_use_is_kept_and_does_not_grow() {
         let uses = |in_use| Tenant { demand: Demand { in_use, wanted: 9, allowed: 9, priority: 0 } };
-        let grants = grant(&demands(4, &[uses(5), uses(3)]), &Grants::default());
-        assert_eq!(
-            (granted(&grants, 0), granted(&grants, 1)),
-            (9, 9),
-            "what was allowed may be in use by now"
-        );
+        let mut tenants = [uses(5), uses(3)];
+        let mut grants = Grants::default();
+        for _ in 0..3 {
+            grants = grant(&demands(4, &tenants), &grants);
+            assert_eq!((granted(&grants, 0), granted(&grants, 1)), (5, 3));
+            for (index, tenant) in tenants.iter_mut().enumerate() {
+                tenant.decide(9, granted(&grants, index));
+            }
+        }
+        assert_eq!(tenants.map(|tenant| tenant.demand.in_use), [5, 3]);
     }
 
     proptest! {
@@ -170,6 +182,31 @@ mod tests {
                     let used: i64 = tenants.iter().map(|tenant| tenant.demand.in_use).sum();
                     prop_assert!(used <= total, "{used} of {total}");
                 }
+            }
+        }
+
+        #[test]
+        fn a_lowered_budget_is_used_no_more_than_before_once_each_app_was_decided(
+            before in 0..60_i64, after in 0..60_i64,
+            wants in proptest::collection::vec(proptest::array::uniform4(0..40_i64), 1..8),
+        ) {
+            let mut tenants = [Tenant::default(); 4];
+            let mut grants = Grants::default();
+            let used = |tenants: &[Tenant; 4]| tenants.iter().map(|tenant| tenant.demand.in_use).sum::<i64>();
+            let mut tick = |tenants: &mut [Tenant; 4], total, wants: &[i64; 4]| {
+                grants = grant(&demands(total, tenants), &grants);
+                for (index, wanted) in wants.iter().enumerate() {
+                    tenants[index].decide(*wanted, granted(&grants, index));
+                }
+            };
+            for wants in &wants {
+                tick(&mut tenants, before, wants);
+            }
+            tick(&mut tenants, after, &wants[0]);
+            let at_change = used(&tenants);
+            for wants in &wants {
+                tick(&mut tenants, after, wants);
+                prop_assert!(used(&tenants) <= after.max(at_change));
             }
         }
 

@@ -97,7 +97,9 @@ pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMe
     let current = subject.current_replicas;
     let range = bounds.range();
     let recommendation = Recommendation::of(&signals, current, range.min);
-    let step = raised(&subject, held.range(), range, &mut scaling.history, recommendation.replicas);
+    // A ceiling that ALLOT lowered counts here, too.
+    let unraised = Range { min: held.range().min.min(range.max), max: range.max };
+    let step = raised(&subject, unraised, range, &mut scaling.history, recommendation.replicas);
 
     let min_replicas = subject.declared.min_replicas;
     let without_bounds = if signals.is_empty() { Some(min_replicas) } else { recommendation.replicas };

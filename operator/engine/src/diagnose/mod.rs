@@ -1,6 +1,7 @@
 //! DIAGNOSE: the one cause that keeps an app from doing better, or none. Pure.
 //!
-//! Each cause is a function in a file of its own and a row of [`CAUSES`]. A verdict acts through bounds alone.
+//! Each cause is a function in a file of its own and a row of [`CAUSES`]. The first one also brings what BOUND makes of a
+//! verdict: it may act through bounds alone.
 
 use crate::app::component::Proposed;
 use crate::input::Input;

@@ -16,13 +16,14 @@ use crate::state::State;
 use jiff::Timestamp;
 use scalableapp_crds::{DecisionRecord, Proposal};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Version of the form in which records are written.
 const VERSION: u32 = 2;
 
-/// A decision on one component.
+/// A decision on one app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", from = "Written")]
+#[serde(rename_all = "camelCase", try_from = "Written")]
 pub struct Record {
     /// Version of the form of the record.
     version: u32,
@@ -30,13 +31,29 @@ pub struct Record {
     pub namespace: String,
     /// Name of the app.
     pub app: String,
-    /// Name of the component.
-    pub component: String,
     /// What it depended on.
     pub input: RecordedInput,
-    /// What was decided.
-    pub decision: DecisionRecord,
+    /// What was decided of each component whose decision is recorded, by its name.
+    pub decisions: BTreeMap<String, DecisionRecord>,
 }
+
+/// A decision that does not come out as it was recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference<'a> {
+    /// Name of the component.
+    pub component: &'a str,
+    /// What was recorded.
+    pub recorded: &'a DecisionRecord,
+    /// What is decided now; nothing where the component is not decided.
+    pub now: Option<ComponentDecision>,
+}
+
+/// A record of a later version than this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "version {0} is later than {VERSION}, the last one that can be read: use a later release of the plugin"
+)]
+pub struct UnknownVersion(u32);
 
 /// An [`Input`] that can be kept, with as much of the evidence as the decision read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,20 +76,25 @@ enum Written {
         version: u32,
         namespace: String,
         app: String,
-        component: String,
         input: Box<RecordedInput>,
-        decision: DecisionRecord,
+        decisions: BTreeMap<String, DecisionRecord>,
+    },
+    Later {
+        version: u32,
     },
     Version1(Box<version1::RecordV1>),
 }
 
-impl From<Written> for Record {
-    fn from(written: Written) -> Self {
+impl TryFrom<Written> for Record {
+    type Error = UnknownVersion;
+
+    fn try_from(written: Written) -> Result<Self, UnknownVersion> {
         match written {
-            Written::Current { version, namespace, app, component, input, decision } => {
-                Self { version, namespace, app, component, input: *input, decision }
+            Written::Current { version: VERSION, namespace, app, input, decisions } => {
+                Ok(Self { version: VERSION, namespace, app, input: *input, decisions })
             }
-            Written::Version1(record) => (*record).into(),
+            Written::Current { version, .. } | Written::Later { version } => Err(UnknownVersion(version)),
+            Written::Version1(record) => Ok((*record).into()),
         }
     }
 }
@@ -106,28 +128,33 @@ impl RecordedInput {
 }
 
 impl Record {
-    /// The record of a decision on a component of an app, which is given by namespace and name.
+    /// The record of a decision on an app, which is given by namespace and name.
     pub fn new(
         (namespace, app): (&str, &str),
-        component: &str,
         input: RecordedInput,
-        decision: DecisionRecord,
+        decisions: BTreeMap<String, DecisionRecord>,
     ) -> Self {
-        let (namespace, app, component) = (namespace.to_owned(), app.to_owned(), component.to_owned());
-        Self { version: VERSION, namespace, app, component, input, decision }
+        let (namespace, app) = (namespace.to_owned(), app.to_owned());
+        Self { version: VERSION, namespace, app, input, decisions }
     }
 
-    /// Makes the decision once more; nothing where the component is not decided.
-    pub fn replay(&self) -> Option<ComponentDecision> {
-        decide(&self.input.as_input()).components.remove(&self.component)
+    /// Makes the decision once more, and returns what does not come out as it was recorded: its replicas and reasons.
+    /// Another version may say it in other words.
+    pub fn differences(&self) -> Vec<Difference<'_>> {
+        let mut decided = decide(&self.input.as_input()).components;
+        let differences = self.decisions.iter().filter_map(|(component, recorded)| {
+            let now = decided.remove(component);
+            let is_same = now
+                .as_ref()
+                .is_some_and(|now| without_words(&now.record(self.input.now)) == without_words(recorded));
+            (!is_same).then_some(Difference { component, recorded, now })
+        });
+        differences.collect()
     }
 
-    /// Whether the decision comes out as it was recorded: its replicas and reasons. Another version may say it in other
-    /// words.
+    /// Whether every decision comes out as it was recorded.
     pub fn replays(&self) -> bool {
-        self.replay().is_some_and(|decision| {
-            without_words(&decision.record(self.input.now)) == without_words(&self.decision)
-        })
+        self.differences().is_empty()
     }
 }
 

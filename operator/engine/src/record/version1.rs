@@ -64,7 +64,7 @@ impl From<RecordV1> for super::Record {
     fn from(record: RecordV1) -> Self {
         let RecordV1 { namespace, app, component, input, decision } = record;
         let input = input.into_current(&component);
-        Self { version: VERSION, namespace, app, component, input, decision }
+        Self { version: VERSION, namespace, app, input, decisions: BTreeMap::from([(component, decision)]) }
     }
 }
 

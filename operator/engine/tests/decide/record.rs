@@ -79,8 +79,12 @@ fn a_record_that_was_tampered_with_does_not_replay() {
 
 #[test]
 fn records_of_an_earlier_version_are_read_and_lead_to_the_same_decision() {
-    for records in [include_str!("../records/2026-11-29.jsonl"), include_str!("../records/2026-11-30.jsonl")]
-    {
+    let files = [
+        include_str!("../records/2026-11-29.jsonl"),
+        include_str!("../records/2026-11-29-af0909f.jsonl"),
+        include_str!("../records/2026-11-30.jsonl"),
+    ];
+    for records in files {
         assert!(records.lines().count() > 10);
         for line in records.lines() {
             let record: Record = serde_json::from_str(line).expect("a record");
