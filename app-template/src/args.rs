@@ -2,17 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use jiff::SignedDuration;
 
 use crate::database::DatabaseArgs;
 use crate::jobs::{Receiver, WorkerArgs};
 use crate::modules;
+use crate::parse::{duration, whole_number};
 use crate::secret::Secret;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -174,46 +173,12 @@ fn redis_timeout(text: &str) -> Result<Duration, String> {
     duration(text, range, "from 1ms to 60s, for example 50ms")
 }
 
-/// A time within `range`, which `advice` puts in words.
-pub(crate) fn duration(
-    text: &str,
-    range: RangeInclusive<Duration>,
-    advice: &str,
-) -> Result<Duration, String> {
-    text.parse::<SignedDuration>()
-        .ok()
-        .and_then(|parsed| Duration::try_from(parsed).ok())
-        .filter(|parsed| range.contains(parsed))
-        .ok_or_else(|| format!("give a time {advice}"))
-}
-
-/// Checked apart from the argument parser, like [`plain_http`]: it would show a password that is in the URL.
-pub(crate) fn plain_redis(text: &str) -> Result<String, String> {
-    let is_plain = ["redis://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
-    let usable = is_plain && redis::parse_redis_url(text).is_some();
-    usable.then(|| text.to_owned()).ok_or_else(|| "give a URL like redis://127.0.0.1:6379".to_owned())
-}
-
-/// The client is built without TLS: what leaves the cluster passes a proxy or a mesh that adds it.
-pub(crate) fn plain_http(text: &str) -> Result<reqwest::Url, String> {
-    text.parse()
-        .ok()
-        .filter(|url: &reqwest::Url| url.scheme() == "http" && url.has_host())
-        .ok_or_else(|| "give a URL that begins with http://, for example http://payments".to_owned())
-}
-
 fn max_requests(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|limit| (1..=100_000).contains(limit))
-        .ok_or_else(|| "give a whole number from 1 to 100000".to_owned())
+    whole_number(text, 1..=100_000)
 }
 
 fn queue_length(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|length| *length <= 100_000)
-        .ok_or_else(|| "give a whole number from 0 to 100000".to_owned())
+    whole_number(text, 0..=100_000)
 }
 
 #[cfg(test)]
@@ -245,8 +210,6 @@ mod tests {
                 max_requests(&text),
                 queue_length(&text),
                 modules::name(&text).map(|name| name.len()),
-                plain_http(&text).map(|url| url.as_str().len()),
-                plain_redis(&text).map(|url| url.len()),
             ];
             for number in numbers {
                 match number {
@@ -271,6 +234,7 @@ mod tests {
             assert!(drain(bad).unwrap_err().contains("for example 10s"), "{bad}");
         }
         assert!(drain("999ms").unwrap_err().contains("from 1s"));
+        assert!(redis_timeout("0s").unwrap_err().contains("for example 50ms"));
     }
 
     #[test]
@@ -278,21 +242,6 @@ mod tests {
         assert_eq!(port("8080"), Ok(8080));
         assert!(port("tcp://10.0.0.1:9090").unwrap_err().contains("enableServiceLinks: false"));
         assert!(port("65536").unwrap_err().contains("from 0 to 65535"));
-    }
-
-    #[test]
-    fn a_bad_address_of_a_dependency_says_what_to_write() {
-        assert!(plain_http("http://payments:8082").is_ok());
-        for bad in ["", "payments", "https://payments", "http://"] {
-            assert!(plain_http(bad).unwrap_err().contains("begins with http://"), "{bad}");
-        }
-        for good in ["redis://:secret@cache:6379/1", "redis+unix:///run/redis.sock"] {
-            assert!(plain_redis(good).is_ok(), "{good}");
-        }
-        for bad in ["", "cache:6379", "rediss://cache", "http://cache"] {
-            assert!(plain_redis(bad).unwrap_err().contains("like redis://"), "{bad}");
-        }
-        assert!(redis_timeout("0s").unwrap_err().contains("for example 50ms"));
     }
 
     #[test]

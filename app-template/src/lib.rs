@@ -3,6 +3,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `args` | what can be set from outside, and its limits |
+//! | `parse` | values of arguments, read within their limits |
 //! | `router` | which layers surround which routes |
 //! | `module` | one module of the app: its name, its routes and their series |
 //! | `modules/` | the modules themselves |
@@ -56,6 +57,7 @@ mod log_line;
 mod metrics;
 mod module;
 mod modules;
+mod parse;
 mod payments;
 mod phase;
 mod problem;
@@ -218,14 +220,14 @@ pub async fn run(args: Args) -> Result<(), RunError> {
 fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<AppState, RunError> {
     check_modules(args)?;
     let mut dependencies = Dependencies::default();
-    let redis = match value("REDIS_URL", args.redis_url.as_ref(), args::plain_redis)? {
+    let redis = match value("REDIS_URL", args.redis_url.as_ref(), shared_store::plain_redis)? {
         Some(url) => Some(SharedStore::new(&url, args.redis_timeout, &mut dependencies)?),
         None => None,
     };
     let sessions = redis.clone().map(Sessions::new);
     let caches = Caches::new(redis);
     let policy = if args.command.is_some() { payments::FOR_JOBS } else { payments::FOR_REQUESTS };
-    let payments = match value("PAYMENTS_URL", args.payments_url.as_ref(), args::plain_http)? {
+    let payments = match value("PAYMENTS_URL", args.payments_url.as_ref(), http_client::plain_http)? {
         Some(url) => Some(Arc::new(Payments::new(url, policy, &mut dependencies, &caches)?)),
         None => None,
     };

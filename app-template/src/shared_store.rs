@@ -40,6 +40,18 @@ impl Fault for RedisError {
     }
 }
 
+/// The address of a Redis without TLS.
+///
+/// Checked apart from the argument parser, which would show a password that is in the URL.
+///
+/// # Errors
+/// A sentence that says what to write and does not quote `text`.
+pub(crate) fn plain_redis(text: &str) -> Result<String, String> {
+    let is_plain = ["redis://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
+    let usable = is_plain && redis::parse_redis_url(text).is_some();
+    usable.then(|| text.to_owned()).ok_or_else(|| "give a URL like redis://127.0.0.1:6379".to_owned())
+}
+
 /// A kind of call, under the name of its command.
 #[derive(Debug)]
 pub(crate) struct Operation {
@@ -115,5 +127,32 @@ impl SharedStore {
 impl std::fmt::Debug for SharedStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SharedStore").field("dependency", &self.dependency).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_plain_address_or_refused_in_words(text in "rediss?(\\+unix)?://\\PC*|.*") {
+            match plain_redis(&text) {
+                Ok(url) => prop_assert!(url == text && url.starts_with("redis")),
+                Err(reason) => prop_assert!(reason.contains("like redis://")),
+            }
+        }
+    }
+
+    #[test]
+    fn a_bad_address_says_what_to_write() {
+        for good in ["redis://:secret@cache:6379/1", "redis+unix:///run/redis.sock"] {
+            assert!(plain_redis(good).is_ok(), "{good}");
+        }
+        for bad in ["", "cache:6379", "rediss://cache", "http://cache"] {
+            assert!(plain_redis(bad).unwrap_err().contains("like redis://"), "{bad}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::args::duration;
+use crate::parse::{duration, whole_number};
 use crate::secret::Secret;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -60,10 +60,7 @@ impl DatabaseArgs {
 
 /// The size of a pool, or what to write.
 pub(super) fn pool_size(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|size| (1..=1000).contains(size))
-        .ok_or_else(|| "give a whole number from 1 to 1000".to_owned())
+    whole_number(text, 1..=1000)
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

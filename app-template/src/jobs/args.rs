@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::QUEUES;
-use crate::args::duration;
+use crate::parse::{duration, whole_number};
 
 /// Runs jobs in place of serving requests.
 #[derive(Debug, Clone, Args)]
@@ -36,10 +36,7 @@ fn queue(text: &str) -> Result<String, String> {
 }
 
 fn concurrency(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|count| (1..=1000).contains(count))
-        .ok_or_else(|| "give a whole number from 1 to 1000".to_owned())
+    whole_number(text, 1..=1000)
 }
 
 fn time(text: &str) -> Result<Duration, String> {
