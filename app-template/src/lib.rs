@@ -16,6 +16,7 @@
 //! | `secret` | a value that may hold a credential, which nothing shows |
 //! | `health` | `/livez`, `/readyz`, `/healthz` |
 //! | `metrics` | what is measured of each request, and `/metrics` |
+//! | `store_duration` | the time of each call to PostgreSQL or Redis |
 //! | `trace` | one span per request, continued from the caller's |
 //! | `telemetry` | where logs and spans go |
 //! | `log_line` | a line of the log, which names its trace and its request |
@@ -72,6 +73,7 @@ mod shared_store;
 mod shop;
 mod signing;
 mod slow_taking;
+mod store_duration;
 mod telemetry;
 mod trace;
 

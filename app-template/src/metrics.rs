@@ -18,21 +18,16 @@ use metrics_process::Collector;
 use crate::degraded::Degraded;
 use crate::jobs;
 use crate::resilience::Dependencies;
+use crate::store_duration;
 
 const REQUEST_DURATION: &str = "http_server_request_duration_seconds";
 const ACTIVE_REQUESTS: &str = "http_server_active_requests";
-
-/// How long each call to PostgreSQL or Redis takes.
-pub(crate) const STORE_DURATION: &str = "db_client_operation_duration_seconds";
 
 /// The label `module` of a request that matches no route; Prometheus reads an empty label as an absent one.
 pub(crate) const NO_MODULE: &str = "";
 
 /// Upper bounds in seconds, as the OpenTelemetry conventions advise for `http.server.request.duration`.
 const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-
-/// Upper bounds in seconds, as the conventions advise for `db.client.operation.duration`.
-const STORE_BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
 /// How often samples are folded into their buckets when nobody scrapes; without it they pile up in memory.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -54,7 +49,7 @@ pub struct MetricsError(#[from] BuildError);
 pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
     let exposition = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(REQUEST_DURATION.to_owned()), &BUCKETS)?
-        .set_buckets_for_metric(Matcher::Prefix("db_".to_owned()), &STORE_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Prefix("db_".to_owned()), &store_duration::BUCKETS)?
         .set_buckets_for_metric(Matcher::Full("job_duration_seconds".to_owned()), &jobs::BUCKETS)?
         .install_recorder()?;
     describe_histogram!(REQUEST_DURATION, Unit::Seconds, "Time from a request's head to its answer's head.");
@@ -68,7 +63,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, MetricsError> {
         "retry_attempts_total",
         "Repeated calls to a dependency, and those denied by the budget."
     );
-    describe_histogram!(STORE_DURATION, Unit::Seconds, "Time of a statement, or of a call to Redis.");
+    store_duration::describe();
     describe_counter!("cache_requests_total", "Values asked of a cache.");
     describe_gauge!("cache_invalidations_up", "1 while changes in other processes are heard of, else 0.");
     Collector::default().describe();

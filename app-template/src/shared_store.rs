@@ -7,8 +7,8 @@ use metrics::{Histogram, histogram};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, FromRedisValue, RedisError, RedisResult};
 
-use crate::metrics::STORE_DURATION;
 use crate::resilience::{Backoff, BreakerSettings, CallError, Dependencies, Dependency, Fault, Policy};
+use crate::store_duration::STORE_DURATION;
 
 /// Nothing that Redis holds is worth a second try.
 const fn policy(timeout: Duration) -> Policy {

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
 
 use super::error::DatabaseError;
-use crate::metrics::STORE_DURATION;
+use crate::store_duration::STORE_DURATION;
 
 /// What fills the places `$1`, `$2`, ... of a statement.
 pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];

@@ -10,7 +10,7 @@ mod dependency;
 
 use std::sync::Arc;
 
-use reqwest::StatusCode;
+use http::StatusCode;
 use serde::Serialize;
 
 pub(crate) use backoff::Backoff;
