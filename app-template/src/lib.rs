@@ -13,6 +13,7 @@
 //! | `jobs/` | work that outlives its request |
 //! | `settings` | what may change while the process runs |
 //! | `signing` | signatures with a shared key |
+//! | `position` | a place in the write-ahead log |
 //! | `secret` | a value that may hold a credential, which nothing shows |
 //! | `health` | `/livez`, `/readyz`, `/healthz` |
 //! | `metrics` | what is measured of each request, and `/metrics` |
@@ -61,6 +62,7 @@ mod modules;
 mod parse;
 mod payments;
 mod phase;
+mod position;
 mod problem;
 mod refused_head;
 mod resilience;

@@ -3,10 +3,11 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::database::{Database, Position, Superseded, Written};
+use crate::database::{Database, Superseded, Written};
 use crate::jobs::Webhooks;
 use crate::modules::{Media, Products};
 use crate::payments::Payments;
+use crate::position::Position;
 use crate::signing::SigningKeys;
 
 /// The state of every module that needs the database. Cloned with every request.

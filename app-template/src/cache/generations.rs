@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::shared::REMEMBERED;
-use crate::database::{Position, ReadAfter};
+use crate::database::ReadAfter;
+use crate::position::Position;
 
 /// A key shares its generation with about one in a thousand others. They are filled anew without need; in
 /// return there is nothing to clean up.

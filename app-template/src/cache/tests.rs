@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::*;
-use crate::database::Position;
+use crate::position::Position;
 use crate::redis_server::RedisServer;
 use crate::resilience::Dependencies;
 

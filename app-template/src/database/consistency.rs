@@ -20,7 +20,7 @@ use crate::problem::Problem;
 use crate::shop::Shop;
 use crate::signing::SigningKeys;
 
-use super::position::Position;
+use crate::position::Position;
 
 const HEADER: HeaderName = HeaderName::from_static("x-consistency-token");
 const COOKIE_NAME: &str = "consistency";

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::position::Position;
+use crate::position::Position;
 
 /// Two minutes at two looks a second.
 const LONGEST: usize = 256;

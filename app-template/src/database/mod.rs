@@ -9,7 +9,6 @@
 //! | `sizes` | pools as large as they are told to be |
 //! | `query` | a statement with a name, and how long each run of it takes |
 //! | `transaction` | a write, and where in the log it ended |
-//! | `position` | a place in the write-ahead log |
 //! | `consistency` | carrying that place to the client and back, signed |
 //! | `replicas` | which reads a replica may answer |
 //! | `lag` | how far a replica is behind, in time |
@@ -23,7 +22,6 @@ mod error;
 mod lag;
 mod migrations;
 mod pool;
-mod position;
 mod query;
 mod replicas;
 mod session;
@@ -42,7 +40,6 @@ pub(crate) use consistency::{ReadAfter, Superseded, Written};
 pub(crate) use error::DatabaseError;
 pub use error::OpenError;
 pub(crate) use pool::Connection;
-pub(crate) use position::Position;
 pub(crate) use query::Query;
 pub(crate) use transaction::Transaction;
 

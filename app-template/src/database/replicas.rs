@@ -14,9 +14,9 @@ use super::consistency::ReadAfter;
 use super::error::DatabaseError;
 use super::migrations;
 use super::pool::{Connection, Pool};
-use super::position::Position;
 use super::query::Query;
 use super::watch::Observed;
+use crate::position::Position;
 
 /// How old the memory of a connection's position may be when a read has no position to wait for.
 const MEMORY: Duration = Duration::from_millis(500);

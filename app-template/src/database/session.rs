@@ -12,7 +12,7 @@ use tokio_postgres::config::{Config, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::OpenError;
-use super::position::Position;
+use crate::position::Position;
 
 /// A connection is replaced after about this time, so that a replica that joined gets its share.
 const LIFETIME: Duration = Duration::from_secs(90);

@@ -6,8 +6,8 @@ use tokio_postgres::{Row, SimpleQueryMessage};
 
 use super::error::DatabaseError;
 use super::pool::Connection;
-use super::position::Position;
 use super::query::{Parameters, Query};
+use crate::position::Position;
 
 static BEGIN: Query = Query::new("BEGIN", "BEGIN");
 static ROLLBACK: Query = Query::new("ROLLBACK", "ROLLBACK");

@@ -7,8 +7,8 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::error::DatabaseError;
 use super::lag::History;
-use super::position::Position;
 use super::{Database, replicas};
+use crate::position::Position;
 
 const EVERY: Duration = Duration::from_millis(500);
 

@@ -7,7 +7,8 @@ use opentelemetry::context::FutureExt;
 
 use super::store::{self, Product};
 use crate::cache::{Cache, Caches};
-use crate::database::{Connection, DatabaseError, Position, ReadAfter, Transaction};
+use crate::database::{Connection, DatabaseError, ReadAfter, Transaction};
+use crate::position::Position;
 use crate::problem::Problem;
 use crate::shop::Shop;
 

@@ -8,9 +8,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::store;
-use crate::database::{DatabaseError, Position, Transaction};
+use crate::database::{DatabaseError, Transaction};
 use crate::jobs::{self, JobError, Lease, NewJob, Work};
 use crate::payments::{Payment, PaymentError, Payments};
+use crate::position::Position;
 use crate::resilience::CallError;
 use crate::shop::Shop;
 

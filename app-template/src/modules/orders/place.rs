@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use super::store::Item;
 use super::{charge, store};
-use crate::database::{Position, Transaction};
+use crate::database::Transaction;
 use crate::input::{self, IdempotencyKey};
 use crate::jobs::{Claim, claim};
 use crate::modules::{accounts, catalog};
+use crate::position::Position;
 use crate::problem::Problem;
 use crate::shop::Shop;
 

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::store;
-use crate::database::{Position, ReadAfter};
+use crate::database::ReadAfter;
 use crate::jobs::{JobError, Lease, Work};
 use crate::modules::{catalog, orders};
+use crate::position::Position;
 use crate::shop::Shop;
 use jiff::civil::Date;
 

@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Position {
     // Compared first.
-    pub(super) timeline: u32,
-    pub(super) lsn: u64,
+    pub(crate) timeline: u32,
+    pub(crate) lsn: u64,
 }
 
 impl Position {
     /// Whether a server that is here shows everything up to `wanted`; false also if that cannot be known.
-    pub(super) fn shows(self, wanted: Self) -> bool {
+    pub(crate) fn shows(self, wanted: Self) -> bool {
         self.timeline == wanted.timeline && self.lsn >= wanted.lsn
     }
 
