@@ -14,6 +14,7 @@
 //! | `settings` | what may change while the process runs |
 //! | `signing` | signatures with a shared key |
 //! | `position` | a place in the write-ahead log |
+//! | `consistency` | carrying that place to the client and back, signed |
 //! | `secret` | a value that may hold a credential, which nothing shows |
 //! | `health` | `/livez`, `/readyz`, `/healthz` |
 //! | `metrics` | what is measured of each request, and `/metrics` |
@@ -45,6 +46,7 @@ mod args;
 mod body;
 mod cache;
 mod connections;
+mod consistency;
 mod counted;
 mod cpu_pool;
 mod database;

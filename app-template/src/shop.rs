@@ -3,7 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::database::{Database, Superseded, Written};
+use crate::consistency::{Superseded, Written};
+use crate::database::Database;
 use crate::jobs::Webhooks;
 use crate::modules::{Media, Products};
 use crate::payments::Payments;

@@ -9,7 +9,6 @@
 //! | `sizes` | pools as large as they are told to be |
 //! | `query` | a statement with a name, and how long each run of it takes |
 //! | `transaction` | a write, and where in the log it ended |
-//! | `consistency` | carrying that place to the client and back, signed |
 //! | `replicas` | which reads a replica may answer |
 //! | `lag` | how far a replica is behind, in time |
 //! | `watch` | looking at both servers a few times a second |
@@ -17,7 +16,6 @@
 //! | `statements` | the statements that cost the server most |
 
 mod args;
-mod consistency;
 mod error;
 mod lag;
 mod migrations;
@@ -36,13 +34,13 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch as channel};
 
 pub use args::DatabaseArgs;
-pub(crate) use consistency::{ReadAfter, Superseded, Written};
 pub(crate) use error::DatabaseError;
 pub use error::OpenError;
 pub(crate) use pool::Connection;
 pub(crate) use query::Query;
 pub(crate) use transaction::Transaction;
 
+use crate::consistency::ReadAfter;
 use crate::settings::Settings;
 use pool::Pool;
 use replicas::{Replicas, Routed};

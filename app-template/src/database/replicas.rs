@@ -10,12 +10,12 @@ use tokio::time::sleep;
 use tokio_postgres::types::PgLsn;
 
 use super::args::DatabaseArgs;
-use super::consistency::ReadAfter;
 use super::error::DatabaseError;
 use super::migrations;
 use super::pool::{Connection, Pool};
 use super::query::Query;
 use super::watch::Observed;
+use crate::consistency::ReadAfter;
 use crate::position::Position;
 
 /// How old the memory of a connection's position may be when a read has no position to wait for.

@@ -11,7 +11,8 @@ use opentelemetry::global::get_text_map_propagator;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::database::{DatabaseError, Query, Transaction, Written};
+use crate::consistency::Written;
+use crate::database::{DatabaseError, Query, Transaction};
 
 static INSERT: Query = Query::new(
     "INSERT jobs.jobs",

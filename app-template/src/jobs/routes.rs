@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::database::{Query, ReadAfter};
+use crate::consistency::ReadAfter;
+use crate::database::Query;
 use crate::input::{Answer, Named};
 use crate::module::Module;
 use crate::problem::Problem;

@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 
 use super::store;
-use crate::database::{ReadAfter, Superseded};
+use crate::consistency::{ReadAfter, Superseded};
 use crate::input::{self, Answer, Body, Named};
 use crate::module::Module;
 use crate::problem::Problem;

@@ -7,7 +7,8 @@ use opentelemetry::context::FutureExt;
 
 use super::store::{self, Product};
 use crate::cache::{Cache, Caches};
-use crate::database::{Connection, DatabaseError, ReadAfter, Transaction};
+use crate::consistency::ReadAfter;
+use crate::database::{Connection, DatabaseError, Transaction};
 use crate::position::Position;
 use crate::problem::Problem;
 use crate::shop::Shop;

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::cached::missing;
 use super::store;
-use crate::database::{ReadAfter, Superseded};
+use crate::consistency::{ReadAfter, Superseded};
 use crate::http_cache::{self, HttpCache};
 use crate::input::{self, Answer, Asked, Body, Named};
 use crate::module::Module;

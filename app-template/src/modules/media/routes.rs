@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::kind::KINDS;
 use super::objects::{Media, MediaError};
 use super::store;
-use crate::database::{ReadAfter, Superseded};
+use crate::consistency::{ReadAfter, Superseded};
 use crate::input::{Answer, Asked, Named};
 use crate::module::Module;
 use crate::modules::catalog;

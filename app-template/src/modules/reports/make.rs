@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::store;
-use crate::database::ReadAfter;
+use crate::consistency::ReadAfter;
 use crate::jobs::{JobError, Lease, Work};
 use crate::modules::{catalog, orders};
 use crate::position::Position;

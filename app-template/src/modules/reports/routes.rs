@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::make::{MAKE, Payload, Period};
 use super::store;
-use crate::database::{ReadAfter, Superseded};
+use crate::consistency::{ReadAfter, Superseded};
 use crate::input::{self, Answer, Body, IdempotencyKey, Named};
 use crate::jobs::{self, Claim, NewJob};
 use crate::module::Module;
