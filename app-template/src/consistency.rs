@@ -10,17 +10,15 @@
 
 use std::convert::Infallible;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponseParts, ResponseParts};
 
+use crate::position::{Position, ReadAfter};
 use crate::problem::Problem;
-use crate::shop::Shop;
 use crate::signing::SigningKeys;
-
-use crate::position::Position;
 
 const HEADER: HeaderName = HeaderName::from_static("x-consistency-token");
 const COOKIE_NAME: &str = "consistency";
@@ -29,24 +27,18 @@ const COOKIE_NAME: &str = "consistency";
 /// its old state. While the primary answers, a few seconds would do.
 const MAX_AGE: u32 = 3600;
 
-/// What a read has to show; of two, the greater shows both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum ReadAfter {
-    /// What a replica within its allowed lag has.
-    Nothing,
-    /// Everything up to this place.
-    At(Position),
-    /// Everything: the place is not known.
-    Everything,
-}
-
-impl FromRequestParts<Shop> for ReadAfter {
+/// Without a key there are no tokens, and nothing that was written has to be shown.
+impl<S> FromRequestParts<S> for ReadAfter
+where
+    S: Send + Sync,
+    Option<SigningKeys>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, shop: &Shop) -> Result<Self, Problem> {
-        let Some(keys) = &shop.keys else { return Ok(Self::Nothing) };
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Some(keys) = Option::<SigningKeys>::from_ref(state) else { return Ok(Self::Nothing) };
         if parts.headers.contains_key(HEADER) {
-            return of_header(keys, &parts.headers).ok_or_else(|| {
+            return of_header(&keys, &parts.headers).ok_or_else(|| {
                 Problem::bad_request(
                     "The header x-consistency-token is not one that this service gave out; send it as received, several separated by commas, or leave it out."
                         .to_owned(),
@@ -54,7 +46,7 @@ impl FromRequestParts<Shop> for ReadAfter {
             });
         }
         // A person can do nothing about a cookie that is no token: it counts as none.
-        let tokens = cookies(&parts.headers).filter_map(|(_, token)| verify(keys, token));
+        let tokens = cookies(&parts.headers).filter_map(|(_, token)| verify(&keys, token));
         Ok(tokens.max().unwrap_or(Self::Nothing))
     }
 }

@@ -13,7 +13,7 @@
 //! | `jobs/` | work that outlives its request |
 //! | `settings` | what may change while the process runs |
 //! | `signing` | signatures with a shared key |
-//! | `position` | a place in the write-ahead log |
+//! | `position` | a place in the write-ahead log, and what a read has to show of it |
 //! | `consistency` | carrying that place to the client and back, signed |
 //! | `secret` | a value that may hold a credential, which nothing shows |
 //! | `health` | `/livez`, `/readyz`, `/healthz` |

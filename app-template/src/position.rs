@@ -1,4 +1,4 @@
-//! A place in the write-ahead log. No I/O.
+//! A place in the write-ahead log, and what a read has to show of it. No I/O.
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,6 +30,17 @@ impl Position {
     pub(crate) fn at(lsn: u64) -> Self {
         Self { timeline: 1, lsn }
     }
+}
+
+/// What a read has to show; of two, the greater shows both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ReadAfter {
+    /// What a replica within its allowed lag has.
+    Nothing,
+    /// Everything up to this place.
+    At(Position),
+    /// Everything: the place is not known.
+    Everything,
 }
 
 impl fmt::Display for Position {

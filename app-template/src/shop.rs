@@ -3,6 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use axum::extract::FromRef;
+
 use crate::consistency::{Superseded, Written};
 use crate::database::Database;
 use crate::jobs::Webhooks;
@@ -34,6 +36,12 @@ pub(crate) struct Shared {
 impl From<Shared> for Shop {
     fn from(shared: Shared) -> Self {
         Self(Arc::new(shared))
+    }
+}
+
+impl FromRef<Shop> for Option<SigningKeys> {
+    fn from_ref(shop: &Shop) -> Self {
+        shop.keys.clone()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Signatures over what leaves the process and comes back: HMAC-SHA256 with a shared key. No I/O.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -39,7 +40,7 @@ impl FromStr for SigningKey {
 
 /// Keys between which one is changed without a gap: the first signs, and each verifies.
 #[derive(Debug, Clone)]
-pub(crate) struct SigningKeys(Vec<SigningKey>);
+pub(crate) struct SigningKeys(Arc<[SigningKey]>);
 
 impl SigningKeys {
     /// The signature by the first key, in hexadecimal digits.

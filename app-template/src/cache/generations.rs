@@ -10,8 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::shared::REMEMBERED;
-use crate::consistency::ReadAfter;
-use crate::position::Position;
+use crate::position::{Position, ReadAfter};
 
 /// A key shares its generation with about one in a thousand others. They are filled anew without need; in
 /// return there is nothing to clean up.

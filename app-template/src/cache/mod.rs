@@ -24,7 +24,7 @@ use moka::future::Cache as LocalCache;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::consistency::ReadAfter;
+use crate::position::ReadAfter;
 use crate::shared_store::{SharedStore, StoreError};
 use generations::Generations;
 use lifetime::{Lifetime, jittered};

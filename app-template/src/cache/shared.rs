@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use redis::{Script, cmd};
 
-use crate::consistency::ReadAfter;
+use crate::position::ReadAfter;
 use crate::shared_store::{Operation, SharedStore, StoreError};
 
 /// Where invalidated keys are announced, each after the place of its change and a blank.

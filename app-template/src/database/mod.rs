@@ -40,7 +40,7 @@ pub(crate) use pool::Connection;
 pub(crate) use query::Query;
 pub(crate) use transaction::Transaction;
 
-use crate::consistency::ReadAfter;
+use crate::position::ReadAfter;
 use crate::settings::Settings;
 use pool::Pool;
 use replicas::{Replicas, Routed};

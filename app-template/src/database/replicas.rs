@@ -15,8 +15,7 @@ use super::migrations;
 use super::pool::{Connection, Pool};
 use super::query::Query;
 use super::watch::Observed;
-use crate::consistency::ReadAfter;
-use crate::position::Position;
+use crate::position::{Position, ReadAfter};
 
 /// How old the memory of a connection's position may be when a read has no position to wait for.
 const MEMORY: Duration = Duration::from_millis(500);

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::consistency::ReadAfter;
 use crate::database::Query;
 use crate::input::{Answer, Named};
 use crate::module::Module;
+use crate::position::ReadAfter;
 use crate::problem::Problem;
 use crate::shop::Shop;
 

@@ -8,9 +8,10 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 
 use super::store;
-use crate::consistency::{ReadAfter, Superseded};
+use crate::consistency::Superseded;
 use crate::input::{self, Answer, Body, Named};
 use crate::module::Module;
+use crate::position::ReadAfter;
 use crate::problem::Problem;
 use crate::shop::Shop;
 

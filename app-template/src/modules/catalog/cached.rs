@@ -7,9 +7,8 @@ use opentelemetry::context::FutureExt;
 
 use super::store::{self, Product};
 use crate::cache::{Cache, Caches};
-use crate::consistency::ReadAfter;
 use crate::database::{Connection, DatabaseError, Transaction};
-use crate::position::Position;
+use crate::position::{Position, ReadAfter};
 use crate::problem::Problem;
 use crate::shop::Shop;
 

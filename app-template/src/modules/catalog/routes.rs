@@ -12,10 +12,11 @@ use serde_json::json;
 
 use super::cached::missing;
 use super::store;
-use crate::consistency::{ReadAfter, Superseded};
+use crate::consistency::Superseded;
 use crate::http_cache::{self, HttpCache};
 use crate::input::{self, Answer, Asked, Body, Named};
 use crate::module::Module;
+use crate::position::ReadAfter;
 use crate::problem::Problem;
 use crate::shop::Shop;
 

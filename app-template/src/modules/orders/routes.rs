@@ -14,12 +14,13 @@ use uuid::Uuid;
 use super::charge;
 use super::place::{NewOrder, place};
 use super::store::{self, Item, Order};
-use crate::consistency::{ReadAfter, Superseded};
+use crate::consistency::Superseded;
 use crate::database::{Connection, DatabaseError};
 use crate::degraded::Degraded;
 use crate::input::{self, Answer, Asked, Body, IdempotencyKey, Named};
 use crate::module::Module;
 use crate::modules::catalog;
+use crate::position::ReadAfter;
 use crate::problem::Problem;
 use crate::shop::Shop;
 

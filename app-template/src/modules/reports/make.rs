@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::store;
-use crate::consistency::ReadAfter;
 use crate::jobs::{JobError, Lease, Work};
 use crate::modules::{catalog, orders};
-use crate::position::Position;
+use crate::position::{Position, ReadAfter};
 use crate::shop::Shop;
 use jiff::civil::Date;
 

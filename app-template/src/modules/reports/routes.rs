@@ -13,10 +13,11 @@ use uuid::Uuid;
 
 use super::make::{MAKE, Payload, Period};
 use super::store;
-use crate::consistency::{ReadAfter, Superseded};
+use crate::consistency::Superseded;
 use crate::input::{self, Answer, Body, IdempotencyKey, Named};
 use crate::jobs::{self, Claim, NewJob};
 use crate::module::Module;
+use crate::position::ReadAfter;
 use crate::problem::Problem;
 use crate::shop::Shop;
 
