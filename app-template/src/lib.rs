@@ -40,6 +40,7 @@
 //! | `slow_taking` | how long a client may take to take an answer |
 //! | `refused_head` | refusals of heads that the HTTP library cannot read |
 //! | `problem` | every refusal, as a problem document |
+//! | `refusals` | how the errors of what the service uses become refusals |
 
 mod answers;
 mod args;
@@ -66,6 +67,7 @@ mod payments;
 mod phase;
 mod position;
 mod problem;
+mod refusals;
 mod refused_head;
 mod resilience;
 mod router;

@@ -7,8 +7,6 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use problem_details::ProblemDetails;
 
-use crate::cpu_pool::CpuPoolError;
-use crate::database::DatabaseError;
 use crate::degraded::Degraded;
 
 /// A request that is not answered as its sender wished.
@@ -50,14 +48,6 @@ impl Problem {
         self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
-    /// The service has no room now. 503 makes gateways and clients try another pod.
-    fn overloaded() -> Self {
-        Self {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            detail: "All CPU workers are busy and their queue is full; try again in a second.".to_owned(),
-        }
-    }
-
     #[cfg(test)]
     pub(crate) fn status(&self) -> StatusCode {
         self.status
@@ -89,37 +79,6 @@ pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
 pub(crate) fn panicked(_cause: Box<dyn Any + Send>) -> Response {
     tracing::error!("failed to answer a request: its handler panicked");
     Problem::defect().into_response()
-}
-
-impl From<CpuPoolError> for Problem {
-    fn from(error: CpuPoolError) -> Self {
-        match error {
-            CpuPoolError::Full => Self::overloaded(),
-            CpuPoolError::Lost(_) => {
-                tracing::error!(%error, "failed to answer a request");
-                Self::defect()
-            }
-        }
-    }
-}
-
-impl From<DatabaseError> for Problem {
-    fn from(error: DatabaseError) -> Self {
-        let detail = match &error {
-            DatabaseError::Unreachable(_) => "The database cannot be reached now; try again in a second.",
-            DatabaseError::Busy(_) => "All connections to the database are in use; try again in a second.",
-            DatabaseError::Interrupted(_) => "The database stopped the request; try again in a second.",
-            DatabaseError::ReplicasBehind => {
-                "Your last write is not on the read replicas yet; try again in a second."
-            }
-            DatabaseError::Defect(_) => {
-                tracing::error!(%error, "failed to answer a request");
-                return Self::defect();
-            }
-        };
-        tracing::debug!(%error, "refused a request");
-        Self::unavailable(detail)
-    }
 }
 
 impl IntoResponse for Problem {
