@@ -15,7 +15,6 @@
 //! | `webhook` | telling a caller that a job has ended, signed |
 //! | `receiver` | where webhooks may go |
 //! | `retention` | forgetting what is over |
-//! | `routes` | `GET /jobs/{id}` |
 
 mod args;
 mod backlog;
@@ -24,7 +23,6 @@ mod idempotency;
 mod lease;
 mod receiver;
 mod retention;
-mod routes;
 mod webhook;
 mod worker;
 
@@ -37,7 +35,6 @@ pub(crate) use idempotency::{Claim, claim};
 pub(crate) use lease::{JobError, Lease};
 pub use receiver::Receiver;
 pub(crate) use retention::run as forget_what_is_over;
-pub(crate) use routes::routes;
 pub(crate) use webhook::{DELIVER, Webhooks, check as check_webhook};
 pub(crate) use worker::run as work;
 

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod catalog;
+mod jobs;
 mod load;
 mod media;
 mod orders;
@@ -20,7 +21,7 @@ pub(crate) use catalog::Products;
 pub(crate) use media::Media;
 pub use media::MediaError;
 
-use crate::jobs::{self, Work};
+use crate::jobs::{DELIVER, Work};
 use crate::module::Module;
 use crate::router::AppState;
 use crate::shop::Shop;
@@ -53,7 +54,7 @@ pub(crate) const VISITS: &str = "visits";
 
 /// What runs the jobs of all modules.
 pub(crate) fn works() -> Vec<Work> {
-    vec![orders::CHARGE, reports::MAKE, jobs::DELIVER]
+    vec![orders::CHARGE, reports::MAKE, DELIVER]
 }
 
 /// The name if it is a module's.
