@@ -2,6 +2,7 @@
 
 use crate::cpu_pool::CpuPoolError;
 use crate::database::DatabaseError;
+use crate::jobs::{ClaimError, ForbiddenReceiver};
 use crate::problem::Problem;
 
 impl From<CpuPoolError> for Problem {
@@ -35,5 +36,21 @@ impl From<DatabaseError> for Problem {
         };
         tracing::debug!(%error, "refused a request");
         Self::unavailable(detail)
+    }
+}
+
+impl From<ClaimError> for Problem {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Used => Self::unprocessable(error.to_string()),
+            ClaimError::GivenUp => Self::unavailable(&error.to_string()),
+            ClaimError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<ForbiddenReceiver> for Problem {
+    fn from(error: ForbiddenReceiver) -> Self {
+        Self::unprocessable(error.to_string())
     }
 }

@@ -7,7 +7,7 @@ use axum::extract::FromRef;
 
 use crate::consistency::{Superseded, Written};
 use crate::database::Database;
-use crate::jobs::Webhooks;
+use crate::jobs::{JobState, Webhooks};
 use crate::modules::{Media, Products};
 use crate::payments::Payments;
 use crate::position::Position;
@@ -42,6 +42,16 @@ impl From<Shared> for Shop {
 impl FromRef<Shop> for Option<SigningKeys> {
     fn from_ref(shop: &Shop) -> Self {
         shop.keys.clone()
+    }
+}
+
+impl JobState for Shop {
+    fn database(&self) -> &Database {
+        &self.database
+    }
+
+    fn webhooks(&self) -> Option<&Webhooks> {
+        self.webhooks.as_ref()
     }
 }
 

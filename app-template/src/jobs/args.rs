@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::QUEUES;
+use super::queues::QUEUES;
 use crate::parse::{duration, whole_number};
 
 /// Runs jobs in place of serving requests.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::QUEUES;
+use super::queues::QUEUES;
 use crate::database::{Database, DatabaseError, Query};
 
 const EVERY: Duration = Duration::from_secs(2);

@@ -1,17 +1,12 @@
-//! Adding a job to a transaction, and the answer 202 to whoever asked for it. I/O: PostgreSQL.
+//! Adding a job to a transaction. I/O: PostgreSQL.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::Json;
-use axum::http::StatusCode;
-use axum::http::header::LOCATION;
-use axum::response::{IntoResponse, Response};
 use opentelemetry::global::get_text_map_propagator;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::consistency::Written;
 use crate::database::{DatabaseError, Query, Transaction};
 
 static INSERT: Query = Query::new(
@@ -71,13 +66,6 @@ pub(crate) async fn withdraw(
     result: &Value,
 ) -> Result<(), DatabaseError> {
     transaction.execute(&WITHDRAW, &[&id, result]).await.map(drop)
-}
-
-/// `202 Accepted`: where to ask what became of the job.
-pub(crate) fn accepted(written: Written<'_>, job: Uuid) -> Response {
-    let status = format!("/jobs/{job}");
-    let body = Json(json!({ "job": job, "status": status }));
-    (StatusCode::ACCEPTED, written, [(LOCATION, status)], body).into_response()
 }
 
 /// The request's place in its trace, so that the job's spans join it.

@@ -2,9 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::database::{Query, Transaction};
-use crate::input::IdempotencyKey;
-use crate::problem::Problem;
+use crate::database::{DatabaseError, Query, Transaction};
 
 /// Waits for another request with this key that is in its transaction.
 static CLAIM: Query = Query::new(
@@ -27,31 +25,34 @@ pub(crate) enum Claim {
     Repeated(Uuid),
 }
 
+/// Why a key cannot be used; in words for whoever sent it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClaimError {
+    #[error("This Idempotency-Key was used for another request; send a new key with a new request.")]
+    Used,
+    /// Its request was rolled back, or its row deleted for its age.
+    #[error("The key was given up in this instant; try again in a second.")]
+    GivenUp,
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
 /// Uses `key` for `reference`, within `scope`.
 ///
 /// # Errors
-/// 422 if it has been used for another request.
+/// When it has been used for a request with another fingerprint.
 pub(crate) async fn claim(
     transaction: &Transaction,
     scope: &str,
-    IdempotencyKey(key): &IdempotencyKey,
+    key: &str,
     fingerprint: &str,
     reference: Uuid,
-) -> Result<Claim, Problem> {
-    if transaction.execute(&CLAIM, &[&scope, key, &fingerprint, &reference]).await? == 1 {
+) -> Result<Claim, ClaimError> {
+    if transaction.execute(&CLAIM, &[&scope, &key, &fingerprint, &reference]).await? == 1 {
         return Ok(Claim::New);
     }
-    let earlier = transaction.first(&EARLIER, &[&scope, key]).await?;
-    let Some(earlier) = earlier else {
-        return Err(Problem::unavailable("The key was given up in this instant; try again in a second."));
-    };
+    let earlier = transaction.first(&EARLIER, &[&scope, &key]).await?;
+    let earlier = earlier.ok_or(ClaimError::GivenUp)?;
     let (same, reference) = (earlier.get::<_, String>(0) == fingerprint, earlier.get(1));
-    if same {
-        Ok(Claim::Repeated(reference))
-    } else {
-        Err(Problem::unprocessable(
-            "This Idempotency-Key was used for another request; send a new key with a new request."
-                .to_owned(),
-        ))
-    }
+    if same { Ok(Claim::Repeated(reference)) } else { Err(ClaimError::Used) }
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Refused, webhook};
+use super::enqueue::enqueue;
+use super::notice;
 use crate::database::{Database, DatabaseError, Query, Transaction};
 use crate::resilience::{CallError, Fault};
 
@@ -107,6 +109,9 @@ impl JobError {
     }
 }
 
+/// What else changes in the transaction that ends a job as refused for good.
+pub(crate) type Refused = for<'a> fn(&'a Transaction, &'a Lease) -> BoxFuture<'a, Result<(), DatabaseError>>;
+
 /// A job that this worker holds.
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -192,7 +197,7 @@ impl Lease {
     ) -> Result<(), DatabaseError> {
         let Some(url) = &self.webhook else { return Ok(()) };
         let body = json!({ "job": self.id, "state": state, "result": result });
-        super::enqueue(transaction, webhook::job(url, &body)).await
+        enqueue(transaction, notice::job(url, &body)).await
     }
 }
 

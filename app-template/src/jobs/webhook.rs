@@ -1,4 +1,4 @@
-//! Telling a caller that a job has ended. I/O: HTTP.
+//! Sending to a caller, signed. I/O: HTTP.
 //!
 //! The body is signed with the time at which it is sent, so that nobody else can send it, nor later again:
 //! `X-Signature: t=<Unix seconds>,v1=<HMAC-SHA256 of "<t>.<body>">`.
@@ -9,28 +9,15 @@ use std::iter::successors;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use jiff::Timestamp;
 use reqwest::redirect::Policy as Redirects;
 use reqwest::{Client, StatusCode, Url};
-use serde_json::{Value, json};
-use uuid::Uuid;
 
-use super::enqueue::NewJob;
-use super::lease::{JobError, Lease};
+use super::lease::JobError;
 use super::receiver::{CheckedNames, Receiver};
-use super::{WEBHOOKS, Work};
 use crate::http_client;
-use crate::problem::Problem;
 use crate::resilience::{Backoff, BreakerSettings, Dependencies, Dependency, Fault, Policy, is_refusal};
-use crate::shop::Shop;
 use crate::signing::SigningKey;
-
-pub(crate) const DELIVER: Work =
-    Work { kind: "webhook", run: |shop, lease| deliver(shop, lease).boxed(), refused: None };
-
-/// How often its delivery may end with its worker.
-const ATTEMPTS: i32 = 12;
 
 /// In characters, as it is sent.
 const LONGEST: usize = 2000;
@@ -74,6 +61,14 @@ impl Fault for WebhookError {
     }
 }
 
+/// An address to which no webhook is sent; in words for whoever named it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "webhook is an http:// URL without a password, of at most {} characters, on a host and port that this service may send to (WEBHOOK_HOSTS); without it, ask at the status URL.",
+    LONGEST
+)]
+pub(crate) struct ForbiddenReceiver;
+
 /// Where webhooks may go, and how they are sent.
 #[derive(Debug)]
 pub(crate) struct Webhooks {
@@ -108,6 +103,31 @@ impl Webhooks {
         self
     }
 
+    /// The address as it will be used.
+    ///
+    /// # Errors
+    /// When this service must not send there: a caller could make it speak to anything it can reach.
+    pub(crate) fn check(&self, text: &str) -> Result<String, ForbiddenReceiver> {
+        self.address(text).map(String::from).ok_or(ForbiddenReceiver)
+    }
+
+    /// Sends once.
+    ///
+    /// # Errors
+    /// Whether to try again: an answer that is not of the 200s, a receiver that is left alone, or one that this worker
+    /// was not told of.
+    pub(super) async fn deliver(&self, url: &str, body: &str) -> Result<(), JobError> {
+        let address = self.address(url);
+        let target =
+            address.as_ref().and_then(|url| Some((url, self.dependencies.get(&Receiver::of(url)?)?)));
+        let Some((url, dependency)) = target else {
+            return Err(JobError::NotTried(
+                "the WEBHOOK_HOSTS of this worker do not name the receiver".to_owned(),
+            ));
+        };
+        Ok(dependency.call(|| self.send(url, body)).await?)
+    }
+
     /// What was read, not what was sent: a reader of URLs passes over signs that the database cannot store.
     fn address(&self, text: &str) -> Option<Url> {
         Url::parse(text).ok().filter(|url| {
@@ -135,53 +155,6 @@ impl Webhooks {
             status => Err(WebhookError::Failed(status)),
         }
     }
-}
-
-/// The address as it will be used; refuses one to which this service must not send: a caller could make it speak to
-/// anything it can reach.
-pub(crate) fn check(shop: &Shop, text: &str) -> Result<String, Problem> {
-    let address = shop.webhooks.as_ref().and_then(|webhooks| webhooks.address(text));
-    address.map(String::from).ok_or_else(|| {
-        Problem::unprocessable(format!(
-            "webhook is an http:// URL without a password, of at most {LONGEST} characters, on a host and port that this service may send to (WEBHOOK_HOSTS); without it, ask at the status URL."
-        ))
-    })
-}
-
-pub(super) fn job<'a>(url: &str, body: &Value) -> NewJob<'a> {
-    NewJob {
-        id: Uuid::now_v7(),
-        queue: WEBHOOKS,
-        kind: DELIVER.kind,
-        // As text: it is signed and sent as it is here.
-        payload: json!({ "url": url, "body": body.to_string() }),
-        max_attempts: ATTEMPTS,
-        delay: Duration::ZERO,
-        webhook: None,
-    }
-}
-
-/// Sends once; any answer of the 200s is taken as received. The receiver may see it twice, and knows it by `job`.
-async fn deliver(shop: &Shop, lease: &Lease) -> Result<(), JobError> {
-    let (Some(url), Some(body)) = (lease.payload["url"].as_str(), lease.payload["body"].as_str()) else {
-        return Err(JobError::Hopeless("the webhook has no address".to_owned()));
-    };
-    let Some(webhooks) = &shop.webhooks else {
-        return Err(JobError::NotTried("this worker has no WEBHOOK_KEY".to_owned()));
-    };
-    let address = webhooks.address(url);
-    let target =
-        address.as_ref().and_then(|url| Some((url, webhooks.dependencies.get(&Receiver::of(url)?)?)));
-    let Some((url, dependency)) = target else {
-        return Err(JobError::NotTried(
-            "the WEBHOOK_HOSTS of this worker do not name the receiver".to_owned(),
-        ));
-    };
-    dependency.call(|| webhooks.send(url, body)).await?;
-    let mut transaction = shop.database.begin().await?;
-    lease.finish(&mut transaction, &Value::Null).await?;
-    transaction.commit().await?;
-    Ok(())
 }
 
 /// An error of the client says nothing without what caused it.

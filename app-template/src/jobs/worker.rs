@@ -14,10 +14,10 @@ use tracing::{Instrument, Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
+use super::args::WorkerArgs;
 use super::lease::{self, JobError, Lease};
-use super::{Work, WorkerArgs};
+use super::work::{JobState, Work};
 use crate::phase::{Phase, reached};
-use crate::shop::Shop;
 
 /// How long an empty queue is left alone, spread by half.
 const POLL: Duration = Duration::from_millis(400);
@@ -28,20 +28,20 @@ type Tasks = BTreeMap<Uuid, (String, AbortHandle)>;
 
 /// Runs jobs until the process begins to leave; then finishes those that it holds, for at most `drain`, and gives
 /// back the rest.
-pub(crate) async fn run(
-    shop: Shop,
-    works: Vec<Work>,
+pub(crate) async fn run<S: JobState>(
+    state: S,
+    works: Vec<Work<S>>,
     args: WorkerArgs,
     phase: watch::Receiver<Phase>,
     drain: Duration,
 ) {
-    let worker = Worker::new(shop, works, args);
+    let worker = Worker::new(state, works, args);
     let mut tasks = JoinSet::new();
     let heartbeat = tokio::spawn(keep_leases(worker.clone()));
     tracing::info!(worker = %worker.id, queues = ?worker.args.queues, concurrency = worker.args.concurrency, "working");
 
     tokio::select! {
-        () = worker.shop.database.migrated() => {}
+        () = worker.state.database().migrated() => {}
         () = reached(phase.clone(), Phase::LameDuck) => {}
     }
     let mut next_look = Instant::now();
@@ -67,7 +67,7 @@ pub(crate) async fn run(
     if finished.is_err() {
         let left: Vec<Uuid> = jobs(&worker.running).keys().copied().collect();
         tasks.shutdown().await;
-        match lease::release(&worker.shop.database, &left, worker.id).await {
+        match lease::release(worker.state.database(), &left, worker.id).await {
             Ok(count) => tracing::warn!(count, "gave back jobs that did not finish within the drain time"),
             Err(error) => tracing::error!(%error, "failed to give back jobs, their leases will end"),
         }
@@ -76,20 +76,20 @@ pub(crate) async fn run(
 
 /// What runs jobs here.
 #[derive(Clone)]
-struct Worker {
+struct Worker<S> {
     /// New with each start: a pod that comes back under its old name must not take over what it held before.
     id: Uuid,
-    shop: Shop,
-    works: Arc<Vec<Work>>,
+    state: S,
+    works: Arc<Vec<Work<S>>>,
     args: Arc<WorkerArgs>,
     running: Running,
 }
 
-impl Worker {
-    fn new(shop: Shop, works: Vec<Work>, args: WorkerArgs) -> Self {
+impl<S: JobState> Worker<S> {
+    fn new(state: S, works: Vec<Work<S>>, args: WorkerArgs) -> Self {
         Self {
             id: Uuid::new_v4(),
-            shop,
+            state,
             works: Arc::new(works),
             args: Arc::new(args),
             running: Running::default(),
@@ -109,7 +109,7 @@ impl Worker {
     /// Takes what is due, and says whether that was all that there is.
     async fn take(&self, rooms: &BTreeMap<&str, usize>, tasks: &mut JoinSet<()>) -> bool {
         let kinds: Vec<&str> = self.works.iter().map(|work| work.kind).collect();
-        let claimed = lease::claim(&self.shop.database, rooms, &kinds, (self.id, self.args.lease)).await;
+        let claimed = lease::claim(self.state.database(), rooms, &kinds, (self.id, self.args.lease)).await;
         let claimed = claimed.unwrap_or_else(|error| {
             tracing::warn!(%error, "failed to look for jobs, will try again");
             Vec::new()
@@ -132,14 +132,14 @@ impl Worker {
     }
 
     /// Runs one job to its end, whatever that is.
-    async fn one(self, work: Work, lease: Lease, _held: Held) {
+    async fn one(self, work: Work<S>, lease: Lease, _held: Held) {
         let span = span(&lease);
         async {
             let begun = Instant::now();
             let outcome = if lease.is_deadly {
                 Err(JobError::WorkersDied)
             } else {
-                (work.run)(&self.shop, &lease).await
+                (work.run)(&self.state, &lease).await
             };
             metrics::histogram!("job_duration_seconds", "queue" => lease.queue.clone()).record(begun.elapsed());
             match outcome {
@@ -149,7 +149,7 @@ impl Worker {
                 }
                 Err(error) => {
                     tracing::warn!(job = %lease.id, kind = lease.kind, %error, "the job failed");
-                    let database = &self.shop.database;
+                    let database = self.state.database();
                     if let Err(error) = lease.fail(database, &error, self.args.backoff, work.refused).await {
                         tracing::warn!(job = %lease.id, %error, "failed to give the job back, its lease will end");
                     }
@@ -173,8 +173,8 @@ fn span(lease: &Lease) -> Span {
 }
 
 /// Renews the leases of what runs, and stops what is no longer held.
-async fn keep_leases(worker: Worker) {
-    let Worker { id, shop, args, running, .. } = worker;
+async fn keep_leases<S: JobState>(worker: Worker<S>) {
+    let Worker { id, state, args, running, .. } = worker;
     let mut ticks = interval(args.lease / 3);
     loop {
         ticks.tick().await;
@@ -182,7 +182,7 @@ async fn keep_leases(worker: Worker) {
         if held.is_empty() {
             continue;
         }
-        match lease::keep(&shop.database, &held, (id, args.lease)).await {
+        match lease::keep(state.database(), &held, (id, args.lease)).await {
             Ok(kept) => {
                 let running = jobs(&running);
                 for lost in held.iter().filter(|id| !kept.contains(id)) {

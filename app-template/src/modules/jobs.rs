@@ -1,46 +1,47 @@
-//! `GET /jobs/{id}`: what became of a job. I/O: PostgreSQL.
+//! `GET /jobs/{id}`: what became of a job, and the answer 202 that leads there. I/O: PostgreSQL.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::RETRY_AFTER;
-use axum::response::IntoResponse;
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use axum::http::StatusCode;
+use axum::http::header::{LOCATION, RETRY_AFTER};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::database::Query;
+use crate::consistency::Written;
 use crate::input::{Answer, Named};
+use crate::jobs;
 use crate::module::Module;
 use crate::position::ReadAfter;
 use crate::problem::Problem;
 use crate::shop::Shop;
 
-static BY_ID: Query = Query::new(
-    "SELECT jobs.jobs",
-    "SELECT queue, state, attempts, result, enqueued_at, finished_at FROM jobs.jobs WHERE id = $1",
-);
-
-pub(crate) fn routes(module: Module<Shop>) -> Module<Shop> {
-    module.get("/jobs/{id}", status)
+pub(super) fn routes(module: Module<Shop>) -> Module<Shop> {
+    module.get("/jobs/{id}", show)
 }
 
-async fn status(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>) -> Answer {
-    let mut row = shop.database.read(after).await?.first(&BY_ID, &[&id]).await?;
-    if row.is_none() {
+async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>) -> Answer {
+    let mut job = jobs::status(&shop.database.read(after).await?, id).await?;
+    if job.is_none() {
         // Whoever was just told of the job asks for it before it is on the replicas.
-        row = shop.database.primary().await?.first(&BY_ID, &[&id]).await?;
+        job = jobs::status(&shop.database.primary().await?, id).await?;
     }
-    let row = row.ok_or_else(|| Problem::missing(format!("There is no job {id}.")))?;
-    let state: &str = row.get("state");
+    let job = job.ok_or_else(|| Problem::missing(format!("There is no job {id}.")))?;
     let body = Json(json!({
         "job": id,
-        "queue": row.get::<_, &str>("queue"),
-        "state": state,
-        "attempts": row.get::<_, i32>("attempts"),
-        "result": row.get::<_, Option<Value>>("result"),
-        "enqueuedAt": row.get::<_, Timestamp>("enqueued_at").to_string(),
-        "finishedAt": row.get::<_, Option<Timestamp>>("finished_at").map(|at| at.to_string()),
+        "queue": job.queue,
+        "state": job.state,
+        "attempts": job.attempts,
+        "result": job.result,
+        "enqueuedAt": job.enqueued_at.to_string(),
+        "finishedAt": job.finished_at.map(|at| at.to_string()),
     }));
-    let is_over = matches!(state, "done" | "dead");
-    Ok(if is_over { body.into_response() } else { ([(RETRY_AFTER, "1")], body).into_response() })
+    Ok(if job.is_over() { body.into_response() } else { ([(RETRY_AFTER, "1")], body).into_response() })
+}
+
+/// `202 Accepted`: where to ask what became of the job.
+pub(super) fn accepted(written: Written<'_>, job: Uuid) -> Response {
+    let status = format!("/jobs/{job}");
+    let body = Json(json!({ "job": job, "status": status }));
+    (StatusCode::ACCEPTED, written, [(LOCATION, status)], body).into_response()
 }

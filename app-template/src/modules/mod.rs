@@ -21,7 +21,7 @@ pub(crate) use catalog::Products;
 pub(crate) use media::Media;
 pub use media::MediaError;
 
-use crate::jobs::{DELIVER, Work};
+use crate::jobs::{Work, delivery};
 use crate::module::Module;
 use crate::router::AppState;
 use crate::shop::Shop;
@@ -53,8 +53,8 @@ pub(crate) const PAYMENTS: &str = "payments";
 pub(crate) const VISITS: &str = "visits";
 
 /// What runs the jobs of all modules.
-pub(crate) fn works() -> Vec<Work> {
-    vec![orders::CHARGE, reports::MAKE, DELIVER]
+pub(crate) fn works() -> Vec<Work<Shop>> {
+    vec![orders::CHARGE, reports::MAKE, delivery()]
 }
 
 /// The name if it is a module's.

@@ -23,7 +23,7 @@ const ATTEMPTS: i32 = 20;
 /// The shop has one.
 const CURRENCY: &str = "EUR";
 
-pub(in crate::modules) const CHARGE: Work = Work {
+pub(in crate::modules) const CHARGE: Work<Shop> = Work {
     kind: "charge",
     run: |shop, lease| run(shop, lease).boxed(),
     refused: Some(|transaction, lease| refused(transaction, lease).boxed()),

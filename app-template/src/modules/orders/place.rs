@@ -47,7 +47,7 @@ pub(super) async fn place(shop: &Shop, key: &IdempotencyKey, new: &NewOrder) -> 
     let mut transaction = shop.database.begin().await?;
     let id = Uuid::now_v7();
     let scope = format!("orders of account {}", new.account);
-    if let Claim::Repeated(id) = claim(&transaction, &scope, key, &input::fingerprint(new), id).await? {
+    if let Claim::Repeated(id) = claim(&transaction, &scope, &key.0, &input::fingerprint(new), id).await? {
         let position = transaction.commit().await?;
         return Ok(Placed { id, to_charge: None, position });
     }

@@ -12,7 +12,7 @@ use crate::position::{Position, ReadAfter};
 use crate::shop::Shop;
 use jiff::civil::Date;
 
-pub(in crate::modules) const MAKE: Work =
+pub(in crate::modules) const MAKE: Work<Shop> =
     Work { kind: "report", run: |shop, lease| run(shop, lease).boxed(), refused: None };
 
 /// From the first day to the last, both included, in UTC.

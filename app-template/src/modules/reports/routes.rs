@@ -15,8 +15,9 @@ use super::make::{MAKE, Payload, Period};
 use super::store;
 use crate::consistency::Superseded;
 use crate::input::{self, Answer, Body, IdempotencyKey, Named};
-use crate::jobs::{self, Claim, NewJob};
+use crate::jobs::{self, Claim, ForbiddenReceiver, NewJob};
 use crate::module::Module;
+use crate::modules::jobs::accepted;
 use crate::position::ReadAfter;
 use crate::problem::Problem;
 use crate::shop::Shop;
@@ -47,10 +48,10 @@ async fn create(
             "from is a day from {EARLIEST} on that is not after to."
         )));
     }
-    let webhook = new.webhook.as_deref().map(|url| jobs::check_webhook(&shop, url)).transpose()?;
+    let webhook = new.webhook.as_deref().map(|url| address(&shop, url)).transpose()?;
     let mut transaction = shop.database.begin().await?;
     let id = Uuid::now_v7();
-    let claimed = jobs::claim(&transaction, "reports", &key, &input::fingerprint(&new), id).await?;
+    let claimed = jobs::claim(&transaction, "reports", &key.0, &input::fingerprint(&new), id).await?;
     let id = match claimed {
         Claim::Repeated(id) => id,
         Claim::New => {
@@ -70,7 +71,12 @@ async fn create(
         }
     };
     let position = transaction.commit().await?;
-    Ok(jobs::accepted(shop.written(superseded, position), id))
+    Ok(accepted(shop.written(superseded, position), id))
+}
+
+/// Where the end of the job is told; nowhere without a key for webhooks.
+fn address(shop: &Shop, url: &str) -> Result<String, ForbiddenReceiver> {
+    shop.webhooks.as_ref().ok_or(ForbiddenReceiver)?.check(url)
 }
 
 async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>) -> Answer {
