@@ -8,9 +8,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
+use crate::app_state::AppState;
 use crate::phase::Phase;
 use crate::problem;
-use crate::router::AppState;
 
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `args` | what can be set from outside, and its limits |
 //! | `parse` | values of arguments, read within their limits |
+//! | `app_state` | what the handlers of all routes share |
 //! | `router` | which layers surround which routes |
 //! | `module` | one module of the app: its name, its routes and their series |
 //! | `modules/` | the modules themselves |
@@ -43,6 +44,7 @@
 //! | `refusals` | how the errors of what the service uses become refusals |
 
 mod answers;
+mod app_state;
 mod args;
 mod body;
 mod cache;
@@ -103,6 +105,7 @@ use futures::FutureExt;
 use futures::future::ready;
 use tokio::sync::watch;
 
+use app_state::AppState;
 use body::Bodies;
 use cache::Caches;
 use connections::Connections;
@@ -114,7 +117,6 @@ use modules::{Media, Products};
 use payments::Payments;
 use phase::Phase;
 use resilience::Dependencies;
-use router::AppState;
 use server::{Patience, ServerError};
 use sessions::Sessions;
 use settings::Settings;

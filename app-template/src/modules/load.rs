@@ -9,9 +9,9 @@ use axum::extract::{Query, State};
 use nix::time::ClockId;
 use serde::Deserialize;
 
+use crate::app_state::AppState;
 use crate::module::Module;
 use crate::problem::Problem;
-use crate::router::AppState;
 
 const DEFAULT_WORK: u64 = 20;
 const DEFAULT_WAIT: u64 = 50;

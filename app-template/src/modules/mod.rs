@@ -21,9 +21,9 @@ pub(crate) use catalog::Products;
 pub(crate) use media::Media;
 pub use media::MediaError;
 
+use crate::app_state::AppState;
 use crate::jobs::{Work, delivery};
 use crate::module::Module;
-use crate::router::AppState;
 use crate::shop::Shop;
 
 type Routes<S> = fn(Module<S>) -> Module<S>;

@@ -10,13 +10,13 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::app_state::AppState;
 use crate::degraded::Degraded;
 use crate::http_cache::{self, HttpCache};
 use crate::module::Module;
 use crate::payments::{METHODS_TOLERANCE, Methods, Payment, PaymentError, Payments};
 use crate::problem::Problem;
 use crate::resilience::CallError;
-use crate::router::AppState;
 
 const LONGEST_KEY: usize = 64;
 

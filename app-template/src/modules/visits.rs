@@ -7,9 +7,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use crate::app_state::AppState;
 use crate::module::Module;
 use crate::problem::Problem;
-use crate::router::AppState;
 use crate::sessions::SaveError;
 use crate::shared_store::StoreError;
 

@@ -1,7 +1,7 @@
 //! `GET /`: what this is. No I/O.
 
+use crate::app_state::AppState;
 use crate::module::Module;
-use crate::router::AppState;
 
 pub(super) fn routes(module: Module<AppState>) -> Module<AppState> {
     module.get("/", welcome)
