@@ -113,7 +113,7 @@ use cpu_pool::CpuPool;
 use database::Database;
 use guard::Guards;
 use jobs::Webhooks;
-use modules::{Media, Products};
+use modules::{Media, OwnStates, Products};
 use payments::Payments;
 use phase::Phase;
 use resilience::Dependencies;
@@ -189,12 +189,12 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     let phase = phase::advance_on_signal(args.lame_duck, args.drain).map_err(RunError::Signals)?;
 
     let exposition = if args.unobserved { metrics::detached() } else { metrics::install()? };
-    let state = open(&args, phase.clone())?;
+    let (state, own) = open(&args, phase.clone())?;
     let shop = state.shop.clone();
     let scraping = router::metrics(exposition, state.clone());
     let modules = match args.command {
         Some(Command::Worker(_)) => Router::new(),
-        None => modules::routers(&args.modules, &state),
+        None => modules::routers(&args.modules, &state, own.as_ref()),
     };
     let app = router::service(modules, state);
 
@@ -226,8 +226,8 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     Ok(outcome?)
 }
 
-/// Opens what the handlers share.
-fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<AppState, RunError> {
+/// Opens what the handlers share, and what single modules have for themselves.
+fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<(AppState, Option<OwnStates>), RunError> {
     check_modules(args)?;
     let mut dependencies = Dependencies::default();
     let redis = match value("REDIS_URL", args.redis_url.as_ref(), shared_store::plain_redis)? {
@@ -241,8 +241,8 @@ fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<AppState, RunError
         Some(url) => Some(Arc::new(Payments::new(url, policy, &mut dependencies, &caches)?)),
         None => None,
     };
-    let shop = open_shop(args, payments.clone(), &caches, &mut dependencies)?;
-    Ok(AppState {
+    let (shop, own) = open_shop(args, payments.clone(), &caches, &mut dependencies)?.unzip();
+    let state = AppState {
         guards: Guards::new(
             args.max_requests,
             Bodies::new(args.body_timeout),
@@ -255,7 +255,8 @@ fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<AppState, RunError
         payments,
         sessions,
         shop,
-    })
+    };
+    Ok((state, own))
 }
 
 /// What `read` makes of a value that may hold a credential; the reason for a refusal does not quote it.
@@ -285,13 +286,13 @@ fn check_modules(args: &Args) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Opens what the modules of the shop share, if there is a database.
+/// Opens what the modules of the shop have, if there is a database.
 fn open_shop(
     args: &Args,
     payments: Option<Arc<Payments>>,
     caches: &Caches,
     dependencies: &mut Dependencies,
-) -> Result<Option<Shop>, RunError> {
+) -> Result<Option<(Shop, OwnStates)>, RunError> {
     let Some(url) = &args.database.url else {
         return if args.command.is_some() { Err(RunError::WorkerNeedsDatabase) } else { Ok(None) };
     };
@@ -313,12 +314,7 @@ fn open_shop(
     jobs::describe();
     tokio::spawn(jobs::watch_backlog(database.clone()));
     tokio::spawn(jobs::forget_what_is_over(database.clone()));
-    Ok(Some(Shop::from(Shared {
-        database,
-        keys: value("SIGNING_KEY", args.signing_key.as_ref(), str::parse)?,
-        webhooks,
-        media,
-        products: Products::new(caches),
-        payments,
-    })))
+    let keys = value("SIGNING_KEY", args.signing_key.as_ref(), str::parse)?;
+    let own = OwnStates { products: Products::new(caches), media };
+    Ok(Some((Shop::from(Shared { database, keys, webhooks, payments }), own)))
 }

@@ -8,7 +8,6 @@ use axum::extract::FromRef;
 use crate::consistency::{Superseded, Written};
 use crate::database::Database;
 use crate::jobs::{JobState, Webhooks};
-use crate::modules::{Media, Products};
 use crate::payments::Payments;
 use crate::position::Position;
 use crate::signing::SigningKeys;
@@ -25,12 +24,15 @@ pub(crate) struct Shared {
     pub(crate) keys: Option<SigningKeys>,
     /// None without a key for webhooks: then none is sent.
     pub(crate) webhooks: Option<Webhooks>,
-    /// None without an object store: then the module media is off.
-    pub(crate) media: Option<Media>,
-    /// What is cached of the catalog.
-    pub(crate) products: Products,
     /// None where orders are taken without a payment provider.
     pub(crate) payments: Option<Arc<Payments>>,
+}
+
+/// The state of a module that has something of its own beside that.
+#[derive(Debug, Clone)]
+pub(crate) struct ShopWith<Own> {
+    pub(crate) shop: Shop,
+    pub(crate) own: Own,
 }
 
 impl From<Shared> for Shop {
@@ -42,6 +44,12 @@ impl From<Shared> for Shop {
 impl FromRef<Shop> for Option<SigningKeys> {
     fn from_ref(shop: &Shop) -> Self {
         shop.keys.clone()
+    }
+}
+
+impl<Own> FromRef<ShopWith<Own>> for Option<SigningKeys> {
+    fn from_ref(state: &ShopWith<Own>) -> Self {
+        state.shop.keys.clone()
     }
 }
 

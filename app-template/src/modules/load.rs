@@ -9,7 +9,7 @@ use axum::extract::{Query, State};
 use nix::time::ClockId;
 use serde::Deserialize;
 
-use crate::app_state::AppState;
+use crate::cpu_pool::CpuPool;
 use crate::module::Module;
 use crate::problem::Problem;
 
@@ -19,7 +19,7 @@ const LONGEST_WORK: u64 = 5000;
 /// Longer than the usual windows of a metric, so that a dependency that does not answer can be imitated.
 const LONGEST_WAIT: u64 = 300_000;
 
-pub(super) fn routes(module: Module<AppState>) -> Module<AppState> {
+pub(super) fn routes(module: Module<CpuPool>) -> Module<CpuPool> {
     module.get("/work", work).get("/wait", wait)
 }
 
@@ -30,11 +30,11 @@ struct Amount {
 }
 
 async fn work(
-    State(app): State<AppState>,
+    State(cpu): State<CpuPool>,
     amount: Result<Query<Amount>, QueryRejection>,
 ) -> Result<String, Problem> {
     let ms = milliseconds(amount, DEFAULT_WORK, LONGEST_WORK)?;
-    app.cpu.run(move || burn(Duration::from_millis(ms))).await?;
+    cpu.run(move || burn(Duration::from_millis(ms))).await?;
     Ok(format!("used {ms} ms of CPU time\n"))
 }
 

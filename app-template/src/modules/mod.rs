@@ -24,26 +24,63 @@ pub use media::MediaError;
 use crate::app_state::AppState;
 use crate::jobs::{Work, delivery};
 use crate::module::Module;
-use crate::shop::Shop;
+use crate::shop::{Shop, ShopWith};
 
-type Routes<S> = fn(Module<S>) -> Module<S>;
+/// What single modules have for themselves.
+#[derive(Debug)]
+pub(crate) struct OwnStates {
+    /// What is cached of the catalog.
+    pub(crate) products: Products,
+    /// None without an object store: then the module media is off.
+    pub(crate) media: Option<Media>,
+}
+
+/// What modules can get their states from.
+struct Process<'a> {
+    app: &'a AppState,
+    /// What the modules of the shop have; none without a database.
+    shop: Option<(&'a Shop, &'a OwnStates)>,
+}
+
+/// The routes of the module of this name, if the process has what they need.
+type Serve = fn(&Process<'_>, &'static str) -> Option<Router<AppState>>;
 
 /// The modules that need no database.
-const PLAIN: [(&str, Routes<AppState>); 4] = [
-    ("welcome", welcome::routes),
-    ("load", load::routes),
-    (PAYMENTS, payments::routes),
-    (VISITS, visits::routes),
+const PLAIN: [(&str, Serve); 4] = [
+    ("welcome", |process, name| Some(process.serve(name, welcome::routes, ()))),
+    ("load", |process, name| Some(process.serve(name, load::routes, process.app.cpu.clone()))),
+    (PAYMENTS, |process, name| Some(process.serve(name, payments::routes, process.app.payments.clone()?))),
+    (VISITS, |process, name| Some(process.serve(name, visits::routes, process.app.sessions.clone()?))),
 ];
 
 /// The modules that keep their data in the database.
-const SHOP: [(&str, Routes<Shop>); 5] = [
-    ("catalog", catalog::routes),
-    ("accounts", accounts::routes),
-    ("orders", orders::routes),
-    ("reports", reports::routes),
-    (MEDIA, media::routes),
+const SHOP: [(&str, Serve); 5] = [
+    ("catalog", |process, name| {
+        let (shop, own) = process.shop?;
+        let state = ShopWith { shop: shop.clone(), own: own.products.clone() };
+        Some(process.serve(name, catalog::routes, state))
+    }),
+    ("accounts", |process, name| Some(process.serve(name, accounts::routes, process.shop?.0.clone()))),
+    ("orders", |process, name| Some(process.serve(name, orders::routes, process.shop?.0.clone()))),
+    ("reports", |process, name| Some(process.serve(name, reports::routes, process.shop?.0.clone()))),
+    (MEDIA, |process, name| {
+        let (shop, own) = process.shop?;
+        let state = ShopWith { shop: shop.clone(), own: own.media.clone()? };
+        Some(process.serve(name, media::routes, state))
+    }),
 ];
+
+impl Process<'_> {
+    /// The routes of a module whose handlers share `state`.
+    fn serve<S: Clone + Send + Sync + 'static>(
+        &self,
+        name: &'static str,
+        routes: fn(Module<S>) -> Module<S>,
+        state: S,
+    ) -> Router<AppState> {
+        routes(Module::new(name)).into_router(state, &self.app.guards)
+    }
+}
 
 /// This one needs an object store too.
 pub(crate) const MEDIA: &str = "media";
@@ -74,29 +111,19 @@ pub(crate) fn needs_database(name: &str) -> bool {
 }
 
 /// The routes of the modules that were asked for, or of all if none was; of these only those that have what they need.
-pub(crate) fn routers(asked: &[String], app: &AppState) -> Router<AppState> {
+pub(crate) fn routers(asked: &[String], app: &AppState, own: Option<&OwnStates>) -> Router<AppState> {
     let is_wanted = |name: &str| asked.is_empty() || asked.iter().any(|asked| asked == name);
-    let is_possible = |name: &str| match name {
-        MEDIA => app.shop.as_ref().is_some_and(|shop| shop.media.is_some()),
-        PAYMENTS => app.payments.is_some(),
-        VISITS => app.sessions.is_some(),
-        _ => true,
+    let process = Process { app, shop: app.shop.as_ref().zip(own) };
+    let served = |modules: &[(&'static str, Serve)]| -> Vec<Router<AppState>> {
+        let wanted = modules.iter().filter(|(name, _)| is_wanted(name));
+        wanted.filter_map(|(name, serve)| serve(&process, name)).collect()
     };
-    let mut router = Router::new();
-    for (name, routes) in PLAIN.into_iter().filter(|(name, _)| is_wanted(name) && is_possible(name)) {
-        router = router.merge(routes(Module::new(name)).into_router(app.clone(), &app.guards));
-    }
-    let Some(shop) = &app.shop else { return router };
-    let mut is_any = false;
-    for (name, routes) in SHOP.into_iter().filter(|(name, _)| is_wanted(name) && is_possible(name)) {
-        router = router.merge(routes(Module::new(name)).into_router(shop.clone(), &app.guards));
-        is_any = true;
-    }
-    if is_any {
-        // Whoever adds jobs can be asked for them.
-        router = router.merge(jobs::routes(Module::new("jobs")).into_router(shop.clone(), &app.guards));
-    }
-    router
+    let plain = served(&PLAIN);
+    let of_shop = served(&SHOP);
+    // Whoever adds jobs can be asked for them.
+    let of_jobs = app.shop.clone().filter(|_| !of_shop.is_empty());
+    let of_jobs = of_jobs.map(|shop| process.serve("jobs", jobs::routes, shop));
+    plain.into_iter().chain(of_shop).chain(of_jobs).fold(Router::new(), Router::merge)
 }
 
 #[cfg(test)]

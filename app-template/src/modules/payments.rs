@@ -1,6 +1,8 @@
 //! `POST /payments` takes a payment, `GET /payments/methods` says how one can pay: a call that must not be
 //! made up, and one that has a fallback. No I/O of its own.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -10,7 +12,6 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::app_state::AppState;
 use crate::degraded::Degraded;
 use crate::http_cache::{self, HttpCache};
 use crate::module::Module;
@@ -20,13 +21,13 @@ use crate::resilience::CallError;
 
 const LONGEST_KEY: usize = 64;
 
-pub(super) fn routes(module: Module<AppState>) -> Module<AppState> {
+pub(super) fn routes(module: Module<Arc<Payments>>) -> Module<Arc<Payments>> {
     let kept = from_fn_with_state(HttpCache::public(METHODS_TOLERANCE), http_cache::validate);
     module.post("/payments", StatusCode::CREATED, pay).get("/payments/methods", methods.layer(kept))
 }
 
 async fn pay(
-    State(app): State<AppState>,
+    State(payments): State<Arc<Payments>>,
     headers: HeaderMap,
     payment: Result<Json<Payment>, JsonRejection>,
 ) -> Result<Response, Problem> {
@@ -40,25 +41,15 @@ async fn pay(
                 .to_owned(),
         ));
     }
-    let receipt = provider(&app)?.pay(key, &payment).await?;
+    let receipt = payments.pay(key, &payment).await?;
     Ok((StatusCode::CREATED, Json(receipt)).into_response())
 }
 
-async fn methods(State(app): State<AppState>) -> Result<Response, Problem> {
-    Ok(match provider(&app)?.methods().await {
+async fn methods(State(payments): State<Arc<Payments>>) -> Response {
+    match payments.methods().await {
         Methods::Asked(methods) => Json(json!({ "methods": *methods })).into_response(),
         Methods::Fallback(methods) => Degraded::Fallback.mark(Json(json!({ "methods": *methods }))),
-    })
-}
-
-/// The routes exist only where there is a provider.
-fn provider(app: &AppState) -> Result<&Payments, Problem> {
-    app.payments.as_deref().ok_or_else(|| {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "This process takes no payments; it was started without a provider.",
-        )
-    })
+    }
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<&str, Problem> {

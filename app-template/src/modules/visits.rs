@@ -7,13 +7,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::app_state::AppState;
 use crate::module::Module;
 use crate::problem::Problem;
-use crate::sessions::SaveError;
+use crate::sessions::{SaveError, Sessions};
 use crate::shared_store::StoreError;
 
-pub(super) fn routes(module: Module<AppState>) -> Module<AppState> {
+pub(super) fn routes(module: Module<Sessions>) -> Module<Sessions> {
     module.post("/visits", StatusCode::OK, visit)
 }
 
@@ -22,11 +21,7 @@ struct Visits {
     count: u64,
 }
 
-async fn visit(State(app): State<AppState>, headers: HeaderMap) -> Result<Response, Problem> {
-    // The route exists only where there is Redis.
-    let sessions = app.sessions.ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "This process keeps no sessions; it was started without Redis.")
-    })?;
+async fn visit(State(sessions): State<Sessions>, headers: HeaderMap) -> Result<Response, Problem> {
     let mut session = sessions.open::<Visits>(&headers).await?;
     session.data.count += 1;
     let cookie = sessions.save(&session).await?;

@@ -1,9 +1,8 @@
 //! `GET /`: what this is. No I/O.
 
-use crate::app_state::AppState;
 use crate::module::Module;
 
-pub(super) fn routes(module: Module<AppState>) -> Module<AppState> {
+pub(super) fn routes(module: Module<()>) -> Module<()> {
     module.get("/", welcome)
 }
 

@@ -7,10 +7,9 @@ use opentelemetry::context::FutureExt;
 
 use super::store::{self, Product};
 use crate::cache::{Cache, Caches};
-use crate::database::{Connection, DatabaseError, Transaction};
+use crate::database::{Connection, Database, DatabaseError, Transaction};
 use crate::position::{Position, ReadAfter};
 use crate::problem::Problem;
-use crate::shop::Shop;
 
 /// How old a product may be that is shown, if Redis could not be told of its change. Orders do not ask here.
 const TOLERANCE: Duration = Duration::from_secs(10);
@@ -25,15 +24,15 @@ impl Products {
     }
 
     /// The product if there is one, from the cache or from wherever it is current enough to be kept.
-    pub(super) async fn get(&self, shop: &Shop, id: i64) -> Result<Arc<Option<Product>>, Problem> {
+    pub(super) async fn get(&self, database: &Database, id: i64) -> Result<Arc<Option<Product>>, Problem> {
         let load = async |connection: Result<Connection, DatabaseError>| {
             Ok::<_, Problem>(store::by_id(&connection?, id).await?)
         };
-        let to_keep = async |after: ReadAfter| load(shop.database.read_to_keep(after).await).await;
+        let to_keep = async |after: ReadAfter| load(database.read_to_keep(after).await).await;
         match self.0.get(&id.to_string(), to_keep).await {
             // No server that shows the last change can be asked. What any replica has is shown then, and not kept.
             Err(problem) if problem.is_passing() => {
-                load(shop.database.read(ReadAfter::Nothing).await).await.map(Arc::new)
+                load(database.read(ReadAfter::Nothing).await).await.map(Arc::new)
             }
             outcome => outcome.map_err(Arc::unwrap_or_clone),
         }

@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::cached::missing;
+use super::cached::{Products, missing};
 use super::store;
 use crate::consistency::Superseded;
 use crate::http_cache::{self, HttpCache};
@@ -18,11 +18,11 @@ use crate::input::{self, Answer, Asked, Body, Named};
 use crate::module::Module;
 use crate::position::ReadAfter;
 use crate::problem::Problem;
-use crate::shop::Shop;
+use crate::shop::ShopWith;
 
 const DEAREST: i64 = 1_000_000_000;
 
-pub(in crate::modules) fn routes(module: Module<Shop>) -> Module<Shop> {
+pub(in crate::modules) fn routes(module: Module<ShopWith<Products>>) -> Module<ShopWith<Products>> {
     // No lifetime: a client that has changed a product would be shown the old page from its own cache.
     let kept = from_fn_with_state(HttpCache::REVALIDATED, http_cache::validate);
     module
@@ -57,7 +57,11 @@ impl Wanted {
     }
 }
 
-async fn list(State(shop): State<Shop>, after: ReadAfter, Asked(page): Asked<Page>) -> Answer {
+async fn list(
+    State(ShopWith { shop, .. }): State<ShopWith<Products>>,
+    after: ReadAfter,
+    Asked(page): Asked<Page>,
+) -> Answer {
     let limit = input::limit(page.limit)?;
     if let Some(category) = &page.category {
         input::text("category", category, 50)?;
@@ -71,9 +75,13 @@ async fn list(State(shop): State<Shop>, after: ReadAfter, Asked(page): Asked<Pag
 
 /// From the cache, unless the client has written, or could not say so for want of a key: other processes hear of a
 /// change a moment after it.
-async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<i64>) -> Answer {
+async fn show(
+    State(ShopWith { shop, own: products }): State<ShopWith<Products>>,
+    after: ReadAfter,
+    Named(id): Named<i64>,
+) -> Answer {
     if after == ReadAfter::Nothing && shop.keys.is_some() {
-        let product = shop.products.get(&shop, id).await?;
+        let product = products.get(&shop.database, id).await?;
         return Ok(Json(product.as_ref().as_ref().ok_or_else(|| missing(id))?).into_response());
     }
     let connection = shop.database.read(after).await?;
@@ -81,18 +89,22 @@ async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<i64>)
     Ok(Json(product.ok_or_else(|| missing(id))?).into_response())
 }
 
-async fn create(State(shop): State<Shop>, superseded: Superseded, Body(wanted): Body<Wanted>) -> Answer {
+async fn create(
+    State(ShopWith { shop, own: products }): State<ShopWith<Products>>,
+    superseded: Superseded,
+    Body(wanted): Body<Wanted>,
+) -> Answer {
     let wanted = wanted.check()?;
     let transaction = shop.database.begin().await?;
     let product = store::insert(&transaction, wanted).await?.ok_or_else(Problem::defect)?;
     // Somebody may have asked for it before it was there.
-    let position = shop.products.commit(transaction, product.id).await?;
+    let position = products.commit(transaction, product.id).await?;
     let location = [(LOCATION, format!("/products/{}", product.id))];
     Ok((StatusCode::CREATED, shop.written(superseded, position), location, Json(product)).into_response())
 }
 
 async fn change(
-    State(shop): State<Shop>,
+    State(ShopWith { shop, own: products }): State<ShopWith<Products>>,
     superseded: Superseded,
     Named(id): Named<i64>,
     Body(wanted): Body<Wanted>,
@@ -100,6 +112,6 @@ async fn change(
     let wanted = wanted.check()?;
     let transaction = shop.database.begin().await?;
     let product = store::update(&transaction, id, wanted).await?.ok_or_else(|| missing(id))?;
-    let position = shop.products.commit(transaction, id).await?;
+    let position = products.commit(transaction, id).await?;
     Ok((shop.written(superseded, position), Json(product)).into_response())
 }

@@ -26,9 +26,9 @@ use crate::modules::catalog;
 use crate::position::ReadAfter;
 use crate::problem::Problem;
 use crate::resilience::CallError;
-use crate::shop::Shop;
+use crate::shop::ShopWith;
 
-pub(in crate::modules) fn routes(module: Module<Shop>) -> Module<Shop> {
+pub(in crate::modules) fn routes(module: Module<ShopWith<Media>>) -> Module<ShopWith<Media>> {
     module.get("/media", list).post("/media", StatusCode::CREATED, upload).get("/media/{id}", show)
 }
 
@@ -40,7 +40,7 @@ struct OfProduct {
 
 /// First the object, then its row: what has a row can be shown, and an object without one harms nobody.
 async fn upload(
-    State(shop): State<Shop>,
+    State(ShopWith { shop, own: media }): State<ShopWith<Media>>,
     after: ReadAfter,
     superseded: Superseded,
     Asked(of): Asked<OfProduct>,
@@ -64,7 +64,7 @@ async fn upload(
     }
     // Not kept while the bytes are on their way.
     drop(connection);
-    media(&shop)?.put(id, bytes).await.map_err(unavailable)?;
+    media.put(id, bytes).await.map_err(unavailable)?;
     let transaction = shop.database.begin().await?;
     store::insert(&transaction, (id, of.product), kind.content_type, length).await?;
     let position = transaction.commit().await?;
@@ -73,19 +73,27 @@ async fn upload(
     Ok((StatusCode::CREATED, shop.written(superseded, position), [(LOCATION, path)], body).into_response())
 }
 
-async fn list(State(shop): State<Shop>, after: ReadAfter, Asked(of): Asked<OfProduct>) -> Answer {
+async fn list(
+    State(ShopWith { shop, .. }): State<ShopWith<Media>>,
+    after: ReadAfter,
+    Asked(of): Asked<OfProduct>,
+) -> Answer {
     let connection = shop.database.read(after).await?;
     let ids = store::of_product(&connection, of.product).await?;
     let paths: Vec<String> = ids.iter().map(|id| format!("/media/{id}")).collect();
     Ok(Json(json!({ "media": paths })).into_response())
 }
 
-async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>) -> Answer {
+async fn show(
+    State(ShopWith { shop, own: media }): State<ShopWith<Media>>,
+    after: ReadAfter,
+    Named(id): Named<Uuid>,
+) -> Answer {
     let connection = shop.database.read(after).await?;
     let content_type = store::content_type(&connection, id).await?;
     let content_type = content_type.ok_or_else(|| Problem::missing(format!("There is no picture {id}.")))?;
     drop(connection);
-    let (bytes, share) = media(&shop)?.get(id).await.map_err(unavailable)?;
+    let (bytes, share) = media.get(id).await.map_err(unavailable)?;
     // What is no picture any more, because its kind is not taken any more, is not to be shown but kept.
     let is_shown = KINDS.iter().any(|kind| kind.content_type == content_type);
     let headers = [
@@ -98,10 +106,6 @@ async fn show(State(shop): State<Shop>, after: ReadAfter, Named(id): Named<Uuid>
         (CACHE_CONTROL, "public, max-age=31536000, immutable".to_owned()),
     ];
     Ok((headers, Extension(Arc::new(share)), bytes).into_response())
-}
-
-fn media(shop: &Shop) -> Result<&Media, Problem> {
-    shop.media.as_ref().ok_or_else(|| Problem::unavailable("There is no object store."))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as map_err wants it")]
