@@ -11,6 +11,7 @@
 //! | `shop` | what the modules of the shop share |
 //! | `input` | what a request brings, checked |
 //! | `database/` | one connection for a request, the schema, reads from replicas |
+//! | `schema` | the steps of the schema |
 //! | `jobs/` | work that outlives its request |
 //! | `settings` | what may change while the process runs |
 //! | `signing` | signatures with a shared key |
@@ -73,6 +74,7 @@ mod refusals;
 mod refused_head;
 mod resilience;
 mod router;
+mod schema;
 mod secret;
 mod server;
 mod sessions;
@@ -110,7 +112,6 @@ use body::Bodies;
 use cache::Caches;
 use connections::Connections;
 use cpu_pool::CpuPool;
-use database::Database;
 use guard::Guards;
 use jobs::Webhooks;
 use modules::{Media, OwnStates, Products};
@@ -299,7 +300,8 @@ fn open_shop(
     if args.database.read_url.is_some() && args.signing_key.is_none() {
         return Err(RunError::ReplicasNeedKey);
     }
-    let database = Database::open(&args.database, url.reveal(), Settings::new(args.settings.clone()))?;
+    let settings = Settings::new(args.settings.clone());
+    let database = database::open(&args.database, url.reveal(), settings, &schema::STEPS)?;
     let webhooks = match value("WEBHOOK_KEY", args.webhook_key.as_ref(), str::parse)? {
         Some(key) => Some(Webhooks::new(key, &args.webhook_hosts)?),
         None => None,

@@ -10,25 +10,16 @@ use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 use tokio_postgres::{Client, NoTls};
 
-use super::error::DatabaseError;
+use super::error::{DatabaseError, OpenError};
+use super::servers::Database;
 use super::session;
-use super::{Connection, Database, Query};
-
-/// In order; never changed once released.
-const STEPS: [(&str, &str); 4] = [
-    ("0001_shop", include_str!("../../migrations/0001_shop.sql")),
-    ("0002_statements", include_str!("../../migrations/0002_statements.sql")),
-    ("0003_lost_leases", include_str!("../../migrations/0003_lost_leases.sql")),
-    ("0004_failed_orders", include_str!("../../migrations/0004_failed_orders.sql")),
-];
+use super::steps::{self, Step};
 
 /// Any number, as long as nothing else in the database locks the same one.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7260571)";
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS public.migrations (
     name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
-
-static APPLIED: Query = Query::new("SELECT public.migrations", "SELECT name FROM public.migrations");
 
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(100),
@@ -49,7 +40,7 @@ enum MigrationError {
     )]
     Changed(String),
     #[error(transparent)]
-    Open(#[from] super::OpenError),
+    Open(#[from] OpenError),
 }
 
 impl From<tokio_postgres::Error> for MigrationError {
@@ -61,7 +52,7 @@ impl From<tokio_postgres::Error> for MigrationError {
 /// Migrates as soon as the primary can be reached, and until then accepts a replica that has the schema already.
 pub(super) async fn keep_trying(database: Database, url: String) {
     for attempt in 0.. {
-        match migrate(&url).await {
+        match migrate(&url, database.0.steps).await {
             Ok(applied) => {
                 tracing::info!(applied, "the database has the schema");
                 break;
@@ -80,7 +71,7 @@ pub(super) async fn keep_trying(database: Database, url: String) {
 }
 
 /// Applies what is missing and returns how many steps that were.
-async fn migrate(url: &str) -> Result<usize, MigrationError> {
+async fn migrate(url: &str, steps: &[Step]) -> Result<usize, MigrationError> {
     let config = session::config(url, session::WRITE_URL, STEP_TIMEOUT)?;
     // A connection of its own: the pool's stop a statement much sooner.
     let client = match config.get_ssl_mode() {
@@ -99,29 +90,29 @@ async fn migrate(url: &str) -> Result<usize, MigrationError> {
             client
         }
     };
-    apply(client).await
+    apply(client, steps).await
 }
 
-async fn apply(mut client: Client) -> Result<usize, MigrationError> {
+async fn apply(mut client: Client, steps: &[Step]) -> Result<usize, MigrationError> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(LOCK).await?;
     transaction.batch_execute(LEDGER).await?;
     let mut applied = 0;
-    for (name, text) in STEPS {
-        let sum = hex::encode(Sha256::digest(text));
+    for Step { name, sql } in steps {
+        let sum = hex::encode(Sha256::digest(sql));
         let known = transaction
-            .query_opt("SELECT sha256 FROM public.migrations WHERE name = $1", &[&name])
+            .query_opt("SELECT sha256 FROM public.migrations WHERE name = $1", &[name])
             .await?
             .map(|row| row.try_get::<_, String>(0))
             .transpose()?;
         match known {
             Some(known) if known == sum => continue,
-            Some(_) => return Err(MigrationError::Changed(name.to_owned())),
+            Some(_) => return Err(MigrationError::Changed((*name).to_owned())),
             None => {}
         }
-        transaction.batch_execute(text).await?;
+        transaction.batch_execute(sql).await?;
         transaction
-            .execute("INSERT INTO public.migrations (name, sha256) VALUES ($1, $2)", &[&name, &sum])
+            .execute("INSERT INTO public.migrations (name, sha256) VALUES ($1, $2)", &[name, &sum])
             .await?;
         applied += 1;
     }
@@ -132,15 +123,7 @@ async fn apply(mut client: Client) -> Result<usize, MigrationError> {
 async fn replica_has_schema(database: &Database) -> bool {
     let Some(replicas) = &database.0.replicas else { return false };
     match replicas.pool().get().await {
-        Ok(connection) => has_schema(&connection).await,
+        Ok(connection) => steps::has_all(&connection, database.0.steps).await,
         Err(_) => false,
     }
-}
-
-/// Whether the server of this connection has every step. A replica has them later than the primary.
-pub(super) async fn has_schema(connection: &Connection) -> bool {
-    connection.query(&APPLIED, &[]).await.is_ok_and(|rows| {
-        let names: Vec<String> = rows.iter().filter_map(|row| row.try_get(0).ok()).collect();
-        STEPS.iter().all(|(name, _)| names.iter().any(|applied| applied == name))
-    })
 }

@@ -11,10 +11,10 @@ use tokio_postgres::types::PgLsn;
 
 use super::args::DatabaseArgs;
 use super::error::DatabaseError;
-use super::migrations;
+use super::observed::Observed;
 use super::pool::{Connection, Pool};
 use super::query::Query;
-use super::watch::Observed;
+use super::steps::{self, Step};
 use crate::position::{Position, ReadAfter};
 
 /// How old the memory of a connection's position may be when a read has no position to wait for.
@@ -40,6 +40,8 @@ pub(super) struct Replicas {
     pool: Pool,
     max_lag: Duration,
     wait: Duration,
+    /// Without them all a replica is not read from.
+    steps: &'static [Step],
 }
 
 /// Why no replica answers a read.
@@ -58,8 +60,8 @@ impl Behind {
 }
 
 impl Replicas {
-    pub(super) fn new(pool: Pool, args: &DatabaseArgs) -> Self {
-        Self { pool, max_lag: args.database_max_lag, wait: args.database_replay_wait }
+    pub(super) fn new(pool: Pool, args: &DatabaseArgs, steps: &'static [Step]) -> Self {
+        Self { pool, max_lag: args.database_max_lag, wait: args.database_replay_wait, steps }
     }
 
     pub(super) fn pool(&self) -> &Pool {
@@ -87,7 +89,7 @@ impl Replicas {
             }
         };
         if !connection.session().has_schema {
-            if !migrations::has_schema(&connection).await {
+            if !steps::has_all(&connection, self.steps).await {
                 return Ok(Err(Behind::without_stale("lag")));
             }
             connection.session().has_schema = true;

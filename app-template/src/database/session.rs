@@ -114,7 +114,7 @@ pub(super) fn config(
     if config.get_application_name().is_none() {
         // The pod's name, in a container.
         let host = std::env::var("HOSTNAME").unwrap_or_default();
-        config.application_name(format!("app-template/{host}").trim_end_matches('/'));
+        config.application_name(format!("{}/{host}", env!("CARGO_PKG_NAME")).trim_end_matches('/'));
     }
     Ok(config)
 }

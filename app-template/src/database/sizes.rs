@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Database;
 use super::args::pool_size;
 use super::pool::Pool;
+use super::servers::Database;
 use crate::settings::Settings;
 
 const EVERY: Duration = Duration::from_secs(1);

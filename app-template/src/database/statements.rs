@@ -7,7 +7,9 @@ use metrics::{Unit, describe_gauge};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_postgres::Row;
 
-use super::{Database, DatabaseError, Query};
+use super::error::DatabaseError;
+use super::query::Query;
+use super::servers::Database;
 
 const EVERY: Duration = Duration::from_secs(15);
 
