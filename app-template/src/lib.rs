@@ -87,11 +87,6 @@ mod store_duration;
 mod telemetry;
 mod trace;
 
-/// The integration tests have it too.
-#[cfg(test)]
-#[path = "../tests/service/redis_server.rs"]
-mod redis_server;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 

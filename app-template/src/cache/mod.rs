@@ -230,5 +230,9 @@ impl<K, V> Expiry<K, V> for Jittered {
     }
 }
 
+/// The integration tests have it too.
+#[cfg(test)]
+#[path = "../../tests/service/redis_server.rs"]
+mod redis_server;
 #[cfg(test)]
 mod tests;

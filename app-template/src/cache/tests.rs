@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use super::redis_server::RedisServer;
 use super::*;
 use crate::position::Position;
-use crate::redis_server::RedisServer;
 use crate::resilience::Dependencies;
 
 /// Longer than any test runs: what disappears was invalidated.
