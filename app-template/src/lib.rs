@@ -1,48 +1,51 @@
 //! The reference service: how an app should be built to scale. This file wires the process together.
 //!
+//! A file imports only files above it in this table:
+//!
 //! | file | what it owns |
 //! |---|---|
-//! | `args` | what can be set from outside, and its limits |
 //! | `parse` | values of arguments, read within their limits |
-//! | `app_state` | what the handlers of all routes share |
-//! | `router` | which layers surround which routes |
-//! | `module` | one module of the app: its name, its routes and their series |
-//! | `modules/` | the modules themselves |
-//! | `shop` | what the modules of the shop share |
-//! | `input` | what a request brings, checked |
-//! | `database/` | one connection for a request, the schema, reads from replicas |
-//! | `schema` | the steps of the schema |
-//! | `jobs/` | work that outlives its request |
+//! | `secret` | a value that may hold a credential, which nothing shows |
 //! | `settings` | what may change while the process runs |
 //! | `signing` | signatures with a shared key |
 //! | `position` | a place in the write-ahead log, and what a read has to show of it |
-//! | `consistency` | carrying that place to the client and back, signed |
-//! | `secret` | a value that may hold a credential, which nothing shows |
-//! | `health` | `/livez`, `/readyz`, `/healthz` |
-//! | `metrics` | what is measured of each request, and `/metrics` |
 //! | `store_duration` | the time of each call to PostgreSQL or Redis |
-//! | `trace` | one span per request, continued from the caller's |
-//! | `telemetry` | where logs and spans go |
-//! | `log_line` | a line of the log, which names its trace and its request |
-//! | `resilience/` | for each dependency its bulkhead, time-outs, retries and circuit breaker |
-//! | `degraded` | the mark on fallback and shed answers |
-//! | `payments` | the client of the payment provider |
-//! | `cache/` | values kept in the process and in Redis, and how they become outdated |
-//! | `shared_store` | the Redis that all pods share |
-//! | `http_cache` | what clients and proxies may keep, and asking again only for what has changed |
-//! | `sessions` | sessions in Redis, so that any pod answers any request |
-//! | `guard` | what surrounds every route: its span, its measurement, its place among the requests that are answered |
-//! | `cpu_pool` | computing without stalling the reactor, and saying no in time |
 //! | `phase` | how far the process is on its way out |
-//! | `server` | listening, and leaving without losing a request |
-//! | `connections` | how many connections are open, and which makes room |
-//! | `body` | the body of a request, in bounded time and memory |
-//! | `answers` | bytes of answers that clients have not taken yet |
+//! | `degraded` | the mark on fallback and shed answers |
+//! | `problem` | every refusal, as a problem document |
 //! | `counted` | bytes that count against a budget |
+//! | `answers` | bytes of answers that clients have not taken yet |
+//! | `body` | the body of a request, in bounded time and memory |
+//! | `connections` | how many connections are open, and which makes room |
 //! | `slow_taking` | how long a client may take to take an answer |
 //! | `refused_head` | refusals of heads that the HTTP library cannot read |
-//! | `problem` | every refusal, as a problem document |
+//! | `input` | what a request brings, checked |
+//! | `http_cache` | what clients and proxies may keep, and asking again only for what has changed |
+//! | `http_client` | the HTTP client of what is called over plain HTTP |
+//! | `trace` | one span per request, continued from the caller's |
+//! | `log_line` | a line of the log, which names its trace and its request |
+//! | `telemetry` | where logs and spans go |
+//! | `resilience/` | for each dependency its bulkhead, time-outs, retries and circuit breaker |
+//! | `cpu_pool` | computing without stalling the reactor, and saying no in time |
+//! | `shared_store` | the Redis that all pods share |
+//! | `cache/` | values kept in the process and in Redis, and how they become outdated |
+//! | `sessions` | sessions in Redis, so that any pod answers any request |
+//! | `payments` | the client of the payment provider |
+//! | `database/` | one connection for a request, the schema, reads from replicas |
+//! | `schema` | the steps of the schema |
+//! | `consistency` | carrying the place of a write to the client and back, signed |
+//! | `jobs/` | work that outlives its request |
+//! | `metrics` | what is measured of each request, and `/metrics` |
+//! | `guard` | what surrounds every route: its span, its measurement, its place among the requests that are answered |
+//! | `module` | one module of the app: its name, its routes and their series |
 //! | `refusals` | how the errors of what the service uses become refusals |
+//! | `shop` | what the modules of the shop share |
+//! | `app_state` | what the handlers of all routes share |
+//! | `modules/` | the modules themselves |
+//! | `args` | what can be set from outside, and its limits |
+//! | `health` | `/livez`, `/readyz`, `/healthz` |
+//! | `router` | which layers surround which routes |
+//! | `server` | listening, and leaving without losing a request |
 
 mod answers;
 mod app_state;
