@@ -156,7 +156,7 @@ impl World {
     pub async fn service_get(&self, namespace: &str, service: &str, path_and_query: &str) -> Result<String> {
         let uri = format!("/api/v1/namespaces/{namespace}/services/{service}/proxy{path_and_query}");
         let request = hyper::Request::get(uri).body(Vec::new())?;
-        let answer = self.client.request_text(request).await;
+        let answer = self.direct.request_text(request).await;
         answer.with_context(|| format!("failed to get {path_and_query} of service {service} in {namespace}"))
     }
 }

@@ -12,14 +12,23 @@ use std::time::{Duration, Instant};
 async fn new_pods_take_no_replica() -> Result<()> {
     World::apart("new_pods_take_no_replica", async |world| {
         let _operator = world.own_operator().await?;
-        let load = world.scale_out_by_load(Duration::ZERO, "150s@28").await?;
-        let replaced = Instant::now();
+        let load = world.scale_out_by_load(Duration::ZERO, "150s@30").await?;
         let pods: Api<Pod> = Api::namespaced(world.client(), world.namespace());
-        for pod in world.web_pods().await? {
-            pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
+        let old: Vec<String> = world.web_pods().await?.iter().map(ResourceExt::name_any).collect();
+        let replaced = Instant::now();
+        for pod in &old {
+            pods.delete(pod, &DeleteParams::default()).await?;
         }
+        wait_until("three new pods are ready, and no other is left", Duration::from_secs(60), async || {
+            for pod in &old {
+                ensure!(pods.get_opt(pod).await?.is_none(), "pod {pod} is still there");
+            }
+            world.has_ready(3).await
+        })
+        .await?;
+        // An old pod that is still there has seen the whole window, and the load that ends.
         load.kill().await?;
-        wait_until("three new pods are ready, and the hold is named", Duration::from_secs(60), async || {
+        wait_until("the hold is named", Duration::from_secs(60), async || {
             world.has_ready(3).await?;
             let web = world.web().await?;
             ensure!(web.limited_by.contains("WindowIncomplete"), "{web:?}");

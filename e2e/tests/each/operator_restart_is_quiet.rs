@@ -36,8 +36,12 @@ async fn operator_restart_is_quiet() -> Result<()> {
         })
         .await?;
         ensure!(operator.leader().await? != crashed, "the crashed {crashed} still leads");
-        let desired = operator.desired("web").await?;
-        ensure!(desired == 3, "the new one decides on {desired}");
+        wait_until("the new one decides on three", Duration::from_secs(10), async || {
+            let desired = operator.desired("web").await?;
+            ensure!(desired == 3, "it decides on {desired}");
+            Ok(())
+        })
+        .await?;
         world.is_up().await?;
         let report = load.finish().await?;
         ensure!(report.failed.total() == 0, "{report:?}");
