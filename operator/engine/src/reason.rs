@@ -1,4 +1,4 @@
-//! Every reason that a decision can give: one word for machines, one sentence for people. Pure.
+//! Every reason of a decision: one word for programs, one sentence for people. Pure.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -12,7 +12,7 @@ pub struct Reason {
     pub sentence: &'static str,
 }
 
-/// Written as its name.
+/// Serialized as its name.
 impl Serialize for Reason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name)
@@ -55,11 +55,11 @@ reasons! {
     HELD = "Held": "An override holds the replicas of the last decision.";
     FIXED_REPLICAS = "FixedReplicas": "No metric is declared, so minReplicas and the schedules decide alone.";
 
-    // Why nothing is done for now.
+    // Why nothing is done at present.
     NO_VALID_METRIC = "NoValidMetric": "No metric has fresh evidence, so the replicas stay as they are.";
     SCALE_IN_NEEDS_ALL_METRICS = "ScaleInNeedsAllMetrics": "The metrics with fresh evidence need fewer replicas, but another metric has none. Nothing scales in on missing evidence.";
 
-    // What keeps the replicas from what is asked for.
+    // What limits the recommendation.
     MAX_REPLICAS = "MaxReplicas": "More replicas than maxReplicas are needed, or were within the last minute.";
     MIN_REPLICAS = "MinReplicas": "Fewer replicas than minReplicas are needed, or were within the last minute.";
     SCALE_UP_LIMIT = "ScaleUpLimit": "The scale-up policies delay replicas that are needed, or did within the last minute.";
@@ -68,7 +68,7 @@ reasons! {
     SCALE_DOWN_STABILIZED = "ScaleDownStabilized": "A higher recommendation within the scale-down stabilization window keeps replicas, or did within the last minute.";
     WINDOW_INCOMPLETE = "WindowIncomplete": "The averaging window of a metric is incomplete: a part of it was not scraped, or no pod served. Nothing scales in until it is complete.";
 
-    // Why a metric has no say.
+    // Why a metric is invalid.
     METRIC_ABSENT = "MetricAbsent": "The metric has no sample, or not from every pod that should report.";
     METRIC_STALE = "MetricStale": "The newest sample of the metric is too old to act on.";
     METRIC_IMPLAUSIBLE = "MetricImplausible": "The value cannot be true: it is not a number, infinite, negative, or one of several where one is expected.";
@@ -78,7 +78,7 @@ reasons! {
     DELETING = "Deleting": "The app is being deleted: nothing of it is scaled or repaired any more.";
     PAUSED = "Paused": "An override pauses the app: nothing but its status is written.";
 
-    // What a condition says of the stack.
+    // Conditions of the stack.
     UP_AS_DECLARED = "UpAsDeclared": "Every component runs its declared version with at least minReplicas ready pods.";
     PODS_NOT_READY = "PodsNotReady": "A component has fewer ready pods than minReplicas.";
     ROLLING_OUT = "RollingOut": "A new revision is taking over from the old one.";
@@ -101,13 +101,13 @@ reasons! {
     CONTAINER_NOT_CREATED = "ContainerNotCreated": "A container cannot be created, for example because a Secret is missing.";
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded": "The pods of the declared revision did not become ready in time.";
 
-    // What a condition says of the metrics and the limits.
+    // Conditions of metrics and limits.
     ALL_METRICS_FRESH = "AllMetricsFresh": "Every metric of every component has fresh evidence.";
     NO_METRICS = "NoMetrics": "No component declares a metric.";
     NOT_MEASURED_YET = "NotMeasuredYet": "The operator has not asked Prometheus about this app yet.";
     WITHIN_LIMITS = "WithinLimits": "No bound, policy or override limits the replicas.";
 
-    // What an override says of itself.
+    // Conditions of an override.
     IN_FORCE = "InForce": "The override is in force.";
     CLAMPED = "Clamped": "The override is in force, up to maxReplicas.";
     WITHOUT_EFFECT = "WithoutEffect": "The bounds of the override change nothing: the app's own are as tight.";
@@ -116,7 +116,7 @@ reasons! {
     APP_NOT_FOUND = "AppNotFound": "The override names an app that does not exist in its namespace.";
     COMPONENT_NOT_FOUND = "ComponentNotFound": "The override names a component that its app does not have.";
 
-    // What an event says.
+    // Events.
     SCALED = "Scaled": "The replicas were changed.";
     STATUS_NOT_WRITTEN = "StatusNotWritten": "The API server refuses the status of this object. Nothing scales before it is written.";
     STATUS_REDUCED = "StatusReduced": "The API server refuses the whole status of this object, so a short one is written. Check that the CRDs are those of the operator's version.";
@@ -124,7 +124,7 @@ reasons! {
     CHILD_REVERTED = "ChildReverted": "An edit of a child was undone; change the ScalableApp instead.";
 }
 
-/// What keeps pods from being ready.
+/// Problems that keep pods from being ready.
 pub const PROBLEMS: [Reason; 8] = [
     PODS_REFUSED,
     UNSCHEDULABLE,

@@ -1,4 +1,4 @@
-//! What a forecast by the season promises.
+//! Promises of a forecast by season.
 #![allow(clippy::expect_used, clippy::panic, reason = "clippy sees tests only in functions marked as such")]
 
 mod fixture;
@@ -27,7 +27,7 @@ fn workday(minutes: f64) -> impl Fn(f64) -> f64 {
     }
 }
 
-/// What differs from day to day, repeatably.
+/// A repeatable difference from day to day.
 fn noisy(mut past: Past, most: f64) -> Past {
     let mut state = 1_u64;
     for value in past.values.iter_mut().flatten() {
@@ -41,7 +41,7 @@ fn learn(past: &Past) -> Result<Season, Unlearned> {
     Season::learn(past, DAY, HORIZON)
 }
 
-/// What a component of 2 replicas decides at a load of 100/s after two horizons, with what is known of its season.
+/// The decision on a component of 2 replicas at a load of 100/s after two horizons, with this knowledge of its season.
 fn decided(seasonal: Seasonal) -> ComponentDecision {
     let mut app = Component::new(2, &[rate(50)]);
     app.forecast = daily(HORIZON.as_secs());

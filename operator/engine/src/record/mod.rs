@@ -1,7 +1,7 @@
-//! A decision together with everything that it depended on, so that it can be made once more. Pure.
+//! A decision with everything that it depended on, for a replay. Pure.
 //!
-//! A record is one line of JSON. Numbers are written so that they are read back to the last bit. Records of earlier
-//! versions are read, too: each older form has a file of its own, which turns it into the current one.
+//! A record is one line of JSON. Numbers keep every bit. Records of earlier versions can be read, too: each earlier
+//! form has its own file, which converts it to the current one.
 
 mod version1;
 
@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use scalableapp_crds::{DecisionRecord, Proposal};
 use serde::{Deserialize, Serialize};
 
-/// Version of the form in which records are written.
+/// Version of the current form.
 const VERSION: u32 = 2;
 
 /// A decision on one component.
@@ -32,13 +32,13 @@ pub struct Record {
     pub app: String,
     /// Name of the component.
     pub component: String,
-    /// What it depended on.
+    /// The input.
     pub input: RecordedInput,
-    /// What was decided.
+    /// The decision.
     pub decision: DecisionRecord,
 }
 
-/// An [`Input`] that can be kept, with as much of the evidence as the decision read.
+/// An [`Input`] for storage, with the evidence that the decision read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "each field is described where the decision reads it")]
@@ -51,7 +51,7 @@ pub struct RecordedInput {
     pub memory: AppMemory,
 }
 
-/// A record in any form that was ever written.
+/// A record of any version.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {
@@ -78,9 +78,9 @@ impl From<Written> for Record {
 }
 
 impl RecordedInput {
-    /// Keeps an input. `evidence` is what the decision read.
+    /// Stores an input. `evidence` is what the decision read.
     pub fn of(input: &Input<'_>, evidence: RecordedEvidence) -> Self {
-        // Without `..`, so that nothing that a decision depends on can be left out.
+        // Without `..`, so that no part of the input can be left out.
         let Input { now, stack, state, evidence: _, limits, memory } = *input;
         Self {
             now,
@@ -92,7 +92,7 @@ impl RecordedInput {
         }
     }
 
-    /// The input as [`decide`] takes it.
+    /// The input for [`decide`].
     pub fn as_input(&self) -> Input<'_> {
         Input {
             now: self.now,
@@ -117,13 +117,12 @@ impl Record {
         Self { version: VERSION, namespace, app, component, input, decision }
     }
 
-    /// Makes the decision once more; nothing where the component is not decided.
+    /// Repeats the decision; `None` where the component is not decided.
     pub fn replay(&self) -> Option<ComponentDecision> {
         decide(&self.input.as_input()).components.remove(&self.component)
     }
 
-    /// Whether the decision comes out as it was recorded: its replicas and reasons. Another version may say it in other
-    /// words.
+    /// Whether the decision is the recorded one, by replicas and reasons. Another version may use other words.
     pub fn replays(&self) -> bool {
         self.replay().is_some_and(|decision| {
             without_words(&decision.record(self.input.now)) == without_words(&self.decision)

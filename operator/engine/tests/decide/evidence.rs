@@ -1,4 +1,4 @@
-//! What evidence that is not whole may do, and what it may not.
+//! The effect of incomplete evidence.
 
 use crate::fixture::{Component, cpu, rate};
 use crate::{effect, value};
@@ -7,7 +7,7 @@ use scalableapp_engine::evidence::sample::{Coverage, Reading};
 use scalableapp_engine::evidence::zero::BELIEVED_AFTER;
 use scalableapp_engine::{ComponentDecision, reason};
 
-/// Four replicas that would scale in at once at less than 150/s, and whose rate is what `evidence` makes of it.
+/// Four replicas that would scale in at once at less than 150/s, with the evidence that `evidence` returns.
 fn decided(rps: f64, evidence: impl FnOnce(&mut Reading)) -> ComponentDecision {
     let mut app = four();
     evidence(app.rates(rps));
@@ -157,7 +157,7 @@ fn a_doubt_that_takes_nothing_is_not_said() {
     assert_eq!((decision.desired, decision.invalid.len()), (1, 0));
 }
 
-/// Four replicas at their target until Prometheus is gone for ten minutes; then what it reads grows from nothing again.
+/// Four replicas at their target until Prometheus is down for ten minutes; then its window fills again from nothing.
 #[test]
 fn the_return_of_prometheus_takes_none_of_the_replicas_of_a_load_that_stayed() {
     let mut app = Component::new(4, &[cpu(70)]);
@@ -168,7 +168,7 @@ fn the_return_of_prometheus_takes_none_of_the_replicas_of_a_load_that_stayed() {
         app.later(5).all_pods_ready();
         assert_eq!(app.act().desired, 4);
     }
-    // A rate over two minutes, of which the second half was not seen for a minute.
+    // A rate over two minutes. For a minute the second half was not scraped.
     for seen in 12..24 {
         assert_eq!(app.later(5).uses_cpu(700 * seen / 24).act().desired, 4, "{seen}");
     }

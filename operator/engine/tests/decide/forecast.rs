@@ -1,4 +1,4 @@
-//! When a forecast raises the floor.
+//! When a forecast raises the minimum replicas.
 
 use crate::effect;
 use crate::fixture::{Component, rate, trend};
