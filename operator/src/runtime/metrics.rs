@@ -80,7 +80,7 @@ pub const DESCRIPTIONS: [Description; 9] = [
         kind: MetricKind::Histogram,
         unit: Unit::Seconds,
         labels: &["template"],
-        help: "Time of one Prometheus query, by template; custom stands for the queries that apps bring, history and custom_history for what forecasts learn from.",
+        help: "Time of one Prometheus query, by template; custom for the queries of apps, history and custom_history for the history of forecasts.",
     },
     Description {
         name: QUERIES,
@@ -101,14 +101,14 @@ pub const DESCRIPTIONS: [Description; 9] = [
         kind: MetricKind::Gauge,
         unit: Unit::Count,
         labels: &["namespace", "scalableapp", "component"],
-        help: "Replicas that the last decision asked for.",
+        help: "Desired replicas of the last decision.",
     },
     Description {
         name: LEADER,
         kind: MetricKind::Gauge,
         unit: Unit::Count,
         labels: &[],
-        help: "1 if this process holds the lease, 0 if it stands by.",
+        help: "1 if this process holds the Lease, 0 if it is a standby.",
     },
 ];
 
