@@ -119,5 +119,5 @@ pub struct Scaling {
     pub fallback: Option<Fallback>,
 }
 
-/// In words by CEL: a `pattern` in the schema would answer with the regular expression.
+/// A CEL rule, because a `pattern` in the schema would answer with the regular expression.
 pub(crate) const COMPONENT_NAME: &str = "self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')";
