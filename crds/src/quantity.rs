@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt};
 
 /// A Kubernetes quantity as the user wrote it: `50`, `0.5`, `500m`, `2Gi`.
 ///
-/// The text is kept, never normalised, so GitOps tools see what they applied.
+/// The text is kept, never normalized, so GitOps tools see what they applied.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Quantity(pub String);
 
