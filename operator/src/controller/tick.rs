@@ -1,5 +1,5 @@
-//! The loop that follows time: one batch of queries for all apps, one pure pass over them, and a trigger for each app
-//! whose pass asks for a write. I/O.
+//! The tick: one batch of queries for all apps, one pure pass over each, and a trigger for each app that needs a write.
+//! I/O.
 
 use super::{
     Context,
@@ -24,17 +24,17 @@ use tokio::{
     time::{MissedTickBehavior, sleep_until},
 };
 
-/// Time between two looks at the answers to the apps' own queries, which are spread over their interval: what one says
-/// is acted on within this time, not only at the next tick.
+/// Interval of the checks for answers to custom queries, which are spread over their own interval: an answer is used
+/// within this time, not only at the next tick.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Ticks over which news that changes no replica is spread. When Prometheus goes or comes back every app has some at
-/// once: they must not all be written in one moment, nor keep a change of replicas waiting behind them.
+/// Ticks over which status updates without a change of replicas are spread. When Prometheus fails or recovers, every
+/// app has one at once: they must not all be written at the same moment, nor delay a change of replicas.
 const NEWS_OVER: usize = 10;
-/// Apps whose news is written in one tick however few apps there are.
+/// The least status updates in one tick, however few apps there are.
 const LEAST_NEWS: usize = 20;
 
-/// Turns until `shutdown`, once each `period`.
+/// Runs until `shutdown`, once each `period`.
 pub async fn run(
     context: Arc<Context>,
     triggers: mpsc::Sender<ObjectRef<GuardedApp>>,
@@ -54,7 +54,7 @@ pub async fn run(
             due = interval.tick() => Some(due),
             () = sleep_until(beat) => None,
         };
-        // At each turn, not only when a tick is due: ticks may be further apart than the heart may be silent.
+        // At each iteration, not only in a tick: ticks may be further apart than the heartbeat limit.
         health.beat();
         if let Some(due) = due {
             metrics::tick_began(due.elapsed());
@@ -89,7 +89,7 @@ impl Passing<'_> {
         }
     }
 
-    /// Decides the apps whose own queries have been answered since. News waits for the tick.
+    /// Decides the apps whose custom queries were answered since. Other status updates wait for the tick.
     async fn between(&self) {
         let (samples, answered) = self.context.samples.go_on().await;
         for (namespace, name) in answered {
@@ -104,8 +104,8 @@ impl Passing<'_> {
         }
     }
 
-    /// Decides one app, and has it reconciled if that changes replicas, or says something new and `news` may still be
-    /// written. Nothing while its reconcile is under way, which decides for itself.
+    /// Decides one app, and triggers its reconcile if that changes replicas, or needs a status update and `news` are
+    /// left. Nothing during its reconcile, which decides itself.
     async fn pass(
         &self,
         app: &ScalableApp,
@@ -132,7 +132,7 @@ impl Passing<'_> {
             *news -= 1;
         }
         if scales || says {
-            // Nobody listens any more when the process is about to end.
+            // The receiver is gone when the process is about to end.
             let _ = self.triggers.send(app_ref(namespace, name)).await;
         }
     }
@@ -143,7 +143,7 @@ fn scales(pass: &Pass) -> bool {
     pass.components.iter().any(|one| {
         let planned = |hash| pass.plan.replicas.get(&one.state.name)?.get(hash);
         one.decision.is_some()
-            // A child that could not be written is tried again in its own time.
+            // A failed write of a child is retried at its own time.
             && ((one.state.revisions.is_empty() && one.state.failure.is_none())
                 || one.state.revisions.iter().any(|revision| {
                     planned(&revision.hash).is_some_and(|planned| *planned != revision.replicas)
@@ -151,14 +151,14 @@ fn scales(pass: &Pass) -> bool {
     })
 }
 
-/// Whether the status would differ from the one that is known.
+/// Whether the status would differ from the known one.
 fn says_something_new(app: &ScalableApp, memory: &mut AppMemory, pass: &Pass) -> bool {
     let states: Vec<_> = pass.components.iter().map(|one| &one.state).collect();
     let generation = app.metadata.generation.unwrap_or_default();
     let waits = memory.apply.unreported.as_ref().is_some_and(|unreported| {
         unreported.attempt.is_of(generation.unsigned_abs()) && !unreported.attempt.is_due(clock::wall())
     });
-    // The whole status is refused: it would be news at every tick, and in the way of others.
+    // The full status is refused: it would be an update at every tick, and delay others.
     if waits {
         return false;
     }
