@@ -1,4 +1,4 @@
-//! What the apps share with one another: needed as of their last decisions, granted once a tick. Pure.
+//! Budgets that several apps share: needs as of their last decisions, granted once a tick. Pure.
 
 use crate::observe::query_plan::AppKey;
 use scalableapp_engine::{
@@ -7,7 +7,7 @@ use scalableapp_engine::{
 };
 use std::collections::BTreeMap;
 
-/// The shared budgets, what the apps need of them, and what they were granted last.
+/// The shared budgets, the needs of the apps, and their last grants.
 #[derive(Debug, Default)]
 pub struct Fleet {
     demands: Demands,
@@ -15,7 +15,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Shares the budgets anew, once a tick. What there is of each may have changed; apps that are gone hold nothing.
+    /// Shares the budgets, once a tick. Their sizes may have changed; deleted apps hold nothing.
     pub fn grant(&mut self, budgets: BTreeMap<String, i64>, exists: impl Fn(&AppKey) -> bool) {
         self.demands.budgets = budgets;
         self.demands.apps.retain(|app, _| exists(app));
@@ -28,13 +28,13 @@ impl Fleet {
         self.demands.apps.is_empty()
     }
 
-    /// What an app may use.
+    /// The grants of an app.
     #[must_use]
     pub fn grants(&self, app: &AppKey) -> AppGrants {
         self.grants.apps.get(app).cloned().unwrap_or_default()
     }
 
-    /// Notes what an app needs, as of its last decision.
+    /// Records the needs of an app, as of its last decision.
     pub fn note(&mut self, app: AppKey, demands: AppDemands) {
         if demands.is_empty() {
             self.demands.apps.remove(&app);
