@@ -1,9 +1,9 @@
-//! The newest good samples of every metric that is wanted. I/O: one batch of queries to Prometheus for each tick.
+//! The newest valid samples of every needed metric. I/O: one batch of queries to Prometheus for each tick.
 //!
-//! A failed query takes nothing away: what was measured before stays and grows old, and its own time decides whether it
-//! may still be acted on (`--staleness`). So a Prometheus that misses one tick changes nothing, and one that is gone
-//! turns every sample stale at the same age. A query that succeeds without a component's series does take its sample
-//! away: the component is then absent, which is not zero.
+//! A failed query removes nothing: the last samples stay and age, and their age decides whether they are valid
+//! (`--staleness`). So a Prometheus that misses one tick changes nothing, and one that is down makes every sample stale
+//! at the same age. A successful query without a component's series does remove its sample: the component is then
+//! absent, which is not zero.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -31,7 +31,7 @@ use super::query_plan::{QueryPlan, Source};
 use crate::resolve::app::ComponentKey;
 use crate::runtime::args::PrometheusArgs;
 
-/// Takes the samples and keeps the newest.
+/// Queries the samples and keeps the newest.
 pub struct SampleStore {
     taking: Mutex<Taking>,
     latest: RwLock<Arc<Samples>>,
@@ -48,7 +48,7 @@ impl SampleStore {
     /// No samples yet.
     ///
     /// # Errors
-    /// When `--prometheus-matchers` is no list of matchers.
+    /// When `--prometheus-matchers` is not a list of matchers.
     pub fn new(prometheus: Prometheus, args: &PrometheusArgs) -> Result<Self, Refusal> {
         let matchers = read_matchers(&args.matchers)?;
         let selection = Selection {
@@ -73,10 +73,10 @@ impl SampleStore {
         Ok(Self { taking: Mutex::new(taking), latest: RwLock::new(Arc::new(samples)) })
     }
 
-    /// Takes the wanted samples, and returns the newest good ones. `now` is the time of the tick.
+    /// Queries the needed samples, and returns the newest valid ones. `now` is the time of the tick.
     ///
-    /// It lasts for as long as the slowest template query: `--prometheus-timeout`, or up to twice that if one fails late and
-    /// is sent once more.
+    /// It takes as long as the slowest template query: `--prometheus-timeout`, or up to twice that if one fails late
+    /// and is retried.
     pub async fn sample(&self, wanted: &Arc<QueryPlan>, now: Timestamp) -> Arc<Samples> {
         let mut taking = self.taking.lock().await;
         let Taking { signals, custom, targets, histories } = &mut *taking;
@@ -103,12 +103,12 @@ impl SampleStore {
         samples
     }
 
-    /// Goes on with the apps' own queries between two ticks. Returns the samples with their new answers, and the apps,
-    /// by namespace and name, that these are for.
+    /// Continues the custom queries between two ticks. Returns the samples with their new answers, and the apps of
+    /// these, by namespace and name.
     pub async fn go_on(&self) -> (Arc<Samples>, BTreeSet<(String, String)>) {
         let mut taking = self.taking.lock().await;
         let answered = taking.custom.go_on().await;
-        // What was learned of a season is acted on from the next decision on.
+        // A newly learned season is used from the next decision on.
         let (seasons, latest) = (taking.histories.go_on(), self.latest());
         if answered.is_empty() && Arc::ptr_eq(&seasons, &latest.seasons) {
             return (latest, BTreeSet::new());
@@ -142,7 +142,7 @@ pub struct Samples {
 
 #[cfg(test)]
 impl Samples {
-    /// Those of a tick that found none.
+    /// The samples of a tick without any.
     pub(crate) fn without_any(taken: Timestamp) -> Self {
         Self { taken: Some(taken), ..Self::default() }
     }
@@ -155,32 +155,32 @@ impl Samples {
         self.max_age
     }
 
-    /// Whether a tick has asked Prometheus at all.
+    /// Whether a tick has queried Prometheus at all.
     #[must_use]
     pub fn were_taken(&self) -> bool {
         self.taken.is_some()
     }
 
-    /// When a tick asked Prometheus last.
+    /// When a tick last queried Prometheus.
     #[must_use]
     pub fn taken(&self) -> Option<Timestamp> {
         self.taken
     }
 
-    /// What the query of a component's metric returned; nothing where it was not answered. CPU and memory are read with
+    /// Result of the query of a component's metric; `None` where it was not answered. CPU and memory are read with
     /// [`Self::usage`].
     #[must_use]
     pub fn reading(&self, key: &ComponentKey, metric: &str) -> Option<Reading> {
         self.read(key, self.source(key, metric)?)
     }
 
-    /// Where a metric of a component was read in the last tick.
+    /// The source of a component's metric in the last tick.
     #[must_use]
     pub fn source(&self, key: &ComponentKey, metric: &str) -> Option<&Source> {
         self.wanted.components().get(key)?.get(metric)
     }
 
-    /// What is known of the season of a component's metric; nothing while its history is awaited.
+    /// The season of a component's metric; `None` while its history is loading.
     #[must_use]
     pub fn season(&self, key: &ComponentKey, metric: &str) -> Option<&Seasonal> {
         self.seasons.get(key)?.get(metric)
@@ -189,7 +189,7 @@ impl Samples {
     fn read(&self, key: &ComponentKey, source: &Source) -> Option<Reading> {
         match source {
             Source::Component(_) => self.evidence.traffic.get(key).map(|measured| self.rate(measured)),
-            // A histogram without observations has no value: no traffic, which says nothing about the latency.
+            // A histogram without observations has no value: no traffic, so the latency is not known.
             Source::Quantile(wanted) => self.evidence.latencies.get(key).map(|histogram| {
                 let values = quantile(*wanted, &histogram.value).into_iter().collect();
                 Reading { values, ..reading_of(histogram) }
@@ -224,8 +224,8 @@ impl Samples {
         }
     }
 
-    /// What is wrong with the last attempt to read a metric, as a sentence; nothing if it was answered as it should.
-    /// `pods` are the component's pods. They are not missed before they could have been scraped twice.
+    /// The problem of the last attempt to read a metric, as a sentence; `None` if there was none. `pods` are the
+    /// component's. They do not count as missing before they could have been scraped twice.
     #[must_use]
     pub fn problem(
         &self,
@@ -250,8 +250,8 @@ impl Samples {
         Some(targets.explain(&key.namespace, scraped).to_string())
     }
 
-    /// Why a latency is not known, as a sentence, if it was asked for and not answered for so long that what was measured
-    /// before is stale. No traffic is an answer.
+    /// Why a latency is unknown, as a sentence, if its query was unanswered for so long that the last value is stale.
+    /// No traffic is an answer.
     #[must_use]
     pub fn unanswered(&self, key: &ComponentKey, metric: &str, now: Timestamp) -> Option<&str> {
         let source = self.source(key, metric).filter(|source| matches!(source, Source::Quantile(_)))?;
@@ -260,7 +260,7 @@ impl Samples {
         self.evidence.problem(source.signal()?, key).filter(|_| !is_fresh)
     }
 
-    /// Namespaces with a component that has none of the series that a metric of it is read from.
+    /// Namespaces with a component that lacks all series of one of its metrics.
     fn unmeasured(&self) -> BTreeSet<String> {
         let lacks = |(key, sources): &(&ComponentKey, &BTreeMap<String, Source>)| {
             sources.values().any(|source| self.lacks(key, source))

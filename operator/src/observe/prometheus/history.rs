@@ -1,11 +1,11 @@
-//! What loads did in earlier seasons, for the forecasts that ask for it. I/O: range queries to Prometheus.
+//! Loads of earlier seasons, for the forecasts that need them. I/O: range queries to Prometheus.
 //!
-//! A history is read when it is first wanted, and then each twenty-fourth of its season at a moment of its own. One query
-//! reads the request rates of up to ten components; a query of an app's own is read by itself. However many are due, they
-//! are asked one after another, and what they teach is learned on a thread for such work: no tick waits for any of it.
+//! A history is read when it is first needed, and then 24 times a season at its own moment. One query reads the request
+//! rates of up to ten components; a custom query is read alone. The due queries are sent one after another, and
+//! learning runs on its own thread: no tick waits for any of it.
 //!
-//! A failed query takes nothing away. What was never known is unusable after three failures in a row, and from ten minutes
-//! after it was wanted until it is read, because nothing scales in while a history is awaited.
+//! A failed query removes nothing. A history that was never read is unusable after three consecutive failures, and from
+//! ten minutes after it was needed until it is read, because nothing scales in while a history is loading.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,24 +28,24 @@ use crate::runtime::clock;
 
 /// Components whose request rates one query reads.
 const BATCH: usize = 10;
-/// Queries that one round sends, one after another.
+/// Queries of one round, sent one after another.
 const ROUND: usize = 4;
-/// Failures in a row after which a history that was never read is unusable.
+/// Consecutive failures after which a history that was never read is unusable.
 const PATIENCE: u32 = 3;
-/// Time after which a history that was not read yet is unusable until it is.
+/// Time after which a history that was not read yet is unusable until it is read.
 const AWAITED: Duration = Duration::from_secs(600);
-/// Time after a first failure; it doubles with each further one.
+/// Backoff after the first failure; it doubles with each further one.
 const RETRY: Duration = Duration::from_secs(30);
 /// Values of a history.
 const VALUES: usize = SEASONS * CELLS;
 
-/// What is known of the seasons of each component's metrics, by the metric's name.
+/// The season of each component's metrics, by the metric's name.
 pub type Seasons = BTreeMap<ComponentKey, BTreeMap<String, Seasonal>>;
 
 /// A metric of a component.
 type MetricKey = (ComponentKey, String);
 
-/// Reads the histories that are wanted, and learns from them.
+/// Reads the needed histories, and learns from them.
 pub struct Histories {
     prometheus: Prometheus,
     selection: Selection,
@@ -64,7 +64,7 @@ struct MetricHistory {
     seasonal: Seasonal,
 }
 
-/// What is to be learned, and from what.
+/// A history to learn from, and its result's place.
 #[derive(Clone, PartialEq)]
 struct SeasonRequest {
     source: Source,
@@ -74,7 +74,7 @@ struct SeasonRequest {
 
 type Learned = Result<Seasonal, QueryError>;
 
-/// What one query reads.
+/// The content of one query.
 type Batch = Vec<(MetricKey, SeasonRequest)>;
 
 impl Histories {
@@ -91,7 +91,7 @@ impl Histories {
         }
     }
 
-    /// Forgets what is not wanted any more, and asks for what is new.
+    /// Removes histories that are no longer needed, and adds new ones.
     pub fn want(&mut self, wanted: &QueryPlan) {
         let wishes = wishes(wanted);
         self.entries.retain(|key, entry| wishes.get(key) == Some(&entry.wish));
@@ -107,7 +107,7 @@ impl Histories {
         }
     }
 
-    /// Takes what has been learned since, and sends what is due. Never waits.
+    /// Takes finished results, and sends due queries. Never waits.
     pub fn go_on(&mut self) -> Arc<Seasons> {
         while let Some(ended) = self.round.try_join_next() {
             for (key, wish, learned) in ended.unwrap_or_default() {
@@ -141,7 +141,7 @@ impl Histories {
         }
     }
 
-    /// What is due, the longest due first, as queries.
+    /// The due histories, the longest due first, as queries.
     fn due(&self) -> Vec<Batch> {
         let now = clock::monotonic();
         let mut due: Vec<(&MetricKey, &MetricHistory)> =
@@ -201,7 +201,7 @@ impl Histories {
     }
 }
 
-/// The metrics whose loads are foretold by their season.
+/// The metrics whose loads are forecast by season.
 fn wishes(wanted: &QueryPlan) -> BTreeMap<MetricKey, SeasonRequest> {
     let mut wishes = BTreeMap::new();
     for (component, Forecast { horizon, season }) in wanted.forecasts() {
@@ -216,7 +216,7 @@ fn wishes(wanted: &QueryPlan) -> BTreeMap<MetricKey, SeasonRequest> {
     wishes
 }
 
-/// Asks one query, and learns from its answer. One that is too large for all of its components is asked for each.
+/// Sends one query, and learns from its answer. One that is too large for all of its components is sent for each.
 async fn read(
     prometheus: &Prometheus,
     selection: &Selection,
@@ -295,14 +295,14 @@ async fn learn(traces: &[RangeVector], batch: Batch, span: Span) -> Vec<(MetricK
     batch.into_iter().zip(learned).map(|((key, wish), seasonal)| (key, wish, Ok(seasonal))).collect()
 }
 
-/// The instants that are read: the newest multiple of the step, and those before it, shifted to whole seconds.
+/// The instants of the query: the newest multiple of the step and those before it, shifted to whole seconds.
 fn span(now: Timestamp, season: SignedDuration) -> Span {
     let step_ms = step(season).as_millis() as i64;
     let from_ms = now.as_millisecond() / step_ms * step_ms - step_ms * (VALUES as i64 - 1);
     Span { from_s: from_ms.div_euclid(1000), count: VALUES as u32, step_ms }
 }
 
-/// The history of a component in an answer; of a query of one's own it is the only series.
+/// The history of a component in an answer; for a custom query it is the only series.
 fn past(traces: &[RangeVector], component: &ComponentKey, wish: &SeasonRequest, span: Span) -> Past {
     let is_own = |trace: &&RangeVector| {
         let is_custom = matches!(wish.source, Source::Custom(_));
@@ -319,7 +319,7 @@ fn past(traces: &[RangeVector], component: &ComponentKey, wish: &SeasonRequest, 
     Past { until: Timestamp::from_millisecond(span.until_ms()).unwrap_or(Timestamp::UNIX_EPOCH), values }
 }
 
-/// Whether the labels of a series name the component.
+/// Whether the labels of a series match the component.
 fn names(series: &RangeVector, component: &ComponentKey) -> bool {
     let is = |label: &str, name: &str| series.metric().get(label).is_some_and(|value| value == name);
     is("namespace", &component.namespace)
@@ -340,7 +340,7 @@ mod tests {
 
     const SEASON: SignedDuration = SignedDuration::from_hours(24);
 
-    /// One history that is wanted.
+    /// One needed history.
     fn histories() -> (Histories, MetricKey, SeasonRequest) {
         let given = ["operator", "--lease-namespace", "operator", "--prometheus-url", "http://127.0.0.1:9"];
         let prometheus = Prometheus::new(&Args::parse_from(given).prometheus).unwrap();
