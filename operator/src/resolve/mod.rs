@@ -1,7 +1,7 @@
-//! From what the user wrote to what the operator works with: defaults filled in, everything checked once. Pure.
+//! From the spec to the resolved app: defaults filled in, everything checked once. Pure.
 //!
-//! The CRD refuses most of this already. It is checked again because an object may be older than its CRD, and because
-//! the rest of the operator takes resolved types only and asks no question twice.
+//! The CRD refuses most invalid specs already. They are checked again because an object may be older than its CRD, and
+//! because the rest of the operator uses resolved types only and checks nothing twice.
 
 pub mod app;
 mod canonical;
@@ -31,14 +31,14 @@ use scalableapp_engine::stack::Stack;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Values in the free JSON of one app. They are held for each app, and a small one takes 700 bytes.
+/// Values in the free JSON of one app. They are kept for each app, and a small one takes 700 bytes.
 const MOST_VALUES: usize = 5000;
 
-/// Resolves an app, or names everything that is wrong with it as a whole. What is wrong with one service is named
-/// there, and stops no other.
+/// Resolves an app, or returns all its problems as a whole. Problems of one service are recorded in that service and do
+/// not affect the others.
 ///
-/// The result depends on nothing but `metadata.{name,namespace,uid,creationTimestamp,generation}` and `spec`, so that it may be kept for
-/// as long as uid and generation stay the same.
+/// The result depends only on `metadata.{name,namespace,uid,creationTimestamp,generation}` and `spec`, so it may be
+/// cached while uid and generation stay the same.
 ///
 /// # Errors Each problem with its path and one sentence that says what to change.
 pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
@@ -71,7 +71,7 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
     problems.or(App { name, namespace, uid, created, generation, services, stack })
 }
 
-/// Whether the free JSON of an app is worth looking at.
+/// Whether the free JSON of an app is small enough to be checked.
 fn is_moderate(app: &ScalableApp, problems: &mut Problems) -> bool {
     let templates = app.spec.services.iter().filter_map(|service| service.pod_template.as_ref());
     let values: usize = templates.map(PodTemplate::values).sum();
