@@ -12,8 +12,8 @@ demo: ## Bring up a cluster, scale an example under load, draw a picture, leave 
 test: ## Run the tests, those on a real cluster included
 	@.ci/test
 
-test-all: ## Run the tests, and those that take longer: many apps, many random cases
-	@.ci/test all
+test-all: ## Run the tests, and those that take longer: many apps, long windows, many random cases
+	@PROMISES=all .ci/test
 
 bench: ## Print how fast the operator reacts and what it costs at rest, on the cluster that `make demo` left up
 	cargo build -q --release --bin scalableapp-operator

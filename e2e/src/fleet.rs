@@ -64,7 +64,7 @@ impl Fleet {
         apps::make_namespaces(&client, &apps).await?;
         let replicas = ReplicaWatch::start(client.clone(), &prefix);
         let kubeconfig = apps::operator_kubeconfig(&client, cluster, directory.path()).await?;
-        let operator = LocalOperator::start_with(
+        let operator = LocalOperator::start(
             "fleet",
             &kubeconfig,
             OPERATOR_NAMESPACE,

@@ -1,72 +1,30 @@
-//! The operator of the chart as tests disturb it: stopped, started again, and run as a process of this machine.
-//! Talks to the API server and runs processes.
+//! The operator as a process of this machine, and who holds a Lease. Talks to the API server and runs processes.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::Api;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use scalableapp_cluster::chart::OPERATOR_NAMESPACE;
-use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::CRATE_DIR;
-use crate::world::wait_until;
 
 /// Name of the operator's Deployment, Service and Lease.
 pub const OPERATOR: &str = "scalableapp-operator";
-/// Name of the Deployment and Service of the bundled Prometheus.
-pub const PROMETHEUS: &str = "scalableapp-prometheus";
 
-/// Sets the replicas of a Deployment of the chart and waits until so many pods are ready, and no others are left.
-///
-/// # Errors
-/// When the pods do not come or go in time.
-pub async fn scale(client: &Client, name: &str, replicas: i32) -> Result<()> {
-    let api: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
-    let patch = json!({"spec": {"replicas": replicas}});
-    api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
-        .await
-        .context("failed to scale the Deployment")?;
-    wait_until(&format!("{replicas} pods of {name} are ready"), Duration::from_secs(60), async || {
-        let deployment = api.get(name).await?;
-        let status = deployment.status.unwrap_or_default();
-        ensure!(status.observed_generation == deployment.metadata.generation, "the change is not seen yet");
-        ensure!(status.ready_replicas.unwrap_or(0) == replicas, "{:?} are ready", status.ready_replicas);
-        ensure!(status.replicas.unwrap_or(0) == replicas, "there are {:?}", status.replicas);
-        Ok(())
-    })
-    .await
-}
-
-/// Kills the operator's pods without grace, as a crash of their node would.
-///
-/// # Errors
-/// When the API server refuses.
-pub async fn crash(client: &Client) -> Result<()> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
-    let pods = ListParams::default().labels("app.kubernetes.io/component=operator");
-    let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-    api.delete_collection(&at_once, &pods).await.context("failed to delete the operator's pods")?;
-    Ok(())
-}
-
-/// Who holds the operator's Lease of a namespace: the name of a process and a random part.
+/// Who holds a Lease: the name of a process and a random part.
 ///
 /// # Errors
 /// When nobody does.
-pub async fn leader(client: Client, namespace: &str) -> Result<String> {
+pub async fn leader(client: Client, namespace: &str, lease: &str) -> Result<String> {
     let leases: Api<Lease> = Api::namespaced(client, namespace);
-    let spec = leases.get(OPERATOR).await?.spec.unwrap_or_default();
+    let spec = leases.get(lease).await?.spec.unwrap_or_default();
     spec.holder_identity.context("nobody leads")
 }
 
@@ -79,25 +37,12 @@ pub struct LocalOperator {
 }
 
 impl LocalOperator {
-    /// Starts `target/release/scalableapp-operator`, or what `OPERATOR_PROGRAM` names, with a Lease in `lease_namespace`.
+    /// Starts `target/release/scalableapp-operator`, or what `OPERATOR_PROGRAM` names, with a Lease in `lease_namespace`
+    /// and with more arguments.
     ///
     /// # Errors
     /// When the program is not built or does not start.
     pub fn start(
-        identity: &str,
-        kubeconfig: &Path,
-        lease_namespace: &str,
-        prometheus: &str,
-        directory: &Path,
-    ) -> Result<Self> {
-        Self::start_with(identity, kubeconfig, lease_namespace, prometheus, directory, &[])
-    }
-
-    /// As [`Self::start`], with more arguments.
-    ///
-    /// # Errors
-    /// When the program is not built or does not start.
-    pub fn start_with(
         identity: &str,
         kubeconfig: &Path,
         lease_namespace: &str,

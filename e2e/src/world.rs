@@ -9,21 +9,23 @@ mod dump;
 mod exec;
 mod load_pod;
 mod manifest;
+mod own_operator;
+mod place;
 mod prometheus;
 mod servers;
 mod wait;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::PathBuf;
+use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Client;
-use kube::api::{Api, DeleteParams, LogParams, PostParams};
+use kube::api::{Api, DeleteParams, LogParams};
 use kubectl_scalableapp::live;
 use scalableapp_crds::LiveApp;
-use serde_json::json;
 
 pub use audit::{AuditLog, Mark, Mutation};
 pub use call::Answer;
@@ -31,6 +33,7 @@ use connection::Connection;
 pub use connection::Images;
 pub(crate) use connection::local_cluster;
 pub use load_pod::LoadPod;
+pub use own_operator::{OwnOperator, Program, REQUEST_WINDOW, STALENESS};
 pub use prometheus::{Prometheus, Sample};
 pub use servers::Server;
 pub use wait::{holds_for, wait_until};
@@ -55,34 +58,45 @@ impl World {
     /// # Errors
     /// When no cluster can be reached, and with the test's own error.
     pub async fn run(promise: &str, test: impl AsyncFnOnce(&World) -> Result<()>) -> Result<()> {
-        let world = Self::connect(promise).await?;
-        let outcome = AssertUnwindSafe(test(&world)).catch_unwind().await;
+        let world = Self::connect(promise, false).await?;
+        let outcome = world.keep(test).await;
+        let deleted = world.delete_namespace().await;
+        outcome.unwrap_or_else(|panic| resume_unwind(panic)).and(deleted)
+    }
+
+    /// As [`World::run`], in a namespace that the cluster's operator leaves to operators of the test.
+    ///
+    /// # Errors
+    /// As [`World::run`], and when the cluster's operator would write there.
+    pub async fn apart(promise: &str, test: impl AsyncFnOnce(&World) -> Result<()>) -> Result<()> {
+        let world = Self::connect(promise, true).await?;
+        let outcome = world.keep(test).await;
+        let uninstalled = world.uninstall().await;
+        let deleted = world.delete_namespace().await;
+        outcome.unwrap_or_else(|panic| resume_unwind(panic)).and(uninstalled).and(deleted)
+    }
+
+    /// Runs the test, says how long it took, and keeps what it left if it failed or panicked.
+    async fn keep(&self, test: impl AsyncFnOnce(&World) -> Result<()>) -> std::thread::Result<Result<()>> {
+        let begun = Instant::now();
+        let outcome = AssertUnwindSafe(test(self)).catch_unwind().await;
+        // `.ci/test` collects these lines.
+        println!("promise {} took {} s", self.promise, begun.elapsed().as_secs());
         let words = match &outcome {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(format!("{error:?}")),
             Err(_) => Some("the test panicked: its words are in the test's output".to_owned()),
         };
         if let Some(words) = words {
-            world.dump(&words).await;
+            self.dump(&words).await;
         }
-        let deleted = world.delete_namespace().await;
-        outcome.unwrap_or_else(|panic| resume_unwind(panic)).and(deleted)
+        outcome
     }
 
-    async fn connect(promise: &str) -> Result<Self> {
+    async fn connect(promise: &str, is_apart: bool) -> Result<Self> {
         let Connection { client, direct, kubeconfig, images, audit } = connection::connect().await?;
-        let namespace: Namespace = serde_json::from_value(json!({
-            "metadata": {
-                "generateName": format!("{}-", promise.replace('_', "-")),
-                "labels": {
-                    "pod-security.kubernetes.io/enforce": "restricted",
-                    "scalableapp.dev/e2e": "true",
-                },
-            },
-        }))?;
-        let created = Api::all(client.clone()).create(&PostParams::default(), &namespace).await;
-        let namespace = created.context("failed to create the test's namespace")?.metadata.name;
-        let namespace = namespace.ok_or_else(|| anyhow!("the test's namespace has no name"))?;
+        let namespace =
+            if is_apart { place::excluded(&client).await? } else { place::watched(&client, promise).await? };
         Ok(Self { promise: promise.to_owned(), namespace, client, direct, kubeconfig, images, audit })
     }
 

@@ -9,9 +9,13 @@ use scalableapp_operator::{
     apply::{events::Events, writer::Writer},
     controller::{self, Context, Watches, memory::Memories},
     observe::{
-        cluster::{bounded, caches::Cluster, reachable::reachable},
+        cluster::{
+            bounded,
+            caches::{Cluster, Scope},
+            reachable::reachable,
+        },
         prometheus::client::Prometheus,
-        samples::SampleStore,
+        store::SampleStore,
     },
     runtime::{
         args::Args, decision_log::DecisionLog, front_proxy, health::Health, lease::Candidate,
@@ -68,8 +72,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let samples = SampleStore::new(prometheus, &args.prometheus).context("--prometheus-matchers")?;
     let decisions = DecisionLog::open(args.decision_records.as_deref())
         .context("failed to open the file of --decision-records")?;
-    let namespaces = namespaces(&reader, &args.namespaces, &stopping).await?;
-    let watches = Watches::new(&reader, &namespaces);
+    let watches = Watches::new(&scope(&reader, &args, &stopping).await?);
     let writer = Writer::new(writer, leadership.clone());
     let context = Arc::new(Context {
         cluster: watches.cluster.clone(),
@@ -79,7 +82,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         memories: Memories::default(),
         decisions,
     });
-    let shown = server::Shown {
+    let shown = server::ServerState {
         metrics: handle,
         health: health.clone(),
         leadership: leadership.clone(),
@@ -105,8 +108,17 @@ async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The watched namespaces; none where all are. Once a skipped one may be watched, the process ends, to be restarted
-/// with it.
+/// The watched namespaces: the named ones, or all but the excluded ones.
+async fn scope(client: &Client, args: &Args, stopping: &CancellationToken) -> anyhow::Result<Scope> {
+    let named = namespaces(client, &args.namespaces, stopping).await?;
+    if named.is_empty() {
+        return Ok(Scope::all_but(client.clone(), &args.exclude_namespaces));
+    }
+    Ok(Scope::new(client.clone(), &named))
+}
+
+/// The named namespaces that are watched; none where none is named. Once a skipped one may be watched, the process ends,
+/// to be restarted with it.
 async fn namespaces(
     client: &Client,
     named: &[String],

@@ -25,7 +25,7 @@ use scalableapp_operator::runtime::lease::{Candidate, Leadership};
 use scalableapp_operator::runtime::listener::{HEAD_BYTES, listen};
 use scalableapp_operator::runtime::live::LiveSource;
 use scalableapp_operator::runtime::metrics::{self, MetricKind};
-use scalableapp_operator::runtime::server::{Listeners, Serving, Shown};
+use scalableapp_operator::runtime::server::{Listeners, ServerState, Serving};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -93,7 +93,7 @@ impl Servers {
             front_proxy,
             stop: CancellationToken::new(),
         };
-        let shown = Shown { metrics, health: servers.health.clone(), leadership, live: Arc::new(Shop) };
+        let shown = ServerState { metrics, health: servers.health.clone(), leadership, live: Arc::new(Shop) };
         let listeners = Listeners { probes, metrics: http, live: Some((live, gate)) };
         Serving::start(listeners, &shown, &servers.stop).unwrap();
         servers

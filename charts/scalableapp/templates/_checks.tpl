@@ -16,6 +16,9 @@
 {{- if ge (include "sortable.duration" .Values.prometheus.timeout) $tick }}
 {{- fail (printf "prometheus.timeout (%s) must be shorter than tick (%s)" .Values.prometheus.timeout .Values.tick) }}
 {{- end }}
+{{- if and .Values.watchNamespaces .Values.excludeNamespaces }}
+{{- fail "set watchNamespaces or excludeNamespaces, not both" }}
+{{- end }}
 {{- if and .Values.liveApi.enabled (ne (empty .Values.liveApi.certificate.secretName) (empty .Values.liveApi.certificate.ca)) }}
 {{- fail "set both of liveApi.certificate.secretName and liveApi.certificate.ca, or neither" }}
 {{- end }}

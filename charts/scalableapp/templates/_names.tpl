@@ -41,10 +41,14 @@ app.kubernetes.io/component: prometheus
 {{- $config := .Files.Get "files/prometheus.yaml" | fromYaml }}
 {{- $_ := set $config.global "scrape_interval" $bundled.scrapeInterval }}
 {{- $_ := set $config.global "scrape_timeout" $bundled.scrapeInterval }}
-{{- if $bundled.kubelet.insecureSkipVerify }}
+{{- $namespaces := .Values.watchNamespaces }}
 {{- range $config.scrape_configs }}
-{{- if eq .job_name "kubelet" }}
+{{- if and (eq .job_name "kubelet") $bundled.kubelet.insecureSkipVerify }}
 {{- $_ := set . "tls_config" (dict "insecure_skip_verify" true) }}
+{{- end }}
+{{- if and (eq .job_name "scalableapp") $namespaces }}
+{{- range .kubernetes_sd_configs }}
+{{- $_ := set . "namespaces" (dict "names" $namespaces) }}
 {{- end }}
 {{- end }}
 {{- end }}

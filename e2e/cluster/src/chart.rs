@@ -9,6 +9,17 @@ use crate::tools::Tools;
 pub const OPERATOR_NAMESPACE: &str = "scalableapp-system";
 /// Release of the chart.
 pub const RELEASE: &str = "scalableapp";
+/// Namespaces that the operator leaves to tests and benchmarks with an operator of their own.
+pub const EXCLUDED_NAMESPACES: [&str; 8] = [
+    "own-operator-1",
+    "own-operator-2",
+    "own-operator-3",
+    "own-operator-4",
+    "own-operator-5",
+    "own-operator-6",
+    "own-operator-7",
+    "own-operator-8",
+];
 /// The chart's images as the cluster has them: nothing is pulled. Decisions are recorded, for tests replay them.
 const LOCAL: &str = "decisionRecords=true,\
     image.pullPolicy=Never,\
@@ -25,8 +36,10 @@ pub fn install(tools: &Tools, nodes: Nodes) -> Result<()> {
     let install = ["upgrade", "--install", RELEASE, "charts/scalableapp", "--namespace", OPERATOR_NAMESPACE];
     // No pod of a hollow cluster answers, and an API that does not answer would keep every namespace from being deleted.
     let live = format!("liveApi.enabled={}", nodes == Nodes::Real);
-    let wait = ["--create-namespace", "--set", LOCAL, "--set", &live, "--wait", "--timeout", "3m"];
-    tools.helm(&[install.as_slice(), &wait].concat())?;
+    let excluded = format!("excludeNamespaces={{{}}}", EXCLUDED_NAMESPACES.join(","));
+    let set = ["--set", LOCAL, "--set", &live, "--set", &excluded];
+    let wait = ["--create-namespace", "--wait", "--timeout", "3m"];
+    tools.helm(&[install.as_slice(), &set, &wait].concat())?;
     if installed {
         // The image's tag is the same, but its content may have changed since the last run.
         let operator = format!("deployment/{RELEASE}-operator");

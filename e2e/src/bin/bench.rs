@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use scalableapp_e2e::interrupt::until_ended;
-use scalableapp_e2e::operator::{self, LocalOperator, OPERATOR};
+use scalableapp_e2e::operator::LocalOperator;
 use scalableapp_e2e::process::{cpu_seconds, resident_mib};
 use scalableapp_e2e::prometheus_stub::PrometheusStub;
 use scalableapp_e2e::world::{World, wait_until};
@@ -23,13 +23,7 @@ const REST: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    World::run("bench", async |world| {
-        operator::scale(&world.client(), OPERATOR, 0).await?;
-        let outcome = until_ended(measure(world)).await;
-        operator::scale(&world.client(), OPERATOR, 1).await?;
-        outcome
-    })
-    .await
+    World::apart("bench", async |world| until_ended(measure(world)).await).await
 }
 
 async fn measure(world: &World) -> Result<()> {
@@ -46,6 +40,7 @@ async fn measure(world: &World) -> Result<()> {
         world.namespace(),
         &prometheus.url(),
         directory.path(),
+        &["--namespaces", world.namespace()],
     )?;
     let mut app = world.shop(1, 2, "10")?;
     app["spec"]["services"][0]["scaling"]["behavior"] =

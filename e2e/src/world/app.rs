@@ -80,21 +80,24 @@ impl World {
         self.apply_app(&app).await
     }
 
-    /// Brings `web` of `shop` from one replica to three by load, which has ended when this returns. `scale_down_window`
-    /// is what keeps them from then on.
+    /// Brings `web` of `shop` from one replica to three by load of this profile, which goes on. `scale_down_window` is
+    /// what keeps them afterwards.
     ///
     /// # Errors
     /// When they are not ready in time, and as [`World::apply_app`] and [`World::start_load`].
-    pub async fn scale_out_by_load(&self, scale_down_window: Duration) -> Result<()> {
+    pub async fn scale_out_by_load(
+        &self,
+        scale_down_window: Duration,
+        profile: &str,
+    ) -> Result<super::LoadPod<'_>> {
         let mut app = self.shop(1, 3, "10")?;
         app["spec"]["services"][0]["scaling"]["behavior"] =
             json!({"scaleDown": {"stabilizationWindowSeconds": scale_down_window.as_secs()}});
         self.apply_app(&app).await?;
         wait_until("the app is up", PATIENCE, async || self.is_up().await).await?;
-        let load = self.load_web("/wait?ms=5", "75s@28").await?;
+        let load = self.load_web("/wait?ms=5", profile).await?;
         wait_until("the load is three ready replicas", PATIENCE, async || self.has_ready(3).await).await?;
-        load.finish().await?;
-        Ok(())
+        Ok(load)
     }
 
     /// Applies a ScalableApp.
@@ -156,18 +159,19 @@ impl World {
         self.says("Ready", ConditionStatus::True, "UpAsDeclared").await.map(drop)
     }
 
-    /// The Deployments of the namespace, oldest first.
+    /// The Deployments of the namespace's apps, oldest first.
     ///
     /// # Errors
     /// When they cannot be listed.
     pub async fn deployments(&self) -> Result<Vec<Deployment>> {
         let api: Api<Deployment> = Api::namespaced(self.client(), self.namespace());
-        let mut deployments = api.list(&ListParams::default()).await?.items;
+        let of_apps = ListParams::default().labels("scalableapp.dev/app");
+        let mut deployments = api.list(&of_apps).await?.items;
         deployments.sort_by_key(|deployment| deployment.creation_timestamp().map(|time| time.0));
         Ok(deployments)
     }
 
-    /// `spec.replicas` over all Deployments of the namespace.
+    /// `spec.replicas` over all Deployments of the namespace's apps.
     ///
     /// # Errors
     /// When they cannot be listed.

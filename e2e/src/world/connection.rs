@@ -18,6 +18,7 @@ pub struct Images {
     pub app: String,
     /// The load generator.
     pub load: String,
+    prometheus: Option<String>,
     postgres: Option<String>,
     redis: Option<String>,
 }
@@ -42,9 +43,16 @@ impl Images {
             operator: image("OPERATOR_IMAGE", "localhost/scalableapp-operator:dev")?,
             app: image("APP_IMAGE", "localhost/app-template:dev")?,
             load: image("LOAD_IMAGE", "localhost/scalableapp-load:dev")?,
+            prometheus: known("PROMETHEUS_IMAGE", "localhost/prometheus:v3.16.0"),
             postgres: known("POSTGRES_IMAGE", "localhost/postgres:debian"),
             redis: known("REDIS_IMAGE", "localhost/redis:debian"),
         })
+    }
+
+    /// Prometheus; without one the chart's default.
+    #[must_use]
+    pub fn prometheus(&self) -> Option<&str> {
+        self.prometheus.as_deref()
     }
 
     /// PostgreSQL, which only the tests of the shop need.

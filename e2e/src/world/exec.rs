@@ -1,4 +1,4 @@
-//! Runs programs inside the pods of the test's namespace. Runs kubectl.
+//! Runs programs inside the pods of the test's namespace, by kubectl. Runs programs.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -15,15 +15,11 @@ impl World {
     /// # Errors
     /// When it fails, with what it said.
     pub async fn exec(&self, pod: &str, container: &str, command: &[&str]) -> Result<String> {
-        // The local cluster's, or else the machine's.
-        let ours = Cache::from_env()?.bin().join("kubectl");
-        let kubectl = if ours.exists() { ours } else { PathBuf::from("kubectl") };
-        let output = Command::new(kubectl)
+        let output = self
+            .program("kubectl")?
             .args(["exec", pod, "--container", container, "--namespace", &self.namespace, "--"])
             .args(command)
-            .env("KUBECONFIG", &self.kubeconfig)
             .stdin(Stdio::null())
-            .kill_on_drop(true)
             .output()
             .await
             .context("failed to run kubectl")?;
@@ -32,5 +28,13 @@ impl World {
             bail!("'{}' in pod {pod} says: {}", command.join(" "), said.trim());
         }
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    }
+
+    /// The local cluster's kubectl or helm, or else the machine's.
+    pub(super) fn program(&self, name: &str) -> Result<Command> {
+        let ours = Cache::from_env()?.bin().join(name);
+        let mut command = Command::new(if ours.exists() { ours } else { PathBuf::from(name) });
+        command.env("KUBECONFIG", &self.kubeconfig).kill_on_drop(true);
+        Ok(command)
     }
 }

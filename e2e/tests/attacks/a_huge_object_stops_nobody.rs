@@ -5,8 +5,8 @@ use anyhow::{Context, Result, ensure};
 use kube::Client;
 use serde_json::{Map, Value, json};
 
-use crate::arena::Arena;
-use crate::objects::{Objects, app, labelled, serves};
+use super::arena::Arena;
+use super::objects::{Objects, app, labelled, serves};
 
 /// The chart's limit.
 const LIMIT_KIB: u64 = 128 * 1024;

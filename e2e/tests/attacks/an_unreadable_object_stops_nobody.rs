@@ -5,8 +5,8 @@ use anyhow::{Context, Result, ensure};
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::arena::Arena;
-use crate::objects::{Objects, app, labelled, serves};
+use super::arena::Arena;
+use super::objects::{Objects, app, labelled, serves};
 
 #[tokio::test]
 async fn an_unreadable_object_stops_nobody() -> Result<()> {

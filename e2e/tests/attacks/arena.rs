@@ -89,7 +89,7 @@ impl Arena {
 
 fn operator(directory: &TempDir, prometheus: &PrometheusStub, arguments: &[&str]) -> Result<LocalOperator> {
     let kubeconfig = directory.path().join("kubeconfig");
-    LocalOperator::start_with(
+    LocalOperator::start(
         "attacked",
         &kubeconfig,
         OPERATOR_NAMESPACE,

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-use crate::arena::Arena;
+use super::arena::Arena;
 
 /// As many connections, and as many bytes of a head on each, as once took more than the chart's memory limit.
 const CONNECTIONS: usize = 400;

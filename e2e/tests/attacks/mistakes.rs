@@ -1,7 +1,7 @@
 //! A mistake in one component's spec is told with its path, and stops no other component.
 
-use crate::arena::Arena;
-use crate::tenant::{PATIENCE, Tenant};
+use super::arena::Arena;
+use super::tenant::{PATIENCE, Tenant};
 use anyhow::{Context, Result, ensure};
 use kube::Client;
 use scalableapp_e2e::world::wait_until;

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::sleep;
 
-use crate::arena::Arena;
-use crate::tenant::{PATIENCE, Tenant};
+use super::arena::Arena;
+use super::tenant::{PATIENCE, Tenant};
 
 /// `web` and `api` with so many replicas.
 fn pair(replicas: i32) -> Value {

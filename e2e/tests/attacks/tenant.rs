@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Nothing of one app takes so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A tenant of [`crate::arena::Arena::tenant`].
+/// A tenant of [`super::arena::Arena::tenant`].
 pub struct Tenant {
     /// Its namespace.
     pub namespace: String,

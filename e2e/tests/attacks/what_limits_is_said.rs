@@ -9,7 +9,7 @@ use scalableapp_e2e::world::{World, wait_until};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use crate::arena::Arena;
+use super::arena::Arena;
 
 const SOON: Duration = Duration::from_secs(60);
 

@@ -1,7 +1,7 @@
 //! Replicas, owners and deletion by somebody else's hand, while no metric is known.
 
-use crate::arena::Arena;
-use crate::tenant::{PATIENCE, Tenant};
+use super::arena::Arena;
+use super::tenant::{PATIENCE, Tenant};
 use anyhow::{Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;

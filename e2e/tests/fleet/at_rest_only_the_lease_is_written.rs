@@ -5,7 +5,7 @@ use scalableapp_e2e::fleet::{Arm, Fleet};
 use std::time::Duration;
 use tokio::time::sleep;
 
-use crate::APPS;
+use super::APPS;
 
 #[tokio::test]
 async fn at_rest_only_the_lease_is_written() -> Result<()> {

@@ -6,7 +6,7 @@ use scalableapp_e2e::fleet::{AT_REST, Arm, Fleet};
 use scalableapp_e2e::prometheus_stub::Trouble;
 use std::time::{Duration, Instant};
 
-use crate::{APPS, SPREAD};
+use super::{APPS, SPREAD};
 
 #[tokio::test]
 async fn failing_queries_only_delay() -> Result<()> {

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use scalableapp_e2e::fleet::{AT_REST, Arm, Fleet};
 use std::time::Instant;
 
-use crate::{APPS, SPREAD};
+use super::{APPS, SPREAD};
 
 #[tokio::test]
 async fn flooding_query_harms_nobody_else() -> Result<()> {

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use scalableapp_e2e::fleet::{AT_REST, Arm, Fleet};
 use std::time::Duration;
 
-use crate::{APPS, SPREAD};
+use super::{APPS, SPREAD};
 
 /// Longer than the age up to which samples are fresh, so that every metric is missed.
 const GONE: Duration = Duration::from_secs(120);

@@ -486,8 +486,8 @@ async fn a_decision_is_explained_stage_by_stage() {
     let decision = &mut explained["status"]["components"][0]["lastDecision"];
     decision["proposals"] = json!([{"metric": "rps", "value": "89/s per replica", "target": "50/s per replica", "replicas": 2},
                {"metric": "cpu", "value": "absent: no sample", "target": "70 %"}]);
-    decision["stages"] = json!([{"name": "signals", "effect": "1 of 2 metrics can be evaluated; not cpu"},
-                                {"name": "combine", "effect": "2 recommended by rps"}]);
+    decision["stages"] = json!([{"name": "evidence", "effect": "1 of 2 metrics can be evaluated; not cpu"},
+                                {"name": "recommendation", "effect": "2 recommended by rps"}]);
     let server = ApiServer::start(vec![(APP, vec![(200, explained)])]).await;
     let (code, out, error) = server.run("explain shop web").await;
     assert_eq!((code, error.as_str()), (0, ""));

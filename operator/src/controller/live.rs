@@ -7,7 +7,7 @@ use crate::{
         self, ComponentPass, View,
         component_state::{ComponentState, Failure},
     },
-    observe::{cluster::caches::app_ref, samples::Samples},
+    observe::{cluster::caches::app_ref, snapshot::Samples},
     resolve::app::Service,
     runtime::{clock, live::LiveSource, metrics},
 };

@@ -21,13 +21,13 @@ use crate::{
             children::OfApp,
             pods::CachedPod,
         },
-        samples::SampleStore,
+        store::SampleStore,
     },
     runtime::{decision_log::DecisionLog, lease::Leadership},
 };
 use futures::StreamExt;
 use kube::{
-    Client, Resource,
+    Resource,
     runtime::{Controller, controller, reflector::ObjectRef},
 };
 use memory::Memories;
@@ -66,17 +66,16 @@ pub struct Watches {
 }
 
 impl Watches {
-    /// Watches of these namespaces, or of all without one. They begin when the controller runs.
+    /// Watches of these namespaces, which begin when the controller runs.
     #[must_use]
-    pub fn new(client: &Client, namespaces: &[String]) -> Self {
-        let scope = Scope::new(client.clone(), namespaces);
-        let (app_store, apps) = reflect_written(&scope);
-        let (override_store, overrides) = reflect_overrides(&scope);
-        let (deployment_store, deployments) = reflect_children(&scope, Kind::Deployment);
-        let (pod_store, pods) = reflect_pods(&scope);
+    pub fn new(scope: &Scope) -> Self {
+        let (app_store, apps) = reflect_written(scope);
+        let (override_store, overrides) = reflect_overrides(scope);
+        let (deployment_store, deployments) = reflect_children(scope, Kind::Deployment);
+        let (pod_store, pods) = reflect_pods(scope);
         let (mut other_stores, mut others) = (BTreeMap::new(), Vec::new());
         for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_workload()) {
-            let (store, touched) = reflect_children(&scope, kind);
+            let (store, touched) = reflect_children(scope, kind);
             other_stores.insert(kind, store);
             others.push((kind, touched));
         }

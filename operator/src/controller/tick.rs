@@ -10,7 +10,7 @@ use crate::{
     decide::{self, Pass, View},
     observe::{
         cluster::caches::{GuardedApp, app_ref},
-        samples::Samples,
+        snapshot::Samples,
     },
     report::StatusUpdate,
     resolve::app::App,
@@ -60,21 +60,21 @@ pub async fn run(
             metrics::tick_began(due.elapsed());
         }
         if let Some(epoch) = context.writer.epoch() {
-            let passing = Passing { context: &context, triggers: &triggers, epoch };
-            if due.is_some() { passing.turn(&mut index).await } else { passing.between().await }
+            let tenure = Tenure { context: &context, triggers: &triggers, epoch };
+            if due.is_some() { tenure.turn(&mut index).await } else { tenure.between().await }
         }
         beat = due.unwrap_or(beat) + BEAT;
     }
 }
 
-/// Passes over apps, during one tenure.
-struct Passing<'a> {
+/// The passes over apps of one tenure of the lease.
+struct Tenure<'a> {
     context: &'a Context,
     triggers: &'a mpsc::Sender<ObjectRef<GuardedApp>>,
     epoch: i32,
 }
 
-impl Passing<'_> {
+impl Tenure<'_> {
     /// Measures and decides every app.
     async fn turn(&self, index: &mut AppIndex) {
         let context = self.context;

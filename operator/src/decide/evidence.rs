@@ -1,7 +1,7 @@
 //! The samples of one app as the engine's evidence. Pure.
 
 use super::memory::DecideMemory;
-use crate::{observe::samples::Samples, resolve::app::App};
+use crate::{observe::snapshot::Samples, resolve::app::App};
 use jiff::SignedDuration;
 use scalableapp_engine::{
     evidence::{Evidence, sample::Reading},

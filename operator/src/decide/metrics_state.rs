@@ -1,7 +1,7 @@
 //! The state of a component's metrics after a decision. Pure.
 
 use super::component_state::{Failure, MetricsState};
-use crate::{observe::samples::Samples, resolve::app::Service};
+use crate::{observe::snapshot::Samples, resolve::app::Service};
 use jiff::Timestamp;
 use scalableapp_engine::{
     ComponentDecision,

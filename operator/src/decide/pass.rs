@@ -13,7 +13,7 @@ use crate::{
             caches::Observed,
             workload::{self, LiveRevision},
         },
-        samples::Samples,
+        snapshot::Samples,
     },
     resolve::{
         app::{App, Service},

@@ -4,4 +4,5 @@ pub mod cluster;
 pub mod namespaced;
 pub mod prometheus;
 pub mod query_plan;
-pub mod samples;
+pub mod snapshot;
+pub mod store;

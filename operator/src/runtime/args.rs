@@ -21,6 +21,10 @@ pub struct Args {
     #[arg(long, env = "SCALABLEAPP_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     pub namespaces: Vec<String>,
 
+    /// Namespaces that are left to another operator, separated by commas, where all others are watched.
+    #[arg(long, env = "SCALABLEAPP_EXCLUDE_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',', value_parser = namespace)]
+    pub exclude_namespaces: Vec<String>,
+
     /// Time between two rounds of measuring and deciding, at least 1s.
     #[arg(long, env = "SCALABLEAPP_TICK", default_value = "5s", value_parser = at_least_a_second)]
     pub tick: Duration,
@@ -68,13 +72,18 @@ impl Args {
     /// Checks what no argument can by itself.
     ///
     /// # Errors
-    /// As a sentence, when a query may take as long as a tick: then a slow Prometheus would make every tick late.
+    /// As a sentence, when a query may take as long as a tick, by which a slow Prometheus would make every tick late,
+    /// and when namespaces are both named and excluded.
     pub fn validate(&self) -> Result<(), String> {
         let (timeout, tick) = (self.prometheus.timeout, self.tick);
-        if timeout < tick {
-            return Ok(());
+        if timeout >= tick {
+            return Err(format!("--prometheus-timeout ({timeout:?}) must be shorter than --tick ({tick:?})"));
         }
-        Err(format!("--prometheus-timeout ({timeout:?}) must be shorter than --tick ({tick:?})"))
+        let names_any = |namespaces: &[String]| namespaces.iter().any(|one| !one.is_empty());
+        if names_any(&self.namespaces) && names_any(&self.exclude_namespaces) {
+            return Err("set --namespaces or --exclude-namespaces, not both".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -208,6 +217,16 @@ mod tests {
         assert_eq!(parse(&[]).unwrap().validate(), Ok(()));
         let late = parse(&["--tick", "3s"]).unwrap().validate().unwrap_err();
         assert_eq!(late, "--prometheus-timeout (3s) must be shorter than --tick (3s)");
+    }
+
+    #[test]
+    fn namespaces_are_named_or_excluded() {
+        let validated = |more: &[&str]| parse(more).unwrap().validate();
+        assert_eq!(validated(&["--namespaces", "shop,blog"]), Ok(()));
+        assert_eq!(validated(&["--exclude-namespaces", "shop,blog", "--namespaces", ""]), Ok(()));
+        let both = validated(&["--namespaces", "shop", "--exclude-namespaces", "blog"]).unwrap_err();
+        assert_eq!(both, "set --namespaces or --exclude-namespaces, not both");
+        assert!(parse(&["--exclude-namespaces", "Shop"]).is_err());
     }
 
     #[test]

@@ -39,9 +39,9 @@ const METRICS_CONNECTIONS: usize = 16;
 /// Connections of API servers; users share them.
 const LIVE_CONNECTIONS: usize = 32;
 
-/// The data of the servers.
+/// The state of the handlers.
 #[derive(Clone)]
-pub struct Shown {
+pub struct ServerState {
     /// The process' own metrics.
     pub metrics: PrometheusHandle,
     /// The health of the process.
@@ -70,7 +70,7 @@ impl Serving {
     ///
     /// # Errors
     /// When the system has no thread for them.
-    pub fn start(listeners: Listeners, shown: &Shown, stop: &CancellationToken) -> io::Result<Self> {
+    pub fn start(listeners: Listeners, shown: &ServerState, stop: &CancellationToken) -> io::Result<Self> {
         let Listeners { probes, metrics, live } = listeners;
         let server = |listener, connections, gate, router| Server { listener, connections, gate, router };
         let probes = server(probes, PROBE_CONNECTIONS, None, probe_routes(shown.clone()));
@@ -106,15 +106,15 @@ fn on_a_thread(
     })
 }
 
-fn probe_routes(shown: Shown) -> Router {
+fn probe_routes(shown: ServerState) -> Router {
     Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).with_state(shown)
 }
 
-fn metrics_routes(shown: Shown) -> Router {
+fn metrics_routes(shown: ServerState) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(shown)
 }
 
-fn live_routes(shown: Shown) -> Router {
+fn live_routes(shown: ServerState) -> Router {
     Router::new()
         .route(&format!("/apis/{LIVE_GROUP}/{LIVE_VERSION}"), get(resources))
         .route(&live_path("{namespace}", "{name}"), get(live))
@@ -122,11 +122,11 @@ fn live_routes(shown: Shown) -> Router {
         .with_state(shown)
 }
 
-async fn livez(State(shown): State<Shown>) -> Response {
+async fn livez(State(shown): State<ServerState>) -> Response {
     verdict(shown.health.is_live(), "the tick loop has been silent for too long")
 }
 
-async fn readyz(State(shown): State<Shown>) -> Response {
+async fn readyz(State(shown): State<ServerState>) -> Response {
     verdict(shown.health.is_ready(), "the watches have not had their first lists yet")
 }
 
@@ -134,7 +134,7 @@ fn verdict(good: bool, otherwise: &'static str) -> Response {
     if good { "ok".into_response() } else { (StatusCode::SERVICE_UNAVAILABLE, otherwise).into_response() }
 }
 
-async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
+async fn metrics(State(shown): State<ServerState>) -> impl IntoResponse {
     shown.live.set_gauges();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shown.metrics.render())
 }
@@ -168,7 +168,7 @@ struct LiveMetadata {
     name: String,
 }
 
-async fn live(State(shown): State<Shown>, Path((namespace, name)): Path<(String, String)>) -> Response {
+async fn live(State(shown): State<ServerState>, Path((namespace, name)): Path<(String, String)>) -> Response {
     if let Err(NotLeader::Standby(leader)) = shown.leadership.writable_for(Duration::ZERO) {
         let leader = leader.as_deref().unwrap_or("not known");
         let message = format!("this replica of the operator does not lead; the leader is {leader}");

@@ -12,7 +12,7 @@ use kube::client::Body;
 use scalableapp_operator::apply::{events::Events, writer::Writer};
 use scalableapp_operator::controller::{Context, memory::Memories};
 use scalableapp_operator::observe::cluster::caches::Cluster;
-use scalableapp_operator::observe::{prometheus::client::Prometheus, samples::SampleStore};
+use scalableapp_operator::observe::{prometheus::client::Prometheus, store::SampleStore};
 use scalableapp_operator::runtime::args::Args;
 use scalableapp_operator::runtime::decision_log::DecisionLog;
 use scalableapp_operator::runtime::lease::{Candidate, Leadership};

@@ -1,4 +1,4 @@
-//! An operator of some namespaces asks for nothing outside of them.
+//! An operator of some namespaces asks for nothing outside of them, and one with excluded namespaces for nothing inside.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -17,12 +17,12 @@ use tokio::time::timeout;
 
 use crate::fake::{self, LIMIT, failure};
 
-/// A server with one object of each kind in each namespace; it notes which paths were asked for.
+/// A server with one object of each kind in each namespace; it notes what was asked for.
 fn client(asked: &Arc<Mutex<Vec<String>>>) -> Client {
     let asked = Arc::clone(asked);
     fake::client(move |head, _| {
         let path = head.uri.path().to_owned();
-        asked.lock().unwrap().push(path.clone());
+        asked.lock().unwrap().push(head.uri.to_string());
         async move {
             if head.uri.query().is_some_and(|query| query.contains("watch=true")) {
                 pending::<()>().await;
@@ -49,6 +49,23 @@ async fn a_namespace_without_a_role_is_left_out() {
     let named = ["shop".to_owned(), String::new(), "blog".to_owned()];
     let found = reachable(&client, &named).await;
     assert_eq!(found, (vec!["shop".to_owned()], vec!["blog".to_owned()]));
+}
+
+#[tokio::test]
+async fn every_list_and_watch_leaves_excluded_namespaces_out() {
+    let asked = Arc::default();
+    let excluded = ["shop".to_owned(), String::new(), "blog".to_owned()];
+    let scope = Scope::all_but(client(&asked), &excluded);
+    let (apps, touched) = reflect_written::<scalableapp_crds::ScalableApp>(&scope);
+    tokio::spawn(touched.for_each(|_| async {}));
+    timeout(LIMIT, apps.wait_until_ready()).await.unwrap().unwrap();
+    let (pods, touched) = reflect_pods(&scope);
+    tokio::spawn(touched.for_each(|_| async {}));
+    timeout(LIMIT, pods.synced()).await.unwrap().unwrap();
+    let asked = asked.lock().unwrap();
+    // As it stands in a URL.
+    let selector = "fieldSelector=metadata.namespace%21%3Dblog%2Cmetadata.namespace%21%3Dshop";
+    assert!(asked.len() >= 4 && asked.iter().all(|uri| uri.contains(selector)), "{asked:?}");
 }
 
 #[tokio::test]

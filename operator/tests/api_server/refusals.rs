@@ -153,7 +153,7 @@ impl ApiServer {
     async fn operator(&self) -> Arc<Context> {
         let client = self.client();
         let leadership = lead(client.clone()).await;
-        context(&client, leadership, Watches::new(&client, &[]).cluster)
+        context(&client, leadership, Watches::new(&Scope::new(client.clone(), &[])).cluster)
     }
 
     /// An operator that sees the Deployments.
@@ -163,7 +163,11 @@ impl ApiServer {
         let (deployments, touched) = reflect_children(&Scope::new(client.clone(), &[]), Kind::Deployment);
         tokio::spawn(touched.for_each(|_| async {}));
         timeout(LIMIT, deployments.synced()).await.unwrap().unwrap();
-        context(&client, leadership, Cluster { deployments, ..Watches::new(&client, &[]).cluster })
+        context(
+            &client,
+            leadership,
+            Cluster { deployments, ..Watches::new(&Scope::new(client.clone(), &[])).cluster },
+        )
     }
 
     /// The app of this generation with the status that was written last.

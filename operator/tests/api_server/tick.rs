@@ -44,7 +44,7 @@ fn app() -> Value {
 async fn ticks_may_be_further_apart_than_the_heart_may_be_silent() {
     let client = client();
     let (_, leadership) = Candidate::new(client.clone(), "operator", "election", "one");
-    let context = context(&client, leadership, Watches::new(&client, &[]).cluster);
+    let context = context(&client, leadership, Watches::new(&Scope::new(client.clone(), &[])).cluster);
     let (health, (triggers, _triggered)) = (Health::default(), mpsc::channel(1));
     tokio::spawn(tick::run(context, triggers, health.clone(), Duration::from_secs(600), pending()));
     for minute in 1..=15 {
@@ -61,7 +61,11 @@ async fn a_tick_that_waits_to_be_heard_leaves_the_app_to_its_reconcile() {
     tokio::spawn(touched.for_each(|_| async {}));
     timeout(LIMIT, apps.wait_until_ready()).await.unwrap().unwrap();
     let app = apps.state().remove(0).0.clone().unwrap();
-    let context = context(&client, leadership, Cluster { apps, ..Watches::new(&client, &[]).cluster });
+    let context = context(
+        &client,
+        leadership,
+        Cluster { apps, ..Watches::new(&Scope::new(client.clone(), &[])).cluster },
+    );
     let (triggers, mut triggered) = mpsc::channel(1);
     triggers.send(app_ref("store", "other")).await.unwrap();
     let period = Duration::from_secs(600);

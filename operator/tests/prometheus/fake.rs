@@ -15,7 +15,7 @@ use scalableapp_engine::evidence::sample::{Quality, Reading, judge};
 use scalableapp_engine::hpa::pod;
 use scalableapp_operator::observe::prometheus::client::{Prometheus, TEMPLATE_LIMIT};
 use scalableapp_operator::observe::query_plan::{CustomQuery, QueryPlan, Signal, Source};
-use scalableapp_operator::observe::samples::{SampleStore, Samples};
+use scalableapp_operator::observe::{snapshot::Samples, store::SampleStore};
 use scalableapp_operator::resolve::app::ComponentKey;
 use scalableapp_operator::runtime::args::{Args, PrometheusArgs};
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use scalableapp_operator::decide::component_state::MetricsState;
 use scalableapp_operator::decide::{DecideMemory, View, pass};
 use scalableapp_operator::observe::cluster::caches::Observed;
 use scalableapp_operator::observe::query_plan::{QueryPlan, Source};
-use scalableapp_operator::observe::samples::{SampleStore, Samples};
+use scalableapp_operator::observe::{snapshot::Samples, store::SampleStore};
 use scalableapp_operator::resolve::{app::App, resolve};
 use serde_json::{Value, json};
 

@@ -119,8 +119,8 @@ pub(crate) fn stages(
     step: &Step,
 ) -> Vec<Stage> {
     let mut stages = vec![
-        stage("signals", &signals_effect(signals)),
-        stage("combine", &combine_effect(signals, recommendation, subject.current_replicas)),
+        stage("evidence", &signals_effect(signals)),
+        stage("recommendation", &combine_effect(signals, recommendation, subject.current_replicas)),
     ];
     stages.extend(forecast.map(|effect| stage("forecast", &effect)));
     stages.extend([

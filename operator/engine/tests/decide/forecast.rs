@@ -20,7 +20,7 @@ fn a_forecast_starts_the_pods_that_the_load_will_need() {
     let (_, decision) = rising(400);
     assert_eq!(effect(&decision, "forecast"), "rps: 12 for 560 in 60 s");
     assert_eq!((decision.desired, decision.limited_by.as_slice()), (12, &[reason::FORECAST][..]));
-    assert_eq!(effect(&decision, "combine"), "10 recommended by rps");
+    assert_eq!(effect(&decision, "recommendation"), "10 recommended by rps");
 }
 
 #[test]

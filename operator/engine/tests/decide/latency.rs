@@ -19,7 +19,7 @@ fn latency_asks_for_more_while_load_has_risen_with_it() {
     app.reads("rps", 190.0).reads("p99", 0.450);
     let decision = app.decide();
     assert_eq!((decision.desired, decision.reason), (6, reason::METRIC_ABOVE_TARGET));
-    assert_eq!(effect(&decision, "combine"), "6 recommended by p99");
+    assert_eq!(effect(&decision, "recommendation"), "6 recommended by p99");
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn latency_that_was_never_inside_its_target_only_keeps_replicas() {
     app.reads("rps", 10.0);
     let decision = app.decide();
     assert_eq!((decision.desired, decision.reason), (4, reason::AT_TARGET));
-    assert_eq!(effect(&decision, "combine"), "1 recommended; latency keeps 4");
+    assert_eq!(effect(&decision, "recommendation"), "1 recommended; latency keeps 4");
 }
 
 #[test]

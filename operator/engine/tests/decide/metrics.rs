@@ -16,8 +16,8 @@ fn the_largest_proposal_wins_and_is_explained() {
     assert_eq!(decision.limited_by, []);
     assert_eq!(value(&decision, "rps"), "77.5/s per replica");
     assert_eq!(value(&decision, "cpu"), "30%");
-    assert_eq!(effect(&decision, "signals"), "2 of 2 metrics can be evaluated");
-    assert_eq!(effect(&decision, "combine"), "7 recommended by rps");
+    assert_eq!(effect(&decision, "evidence"), "2 of 2 metrics can be evaluated");
+    assert_eq!(effect(&decision, "recommendation"), "7 recommended by rps");
     assert_eq!(effect(&decision, "bounds"), "7 is within 1 to 20");
     assert_eq!(effect(&decision, "behavior"), "4 to 7");
     assert_eq!(
@@ -53,7 +53,7 @@ fn without_any_valid_metric_the_replicas_stay() {
     let decision = app.decide();
     assert_eq!((decision.desired, decision.hold), (4, Some(reason::NO_VALID_METRIC)));
     assert_eq!(decision.invalid["rps"].reason, reason::METRIC_IMPLAUSIBLE);
-    assert_eq!(effect(&decision, "combine"), "no metric can be evaluated: stays 4");
+    assert_eq!(effect(&decision, "recommendation"), "no metric can be evaluated: stays 4");
 }
 
 #[test]

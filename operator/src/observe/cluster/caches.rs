@@ -138,19 +138,29 @@ impl OfApp for GuardedOverride {
     }
 }
 
-/// The watched namespaces: all, or these.
+/// The watched namespaces: these, or all but the excluded ones.
 #[derive(Clone)]
 pub struct Scope {
     client: Client,
     namespaces: Vec<String>,
+    /// Field selector that leaves the excluded namespaces out.
+    selector: Option<String>,
 }
 
 impl Scope {
     /// `namespaces` are the watched ones; all without one.
     #[must_use]
     pub fn new(client: Client, namespaces: &[String]) -> Self {
-        let named: BTreeSet<&String> = namespaces.iter().filter(|one| !one.is_empty()).collect();
-        Self { client, namespaces: named.into_iter().cloned().collect() }
+        Self { client, namespaces: set(namespaces).into_iter().cloned().collect(), selector: None }
+    }
+
+    /// All namespaces but these.
+    #[must_use]
+    pub fn all_but(client: Client, excluded: &[String]) -> Self {
+        let terms: Vec<String> =
+            set(excluded).into_iter().map(|one| format!("metadata.namespace!={one}")).collect();
+        let selector = (!terms.is_empty()).then(|| terms.join(","));
+        Self { client, namespaces: Vec::new(), selector }
     }
 
     /// The events of a kind from every namespace. `stored` is the store that they fill.
@@ -166,7 +176,8 @@ impl Scope {
         K::DynamicType: Clone + Eq + Hash + Send + Sync,
     {
         if self.namespaces.is_empty() {
-            return Box::pin(watch(all(self.client.clone()), config.clone()));
+            let config = watcher::Config { field_selector: self.selector.clone(), ..config.clone() };
+            return Box::pin(watch(all(self.client.clone()), config));
         }
         let each = self.namespaces.iter().map(|namespace| {
             let events: WatchEvents<K, _> =
@@ -181,6 +192,11 @@ impl Scope {
         };
         Box::pin(merged(each.collect(), of_namespace))
     }
+}
+
+/// The non-empty names, each once.
+fn set(namespaces: &[String]) -> BTreeSet<&String> {
+    namespaces.iter().filter(|one| !one.is_empty()).collect()
 }
 
 /// A cache of apps or overrides, and the stream that fills it.

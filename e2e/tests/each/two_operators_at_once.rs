@@ -14,25 +14,20 @@ const NO_PROMETHEUS: &str = "http://127.0.0.1:9";
 
 #[tokio::test]
 async fn two_operators_at_once() -> Result<()> {
-    World::run("two_operators_at_once", async |world| {
-        operator::scale(&world.client(), OPERATOR, 0).await?;
-        let outcome = two_operators(world).await;
-        operator::scale(&world.client(), OPERATOR, 1).await?;
-        outcome
-    })
-    .await
+    World::apart("two_operators_at_once", two_operators).await
 }
 
 async fn two_operators(world: &World) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let (namespace, client) = (world.namespace(), world.client());
     let proxies = [FaultProxy::start(client.clone()).await?, FaultProxy::start(client).await?];
-    let leader = async || operator::leader(world.client(), namespace).await;
+    let leader = async || operator::leader(world.client(), namespace, OPERATOR).await;
     let start = |identity: &str, proxy: &FaultProxy| {
         let home = directory.path().join(identity);
         std::fs::create_dir(&home)?;
         let kubeconfig = proxy.write_kubeconfig(&home)?;
-        LocalOperator::start(identity, &kubeconfig, namespace, NO_PROMETHEUS, &home)
+        let more = ["--namespaces", namespace];
+        LocalOperator::start(identity, &kubeconfig, namespace, NO_PROMETHEUS, &home, &more)
     };
     let first = start("first", &proxies[0])?;
     wait_until("the first operator leads", Duration::from_secs(30), async || {

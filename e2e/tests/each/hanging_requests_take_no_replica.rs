@@ -3,17 +3,18 @@
 
 use anyhow::Result;
 use scalableapp_crds::ConditionStatus;
-use scalableapp_e2e::world::{World, holds_for, wait_until};
+use scalableapp_e2e::world::{REQUEST_WINDOW, World, holds_for, wait_until};
 use std::time::Duration;
 
 /// For so long the three replicas would stay in any case. It has to be longer than the window of the request rate, so
 /// that they are still there when the rate is zero.
-const SCALE_DOWN_WINDOW: Duration = Duration::from_secs(75);
+const SCALE_DOWN_WINDOW: Duration = REQUEST_WINDOW.saturating_add(Duration::from_secs(25));
 
 #[tokio::test]
 async fn hanging_requests_take_no_replica() -> Result<()> {
-    World::run("hanging_requests", async |world| {
-        world.scale_out_by_load(SCALE_DOWN_WINDOW).await?;
+    World::apart("hanging_requests_take_no_replica", async |world| {
+        let _operator = world.own_operator().await?;
+        world.scale_out_by_load(SCALE_DOWN_WINDOW, "45s@28").await?.finish().await?;
         let url = format!("http://shop-web.{}.svc:8080/wait?ms=300000", world.namespace());
         let hanging = world.start_hanging("hanging", &url, "5s@2").await?;
         wait_until("the zero is doubted", Duration::from_secs(120), async || {

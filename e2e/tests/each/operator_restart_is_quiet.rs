@@ -2,17 +2,16 @@
 
 use anyhow::{Result, ensure};
 use kube::ResourceExt;
-use scalableapp_cluster::chart::OPERATOR_NAMESPACE;
-use scalableapp_e2e::operator::{self, OPERATOR};
-use scalableapp_e2e::world::{World, holds_for, wait_until};
+use scalableapp_e2e::world::{Program, World, holds_for, wait_until};
 use std::time::Duration;
 
 #[tokio::test]
 async fn operator_restart_is_quiet() -> Result<()> {
-    World::run("operator_restart_is_quiet", async |world| {
+    World::apart("operator_restart_is_quiet", async |world| {
+        let operator = world.own_operator().await?;
         world.apply_app(&world.shop(1, 4, "10")?).await?;
         wait_until("the app is up", Duration::from_secs(90), async || world.is_up().await).await?;
-        let load = world.load_web("/wait?ms=5", "150s@28").await?;
+        let load = world.load_web("/wait?ms=5", "120s@28").await?;
         wait_until("the load is three replicas", Duration::from_secs(90), async || world.has_ready(3).await)
             .await?;
         let pods = async || -> Result<Vec<String>> {
@@ -25,21 +24,20 @@ async fn operator_restart_is_quiet() -> Result<()> {
             Ok(world.deployments().await?.iter().map(|one| one.metadata.generation).collect())
         };
         let generation = generations().await?;
-        let crashed = operator::leader(world.client(), OPERATOR_NAMESPACE).await?;
-        operator::crash(&world.client()).await?;
-        operator::scale(&world.client(), OPERATOR, 1).await?;
+        let crashed = operator.leader().await?;
+        operator.crash().await?;
+        operator.scale(Program::Operator, 1).await?;
         // Long enough for the lease of the crashed one to run out and for several decisions of the new one.
-        holds_for("pods and Deployments stay as they were", Duration::from_secs(45), async || {
+        holds_for("pods and Deployments stay as they were", Duration::from_secs(40), async || {
             let now = pods().await?;
             ensure!(now == before, "{before:?} became {now:?}");
             ensure!(generations().await? == generation, "a Deployment's spec was changed");
             Ok(())
         })
         .await?;
-        let leader = operator::leader(world.client(), OPERATOR_NAMESPACE).await?;
-        ensure!(leader != crashed, "the crashed {crashed} still leads");
-        let live = world.live("shop").await?;
-        ensure!(live.components[0].desired == 3, "the new one decides otherwise: {live:?}");
+        ensure!(operator.leader().await? != crashed, "the crashed {crashed} still leads");
+        let desired = operator.desired("web").await?;
+        ensure!(desired == 3, "the new one decides on {desired}");
         world.is_up().await?;
         let report = load.finish().await?;
         ensure!(report.failed.total() == 0, "{report:?}");

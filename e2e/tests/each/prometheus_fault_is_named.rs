@@ -2,27 +2,21 @@
 
 use anyhow::{Context, Result, ensure};
 use scalableapp_crds::ConditionStatus;
-use scalableapp_e2e::operator::{self, LocalOperator, OPERATOR};
+use scalableapp_e2e::operator::LocalOperator;
 use scalableapp_e2e::prometheus_stub::{PrometheusStub, Trouble};
 use scalableapp_e2e::world::{World, wait_until};
 use serde_json::json;
 use std::time::Duration;
 
-/// Age from which a sample is stale here, so that the test need not wait for the default.
-const STALENESS: &str = "15s";
+/// Short times, so that the test need not wait for the defaults.
+const TIMES: [&str; 6] = ["--tick", "2s", "--prometheus-timeout", "1s", "--staleness", "20s"];
 
 const ERRORS: Trouble = Trouble { delay: Duration::ZERO, failing: 1.0 };
 const LATE: Trouble = Trouble { delay: Duration::from_secs(30), failing: 0.0 };
 
 #[tokio::test]
 async fn prometheus_fault_is_named() -> Result<()> {
-    World::run("prometheus_fault", async |world| {
-        operator::scale(&world.client(), OPERATOR, 0).await?;
-        let outcome = faults(world).await;
-        operator::scale(&world.client(), OPERATOR, 1).await?;
-        outcome
-    })
-    .await
+    World::apart("prometheus_fault_is_named", faults).await
 }
 
 async fn faults(world: &World) -> Result<()> {
@@ -31,13 +25,13 @@ async fn faults(world: &World) -> Result<()> {
     prometheus.set(&shop, 25.0);
     let directory = tempfile::tempdir()?;
     let kubeconfig = std::env::var_os("KUBECONFIG").context("set KUBECONFIG to the cluster's")?;
-    let operator = LocalOperator::start_with(
+    let operator = LocalOperator::start(
         "faults",
         kubeconfig.as_ref(),
         world.namespace(),
         &prometheus.url(),
         directory.path(),
-        &["--staleness", STALENESS],
+        &[&TIMES[..], &["--namespaces", world.namespace()]].concat(),
     )?;
     let mut app = world.shop(1, 3, "10")?;
     // Without this window a missing metric that counted as zero would take replicas within seconds.
@@ -50,7 +44,7 @@ async fn faults(world: &World) -> Result<()> {
         Ok(())
     })
     .await?;
-    for (trouble, words) in [(ERRORS, "it answered 500"), (LATE, "within 3s")] {
+    for (trouble, words) in [(ERRORS, "it answered 500"), (LATE, "within 1s")] {
         prometheus.set_trouble(trouble);
         wait_until(&format!("\"{words}\" is said"), Duration::from_secs(90), async || {
             let condition = world.says("MetricsAvailable", ConditionStatus::False, "MetricStale").await?;

@@ -1,13 +1,14 @@
-//! Promises that are tested side by side: each in a namespace of its own, none disturbing the others, so that those
-//! who must wait wait together. The operator is the one of the chart.
+//! Promises on a real cluster that `make test` keeps, side by side: each has a namespace of its own.
 
 mod a_pod_that_does_not_start_is_named;
 mod app_deleted_mid_scale;
-mod at_rest_only_the_lease_is_written;
+pub(crate) mod at_rest_only_the_lease_is_written;
 mod bad_image_is_named;
 mod bad_manifest_is_refused_in_words;
 mod bad_metric_is_named;
+mod cluster_serves;
 mod dead_database_does_not_kill_pods;
+mod excluded_namespace_is_left_alone;
 mod hand_edit_is_reverted;
 mod hanging_requests_take_no_replica;
 mod image_change_loses_no_request;
@@ -15,11 +16,15 @@ mod live_values_follow_rbac;
 mod module_becomes_a_service;
 mod new_pods_take_no_replica;
 mod new_version_loses_no_order;
+mod operator_restart_is_quiet;
 mod override_ends_by_itself;
 mod pods_are_restricted;
+mod prometheus_fault_is_named;
+mod prometheus_outage_holds;
 mod quota_is_named;
 mod refused_replicas_stop_no_other;
-mod scales_in;
+pub(crate) mod scales_in;
 mod scales_out;
 mod shop_serves_from_its_image;
+mod two_operators_at_once;
 mod worker_gone_mid_job_loses_no_job;

@@ -1,143 +1,37 @@
-//! The newest valid samples of every needed metric. I/O: one batch of queries to Prometheus for each tick.
-//!
-//! A failed query removes nothing: the last samples stay and age, and their age decides whether they are valid
-//! (`--staleness`). So a Prometheus that misses one tick changes nothing, and one that is down makes every sample stale
-//! at the same age. A successful query without a component's series does remove its sample: the component is then
-//! absent, which is not zero.
+//! The samples of one tick, and their problems. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds::LiveLatency;
 use scalableapp_engine::evidence::sample::{Coverage, Reading, Window};
 use scalableapp_engine::forecast::season::Seasonal;
 use scalableapp_engine::hpa::pod::{self, PodSample, Resource};
-use tokio::sync::Mutex;
 
-use super::prometheus::client::Prometheus;
-use super::prometheus::custom::{Answers, CustomQueries};
-use super::prometheus::history::{Histories, Seasons};
-use super::prometheus::promql::{Refusal, read_matchers};
+use super::prometheus::custom::Answers;
+use super::prometheus::history::Seasons;
 use super::prometheus::quantile::quantile;
-use super::prometheus::signals::Signals;
 use super::prometheus::signals::family::Measurements;
 use super::prometheus::signals::requests::Traffic;
 use super::prometheus::signals::scraped::Measured;
-use super::prometheus::signals::selection::Selection;
 use super::prometheus::signals::usage::pod_sample;
-use super::prometheus::targets::{TargetCheck, Targets};
+use super::prometheus::targets::Targets;
 use super::query_plan::{QueryPlan, Source};
 use crate::resolve::app::ComponentKey;
-use crate::runtime::args::PrometheusArgs;
-
-/// Queries the samples and keeps the newest.
-pub struct SampleStore {
-    taking: Mutex<Taking>,
-    latest: RwLock<Arc<Samples>>,
-}
-
-struct Taking {
-    signals: Signals,
-    custom: CustomQueries,
-    targets: TargetCheck,
-    histories: Histories,
-}
-
-impl SampleStore {
-    /// No samples yet.
-    ///
-    /// # Errors
-    /// When `--prometheus-matchers` is not a list of matchers.
-    pub fn new(prometheus: Prometheus, args: &PrometheusArgs) -> Result<Self, Refusal> {
-        let matchers = read_matchers(&args.matchers)?;
-        let selection = Selection {
-            matchers: matchers.clone(),
-            request_window: args.request_window,
-            cpu_window: args.cpu_window,
-            staleness: args.staleness,
-        };
-        let in_flight = usize::from(args.queries_in_flight);
-        let taking = Taking {
-            signals: Signals::new(prometheus.clone(), selection.clone()),
-            targets: TargetCheck::new(prometheus.clone(), selection.clone()),
-            histories: Histories::new(prometheus.clone(), selection),
-            custom: CustomQueries::new(prometheus, matchers, args.query_interval, in_flight),
-        };
-        let samples = Samples {
-            max_age: SignedDuration::try_from(args.staleness).unwrap_or(SignedDuration::MAX),
-            request_window: SignedDuration::try_from(args.request_window).unwrap_or(SignedDuration::MAX),
-            cpu_window: SignedDuration::try_from(args.cpu_window).unwrap_or(SignedDuration::MAX),
-            ..Samples::default()
-        };
-        Ok(Self { taking: Mutex::new(taking), latest: RwLock::new(Arc::new(samples)) })
-    }
-
-    /// Queries the needed samples, and returns the newest valid ones. `now` is the time of the tick.
-    ///
-    /// It takes as long as the slowest template query: `--prometheus-timeout`, or up to twice that if one fails late
-    /// and is retried.
-    pub async fn sample(&self, wanted: &Arc<QueryPlan>, now: Timestamp) -> Arc<Samples> {
-        let mut taking = self.taking.lock().await;
-        let Taking { signals, custom, targets, histories } = &mut *taking;
-        let latest = self.latest();
-        if !Arc::ptr_eq(&latest.wanted, wanted) {
-            histories.want(wanted);
-        }
-        let unmeasured = latest.unmeasured();
-        let (evidence, custom, targets) = tokio::join!(
-            signals.refresh(wanted, now),
-            custom.refresh(wanted.custom()),
-            targets.refresh(&unmeasured)
-        );
-        let samples = Arc::new(Samples {
-            wanted: Arc::clone(wanted),
-            evidence,
-            custom,
-            targets,
-            seasons: histories.go_on(),
-            taken: Some(now),
-            ..(*latest).clone()
-        });
-        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&samples);
-        samples
-    }
-
-    /// Continues the custom queries between two ticks. Returns the samples with their new answers, and the apps of
-    /// these, by namespace and name.
-    pub async fn go_on(&self) -> (Arc<Samples>, BTreeSet<(String, String)>) {
-        let mut taking = self.taking.lock().await;
-        let answered = taking.custom.go_on().await;
-        // A newly learned season is used from the next decision on.
-        let (seasons, latest) = (taking.histories.go_on(), self.latest());
-        if answered.is_empty() && Arc::ptr_eq(&seasons, &latest.seasons) {
-            return (latest, BTreeSet::new());
-        }
-        let apps = latest.wanted.apps_with(&answered);
-        let samples = Arc::new(Samples { custom: taking.custom.answers(), seasons, ..(*latest).clone() });
-        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&samples);
-        (samples, apps)
-    }
-
-    /// The samples of the last tick.
-    #[must_use]
-    pub fn latest(&self) -> Arc<Samples> {
-        Arc::clone(&self.latest.read().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// The samples of one tick.
 #[derive(Clone, Debug, Default)]
 pub struct Samples {
-    wanted: Arc<QueryPlan>,
-    evidence: Measurements,
-    custom: Answers,
-    targets: Option<Arc<Targets>>,
-    seasons: Arc<Seasons>,
-    max_age: SignedDuration,
-    request_window: SignedDuration,
-    cpu_window: SignedDuration,
-    taken: Option<Timestamp>,
+    pub(super) wanted: Arc<QueryPlan>,
+    pub(super) evidence: Measurements,
+    pub(super) custom: Answers,
+    pub(super) targets: Option<Arc<Targets>>,
+    pub(super) seasons: Arc<Seasons>,
+    pub(super) max_age: SignedDuration,
+    pub(super) request_window: SignedDuration,
+    pub(super) cpu_window: SignedDuration,
+    pub(super) taken: Option<Timestamp>,
 }
 
 #[cfg(test)]
@@ -261,7 +155,7 @@ impl Samples {
     }
 
     /// Namespaces with a component that lacks all series of one of its metrics.
-    fn unmeasured(&self) -> BTreeSet<String> {
+    pub(super) fn unmeasured(&self) -> BTreeSet<String> {
         let lacks = |(key, sources): &(&ComponentKey, &BTreeMap<String, Source>)| {
             sources.values().any(|source| self.lacks(key, source))
         };

@@ -1,0 +1,119 @@
+//! The newest good samples of every metric that is wanted. I/O: one batch of queries to Prometheus for each tick.
+//!
+//! A failed query takes nothing away: what was measured before stays and grows old, and its own time decides whether it
+//! may still be acted on (`--staleness`). So a Prometheus that misses one tick changes nothing, and one that is gone
+//! turns every sample stale at the same age. A query that succeeds without a component's series does take its sample
+//! away: the component is then absent, which is not zero.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+
+use super::prometheus::client::Prometheus;
+use super::prometheus::custom::CustomQueries;
+use super::prometheus::history::Histories;
+use super::prometheus::promql::{Refusal, read_matchers};
+use super::prometheus::signals::Signals;
+use super::prometheus::signals::selection::Selection;
+use super::prometheus::targets::TargetCheck;
+use super::query_plan::QueryPlan;
+use super::snapshot::Samples;
+use crate::runtime::args::PrometheusArgs;
+
+/// Takes the samples and keeps the newest.
+pub struct SampleStore {
+    queries: Mutex<Queries>,
+    latest: RwLock<Arc<Samples>>,
+}
+
+/// What is sent to Prometheus.
+struct Queries {
+    signals: Signals,
+    custom: CustomQueries,
+    targets: TargetCheck,
+    histories: Histories,
+}
+
+impl SampleStore {
+    /// No samples yet.
+    ///
+    /// # Errors
+    /// When `--prometheus-matchers` is no list of matchers.
+    pub fn new(prometheus: Prometheus, args: &PrometheusArgs) -> Result<Self, Refusal> {
+        let matchers = read_matchers(&args.matchers)?;
+        let selection = Selection {
+            matchers: matchers.clone(),
+            request_window: args.request_window,
+            cpu_window: args.cpu_window,
+            staleness: args.staleness,
+        };
+        let in_flight = usize::from(args.queries_in_flight);
+        let queries = Queries {
+            signals: Signals::new(prometheus.clone(), selection.clone()),
+            targets: TargetCheck::new(prometheus.clone(), selection.clone()),
+            histories: Histories::new(prometheus.clone(), selection),
+            custom: CustomQueries::new(prometheus, matchers, args.query_interval, in_flight),
+        };
+        let samples = Samples {
+            max_age: SignedDuration::try_from(args.staleness).unwrap_or(SignedDuration::MAX),
+            request_window: SignedDuration::try_from(args.request_window).unwrap_or(SignedDuration::MAX),
+            cpu_window: SignedDuration::try_from(args.cpu_window).unwrap_or(SignedDuration::MAX),
+            ..Samples::default()
+        };
+        Ok(Self { queries: Mutex::new(queries), latest: RwLock::new(Arc::new(samples)) })
+    }
+
+    /// Takes the wanted samples, and returns the newest good ones. `now` is the time of the tick.
+    ///
+    /// It lasts for as long as the slowest template query: `--prometheus-timeout`, or up to twice that if one fails late and
+    /// is sent once more.
+    pub async fn sample(&self, wanted: &Arc<QueryPlan>, now: Timestamp) -> Arc<Samples> {
+        let mut queries = self.queries.lock().await;
+        let Queries { signals, custom, targets, histories } = &mut *queries;
+        let latest = self.latest();
+        if !Arc::ptr_eq(&latest.wanted, wanted) {
+            histories.want(wanted);
+        }
+        let unmeasured = latest.unmeasured();
+        let (evidence, custom, targets) = tokio::join!(
+            signals.refresh(wanted, now),
+            custom.refresh(wanted.custom()),
+            targets.refresh(&unmeasured)
+        );
+        let samples = Arc::new(Samples {
+            wanted: Arc::clone(wanted),
+            evidence,
+            custom,
+            targets,
+            seasons: histories.go_on(),
+            taken: Some(now),
+            ..(*latest).clone()
+        });
+        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&samples);
+        samples
+    }
+
+    /// Goes on with the apps' own queries between two ticks. Returns the samples with their new answers, and the apps,
+    /// by namespace and name, that these are for.
+    pub async fn go_on(&self) -> (Arc<Samples>, BTreeSet<(String, String)>) {
+        let mut queries = self.queries.lock().await;
+        let answered = queries.custom.go_on().await;
+        // What was learned of a season is acted on from the next decision on.
+        let (seasons, latest) = (queries.histories.go_on(), self.latest());
+        if answered.is_empty() && Arc::ptr_eq(&seasons, &latest.seasons) {
+            return (latest, BTreeSet::new());
+        }
+        let apps = latest.wanted.apps_with(&answered);
+        let samples = Arc::new(Samples { custom: queries.custom.answers(), seasons, ..(*latest).clone() });
+        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&samples);
+        (samples, apps)
+    }
+
+    /// The samples of the last tick.
+    #[must_use]
+    pub fn latest(&self) -> Arc<Samples> {
+        Arc::clone(&self.latest.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
