@@ -1,5 +1,5 @@
-//! `kubectl scalableapp replay`: recorded decisions are made once more, by the engine of this plugin's version.
-//! I/O: reads a file or standard input, writes to stdout.
+//! `kubectl scalableapp replay`: repeats recorded decisions with the engine of this plugin's version. I/O: reads a file
+//! or standard input, writes to stdout.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::args::ReplayArguments;
 use crate::printable::printable;
 
-/// Why nothing could be replayed.
+/// Why the replay failed.
 #[derive(Debug, Error)]
 pub enum ReplayError {
     /// The file cannot be read.
@@ -19,10 +19,10 @@ pub enum ReplayError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file holds something else.
+    /// The file contains no decisions.
     #[error(
         "failed to find a decision in {0}: give it what the operator wrote with --decision-records (chart: decisionRecords)"
     )]
@@ -32,8 +32,8 @@ pub enum ReplayError {
     Output(#[from] io::Error),
 }
 
-/// Replays every decision of the file, and says whether all came out as they were recorded. Lines that are no decision
-/// are passed over, so that the operator's whole log can be given.
+/// Replays every decision of the file, and returns whether all have the recorded result. Other lines are skipped, so
+/// the operator's whole log is a valid input.
 ///
 /// # Errors
 /// When the file cannot be read or holds no decision.
