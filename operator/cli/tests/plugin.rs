@@ -1,4 +1,4 @@
-//! The plugin as a process against an API server of the test's own on loopback: what it prints and how it exits.
+//! The plugin as a process against an API server on loopback: its output and exit codes.
 
 #![allow(
     clippy::expect_used,
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-/// Answers by path: each path has a list of answers, of which the last one stays.
+/// Answers by path: each path has a list of answers, of which the last one is repeated.
 type Script = Vec<(&'static str, Vec<(u16, Value)>)>;
 type Answers = Arc<Mutex<BTreeMap<&'static str, VecDeque<(u16, Value)>>>>;
 
@@ -90,7 +90,7 @@ async fn answer(State(answers): State<Answers>, uri: Uri) -> (StatusCode, String
         return (StatusCode::NOT_FOUND, "404 page not found\n".to_owned());
     };
     let (code, body) = if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() };
-    // What is no object is text, as the API server's own refusals are at times.
+    // Anything but an object is text, as some refusals of an API server are.
     let body = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
     (StatusCode::from_u16(code).unwrap(), body)
 }
@@ -119,7 +119,7 @@ fn app(ready: bool, replicas: i32, reason: &str) -> Value {
     })
 }
 
-/// An app of whose components nothing is known.
+/// An app without known components.
 fn unseen(conditions: &[Value]) -> Value {
     let mut app = app(false, 1, "R");
     app["status"] = json!({"observedGeneration": 1, "conditions": conditions});
@@ -200,7 +200,7 @@ async fn a_standby_is_asked_again_until_the_leader_answers() {
     assert!(out.contains("37.5"), "{out}");
 }
 
-/// The object with an escape sequence and a line of its own in each of its texts that no pattern of the API bounds.
+/// The object with an escape sequence and a line of its own in each string that the API does not restrict.
 fn hostile(mut object: Value) -> Value {
     fn poison(value: &mut Value) {
         const PATTERNED: [&str; 11] = [
@@ -241,7 +241,7 @@ async fn nothing_of_others_acts_on_the_terminal_or_makes_a_line_of_its_own() {
     };
     let missing = [said("MetricsAvailable", "web: cpu: no"), said("Stalled", "web: Because.")];
     shown["status"]["conditions"].as_array_mut().unwrap().extend(missing);
-    // Status is an object here, and a word in a condition.
+    // Status is an object here, and a string in a condition.
     shown["status"] = hostile(shown["status"].take());
     let mut measured = live().1;
     measured["components"][0]["metrics"] =
@@ -551,7 +551,7 @@ async fn an_override_is_applied_and_ended_in_words() {
     assert_eq!((code, out.as_str(), error.as_str()), (0, ended, ""));
 }
 
-/// A time that the API server takes and that cannot be read here.
+/// A time that the API server accepts and that cannot be parsed here.
 const NEVER: &str = "9999-12-31T23:59:59Z";
 
 #[tokio::test]
@@ -632,7 +632,7 @@ async fn an_override_that_cannot_be_is_refused_in_words() {
     }
 }
 
-/// What the operator writes for a component without metrics that has more replicas than its maximum.
+/// The operator's status of a component without metrics that has more replicas than its maximum.
 fn decision_record(to: i32) -> String {
     let rules = |window: i32| json!({"stabilization_window_seconds": window, "select_policy": "Max", "policies": [], "tolerance": 0.1});
     let web = json!({

@@ -1,4 +1,4 @@
-//! The text that people read, one snapshot for each situation.
+//! The text output, one snapshot for each situation.
 
 #![allow(
     clippy::expect_used,
@@ -14,7 +14,7 @@ use kubectl_scalableapp::view::{changes, render};
 use scalableapp_crds::{LiveApp, ScalableApp, ScalingOverride};
 use serde_json::{Value, json};
 
-/// As wide as it takes: what a pipe gets.
+/// Unlimited width, as for a pipe.
 const WIDE: usize = usize::MAX;
 
 fn app(status: &Value) -> ScalableApp {
