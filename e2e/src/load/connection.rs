@@ -17,7 +17,7 @@ use super::report::Outcome;
 const DEGRADED: &str = "x-degraded";
 
 /// Longest idle time of a reusable connection. A stopping pod closes one that was idle for a second (the reference
-/// service's README, "How it leaves"), and no client can know whether a request was lost by that. A client that must
+/// service's README, "Shutdown"), and no client can know whether a request was lost by that. A client that must
 /// lose none closes it first, with a margin for a stalled machine.
 const LONGEST_IDLE: Duration = Duration::from_millis(250);
 
