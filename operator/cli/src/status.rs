@@ -131,7 +131,7 @@ impl AppStatus {
         let runs = matches!(live, Ok(_) | Err(Unavailable::NotMeasured));
         if observed < 0 && runs {
             let unwritten =
-                "The operator runs and has not written the status of this app yet: kubectl events tells why.";
+                "The operator runs and has not written the status of this app yet: kubectl events shows the reason.";
             notes.push(unwritten.to_owned());
         } else if observed < 0 {
             notes.push("The operator has not seen this app yet: check that it is running.".to_owned());
@@ -239,8 +239,8 @@ impl Decision {
 fn evidence(proposal: &Proposal) -> String {
     let Proposal { metric, value, target, replicas, reason: _ } = proposal;
     match replicas {
-        Some(replicas) => format!("{metric} is {value}, target {target}: asks for {replicas}."),
-        None => format!("{metric} asks for nothing: {value}, target {target}."),
+        Some(replicas) => format!("{metric} is {value}, target {target}: proposes {replicas}."),
+        None => format!("{metric} proposes nothing: {value}, target {target}."),
     }
 }
 

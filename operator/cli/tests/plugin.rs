@@ -114,7 +114,7 @@ fn app(ready: bool, replicas: i32, reason: &str) -> Value {
                 "lastTransitionTime": "2026-01-02T03:04:05Z", "reason": "R", "message": "Because."}],
             "components": [{"name": "web", "tier": "service", "desired": replicas, "ready": replicas,
                 "lastDecision": {"time": format!("2026-01-02T03:04:{replicas:02}Z"), "from": 1, "to": replicas,
-                    "reason": reason, "message": format!("{reason} asks for {replicas}.")}}]
+                    "reason": reason, "message": format!("{reason} proposes {replicas}.")}}]
         }
     })
 }
@@ -140,7 +140,7 @@ fn live() -> (u16, Value) {
         200,
         json!({"kind": "LiveApp", "metadata": {"name": "shop", "namespace": "store"}, "observedAt": "2026-01-02T03:05:07Z", "components": [
         {"name": "web", "desired": 2, "ready": 2, "current": 2, "requestRate": 37.5,
-         "latency": {"p50": 0.01, "p99": 0.042}, "metrics": [], "reason": "R", "message": "rps asks for 2."}]}),
+         "latency": {"p50": 0.01, "p99": 0.042}, "metrics": [], "reason": "R", "message": "rps proposes 2."}]}),
     )
 }
 
@@ -155,7 +155,7 @@ async fn a_ready_app_is_shown_with_live_measurements_and_exits_0() {
             .await;
     let (code, out, error) = server.run("status").await;
     assert_eq!((code, error.as_str()), (0, ""), "{out}");
-    let row = "web        37.5   42 ms  2/2            rps asks for 2.";
+    let row = "web        37.5   42 ms  2/2            rps proposes 2.";
     assert!(out.contains("store/shop is ready, measured at 03:05:07Z") && out.contains(row), "{out}");
 }
 
@@ -283,7 +283,7 @@ async fn a_watch_appends_a_line_for_each_decision_and_ends_when_ready() {
     let server = ApiServer::start(vec![(APP, looks), (LIVE, vec![forbidden()])]).await;
     let (code, out, _) = server.run("status shop --watch --timeout 20s").await;
     assert_eq!(code, 0, "{out}");
-    let line = "2026-01-02 03:04:05Z  store/shop web  1 -> 5  Rate asks for 5.";
+    let line = "2026-01-02 03:04:05Z  store/shop web  1 -> 5  Rate proposes 5.";
     assert_eq!(out.matches(line).count(), 1, "{out}");
     assert!(out.trim_end().ends_with("store/shop is ready"), "{out}");
 }
@@ -405,8 +405,8 @@ async fn every_namespace_is_listed_with_its_measurements_and_its_overrides() {
             out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         for line in [
             "NAMESPACE APP HEALTH COMPONENT REQ/S P99 READY/DESIRED REASON",
-            "stage blog not ready web - - 1/1 Rate asks for 1.",
-            "store shop ready web 37.5 42 ms 2/2 rps asks for 2.",
+            "stage blog not ready web - - 1/1 Rate proposes 1.",
+            "store shop ready web 37.5 42 ms 2/2 rps proposes 2.",
             "stage blog Ready False R Because.",
             "store shop shop.web.hold - jane 9000-01-01 00:00:00Z a test",
         ] {

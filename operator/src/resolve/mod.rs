@@ -306,7 +306,7 @@ mod tests {
     )]
     #[case(
         json!({"maxReplicas": 3, "metrics": [{"name": "p99", "latency": {"quantile": "0.99", "target": "1s"}}]}),
-        &["metrics: add requestRate, cpu, memory or prometheus: latency may only ask for more replicas"]
+        &["metrics: add requestRate, cpu, memory or prometheus: latency only scales up"]
     )]
     #[case(
         json!({"maxReplicas": 3, "schedules": [
@@ -317,7 +317,7 @@ mod tests {
             "schedules[day].minReplicas: use 1 to 10000",
             "schedules[day].timeZone: \"Europe/Zurch\" is not an IANA time zone such as Europe/Zurich or UTC",
             "schedules[day].from: \"0 8 * *\" is not five cron fields (minute, hour, day of month, month, day of week) such as \"0 8 * * 1-5\"",
-            "schedules[day].to: \"0 0 30 2 *\" never comes around: name a day that the month has",
+            "schedules[day].to: \"0 0 30 2 *\" never occurs: name a day that the month has",
             "schedules[day]: give each schedule a name of its own",
             "schedules[day]: let to come at another time than from: a schedule that ends when it begins never takes effect",
         ]
@@ -380,7 +380,7 @@ mod tests {
     #[case(json!({"requestRate": {"perReplica": "0e3"}}), ".requestRate.perReplica: use a quantity above 0")]
     #[case(
         json!({"requestRate": {"perReplica": "999u"}}),
-        ".requestRate.perReplica: use at least 0.001: smaller quantities are not told apart"
+        ".requestRate.perReplica: use at least 0.001: smaller quantities are not distinguished"
     )]
     #[case(
         json!({"requestRate": {"perReplica": "5/s"}}),
@@ -489,7 +489,7 @@ mod tests {
     )]
     #[case(
         json!({"terminationGracePeriodSeconds": 5}),
-        "terminationGracePeriodSeconds: use 6 to 3600 seconds: a pod waits for 5 before it is told to stop"
+        "terminationGracePeriodSeconds: use 6 to 3600 seconds: a pod waits for 5 before its stop signal"
     )]
     #[case(json!({"containers": {}}), "containers: write containers as a list")]
     #[case(json!({"containers": [{"image": "x"}]}), "containers[0]: give it a name")]

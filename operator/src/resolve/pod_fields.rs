@@ -331,7 +331,7 @@ impl Checker<'_> {
                     self.problems.refuse(at, "give it a name of its own");
                 }
                 (_, None) if known.contains(&word) => {
-                    let sentence = format!("list it once: items are told apart by {}", keys.join(" and "));
+                    let sentence = format!("list it once: items are distinguished by {}", keys.join(" and "));
                     self.problems.refuse(at, sentence);
                 }
                 _ => {}
@@ -485,13 +485,13 @@ mod tests {
     )]
     #[case(
         json!({"containers": [{"name": "a", "ports": [{"containerPort": 1}, {"containerPort": 1, "protocol": "TCP"}]}]}),
-        "spec.containers[a].ports[1/TCP]: list it once: items are told apart by containerPort and protocol"
+        "spec.containers[a].ports[1/TCP]: list it once: items are distinguished by containerPort and protocol"
     )]
     #[case(
         json!({"containers": [{"name": "a", "volumeMounts": [
             {"name": "a", "mountPath": "/a"}, {"name": "b", "mountPath": "/a"},
         ]}]}),
-        "spec.containers[a].volumeMounts[/a]: list it once: items are told apart by mountPath"
+        "spec.containers[a].volumeMounts[/a]: list it once: items are distinguished by mountPath"
     )]
     #[case(json!({"hostAliases": [{"hostnames": ["a"]}]}), "spec.hostAliases[0]: set its ip")]
     #[case(

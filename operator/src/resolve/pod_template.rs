@@ -87,7 +87,7 @@ fn check_spec(spec: &Map<String, Value>, component: &str, path: Path<'_>, proble
     if let Some(seconds) = spec.get("terminationGracePeriodSeconds")
         && !seconds.as_i64().is_some_and(|seconds| TERMINATION_GRACE_PERIOD.contains(&seconds))
     {
-        let sentence = "use 6 to 3600 seconds: a pod waits for 5 before it is told to stop";
+        let sentence = "use 6 to 3600 seconds: a pod waits for 5 before its stop signal";
         problems.refuse(Path::Field(&path, "terminationGracePeriodSeconds"), sentence);
     }
     check_ports_of_others(spec, component, path, problems);

@@ -120,7 +120,7 @@ fn check_choice(metrics: &[api::Metric], is_settled: bool, path: Path<'_>, probl
         problems.refuse(list, sentence);
     }
     if !metrics.is_empty() && metrics.iter().all(|metric| metric.latency.is_some()) {
-        let sentence = "add requestRate, cpu, memory or prometheus: latency may only ask for more replicas";
+        let sentence = "add requestRate, cpu, memory or prometheus: latency only scales up";
         problems.refuse(list, sentence);
     }
 }
@@ -299,7 +299,7 @@ fn above_zero(quantity: &api::Quantity, field: &str, path: Path<'_>, problems: &
     let is_less_than_one = quantity.nano().is_some_and(|nano| nano < 1_000_000);
     match quantity.milli() {
         Ok(milli) if milli > 0 && is_less_than_one => {
-            problems.refuse(path, "use at least 0.001: smaller quantities are not told apart");
+            problems.refuse(path, "use at least 0.001: smaller quantities are not distinguished");
         }
         Ok(milli) if milli > 0 => return milli,
         Ok(_) => problems.refuse(path, "use a quantity above 0"),

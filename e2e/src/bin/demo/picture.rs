@@ -268,11 +268,11 @@ mod tests {
     fn recording() -> Recording {
         let offered = vec![(0.0, 5.0), (20.0, 5.0), (40.0, 90.0), (110.0, 90.0), (115.0, 5.0), (220.0, 5.0)];
         let decisions = vec![
-            Mark { at: 33.0, from: 1, to: 2, reason: "rps asks for 2: 27.3/s over a target of 20/s per replica.".into() },
-            Mark { at: 43.0, from: 2, to: 4, reason: "rps asks for 4: 61.8/s over a target of 20/s per replica.".into() },
-            Mark { at: 63.0, from: 4, to: 5, reason: "rps asks for 5: 89.9/s over a target of 20/s per replica & <limited> by maxReplicas, which is a long sentence that goes on.".into() },
-            Mark { at: 158.0, from: 5, to: 3, reason: "rps asks for 3: 45.1/s below a target of 20/s per replica.".into() },
-            Mark { at: 188.0, from: 3, to: 1, reason: "rps asks for 1: 5.0/s below a target of 20/s per replica.".into() },
+            Mark { at: 33.0, from: 1, to: 2, reason: "rps proposes 2: 27.3/s over a target of 20/s per replica.".into() },
+            Mark { at: 43.0, from: 2, to: 4, reason: "rps proposes 4: 61.8/s over a target of 20/s per replica.".into() },
+            Mark { at: 63.0, from: 4, to: 5, reason: "rps proposes 5: 89.9/s over a target of 20/s per replica & <limited> by maxReplicas, which is a long sentence that goes on.".into() },
+            Mark { at: 158.0, from: 5, to: 3, reason: "rps proposes 3: 45.1/s below a target of 20/s per replica.".into() },
+            Mark { at: 188.0, from: 3, to: 1, reason: "rps proposes 1: 5.0/s below a target of 20/s per replica.".into() },
         ];
         let desired = |at: f64| decisions.iter().rev().find(|mark| mark.at <= at).map_or(1, |mark| mark.to);
         let samples = (0..220)
@@ -308,7 +308,7 @@ mod tests {
             std::fs::write(path, &svg).unwrap();
         }
         assert_eq!(
-            svg.matches("<title>5.  3:08  3 -&gt; 1  rps asks for 1").count(),
+            svg.matches("<title>5.  3:08  3 -&gt; 1  rps proposes 1").count(),
             3,
             "once for each panel"
         );

@@ -52,10 +52,10 @@ pub enum InvalidSchedule {
     )]
     UnknownField(String),
     /// A day that no month has.
-    #[error("\"{0}\" never comes around: name a day that the month has")]
+    #[error("\"{0}\" never occurs: name a day that the month has")]
     Never(String),
     /// A day that occurs in hardly any year.
-    #[error("\"{0}\" comes around less than once in eight years: name a day that every leap year has")]
+    #[error("\"{0}\" occurs less than once in eight years: name a day that every leap year has")]
     Rare(String),
     /// Not a name of the IANA database.
     #[error("\"{0}\" is not an IANA time zone such as Europe/Zurich or UTC")]

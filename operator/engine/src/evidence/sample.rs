@@ -92,7 +92,7 @@ pub enum SampleError {
     #[error("absent: some of the servers behind Prometheus did not answer")]
     Incomplete,
     /// No pod is ready, so the served requests do not show the demand.
-    #[error("absent: no pod is ready, so nothing shows what is asked for")]
+    #[error("absent: no pod is ready, so the demand is not known")]
     NobodyServes,
     /// Several series where one is expected.
     #[error("implausible: {0} series, make the query return one")]

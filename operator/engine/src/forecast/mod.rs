@@ -89,7 +89,7 @@ pub(crate) fn forecast(
         let own = signal.result.proposal().map_or(0, |proposal| proposal.replicas);
         let (replicas, effect) = match outlook {
             Outlook::Learning => (subject.current_replicas, format!("{why}, no scale-in yet")),
-            Outlook::Unreliable => (own, format!("{why}, no say")),
+            Outlook::Unreliable => (own, format!("{why}, not used")),
             Outlook::Load(load) => {
                 let replicas = replicas(subject, load, per_replica).unwrap_or(own);
                 (replicas, format!("{replicas} for {} in {}{why}", value(load), within(forecast.horizon)))
@@ -119,7 +119,7 @@ fn by_trend(
     let outlook = memory.trends.entry(metric.to_owned()).or_default().observe(subject.now, load, horizon);
     let why = match outlook {
         Outlook::Learning => "learning",
-        Outlook::Unreliable => "errs more than \"stays as it is\"",
+        Outlook::Unreliable => "its error is larger than that of a constant load",
         Outlook::Load(_) => "",
     };
     (outlook, why.to_owned())
@@ -135,7 +135,7 @@ fn by_season(
     let by_season = memory.by_season.entry(metric.to_owned()).or_default();
     let season = subject.season(metric);
     let season = match season.as_deref() {
-        None | Some(Seasonal::Awaited) => return (Outlook::Learning, "awaits its history".to_owned()),
+        None | Some(Seasonal::Awaited) => return (Outlook::Learning, "its history is loading".to_owned()),
         Some(Seasonal::Unusable(why)) => {
             by_season.retract();
             return (Outlook::Unreliable, why.clone());
@@ -148,15 +148,15 @@ fn by_season(
         by_season.retract();
         let why = if errors.beats_last_season() {
             let (lately, stays) = (decimal(errors.lately), decimal(errors.stays));
-            format!("erred {lately} in the last season, \"stays as it is\" {stays}")
+            format!("error {lately} in the last season, of a constant load {stays}")
         } else {
-            format!("errs {own}, last season's load {last_season}")
+            format!("error {own}, of last season's load {last_season}")
         };
         return (Outlook::Unreliable, why);
     }
     match by_season.observe(subject.now, load, season, horizon) {
         Outlook::Load(load) => {
-            (Outlook::Load(load), format!(", errs {own}, last season's load {last_season}"))
+            (Outlook::Load(load), format!(", error {own}, of last season's load {last_season}"))
         }
         _ => (Outlook::Learning, "learning".to_owned()),
     }

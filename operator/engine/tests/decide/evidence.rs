@@ -90,7 +90,7 @@ fn what_nobody_serves_is_no_lack_of_demand() {
     app.pods.iter_mut().for_each(|pod| pod.ready = None);
     let decision = app.decide();
     assert_eq!((decision.desired, decision.hold), (4, Some(reason::NO_VALID_METRIC)));
-    assert_eq!(value(&decision, "rps"), "absent: no pod is ready, so nothing shows what is asked for");
+    assert_eq!(value(&decision, "rps"), "absent: no pod is ready, so the demand is not known");
     app.pods.truncate(1);
     app.all_pods_ready();
     assert_eq!(app.decide().desired, 1);

@@ -21,7 +21,7 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misread {
     /// The family reads an answer without its query.
-    #[error("failed to read the template {0}: its family does not ask for it")]
+    #[error("failed to read the template {0}: its family has no such query")]
     Unasked(&'static str),
     /// The family does not read an answer.
     #[error("failed to use the answer to the template {0}: its family does not read it")]
