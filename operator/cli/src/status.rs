@@ -130,8 +130,7 @@ impl AppStatus {
         // The leader has answered, even if it has not measured the app.
         let runs = matches!(live, Ok(_) | Err(Unavailable::NotMeasured));
         if observed < 0 && runs {
-            let unwritten =
-                "The operator runs and has not written the status of this app yet: kubectl events shows the reason.";
+            let unwritten = "The operator runs and has not written the status of this app yet: kubectl events shows the reason.";
             notes.push(unwritten.to_owned());
         } else if observed < 0 {
             notes.push("The operator has not seen this app yet: check that it is running.".to_owned());

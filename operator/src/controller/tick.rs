@@ -30,9 +30,9 @@ const BEAT: Duration = Duration::from_secs(1);
 
 /// Ticks over which status updates without a change of replicas are spread. When Prometheus fails or recovers, every
 /// app has one at once: they must not all be written at the same moment, nor delay a change of replicas.
-const NEWS_OVER: usize = 10;
+const SPREAD_OVER: usize = 10;
 /// The least status updates in one tick, however few apps there are.
-const LEAST_NEWS: usize = 20;
+const LEAST_UPDATES: usize = 20;
 
 /// Runs until `shutdown`, once each `period`.
 pub async fn run(
@@ -82,10 +82,10 @@ impl Tenure<'_> {
         let (wanted, apps) = index.follow(&objects, &context.memories);
         let samples = context.samples.sample(&wanted, clock::wall()).await;
         context.memories.share(apps.iter().filter_map(|one| one.resolved.as_ref().as_ref().ok()));
-        let mut news = (apps.len() / NEWS_OVER).max(LEAST_NEWS);
+        let mut updates = (apps.len() / SPREAD_OVER).max(LEAST_UPDATES);
         for Decidable { app, resolved, memory } in apps {
             let Ok(checked) = &**resolved else { continue };
-            self.pass(app, checked, memory, &samples, &mut news).await;
+            self.pass(app, checked, memory, &samples, &mut updates).await;
         }
     }
 
@@ -104,7 +104,7 @@ impl Tenure<'_> {
         }
     }
 
-    /// Decides one app, and triggers its reconcile if that changes replicas, or needs a status update and `news` are
+    /// Decides one app, and triggers its reconcile if that changes replicas, or needs a status update and `updates` are
     /// left. Nothing during its reconcile, which decides itself.
     async fn pass(
         &self,
@@ -112,7 +112,7 @@ impl Tenure<'_> {
         resolved: &App,
         memory: &SharedMemory,
         samples: &Samples,
-        news: &mut usize,
+        updates: &mut usize,
     ) {
         let (namespace, name) = (resolved.namespace.as_str(), resolved.name.as_str());
         let observed = self.context.cluster.of_app(namespace, name);
@@ -125,13 +125,13 @@ impl Tenure<'_> {
         let mut pass = decide::pass(resolved, known, view, decisions);
         self.context.memories.note_demands(resolved, std::mem::take(&mut pass.demands));
         let scales = scales(&pass);
-        let says = !scales && *news > 0 && says_something_new(app, &mut memory, &pass);
+        let updates_status = !scales && *updates > 0 && needs_status_update(app, &mut memory, &pass);
         // Sending may wait for the app's own reconcile, which needs the memory.
         drop(memory);
-        if says {
-            *news -= 1;
+        if updates_status {
+            *updates -= 1;
         }
-        if scales || says {
+        if scales || updates_status {
             // The receiver is gone when the process is about to end.
             let _ = self.triggers.send(app_ref(namespace, name)).await;
         }
@@ -152,7 +152,7 @@ fn scales(pass: &Pass) -> bool {
 }
 
 /// Whether the status would differ from the known one.
-fn says_something_new(app: &ScalableApp, memory: &mut AppMemory, pass: &Pass) -> bool {
+fn needs_status_update(app: &ScalableApp, memory: &mut AppMemory, pass: &Pass) -> bool {
     let states: Vec<_> = pass.components.iter().map(|one| &one.state).collect();
     let generation = app.metadata.generation.unwrap_or_default();
     let waits = memory.apply.unreported.as_ref().is_some_and(|unreported| {

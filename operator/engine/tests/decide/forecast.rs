@@ -43,5 +43,8 @@ fn a_forecast_that_was_wrong_has_no_say_and_says_so() {
         let wave = 500.0 + (second % 200 - 100).abs() as f64;
         decision = app.later(5).reads("rps", wave).act();
     }
-    assert_eq!(effect(&decision, "forecast"), "rps: its error is larger than that of a constant load, not used");
+    assert_eq!(
+        effect(&decision, "forecast"),
+        "rps: its error is larger than that of a constant load, not used"
+    );
 }

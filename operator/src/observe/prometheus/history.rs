@@ -57,7 +57,7 @@ pub struct Histories {
 
 /// The history of one metric.
 struct MetricHistory {
-    wish: SeasonRequest,
+    request: SeasonRequest,
     since: Instant,
     next: Instant,
     failures: u32,
@@ -93,12 +93,12 @@ impl Histories {
 
     /// Removes histories that are no longer needed, and adds new ones.
     pub fn want(&mut self, wanted: &QueryPlan) {
-        let wishes = wishes(wanted);
-        self.entries.retain(|key, entry| wishes.get(key) == Some(&entry.wish));
+        let requests = requests(wanted);
+        self.entries.retain(|key, entry| requests.get(key) == Some(&entry.request));
         let now = clock::monotonic();
-        for (key, wish) in wishes {
+        for (key, request) in requests {
             self.entries.entry(key).or_insert_with(|| MetricHistory {
-                wish,
+                request,
                 since: now,
                 next: now,
                 failures: 0,
@@ -110,8 +110,8 @@ impl Histories {
     /// Takes finished results, and sends due queries. Never waits.
     pub fn go_on(&mut self) -> Arc<Seasons> {
         while let Some(ended) = self.round.try_join_next() {
-            for (key, wish, learned) in ended.unwrap_or_default() {
-                self.record(&key, &wish, learned);
+            for (key, request, learned) in ended.unwrap_or_default() {
+                self.record(&key, &request, learned);
             }
         }
         if self.round.is_empty() {
@@ -149,11 +149,11 @@ impl Histories {
         due.sort_by_key(|(_, entry)| entry.next);
         let mut batches: Vec<Batch> = Vec::new();
         for (key, entry) in due {
-            let one = (key.clone(), entry.wish.clone());
+            let one = (key.clone(), entry.request.clone());
             let joins = |batch: &Batch| {
-                let wishes = [&batch[0].1, &one.1];
-                let are_rates = wishes.iter().all(|wish| matches!(wish.source, Source::Component(_)));
-                are_rates && wishes[0].season == wishes[1].season && batch.len() < BATCH
+                let requests = [&batch[0].1, &one.1];
+                let are_rates = requests.iter().all(|request| matches!(request.source, Source::Component(_)));
+                are_rates && requests[0].season == requests[1].season && batch.len() < BATCH
             };
             match batches.iter().position(joins) {
                 Some(batch) => batches[batch].push(one),
@@ -164,10 +164,10 @@ impl Histories {
         batches
     }
 
-    fn record(&mut self, key: &MetricKey, wish: &SeasonRequest, learned: Learned) {
-        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.wish == *wish) else { return };
+    fn record(&mut self, key: &MetricKey, request: &SeasonRequest, learned: Learned) {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.request == *request) else { return };
         let now = clock::monotonic();
-        let interval = wish.season.unsigned_abs() / 24;
+        let interval = request.season.unsigned_abs() / 24;
         match learned {
             Ok(seasonal) => {
                 let (component, metric) = key;
@@ -202,18 +202,18 @@ impl Histories {
 }
 
 /// The metrics whose loads are forecast by season.
-fn wishes(wanted: &QueryPlan) -> BTreeMap<MetricKey, SeasonRequest> {
-    let mut wishes = BTreeMap::new();
+fn requests(wanted: &QueryPlan) -> BTreeMap<MetricKey, SeasonRequest> {
+    let mut requests = BTreeMap::new();
     for (component, Forecast { horizon, season }) in wanted.forecasts() {
         let Some(season) = *season else { continue };
         for (metric, source) in wanted.components().get(component).into_iter().flatten() {
             if matches!(source, Source::Component(_) | Source::Custom(_)) {
-                let wish = SeasonRequest { source: source.clone(), season, horizon: *horizon };
-                wishes.insert((component.clone(), metric.clone()), wish);
+                let request = SeasonRequest { source: source.clone(), season, horizon: *horizon };
+                requests.insert((component.clone(), metric.clone()), request);
             }
         }
     }
-    wishes
+    requests
 }
 
 /// Sends one query, and learns from its answer. One that is too large for all of its components is sent for each.
@@ -253,7 +253,7 @@ impl Unread {
             Self::Failed(error) => Err(error),
             Self::Refused(refusal) => Ok(Seasonal::Unusable(format!("no history, {refusal}"))),
         };
-        batch.into_iter().map(|(key, wish)| (key, wish, learned.clone())).collect()
+        batch.into_iter().map(|(key, request)| (key, request, learned.clone())).collect()
     }
 }
 
@@ -281,8 +281,8 @@ async fn traces(
 async fn learn(traces: &[RangeVector], batch: Batch, span: Span) -> Vec<(MetricKey, SeasonRequest, Learned)> {
     let season = batch[0].1.season;
     let pasts: Vec<Past> =
-        batch.iter().map(|((component, _), wish)| past(traces, component, wish, span)).collect();
-    let horizons: Vec<SignedDuration> = batch.iter().map(|(_, wish)| wish.horizon).collect();
+        batch.iter().map(|((component, _), request)| past(traces, component, request, span)).collect();
+    let horizons: Vec<SignedDuration> = batch.iter().map(|(_, request)| request.horizon).collect();
     let learned = spawn_blocking(move || {
         let learn = |(past, horizon): (&Past, SignedDuration)| match Season::learn(past, season, horizon) {
             Ok(season) => Seasonal::Learned(season),
@@ -292,7 +292,7 @@ async fn learn(traces: &[RangeVector], batch: Batch, span: Span) -> Vec<(MetricK
     });
     // A thread that ended early has learned nothing; the process is then about to end.
     let learned = learned.await.unwrap_or_default();
-    batch.into_iter().zip(learned).map(|((key, wish), seasonal)| (key, wish, Ok(seasonal))).collect()
+    batch.into_iter().zip(learned).map(|((key, request), seasonal)| (key, request, Ok(seasonal))).collect()
 }
 
 /// The instants of the query: the newest multiple of the step and those before it, shifted to whole seconds.
@@ -303,9 +303,9 @@ fn span(now: Timestamp, season: SignedDuration) -> Span {
 }
 
 /// The history of a component in an answer; for a custom query it is the only series.
-fn past(traces: &[RangeVector], component: &ComponentKey, wish: &SeasonRequest, span: Span) -> Past {
+fn past(traces: &[RangeVector], component: &ComponentKey, request: &SeasonRequest, span: Span) -> Past {
     let is_own = |trace: &&RangeVector| {
-        let is_custom = matches!(wish.source, Source::Custom(_));
+        let is_custom = matches!(request.source, Source::Custom(_));
         is_custom && traces.len() == 1 || names(trace, component)
     };
     let mut values = vec![None; VALUES];
@@ -371,10 +371,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_history_that_never_comes_is_awaited_for_three_failures() {
-        let (mut histories, key, wish) = histories();
+        let (mut histories, key, request) = histories();
         for failures in 1..=3 {
             assert_eq!(histories.entries[&key].seasonal, Seasonal::Awaited);
-            histories.record(&key, &wish, failed());
+            histories.record(&key, &request, failed());
             assert!(histories.due().is_empty(), "it is left alone after {failures} failures");
         }
         let unusable = "no history, failed to run the query: Prometheus rejects it as execution";
@@ -383,24 +383,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_history_that_is_not_read_in_ten_minutes_holds_nothing_up() {
-        let (mut histories, key, wish) = histories();
+        let (mut histories, key, request) = histories();
         tokio::time::advance(AWAITED - Duration::from_secs(1)).await;
         histories.end_waiting();
         assert_eq!(histories.entries[&key].seasonal, Seasonal::Awaited);
         tokio::time::advance(Duration::from_secs(1)).await;
         histories.end_waiting();
         assert!(matches!(histories.entries[&key].seasonal, Seasonal::Unusable(_)));
-        histories.record(&key, &wish, Ok(learned()));
+        histories.record(&key, &request, Ok(learned()));
         histories.end_waiting();
         assert_eq!(histories.entries[&key].seasonal, learned());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_takes_nothing_away_and_is_tried_again() {
-        let (mut histories, key, wish) = histories();
-        histories.record(&key, &wish, Ok(learned()));
+        let (mut histories, key, request) = histories();
+        histories.record(&key, &request, Ok(learned()));
         for _ in 0..40 {
-            histories.record(&key, &wish, failed());
+            histories.record(&key, &request, failed());
         }
         assert_eq!(histories.entries[&key].seasonal, learned());
         tokio::time::advance(Duration::from_secs(3600)).await;
@@ -418,8 +418,8 @@ mod tests {
             let series: RangeVector =
                 serde_json::from_value(json!({"metric": {}, "values": values})).unwrap();
             let source = Source::Custom(CustomQuery { namespace: "shop".to_owned(), text: String::new() });
-            let wish = SeasonRequest { source, season, horizon: SignedDuration::from_mins(5) };
-            let past = past(&[series], &ComponentKey::new("shop", "shop", "web"), &wish, span);
+            let request = SeasonRequest { source, season, horizon: SignedDuration::from_mins(5) };
+            let past = past(&[series], &ComponentKey::new("shop", "shop", "web"), &request, span);
             let expected: Vec<_> = (0..VALUES).map(|index| Some(index as f64)).collect();
             assert_eq!(past.values, expected, "{minutes}");
             let age = now.duration_since(past.until);
@@ -429,8 +429,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_another_spec_asked_for_is_not_taken() {
-        let (mut histories, key, wish) = histories();
-        histories.record(&key, &SeasonRequest { season: SEASON / 2, ..wish }, Ok(learned()));
+        let (mut histories, key, request) = histories();
+        histories.record(&key, &SeasonRequest { season: SEASON / 2, ..request }, Ok(learned()));
         assert_eq!(histories.entries[&key].seasonal, Seasonal::Awaited);
     }
 }
