@@ -41,7 +41,7 @@ pub enum Unavailable {
     #[error("live measurements are not shown: the operator has not measured this app yet")]
     NotMeasured,
     /// The operator's answer is invalid.
-    #[error("live measurements are not shown: failed to ask the operator ({0})")]
+    #[error("live measurements are not shown: failed to query the operator ({0})")]
     Failed(String),
 }
 

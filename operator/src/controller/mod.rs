@@ -133,7 +133,7 @@ pub async fn run(
             match result {
                 Ok(_)
                 | Err(controller::Error::ObjectNotFound(_) | controller::Error::ReconcilerFailed(..)) => {}
-                Err(error) => tracing::warn!(%error, "a watch failed and will be taken up again"),
+                Err(error) => tracing::warn!(%error, "a watch failed and will be restarted"),
             }
         })
         .await;

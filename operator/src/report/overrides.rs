@@ -96,7 +96,7 @@ pub fn unreadable(
 ) -> ScalingOverrideStatus {
     let mut status = known.cloned().unwrap_or_default();
     let generation = one.metadata.generation.unwrap_or_default();
-    let message = format!("does nothing, because it cannot be read: {one}");
+    let message = format!("has no effect, because it cannot be read: {one}");
     status.observed_generation = generation;
     let no = ConditionStatus::False;
     set_condition(&mut status.conditions, IN_FORCE, no, reason::UNREADABLE.name, &message, generation, now);

@@ -34,13 +34,14 @@ use std::sync::Arc;
 /// Values in the free JSON of one app. They are kept for each app, and a small one takes 700 bytes.
 const MOST_VALUES: usize = 5000;
 
-/// Resolves an app, or returns all its problems as a whole. Problems of one service are recorded in that service and do
-/// not affect the others.
+/// Resolves an app, or returns all problems of the app as a whole. Problems of one service are recorded in that service
+/// and do not affect the others.
 ///
 /// The result depends only on `metadata.{name,namespace,uid,creationTimestamp,generation}` and `spec`, so it may be
 /// cached while uid and generation stay the same.
 ///
-/// # Errors Each problem with its path and one sentence that says what to change.
+/// # Errors
+/// Each problem with its path and one sentence that says what to change.
 pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
     let mut problems = Problems::default();
     let metadata = &app.metadata;
@@ -481,7 +482,7 @@ mod tests {
     )]
     #[case(
         json!({"automountServiceAccountToken": true}),
-        "automountServiceAccountToken: remove it: pods get no token unasked; mount one with a projected volume where it is needed"
+        "automountServiceAccountToken: remove it: pods get no token by default; mount one with a projected volume where it is needed"
     )]
     #[case(
         json!({"restartPolicy": "Never"}),

@@ -37,12 +37,12 @@ const SECURITY_CONTEXT: [Rule; 11] = [
     (
         "allowPrivilegeEscalation",
         is_false,
-        "remove it: the restricted Pod Security Standard wants it false, as the operator sets it",
+        "remove it: the restricted Pod Security Standard requires false, as the operator sets it",
     ),
     (
         "runAsNonRoot",
         is_true,
-        "remove it: the restricted Pod Security Standard wants it true, as the operator sets it",
+        "remove it: the restricted Pod Security Standard requires true, as the operator sets it",
     ),
     (
         "runAsUser",
@@ -70,11 +70,11 @@ const SECURITY_CONTEXT: [Rule; 11] = [
         is_no_host_process,
         "remove hostProcess: the restricted Pod Security Standard allows no host process",
     ),
-    ("sysctls", are_safe_sysctls, "keep to the sysctls that the restricted Pod Security Standard calls safe"),
+    ("sysctls", are_safe_sysctls, "use only the sysctls that the restricted Pod Security Standard allows"),
     (
         "capabilities",
         is_least_privilege,
-        "drop ALL and add nothing but NET_BIND_SERVICE, as the restricted Pod Security Standard wants it",
+        "drop ALL and add nothing but NET_BIND_SERVICE, as the restricted Pod Security Standard requires",
     ),
 ];
 

@@ -14,7 +14,7 @@ const OWNED_BY_POD: [(&str, &str); 5] = [
     ("serviceAccount", OWN_SERVICE_ACCOUNT),
     (
         "automountServiceAccountToken",
-        "remove it: pods get no token unasked; mount one with a projected volume where it is needed",
+        "remove it: pods get no token by default; mount one with a projected volume where it is needed",
     ),
     ("restartPolicy", "remove it: the containers of a service are always restarted"),
     ("ephemeralContainers", "remove it: kubectl debug adds them to a running pod"),

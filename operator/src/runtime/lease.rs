@@ -206,7 +206,7 @@ impl Candidate {
             }
             // Another candidate was faster; its record is visible at the next check.
             Err(error) if error.is_outdated() => tracing::debug!(%error, "the lease went to another"),
-            Err(error) => tracing::warn!(%error, "failed to look at the lease"),
+            Err(error) => tracing::warn!(%error, "failed to read the Lease"),
             Ok(()) => {}
         }
         self.stand_back();

@@ -17,9 +17,9 @@ use crate::reason;
 enum Gap {
     #[error("{seen} of {expected} pods were seen when its window began")]
     Unseen { seen: u32, expected: u32 },
-    #[error("counters began anew {0} times in its window")]
+    #[error("counters were reset {0} times in its window")]
     Reset(u32),
-    #[error("no pod was ready all through its window")]
+    #[error("no pod was ready throughout its window")]
     Unserved,
 }
 

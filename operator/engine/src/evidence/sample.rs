@@ -107,7 +107,7 @@ pub enum SampleError {
     #[error("implausible: negative")]
     Negative,
     /// No request ends while some are in flight.
-    #[error("implausible: 0/s while {0} requests are being served")]
+    #[error("implausible: 0/s while {0} requests are in flight")]
     ZeroWhileServing(u32),
     /// Later than now by more than clocks differ.
     #[error("implausible: {0} s in the future, check the clocks")]

@@ -51,7 +51,7 @@ fn the_pods_that_report_may_ask_for_more_and_never_for_fewer() {
 fn a_counter_that_began_anew_takes_no_replica_while_it_is_in_the_window() {
     let decision = decided(90.0, |reading| in_window(reading, |window| window.resets = 2));
     assert_eq!((decision.desired, decision.limited_by.as_slice()), (4, &[reason::WINDOW_INCOMPLETE][..]));
-    let said = "2 is below the incomplete 60 s window of rps (counters began anew 2 times in its window) 4";
+    let said = "2 is below the incomplete 60 s window of rps (counters were reset 2 times in its window) 4";
     assert_eq!(effect(&decision, "bounds"), said);
 }
 
@@ -101,7 +101,7 @@ fn zero_while_requests_are_served_is_not_believed() {
     let decision = decided(0.0, |reading| reading.in_flight = Some(12));
     assert_eq!((decision.desired, decision.hold), (4, Some(reason::NO_VALID_METRIC)));
     assert_eq!(decision.invalid["rps"].reason, reason::ZERO_WHILE_SERVING);
-    assert_eq!(value(&decision, "rps"), "implausible: 0/s while 12 requests are being served");
+    assert_eq!(value(&decision, "rps"), "implausible: 0/s while 12 requests are in flight");
 }
 
 #[test]
