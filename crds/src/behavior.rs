@@ -1,4 +1,4 @@
-//! Scaling behaviour in the shape, with the defaults and with the results of HorizontalPodAutoscaler v2 (KEP-853). Pure.
+//! Scaling behavior with the fields, defaults and results of HorizontalPodAutoscaler v2 (KEP-853). Pure.
 
 use crate::Quantity;
 use kube::KubeSchema;

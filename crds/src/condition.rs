@@ -15,15 +15,15 @@ pub mod condition_type {
     pub const READY: &str = "Ready";
     /// The operator is still working towards the declared state (kstatus).
     pub const RECONCILING: &str = "Reconciling";
-    /// The operator cannot go on without a change by somebody (kstatus).
+    /// The operator cannot continue without a change by a user (kstatus).
     pub const STALLED: &str = "Stalled";
     /// Every metric of every component has fresh evidence.
     pub const METRICS_AVAILABLE: &str = "MetricsAvailable";
-    /// Something keeps the replicas from what the metrics ask for.
+    /// Something limits the replicas that the metrics recommend.
     pub const SCALING_LIMITED: &str = "ScalingLimited";
     /// A new revision is taking over.
     pub const ROLLOUT_PROGRESSING: &str = "RolloutProgressing";
-    /// The override acts upon the scaling of its app.
+    /// The override is in force.
     pub const IN_FORCE: &str = "InForce";
 }
 
@@ -52,11 +52,11 @@ pub struct Condition {
 /// Whether a condition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ConditionStatus {
-    /// It holds.
+    /// True.
     True,
-    /// It does not hold.
+    /// False.
     False,
-    /// It cannot be told.
+    /// Unknown.
     Unknown,
 }
 
@@ -70,7 +70,7 @@ impl Clip for Condition {
 }
 
 impl Condition {
-    /// Whether [`set_condition`] with these would change nothing.
+    /// Whether [`set_condition`] with these values would change nothing.
     #[must_use]
     pub fn says(&self, status: ConditionStatus, reason: &str, message: &str, generation: i64) -> bool {
         self.status == status
@@ -80,7 +80,7 @@ impl Condition {
     }
 }
 
-/// The message as one printable line, as far as a condition may have it.
+/// The message as one printable line, within the maximum of a condition.
 fn fitted(message: &str) -> Cow<'_, str> {
     match printable(message) {
         Cow::Borrowed(message) => clip(message, limits::CONDITION_MESSAGE),
@@ -90,7 +90,7 @@ fn fitted(message: &str) -> Cow<'_, str> {
 
 /// Sets a condition in a list that is kept in the order of first appearance.
 ///
-/// `lastTransitionTime` moves only when `status` does, so that saying the same thing again changes nothing.
+/// `lastTransitionTime` moves only when `status` does, so writing the same condition again changes nothing.
 pub fn set_condition(
     conditions: &mut Vec<Condition>,
     type_: &str,

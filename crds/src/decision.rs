@@ -1,4 +1,4 @@
-//! A recorded decision, and what scaling remembers over a restart. Pure.
+//! A recorded decision, and the memory of scaling that survives a restart. Pure.
 
 use crate::Quantity;
 use crate::limits::{self, Clip, clip_list, clip_text};

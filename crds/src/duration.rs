@@ -6,8 +6,8 @@ use std::{borrow::Cow, fmt, time::Duration};
 
 /// A duration as the user wrote it, in Go's notation: `300ms`, `30s`, `5m`, `1h30m`. Never negative.
 ///
-/// The schema says nothing of the notation, or an API server would answer with a regular expression: the CEL rule of
-/// each field asks for it, in the words of [`is_duration!`].
+/// The schema has no `pattern`, because an API server would answer with the regular expression. The CEL rule of each
+/// field checks the notation, with the words of [`is_duration!`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GoDuration(pub String);
 
@@ -54,7 +54,7 @@ impl JsonSchema for GoDuration {
     }
 }
 
-/// A CEL rule for a duration within bounds. What is no duration breaks it too, and is not read.
+/// A CEL rule for a duration within bounds. An invalid duration breaks it, too, and is not parsed.
 macro_rules! is_duration {
     ($($bounds:literal),+) => {
         concat!("self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$')", $(" && ", $bounds),+)

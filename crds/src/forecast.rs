@@ -1,4 +1,4 @@
-//! Scaling for the load that is about to come. Pure.
+//! Scaling ahead of the load. Pure.
 
 use crate::{GoDuration, duration::is_duration};
 use kube::KubeSchema;

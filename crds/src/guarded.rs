@@ -1,4 +1,4 @@
-//! An object as it is stored, whether or not it can be read: one that cannot be harms no other of its list. Pure.
+//! An object as it is stored, readable or not: an unreadable object does not affect the others of its list. Pure.
 
 use crate::{printable, raw_object::RawObject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -7,36 +7,36 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// An object, or why it cannot be read.
+/// An object, or why it is unreadable.
 #[derive(Clone, Debug)]
 pub struct Guarded<K>(pub Result<K, Unreadable>);
 
-/// An object that cannot be read.
+/// An unreadable object.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{cause}")]
 pub struct Unreadable {
     /// Why, and what to change.
     pub cause: Cause,
-    /// What names it: no time is among that.
+    /// Its identifying metadata, without any time.
     pub metadata: ObjectMeta,
 }
 
-/// Why an object cannot be read.
+/// Why an object is unreadable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
-    /// It is larger than is decoded.
+    /// It exceeds the size limit.
     #[error("it has {0} bytes as JSON without status and annotations: write at most {limit}", limit = LARGEST)]
     TooLarge(usize),
-    /// A value in it has another shape than this version knows.
+    /// A value in it has another type than this version knows.
     #[error("{0}")]
     Shape(String),
 }
 
-/// Bytes of JSON that people may write in an object, beside its annotations. `kubectl apply` keeps what it applied in
-/// an annotation, for which the API server has the same bound.
+/// Bytes of JSON that users may write in an object, without its annotations. `kubectl apply` stores what it applied in
+/// an annotation, for which the API server has the same limit.
 pub const LARGEST: usize = 256 * 1024;
 
-/// What is read of an object whatever else is in it.
+/// The part of an object that is always read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head {
@@ -60,7 +60,7 @@ impl<K: DeserializeOwned> Guarded<K> {
     /// Reads the text of an object.
     ///
     /// # Errors
-    /// When it is no object, or not one of the API server.
+    /// When it is no JSON object, or not one of the API server.
     pub fn of(text: &str) -> serde_json::Result<Self> {
         let mut object = RawObject::of(text)?;
         object.reduce_managed_fields();
@@ -84,7 +84,7 @@ impl<K: DeserializeOwned> Guarded<K> {
     }
 }
 
-/// The place in a text that nobody sees tells nothing.
+/// The position in a text that nobody sees is useless.
 fn without_place(error: &serde_json::Error) -> String {
     let text = printable(&error.to_string()).into_owned();
     text.rsplit_once(" at line ").map_or_else(|| text.clone(), |(what, _)| what.to_owned())

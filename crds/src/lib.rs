@@ -1,7 +1,7 @@
-//! The API types of ScalableApp: what kubectl reads and writes.
+//! The API types of ScalableApp.
 //!
-//! Pure. No client, no async: a value is described here, and defaulted, checked and acted on elsewhere.
-//! A field enters this crate when its behaviour enters the operator; nothing is accepted and ignored.
+//! Pure. No client, no async: values are described here, and defaulted, checked and used elsewhere. A field is added
+//! together with its behavior in the operator; no field is accepted and ignored.
 
 mod behavior;
 mod condition;
@@ -54,19 +54,19 @@ pub use schedule::Schedule;
 pub use service::{Scaling, Service};
 pub use status::{ComponentStatus, RevisionStatus, ScalableAppStatus, Tier};
 
-/// API group of every kind.
+/// API group of all kinds.
 pub const GROUP: &str = "scalableapp.dev";
 /// The served and stored version.
 pub const VERSION: &str = "v1alpha1";
 
-/// The CustomResourceDefinition of every kind, as the chart installs them.
+/// The CustomResourceDefinitions of all kinds, as the chart installs them.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![unseen_at_first(ScalableApp::crd()), unseen_at_first(ScalingOverride::crd())]
 }
 
-/// `status` defaults to an `observedGeneration` of -1: without it, tools that follow kstatus take an object that no
-/// operator has seen yet for a finished one.
+/// `status` defaults to an `observedGeneration` of -1. Without it, tools that follow kstatus would treat an object that
+/// no operator has seen yet as finished.
 fn unseen_at_first(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         let status = version

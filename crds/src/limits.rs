@@ -1,7 +1,7 @@
-//! Every maximum of what the operator writes, once: the schema names it, and what is written is cut to it. Pure.
+//! Every maximum of what the operator writes: the schema uses it, and written values are cut to it. Pure.
 //!
-//! The API server refuses a status as a whole for one text that is too long, so nothing is written that was not
-//! [`Clip`]ped.
+//! The API server refuses a whole status for one text that is too long, so everything is [`Clip`]ped before it is
+//! written.
 
 use std::borrow::Cow;
 
@@ -17,11 +17,11 @@ pub const CONDITION_MESSAGE: usize = 1024;
 pub const COMPONENTS: usize = 20;
 /// Characters of the name of a component or metric.
 pub const NAME: usize = 20;
-/// Characters of the replicas of an app.
+/// Characters of `replicas` of an app.
 pub const APP_REPLICAS: usize = 32;
-/// Characters of the limits of an app.
+/// Characters of `limitedBy` of an app.
 pub const APP_LIMITED_BY: usize = 256;
-/// Characters of the limits of a component.
+/// Characters of `limitedBy` of a component.
 pub const LIMITED_BY: usize = 128;
 /// Revisions of a component that the status lists.
 pub const REVISIONS: usize = 5;
@@ -31,9 +31,9 @@ pub const REVISION: usize = 16;
 pub const DECISION_MESSAGE: usize = 512;
 /// Metrics of a component.
 pub const METRICS: usize = 8;
-/// Characters of what a metric measured.
+/// Characters of a metric's value.
 pub const VALUE: usize = 96;
-/// Characters of the target of a metric.
+/// Characters of a metric's target.
 pub const TARGET: usize = 48;
 /// Stages of a decision.
 pub const STAGES: usize = 8;
@@ -44,17 +44,17 @@ pub const SCALE_EVENTS: usize = 16;
 
 /// The end of a text that was cut.
 const CUT: &str = " …";
-/// A cut falls between two words where that leaves no more than this many characters unused.
+/// A cut is made between two words if that leaves at most this many characters unused.
 const LONGEST_WORD: usize = 128;
 
-/// A value that the API server takes only within the maximums of its schema.
+/// A value that must be within the maximums of its schema.
 pub trait Clip {
-    /// The value within its maximums: texts end early, lists lose their last items.
+    /// Cuts the value to its maximums: texts end early, lists lose their last items.
     #[must_use]
     fn clip(self) -> Self;
 }
 
-/// The text as far as it may be long, in whole words where possible, and with ` …` where something is missing.
+/// The text, cut to the maximum: after a whole word where possible, and with ` …` at the end.
 #[must_use]
 pub fn clip(text: &str, length: usize) -> Cow<'_, str> {
     if text.char_indices().nth(length).is_none() {

@@ -1,6 +1,7 @@
-//! The live measurements of an app, as the leader serves them and the plugin reads them: what status must not hold. Pure.
+//! The live measurements of an app, as the leader serves them and the plugin reads them. They are never in the status.
+//! Pure.
 //!
-//! The operator serves them as an aggregated API, so Kubernetes' own roles say who may read them. Fields are only added.
+//! The operator serves them as an aggregated API, so Kubernetes' RBAC decides who may read them. Fields are only added.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,11 +17,11 @@ pub fn live_path(namespace: &str, name: &str) -> String {
     format!("/apis/{LIVE_GROUP}/{LIVE_VERSION}/namespaces/{namespace}/scalableapps/{name}")
 }
 
-/// One app: what the last tick measured, and what is decided on it now.
+/// One app: the measurements of the last tick, and the decision on them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveApp {
-    /// When it was measured, in RFC 3339.
+    /// Time of the measurement, in RFC 3339.
     pub observed_at: Timestamp,
     /// One entry for each component, in the order of the spec.
     pub components: Vec<LiveComponent>,
@@ -32,16 +33,16 @@ pub struct LiveApp {
 pub struct LiveComponent {
     /// Name of the component.
     pub name: String,
-    /// Replicas that the decision asks for.
+    /// Desired replicas.
     pub desired: i32,
     /// Pods that are ready.
     pub ready: i32,
-    /// Replicas that the Deployments ask for now.
+    /// `spec.replicas`, summed over the Deployments.
     pub current: i32,
-    /// HTTP requests per second; null if there is no fresh sample or nothing asks for it.
+    /// HTTP requests per second; null if there is no fresh sample or no metric uses it.
     #[serde(default)]
     pub request_rate: Option<f64>,
-    /// HTTP latency; null if nothing asks for it. Up to 12 s and a tick older than the rate unless an app scales on it.
+    /// HTTP latency; null if no metric uses it. Up to 12 s and a tick older than the rate unless an app scales on it.
     #[serde(default)]
     pub latency: Option<LiveLatency>,
     /// One entry for each metric of the component.
@@ -55,7 +56,7 @@ pub struct LiveComponent {
     pub message: String,
 }
 
-/// Quantiles of HTTP latency in seconds; null while no request was seen.
+/// Quantiles of HTTP latency in seconds; null without requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LiveLatency {
     /// Median.
@@ -72,13 +73,13 @@ pub struct LiveLatency {
 pub struct LiveMetric {
     /// Name of the metric.
     pub name: String,
-    /// The value that was read, with its unit, or why there was none.
+    /// The value with its unit, or why there is none.
     pub value: String,
     /// The target, with its unit.
     pub target: String,
-    /// `Fresh`, or the reason why the sample may not be acted on, as one word from the list in `docs/reasons.md`.
+    /// `Fresh`, or why the sample is invalid, as one word from the list in `docs/reasons.md`.
     pub quality: String,
-    /// Replicas that it asks for; null if it had no say.
+    /// Proposed replicas; null without a proposal.
     #[serde(default)]
     pub proposal: Option<i32>,
 }

@@ -1,4 +1,4 @@
-//! What a component may be scaled on. Pure.
+//! The metrics of a component. Pure.
 
 use crate::{
     GoDuration, Quantity,

@@ -5,10 +5,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// Any part of a PodTemplateSpec, held as the text of a JSON object: as values it may take a hundred times as much
+/// Any part of a PodTemplateSpec, stored as the text of a JSON object: decoded values may take a hundred times as much
 /// memory.
 ///
-/// It is never decoded into a typed struct: a field that this release has not heard of reaches the pod all the same.
+/// It is never decoded into a typed struct, so a field that this release does not know still reaches the pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodTemplate {
     text: Box<str>,
@@ -22,7 +22,7 @@ impl PodTemplate {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
-    /// Objects, lists, texts, numbers and truth values in it.
+    /// Objects, lists, strings, numbers and booleans in it.
     #[must_use]
     pub fn values(&self) -> usize {
         self.values

@@ -1,8 +1,8 @@
-//! Text that somebody else wrote, without what would move a cursor, hide or reorder in a message. Pure.
+//! Text of others, without characters that move a cursor, hide or reorder. Pure.
 
 use std::borrow::Cow;
 
-/// The text as one line: control characters, line ends among them, and invisible or reordering ones are written as
+/// The text as one line: control characters, line ends included, and invisible or reordering characters are written as
 /// `\u{1b}`.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {

@@ -1,4 +1,4 @@
-//! Kubernetes quantities for rates, amounts and tolerances, read at milli precision. Pure.
+//! Kubernetes quantities for rates, amounts and tolerances, with a precision of thousandths. Pure.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt};
 
 /// A Kubernetes quantity as the user wrote it: `50`, `0.5`, `500m`, `2Gi`.
 ///
-/// The text is kept, never normalised, so that GitOps tools see what they applied.
+/// The text is kept, never normalized, so GitOps tools see what they applied.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Quantity(pub String);
 
@@ -40,17 +40,18 @@ fn hint(text: &str) -> String {
 }
 
 impl Quantity {
-    /// The value in thousandths, rounded up as Kubernetes' `MilliValue` does. A larger one than a 64-bit count can hold
-    /// is the largest that it can.
+    /// The value in thousandths, rounded up as Kubernetes' `MilliValue` does. A value that exceeds 64 bits becomes the
+    /// largest one.
     ///
-    /// # Errors When the text is not a quantity.
+    /// # Errors
+    /// When the text is not a quantity.
     pub fn milli(&self) -> Result<i64, InvalidQuantity> {
         let milli = parse(&self.0, 3).ok_or_else(|| InvalidQuantity(self.0.clone()))?;
         Ok(i64::try_from(milli).unwrap_or(if milli < 0 { i64::MIN } else { i64::MAX }))
     }
 
-    /// The value in billionths, to which Kubernetes rounds up; nothing where the text is not a quantity. Two texts of
-    /// one value mean the same.
+    /// The value in billionths, to which Kubernetes rounds up; `None` where the text is not a quantity. Two texts with
+    /// the same value are equal.
     #[must_use]
     pub fn nano(&self) -> Option<i128> {
         parse(&self.0, 9)
@@ -63,13 +64,13 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// The largest value: Kubernetes takes any larger one for it.
+/// The largest value: Kubernetes reduces any larger one to it.
 const LARGEST: i128 = i64::MAX as i128;
 
-/// Digits of a number that are read; more are rounded up. Multiplied by 1024^6 they fit an `i128`.
+/// Digits of a number that are read; further ones are rounded up. Multiplied by 1024^6 they fit an `i128`.
 const MOST_DIGITS: usize = 20;
 
-/// Suffixes with the power of 1024 and the power of ten that they stand for.
+/// Suffixes with their power of 1024 and power of ten.
 const SUFFIXES: [(&str, u32, i32); 16] = [
     ("", 0, 0),
     ("n", 0, -9),
@@ -91,7 +92,7 @@ const SUFFIXES: [(&str, u32, i32); 16] = [
 
 /// The value times `10^decimals`, rounded up to a whole number.
 fn parse(text: &str, decimals: u32) -> Option<i128> {
-    // As Kubernetes does: a block of YAML ends with a line end.
+    // As Kubernetes does: a YAML block ends with a newline.
     let text = text.trim();
     let (sign, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
@@ -123,7 +124,7 @@ fn parse(text: &str, decimals: u32) -> Option<i128> {
     Some(sign * value.min(LARGEST * 10_i128.pow(decimals)))
 }
 
-/// The factor and the power of ten that a suffix stands for.
+/// The factor and the power of ten of a suffix.
 fn scale(suffix: &str) -> Option<(i128, i32)> {
     if let Some((_, binary, decimal)) = SUFFIXES.iter().find(|(name, ..)| *name == suffix) {
         return Some((1024_i128.pow(*binary), *decimal));
@@ -134,7 +135,7 @@ fn scale(suffix: &str) -> Option<(i128, i32)> {
 
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // What is neither a number nor a text is kept as its JSON, to be refused in words where its path is known.
+        // Any other type is kept as its JSON, and refused later, where its path is known.
         Ok(match Value::deserialize(deserializer)? {
             Value::String(text) => Self(text),
             other => Self(other.to_string()),
@@ -156,8 +157,8 @@ impl JsonSchema for Quantity {
     }
 }
 
-/// A number or a text. An int-or-string would take no decimal number; what a text says is checked by the operator,
-/// which answers in words.
+/// A number or a string. An int-or-string accepts no decimal number. The operator checks the string, so the refusal is
+/// a sentence.
 pub(crate) fn number_or_text() -> Schema {
     json_schema!({
         "x-kubernetes-preserve-unknown-fields": true,
@@ -166,7 +167,7 @@ pub(crate) fn number_or_text() -> Schema {
     })
 }
 
-/// The same for what must be above 0.
+/// The same for values above 0.
 pub(crate) fn above_zero(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "x-kubernetes-preserve-unknown-fields": true,

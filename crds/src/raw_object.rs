@@ -1,31 +1,31 @@
-//! An object of the API server as the texts of its fields, so that what is not read is dropped before it is decoded. Pure.
+//! An object of the API server as the texts of its fields, so unused fields are dropped before they are decoded. Pure.
 
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The one field of what stands in for an object that is too large: how many bytes it has. The API server drops a field
-/// of this name from whatever is written.
+/// The only field of the replacement of an object that is too large: its number of bytes. The API server drops a field
+/// of this name from every write.
 pub const TOO_LARGE: &str = "tooLarge";
 
-/// What names an object, beside the owner by which it is found to be whose it is.
+/// The identifying fields of an object, and its owner, which shows who it belongs to.
 const NAMES: [&str; 6] = ["name", "namespace", "uid", "resourceVersion", "generation", "ownerReferences"];
-/// Bytes that a field of [`NAMES`] may have.
+/// The most bytes of a field of [`NAMES`].
 const LONGEST_NAME: usize = 4096;
 
 /// Fields of an object, and those of its metadata.
 pub struct RawObject<'a> {
     fields: BTreeMap<String, &'a RawValue>,
     metadata: BTreeMap<String, &'a RawValue>,
-    /// What is left of the managed fields.
+    /// The reduced managed fields.
     scalers: Option<Box<RawValue>>,
 }
 
-/// Managers of replicas that are kept.
+/// The kept managers of replicas.
 const SCALERS: usize = 8;
 
-/// What is read of managed fields: who wrote `spec.replicas`.
+/// The part of managed fields that is read: who wrote `spec.replicas`.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Managed {
@@ -48,7 +48,7 @@ struct SpecFields {
 }
 
 impl<'a> RawObject<'a> {
-    /// Takes the text of an object apart.
+    /// Splits the text of an object into its fields.
     ///
     /// # Errors
     /// When it is no object.
@@ -59,7 +59,7 @@ impl<'a> RawObject<'a> {
         Ok(Self { fields, metadata: metadata.unwrap_or_default(), scalers: None })
     }
 
-    /// Leaves of the managed fields who wrote `spec.replicas`: no time of them is read.
+    /// Reduces the managed fields to the writer of `spec.replicas`, without times.
     pub fn reduce_managed_fields(&mut self) {
         let Some(managed) = self.metadata.remove("managedFields") else { return };
         let managed: Vec<Managed> = serde_json::from_str(managed.get()).unwrap_or_default();
@@ -76,7 +76,7 @@ impl<'a> RawObject<'a> {
         self.metadata.remove(field);
     }
 
-    /// Bytes of what people write: everything but status, annotations and managed fields. The API server bounds the
+    /// Bytes that users write: everything but status, annotations and managed fields. The API server limits the
     /// annotations.
     #[must_use]
     pub fn written_bytes(&self) -> usize {
@@ -87,7 +87,7 @@ impl<'a> RawObject<'a> {
         bytes(&self.fields, &["status"]) + bytes(&self.metadata, &["annotations", "managedFields"])
     }
 
-    /// What stands in for the object: what names it, and these fields.
+    /// The replacement of the object: its identifying metadata, and these fields.
     #[must_use]
     pub fn stand_in(&self, fields: &[&str]) -> Self {
         let kept = |(key, value): (&String, &&'a RawValue)| {
@@ -107,7 +107,7 @@ impl<'a> RawObject<'a> {
         }
     }
 
-    /// The object as one text again, with the field [`TOO_LARGE`] if a number of bytes is given.
+    /// The object as one text, with the field [`TOO_LARGE`] if a number of bytes is given.
     ///
     /// # Errors
     /// Never, because the fields are texts.

@@ -30,8 +30,9 @@ pub struct Rolling {
     pub max_unavailable: Option<IntOrPercent>,
 }
 
-/// Compared with constants only, which are the usual spellings of zero: an API server of Kubernetes 1.33 prices any
-/// function over an int-or-string too high. The operator refuses the others in the object's conditions.
+/// Compared with constants only, which are the usual spellings of zero: in Kubernetes 1.33 the API server's cost
+/// estimate for any function over an int-or-string is too high. The operator refuses the other spellings in the
+/// conditions.
 const SOME_POD_CAN_BE_REPLACED: &str = "!has(self.maxSurge) || (self.maxSurge != 0 && self.maxSurge != '0%') || (has(self.maxUnavailable) && self.maxUnavailable != 0 && self.maxUnavailable != '0%')";
 
 /// A number of pods (`2`) or a percentage of them (`25%`).

@@ -1,4 +1,4 @@
-//! `ScalingOverride`: a small act upon a ScalableApp that ends by itself. Pure.
+//! `ScalingOverride`: a temporary change to the scaling of a ScalableApp. Pure.
 #![expect(clippy::duplicated_attributes, reason = "it takes the columns' fields for attributes")]
 
 use crate::{Condition, limits, status::not_observed};

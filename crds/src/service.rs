@@ -82,9 +82,9 @@ impl Service {
     validation = ("!has(self.minReplicas) || self.minReplicas >= 1", "minReplicas must be at least 1: a service at zero replicas could not answer the request that should wake it"),
     validation = ("(has(self.minReplicas) ? self.minReplicas : 1) <= self.maxReplicas", "maxReplicas must not be less than minReplicas"),
     validation = ("has(self.metrics) || has(self.schedules) || (has(self.minReplicas) ? self.minReplicas : 1) == self.maxReplicas", "set at least one metric, or make minReplicas and maxReplicas equal for a fixed number of replicas"),
-    validation = ("!has(self.metrics) || self.metrics.exists(m, !has(m.latency))", "latency cannot be the only metric: it may only ask for more replicas, so add requestRate, cpu, memory or prometheus"),
+    validation = ("!has(self.metrics) || self.metrics.exists(m, !has(m.latency))", "latency cannot be the only metric: it only scales up, so add requestRate, cpu, memory or prometheus"),
     validation = ("!has(self.forecast) || (has(self.metrics) && self.metrics.exists(m, has(m.requestRate) || has(m.prometheus)))", "a forecast needs a requestRate or prometheus metric: only a load that does not depend on the number of replicas can be predicted"),
-    validation = ("!has(self.fallback) || has(self.metrics)", "a fallback stands in for missing metrics: add a metric, or remove the fallback"),
+    validation = ("!has(self.fallback) || has(self.metrics)", "a fallback needs a metric: add one, or remove the fallback"),
     validation = ("!has(self.fallback) || self.fallback.replicas <= self.maxReplicas", "fallback.replicas must not be more than maxReplicas")
 )]
 pub struct Scaling {
@@ -119,5 +119,5 @@ pub struct Scaling {
     pub fallback: Option<Fallback>,
 }
 
-/// In words by CEL: a `pattern` in the schema would answer with the regular expression.
+/// A CEL rule, because a `pattern` in the schema would answer with the regular expression.
 pub(crate) const COMPONENT_NAME: &str = "self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')";

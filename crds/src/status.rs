@@ -1,4 +1,4 @@
-//! What the operator reports of a ScalableApp. It holds no live measurement, so that it changes only with a decision. Pure.
+//! The status of a ScalableApp. It holds no live measurement, so it changes only with a decision. Pure.
 
 use crate::limits::{self, Clip, clip_list, clip_text};
 use crate::{Condition, DecisionRecord, ScalingMemory};
@@ -34,7 +34,7 @@ pub struct ScalableAppStatus {
 }
 
 impl ScalableAppStatus {
-    /// What is said of a component; nothing if it was never mentioned.
+    /// The status of a component; `None` if there is none yet.
     #[must_use]
     pub fn component(&self, name: &str) -> Option<&ComponentStatus> {
         self.components.iter().find(|component| component.name == name)
@@ -42,8 +42,8 @@ impl ScalableAppStatus {
 }
 
 impl ScalableAppStatus {
-    /// What scaling needs after a restart, and the conditions with short messages: what is still said where the API server
-    /// refuses the whole, for example because its CRD is of an earlier version.
+    /// The reduced status: what scaling needs after a restart, and conditions with short messages. It is written where
+    /// the API server refuses the full one, for example because its CRD is of an earlier version.
     #[must_use]
     pub fn reduced(&self) -> Self {
         let condition = |condition: &Condition| Condition {

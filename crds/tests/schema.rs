@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions that the chart ships are the generated ones, and keep the API conventions.
+//! The CustomResourceDefinitions in the chart are the generated ones, and follow the API conventions.
 //!
 //! `UPDATE=1 cargo test -p scalableapp-crds` rewrites the chart's files.
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
@@ -7,7 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-/// Of the CustomResourceDefinition as JSON. Client-side apply keeps a second copy in an annotation of at most 256 KiB.
+/// Of the CustomResourceDefinition as JSON. Client-side apply stores a second copy in an annotation of at most 256 KiB.
 const SIZE_LIMIT: usize = 200_000;
 
 #[test]
@@ -25,7 +25,7 @@ fn the_chart_ships_the_generated_crds() {
     }
 }
 
-/// The template of Helm around the generated YAML: the values `crds.enabled` and `crds.keep` act on it.
+/// The Helm template around the generated YAML, for the values `crds.enabled` and `crds.keep`.
 fn as_template(crd: &str) -> String {
     assert!(!crd.contains("{{"), "a description or rule would be read as a template by Helm");
     let kept = "metadata:\n  {{- if .Values.crds.keep }}\n  annotations:\n    helm.sh/resource-policy: keep\n  {{- end }}\n";
@@ -86,7 +86,7 @@ fn no_number_is_a_float() {
     none_breaks(|node| node.text("type") == "number");
 }
 
-/// GitOps tools compare a list's items with what they applied, and take a default inside one for a change by somebody.
+/// GitOps tools compare a list's items with what they applied, and report a default inside one as drift.
 #[test]
 fn no_list_item_has_a_default() {
     none_breaks(|node| node.path.contains("[]") && node.has("default"));
@@ -102,7 +102,8 @@ fn every_rule_says_what_to_change() {
     });
 }
 
-/// Kubernetes 1.33 prices both as if the text filled a whole request, and refuses the CustomResourceDefinition.
+/// Kubernetes 1.33 estimates the cost of both for a text that fills a whole request, and refuses the
+/// CustomResourceDefinition.
 #[test]
 fn no_rule_over_an_int_or_string_calls_a_function_or_orders() {
     none_breaks(|node| {
@@ -112,13 +113,13 @@ fn no_rule_over_an_int_or_string_calls_a_function_or_orders() {
     });
 }
 
-/// An API server answers with the regular expression, which tells nobody what to write.
+/// An API server answers with the regular expression, which does not say what to write.
 #[test]
 fn no_text_is_refused_by_a_pattern() {
     none_breaks(|node| node.has("pattern"));
 }
 
-/// An API server knows no type for it or for a map of it, and refuses a rule that reads it.
+/// An API server has no type for it or for a map of it, and refuses a rule that reads it.
 #[test]
 fn no_rule_reads_a_number_or_text() {
     let untyped = |schema: &Value| {
@@ -160,7 +161,7 @@ impl Node<'_> {
         self.schema[keyword].as_str().unwrap_or_default()
     }
 
-    /// What may be any number, as an int-or-string may not.
+    /// Fields that accept any number, which an int-or-string does not.
     fn is_number_or_text(&self) -> bool {
         self.schema["x-kubernetes-preserve-unknown-fields"] == true && !self.has("type")
     }

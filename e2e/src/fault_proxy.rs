@@ -1,5 +1,5 @@
-//! A proxy between an operator and the API server that can hold a write back, as a network or a stopped process does.
-//! I/O: one TCP port of 127.0.0.1.
+//! A proxy between an operator and the API server that can delay a write, as a network or a stopped process does. I/O:
+//! one TCP port of 127.0.0.1.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-/// Longest body of a request that is passed on.
+/// Longest body of a forwarded request.
 const LONGEST_BODY: usize = 4 * 1024 * 1024;
 
 /// A running proxy. It ends when it is dropped.
@@ -27,7 +27,7 @@ pub struct FaultProxy {
     task: JoinHandle<()>,
 }
 
-/// Which request is held back, and how it goes on.
+/// The delayed request, and its release.
 #[derive(Default)]
 struct Hold {
     wanted: Mutex<Option<Wanted>>,
@@ -48,17 +48,17 @@ struct Proxied {
     hold: Arc<Hold>,
 }
 
-/// A request that will be, or is, held back.
+/// A request that will be, or is, delayed.
 pub struct Held {
     hold: Arc<Hold>,
     answered: oneshot::Receiver<StatusCode>,
 }
 
 impl FaultProxy {
-    /// Starts a proxy to the API server that `client` speaks to, with its rights.
+    /// Starts a proxy to the API server of `client`, with its rights.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// When no port is available.
     pub async fn start(client: Client) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("failed to listen")?;
         let address = listener.local_addr().context("failed to learn the port")?;
@@ -72,13 +72,13 @@ impl FaultProxy {
         Ok(Self { address, hold, task })
     }
 
-    /// Base URL of the API server as the operator is to see it.
+    /// Base URL of the API server for the operator.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Writes a kubeconfig that leads through the proxy.
+    /// Writes a kubeconfig for the proxy.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -97,7 +97,7 @@ impl FaultProxy {
         Ok(path)
     }
 
-    /// Holds back the next request with this method whose path and body contain these texts.
+    /// Delays the next request with this method whose path and body contain these texts.
     #[must_use]
     pub fn hold_next(&self, method: Method, path: &str, body: &str) -> Held {
         let (answer, answered) = oneshot::channel();
@@ -114,12 +114,12 @@ impl Drop for FaultProxy {
 }
 
 impl Held {
-    /// Ends when the request has arrived and is held back.
+    /// Ends when the request has arrived and is delayed.
     pub async fn arrived(&self) {
         self.hold.arrived.notified().await;
     }
 
-    /// Lets the request go on, and returns how the API server answered it.
+    /// Releases the request, and returns the API server's answer to it.
     ///
     /// # Errors
     /// When the request was lost before it was answered.
@@ -153,21 +153,20 @@ async fn forward(proxied: &Proxied, request: Request) -> Result<Response> {
     }
     let onward =
         onward.body(kube::client::Body::from(body.to_vec())).context("failed to build the request")?;
-    // In a task of its own: the API server gets the write even if the one who sent it no longer listens, as it would
-    // from a network.
+    // In its own task: the API server gets the write even if its sender no longer waits, as it would from a network.
     let client = proxied.client.clone();
     let answer = tokio::spawn(async move { client.send(onward).await });
     let answer =
         answer.await.context("the request was given up")?.context("failed to reach the API server")?;
     if let Some(answered) = held {
-        // Nobody waits for the answer if the test has failed meanwhile.
+        // The receiver is gone if the test has failed meanwhile.
         let _ = answered.send(answer.status());
     }
     Ok(answer.map(Body::new))
 }
 
 impl Hold {
-    /// The one that waits for this request, if it is the one that is held back.
+    /// The waiting test for this request, if it is the delayed one.
     fn take(&self, method: &Method, path: &str, body: &str) -> Option<oneshot::Sender<StatusCode>> {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         let matches = wanted.as_ref().is_some_and(|wanted| {

@@ -1,5 +1,5 @@
-//! Many ScalableApps on a hollow cluster, with one operator and a Prometheus that answers from a table.
-//! Talks to the API server and runs the operator.
+//! Many ScalableApps on a hollow cluster, with one operator and a Prometheus with preset answers. Talks to the API
+//! server and runs the operator.
 
 mod apps;
 mod outage;
@@ -27,17 +27,17 @@ pub use reaction::Reaction;
 pub use replicas::ReplicaWatch;
 pub use rest::Rest;
 
-/// A fleet of apps that are up.
+/// A fleet of running apps.
 pub struct Fleet {
     /// The apps.
     pub apps: Vec<AppKey>,
-    /// What the operator measures.
+    /// The source of the operator's measurements.
     pub prometheus: PrometheusStub,
-    /// The operator; nothing after it was stopped.
+    /// The operator; `None` after it was stopped.
     pub operator: Option<LocalOperator>,
     /// `spec.replicas` of each app over time.
     pub replicas: ReplicaWatch,
-    /// From the first object that was sent until the last app was up.
+    /// From the first created object until the last app was ready.
     pub load_time: Duration,
     client: Client,
     cluster: ClusterDir,
@@ -46,11 +46,11 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Makes `count` apps on a hollow cluster that has the chart, and waits until all are up. The operator runs with the
-    /// rights of the chart's ServiceAccount, because no pod of such a cluster runs anything.
+    /// Creates `count` apps on a hollow cluster with the chart, and waits until all are ready. The operator runs with
+    /// the rights of the chart's ServiceAccount, because no pod of such a cluster runs anything.
     ///
     /// # Errors
-    /// When the operator is not built, or the apps do not come up in time.
+    /// When the operator is not built, or the apps are not ready in time.
     pub async fn start(cluster: &ClusterDir, arm: Arm, count: usize) -> Result<Self> {
         let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig())
             .context("failed to read the kubeconfig: bring the cluster up with 'cluster --hollow up'")?;
@@ -92,7 +92,7 @@ impl Fleet {
         })
     }
 
-    /// The hollow cluster whose kubeconfig `KUBECONFIG` names.
+    /// The hollow cluster of `KUBECONFIG`.
     ///
     /// # Errors
     /// When the variable is not set.
@@ -102,7 +102,7 @@ impl Fleet {
         cluster.context("set KUBECONFIG to a hollow cluster's: 'cluster --name NAME kubeconfig'")
     }
 
-    /// Deletes the apps with their namespaces; the cluster does that in its own time.
+    /// Deletes the apps with their namespaces, in the background.
     ///
     /// # Errors
     /// When the API server refuses.

@@ -1,12 +1,12 @@
-//! Work that leaves nothing behind when somebody ends it. Listens for signals.
+//! Cleanup after an interruption. Listens for signals.
 
 use anyhow::{Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The outcome of some work, which SIGINT or SIGTERM turns into an error, so that what follows it is done all the same.
+/// The result of some work, or an error after SIGINT or SIGTERM, so that the cleanup after it runs in any case.
 ///
 /// # Errors
-/// Those of the work, and when it was ended.
+/// Those of the work, and when it was interrupted.
 pub async fn until_ended<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;

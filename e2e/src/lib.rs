@@ -1,4 +1,4 @@
-//! Tests of ScalableApp on a real Kubernetes: what one test sees of a cluster, and a load generator.
+//! Tests of ScalableApp on a real Kubernetes: the view of one test on a cluster, and a load generator.
 
 pub mod fault_proxy;
 pub mod fleet;

@@ -1,6 +1,7 @@
-//! An open-loop HTTP load generator: requests leave when the profile says so, whether or not earlier ones were answered.
+//! An open-loop HTTP load generator: requests are sent according to the profile, whether or not earlier ones were
+//! answered.
 //!
-//! A closed loop would slow down with the server and hide what its users see.
+//! A closed loop would slow down with the server and hide the latency for its users.
 
 mod connection;
 mod generator;

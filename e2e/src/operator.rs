@@ -1,4 +1,4 @@
-//! The operator as a process of this machine, and who holds a Lease. Talks to the API server and runs processes.
+//! The operator as a process of this machine, and the holder of a Lease. Talks to the API server and runs processes.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -18,17 +18,17 @@ use crate::CRATE_DIR;
 /// Name of the operator's Deployment, Service and Lease.
 pub const OPERATOR: &str = "scalableapp-operator";
 
-/// Who holds a Lease: the name of a process and a random part.
+/// The holder of a Lease: the name of a process and a random part.
 ///
 /// # Errors
-/// When nobody does.
+/// When there is none.
 pub async fn leader(client: Client, namespace: &str, lease: &str) -> Result<String> {
     let leases: Api<Lease> = Api::namespaced(client, namespace);
     let spec = leases.get(lease).await?.spec.unwrap_or_default();
     spec.holder_identity.context("nobody leads")
 }
 
-/// An operator that runs as a process of this machine. It is killed when it is dropped.
+/// An operator as a process of this machine. It is killed when it is dropped.
 pub struct LocalOperator {
     child: Child,
     log: PathBuf,
@@ -37,8 +37,8 @@ pub struct LocalOperator {
 }
 
 impl LocalOperator {
-    /// Starts `target/release/scalableapp-operator`, or what `OPERATOR_PROGRAM` names, with a Lease in `lease_namespace`
-    /// and with more arguments.
+    /// Starts `target/release/scalableapp-operator`, or the program of `OPERATOR_PROGRAM`, with a Lease in
+    /// `lease_namespace` and with more arguments.
     ///
     /// # Errors
     /// When the program is not built or does not start.
@@ -57,7 +57,7 @@ impl LocalOperator {
         let log = directory.join(format!("{identity}.log"));
         let output =
             std::fs::File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
-        // It ends with the one that measures it, however that comes about.
+        // It ends with its parent, for any reason.
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .arg(&program)
@@ -76,7 +76,7 @@ impl LocalOperator {
         Ok(Self { child, log, http_port, probe_port })
     }
 
-    /// Stops the process without ending it, as a frozen node would.
+    /// Suspends the process without ending it, as a frozen node would.
     ///
     /// # Errors
     /// When it has ended.
@@ -84,7 +84,7 @@ impl LocalOperator {
         self.signal(Signal::SIGSTOP)
     }
 
-    /// Lets the process go on.
+    /// Resumes the process.
     ///
     /// # Errors
     /// When it has ended.
@@ -97,7 +97,7 @@ impl LocalOperator {
         kill(process, signal).with_context(|| format!("failed to send {signal} to {process}"))
     }
 
-    /// The process's number.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -112,7 +112,7 @@ impl LocalOperator {
         self.probe_port
     }
 
-    /// The process' own metrics, as it shows them to Prometheus.
+    /// The process' own metrics, as Prometheus scrapes them.
     ///
     /// # Errors
     /// When it does not answer.
@@ -130,7 +130,7 @@ impl LocalOperator {
         Ok(get(self.probe_port, path).await?.starts_with("HTTP/1.0 200"))
     }
 
-    /// What the process has said.
+    /// The process' log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -151,7 +151,7 @@ fn free_port() -> Result<u16> {
 
 impl Drop for LocalOperator {
     fn drop(&mut self) {
-        // A process that has ended already is what is wanted.
+        // An ended process is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

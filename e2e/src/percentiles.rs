@@ -1,4 +1,4 @@
-//! What is said of many durations. Pure.
+//! Percentiles of durations. Pure.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub struct Percentiles {
 }
 
 impl Percentiles {
-    /// The percentiles by nearest rank. Nothing if there are no durations.
+    /// The percentiles by nearest rank; `None` without durations.
     #[must_use]
     pub fn of(mut durations: Vec<Duration>) -> Option<Self> {
         durations.sort_unstable();

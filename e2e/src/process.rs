@@ -1,4 +1,4 @@
-//! What a process of this machine uses. Reads /proc.
+//! Resource usage of a process of this machine. Reads /proc.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ pub fn cpu_seconds(process: u32) -> Result<f64> {
     Ok((ticks(11)? + ticks(12)?) as f64 / 100.0)
 }
 
-/// Resident memory of a process in MiB: now, and at its largest.
+/// Resident memory of a process in MiB: now, and at its peak.
 ///
 /// # Errors
 /// When the process has ended.

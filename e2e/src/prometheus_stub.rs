@@ -1,4 +1,4 @@
-//! A Prometheus that answers the operator's queries from a table, counts them, and can be slow, wrong or gone on request.
+//! Answers the operator's queries from a table, counts them, and can be slow, wrong or stopped.
 //! I/O: one TCP port of 127.0.0.1, in a thread of its own, so that whoever measures does not delay it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,18 +17,18 @@ use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// Upper bounds of the latency buckets that OpenTelemetry recommends for HTTP, in seconds, and the one above all.
+/// The latency buckets that OpenTelemetry recommends for HTTP, in seconds, and the one above all.
 const BUCKETS: [&str; 15] = [
     "0.005", "0.01", "0.025", "0.05", "0.075", "0.1", "0.25", "0.5", "0.75", "1", "2.5", "5", "7.5", "10",
     "+Inf",
 ];
-/// The series of an answer that is too large for anybody.
+/// The series of an answer that is too large.
 const FLOOD: usize = 100_000;
 
 /// An app, by namespace and name.
 pub type AppKey = (String, String);
 
-/// What is wrong with the answers.
+/// A fault of the answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Trouble {
     /// Each answer takes this long.
@@ -37,12 +37,12 @@ pub struct Trouble {
     pub failing: f64,
 }
 
-/// The queries of a time.
+/// The queries of a time span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asked {
-    /// How many there were.
+    /// Their number.
     pub count: usize,
-    /// How many there were in the second that had the most.
+    /// Their number in the busiest second.
     pub busiest_second: usize,
 }
 
@@ -73,7 +73,7 @@ impl PrometheusStub {
     /// Starts with an empty table, on any free port.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// When no port is available.
     pub fn start() -> Result<Self> {
         let table = Arc::<Table>::default();
         let (server, address) = serve((Ipv4Addr::LOCALHOST, 0).into(), Arc::clone(&table))?;
@@ -91,38 +91,38 @@ impl PrometheusStub {
         self.table.lock().rates.insert(app.clone(), rate);
     }
 
-    /// From now on the app's own query returns 100,000 series.
+    /// From now on the app's custom query returns 100,000 series.
     pub fn flood(&self, app: &AppKey) {
         self.table.lock().floods.insert(app.clone());
     }
 
-    /// Makes the answers late or wrong, or good again.
+    /// Makes the answers late or wrong, or normal again.
     pub fn set_trouble(&self, trouble: Trouble) {
         self.table.lock().trouble = trouble;
     }
 
-    /// Ends every connection and takes no more.
+    /// Closes every connection and accepts no more.
     ///
     /// # Errors
-    /// When the server has ended by itself.
+    /// When the server has stopped by itself.
     pub fn go(&mut self) -> Result<()> {
         let Some(server) = self.server.take() else { return Ok(()) };
-        // A server that has ended hears nothing.
+        // A stopped server does not receive it.
         let _ = server.stop.send(());
         server.thread.join().map_err(|_| anyhow!("the Prometheus stub has panicked"))
     }
 
-    /// Serves again, on the port that it had.
+    /// Serves again, on the same port.
     ///
     /// # Errors
-    /// When another program has taken the port.
+    /// When another program uses the port.
     pub fn come_back(&mut self) -> Result<()> {
         let (server, _) = serve(self.address, Arc::clone(&self.table))?;
         self.server = Some(server);
         Ok(())
     }
 
-    /// The queries since a moment.
+    /// The queries since this time.
     #[must_use]
     pub fn asked_since(&self, moment: Instant) -> Asked {
         let content = self.table.lock();
@@ -142,7 +142,7 @@ impl Drop for PrometheusStub {
     }
 }
 
-/// Listens, and serves in a thread until told to stop; what is under way then is cut off.
+/// Listens, and serves in a thread until it is stopped; requests in flight are dropped.
 fn serve(address: SocketAddr, table: Arc<Table>) -> Result<(Server, SocketAddr)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener =
@@ -182,7 +182,7 @@ impl Table {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a query, and tells what is wrong at the moment.
+    /// Counts a query, and returns the current fault.
     fn note(&self) -> Trouble {
         let mut content = self.lock();
         content.asked.push(Instant::now());
@@ -191,8 +191,8 @@ impl Table {
 }
 
 impl Content {
-    /// Answers a query of an app by its matcher `app`, and else the operator's templates: samples are new, every pod
-    /// reports, and no counter begins anew.
+    /// Answers an app's query by its matcher `app`, otherwise the operator's templates: samples are new, every pod
+    /// reports, and no counter is reset.
     fn answer(&self, query: &str) -> String {
         let mut answer = Vector::default();
         if let Some(app) = matcher(query, "app") {
@@ -235,7 +235,7 @@ fn matcher<'a>(query: &'a str, label: &str) -> Option<&'a str> {
     query[start..].split_once('"').map(|(value, _)| value)
 }
 
-/// A vector in the making. Labels and values here need no escape.
+/// A vector under construction. Labels and values here need no escape.
 #[derive(Default)]
 struct Vector(String);
 

@@ -1,4 +1,4 @@
-//! What one test sees of a real cluster: a namespace of its own, and what it may do there. Talks to the API server.
+//! The view of one test on a real cluster: its own namespace, and its operations. Talks to the API server.
 
 mod app;
 mod audit;
@@ -38,7 +38,7 @@ pub use prometheus::{Prometheus, Sample};
 pub use servers::Server;
 pub use wait::{holds_for, wait_until};
 
-/// The cluster, seen by the test of one promise.
+/// The cluster, as the test of one promise sees it.
 pub struct World {
     promise: String,
     namespace: String,
@@ -50,10 +50,10 @@ pub struct World {
 }
 
 impl World {
-    /// Runs the test of a promise in a namespace of its own, which enforces the *restricted* Pod Security Standard.
+    /// Runs the test of a promise in its own namespace, which enforces the *restricted* Pod Security Standard.
     ///
-    /// The cluster is that of `KUBECONFIG`, else the local one. When the test fails or panics, what is in the namespace
-    /// is written to `target/e2e/PROMISE`. The namespace is deleted either way.
+    /// The cluster is that of `KUBECONFIG`, otherwise the local one. When the test fails or panics, the content of the
+    /// namespace is written to `target/e2e/PROMISE`. The namespace is deleted in any case.
     ///
     /// # Errors
     /// When no cluster can be reached, and with the test's own error.
@@ -64,7 +64,7 @@ impl World {
         outcome.unwrap_or_else(|panic| resume_unwind(panic)).and(deleted)
     }
 
-    /// As [`World::run`], in a namespace that the cluster's operator leaves to operators of the test.
+    /// As [`World::run`], in a namespace that the cluster's operator excludes.
     ///
     /// # Errors
     /// As [`World::run`], and when the cluster's operator would write there.
@@ -76,7 +76,7 @@ impl World {
         outcome.unwrap_or_else(|panic| resume_unwind(panic)).and(uninstalled).and(deleted)
     }
 
-    /// Runs the test, says how long it took, and keeps what it left if it failed or panicked.
+    /// Runs the test, prints its duration, and saves its remains if it failed or panicked.
     async fn keep(&self, test: impl AsyncFnOnce(&World) -> Result<()>) -> std::thread::Result<Result<()>> {
         let begun = Instant::now();
         let outcome = AssertUnwindSafe(test(self)).catch_unwind().await;
@@ -116,7 +116,7 @@ impl World {
         self.client.clone()
     }
 
-    /// The images that the cluster runs our programs from.
+    /// The images of our programs.
     pub fn images(&self) -> &Images {
         &self.images
     }
@@ -124,14 +124,14 @@ impl World {
     /// The API server's audit log.
     ///
     /// # Errors
-    /// On any cluster but the local one, which alone keeps it in a file of this machine.
+    /// On any cluster except the local one, whose audit log is a file of this machine.
     pub fn audit(&self) -> Result<&AuditLog> {
         self.audit
             .as_ref()
             .context("only the local cluster's audit log can be read: unset KUBECONFIG and use 'cluster up'")
     }
 
-    /// What a pod's container has said. A pod with one container needs no name of it.
+    /// The log of a pod's container. A pod with one container needs no name of it.
     ///
     /// # Errors
     /// When the pod or its log cannot be read.
@@ -141,15 +141,15 @@ impl World {
         pods.logs(pod, &parameters).await.with_context(|| format!("failed to read the log of pod {pod}"))
     }
 
-    /// What the operator measured of an app of the test's namespace, as the plugin reads it.
+    /// The operator's live measurements of an app of the test's namespace, as the plugin reads them.
     ///
     /// # Errors
-    /// When it cannot be had.
+    /// When they cannot be read.
     pub async fn live(&self, name: &str) -> Result<LiveApp> {
         Ok(live::measurements(&self.client, &self.namespace, name).await?)
     }
 
-    /// What a Service answers to a GET, through the API server. The service is written `name:port`.
+    /// The answer of a Service to a GET, through the API server. The service is written `name:port`.
     ///
     /// # Errors
     /// When it answers with an error or not at all.

@@ -1,14 +1,14 @@
-//! What is told in an event of Kubernetes. No I/O.
+//! A Kubernetes event. No I/O.
 
-/// Something that happened to an app, for `kubectl describe` and `kubectl events`.
+/// An event of an app, for `kubectl describe` and `kubectl events`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Whether somebody should look at it.
+    /// Whether it is a warning.
     pub warning: bool,
-    /// Why, as one word from the list in `docs/reasons.md`.
+    /// Reason, as one word from the list in `docs/reasons.md`.
     pub reason: &'static str,
-    /// What was done, as one word.
+    /// Action, as one word.
     pub action: &'static str,
-    /// What happened, as a sentence.
+    /// Message, as a sentence.
     pub note: String,
 }

@@ -1,12 +1,12 @@
-//! The kinds of children: how the API server calls each, and the order in which they are applied. A new kind is a row here,
-//! a part of `render` and a line in the chart's role. No I/O.
+//! The kinds of children: their names in the API, and the order in which they are applied. A new kind is a row here, a
+//! part of `render` and a line in the chart's role. No I/O.
 
 use kube::{Resource, core::DynamicResourceScope};
 
 /// A kind of child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// What the pods run as. Pods must find it, so it comes first.
+    /// The identity of the pods. It comes first, because pods need it.
     ServiceAccount,
     /// The address of the pods.
     Service,
@@ -45,7 +45,7 @@ impl Kind {
         Row { name, group, plural }
     }
 
-    /// Whether it runs pods: its replicas are scaled, and its status is read.
+    /// Whether it runs pods, so that its replicas are scaled and its status is read.
     #[must_use]
     pub const fn is_workload(self) -> bool {
         matches!(self, Self::Deployment)
@@ -76,7 +76,7 @@ impl Kind {
     }
 }
 
-/// Objects whose kind is known at run time only.
+/// Objects of a kind that is known at run time only.
 pub trait OfKind: Resource<DynamicType = Kind, Scope = DynamicResourceScope> {}
 
 impl<K: Resource<DynamicType = Kind, Scope = DynamicResourceScope>> OfKind for K {}

@@ -12,14 +12,14 @@ pub const REVISION: &str = "scalableapp.dev/revision";
 /// Label selector of the children and pods of all apps.
 pub const MANAGED: &str = "app.kubernetes.io/managed-by=scalableapp";
 
-/// Label of a Deployment with the epoch of the leader that applied it. A new leader's first apply changes it, and with it
-/// the resourceVersion on which a late write of the old leader would have to stand. It is no annotation, because those
-/// count as a new generation and are copied to ReplicaSets.
+/// Label of a Deployment with the epoch of the leader that applied it. A new leader's first apply changes it, and with
+/// it the resourceVersion that a late write of the old leader carries. It is not an annotation, because annotations of
+/// a Deployment count as a new generation and are copied to ReplicaSets.
 pub const EPOCH: &str = "scalableapp.dev/epoch";
 
-/// Field manager of the children's templates, labels and owner.
+/// Field manager of the children's templates, labels and owners.
 pub const MANAGER: &str = "scalableapp";
-/// Field manager of `spec.replicas`, and of nothing else.
+/// Field manager of `spec.replicas`, and of no other field.
 pub const SCALER: &str = "scalableapp-scaler";
 /// Field manager of the epoch on Deployments of earlier revisions, whose templates are never applied again.
 pub const FENCE: &str = "scalableapp-fence";

@@ -4,8 +4,8 @@
 //! observe ──► resolve ──► decide ──► render ──► apply ──► report
 //! (I/O in)    (pure)      (pure)     (pure)     (I/O out)  (one status write, only if changed)
 //! ```
-//! `controller` runs the pipeline. Only it, `observe`, `apply` and `runtime` may await. `decide` assembles what the crate
-//! `scalableapp-engine` decides on. `event`, `labels` and `names` are used by all of them.
+//! `controller` runs the pipeline. Only it, `observe`, `apply` and `runtime` may await. `decide` builds the input of
+//! the crate `scalableapp-engine`. All of them use `event`, `labels` and `names`.
 
 pub mod apply;
 pub mod controller;

@@ -1,4 +1,5 @@
-//! The ScalableApp operator: starts the loops, and stops them in an order that leaves no write behind the lease.
+//! The ScalableApp operator: starts the loops, and stops them in an order that leaves no write after the end of the
+//! Lease.
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -34,20 +35,20 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Apps that wait to be reconciled; more than this many hold back the tick.
+/// Apps that wait for a reconcile; a longer queue delays the tick.
 const TRIGGERS: usize = 256;
-/// Time between two looks at namespaces that may not be watched yet.
+/// Interval of the checks of namespaces without a Role.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    // The clients of Prometheus and of the trace exporter are not made without one.
+    // The clients of Prometheus and of the trace exporter need one.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         anyhow::bail!("another TLS provider is installed already");
     }
     let telemetry = Telemetry::start(args.log_format)?;
-    // A panic is a line of the log like any other.
+    // A panic is logged like any other error.
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     let result = run(args).await;
     if let Err(error) = &result {
@@ -107,7 +108,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is watched: the named namespaces, or all but the excluded ones.
+/// The watched namespaces: the named ones, or all but the excluded ones.
 async fn scope(client: &Client, args: &Args, stopping: &CancellationToken) -> anyhow::Result<Scope> {
     let named = namespaces(client, &args.namespaces, stopping).await?;
     if named.is_empty() {
@@ -116,8 +117,8 @@ async fn scope(client: &Client, args: &Args, stopping: &CancellationToken) -> an
     Ok(Scope::new(client.clone(), &named))
 }
 
-/// The named namespaces that are watched; none where none is named. Once one that was left out may be watched the process ends, to be
-/// started again with it.
+/// The named namespaces that are watched; none where none is named. Once a skipped one may be watched, the process ends,
+/// to be restarted with it.
 async fn namespaces(
     client: &Client,
     named: &[String],
@@ -142,7 +143,7 @@ async fn namespaces(
     Ok(reachable_now)
 }
 
-/// The ports of the HTTP servers. That of the live measurements opens once the API server's front proxy is known.
+/// The ports of the HTTP servers. The one of the live measurements opens once the API server's front proxy is known.
 fn listeners(args: &Args, client: Client) -> anyhow::Result<server::Listeners> {
     let bind =
         |port, flag| listen(port).with_context(|| format!("failed to listen on port {port}; set {flag}"));
@@ -162,7 +163,8 @@ fn listeners(args: &Args, client: Client) -> anyhow::Result<server::Listeners> {
     })
 }
 
-/// A client that retries, for the watches, and one that does not, for writes: a repeated write could outlive the lease.
+/// A client that retries, for the watches, and one that does not, for writes: a repeated write could be later than the
+/// Lease.
 async fn clients() -> anyhow::Result<(Client, Client)> {
     let mut config =
         Config::infer().await.context("no Kubernetes API server: run in a pod or set KUBECONFIG")?;
@@ -172,8 +174,8 @@ async fn clients() -> anyhow::Result<(Client, Client)> {
     Ok((reader, writer))
 }
 
-/// Ends when the word is given; never if its sender is dropped, which is a panic elsewhere: the lease then runs out by
-/// itself.
+/// Ends when the signal is sent. It never ends if its sender is dropped, which is a panic elsewhere: the Lease then
+/// expires by itself.
 async fn said(word: oneshot::Receiver<()>) {
     if word.await.is_err() {
         pending::<()>().await;
@@ -189,8 +191,8 @@ async fn synced(cluster: Cluster, health: Health) -> bool {
     is_synced
 }
 
-/// Competes for the lease once the caches are filled, until the writers have stopped: a leader that does not know all
-/// overrides yet would scale what is paused.
+/// Competes for the Lease once the caches are filled, until the writers have stopped: a leader without all overrides
+/// would scale a paused app.
 async fn compete(
     candidate: Candidate,
     synced: impl Future<Output = bool>,
@@ -206,7 +208,7 @@ async fn compete(
     }
 }
 
-/// Stops the process when the task ends, however that comes: without ticks nothing would scale.
+/// Stops the process when the task ends for any reason: without ticks nothing would scale.
 async fn ends_the_process<T>(task: JoinHandle<T>, stopping: &CancellationToken) -> Result<T, JoinError> {
     let ended = task.await;
     stopping.cancel();
@@ -228,7 +230,7 @@ mod tests {
         assert!(stopping.is_cancelled());
     }
 
-    /// How often the API server was asked for the Lease.
+    /// Number of requests for the Lease.
     async fn asked(synced: impl Future<Output = bool> + Send + 'static) -> usize {
         let (asked, mut asks) = mpsc::unbounded_channel();
         let service = tower::service_fn(move |_: Request<Body>| {

@@ -1,4 +1,4 @@
-//! The generated pages of `docs/` say what the code says. `UPDATE=1` rewrites them.
+//! The generated pages of `docs/` match the code. `UPDATE=1` rewrites them.
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
 use scalableapp_operator::kinds::Kind;

@@ -1,4 +1,4 @@
-//! What reading histories promises, against a server that answers range queries as Prometheus does, or not at all.
+//! Reading histories, against a server that answers range queries as Prometheus does, or not at all.
 
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
@@ -31,11 +31,11 @@ use tokio::net::TcpListener;
 const SEASON: SignedDuration = SignedDuration::from_hours(1);
 const HORIZON: SignedDuration = SignedDuration::from_mins(5);
 
-/// A Prometheus that knows the request rate of all components, as long as its clients can wait.
+/// A Prometheus with the request rate of all components, which answers within its clients' time-out.
 #[derive(Clone, Default)]
 struct Fake {
     url: String,
-    /// What range queries asked.
+    /// The received range queries.
     asked: Arc<Mutex<Vec<BTreeMap<String, String>>>>,
     has_no_ranges: bool,
 }
@@ -65,9 +65,9 @@ impl Fake {
     }
 }
 
-/// Requests per second at a time: 100, and twice as much in the second half of an hour.
+/// Requests per second at a time: 100, and twice as many in the second half of an hour.
 fn load(second: f64) -> f64 {
-    // A little of what differs from hour to hour.
+    // With a small difference between hours.
     let noise = (second * 7.3).sin();
     noise + if second.rem_euclid(3600.0) < 1800.0 { 100.0 } else { 200.0 }
 }
@@ -140,7 +140,7 @@ fn seasonal<'a>(samples: &'a Samples, key: &ComponentKey) -> &'a Seasonal {
     samples.season(key, "rps").unwrap()
 }
 
-/// Goes on until something is known of the history of every component.
+/// Continues until the history of every component is known.
 async fn known(store: &SampleStore, wanted: &Arc<QueryPlan>) -> Arc<Samples> {
     store.sample(wanted, Timestamp::now()).await;
     let turns = async {

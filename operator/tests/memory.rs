@@ -1,5 +1,5 @@
-//! The operator as a process, against an API server whose tenants write as much as they can: it stays within the memory
-//! that the chart gives it, and does for the others what they declare.
+//! The operator as a process, against an API server whose tenants write as much as they can: it stays within the
+//! chart's memory limit, and the apps of others are reconciled.
 
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
@@ -19,13 +19,13 @@ use tokio::time::{Instant, sleep};
 
 /// The chart's limit.
 const LIMIT_KIB: u64 = 128 * 1024;
-/// Nothing here takes so long unless it hangs.
+/// No operation here takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Path and body of each write.
 type Written = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// Ended with the test.
+/// Killed at the end of the test.
 struct Operator(Child);
 
 impl Drop for Operator {
@@ -59,7 +59,7 @@ impl Operator {
         Self(child.unwrap())
     }
 
-    /// The most memory that it has had.
+    /// Its peak memory.
     fn peak_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -101,13 +101,13 @@ fn page(path: &str, query: &str) -> String {
     json!({"metadata": {"resourceVersion": "1", "continue": next}, "items": items}).to_string()
 }
 
-/// As many and as large ones as a page holds of each kind.
+/// As many and as large objects as fit a page of each kind.
 fn objects(are_apps: bool) -> Vec<Value> {
     let spec = |volumes: Vec<Value>| {
         let template = json!({"spec": {"volumes": volumes}});
         json!({
             "image": "shop:1", "services": [{"name": "web", "port": 80, "podTemplate": template}],
-            // What a pod, a Service or a NetworkPolicy may have many of.
+            // Fields that a pod, a Service or a NetworkPolicy may have many of.
             "containers": [], "ports": if are_apps { Vec::new() } else { volumes },
         })
     };

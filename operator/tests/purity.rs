@@ -1,4 +1,4 @@
-//! What the layout promises: one place reads clocks, files that say so are pure, and no import runs back.
+//! The layout: one file reads clocks, files marked as pure are pure, and imports follow the pipeline.
 
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
@@ -38,7 +38,7 @@ fn one_module_reads_clocks() {
     assert_eq!(readers, [source().join("runtime/clock.rs")], "call runtime::clock instead");
 }
 
-/// What a file does that is not a function of its arguments alone.
+/// Operations of a file that are not functions of its arguments alone.
 const IMPURE: [&str; 14] = [
     ".await",
     "async fn ",
@@ -56,7 +56,7 @@ const IMPURE: [&str; 14] = [
     "rand::",
 ];
 
-/// Whether the first lines of a file say that it is pure.
+/// Whether the first lines of a file mark it as pure.
 fn claims_to_be_pure(code: &str) -> bool {
     code.lines().take_while(|line| line.starts_with("//!")).any(|line| line.contains("Pure."))
 }
@@ -94,7 +94,7 @@ fn files_that_claim_to_be_pure_are() {
     }
 }
 
-/// What a folder, or a file on the ground floor, may not import.
+/// Forbidden imports of a folder or a shared file.
 const FORBIDDEN: [(&str, &[&str]); 10] = [
     (
         "kinds.rs",

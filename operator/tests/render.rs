@@ -1,4 +1,4 @@
-//! What the operator makes of each example, and what holds for the pods of all of them.
+//! The children of each example, and rules for the pods of all of them.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "clippy sees tests only in functions marked as such")]
 
@@ -39,7 +39,7 @@ fn resolved(mut app: ScalableApp) -> App {
     app
 }
 
-/// An app with one service, whose fields are these beside name, image and port.
+/// An app with one service, with these fields beside name, image and port.
 fn app(service: &Value) -> App {
     let mut web = json!({"name": "web", "image": "shop:1", "port": 8080});
     for (field, value) in service.as_object().expect("an object") {
@@ -125,7 +125,7 @@ fn the_full_example_shows_every_field_of_the_api() {
     let full = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/full.yaml"));
     let mut shown = BTreeSet::new();
     used(&json!(full.spec), "spec", &mut shown);
-    // Probes, directions and pod metrics have the same fields as their like; each field once is enough.
+    // Probes, directions and pod metrics have the same fields as others of their type; each field once is enough.
     let same = |path: &str| {
         path.replace(".liveness", ".readiness")
             .replace(".startup", ".readiness")
@@ -138,7 +138,7 @@ fn the_full_example_shows_every_field_of_the_api() {
     assert_eq!(missing, Vec::<String>::new());
 }
 
-/// What the restricted Pod Security Standard asks of a pod, written without a look at how it is rendered.
+/// The rules of the restricted Pod Security Standard for a pod, independent of the rendering.
 fn assert_restricted(template: &Value, name: &str) {
     let spec = &template["spec"];
     assert_eq!(spec["securityContext"]["runAsNonRoot"], json!(true), "{name}");

@@ -1,4 +1,4 @@
-//! What the HTTP servers promise, over real sockets.
+//! The HTTP servers, over real sockets.
 
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
@@ -33,10 +33,10 @@ use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
-/// Far more than any answer takes.
+/// Far longer than any answer takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The Lease's API server: whoever creates the Lease gets it; `holder` has it from the start.
+/// The API server of the Lease: whoever creates the Lease gets it; `holder` has it from the start.
 fn election(holder: Option<&'static str>) -> (Candidate, Leadership) {
     let service = tower::service_fn(move |request: http::Request<Body>| async move {
         let (status, body) = match (request.method().as_str(), holder) {
@@ -63,7 +63,7 @@ fn not_found() -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "message": "", "code": 404})
 }
 
-/// The servers, on threads of their own as in the operator. They stop when this is dropped.
+/// The servers, on their own threads as in the operator. They stop when this is dropped.
 struct Servers {
     probes: SocketAddr,
     metrics: SocketAddr,
@@ -106,7 +106,7 @@ impl Drop for Servers {
     }
 }
 
-/// Asks without giving way to any task of the test: only servers on other threads can answer.
+/// Sends a request without yielding to any task of the test: only servers on other threads can answer.
 fn get(server: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -121,7 +121,7 @@ fn parse(answer: &str) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-/// The authority of the front proxy, a stranger, and the API server's certificate for the operator.
+/// The authority of the front proxy, another authority, and the API server's certificate for the operator.
 struct Authorities {
     front_proxy: CertifiedIssuer<'static, KeyPair>,
     stranger: CertifiedIssuer<'static, KeyPair>,
@@ -154,7 +154,7 @@ impl Authorities {
         Some(Arc::new(Admission::new(&self.front_proxy.pem(), names, folder).unwrap()))
     }
 
-    /// A client with a certificate of this name, or with none.
+    /// A client with a certificate of this name, or without one.
     fn client(&self, issuer: Option<&CertifiedIssuer<'static, KeyPair>>, name: &str) -> TlsConnector {
         let config = ClientConfig::builder().with_root_certificates(self.roots.clone());
         let config = match issuer {
@@ -178,7 +178,7 @@ impl Authorities {
 
 const NAMES: &str = r#"["front-proxy-client"]"#;
 
-/// What a client is answered over TLS; nothing if it is not let in.
+/// The answer to a client over TLS; `None` if it is not admitted.
 async fn get_live(client: &TlsConnector, server: SocketAddr, path: &str) -> Option<(u16, String)> {
     let asked = async {
         let stream = tokio::net::TcpStream::connect(server).await?;
@@ -257,7 +257,7 @@ fn endless_head(bytes: usize) -> Vec<u8> {
     head
 }
 
-/// What a server that is sent this answers, until it closes the connection.
+/// The answer of a server to this input, until it closes the connection.
 fn answer_to(server: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(server).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -321,7 +321,7 @@ async fn a_client_that_holds_connections_keeps_nobody_out() {
     for port in [servers.probes, servers.metrics, servers.live] {
         for _ in 0..200 {
             let mut stream = TcpStream::connect(port).unwrap();
-            // A server may refuse what comes after its bound.
+            // A server may refuse input after its limit.
             let _ = stream.write_all(&endless_head(100));
             held.push(stream);
         }

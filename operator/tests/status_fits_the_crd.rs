@@ -1,4 +1,4 @@
-//! Every status that the operator can write is one that the API server takes.
+//! The API server accepts every status that the operator can write.
 #![allow(clippy::expect_used, reason = "clippy sees tests only in functions marked as such")]
 
 #[path = "../../crds/tests/rules/structural.rs"]
@@ -43,7 +43,7 @@ fn revision() -> impl Strategy<Value = LiveRevision> {
         deployment: Arc::default(),
         replicas,
         pods: ready,
-        // A sum over revisions stays within the type.
+        // A sum over revisions fits the type.
         ready: ready % 10_000,
     })
 }

@@ -1,5 +1,4 @@
-//! What traces promise: spans reach the endpoint that the environment names. One test, because a process has one
-//! subscriber.
+//! Traces: spans reach the endpoint in the environment. One test, because a process has one subscriber.
 
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
@@ -29,7 +28,7 @@ fn spans_reach_the_endpoint_of_the_environment() {
         tokio::spawn(async move { axum::serve(listener, Router::new().route("/v1/traces", collect)).await });
         endpoint
     });
-    // The environment of a process cannot be changed safely once it has threads, so a child gets it.
+    // The environment of a process with threads cannot be changed safely, so a child process gets it.
     let status = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "spans_reach_the_endpoint_of_the_environment", "--nocapture"])
         .env(CHILD, "1")

@@ -1,10 +1,10 @@
-{{/* What the operator may do where it watches. */}}
+{{/* The operator's rights in the namespaces that it watches. */}}
 {{- define "operator.rules" -}}
-# What people declare is read, never written.
+# Specs are read, never written.
 - apiGroups: [scalableapp.dev]
   resources: [scalableapps, scalingoverrides]
   verbs: [list, watch]
-# An app says how it stands, and an override whether it acts.
+# The status of both kinds.
 - apiGroups: [scalableapp.dev]
   resources: [scalableapps/status, scalingoverrides/status]
   verbs: [patch]
@@ -25,11 +25,11 @@
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, update, delete]
-# Readiness and start of the pods decide how their CPU counts.
+# The readiness and start time of pods determine how their CPU counts.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
-# Events repeat themselves by a patch.
+# A repeated event is a patch.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

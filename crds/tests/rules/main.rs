@@ -1,6 +1,6 @@
 //! Good and bad manifests against the schema and the CEL rules, without an API server.
 //!
-//! The first line of a bad manifest tells what a person reads: `# says:` the message of the one CEL rule that it breaks,
+//! The first line of a bad manifest is the expected refusal: `# says:` the message of the one CEL rule that it breaks,
 //! or `# server says:` the API server's own words about the one bound that it breaks.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "clippy sees tests only in functions marked as such")]
 
@@ -93,7 +93,7 @@ fn read_and_written<K: DeserializeOwned + Serialize>(manifest: &Manifest) -> Val
     serde_json::to_value(read).unwrap()
 }
 
-/// A quantity may be an integer in a manifest and is text ever after.
+/// A quantity may be an integer in a manifest and is always written as a string.
 fn write_integers_as_text(value: &mut Value) {
     match value {
         Value::Number(number) => *value = Value::String(number.to_string()),

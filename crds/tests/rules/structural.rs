@@ -1,4 +1,4 @@
-//! What an API server checks by a structural schema, beside CEL rules: enough of it for our own schema. Pure.
+//! The checks of an API server by a structural schema, beside CEL rules: those that our own schema needs. Pure.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! The address plan. Pure: every cluster has a network namespace of its own, so all of them use the same addresses.
+//! The address plan. Pure: every cluster has its own network namespace, so all of them use the same addresses.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -13,9 +13,9 @@ pub const API_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 /// The Service of the cluster's DNS.
 pub const DNS_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 
-/// Where the API server listens, inside the cluster's network.
+/// Address of the API server, inside the cluster's network.
 pub(super) const API_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(NODE), 6443);
-/// Where etcd listens. Only the cluster's node reaches it, which is why it takes plain HTTP.
+/// Address of etcd. Only the cluster's node reaches it, so it uses plain HTTP.
 pub(super) const ETCD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2379);
 
 /// A range of addresses as a network and a prefix length.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::command::output;
 use super::packages::apt_get;
 
-/// What a program that is linked to Debian's C library needs at run time.
+/// Runtime dependencies of programs that are linked to Debian's C library.
 pub(super) const PACKAGES: [&str; 6] =
     ["base-files", "netbase", "libc6", "libgcc-s1", "ca-certificates", "tzdata"];
 
@@ -24,7 +24,7 @@ pub(super) fn assemble(root: &Path) -> Result<()> {
 
 fn unpack_packages(root: &Path) -> Result<()> {
     let downloads = tempfile::tempdir()?;
-    // apt downloads as a user of its own, who has to reach the folder.
+    // apt downloads as its own user, who needs access to the folder.
     fs::set_permissions(downloads.path(), Permissions::from_mode(0o777))?;
     output(apt_get().arg("update"))?;
     output(apt_get().arg("download").args(PACKAGES).current_dir(downloads.path()))?;
@@ -34,7 +34,7 @@ fn unpack_packages(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Half of the C library's size is for encodings that no program of ours reads or writes.
+/// Half of the C library's size is for encodings that none of our programs uses.
 fn remove_character_sets(root: &Path) -> Result<()> {
     for folder in fs::read_dir(root.join("usr/lib"))? {
         let converters = folder?.path().join("gconv");
@@ -45,7 +45,7 @@ fn remove_character_sets(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The bundle that the package's script would make: all certificates, one after the other.
+/// The bundle that the package's script would create: all certificates, one after the other.
 fn write_certificates(root: &Path) -> Result<()> {
     let folder = root.join("usr/share/ca-certificates/mozilla");
     let mut files: Vec<_> =
@@ -59,7 +59,7 @@ fn write_certificates(root: &Path) -> Result<()> {
     Ok(fs::write(root.join("etc/ssl/certs/ca-certificates.crt"), bundle)?)
 }
 
-/// The accounts that a container's processes look up, and how they look up hosts.
+/// The accounts for a container's processes, and their host lookup.
 pub(super) fn write_accounts(root: &Path) -> Result<()> {
     let passwd =
         "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n";

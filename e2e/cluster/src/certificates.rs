@@ -1,5 +1,5 @@
-//! The cluster's certificates and keys: one authority with a certificate for each party, and one for the front proxy, by
-//! which the API server shows itself to aggregated APIs. Writes files.
+//! The cluster's certificates and keys: one authority with a certificate for each party, and one for the front proxy,
+//! with which the API server authenticates to aggregated APIs. Writes files.
 
 use std::fs;
 use std::io::Write;
@@ -22,14 +22,14 @@ struct Party {
     common_name: String,
     /// The group, which a certificate calls organization.
     group: Option<&'static str>,
-    /// The names and addresses that a server is called by. A party without any is a client.
+    /// The names and addresses of a server. A party without any is a client.
     subject_alternative_names: Vec<String>,
 }
 
-/// Common name of the certificate by which the API server forwards requests to aggregated APIs.
+/// Common name of the API server's certificate for requests that it forwards to aggregated APIs.
 pub(super) const FRONT_PROXY: &str = "front-proxy-client";
 
-/// The parties whose certificates are used as clients, with a kubeconfig each.
+/// The clients, with a kubeconfig each.
 pub(super) const CLIENTS: [&str; 5] =
     ["admin", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"];
 
@@ -56,7 +56,7 @@ fn parties(node: &str) -> Vec<Party> {
     ]
 }
 
-/// What the API server is called: by pods through its Service, on the node, and on the machine through the forwarder.
+/// The API server's names: for pods its Service, on the node, and on the machine the forwarder.
 fn api_server_names() -> Vec<String> {
     let service = ["", ".default", ".default.svc", ".default.svc.cluster.local"];
     let names = service.iter().map(|suffix| format!("kubernetes{suffix}"));
@@ -67,14 +67,14 @@ fn api_server_names() -> Vec<String> {
 /// Writes `ca.crt`, a certificate and a key for each party, and the key pair that signs ServiceAccount tokens.
 pub(super) fn write(dir: &ClusterDir) -> Result<()> {
     write_signed(dir, "ca.crt", "kubernetes", &parties(&dir.name))?;
-    // An authority of its own: what it signs may act for any user.
+    // A separate authority: its certificates may act for any user.
     write_signed(dir, "front-proxy-ca.crt", "front-proxy", &[client(FRONT_PROXY, FRONT_PROXY, None)])?;
     let tokens = KeyPair::generate()?;
     write_private(&dir.pki("service-account.key"), &tokens.serialize_pem())?;
     write_private(&dir.pki("service-account.pub"), &tokens.public_key_pem())
 }
 
-/// Writes the certificate of a new authority, and what it signs.
+/// Writes the certificate of a new authority, and a certificate that it signs.
 fn write_signed(dir: &ClusterDir, file: &str, name: &str, parties: &[Party]) -> Result<()> {
     let authority = authority(name)?;
     write_private(&dir.pki(file), &authority.pem())?;

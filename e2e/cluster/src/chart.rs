@@ -9,7 +9,7 @@ use crate::tools::Tools;
 pub const OPERATOR_NAMESPACE: &str = "scalableapp-system";
 /// Release of the chart.
 pub const RELEASE: &str = "scalableapp";
-/// Namespaces that the operator leaves to tests and benchmarks with an operator of their own.
+/// Namespaces that the operator excludes, for tests and benchmarks with their own operator.
 pub const EXCLUDED_NAMESPACES: [&str; 8] = [
     "own-operator-1",
     "own-operator-2",
@@ -20,7 +20,7 @@ pub const EXCLUDED_NAMESPACES: [&str; 8] = [
     "own-operator-7",
     "own-operator-8",
 ];
-/// The chart's images as the cluster has them: nothing is pulled. Decisions are recorded, for tests replay them.
+/// The chart's images in the cluster: nothing is pulled. Decisions are recorded, because tests replay them.
 const LOCAL: &str = "decisionRecords=true,\
     image.pullPolicy=Never,\
     prometheus.bundled.image.repository=localhost/prometheus,\
@@ -30,11 +30,11 @@ const LOCAL: &str = "decisionRecords=true,\
 /// Installs or upgrades the chart, and waits until the operator and Prometheus are ready.
 ///
 /// # Errors
-/// With what helm or kubectl says.
+/// With the error of helm or kubectl.
 pub fn install(tools: &Tools, nodes: Nodes) -> Result<()> {
     let installed = tools.helm(&["status", RELEASE, "--namespace", OPERATOR_NAMESPACE]).is_ok();
     let install = ["upgrade", "--install", RELEASE, "charts/scalableapp", "--namespace", OPERATOR_NAMESPACE];
-    // No pod of a hollow cluster answers, and an API that does not answer would keep every namespace from being deleted.
+    // No pod of a hollow cluster answers, and an unavailable API would block every deletion of a namespace.
     let live = format!("liveApi.enabled={}", nodes == Nodes::Real);
     let excluded = format!("excludeNamespaces={{{}}}", EXCLUDED_NAMESPACES.join(","));
     let set = ["--set", LOCAL, "--set", &live, "--set", &excluded];

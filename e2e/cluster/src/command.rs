@@ -1,4 +1,4 @@
-//! Runs a program to its end and turns a failure into a sentence that says which program and why.
+//! Runs a program to its end and turns a failure into a sentence with program and reason.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! The programs of a cluster: their arguments, and what each waits for. Pure, but for the probes.
+//! The programs of a cluster: their arguments, and their dependencies. Pure, but for the probes.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -19,11 +19,11 @@ pub(super) struct Component {
     pub(super) name: &'static str,
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<String>,
-    /// All of these hold before it is started.
+    /// The conditions for its start.
     pub(super) after: Vec<Probe>,
 }
 
-/// Something that another component or a command brings about.
+/// A result of another component or a command.
 #[derive(Debug)]
 pub(super) enum Probe {
     Listening(SocketAddr),
@@ -41,10 +41,10 @@ impl Probe {
     }
 }
 
-/// The component that plays a hollow cluster's node.
+/// The component that simulates a hollow cluster's node.
 pub(super) const HOLLOW_NODES: &str = "kwok";
 
-/// All components, in the order in which they become useful.
+/// All components, in the order of their use.
 pub(super) fn all(cache: &Cache, dir: &ClusterDir, nodes: Nodes) -> Result<Vec<Component>> {
     let api_server = || vec![Probe::Listening(API_SERVER)];
     let component = |name, arguments, after| -> Result<Component> {
@@ -68,7 +68,7 @@ pub(super) fn all(cache: &Cache, dir: &ClusterDir, nodes: Nodes) -> Result<Vec<C
             component(
                 "kubelet",
                 kubelet(dir),
-                // Without the image of the sandbox the first pods would fail, and wait long to be tried again.
+                // Without the image of the sandbox the first pods would fail, with a long backoff.
                 vec![Probe::Listening(API_SERVER), Probe::Exists(dir.imported(PAUSE_IMAGE))],
             )?,
         ]),
@@ -90,7 +90,7 @@ fn etcd(dir: &ClusterDir) -> Vec<String> {
         flag("data-dir", dir.etcd_data()),
         format!("--listen-client-urls=http://{ETCD}"),
         format!("--advertise-client-urls=http://{ETCD}"),
-        // The state is thrown away with the cluster, and fsync is what a small disk is slow at.
+        // The state is deleted with the cluster, and fsync is slow on a small disk.
         "--unsafe-no-fsync".into(),
         "--log-level=warn".into(),
     ]
@@ -125,7 +125,7 @@ fn api_server_arguments(dir: &ClusterDir) -> Vec<String> {
         "--enable-admission-plugins=NodeRestriction".into(),
         flag("audit-policy-file", dir.etc("audit-policy.json")),
         flag("audit-log-path", dir.audit_log()),
-        // In one file, so that a count of requests misses none. A cluster lives for hours.
+        // In one file, so that a count of requests is complete. A cluster lives for hours.
         "--audit-log-maxsize=4096".into(),
     ]
 }
@@ -139,13 +139,13 @@ fn controller_manager(dir: &ClusterDir, nodes: Nodes) -> Vec<String> {
         "--flex-volume-plugin-dir=/var/lib/kubelet/volume-plugins".into(),
     ]);
     if nodes == Nodes::Hollow {
-        // With its defaults it would need minutes for the pods of a thousand apps, whoever scales them.
+        // With its defaults it would need minutes for the pods of a thousand apps, with any autoscaler.
         arguments.extend([
             "--kube-api-qps=500".into(),
             "--kube-api-burst=1000".into(),
             "--concurrent-deployment-syncs=20".into(),
             "--concurrent-replicaset-syncs=20".into(),
-            // A machine that is busy for a while must not make every pod unready at once: KWOK never mends that.
+            // A busy machine must not make every pod unready at once: KWOK never reverts that.
             "--node-monitor-grace-period=10m".into(),
         ]);
     }
@@ -156,14 +156,14 @@ fn scheduler(dir: &ClusterDir) -> Vec<String> {
     client(dir, "kube-scheduler")
 }
 
-/// What the controller manager and the scheduler share. There is one of each, so they need no leader.
+/// Common arguments of the controller manager and the scheduler. There is one of each, so they need no leader election.
 fn client(dir: &ClusterDir, name: &str) -> Vec<String> {
     let kubeconfig = dir.component_kubeconfig(name);
     vec![
         flag("kubeconfig", &kubeconfig),
         flag("authorization-kubeconfig", &kubeconfig),
         flag("client-ca-file", dir.pki("ca.crt")),
-        // They end when they look it up before the API server has made its first roles.
+        // They exit if they look it up before the API server has created its first roles.
         "--authentication-skip-lookup=true".into(),
         "--leader-elect=false".into(),
         "--bind-address=127.0.0.1".into(),
@@ -176,7 +176,7 @@ fn kubelet(dir: &ClusterDir) -> Vec<String> {
         flag("kubeconfig", dir.component_kubeconfig("kubelet")),
         format!("--hostname-override={}", dir.name),
         format!("--node-ip={NODE}"),
-        // cAdvisor looks for containerd by this; without it /metrics/cadvisor has no containers.
+        // cAdvisor finds containerd by this; without it /metrics/cadvisor has no containers.
         format!("--containerd={CONTAINERD_SOCKET}"),
     ]
 }
@@ -187,7 +187,7 @@ fn kwok(dir: &ClusterDir) -> Vec<String> {
         format!("--manage-single-node={}", dir.name),
         format!("--node-ip={NODE}"),
         format!("--cidr={PODS}"),
-        // Without a lease it never tells that the node lives.
+        // Without a Lease it never reports that the node is alive.
         "--node-lease-duration-seconds=40".into(),
     ]
 }

@@ -9,12 +9,12 @@ use super::machine::Settings;
 use super::packages::cni_folder;
 use super::paths::ClusterDir;
 
-/// The image that holds a pod's namespaces open.
+/// The image of a pod's sandbox.
 pub(super) const PAUSE_IMAGE: &str = "localhost/pause:1";
 /// containerd's socket, in the cluster's own `/run`.
 pub(super) const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 
-/// Writes all of them. `port` is the forwarder's, which the administrator's kubeconfig names.
+/// Writes all of them. `port` is the forwarder's, for the administrator's kubeconfig.
 pub(super) fn write(dir: &ClusterDir, settings: Settings, port: u16) -> Result<()> {
     let write_json = |file: &str, content: Value| write_private(&dir.etc(file), &format!("{content:#}\n"));
     write_private(&dir.etc("containerd.toml"), &containerd(dir, settings, cni_folder()?))?;
@@ -22,7 +22,7 @@ pub(super) fn write(dir: &ClusterDir, settings: Settings, port: u16) -> Result<(
     write_json("kubelet.json", kubelet(dir, settings))?;
     write_json("kube-proxy.json", kube_proxy(dir))?;
     write_json("audit-policy.json", audit_policy())?;
-    // Pods ask the cluster's DNS alone: nothing outside the cluster can be reached.
+    // Pods query the cluster's DNS alone: nothing outside the cluster can be reached.
     write_private(&dir.etc("resolv.conf"), "")?;
     for client in CLIENTS {
         let content = kubeconfig(dir, client, &format!("https://{API_SERVER}"));
@@ -63,8 +63,8 @@ conf_dir = "{cni_configuration}"
     )
 }
 
-/// A point-to-point link for each pod, not a bridge: all traffic passes the node's routing, so that Services work
-/// without the kernel's bridge filter. The routes are all a pod has: nothing can leave the cluster.
+/// A point-to-point link for each pod, not a bridge: all traffic passes the node's routing, so Services work without
+/// the kernel's bridge filter. A pod has no other routes: nothing can leave the cluster.
 fn pod_network(dir: &ClusterDir) -> Value {
     json!({
         "cniVersion": "0.4.0",
@@ -107,7 +107,7 @@ fn kubelet(dir: &ClusterDir, settings: Settings) -> Value {
         "resolvConf": dir.etc("resolv.conf"),
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",
         "serializeImagePulls": false,
-        // No image can be pulled again, so none is ever removed to make room.
+        // No image can be pulled again, so none is removed to free space.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "nodeStatusUpdateFrequency": "5s",
@@ -122,13 +122,13 @@ fn kube_proxy(dir: &ClusterDir) -> Value {
         "hostnameOverride": dir.name,
         "mode": "nftables",
         "clusterCIDR": PODS.to_string(),
-        // Connection tracking is sized for the whole machine, which is not ours to change.
+        // Connection tracking has machine-wide limits, which must not change.
         "conntrack": {"maxPerCore": 0, "min": 0},
         "oomScoreAdj": 0,
     })
 }
 
-/// One line for each request that was answered: who, which verb, which object.
+/// One line for each answered request: user, verb, object.
 fn audit_policy() -> Value {
     json!({
         "apiVersion": "audit.k8s.io/v1",

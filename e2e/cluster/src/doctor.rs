@@ -1,4 +1,4 @@
-//! Tells what a command lacks on this machine, before anything is done: one sentence for each thing. Reads only.
+//! Checks what a command lacks on this machine, before anything is done: one sentence for each problem. Reads only.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,12 +12,12 @@ use super::parts;
 use super::paths::{Cache, ClusterDir};
 use super::status::{cgroup_processes, running_init};
 
-/// Free space in GiB that building the parts needs, with the compiler's cache, and that images and a cluster need once
-/// they are built; both with room to spare.
+/// Free space in GiB for the build of the parts, with the compiler's cache, and for images and a cluster once they are
+/// built; both with a margin.
 const BUILD_GIB: u64 = 15;
 const RUN_GIB: u64 = 5;
 
-/// What `cluster parts` lacks.
+/// Checks `cluster parts`.
 ///
 /// # Errors
 /// One sentence a line.
@@ -29,7 +29,7 @@ pub fn before_parts(cache: &Cache, nodes: Nodes) -> Result<()> {
     })
 }
 
-/// What a command that needs root and Debian lacks.
+/// Checks a command that needs root and Debian.
 ///
 /// # Errors
 /// One sentence a line.
@@ -37,7 +37,7 @@ pub fn before_root_command(command: &str) -> Result<()> {
     report(&[root_problem(command), debian_problem()])
 }
 
-/// What `cluster up` lacks, but for the port: taking it tells.
+/// Checks `cluster up`, except for the port, which is checked by its use.
 ///
 /// # Errors
 /// One sentence a line.
@@ -47,7 +47,7 @@ pub fn before_up(cache: &Cache, cluster: &ClusterDir, nodes: Nodes) -> Result<()
     report(&[namespace_problem(), other_cluster_problem(cluster)])
 }
 
-/// What `cluster down` lacks.
+/// Checks `cluster down`.
 ///
 /// # Errors
 /// One sentence a line.
@@ -75,7 +75,7 @@ fn debian_problem() -> Option<String> {
     (!Path::new("/usr/bin/apt-get").exists()).then(|| message.to_owned())
 }
 
-/// Go itself says in a part's module whether it is new enough.
+/// Go itself reports for a part's module whether it is new enough.
 fn go_problem() -> Option<String> {
     parts::PARTS.iter().find_map(|part| {
         let mut go = Command::new("go");
@@ -115,7 +115,7 @@ fn other_cluster_problem(cluster: &ClusterDir) -> Option<String> {
     })
 }
 
-/// Why the port could not be taken, and what to do.
+/// Why the port is not available, and what to do.
 pub(super) fn port_problem(port: u16, error: &std::io::Error) -> String {
     let taken = error.kind() == std::io::ErrorKind::AddrInUse;
     let reason = if taken { "another program listens on it".to_owned() } else { error.to_string() };

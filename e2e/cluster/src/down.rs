@@ -1,4 +1,4 @@
-//! Takes a cluster down and removes every trace of it.
+//! Deletes a cluster without a trace.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,13 +16,13 @@ use super::paths::{CGROUP_PARENT, Cache, ClusterDir};
 use super::status::running_init;
 use super::{doctor, lock};
 
-/// How long the kernel may take to end the cluster's processes and to let its cgroups go.
+/// Time limit for the end of the cluster's processes and the release of its cgroups.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Ends the cluster and removes its cgroups and its state. Works on what a crash has left too.
+/// Ends the cluster and removes its cgroups and its state. Also works after a crash.
 ///
 /// # Errors
-/// When something stays behind; it can be called again.
+/// When something remains; it can be called again.
 pub fn down(cache: &Cache, dir: &ClusterDir) -> Result<()> {
     doctor::before_down(dir)?;
     let _held = lock::hold(cache, dir)?;
@@ -41,7 +41,7 @@ pub(super) fn remove(dir: &ClusterDir) -> Result<()> {
     }
 }
 
-/// The kernel ends all processes of a process namespace with its process 1, and the network and the mounts with the
+/// The kernel ends all processes of a process namespace with its process 1. The network and the mounts end with the
 /// last process that uses them.
 fn end_processes(dir: &ClusterDir) -> Result<()> {
     let Some(pid) = running_init(dir) else { return Ok(()) };
@@ -56,7 +56,7 @@ fn end_processes(dir: &ClusterDir) -> Result<()> {
 fn remove_cgroups(dir: &ClusterDir) -> Result<()> {
     let cgroups = Machine::observe()?.cgroups;
     for folder in cgroups.folders(&dir.cgroup()) {
-        // A cgroup is busy for a moment after its last process has ended.
+        // A cgroup is busy for a moment after the end of its last process.
         let removed = within_patience(|| remove_cgroup(&folder).is_ok());
         if !removed {
             remove_cgroup(&folder)
@@ -70,7 +70,7 @@ fn remove_cgroups(dir: &ClusterDir) -> Result<()> {
     Ok(())
 }
 
-/// Removes a cgroup's folder after its children. The files in it are the kernel's and go with it.
+/// Removes a cgroup's folder after its children. Its files belong to the kernel and disappear with it.
 fn remove_cgroup(folder: &Path) -> std::io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -85,8 +85,8 @@ fn remove_cgroup(folder: &Path) -> std::io::Result<()> {
     fs::remove_dir(folder)
 }
 
-/// Nothing of a cluster is mounted outside its namespace, but removing a folder through a mount would remove what is
-/// mounted, so this makes sure.
+/// A check: nothing of a cluster is mounted outside its namespace, but a removal through a mount would delete the
+/// mounted files.
 fn unmount_all(root: &Path) -> Result<()> {
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new);

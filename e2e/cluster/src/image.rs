@@ -20,7 +20,7 @@ use super::{base, packages};
 /// An image to be built.
 #[derive(Debug, Clone)]
 pub struct BuildRequest {
-    /// Its `ARG BASE`, if it has one, is given the base image.
+    /// Its `ARG BASE`, if it has one, is set to the base image.
     pub containerfile: PathBuf,
     /// The folder that `COPY` reads from.
     pub context: PathBuf,
@@ -37,7 +37,7 @@ const PROJECT_IMAGES: [(&str, &str); 3] = [
 
 const BASE_IMAGE: &str = "localhost/scalableapp-base:bookworm";
 
-/// Builds the images that every cluster has, and returns their tags and archives. The pause image comes first.
+/// Builds the images of every cluster, and returns their tags and archives. The pause image comes first.
 pub(super) fn cluster_images(cache: &Cache) -> Result<Vec<(String, PathBuf)>> {
     let images = [
         (PAUSE_IMAGE, "pause"),
@@ -54,12 +54,12 @@ pub(super) fn cluster_images(cache: &Cache) -> Result<Vec<(String, PathBuf)>> {
     Ok(archives)
 }
 
-/// The Containerfile of an image that is not of our own programs.
+/// The Containerfile of an image that is not one of our own programs.
 fn containerfile(name: &str) -> PathBuf {
     Path::new(CRATE_DIR).join("images").join(format!("{name}.Containerfile"))
 }
 
-/// Builds the images of our own programs from what `cargo build --release` has made, and loads them.
+/// Builds the images of our own programs from the results of `cargo build --release`, and loads them.
 ///
 /// # Errors
 /// When a program has not been built, or the cluster is down.
@@ -73,7 +73,7 @@ pub fn load_project_images(cache: &Cache, dir: &ClusterDir) -> Result<()> {
     Ok(())
 }
 
-/// Makes the images of PostgreSQL and Redis of what the machine has installed, and loads them.
+/// Builds the images of PostgreSQL and Redis from the installed packages, and loads them.
 ///
 /// # Errors
 /// When a server is not installed, or the cluster is down.
@@ -89,7 +89,7 @@ pub fn load_server_images(cache: &Cache, dir: &ClusterDir) -> Result<()> {
     Ok(())
 }
 
-/// The archive is not compressed, so that this is what the image takes on a node.
+/// The archive is not compressed, so this is the image's size on a node.
 fn tell_size(tag: &str, archive: &Path) -> Result<()> {
     println!("{tag} has {:.1} MB", fs::metadata(archive)?.len() as f64 / 1e6);
     Ok(())
@@ -109,13 +109,13 @@ pub fn build_and_load(cache: &Cache, dir: &ClusterDir, request: &BuildRequest) -
 /// Loads an OCI archive. The tags are those in the archive, and must be full names.
 ///
 /// # Errors
-/// When the cluster is down or the archive is none.
+/// When the cluster is down or the archive is invalid.
 pub fn load_archive(dir: &ClusterDir, archive: &Path) -> Result<()> {
     let archive = archive.canonicalize().with_context(|| format!("failed to find {}", archive.display()))?;
     import(dir, &archive)
 }
 
-/// Loads an archive of ours under its tag, unless the cluster has it.
+/// Loads our archive under its tag, unless the cluster has it.
 pub(super) fn load(dir: &ClusterDir, tag: &str, archive: &Path) -> Result<()> {
     let (record, content) = (dir.imported(tag), archive.as_os_str().as_encoded_bytes());
     if fs::read(&record).is_ok_and(|recorded| recorded == content) {
@@ -126,7 +126,7 @@ pub(super) fn load(dir: &ClusterDir, tag: &str, archive: &Path) -> Result<()> {
     Ok(fs::write(record, content)?)
 }
 
-/// containerd is reached in the cluster's own mounts, where its socket has its usual path.
+/// containerd is reached in the cluster's own mounts, with the usual path of its socket.
 fn import(dir: &ClusterDir, archive: &Path) -> Result<()> {
     let Some(pid) = running_init(dir) else {
         bail!("cluster {} is down: bring it up with 'cluster up' first", dir.name);
@@ -169,7 +169,7 @@ fn base_archive(cache: &Cache) -> Result<PathBuf> {
     build_folder(cache, BASE_IMAGE, "base", include_bytes!("base.rs"), base::assemble)
 }
 
-/// Builds an image of a folder that `fill` makes, unless the cache has one of the same content.
+/// Builds an image of a folder that `fill` writes, unless the cache has one of the same content.
 pub(super) fn build_folder(
     cache: &Cache,
     tag: &str,
@@ -184,7 +184,7 @@ pub(super) fn build_folder(
     if !archive.exists() {
         step(&format!("images: build {tag}"), || {
             let context = tempfile::tempdir()?;
-            // The folder becomes the image's root, which the container's user has to reach.
+            // The folder becomes the image's root, which the container's user must be able to read.
             fs::set_permissions(context.path(), Permissions::from_mode(0o755))?;
             fill(context.path())?;
             let request =
@@ -195,7 +195,7 @@ pub(super) fn build_folder(
     Ok(archive)
 }
 
-/// Each build has a store of its own that goes with it, so nothing is left on the machine but the archive.
+/// Each build has its own store, which is deleted with it, so only the archive remains on the machine.
 fn run_build(request: &BuildRequest, base: Option<&Path>, archive: &Path) -> Result<()> {
     let folder = archive.parent().context("the archive has no folder")?;
     fs::create_dir_all(folder)?;

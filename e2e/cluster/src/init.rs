@@ -1,5 +1,5 @@
-//! Process 1 of a cluster: makes its mounts and its network, starts the components, and starts them again when they end.
-//! The kernel ends everything in the cluster when this process ends, however that comes about.
+//! Process 1 of a cluster: creates its mounts and its network, and starts and restarts the components. The kernel ends
+//! everything in the cluster when this process ends for any reason.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -17,17 +17,17 @@ use super::nodes::Nodes;
 use super::paths::{Cache, ClusterDir};
 use super::{forwarder, isolation};
 
-/// How long a component that has ended is left alone before it is started again.
+/// Backoff before the restart of a component.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
-/// How often the probes of components that wait are tried.
+/// Interval of the probes of waiting components.
 const PROBE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What is said of one component in the state folder.
+/// The state of one component in the state folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Report {
-    /// The process id inside the cluster. None while the component waits.
+    /// The process id inside the cluster; `None` while the component waits.
     pub(super) pid: Option<i32>,
-    /// How often it has ended by itself.
+    /// Number of its exits.
     pub(super) ended: u32,
 }
 
@@ -94,7 +94,7 @@ impl<'a> Supervisor<'a> {
         if started { self.write_report() } else { Ok(()) }
     }
 
-    /// Process 1 inherits orphans, such as containerd's shims: those that are no component only have to be reaped.
+    /// Process 1 inherits orphans, such as containerd's shims: those that are not components are only reaped.
     fn note_end(&mut self, status: WaitStatus) -> Result<()> {
         let Some(pid) = status.pid().map(nix::unistd::Pid::as_raw) else { return Ok(()) };
         let Some(supervised) =

@@ -13,8 +13,8 @@ use super::addresses::{NODE, SERVICES};
 use super::command::output;
 use super::paths::{ClusterDir, HIDDEN};
 
-/// Kernel settings that belong to the whole machine, and the values that the kubelet wants. It is shown files that hold
-/// them already, so that it leaves the machine's alone.
+/// Machine-wide kernel settings, and the values that the kubelet needs. It sees files that contain them already, so it
+/// does not change the machine's.
 const KUBELET_SYSCTLS: [(&str, &str); 6] = [
     ("vm/overcommit_memory", "1"),
     ("vm/panic_on_oom", "0"),
@@ -27,7 +27,7 @@ const KUBELET_SYSCTLS: [(&str, &str); 6] = [
 /// Gives the cluster its own `/proc`, `/run`, `/var/lib` and `/var/log`.
 pub(super) fn mounts(dir: &ClusterDir) -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).context("failed to make a mount namespace")?;
-    // The copy of the machine's mounts is cut off first: nothing that is mounted from here on reaches the machine.
+    // The copy of the machine's mounts is separated first: no mount from here on reaches the machine.
     change("/", MsFlags::MS_REC | MsFlags::MS_PRIVATE)?;
     file_system("proc", "/proc")?;
     for hidden in HIDDEN {
@@ -43,7 +43,7 @@ pub(super) fn mounts(dir: &ClusterDir) -> Result<()> {
         fs::write(&shown, format!("{value}\n"))?;
         bind(&shown, &Path::new("/proc/sys").join(name))?;
     }
-    // Mounts that the kubelet makes for pods have to reach containerd's containers.
+    // The kubelet's mounts for pods must reach containerd's containers.
     change("/", MsFlags::MS_REC | MsFlags::MS_SHARED)
 }
 

@@ -1,4 +1,4 @@
-//! Starts a cluster's process 1 in namespaces of its own. Runs in a process of its own, which ends at once.
+//! Starts a cluster's process 1 in new namespaces. Runs as a separate process, which ends at once.
 
 use std::fs::OpenOptions;
 use std::process::{Command, Stdio};
@@ -12,9 +12,9 @@ use super::nodes::Nodes;
 use super::paths::ClusterDir;
 use super::status::start_time;
 
-/// Makes the network and process namespaces and starts `cluster init` in them, which makes its own mount namespace:
-/// this process still has to see the machine's `/proc`. Standard input is the forwarder's listening socket: it was
-/// made in the machine's network namespace, and stays there.
+/// Creates the network and process namespaces and starts `cluster init` in them, which creates its own mount namespace:
+/// this process still has to see the machine's `/proc`. Standard input is the forwarder's listening socket, which was
+/// created in the machine's network namespace and stays there.
 ///
 /// # Errors
 /// When the kernel refuses the namespaces. Must be called before this process has started any thread.
@@ -33,7 +33,7 @@ pub fn launch(dir: &ClusterDir, nodes: Nodes, max_run: Duration) -> Result<()> {
         .context("failed to start the cluster's process 1")?;
     let recorded = record(dir, init.id());
     if recorded.is_err() {
-        // A cluster that nobody knows of could never be taken down.
+        // A cluster without a record could never be deleted.
         let _ = init.kill();
     }
     recorded

@@ -1,7 +1,7 @@
-//! A single-node Kubernetes on this machine, made from package registries alone. One module for each concept.
+//! A single-node Kubernetes on this machine, from package registries alone. One module for each concept.
 //!
-//! `up` runs: doctor, packages, parts, images, state folder, launch, wait until ready. The launched process is process 1
-//! of a process namespace of its own (`init`), so that ending it ends everything.
+//! `up` runs: doctor, packages, parts, images, state folder, launch, wait until ready. The launched process is process
+//! 1 of its own process namespace (`init`), so its end ends everything.
 
 pub mod addresses;
 mod base;

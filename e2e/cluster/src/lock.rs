@@ -8,7 +8,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::parts::create_file;
 use super::paths::{Cache, ClusterDir};
 
-/// Keeps other commands from bringing the cluster up or down until it is dropped, or this process ends.
+/// Blocks other commands from starting or deleting the cluster until it is dropped, or this process ends.
 pub(super) fn hold(cache: &Cache, dir: &ClusterDir) -> Result<Flock<File>> {
     let file = create_file(&cache.lock(&dir.name))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -17,7 +17,7 @@ pub(super) fn hold(cache: &Cache, dir: &ClusterDir) -> Result<Flock<File>> {
     }
 }
 
-/// Waits until no other command builds parts, and keeps others from it until it is dropped, or this process ends.
+/// Waits until no other command builds parts, and blocks others until it is dropped, or this process ends.
 pub(super) fn hold_parts(cache: &Cache) -> Result<Flock<File>> {
     let file = create_file(&cache.parts_lock())?;
     Flock::lock(file, FlockArg::LockExclusive)

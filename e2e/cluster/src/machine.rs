@@ -1,11 +1,12 @@
-//! What this machine can do, and how containerd and the kubelet are set by it. Reads files in `observe`; else pure.
+//! The capabilities of this machine, and the resulting settings of containerd and the kubelet. Reads files in
+//! `observe`; otherwise pure.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// What the kernel and the machine's owner allow.
+/// The kernel's features and the machine's permissions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Machine {
     pub(super) cgroups: Cgroups,
@@ -13,11 +14,11 @@ pub(super) struct Machine {
     sys_resource: bool,
 }
 
-/// The cgroup version and where its hierarchies are mounted.
+/// The cgroup version and the mount points of its hierarchies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cgroups {
     /// One hierarchy for each controller or pair of controllers. On a hybrid machine the one of version 2, which has no
-    /// controllers, is among them: runc makes a cgroup in that too.
+    /// controllers, is included: runc creates a cgroup in it, too.
     V1(Vec<PathBuf>),
     /// One hierarchy for all controllers.
     V2(PathBuf),
@@ -97,7 +98,7 @@ impl Cgroups {
     }
 }
 
-/// The controllers of a version 1 hierarchy, which its folder is named after.
+/// The controllers of a version 1 hierarchy, from the name of its folder.
 fn controllers(hierarchy: &Path) -> impl Iterator<Item = &str> {
     hierarchy.file_name().and_then(|name| name.to_str()).unwrap_or_default().split(',')
 }
@@ -123,7 +124,7 @@ cgroup /sys/fs/cgroup/systemd cgroup rw,relatime,name=systemd 0 0
 cgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0
 ";
     const WITHOUT_SYS_RESOURCE: &str = "Name:\tcat\nCapPrm:\t000001fffeffffff\nCapEff:\t000001fffeffffff\n";
-    /// A Debian 12 server with systemd, as it is installed.
+    /// A Debian 12 server with systemd, as installed by default.
     const V2_MOUNTS: &str = "cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nodev,noexec,relatime 0 0\n";
     const ALL_CAPABILITIES: &str = "CapEff:\t000001ffffffffff\n";
 

@@ -1,4 +1,4 @@
-//! `cluster`: brings a real single-node Kubernetes up and down on this machine. The command line of the library.
+//! `cluster`: starts and deletes a real single-node Kubernetes on this machine. The command line of the library.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ struct Arguments {
     /// Clusters of different names run side by side.
     #[arg(long, global = true, default_value = "scalableapp", value_parser = |name: &str| check_name(name))]
     name: String,
-    /// A cluster whose pods become Ready and run nothing, for thousands of apps. Takes another --name.
+    /// A cluster whose pods become Ready and run nothing, for thousands of apps. Needs another --name.
     #[arg(long, global = true)]
     hollow: bool,
     #[command(subcommand)]
@@ -25,53 +25,53 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Tell what `up` would lack on this machine, and change nothing.
+    /// Check what `up` would lack on this machine, and change nothing.
     Check,
     /// Build the cluster's programs into the cache, and nothing else.
     Parts,
-    /// Bring the cluster up and wait until it can be used.
+    /// Start the cluster and wait until it is ready.
     Up {
-        /// The port of 127.0.0.1 where the API server is reached; 0 takes any free one.
+        /// Port of the API server on 127.0.0.1; 0 selects any free one.
         #[arg(long, default_value_t = 16443)]
         port: u16,
-        /// After this long the cluster ends by itself.
+        /// Lifetime of the cluster.
         #[arg(long, default_value = "6h", value_parser = duration)]
         max_run: Duration,
     },
-    /// Take the cluster down and remove every trace of it.
+    /// Delete the cluster without a trace.
     Down,
-    /// Say whether the cluster and each of its programs is up.
+    /// Show whether the cluster and each of its programs is running.
     Status,
     /// Print the path of the administrator's kubeconfig.
     Kubeconfig,
     /// Build the images of this repository's programs from target/release, and load them.
     Images,
-    /// Make images of PostgreSQL and Redis of the machine's Debian packages, and load them.
+    /// Build images of PostgreSQL and Redis from the machine's Debian packages, and load them.
     ServerImages,
-    /// Install the chart with the images of `images` and a Prometheus of its own.
+    /// Install the chart with the images of `images` and the bundled Prometheus.
     Install,
     /// Load an OCI archive into the cluster.
     LoadImage {
         /// Its tags must be full names, such as localhost/name:tag.
         archive: PathBuf,
     },
-    /// Build an image from a Containerfile, whose ARG BASE is given the base image, and load it.
+    /// Build an image from a Containerfile, whose ARG BASE is set to the base image, and load it.
     BuildImage {
         containerfile: PathBuf,
-        /// The folder that COPY reads from.
+        /// The context of COPY.
         context: PathBuf,
         /// A full name, such as localhost/name:tag.
         tag: String,
     },
-    /// Print what a component has said; `init` is the cluster's process 1.
+    /// Print the log of a component; `init` is the cluster's process 1.
     Logs { component: String },
-    /// Start process 1 in namespaces of its own. `up` does this.
+    /// Start process 1 in new namespaces. `up` does this.
     #[command(hide = true)]
     Launch {
         #[arg(long, value_parser = duration)]
         max_run: Duration,
     },
-    /// Be process 1. `launch` does this.
+    /// Run as process 1. `launch` does this.
     #[command(hide = true)]
     Init {
         #[arg(long, value_parser = duration)]

@@ -1,6 +1,6 @@
-//! What runs behind a cluster's node. Pure.
+//! The implementations of a cluster's node. Pure.
 
-/// The node of a cluster: one that runs pods, or one that only says so.
+/// The node of a cluster: a real one, or a simulated one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nodes {
     /// A kubelet with containerd: pods are processes.
@@ -10,7 +10,7 @@ pub enum Nodes {
 }
 
 impl Nodes {
-    /// The flag that hands the choice on to the next process.
+    /// The flag that passes the choice to the next process.
     pub(super) fn flag(self) -> &'static [&'static str] {
         match self {
             Self::Real => &[],

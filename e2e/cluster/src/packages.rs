@@ -1,4 +1,4 @@
-//! Debian packages that a cluster needs from the machine. Installs what is missing by apt-get.
+//! Debian packages that a cluster needs. Installs missing ones by apt-get.
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::command::output;
 use super::progress::step;
 
-/// A program, where it is looked for beside `PATH`, and the package that brings it.
+/// A program, its folder beside `PATH`, and its package.
 struct Needed {
     program: &'static str,
     folders: &'static [&'static str],
@@ -19,7 +19,7 @@ struct Needed {
 
 const SBIN: &[&str] = &["/usr/sbin", "/sbin"];
 
-/// Where CNI plugins lie: Debian's folder, then the one of the plugins' own releases.
+/// Folders of the CNI plugins: Debian's, then the one of the plugins' own releases.
 const CNI_FOLDERS: &[&str] = &["/usr/lib/cni", "/opt/cni/bin"];
 
 const NEEDED: [Needed; 7] = [
@@ -32,7 +32,7 @@ const NEEDED: [Needed; 7] = [
     Needed { program: "buildah", folders: &[], package: "buildah" },
 ];
 
-/// Installs the packages whose programs are missing, without starting any service of theirs.
+/// Installs the packages of missing programs, without starting any of their services.
 pub(super) fn ensure() -> Result<()> {
     let mut missing: Vec<&str> =
         NEEDED.iter().filter(|needed| find(needed).is_none()).map(|needed| needed.package).collect();
@@ -47,7 +47,7 @@ pub(super) fn ensure() -> Result<()> {
     })
 }
 
-/// apt-get that asks nothing.
+/// Non-interactive apt-get.
 pub(super) fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
     command.env("DEBIAN_FRONTEND", "noninteractive");
@@ -70,7 +70,7 @@ fn find(needed: &Needed) -> Option<PathBuf> {
     folders.map(|folder| folder.join(needed.program)).find(|program| program.exists())
 }
 
-/// While this lives, Debian's maintainer scripts may not start services: containerd's would start the machine's own.
+/// While this exists, Debian's maintainer scripts may not start services: containerd's would start the machine's own.
 struct ServicesStayStopped {
     created: bool,
 }

@@ -1,4 +1,4 @@
-//! The Go programs of a cluster: which ones, how each is built, and the cache of built ones. Runs the Go compiler.
+//! The Go programs of a cluster, their builds, and the cache of the results. Runs the Go compiler.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -15,22 +15,22 @@ use super::nodes::Nodes;
 use super::paths::{CRATE_DIR, Cache};
 use super::progress::step;
 
-/// A Go module in `parts/` that pins one upstream project, and the programs that are built from it.
+/// A Go module in `parts/` that pins one upstream project, and its programs.
 #[derive(Debug)]
 pub(super) struct Part {
     name: &'static str,
-    /// `tool` builds what the module's `tool` directives name.
+    /// `tool` builds the module's `tool` directives.
     packages: &'static str,
     tags: &'static str,
     ldflags: &'static str,
-    /// Go names a program after its import path; where upstream calls it otherwise, it is renamed.
+    /// Go names a program after its import path; if upstream uses another name, it is renamed.
     rename: Option<(&'static str, &'static str)>,
     programs: &'static [&'static str],
 }
 
 const STRIP: &str = "-s -w";
 
-/// How the folder of a build begins until it is complete.
+/// Prefix of a build's folder until it is complete.
 const UNFINISHED: &str = ".tmp";
 
 /// The longest build comes first, so that it does not run alone at the end.
@@ -56,7 +56,7 @@ pub(super) const PARTS: [Part; 7] = [
     Part {
         name: "prometheus",
         packages: "tool",
-        // Only Kubernetes discovery: another discovery's module cannot be had from the Go proxy.
+        // Only Kubernetes discovery: another discovery's module is not available from the Go proxy.
         tags: "remove_all_sd,enable_kubernetes_sd,netgo",
         ldflags: "-s -w -X github.com/prometheus/common/version.Version=3.16.0",
         rename: None,
@@ -95,7 +95,7 @@ impl Part {
         Path::new(CRATE_DIR).join("parts").join(self.name)
     }
 
-    /// Twelve digits that change when the module's files or the way it is built do.
+    /// Twelve digits that change with the module's files or the build commands.
     fn key(&self) -> Result<String> {
         let mut files: Vec<PathBuf> = fs::read_dir(self.module())
             .with_context(|| format!("failed to read the module of the part {}", self.name))?
@@ -132,7 +132,7 @@ impl Part {
         if let Some((from, to)) = self.rename {
             fs::rename(unfinished.path().join(from), unfinished.path().join(to))?;
         }
-        // Only a complete folder gets the final name, so that an interrupted build is never taken for a part.
+        // Only a complete folder gets the final name, so an interrupted build is never used.
         fs::rename(unfinished.keep(), &folder).context("failed to store a part in the cache")
     }
 
@@ -158,7 +158,7 @@ fn needed_by(nodes: Nodes) -> impl Iterator<Item = &'static Part> {
     })
 }
 
-/// Whether a part that a cluster needs has still to be built.
+/// Whether a part of a cluster is not built yet.
 pub(super) fn any_missing(cache: &Cache, nodes: Nodes) -> Result<bool> {
     Ok(!missing(cache, nodes)?.is_empty())
 }
@@ -173,7 +173,7 @@ fn missing(cache: &Cache, nodes: Nodes) -> Result<VecDeque<&'static Part>> {
     Ok(missing)
 }
 
-/// Builds the parts that a cluster needs and the cache does not hold, and points the cache's `bin` folder at the current ones.
+/// Builds missing parts of a cluster, and links the cache's `bin` folder to the current ones.
 ///
 /// # Errors
 /// When Go is missing or a build fails; the sentence names the log.
@@ -187,7 +187,7 @@ pub fn build_all(cache: &Cache, nodes: Nodes) -> Result<()> {
     link_programs(cache, nodes)
 }
 
-/// Removes what interrupted builds have left.
+/// Removes the results of interrupted builds.
 fn sweep(cache: &Cache) -> Result<()> {
     let Ok(entries) = fs::read_dir(cache.parts()) else { return Ok(()) };
     for entry in entries {
@@ -218,7 +218,7 @@ fn build_queue(cache: &Cache, queue: &Mutex<VecDeque<&Part>>) -> Result<()> {
     }
 }
 
-/// How many builds run at once. Two linkers of this size need 8 GiB.
+/// Number of simultaneous builds. Two linkers of this size need 8 GiB.
 fn lanes(available_bytes: u64) -> usize {
     if available_bytes >= 8 << 30 { 2 } else { 1 }
 }

@@ -1,21 +1,21 @@
-//! Where everything lies on disk. Pure, but for reading the environment once.
+//! All paths. Pure, but for one read of the environment.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// The folder of the crate: the parts' modules and the Containerfiles are beside its sources.
+/// The folder of the crate, with the parts' modules and the Containerfiles.
 pub(super) const CRATE_DIR: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The repository that this was built from.
+/// The repository of this build.
 ///
 /// # Errors
-/// When the crate is in none.
+/// When the crate is outside of one.
 pub fn repository() -> Result<PathBuf> {
     Ok(Path::new(CRATE_DIR).ancestors().nth(2).context("the crate has no repository")?.to_owned())
 }
 
-/// What is kept between clusters: built parts, image archives, and the state of each cluster.
+/// The cache for all clusters: built parts, image archives, and the state of each cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
     root: PathBuf,
@@ -25,7 +25,7 @@ impl Cache {
     /// `$SCALABLEAPP_CACHE`, or `scalableapp` in the user's cache folder.
     ///
     /// # Errors
-    /// When no folder can be told, or when it lies where a cluster hides the machine's own folders from itself.
+    /// When the folder is unknown, or is in a folder that a cluster replaces.
     pub fn from_env() -> Result<Self> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let root = set("SCALABLEAPP_CACHE")
@@ -66,7 +66,7 @@ impl Cache {
         self.root.join("parts")
     }
 
-    /// The built binaries of one part at one recipe.
+    /// The built binaries of one part with one recipe.
     pub fn part(&self, name: &str, key: &str) -> PathBuf {
         self.parts().join(format!("{name}-{key}"))
     }
@@ -81,12 +81,12 @@ impl Cache {
         self.root.join("log").join(format!("{name}.log"))
     }
 
-    /// Held while a cluster of this name is being brought up or down.
+    /// The lock of the cluster of this name.
     pub fn lock(&self, name: &str) -> PathBuf {
         self.root.join("lock").join(name)
     }
 
-    /// Held while parts are built. No cluster has such a name.
+    /// The lock for builds of parts. No cluster has this name.
     pub(super) fn parts_lock(&self) -> PathBuf {
         self.lock(".parts")
     }
@@ -97,13 +97,13 @@ impl Cache {
     }
 }
 
-/// The folders of the machine that a cluster replaces by its own, because programs have paths in them built in.
+/// The machine's folders that a cluster replaces by its own, because programs have hard-coded paths in them.
 pub(super) const HIDDEN: [&str; 3] = ["/run", "/var/lib", "/var/log"];
 
-/// The state of one cluster. Removing the folder after the cluster's processes have ended forgets the cluster.
+/// The state of one cluster. Once the cluster's processes have ended, its removal completes the deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterDir {
-    /// The cluster's name, which is its node's name too.
+    /// The cluster's name, which is also its node's name.
     pub name: String,
     /// The folder itself.
     pub root: PathBuf,
@@ -128,7 +128,7 @@ impl ClusterDir {
         self.root.join("pki").join(file)
     }
 
-    /// What a component or process 1 (`init`) has said.
+    /// The log of a component or of process 1 (`init`).
     pub fn log(&self, component: &str) -> PathBuf {
         self.root.join("log").join(format!("{component}.log"))
     }
@@ -143,12 +143,12 @@ impl ClusterDir {
         self.root.join("init.pid")
     }
 
-    /// What process 1 says of its components, as JSON.
+    /// Process 1's report of its components, as JSON.
     pub(super) fn components(&self) -> PathBuf {
         self.root.join("components.json")
     }
 
-    /// Tells which archive was imported last under a tag.
+    /// Records which archive was last imported under a tag.
     pub(super) fn imported(&self, tag: &str) -> PathBuf {
         self.root.join("imported").join(tag.replace(['/', ':'], "_"))
     }
@@ -161,7 +161,7 @@ impl ClusterDir {
         self.root.join("etcd")
     }
 
-    /// The cluster's own content of a hidden folder of the machine, but for `/run`, which is kept in memory.
+    /// The cluster's own content of a replaced folder of the machine, except `/run`, which is in memory.
     pub(super) fn private(&self, hidden: &str) -> PathBuf {
         self.root.join("private").join(hidden.trim_start_matches('/').replace('/', "-"))
     }
@@ -172,13 +172,13 @@ impl ClusterDir {
     }
 }
 
-/// The cgroup that holds one child for each cluster.
+/// The parent of all clusters' cgroups.
 pub(super) const CGROUP_PARENT: &str = "/scalableapp-e2e";
 
 /// A cluster's name is a DNS label, because it is the node's name and a folder's.
 ///
 /// # Errors
-/// Says what a name may consist of.
+/// With the allowed characters.
 pub fn check_name(name: &str) -> Result<String> {
     let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let edges = name.starts_with('-') || name.ends_with('-');

@@ -1,4 +1,4 @@
-//! Waits until a cluster can be used, and installs its DNS. Runs kubectl.
+//! Waits until a cluster is ready, and installs its DNS. Runs kubectl.
 
 use std::io::Write;
 use std::path::Path;
@@ -17,12 +17,12 @@ use super::paths::{Cache, ClusterDir};
 use super::progress::step;
 use super::status::{reports, running_init};
 
-/// How long each step may take on a slow and busy machine.
+/// Time limit of each step on a slow and busy machine.
 const DEADLINE: Duration = Duration::from_secs(180);
 
 const DNS: &str = include_str!("coredns.yaml");
 
-/// Waits for the API server and the node; in a cluster that runs pods it installs DNS and waits for that too.
+/// Waits for the API server and the node; in a cluster with real pods it installs DNS and waits for that, too.
 pub(super) fn wait(cache: &Cache, dir: &ClusterDir, nodes: Nodes) -> Result<()> {
     let kubectl = || -> Result<Command> {
         let mut command = Command::new(program(cache, "kubectl")?);
@@ -35,7 +35,7 @@ pub(super) fn wait(cache: &Cache, dir: &ClusterDir, nodes: Nodes) -> Result<()> 
     })
     .and_then(|()| match nodes {
         Nodes::Real => apply(kubectl()?, DNS),
-        // A kubelet makes its node itself; KWOK plays those that somebody made.
+        // A kubelet creates its node itself; KWOK simulates existing ones.
         Nodes::Hollow => apply(kubectl()?, &hollow_node(&dir.name)),
     })
     .and_then(|()| {
@@ -59,7 +59,7 @@ pub(super) fn wait(cache: &Cache, dir: &ClusterDir, nodes: Nodes) -> Result<()> 
 pub(super) fn wait_for_containerd(dir: &ClusterDir) -> Result<()> {
     until_ready(dir, || {
         let pid = running_init(dir).context("the cluster's process 1 has ended")?;
-        // The machine sees the cluster's mounts below this folder of the kernel's.
+        // The machine sees the cluster's mounts below this folder of the kernel.
         let socket = format!("/proc/{pid}/root{CONTAINERD_SOCKET}");
         if !Path::new(&socket).exists() {
             bail!("containerd has not started");
@@ -81,7 +81,7 @@ fn until_ready(dir: &ClusterDir, mut ready: impl FnMut() -> Result<()>) -> Resul
     }
 }
 
-/// KWOK gives it room for a million pods.
+/// With room for a million simulated pods.
 fn hollow_node(name: &str) -> String {
     json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}).to_string()
 }
@@ -100,7 +100,7 @@ fn apply(mut kubectl: Command, manifest: &str) -> Result<()> {
     Ok(())
 }
 
-/// What is known of a cluster that does not get ready, and where to read on.
+/// The state of a cluster that does not become ready, and the paths of its logs.
 fn unready(dir: &ClusterDir) -> String {
     let ended: Vec<String> = reports(dir)
         .unwrap_or_default()

@@ -1,7 +1,7 @@
-//! The files that PostgreSQL and Redis run from, as the machine's Debian packages have installed them. Runs ldd.
+//! The files of PostgreSQL and Redis, from the machine's installed Debian packages. Runs ldd.
 //!
-//! Not the packages as a whole: with all that they depend on the image would be five times the size, most of it the
-//! compiler of PostgreSQL's just-in-time compilation.
+//! Not the packages as a whole: with all dependencies the image would be five times as large, mostly for the compiler
+//! of PostgreSQL's just-in-time compilation.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,29 +14,29 @@ use sha2::{Digest, Sha256};
 use super::base;
 use super::command::output;
 
-/// A server that is installed on this machine.
+/// An installed server.
 pub(super) struct Server {
     /// The name of its image and of its Containerfile.
     pub(super) name: &'static str,
     pub(super) files: Files,
 }
 
-/// For each path in an image, the file of the machine that is copied there.
+/// The machine's file for each path in an image.
 type Files = BTreeMap<PathBuf, PathBuf>;
 
-/// Where Debian puts each version of PostgreSQL, and what is not linked to it.
+/// Debian's folder of PostgreSQL's versions, and files without a link from the binaries.
 const POSTGRES: &str = "/usr/lib/postgresql";
 const POSTGRES_DATA: &str = "/usr/share/postgresql";
 const POSTGRES_PROGRAMS: [&str; 6] = ["initdb", "pg_basebackup", "pg_ctl", "pg_isready", "postgres", "psql"];
 
-/// initdb runs its commands by a shell, and whoever waits for a server does so by these.
+/// initdb runs its commands by a shell, and readiness checks use these.
 const SHELL: [&str; 2] = ["/bin/sh", "/bin/sleep"];
 
 const ZONES: [&str; 2] = ["/usr/share/zoneinfo/GMT", "/usr/share/zoneinfo/UTC"];
 
 const REDIS: &str = "/usr/bin/redis-server";
 
-/// The servers, of the newest version that is installed.
+/// The servers, in the newest installed version.
 ///
 /// # Errors
 /// When one is not installed, with the command that installs it.
@@ -85,7 +85,7 @@ fn newest(versions: &str) -> Option<String> {
     names.filter_map(|name| Some((name.parse::<u32>().ok()?, name))).max().map(|(_, name)| name)
 }
 
-/// The shared libraries, and the program that loads them, under the paths at which it looks for them.
+/// The shared libraries, and their loader, with the paths at which it looks for them.
 fn add_libraries(files: &mut Files) -> Result<()> {
     let told = output(Command::new("ldd").args(files.values()))?;
     for path in libraries(&told)? {
@@ -94,19 +94,19 @@ fn add_libraries(files: &mut Files) -> Result<()> {
     Ok(())
 }
 
-/// The paths in the words of ldd, such as `libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x7f66)`.
+/// The paths in the output of ldd, such as `libz.so.1 => /lib/x86_64-linux-gnu/libz.so.1 (0x7f66)`.
 fn libraries(told: &str) -> Result<Vec<PathBuf>> {
     let lines = told.lines().filter_map(|line| line.strip_prefix('\t'));
     let path = |line: &str| -> Result<Option<PathBuf>> {
         let found = line.split_once(" => ").map_or(line, |(_, found)| found);
         ensure!(found != "not found", "a library of a server is missing: {line}");
-        // What the kernel itself brings has no path.
+        // A library of the kernel itself has no path.
         Ok(found.split(' ').next().filter(|path| path.starts_with('/')).map(PathBuf::from))
     };
     lines.filter_map(|line| path(line).transpose()).collect()
 }
 
-/// A folder and those below it, without the manual.
+/// A folder and its subfolders, without the manual.
 fn add_folder(files: &mut Files, folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))? {
         let entry = entry?;

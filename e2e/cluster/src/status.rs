@@ -1,4 +1,4 @@
-//! Whether a cluster is up, told from its process 1 and not from what files say. Reads only.
+//! Whether a cluster is running, according to its process 1 and not to files. Reads only.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,16 +12,16 @@ use super::machine::Machine;
 use super::nodes::Nodes;
 use super::paths::ClusterDir;
 
-/// The machine's process id of the cluster's process 1, when that runs.
+/// The machine's process id of the cluster's process 1, while that runs.
 pub fn running_init(dir: &ClusterDir) -> Option<i32> {
     let recorded = fs::read_to_string(dir.init_pid()).ok()?;
     let (pid, started) = recorded.trim().split_once(' ')?;
     let pid = pid.parse::<u32>().ok()?;
-    // The kernel uses process ids again: the same id that started at another time is another process.
+    // The kernel reuses process ids: the same id with another start time is another process.
     (start_time(pid)?.to_string() == started).then_some(i32::try_from(pid).ok()?)
 }
 
-/// When a process started, in clock ticks since boot. None when it has ended, reaped or not.
+/// Start time of a process, in clock ticks since boot; `None` when it has ended, reaped or not.
 pub(super) fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().count();
@@ -30,7 +30,7 @@ pub(super) fn start_time(pid: u32) -> Option<u64> {
 
 /// Reads `/proc/PID/stat` (proc(5), fields 3 and 22).
 fn parse_start_time(stat: &str, threads: usize) -> Option<u64> {
-    // The name is in parentheses and may hold anything, so fields are counted from behind the last one.
+    // The name is in parentheses and may contain anything, so fields are counted from after the last one.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     // The first thread may be a zombie while another still ends the processes of the namespace.
     if matches!(*fields.first()?, "Z" | "X") && threads < 2 {
@@ -62,7 +62,7 @@ fn collect_processes(folder: &Path, processes: &mut Vec<i32>) {
 /// One line for the cluster and one for each component.
 ///
 /// # Errors
-/// When the state folder holds something else than a report.
+/// When the state folder contains no valid report.
 pub fn describe(dir: &ClusterDir) -> Result<String> {
     let Some(pid) = running_init(dir) else {
         let state = if dir.root.exists() {
@@ -83,7 +83,7 @@ pub fn describe(dir: &ClusterDir) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
-/// The machine's process id of a component, when that runs.
+/// The machine's process id of a component, while that runs.
 pub fn component_process(dir: &ClusterDir, component: &str) -> Option<u32> {
     let init = running_init(dir)?;
     let processes = fs::read_dir("/proc").ok()?.flatten();
@@ -105,12 +105,12 @@ fn parse_name_and_parent(stat: &str) -> Option<(&str, i32)> {
     Some((name, fields.split_whitespace().nth(1)?.parse().ok()?))
 }
 
-/// What runs behind the node of a cluster that is up.
+/// The node implementation of a running cluster.
 pub(super) fn running_nodes(dir: &ClusterDir) -> Result<Nodes> {
     Ok(if reports(dir)?.contains_key(HOLLOW_NODES) { Nodes::Hollow } else { Nodes::Real })
 }
 
-/// What process 1 last said of its components.
+/// The last report of process 1 on its components.
 pub(super) fn reports(dir: &ClusterDir) -> Result<BTreeMap<String, Report>> {
     let Ok(content) = fs::read(dir.components()) else { return Ok(BTreeMap::new()) };
     Ok(serde_json::from_slice(&content)?)

@@ -1,4 +1,4 @@
-//! The programs that stand around a cluster: cargo, and the cluster's own kubectl and helm. Runs processes.
+//! The programs around a cluster: cargo, and the cluster's own kubectl and helm. Runs processes.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::paths::{Cache, ClusterDir, repository};
 
-/// The programs, and the cluster that they speak to.
+/// The programs, and their cluster.
 pub struct Tools {
     /// The repository.
     pub repository: PathBuf,
@@ -22,21 +22,21 @@ impl Tools {
     /// The tools for the cluster of this name.
     ///
     /// # Errors
-    /// When there is no place for a cache.
+    /// When there is no cache folder.
     pub fn new(cluster: &str) -> Result<Self> {
         let cache = Cache::from_env()?;
         Ok(Self { repository: repository()?, bin: cache.bin(), cluster: cache.cluster(cluster) })
     }
 
-    /// Runs cargo in the repository; what it says is shown.
+    /// Runs cargo in the repository, with visible output.
     ///
     /// # Errors
-    /// When the program fails, with what it said.
+    /// When the program fails, with its output.
     pub fn cargo(&self, arguments: &[&str]) -> Result<()> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.args(arguments).current_dir(&self.repository);
-        // What the cargo that runs us says of our own package: crates whose build looks at it would be built anew each time.
+        // cargo's variables of our own package: build scripts that read them would run again each time.
         let of_package =
             |name: &str| ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|start| name.starts_with(start));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
@@ -49,29 +49,29 @@ impl Tools {
         Ok(())
     }
 
-    /// Runs the program `cluster`; what it says is shown.
+    /// Runs the program `cluster`, with visible output.
     ///
     /// No package is named here or anywhere in the demo: cargo builds dependencies once for each set of packages.
     ///
     /// # Errors
-    /// When the program fails, with what it said.
+    /// When the program fails, with its output.
     pub fn cluster(&self, arguments: &[&str]) -> Result<()> {
         let run = ["run", "--release", "--quiet", "--bin", "cluster", "--", "--name", &self.cluster.name];
         self.cargo(&[run.as_slice(), arguments].concat())
     }
 
-    /// Runs helm and returns what it says.
+    /// Runs helm and returns its output.
     ///
     /// # Errors
-    /// When the program fails, with what it said.
+    /// When the program fails, with its output.
     pub fn helm(&self, arguments: &[&str]) -> Result<String> {
         self.run("helm", arguments, "")
     }
 
-    /// Runs kubectl and returns what it says.
+    /// Runs kubectl and returns its output.
     ///
     /// # Errors
-    /// When the program fails, with what it said.
+    /// When the program fails, with its output.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         self.run("kubectl", arguments, "")
     }
@@ -79,7 +79,7 @@ impl Tools {
     /// Applies an object.
     ///
     /// # Errors
-    /// When the program fails, with what it said.
+    /// When the program fails, with its output.
     pub fn apply(&self, object: &serde_json::Value) -> Result<()> {
         let arguments = ["apply", "--server-side", "--field-manager=demo", "--filename=-"];
         self.run("kubectl", &arguments, &object.to_string()).map(drop)
@@ -95,7 +95,7 @@ impl Tools {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("failed to run {program}"))?;
-        // Closing the pipe, by dropping it, is the end of the input.
+        // Dropping the pipe closes it, which ends the input.
         child.stdin.take().context("no pipe to the input")?.write_all(input.as_bytes())?;
         let output = child.wait_with_output()?;
         if !output.status.success() {

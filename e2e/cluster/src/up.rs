@@ -1,4 +1,4 @@
-//! Brings a cluster up, from whatever state the machine is in.
+//! Starts a cluster, from any state of the machine.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,21 +16,21 @@ use super::status::{running_init, running_nodes};
 use super::{certificates, config, doctor, down, image, lock, packages, ready};
 use anyhow::{Context, Result, anyhow, bail};
 
-/// What a person chooses.
+/// The options of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UpOptions {
-    /// The port of 127.0.0.1 where the API server is reached. 0 takes any free one.
+    /// Port of the API server on 127.0.0.1; 0 selects any free one.
     pub port: u16,
-    /// After this long the cluster ends by itself.
+    /// Lifetime of the cluster.
     pub max_run: Duration,
-    /// What runs behind the node.
+    /// The node implementation.
     pub nodes: Nodes,
 }
 
-/// Brings the cluster up and waits until it can be used. Says so when it is up already.
+/// Starts the cluster and waits until it is ready. Reports if it is running already.
 ///
 /// # Errors
-/// When something is missing on the machine, or the cluster does not get ready.
+/// When the machine lacks something, or the cluster does not become ready.
 pub fn up(cache: &Cache, dir: &ClusterDir, options: UpOptions) -> Result<()> {
     doctor::before_up(cache, dir, options.nodes)?;
     let _held = lock::hold(cache, dir)?;
@@ -93,11 +93,11 @@ fn create_cgroups(cgroups: &Cgroups, dir: &ClusterDir) -> Result<()> {
     Ok(())
 }
 
-/// Lets a version 2 cgroup's children have all controllers that it has.
+/// Enables all controllers of a version 2 cgroup for its children.
 fn delegate(folder: &Path) -> Result<()> {
     let available = fs::read_to_string(folder.join("cgroup.controllers"))?;
     for controller in available.split_whitespace() {
-        // Some cannot be delegated in every place; the kubelet says which one it misses.
+        // Some cannot be delegated everywhere; the kubelet reports the missing one.
         let _ = fs::write(folder.join("cgroup.subtree_control"), format!("+{controller}"));
     }
     Ok(())

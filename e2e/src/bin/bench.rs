@@ -1,7 +1,7 @@
-//! `bench`: how fast the operator reacts, and what it costs at rest. Prints figures and judges none.
+//! `bench`: how fast the operator reacts, and its cost at rest. Prints figures and checks none.
 //!
-//! Both are measured on a real API server, with the operator as a process of this machine and a Prometheus that answers
-//! from a table, so that the moment at which a metric crosses its target is known.
+//! Both are measured with a real API server, with the operator as a process of this machine and a Prometheus with
+//! preset answers, so the time at which a metric crosses its target is known.
 
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,11 @@ use scalableapp_e2e::world::{World, wait_until};
 use serde_json::json;
 use tokio::time::sleep;
 
-/// Crossings of the target, up and down together.
+/// Crossings of the target, upwards and downwards together.
 const CROSSINGS: u64 = 20;
-/// Between two looks at the Deployment: the error of each figure.
+/// Interval of reads of the Deployment: the error of each figure.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long the operator is watched at rest.
+/// Duration of the measurement at rest.
 const REST: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
@@ -51,7 +51,7 @@ async fn measure(world: &World) -> Result<()> {
 
     let mut reactions = Vec::new();
     for crossing in 0..CROSSINGS {
-        // The period of HPA's default policies passes, and the phase of the tick is another one each time.
+        // Until the period of HPA's default policies has passed, with a different phase of the tick each time.
         sleep(Duration::from_millis(16_000 + crossing * 730 % 5_000)).await;
         let (rate, wanted) = if crossing % 2 == 0 { (15.0, 2) } else { (5.0, 1) };
         prometheus.set(&shop, rate);

@@ -8,28 +8,28 @@ use clap::Parser;
 use scalableapp_e2e::load::{Options, Profile, generate, target};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Open-loop HTTP/1.1 load: requests leave when the profile says so, whether or not earlier ones were answered.
+/// Open-loop HTTP/1.1 load: requests are sent according to the profile, whether or not earlier ones were answered.
 #[derive(Parser)]
 struct Arguments {
     /// A Service's URL, such as http://web.shop.svc/work.
     #[arg(long, value_parser = target::parse)]
     url: hyper::Uri,
-    /// Stretches of duration@requests-per-second: 20s@10,30s@10..200,60s@200.
+    /// Segments of duration@requests-per-second: 20s@10,30s@10..200,60s@200.
     #[arg(long)]
     profile: Profile,
-    /// A JSON text that is posted in place of asking; every two requests bear the same Idempotency-Key.
+    /// A JSON text that is sent by POST instead of GET; every two requests have the same Idempotency-Key.
     #[arg(long)]
     post: Option<String>,
-    /// Seconds for which a first good answer is waited for before the profile begins; 0 begins at once.
+    /// Longest wait in seconds for a first successful answer before the profile starts; 0 starts at once.
     #[arg(long, default_value_t = 30.0)]
     patience: f64,
-    /// Seconds that one request may take.
+    /// Time-out of one request in seconds.
     #[arg(long, default_value_t = 5.0)]
     timeout: f64,
-    /// Requests that may wait for their answers at once.
+    /// Maximum requests in flight.
     #[arg(long, default_value_t = 1000)]
     connections: usize,
-    /// Requests that a connection carries before it is closed.
+    /// Requests per connection.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     requests_per_connection: u32,
 }

@@ -24,20 +24,20 @@ pub const PER_REPLICA: f64 = 10.0;
 pub const AT_REST: f64 = PER_REPLICA;
 /// Apps of one namespace.
 const PER_NAMESPACE: usize = 25;
-/// Requests to make objects that are under way at the same time.
+/// Simultaneous requests that create objects.
 const AT_ONCE: usize = 16;
 
-/// What the apps are scaled on.
+/// The metric of the apps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arm {
-    /// The request rate, which one template asks for all apps.
+    /// The request rate, with one template query for all apps.
     Templates,
-    /// A query of each app's own.
+    /// A custom query of each app.
     Custom,
 }
 
 impl Arm {
-    /// Its name in a table, with how often Prometheus is asked if it is not at each tick.
+    /// Its name in a table, with the query interval if it differs from the tick.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ impl Arm {
         }
     }
 
-    /// What the operator is told beside its usual arguments.
+    /// The operator's additional arguments.
     pub(super) fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Templates => &[],
@@ -125,7 +125,7 @@ pub(super) async fn make(client: &Client, arm: Arm, apps: &[AppKey]) -> Result<(
 
 /// Succeeds if each app is Ready.
 pub(super) async fn are_up(client: &Client, apps: &[AppKey], replicas: &ReplicaWatch) -> Result<()> {
-    // The watch costs nothing, so the apps are asked for only when their pods are there.
+    // The watch is free, so the apps are read only when their pods are ready.
     let with_pods = replicas.ready_apps();
     ensure!(with_pods == apps.len(), "{with_pods} of {} have a ready pod", apps.len());
     let mut ready = 0;

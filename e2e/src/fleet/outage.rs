@@ -1,4 +1,4 @@
-//! What becomes of a fleet while Prometheus is gone, and when it is back.
+//! A fleet during an outage of Prometheus, and after it.
 
 use std::time::{Duration, Instant};
 
@@ -9,16 +9,16 @@ use super::Fleet;
 use super::rest::operator_user;
 use crate::prometheus_stub::Asked;
 
-/// What an outage did.
+/// The effect of an outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outage {
-    /// Apps that had fewer replicas at some time from its begin until after its end.
+    /// Apps that had fewer replicas at some time from its start until after its end.
     pub fell: usize,
-    /// The queries of the same time just before it.
+    /// The queries in a time span of the same length just before it.
     pub asked_before: Asked,
-    /// The queries of the time after it.
+    /// The queries in the time span after it.
     pub asked_after: Asked,
-    /// Writes of the operator while it lasted.
+    /// Writes of the operator during it.
     pub writes_during: usize,
     /// Writes of the operator after it.
     pub writes_after: usize,
@@ -27,7 +27,7 @@ pub struct Outage {
 }
 
 impl Fleet {
-    /// Takes Prometheus away for `duration`, and watches for `after` when it is back.
+    /// Stops Prometheus for `duration`, and continues to watch for `after`.
     ///
     /// # Errors
     /// When the stub cannot serve again, or the audit log cannot be read.

@@ -10,24 +10,24 @@ use crate::percentiles::Percentiles;
 use crate::prometheus_stub::AppKey;
 use crate::world::wait_until;
 
-/// How long an app may take, whatever is wrong with Prometheus.
+/// Time limit of an app, with any fault of Prometheus.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// From the moment at which an app's metric was set.
+/// Since the change of an app's metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reaction {
     /// Until `spec.replicas` first changed.
     pub first: Percentiles,
-    /// Until it was what is wanted.
+    /// Until it had the desired value.
     pub arrived: Percentiles,
 }
 
 impl Fleet {
-    /// Sets the rate of some apps, each at a random moment within `spread`, so that every phase of the tick is met, and
-    /// waits until each has the wanted replicas.
+    /// Sets the rate of some apps, each at a random moment within `spread`, so that every phase of the tick is covered,
+    /// and waits until each has the desired replicas.
     ///
     /// # Errors
-    /// When one of them does not get there.
+    /// When one of them does not reach them.
     pub async fn change(
         &self,
         apps: &[AppKey],

@@ -1,4 +1,4 @@
-//! Follows `spec.replicas` of all apps, and when it changed. A watch: it sees each change as the API server tells it.
+//! Follows `spec.replicas` of all apps, with the time of each change, by a watch.
 
 use std::collections::BTreeMap;
 use std::future::ready;
@@ -18,7 +18,7 @@ use crate::prometheus_stub::AppKey;
 
 const APP_LABEL: &str = "scalableapp.dev/app";
 
-/// What is read of a Deployment: the whole of thousands would keep the machine busy that is measured.
+/// The fields of a Deployment that are read: thousands of whole ones would distort the measurement.
 type Slim = Object<Spec, Status>;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -41,7 +41,7 @@ pub struct ReplicaWatch {
 #[derive(Default)]
 struct Seen {
     ready: i32,
-    /// The replicas and when they were first seen, oldest first.
+    /// The replicas and the times of their first observation, oldest first.
     changes: Vec<(Instant, i32)>,
 }
 
@@ -78,13 +78,13 @@ impl ReplicaWatch {
         lock(&self.seen).values().filter(|seen| seen.ready > 0).count()
     }
 
-    /// The replicas of an app; nothing if it has no Deployment.
+    /// The replicas of an app; `None` if it has no Deployment.
     #[must_use]
     pub fn of(&self, app: &AppKey) -> Option<i32> {
         lock(&self.seen).get(app)?.changes.last().map(|(_, replicas)| *replicas)
     }
 
-    /// The changes of an app's replicas since a moment.
+    /// The changes of an app's replicas since this time.
     #[must_use]
     pub fn changes_since(&self, app: &AppKey, moment: Instant) -> Vec<(Instant, i32)> {
         let seen = lock(&self.seen);
@@ -92,7 +92,7 @@ impl ReplicaWatch {
         changes.iter().copied().filter(|(at, _)| *at >= moment).collect()
     }
 
-    /// How many apps have had fewer replicas since a moment than they had then.
+    /// The number of apps that had fewer replicas since this time than at it.
     #[must_use]
     pub fn fell_since(&self, moment: Instant) -> usize {
         lock(&self.seen).values().filter(|seen| seen.fell_since(moment)).count()

@@ -1,4 +1,4 @@
-//! What a fleet costs while nothing changes.
+//! The cost of a fleet at rest.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,20 +12,20 @@ use super::Fleet;
 use crate::operator::OPERATOR;
 use crate::process::{cpu_seconds, resident_mib};
 
-/// The time over which the API server's CPU is looked at. Go collects its garbage every two minutes, and how often that
-/// falls into some minutes is chance.
+/// The duration of a measurement of the API server's CPU. Go collects its garbage every two minutes, and the number of
+/// collections in a few minutes is random.
 const WINDOW: Duration = Duration::from_secs(20);
 
-/// What was used in a while at rest, each second.
+/// Usage at rest, per second.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rest {
     /// CPU of the operator, in cores.
     pub operator_cores: f64,
-    /// Memory of the operator in MiB: at the end, and at its largest since it started.
+    /// Memory of the operator in MiB: at the end, and at its peak since the start.
     pub operator_mib: (f64, f64),
     /// Queries to Prometheus.
     pub queries: f64,
-    /// Requests to the API server from everybody.
+    /// Requests to the API server from all clients.
     pub requests: f64,
     /// The operator's requests by verb.
     pub operator_requests: BTreeMap<String, f64>,
@@ -37,7 +37,7 @@ pub struct Rest {
     pub api_server_cores: f64,
 }
 
-/// The operator, as the API server knows it.
+/// The operator's user name at the API server.
 pub(super) fn operator_user() -> String {
     format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR}")
 }
@@ -74,8 +74,8 @@ impl Fleet {
         })
     }
 
-    /// CPU that the API server uses in the next `duration`, in cores: the median of windows of 20 s, few of which have a
-    /// collection of garbage.
+    /// CPU of the API server over the next `duration`, in cores: the median of windows of 20 s, few of which contain a
+    /// garbage collection.
     ///
     /// # Errors
     /// When it has ended.
@@ -93,8 +93,8 @@ impl Fleet {
         Ok(windows[windows.len() / 2])
     }
 
-    /// How late ticks began since the operator's earlier metrics: the share of them is 0 to 1, and the answer the upper
-    /// bound in seconds of the bucket that it falls into.
+    /// Lateness of ticks since the operator's earlier metrics: the quantile `share`, from 0 to 1, as the upper bound in
+    /// seconds of its bucket.
     ///
     /// # Errors
     /// When the metrics lack the histogram.

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection, and the idle ones that wait to be used again. Talks to the target.
+//! One HTTP/1.1 connection, and the pool of idle ones. Talks to the target.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -13,26 +13,26 @@ use tokio::time::Instant;
 
 use super::report::Outcome;
 
-/// How the reference service marks an answer that is less than was asked for.
+/// The reference service's mark of a degraded answer.
 const DEGRADED: &str = "x-degraded";
 
-/// How long a connection may idle and still be used again. A pod on its way out closes one that it has not heard on for
-/// a second (the reference service's README, "How it leaves"), and no client can tell whether a request met that. A
-/// client that means to lose none gives up first, with room for a stalled machine.
+/// Longest idle time of a reusable connection. A stopping pod closes one that was idle for a second (the reference
+/// service's README, "Shutdown"), and no client can know whether a request was lost by that. A client that must
+/// lose none closes it first, with a margin for a stalled machine.
 const LONGEST_IDLE: Duration = Duration::from_millis(250);
 
-/// A connection that has answered all that it was asked.
+/// A connection without an open request.
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
     idle_since: Instant,
-    /// How many requests it may still carry.
+    /// Remaining requests.
     left: u32,
 }
 
-/// The connections to one target that are not in use.
+/// The unused connections to one target.
 pub(super) struct Pool {
     target: Uri,
-    /// What is posted; without it the target is asked.
+    /// The body of a POST; without it requests are GETs.
     post: Option<Bytes>,
     requests_per_connection: u32,
     idle: Mutex<Vec<Connection>>,
@@ -60,7 +60,7 @@ impl Pool {
                     self.put_back(connection);
                     return outcome;
                 }
-                // The server had closed an idle connection, and the request has not left. Every client tries again.
+                // The server closed an idle connection before the request was sent. Every client retries then.
                 Err(error) if reused && (error.is_canceled() || error.is_closed()) => {}
                 Err(_) => return Outcome::Reset,
             }
@@ -102,14 +102,14 @@ impl Pool {
         }
         if self.post.is_some() {
             headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-            // Every request is sent twice, as by a client that did not hear the first answer.
+            // Every request is sent twice, as by a client that lost the first answer.
             headers.insert("idempotency-key", (number / 2).into());
             *request.method_mut() = Method::POST;
         }
         request
     }
 
-    /// The one that was used last; those that idle for too long are closed.
+    /// The most recently used one; those that were idle for too long are closed.
     fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().ok()?;
         idle.retain(|connection| connection.idle_since.elapsed() < LONGEST_IDLE);

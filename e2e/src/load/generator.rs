@@ -1,4 +1,4 @@
-//! Sends requests as the profile says and counts what comes of them. Talks to the target.
+//! Sends requests according to the profile and counts the results. Talks to the target.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,34 +13,34 @@ use super::connection::Pool;
 use super::profile::Profile;
 use super::report::{Outcome, Report, Tally};
 
-/// How often a line tells how far the run is.
+/// Interval of progress lines.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// Time between two requests for a first answer.
+/// Interval of requests for a first answer.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
-/// What to send, and the bounds of it.
+/// The requests and their limits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// A Service's URL, from `target::parse`.
     pub target: Uri,
-    /// A JSON text that is posted; without it the target is asked by GET. Every two requests, one after the other, bear
-    /// the same `Idempotency-Key`.
+    /// A JSON text for POSTs; without it requests are GETs. Every two consecutive requests have the same
+    /// `Idempotency-Key`.
     pub post: Option<String>,
-    /// How long the target is asked for a first good answer before the profile begins: kube-proxy follows a Service that
-    /// has just become ready a moment later. Without one the profile begins all the same. These requests do not count;
-    /// what is posted has the key of the first that does.
+    /// Longest wait for a first successful answer before the profile starts: kube-proxy follows a newly ready Service a
+    /// moment later. After it the profile starts in any case. These requests do not count; a POST has the key of the
+    /// first that does.
     pub patience: Duration,
     /// When requests are sent.
     pub profile: Profile,
-    /// How long one request may take, with its connection.
+    /// Time-out of one request, with its connection.
     pub timeout: Duration,
-    /// Requests that may wait for their answers at once.
+    /// Maximum requests in flight.
     pub connections: usize,
-    /// A connection is closed after this many requests, so that pods that have just come get their share. At least 1.
+    /// A connection is closed after this many requests, so that new pods get their share. At least 1.
     pub requests_per_connection: u32,
 }
 
-/// Runs the profile to its end, or until `stop` does, and waits for the answers that are due.
+/// Runs the profile to its end, or until `stop` ends, and waits for outstanding answers.
 ///
 /// # Errors
 /// When a request could not be counted. A request that fails is a count, not an error.
@@ -129,7 +129,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    /// A server that answers every request with the given bytes, and counts its connections. No bytes: it hangs up.
+    /// A server with this answer to every request, which counts its connections. Without bytes it closes them.
     async fn server(answer: &'static str) -> (Uri, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();

@@ -1,16 +1,16 @@
-//! When requests are sent: a sequence of stretches with a rate each. Pure.
+//! The schedule of requests: a sequence of segments with a rate each. Pure.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// The longest that a profile may run, so that no load outlives its test by much.
+/// The longest profile, so that no load continues long after its test.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// Requests per second that one generator can send on time.
+/// The highest rate that one generator can send on time.
 const FASTEST: f64 = 5_000.0;
 
-/// A sequence of stretches, written `20s@10,30s@10..200`: a duration, then requests per second, or a linear ramp.
+/// A sequence of segments, written `20s@10,30s@10..200`: a duration, then requests per second, or a linear ramp.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
     stretches: Vec<Stretch>,
@@ -24,12 +24,12 @@ struct Stretch {
 }
 
 impl Stretch {
-    /// The area below the rate: how many requests the stretch sends.
+    /// The area below the rate: the number of requests of the segment.
     fn requests(self) -> f64 {
         self.seconds * f64::midpoint(self.from, self.to)
     }
 
-    /// When the given number of requests has been sent, in seconds from the start of the stretch.
+    /// The time at which this number of requests was sent, in seconds from the start of the segment.
     ///
     /// Solves `from * t + slope * t² / 2 = requests` in the form that stays exact for a slope of zero.
     fn time_of(self, requests: f64) -> f64 {
@@ -40,12 +40,12 @@ impl Stretch {
 }
 
 impl Profile {
-    /// How long the profile sends requests.
+    /// Duration of the profile.
     pub fn duration(&self) -> Duration {
         Duration::from_secs_f64(self.stretches.iter().map(|stretch| stretch.seconds).sum())
     }
 
-    /// When each request is sent, counted from the start.
+    /// Time of each request, from the start.
     pub fn arrivals(&self) -> impl Iterator<Item = Duration> + '_ {
         let (mut starts_at, mut sent_before, mut next) = (0.0, 0.0, 0_u32);
         self.stretches.iter().flat_map(move |stretch| {
@@ -53,7 +53,7 @@ impl Profile {
             starts_at += stretch.seconds;
             sent_before += stretch.requests();
             let first = next;
-            // A request that is due within a rounding error of the end belongs to this stretch.
+            // A request that is due within a rounding error of the end belongs to this segment.
             while f64::from(next) < sent_before - 1e-9 {
                 next += 1;
             }

@@ -1,25 +1,25 @@
-//! What came of the requests. Pure.
+//! The results of the requests. Pure.
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// The counts of one run. `sent` is the sum of `ok` and of all that `failed`.
+/// The counts of one run. `sent` is the sum of `ok` and all `failed`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Requests that were due.
+    /// Requests of the profile.
     pub sent: u64,
     /// Answers with a 2xx status.
     pub ok: u64,
-    /// The others, by what went wrong.
+    /// The others, by cause.
     pub failed: Failed,
-    /// How long answers took, of any status.
+    /// Latency of answers with any status.
     pub latency_ms: Latency,
 }
 
 /// Requests that were not answered with a 2xx status, by cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
-    /// Refused in order, for want of room or of what is needed: 503, marked as shed by the reference service.
+    /// Shed for lack of capacity or of a dependency: 503 with the reference service's mark.
     pub shed: u64,
     /// Answered with another status.
     pub status: u64,
@@ -27,9 +27,9 @@ pub struct Failed {
     pub connect: u64,
     /// Not answered in time.
     pub timeout: u64,
-    /// The connection ended before the answer did.
+    /// The connection ended before the answer.
     pub reset: u64,
-    /// Never left, because all connections waited for answers.
+    /// Not sent, because all connections waited for answers.
     pub saturated: u64,
 }
 
@@ -40,7 +40,7 @@ impl Failed {
     }
 }
 
-/// Milliseconds from when a request was due to the end of its answer, so that a late start counts too.
+/// Milliseconds from the scheduled time of a request to the end of its answer, so that a late start counts, too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// The median.
@@ -53,7 +53,7 @@ pub struct Latency {
     pub max: f64,
 }
 
-/// How one request ended.
+/// The result of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Ok,
@@ -65,7 +65,7 @@ pub(super) enum Outcome {
     Saturated,
 }
 
-/// Collects outcomes while the run lasts.
+/// Collects results during the run.
 pub(super) struct Tally {
     report: Report,
     microseconds: Histogram<u64>,

@@ -1,12 +1,12 @@
-//! Where load may go: a Service of the cluster that the generator runs in, or this machine's loopback. Pure.
+//! Allowed targets: a Service of the generator's cluster, or this machine's loopback. Pure.
 
 use anyhow::{Context, Result, bail};
 use hyper::Uri;
 
-/// Reads a target and refuses every other host, so that a mistake can never send load to a machine of someone else.
+/// Parses a target and refuses every other host, so that a mistake can never send load to someone else's machine.
 ///
 /// # Errors
-/// Says what a target looks like.
+/// With the form of a target.
 pub fn parse(text: &str) -> Result<Uri> {
     let uri: Uri = text.parse().with_context(|| format!("'{text}' is no URL"))?;
     if uri.scheme_str() != Some("http") {

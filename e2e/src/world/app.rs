@@ -1,4 +1,4 @@
-//! A ScalableApp as a test sees it: applied from an example, its status, its Deployments. Talks to the API server.
+//! A ScalableApp in a test: applied from an example, its status, its Deployments. Talks to the API server.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -13,14 +13,14 @@ use std::time::Duration;
 use super::{World, wait_until};
 use crate::CRATE_DIR;
 
-/// The example that most tests start from.
+/// The default example of tests.
 const MINIMAL: &str = "examples/minimal.yaml";
-/// How long pods may take, on a node that many tests share.
+/// Time limit for pods, on a node that many tests share.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 impl World {
-    /// An example of the repository, with the image that the cluster has, and with a request for little CPU where it has
-    /// one: the pods of all tests together have to fit on one node.
+    /// An example of the repository, with the cluster's image, and with a small CPU request if it has one: the pods of
+    /// all tests together have to fit on one node.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -67,8 +67,8 @@ impl World {
         Ok(app)
     }
 
-    /// Applies `shop` with `web` from one to three replicas at 10 each of what a query returns. There is no scale-down
-    /// window, so that a metric that wrongly counted as zero would take replicas within seconds.
+    /// Applies `shop` with `web` from one to three replicas with a target of 10 for the result of a query. There is no
+    /// scale-down window, so a metric that wrongly counted as zero would remove replicas within seconds.
     ///
     /// # Errors
     /// As [`World::apply_app`].
@@ -80,8 +80,8 @@ impl World {
         self.apply_app(&app).await
     }
 
-    /// Brings `web` of `shop` from one replica to three by load of this profile, which goes on. `scale_down_window` is
-    /// what keeps them afterwards.
+    /// Scales `web` of `shop` from one replica to three by load of this profile, which continues. `scale_down_window`
+    /// keeps them afterwards.
     ///
     /// # Errors
     /// When they are not ready in time, and as [`World::apply_app`] and [`World::start_load`].
@@ -113,10 +113,10 @@ impl World {
         Api::namespaced(self.client(), self.namespace())
     }
 
-    /// What the status says of the component `web` of `shop`.
+    /// The status of the component `web` of `shop`.
     ///
     /// # Errors
-    /// When there is no such status yet.
+    /// When it has no status yet.
     pub async fn web(&self) -> Result<ComponentStatus> {
         let status = self.apps().get("shop").await?.status.context("there is no status yet")?;
         status
@@ -141,17 +141,17 @@ impl World {
     /// Succeeds if a condition of `shop` has this status and this reason.
     ///
     /// # Errors
-    /// With the condition as it is.
+    /// With the current condition.
     pub async fn says(&self, type_: &str, status: ConditionStatus, reason: &str) -> Result<Condition> {
         let condition = self.condition(type_).await?;
         ensure!(condition.status == status && condition.reason == reason, "{condition:?}");
         Ok(condition)
     }
 
-    /// Succeeds if `shop` is up as declared, in the generation that was applied last.
+    /// Succeeds if `shop` is up as declared, in the last applied generation.
     ///
     /// # Errors
-    /// With the condition as it is.
+    /// With the current condition.
     pub async fn is_up(&self) -> Result<()> {
         let app = self.apps().get("shop").await?;
         let observed = app.status.as_ref().map(|status| status.observed_generation);
@@ -184,24 +184,24 @@ impl World {
     /// Succeeds if `spec.replicas` over all Deployments is this.
     ///
     /// # Errors
-    /// With the number that it is.
+    /// With the current number.
     pub async fn has_replicas(&self, wanted: i32) -> Result<()> {
         let replicas = self.replicas().await?;
         ensure!(replicas == wanted, "{replicas} replicas");
         Ok(())
     }
 
-    /// Succeeds if `web` has decided on that many replicas, and as many are ready.
+    /// Succeeds if `web` has this many desired and ready replicas.
     ///
     /// # Errors
-    /// With its status as it is.
+    /// With its current status.
     pub async fn has_ready(&self, replicas: i32) -> Result<()> {
         let web = self.web().await?;
         ensure!(web.desired == replicas && web.ready == replicas, "{web:?}");
         Ok(())
     }
 
-    /// The pods of `web` that are not on their way out, whatever their revision.
+    /// The pods of `web` that are not being deleted, of all revisions.
     ///
     /// # Errors
     /// When they cannot be listed.
@@ -209,7 +209,7 @@ impl World {
         self.pods_of("web").await
     }
 
-    /// The pods of a component that are not on their way out, whatever their revision.
+    /// The pods of a component that are not being deleted, of all revisions.
     ///
     /// # Errors
     /// When they cannot be listed.
@@ -221,7 +221,7 @@ impl World {
         Ok(pods)
     }
 
-    /// Starts load on `web` of `shop`. The path is what the service is asked for.
+    /// Starts load on this path of `web` of `shop`.
     ///
     /// # Errors
     /// As [`World::start_load`].

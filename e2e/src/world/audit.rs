@@ -1,4 +1,4 @@
-//! Reads the API server's audit log: who has changed what. Reads a file.
+//! Reads the API server's audit log for changes and their users. Reads a file.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,11 +15,11 @@ pub struct AuditLog {
     path: PathBuf,
 }
 
-/// A place in the log.
+/// A position in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark(u64);
 
-/// A request that the API server let change something.
+/// A mutating request that the API server accepted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mutation {
     /// The user, for example `system:serviceaccount:NAMESPACE:NAME`.
@@ -38,7 +38,7 @@ pub struct Mutation {
 
 const MUTATING: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
 
-/// Questions to the API server that are asked by `create` and change nothing.
+/// Queries by `create` that change nothing.
 const QUESTIONS: [&str; 2] = ["authorization.k8s.io", "authentication.k8s.io"];
 
 impl AuditLog {
@@ -57,7 +57,7 @@ impl AuditLog {
         Ok(Mark(metadata.len()))
     }
 
-    /// The requests since a mark that changed something or tried to. Dry runs and questions do not.
+    /// The mutating requests since a mark, accepted or refused. Dry runs and queries are excluded.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -65,7 +65,7 @@ impl AuditLog {
         Ok(self.events_since(mark)?.into_iter().filter_map(mutation).collect())
     }
 
-    /// The requests since a mark, by user and verb. A watch counts when it begins.
+    /// The requests since a mark, by user and verb. A watch counts at its start.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -77,7 +77,7 @@ impl AuditLog {
         Ok(requests)
     }
 
-    /// The mutations of a user in the second that had the most.
+    /// The mutations of a user in the busiest second.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -139,14 +139,14 @@ struct Status {
     code: u16,
 }
 
-/// Lines are whole but for the last, which may be in the middle of being written. A mark always follows a whole line.
+/// Lines are complete except the last, which may be partially written. A mark is always after a complete line.
 fn parse(text: &str) -> Result<Vec<Event>> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole.lines().map(|line| serde_json::from_str(line).context("failed to read the audit log")).collect()
 }
 
 impl Event {
-    /// Each request once: a watch has a stage when it begins and one when it ends, the others only the latter.
+    /// Each request once: a watch has a stage at its start and one at its end, the others only the latter.
     fn is_counted(&self) -> bool {
         self.stage == if self.verb == "watch" { "ResponseStarted" } else { "ResponseComplete" }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::World;
 use super::wait::wait_until;
 
-/// What was answered, whatever the status.
+/// An answer with any status.
 #[derive(Debug)]
 pub struct Answer {
     /// The HTTP status; 503 without a header `x-degraded` may be the API server's own.
@@ -23,19 +23,19 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON, if the status is this.
+    /// The body as JSON, if the status matches.
     ///
     /// # Errors
-    /// With the whole answer if it is another.
+    /// With the whole answer if it does not.
     pub fn json(&self, status: u16) -> Result<Value> {
         self.has(status)?;
         serde_json::from_str(&self.body).with_context(|| format!("failed to read {self:?}"))
     }
 
-    /// Succeeds if the status is this.
+    /// Succeeds if the status matches.
     ///
     /// # Errors
-    /// With the whole answer if it is another.
+    /// With the whole answer if it does not.
     pub fn has(&self, status: u16) -> Result<()> {
         ensure!(self.status == status, "{status} was expected: {self:?}");
         Ok(())
@@ -43,7 +43,7 @@ impl Answer {
 }
 
 impl World {
-    /// Asks `services/NAME:PORT` or `pods/NAME:PORT` for a path.
+    /// Sends a GET to `services/NAME:PORT` or `pods/NAME:PORT`.
     ///
     /// # Errors
     /// When the API server cannot be reached. A refusal is an answer.
@@ -61,10 +61,10 @@ impl World {
         self.call(target, request.body(json.to_string())?).await
     }
 
-    /// Posts as a patient client does: again, under the same key, for as long as it is told to come back later.
+    /// Posts as a patient client does: with retries, under the same key, as long as the answer requests them.
     ///
     /// # Errors
-    /// As [`World::get`], and when that lasts.
+    /// As [`World::get`], and when they last too long.
     pub async fn insist(&self, target: &str, path: &str, key: &str, json: &Value) -> Result<Answer> {
         wait_until("the request is not shed", Duration::from_secs(60), async || {
             let answer = self.post(target, path, key, json).await?;

@@ -1,4 +1,4 @@
-//! Which cluster the tests use, and the images of our programs there. Reads the environment and the kubeconfig.
+//! The cluster of the tests, and the images of our programs there. Reads the environment and the kubeconfig.
 
 use std::path::{Path, PathBuf};
 
@@ -23,10 +23,10 @@ pub struct Images {
     redis: Option<String>,
 }
 
-/// A cluster that was reached.
+/// A reachable cluster.
 pub(super) struct Connection {
     pub(super) client: Client,
-    /// Repeats nothing: what a program of the test's answers is what is asked for, also if that is 503.
+    /// Without retries: the answers of a test's program matter, even a 503.
     pub(super) direct: Client,
     pub(super) kubeconfig: PathBuf,
     pub(super) images: Images,
@@ -34,7 +34,8 @@ pub(super) struct Connection {
 }
 
 impl Images {
-    /// The variables win; without them the local cluster has images under fixed names, and another one has none.
+    /// Variables take precedence. Without them the local cluster has images under fixed names, and another one has
+    /// none.
     fn resolve(local: bool, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let known =
             |name: &str, local_image: &str| variable(name).or_else(|| local.then(|| local_image.to_owned()));
@@ -99,7 +100,7 @@ pub(super) async fn connect() -> Result<Connection> {
     Ok(Connection { client, direct, kubeconfig: path, images, audit: local.map(|dir| AuditLog::of(&dir)) })
 }
 
-/// The local cluster that a kubeconfig would belong to.
+/// The local cluster of a kubeconfig.
 pub(crate) fn local_cluster(kubeconfig: &Path) -> Option<ClusterDir> {
     let root = kubeconfig.parent()?;
     Some(ClusterDir { name: root.file_name()?.to_str()?.to_owned(), root: root.to_owned() })

@@ -1,4 +1,4 @@
-//! The decisions that the operator has recorded. Talks to the API server.
+//! The recorded decisions of the operator. Talks to the API server.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
@@ -10,7 +10,7 @@ use scalableapp_engine::record::Record;
 use super::World;
 
 impl World {
-    /// The decisions on the apps of the test's namespace that are in the logs of the operator's pods.
+    /// The decisions on the apps of the test's namespace in the logs of the operator's pods.
     ///
     /// # Errors
     /// When a log cannot be read.

@@ -1,4 +1,4 @@
-//! Keeps what a failed test leaves in its namespace, before that is deleted. Talks to the API server, writes files.
+//! Saves the namespace of a failed test before its deletion. Talks to the API server, writes files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use kube::discovery::{ApiResource, Discovery, Scope, verbs};
 use super::World;
 use crate::CRATE_DIR;
 
-/// Where the operator is found in any namespace: its chart labels its pods so.
+/// The label of the operator's pods in any namespace, from its chart.
 const OPERATOR_PODS: &str = "app.kubernetes.io/name=scalableapp,app.kubernetes.io/component=operator";
 
 impl World {
@@ -47,7 +47,7 @@ impl World {
 
     async fn dump_objects(&self, folder: &Path, resource: &ApiResource) -> Result<()> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client(), &self.namespace, resource);
-        // A kind that cannot be listed, such as one whose definition was just deleted, hides none of the others.
+        // A kind that cannot be listed, such as one whose definition was just deleted, does not affect the others.
         let Ok(objects) = api.list(&ListParams::default()).await else { return Ok(()) };
         if objects.items.is_empty() {
             return Ok(());
@@ -71,7 +71,7 @@ impl World {
                         previous,
                         ..LogParams::default()
                     };
-                    // There is no log of a container that has not started, nor of one that never restarted.
+                    // A container that has not started has no log, and one without a restart has no previous one.
                     if let Ok(log) = api.logs(&name, &parameters).await {
                         let run = if previous { "-previous" } else { "" };
                         fs::write(

@@ -10,10 +10,10 @@ use tokio::process::Command;
 use super::World;
 
 impl World {
-    /// Runs a program in a container of a pod, and returns what it says.
+    /// Runs a program in a container of a pod, and returns its output.
     ///
     /// # Errors
-    /// When it fails, with what it said.
+    /// When it fails, with its output.
     pub async fn exec(&self, pod: &str, container: &str, command: &[&str]) -> Result<String> {
         let output = self
             .program("kubectl")?
@@ -30,7 +30,7 @@ impl World {
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
-    /// The local cluster's kubectl or helm, or else the machine's.
+    /// The local cluster's kubectl or helm, otherwise the machine's.
     pub(super) fn program(&self, name: &str) -> Result<Command> {
         let ours = Cache::from_env()?.bin().join(name);
         let mut command = Command::new(if ours.exists() { ours } else { PathBuf::from(name) });

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::{World, wait_until};
 use crate::load::{Profile, Report, target};
 
-/// How long the pod may take to start and to tell its counts, beside its profile.
+/// Time for the start of the pod and its report, beside its profile.
 const ALLOWANCE: Duration = Duration::from_secs(90);
 
-/// A load generator that runs.
+/// A running load generator.
 pub struct LoadPod<'a> {
     world: &'a World,
     name: String,
@@ -29,7 +29,7 @@ impl World {
         self.start_load_with(name, (url, profile), &[]).await
     }
 
-    /// Starts to post a JSON text to a Service, each time twice under the same `Idempotency-Key`.
+    /// Starts POSTs of a JSON text to a Service, each twice with the same `Idempotency-Key`.
     ///
     /// # Errors
     /// As [`World::start_load`].
@@ -43,7 +43,7 @@ impl World {
         self.start_load_with(name, (url, profile), &["--post", &json.to_string()]).await
     }
 
-    /// Starts requests that wait for their answers for as long as it takes.
+    /// Starts requests without a time-out.
     ///
     /// # Errors
     /// As [`World::start_load`].
@@ -68,7 +68,7 @@ impl World {
 }
 
 impl LoadPod<'_> {
-    /// Kills the generator: who has asked does not wait for the answer.
+    /// Kills the generator without waiting for answers.
     ///
     /// # Errors
     /// When the pod cannot be deleted.
@@ -81,7 +81,7 @@ impl LoadPod<'_> {
     /// Waits for the end of the profile and returns the counts.
     ///
     /// # Errors
-    /// When the generator does not start, fails, or tells no counts.
+    /// When the generator does not start, fails, or reports no counts.
     pub async fn finish(self) -> Result<Report> {
         let pods: Api<Pod> = Api::namespaced(self.world.client(), &self.world.namespace);
         let phase = wait_until("the load generator has ended", self.deadline, async || {
@@ -96,7 +96,7 @@ impl LoadPod<'_> {
         if phase == "Failed" {
             bail!("the load generator failed: {}", log.trim());
         }
-        // The log mixes two streams, so that the counts need not be its last line.
+        // The log contains two streams, so the counts need not be its last line.
         let counts = log.lines().rev().find_map(|line| serde_json::from_str(line).ok());
         counts.with_context(|| format!("the load generator told no counts: {}", log.trim()))
     }

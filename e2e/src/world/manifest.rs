@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::World;
 
-/// The field manager of the tests, who stand for a team and its Git repository.
+/// The field manager of the tests, in the role of a team and its Git repository.
 const FIELD_MANAGER: &str = "scalableapp-e2e";
 
 impl World {
-    /// Applies all documents of a YAML text, in the test's namespace where they name none, and returns the results.
+    /// Applies all documents of a YAML text, in the test's namespace unless they name one, and returns the results.
     ///
     /// # Errors
-    /// When the text is no manifest, and with the API server's own words when it refuses one.
+    /// When the text is invalid, and with the API server's own words when it refuses one.
     pub async fn apply(&self, yaml: &str) -> Result<Vec<DynamicObject>> {
         let mut applied = Vec::new();
         for document in documents(yaml)? {

@@ -1,5 +1,5 @@
-//! An operator and a Prometheus of a test's own, which it may disturb: a release of the chart in the test's namespace.
-//! Runs helm, talks to the API server.
+//! A test's own operator and Prometheus, which it may stop: a release of the chart in the test's namespace. Runs helm,
+//! talks to the API server.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct OwnOperator<'a> {
     world: &'a World,
 }
 
-/// What the release runs.
+/// The programs of the release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
     /// The operator.
@@ -48,14 +48,14 @@ impl World {
     /// Installs the chart for the test's namespace alone, which is one of [`World::apart`], with short times.
     ///
     /// # Errors
-    /// With what helm says.
+    /// With the error of helm.
     pub async fn own_operator(&self) -> Result<OwnOperator<'_>> {
         let install = ["install", self.namespace(), "charts/scalableapp", "--values", "-"];
         self.helm(&[&install[..], &["--wait", "--timeout", "2m"]].concat(), &self.values()).await?;
         Ok(OwnOperator { world: self })
     }
 
-    /// Removes what the release has outside of the namespace.
+    /// Removes the objects of the release outside of the namespace.
     pub(super) async fn uninstall(&self) -> Result<()> {
         self.helm(&["uninstall", self.namespace(), "--ignore-not-found"], &Value::Null).await
     }
@@ -98,7 +98,7 @@ impl World {
             .stderr(Stdio::piped())
             .spawn()
             .context("failed to run helm")?;
-        // Closing the pipe, by dropping it, is the end of the input.
+        // Dropping the pipe closes it, which ends the input.
         child.stdin.take().context("no pipe to the input")?.write_all(input.to_string().as_bytes()).await?;
         let output = child.wait_with_output().await?;
         if !output.status.success() {
@@ -113,10 +113,10 @@ impl OwnOperator<'_> {
         format!("{}-{}", self.world.namespace(), program.name())
     }
 
-    /// Who holds the Lease.
+    /// The holder of the Lease.
     ///
     /// # Errors
-    /// When nobody does.
+    /// When there is none.
     pub async fn leader(&self) -> Result<String> {
         operator::leader(self.world.client(), self.world.namespace(), &self.object(Program::Operator)).await
     }
@@ -133,10 +133,10 @@ impl OwnOperator<'_> {
         Ok(())
     }
 
-    /// Sets the replicas of a program and waits until so many pods are ready, and no others are left.
+    /// Sets the replicas of a program and waits until this many pods are ready, and no others remain.
     ///
     /// # Errors
-    /// When the pods do not come or go in time.
+    /// When this takes too long.
     pub async fn scale(&self, program: Program, replicas: i32) -> Result<()> {
         let api: Api<Deployment> = Api::namespaced(self.world.client(), self.world.namespace());
         let name = self.object(program);
@@ -156,7 +156,7 @@ impl OwnOperator<'_> {
         .await
     }
 
-    /// Replicas that the last decision of this process asked for, of a component of `shop`.
+    /// Desired replicas of a component of `shop`, of this process' last decision.
     ///
     /// # Errors
     /// When the process does not answer, or has not decided yet.

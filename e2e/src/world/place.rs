@@ -1,4 +1,4 @@
-//! The namespace of a test: any, or one that the cluster's operator leaves to an operator of the test. Talks to the API server.
+//! The namespace of a test: any, or one that the cluster's operator excludes. Talks to the API server.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use serde_json::{Value, json};
 use super::wait::wait_until;
 use crate::operator::OPERATOR;
 
-/// How long another test's namespace may take to go.
+/// Time limit for the deletion of another test's namespace.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Makes a namespace that the cluster's operator watches, and returns its name.
+/// Creates a namespace that the cluster's operator watches, and returns its name.
 pub(super) async fn watched(client: &Client, promise: &str) -> Result<String> {
     let name = json!({"generateName": format!("{}-", promise.replace('_', "-"))});
     let created = create(client, name).await.context("failed to create the test's namespace")?;
     Ok(created.name_any())
 }
 
-/// Makes a namespace that the cluster's operator excludes, and returns its name.
+/// Creates a namespace that the cluster's operator excludes, and returns its name.
 pub(super) async fn excluded(client: &Client) -> Result<String> {
     is_excluded(client).await?;
     wait_until("one of the excluded namespaces is free", PATIENCE, async || {
         for name in EXCLUDED_NAMESPACES {
-            // The API server lets one test have it.
+            // The API server gives it to one test only.
             match create(client, json!({"name": name})).await {
                 Err(kube::Error::Api(status)) if status.is_already_exists() => {}
                 created => return Ok(created.context("failed to create the test's namespace")?.name_any()),
@@ -47,7 +47,7 @@ async fn create(client: &Client, mut metadata: Value) -> kube::Result<Namespace>
     Api::all(client.clone()).create(&PostParams::default(), &namespace).await
 }
 
-/// Two operators would both write to an app.
+/// Otherwise two operators would write to an app.
 async fn is_excluded(client: &Client) -> Result<()> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), OPERATOR_NAMESPACE);
     let Some(operator) = deployments.get_opt(OPERATOR).await? else { return Ok(()) };

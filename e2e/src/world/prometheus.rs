@@ -1,4 +1,4 @@
-//! Asks a Prometheus of the cluster, through the API server. Talks to Prometheus.
+//! Queries a Prometheus of the cluster, through the API server. Talks to Prometheus.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ impl World {
 }
 
 impl Prometheus<'_> {
-    /// The instant vector of a query, now. An empty one is an empty list.
+    /// The current instant vector of a query; without series it is an empty list.
     ///
     /// # Errors
     /// When Prometheus cannot be reached or refuses the query, or the result is not a vector.

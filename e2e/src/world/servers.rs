@@ -1,5 +1,5 @@
-//! The servers that the shop needs, as pods of the test's namespace, so that a test may kill its own. Talks to the API
-//! server, and to PostgreSQL in its pod.
+//! The servers of the shop, as pods of the test's namespace, so that a test may kill its own. Talks to the API server,
+//! and to PostgreSQL in its pod.
 
 use std::fs;
 use std::path::Path;
@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use super::{World, wait_until};
 use crate::CRATE_DIR;
 
-/// What a test may want beside PostgreSQL's primary. Each is a pod and a Service of its name.
+/// Servers beside PostgreSQL's primary. Each is a pod and a Service of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
     /// A streaming replica.
     Replica,
     /// Redis.
     Redis,
-    /// The stand-in for a payment provider.
+    /// The simulated payment provider.
     Payments,
 }
 
@@ -37,8 +37,8 @@ impl Server {
 }
 
 impl World {
-    /// Starts the primary and `others`, waits until they are ready, and makes the Secret from which `examples/shop.yaml`
-    /// takes where they are.
+    /// Starts the primary and `others`, waits until they are ready, and creates the Secret with their addresses for
+    /// `examples/shop.yaml`.
     ///
     /// # Errors
     /// When they are not ready in time.
@@ -77,7 +77,7 @@ impl World {
         self.apply(&secret.to_string()).await.map(drop)
     }
 
-    /// With the images that the cluster has.
+    /// With the cluster's images.
     fn server_manifest(&self, name: &str) -> Result<String> {
         let file = Path::new(CRATE_DIR).join("servers").join(format!("{name}.yaml"));
         let text = fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))?;
@@ -96,7 +96,7 @@ impl World {
         Ok(())
     }
 
-    /// Adds a product and an account through the Service of `web`, and returns an order for one of the product.
+    /// Creates a product and an account through the Service of `web`, and returns an order for one of the product.
     ///
     /// # Errors
     /// When one is refused.
@@ -117,10 +117,10 @@ impl World {
         self.exec(PRIMARY, PRIMARY, &["psql", "-qAtX", "-c", statement]).await
     }
 
-    /// Ends PostgreSQL's primary as if its machine had lost power, and keeps it from starting again.
+    /// Stops PostgreSQL's primary as a power loss would, and blocks its restart.
     ///
     /// # Errors
-    /// When it goes on running.
+    /// When it continues to run.
     pub async fn crash_primary(&self) -> Result<()> {
         self.exec(PRIMARY, PRIMARY, &["sh", "-c", "echo held >/data/held"]).await?;
         // The answer may be lost, because this session ends with the server's container.
@@ -132,7 +132,7 @@ impl World {
         .await
     }
 
-    /// Lets the primary start again.
+    /// Allows the restart of the primary.
     ///
     /// # Errors
     /// When its container does not run.

@@ -1,17 +1,17 @@
-//! Waits for a condition, with a deadline and a sentence that says what was missing. Does no I/O of its own.
+//! Waits for a condition, with a deadline and a sentence about what is missing. Does no I/O of its own.
 
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow};
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// How often a condition is tried.
+/// Interval of the attempts.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Tries until `attempt` succeeds, and returns what it does. Its error says what is still missing.
+/// Retries until `attempt` succeeds, and returns its result. Its error names what is still missing.
 ///
 /// # Errors
-/// At the deadline: what was waited for, and the last attempt's error.
+/// At the deadline: the awaited condition, and the last attempt's error.
 pub async fn wait_until<T>(
     what: &str,
     deadline: Duration,
@@ -33,10 +33,10 @@ pub async fn wait_until<T>(
     Err(missing).with_context(|| format!("failed to see within {} s that {what}", deadline.as_secs()))
 }
 
-/// Checks that `condition` holds all the time.
+/// Checks that `condition` holds continuously.
 ///
 /// # Errors
-/// At the first failure: what should have held, after how long it did not, and the condition's error.
+/// At the first failure: the condition, the time of its failure, and its error.
 pub async fn holds_for(
     what: &str,
     duration: Duration,

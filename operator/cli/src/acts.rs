@@ -1,5 +1,5 @@
-//! `kubectl scalableapp override`, `pause` and `resume`: a ScalingOverride is applied, or those of an app are deleted.
-//! I/O: writes to the API server.
+//! `kubectl scalableapp override`, `pause` and `resume`: applies a ScalingOverride, or deletes those of an app. I/O:
+//! writes to the API server.
 
 use std::io::{self, Write};
 
@@ -19,23 +19,23 @@ use crate::printable::printable;
 
 /// The field manager of what this plugin applies.
 const MANAGER: &str = "kubectl-scalableapp";
-/// Bytes that the name of who acts may have.
+/// The longest name of a person or pipeline, in bytes.
 const LONGEST_NAME: usize = 64;
 
-/// Why an act was not done.
+/// Why a command failed.
 #[derive(Debug, Error)]
 pub enum ActError {
-    /// The cluster could not be asked.
+    /// The cluster could not be read.
     #[error(transparent)]
     Cluster(#[from] cluster::ClusterError),
     /// There is no component of that name.
     #[error("failed to find component {component} of {app}: its components are {existing}")]
     NoComponent {
-        /// The name that was asked for.
+        /// The requested name.
         component: String,
         /// The app.
         app: String,
-        /// The components that there are.
+        /// The existing components.
         existing: String,
     },
     /// The right to write overrides is missing.
@@ -46,7 +46,7 @@ pub enum ActError {
     /// It would never end.
     #[error("failed to work out the end: --for reaches past the year 9999, write a shorter one")]
     NoEnd,
-    /// Another answer of the API server, or none.
+    /// Any other error of the API server.
     #[error("failed to write the ScalingOverride: {0}")]
     Refused(String),
     /// The output could not be written.
@@ -110,7 +110,7 @@ pub async fn resume(arguments: ResumeArguments, connection: ConnectionArguments)
     let list = list.map_err(|error| ActError::Refused(innermost(&error)))?;
     let all = send(&namespace, cluster.client.request::<Acts>(list)).await?.items;
     let of_app: Vec<_> = all.into_iter().filter(|one| one.spec.app == arguments.name).collect();
-    // Every override is ended, also where nobody reads which, or another one is refused.
+    // Every override is deleted, even if the output has no reader, or another deletion is refused.
     let (mut told, mut refused) = (Ok(()), None);
     for one in &of_app {
         let Named { name, uid } = &one.metadata;
@@ -138,7 +138,7 @@ pub async fn resume(arguments: ResumeArguments, connection: ConnectionArguments)
     Ok(told?)
 }
 
-/// Overrides as far as they must be read to be ended: also those that cannot be read as a whole.
+/// Overrides with the fields that their deletion needs: unreadable ones are included.
 #[derive(Deserialize)]
 struct Acts {
     items: Vec<Act>,
@@ -151,14 +151,14 @@ struct Act {
     spec: Ask,
 }
 
-/// What names it.
+/// Its identifying metadata.
 #[derive(Deserialize)]
 struct Named {
     name: String,
     uid: Option<String>,
 }
 
-/// Whom it acts upon; by whom, until when and why, as text.
+/// Its target, author, end and reason, as text.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Ask {
@@ -214,7 +214,8 @@ async fn apply(
     Ok(())
 }
 
-/// No two acts but those of the same kind upon the same have one name: names of apps and components hold no dot.
+/// Only overrides of the same kind for the same target share a name, because names of apps and components contain no
+/// dot.
 fn name_of(spec: &ScalingOverrideSpec) -> String {
     let parts = [Some(spec.app.as_str()), spec.component.as_deref(), Some(kind(spec))];
     parts.into_iter().flatten().collect::<Vec<_>>().join(".")
@@ -230,7 +231,7 @@ fn kind(spec: &ScalingOverrideSpec) -> &'static str {
     }
 }
 
-/// An override as somebody asked for it.
+/// A requested override.
 fn summary(spec: &ScalingOverrideSpec) -> String {
     let ReplicaBounds { min, max, exact } = spec.replicas.clone().unwrap_or_default();
     let numbers = [("min", min), ("max", max), ("exact", exact)];
@@ -255,7 +256,7 @@ async fn send<T>(
     }
 }
 
-/// The components that an override is for. A misspelt name would be an override that never does anything.
+/// The components of an override. A misspelt name would be an override without effect.
 async fn target(
     cluster: &Cluster,
     namespace: &str,
@@ -271,7 +272,7 @@ async fn target(
     Ok(services.into_iter().filter(|service| service.name == *component).collect())
 }
 
-/// What bounds come to where they are clamped or without effect.
+/// The effect of bounds where they are clamped or without effect.
 fn remarks(services: &[Service], spec: &ScalingOverrideSpec) -> Vec<String> {
     let remark = |(service, bounds): (&Service, &ReplicaBounds)| {
         let (min, max) = service.replica_bounds();
@@ -281,7 +282,7 @@ fn remarks(services: &[Service], spec: &ScalingOverrideSpec) -> Vec<String> {
     services.iter().filter_map(|service| remark((service, spec.replicas.as_ref()?))).collect()
 }
 
-/// Whom the API server takes the caller for; everybody may ask that.
+/// The caller's user name at the API server, which everybody may read.
 async fn who_acts(client: &Client, namespace: &str) -> String {
     let api: Api<SelfSubjectReview> = Api::all(client.clone());
     let (params, review) = (PostParams::default(), SelfSubjectReview::default());

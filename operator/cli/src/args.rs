@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-scalableapp", bin_name = "kubectl scalableapp", version)]
 pub struct Arguments {
-    /// Which cluster, and where in it.
+    /// The cluster and the namespace.
     #[command(flatten)]
     pub connection: ConnectionArguments,
     /// The command.
@@ -23,7 +23,7 @@ pub enum Command {
     /// Show request rate, latency, replicas and the reason of the last decision of each component.
     #[command(after_help = STATUS_HELP)]
     Status(StatusArguments),
-    /// Show the last decision of each component stage by stage: what was measured, and what each stage made of it.
+    /// Show the last decision of each component stage by stage: the measurements, and the effect of each stage.
     Explain(ExplainArguments),
     /// Change the scaling of an app until a time: keep its replicas, or raise its minimum or lower its maximum.
     #[command(after_help = OVERRIDE_HELP)]
@@ -34,7 +34,7 @@ pub enum Command {
     /// Delete every ScalingOverride of an app: pauses, holds and bounds, whoever made them.
     #[command(after_help = RESUME_HELP)]
     Resume(ResumeArguments),
-    /// Make recorded decisions once more, and show those that come out otherwise now.
+    /// Repeat recorded decisions, and show those with another result now.
     #[command(
         after_help = "Exit codes: 0 every decision came out as recorded, 1 one did not, 3 there was none."
     )]
@@ -67,16 +67,16 @@ pub struct ReplayArguments {
     pub file: PathBuf,
 }
 
-/// How long an act lasts, and who does it why.
+/// The duration, author and reason of an override.
 #[derive(Debug, Args)]
 pub struct ActArguments {
-    /// How long it lasts (30m, 2h). It then ends by itself.
+    /// Duration of the override (30m, 2h). It then ends by itself.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub duration: Duration,
-    /// Why, for those who find it.
+    /// Reason, for those who see the override.
     #[arg(long)]
     pub reason: String,
-    /// Who acts; the user name that the API server reports if it is not given.
+    /// Author; by default the user name that the API server reports.
     #[arg(long)]
     pub by: Option<String>,
 }
@@ -86,22 +86,23 @@ pub struct ActArguments {
 pub struct OverrideArguments {
     /// The app.
     pub name: String,
-    /// The component; every component of the app if it is not given.
+    /// The component; by default every component of the app.
     #[arg(long)]
     pub component: Option<String>,
-    /// What counts instead of the app's own.
+    /// The values instead of the app's own.
     #[command(flatten)]
     pub what: OverrideWhat,
-    /// How long, who and why.
+    /// Duration, author and reason.
     #[command(flatten)]
     pub act: ActArguments,
 }
 
-/// What an override asks for.
+/// The kind of an override.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 pub struct OverrideWhat {
-    /// Keep the current replicas, whatever the metrics say. minReplicas, maxReplicas, schedules and other overrides still count.
+    /// Keep the current replicas, whatever the metrics say. minReplicas, maxReplicas, schedules and other overrides
+    /// still apply.
     #[arg(long, conflicts_with_all = ["min", "max", "exact"])]
     pub hold: bool,
     /// Minimum replicas. A number below minReplicas changes nothing.
@@ -120,7 +121,7 @@ pub struct OverrideWhat {
 pub struct PauseArguments {
     /// The app.
     pub name: String,
-    /// How long, who and why.
+    /// Duration, author and reason.
     #[command(flatten)]
     pub act: ActArguments,
 }
@@ -134,16 +135,16 @@ pub struct ResumeArguments {
 
 const CLUSTER: &str = "Cluster";
 
-/// Which cluster, and where in it. As with kubectl they may stand before the command.
+/// The cluster and the namespace. As with kubectl they may stand before the command.
 #[derive(Debug, Default, Args)]
 pub struct ConnectionArguments {
-    /// The app's namespace; the kubeconfig's if it is not given.
+    /// The app's namespace; by default that of the kubeconfig.
     #[arg(short, long, global = true, help_heading = CLUSTER)]
     pub namespace: Option<String>,
-    /// The kubeconfig file; if it is not given $KUBECONFIG, ~/.kube/config, or in a pod its service account.
+    /// The kubeconfig file; by default $KUBECONFIG, ~/.kube/config, or in a pod its service account.
     #[arg(long, global = true, help_heading = CLUSTER)]
     pub kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig; its current one if it is not given.
+    /// The context of the kubeconfig; by default its current one.
     #[arg(long, global = true, help_heading = CLUSTER)]
     pub context: Option<String>,
 }
@@ -153,9 +154,9 @@ pub struct ConnectionArguments {
 pub struct ExplainArguments {
     /// The app.
     pub name: String,
-    /// The component; every component of the app if it is not given.
+    /// The component; by default every component of the app.
     pub component: Option<String>,
-    /// Shape of the output.
+    /// Format of the output.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
 }
@@ -170,23 +171,24 @@ the connection is wrong.";
 /// The arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArguments {
-    /// The app; every app of the namespace if it is not given.
+    /// The app; by default every app of the namespace.
     pub name: Option<String>,
     /// Every app of every namespace in common tables, without metrics and last decisions. --namespace is ignored.
     #[arg(short = 'A', long, conflicts_with = "name")]
     pub all_namespaces: bool,
-    /// Go on showing: in place on a terminal, a line for each change elsewhere.
+    /// Keep showing the status: in place on a terminal, otherwise a line for each change.
     #[arg(short, long)]
     pub watch: bool,
-    /// Watch until every app is ready or one is stalled, and for this time at the longest (90s, 10m, 1h). What was waited for is written to standard error.
+    /// Watch until every app is ready or one is stalled, at most for this time (90s, 10m, 1h). What was waited for is
+    /// written to standard error.
     #[arg(long, requires = "watch", value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// Shape of the output; with --watch, json is one line for each look.
+    /// Format of the output; with --watch, json is one line for each update.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
 }
 
-/// Shape of the output.
+/// Format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// Text for people.

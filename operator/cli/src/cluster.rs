@@ -15,16 +15,16 @@ use crate::args::ConnectionArguments;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Stands for every namespace, as `metav1.NamespaceAll` does.
+/// All namespaces, as `metav1.NamespaceAll`.
 pub const ALL_NAMESPACES: &str = "";
 
-/// Why the cluster could not be asked, and what to do about it.
+/// Why the cluster could not be read, and what to do about it.
 #[derive(Debug, Error)]
 pub enum ClusterError {
     /// No kubeconfig was found.
     #[error("failed to find a cluster: set KUBECONFIG, write ~/.kube/config or pass --kubeconfig ({0})")]
     NoKubeconfig(String),
-    /// The kubeconfig that was named cannot be used.
+    /// The given kubeconfig cannot be used.
     #[error("failed to use the kubeconfig: correct it, or pass another with --kubeconfig or --context ({0})")]
     BadKubeconfig(#[source] Box<KubeconfigError>),
     /// No connection, or no answer in time.
@@ -37,7 +37,7 @@ pub enum ClusterError {
         /// The innermost cause.
         cause: String,
     },
-    /// The API server does not know who asks.
+    /// The API server does not accept the credentials.
     #[error("failed to log in to the API server: the kubeconfig's credentials are refused, renew them")]
     Unauthorized,
     /// The right to read apps is missing.
@@ -58,11 +58,11 @@ pub enum ClusterError {
     /// There is no app of that name.
     #[error("failed to find ScalableApp {name} in namespace {namespace}: {}", alternatives(existing))]
     NotFound {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
-        /// Where it was looked for.
+        /// The namespace.
         namespace: String,
-        /// The names that exist there.
+        /// The existing names there.
         existing: Vec<String>,
     },
     /// There is no app at all.
@@ -80,16 +80,16 @@ pub enum ClusterError {
         name: String,
         /// Its namespace.
         namespace: String,
-        /// Why.
+        /// The cause.
         cause: Box<Unreadable>,
     },
-    /// Another answer of the API server.
+    /// Any other error of the API server.
     #[error("failed to read ScalableApps: {0}")]
     Refused(String),
 }
 
 impl ClusterError {
-    /// Whether waiting may help.
+    /// Whether a retry may help.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Refused(_))
@@ -136,7 +136,7 @@ impl Cluster {
             },
         };
         config.connect_timeout = Some(CONNECT_TIMEOUT);
-        // The next look is the retry: a look that waits would show old values as if they were new.
+        // The next read is the retry: a read that waits would show old values as new.
         config.default_retry = false;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let default_namespace = config.default_namespace.clone();
@@ -147,7 +147,7 @@ impl Cluster {
         Ok(Self { client, server, default_namespace })
     }
 
-    /// The cluster and the namespace that a command line names.
+    /// The cluster and the namespace of a command line.
     ///
     /// # Errors
     /// As [`Self::connect`].
@@ -174,7 +174,7 @@ impl Cluster {
         }
     }
 
-    /// Reads every app of a namespace, also those that this version cannot read, in the order of their namespaces and names.
+    /// Reads every app of a namespace, unreadable ones included, in the order of their namespaces and names.
     ///
     /// # Errors
     /// When the API server cannot be reached or refuses, or when there is none.
@@ -187,7 +187,7 @@ impl Cluster {
         }
     }
 
-    /// Reads the overrides of a namespace that can be read, in the order of their namespaces and names.
+    /// Reads the readable overrides of a namespace, in the order of their namespaces and names.
     ///
     /// # Errors
     /// When the API server cannot be reached or refuses.
@@ -266,7 +266,7 @@ fn place(object: &impl Resource) -> (String, String) {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// The innermost cause says what happened; the layers around it only say who noticed.
+/// The innermost cause is the useful one; the layers around it add nothing.
 pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

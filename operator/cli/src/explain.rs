@@ -19,17 +19,17 @@ use crate::view::{broken, missing, table, time};
 /// Why a decision could not be explained.
 #[derive(Debug, Error)]
 pub enum ExplainError {
-    /// The cluster could not be asked.
+    /// The cluster could not be read.
     #[error(transparent)]
     Cluster(#[from] cluster::ClusterError),
     /// There is no component of that name.
     #[error("failed to find component {component} of {app}: its components are {}", existing.join(", "))]
     NotFound {
-        /// The name that was asked for.
+        /// The requested name.
         component: String,
         /// The app.
         app: String,
-        /// The components that there are.
+        /// The existing components.
         existing: Vec<String>,
     },
     /// There is no component at all.
@@ -37,7 +37,7 @@ pub enum ExplainError {
     NoComponents {
         /// The app.
         app: String,
-        /// Why there is none.
+        /// The reason.
         why: String,
     },
     /// The output could not be written.
@@ -45,7 +45,7 @@ pub enum ExplainError {
     Output(#[from] io::Error),
 }
 
-/// Explains the decisions that the command line asks for.
+/// Explains the decisions of the given app or component.
 ///
 /// # Errors
 /// When the app cannot be read, or has no such component, or none yet.
@@ -106,11 +106,11 @@ fn render(app: &ScalableApp, components: &[&ComponentStatus], columns: usize) ->
     explained.collect::<Vec<_>>().join("\n")
 }
 
-/// What the condition `MetricsAvailable` says of a component while it is not true.
+/// The part of the condition `MetricsAvailable` on a component while it is not true.
 #[derive(Clone, Copy)]
 struct NoMeasurement<'a> {
     status: ConditionStatus,
-    /// The message without the component's name; it begins with the metric's where it is of one.
+    /// The message without the component's name; it begins with the metric's name if it concerns one.
     message: &'a str,
 }
 
@@ -123,7 +123,7 @@ impl<'a> NoMeasurement<'a> {
         (status != ConditionStatus::True).then_some(Self { status, message })
     }
 
-    /// Why a metric is missing, if that is what the condition says.
+    /// Why a metric is missing, if the condition reports that.
     fn cause_of(self, metric: &str) -> Option<String> {
         let cause = self.message.strip_prefix(metric)?.strip_prefix(": ")?;
         Some(self.sentence(cause))
@@ -146,7 +146,7 @@ fn explanation(
 ) -> String {
     let DecisionRecord { time: at, from, to, reason, message, proposals, stages } = decision;
     let cause_of = |one: &Proposal| unavailable.and_then(|it| it.cause_of(&one.metric));
-    // The condition is of now, and the decision may be older.
+    // The condition is current, and the decision may be older.
     let elsewhere = unavailable.filter(|_| !proposals.iter().any(|one| cause_of(one).is_some()));
     let metrics = proposals.iter().map(|one| {
         let asks = one.replicas.map_or_else(missing, |replicas| replicas.to_string());

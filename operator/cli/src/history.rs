@@ -1,4 +1,4 @@
-//! The decisions seen while watching: a status keeps only the last one of each component. Pure.
+//! The decisions during a watch: a status has only the last one of each component. Pure.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ pub struct History {
 }
 
 impl History {
-    /// Remembers the app's decisions, puts the earlier ones behind them, and returns those that are new, the oldest first.
+    /// Adds the app's decisions, appends the earlier ones to them, and returns the new ones, the oldest first.
     ///
-    /// Nothing is new at the first look: what was decided before the watch began is not a change.
+    /// The first status has no new ones: a decision before the watch is not a change.
     pub fn extend(&mut self, app: &mut AppStatus) -> Vec<Decision> {
         let key = (app.namespace.clone(), app.name.clone());
         let known = self.apps.get(&key);

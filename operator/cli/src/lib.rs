@@ -1,10 +1,11 @@
-//! `kubectl scalableapp`: what an app does and why, as text. `status` and `view` are pure; `cluster` and `live` do I/O.
+//! `kubectl scalableapp`: the state of an app and its reasons, as text. `status` and `view` are pure; `cluster` and
+//! `live` do I/O.
 //!
 //! ```text
 //! cluster + live ──► status ──► history ──► view, overview ──► screen
 //! (I/O in)           (pure)     (pure)      (pure)             (I/O out)
 //! ```
-//! The demo shows exactly this view, which is why it is a library.
+//! It is a library because the demo shows the same view.
 
 pub mod acts;
 pub mod args;

@@ -10,7 +10,7 @@ use kube::core::Status;
 use scalableapp_crds::{LIVE_GROUP, LIVE_VERSION, LiveApp, live_path};
 use thiserror::Error;
 
-/// The API server picks a replica of the operator at random, and only the leader measures.
+/// The API server selects a replica of the operator at random, and only the leader measures.
 const TRIES: u32 = 6;
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,21 +34,21 @@ pub enum Unavailable {
         "live measurements are not shown: the API server cannot reach the operator, see kubectl describe apiservice {LIVE_VERSION}.{LIVE_GROUP}"
     )]
     Unreachable,
-    /// No replica of the operator says that it leads.
+    /// No replica of the operator is the leader.
     #[error("live measurements are not shown: no replica of the operator leads at the moment")]
     NoLeader,
     /// The leader has not measured this app yet.
     #[error("live measurements are not shown: the operator has not measured this app yet")]
     NotMeasured,
-    /// The operator does not answer as it should.
-    #[error("live measurements are not shown: failed to ask the operator ({0})")]
+    /// The operator's answer is invalid.
+    #[error("live measurements are not shown: failed to query the operator ({0})")]
     Failed(String),
 }
 
 /// Reads the live measurements of one app.
 ///
 /// # Errors
-/// When they cannot be had; the app's status can be shown nevertheless.
+/// When they cannot be read; the app's status can be shown nevertheless.
 pub async fn measurements(client: &Client, namespace: &str, name: &str) -> Result<LiveApp, Unavailable> {
     for _ in 0..TRIES {
         match ask(client, namespace, name).await {
@@ -78,7 +78,7 @@ async fn ask(client: &Client, namespace: &str, name: &str) -> Result<LiveApp, Un
     }
 }
 
-/// The operator refuses with a Status; the API server does so too, but for what it cannot forward.
+/// The operator refuses with a Status; the API server does, too, but for requests that it cannot forward.
 fn refusal(code: StatusCode, body: &[u8], namespace: &str) -> Unavailable {
     let status: Option<Status> = serde_json::from_slice(body).ok();
     match (code, status) {

@@ -9,9 +9,9 @@ use kubectl_scalableapp::args::{Arguments, Command};
 use kubectl_scalableapp::printable::printable;
 use kubectl_scalableapp::{acts, explain, replay, watch};
 
-/// The command line or the connection is wrong. clap's own code for it is 2, which here says that time ran out.
+/// The command line or the connection is wrong. clap's own code for it is 2, which here is the time-out.
 const FAILED: u8 = 3;
-/// Nobody reads the output any more: what a shell reports of a process that SIGPIPE has ended, kubectl among them.
+/// The output has no reader any more: a shell reports this code for a process that SIGPIPE has ended, as kubectl.
 const UNREAD: u8 = 141;
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,7 +20,7 @@ async fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let code = if error.use_stderr() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
-            // Where the message cannot be written, the exit code still says it.
+            // If the message cannot be written, the exit code still reports it.
             let _ = error.print();
             return code;
         }
@@ -60,8 +60,8 @@ fn failed(error: &(dyn Error + 'static)) -> u8 {
     FAILED
 }
 
-/// Whether the output could not be written because its reader has gone. Connections to the cluster keep their cause as
-/// text, so that a pipe among the causes is one of this process.
+/// Whether the output could not be written because its reader has gone. Errors of the cluster have their cause as text,
+/// so a pipe among the causes is one of this process.
 fn is_unread(error: &(dyn Error + 'static)) -> bool {
     let is_pipe = |error: &io::Error| error.kind() == ErrorKind::BrokenPipe;
     error.downcast_ref().is_some_and(is_pipe) || error.source().is_some_and(is_unread)

@@ -1,11 +1,11 @@
-//! Apps of many namespaces as text for people: in each table their rows follow one another. Pure.
+//! Apps of many namespaces as text, in common tables. Pure.
 
 use crate::status::{AppStatus, Component, Deviation, Override};
 use crate::view::{broken, component_row, condition_rows, health, missing, name, override_row, table};
 
-/// All apps: their components, the conditions that are not as they should be, their overrides, and notes.
+/// All apps: their components, bad conditions, overrides, and notes.
 ///
-/// Sentences go on in the next line where a line would be longer than `columns` characters.
+/// Sentences are wrapped at `columns` characters.
 #[must_use]
 pub fn render(apps: &[AppStatus], columns: usize) -> String {
     let mut blocks = vec![
@@ -55,7 +55,7 @@ fn of_override(app: &AppStatus, one: &Override) -> [String; 7] {
     [app.namespace.clone(), app.name.clone(), name, state, by, until, reason]
 }
 
-/// Each note once: what is to be said of every app names none.
+/// Each note once: a note on every app has no name.
 fn notes(apps: &[AppStatus]) -> Vec<String> {
     let mut notes: Vec<String> = Vec::new();
     for app in apps {

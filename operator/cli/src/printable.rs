@@ -1,17 +1,17 @@
-//! Text of others on a person's terminal: what would move the cursor, colour, hide or reorder is shown escaped. Pure.
+//! Text of others on a terminal: characters that move the cursor, color, hide or reorder are escaped. Pure.
 //!
 //! Every cell, word and line of the text output passes here, and so does JSON.
 
 use scalableapp_crds::has_effect;
 
-/// The text as one line without effects: control characters, line ends among them, and invisible or reordering ones are
-/// written as `\u{1b}`.
+/// The text as one line without effects: control characters, line ends included, and invisible or reordering characters
+/// are written as `\u{1b}`.
 #[must_use]
 pub fn printable(text: &str) -> String {
     scalableapp_crds::printable(text).into_owned()
 }
 
-/// JSON of the same meaning without effects: what has one is written as `\u009b`.
+/// JSON of the same meaning without effects: characters with one are written as `\u009b`.
 #[must_use]
 pub fn json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

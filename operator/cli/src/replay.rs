@@ -1,5 +1,5 @@
-//! `kubectl scalableapp replay`: recorded decisions are made once more, by the engine of this plugin's version.
-//! I/O: reads a file or standard input, writes to stdout.
+//! `kubectl scalableapp replay`: repeats recorded decisions with the engine of this plugin's version. I/O: reads a file
+//! or standard input, writes to stdout.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::args::ReplayArguments;
 use crate::printable::printable;
 
-/// Why nothing could be replayed.
+/// Why the replay failed.
 #[derive(Debug, Error)]
 pub enum ReplayError {
     /// The file cannot be read.
@@ -19,10 +19,10 @@ pub enum ReplayError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file holds something else.
+    /// The file contains no decisions.
     #[error(
         "failed to find a decision in {0}: give it what the operator wrote with --decision-records (chart: decisionRecords)"
     )]

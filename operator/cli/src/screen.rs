@@ -1,4 +1,4 @@
-//! Shows one look after the other: in place on a terminal, a line for each change elsewhere. I/O.
+//! Shows one status after another: in place on a terminal, otherwise a line for each change. I/O.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -13,7 +13,7 @@ use crate::printable;
 use crate::status::{AppStatus, Decision};
 use crate::view;
 
-/// Where looks are shown.
+/// The output of statuses.
 pub struct Screen<W> {
     out: W,
     mode: Mode,
@@ -22,7 +22,7 @@ pub struct Screen<W> {
     shown: Vec<AppStatus>,
 }
 
-/// Apps as text, on lines of at most so many characters.
+/// Apps as text, with at most this many characters per line.
 pub type Layout = fn(&[AppStatus], usize) -> String;
 
 enum Mode {
@@ -32,7 +32,7 @@ enum Mode {
 }
 
 impl Screen<io::Stdout> {
-    /// Standard output, in the shape that suits what it is connected to.
+    /// Standard output, in the form for a terminal or a pipe.
     #[must_use]
     pub fn stdout(output: Output) -> Self {
         let out = io::stdout();
@@ -50,13 +50,13 @@ impl<W: Write> Screen<W> {
         Self { out, mode, layout: view::render, history: History::default(), shown: Vec::new() }
     }
 
-    /// Shows apps in another layout than [`view::render`].
+    /// Uses another layout than [`view::render`].
     #[must_use]
     pub fn with_layout(self, layout: Layout) -> Self {
         Self { layout, ..self }
     }
 
-    /// Shows a look that was taken `now`.
+    /// Shows a status that was read `now`.
     ///
     /// # Errors
     /// When nothing can be written, for example because a pipe's reader has gone.
@@ -74,7 +74,7 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    /// The whole view at the first look at an app, then only what changes.
+    /// The whole view for the first status of an app, then only the changes.
     fn append(&mut self, apps: &[AppStatus], decisions: &[Vec<Decision>], now: Timestamp) -> io::Result<()> {
         let mut new = Vec::new();
         for (app, decisions) in apps.iter().zip(decisions) {
@@ -91,7 +91,7 @@ impl<W: Write> Screen<W> {
     }
 }
 
-/// Characters that fit on a line of standard output; where that is no terminal, as many as there are.
+/// Characters of a line of standard output; unlimited where that is no terminal.
 #[must_use]
 pub fn columns() -> usize {
     if io::stdout().is_terminal() { terminal().0 } else { usize::MAX }
@@ -102,15 +102,15 @@ fn terminal() -> (usize, usize) {
     usable(size().ok())
 }
 
-/// A terminal whose size nobody has set says that it has none.
+/// A terminal without a known size reports zero.
 fn usable(size: Option<(u16, u16)>) -> (usize, usize) {
     let (columns, rows) = size.unwrap_or_default();
     (if columns == 0 { 80 } else { columns.into() }, if rows == 0 { 24 } else { rows.into() })
 }
 
-/// Draws over the `lines` that were drawn before and returns how many there are now.
+/// Draws over the last `lines` lines and returns the new number.
 ///
-/// What is below the last row is left out: what has scrolled away could not be drawn over.
+/// Lines below the last row are omitted: lines that scrolled away could not be drawn over.
 fn redraw(out: &mut impl Write, lines: u16, rows: usize, text: &str) -> io::Result<u16> {
     if lines > 0 {
         queue!(out, MoveToPreviousLine(lines), Clear(ClearType::FromCursorDown))?;

@@ -1,4 +1,4 @@
-//! What is to be said of an app: worked out from the object and the live measurements. Pure.
+//! The state of an app, from the object and the live measurements. Pure.
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::live::Unavailable;
 
-/// What is to be said of one app.
+/// The state of one app.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AppStatus {
@@ -21,19 +21,19 @@ pub struct AppStatus {
     pub name: String,
     /// Whether it is up as declared.
     pub health: Health,
-    /// Whether the status is of the object's newest generation, and was read at the last look.
+    /// Whether the status is of the object's newest generation, and the last read succeeded.
     pub up_to_date: bool,
-    /// When the leader measured it; nothing without live measurements.
+    /// Time of the leader's measurement; `None` without live measurements.
     pub measured_at: Option<Timestamp>,
     /// Its components, in the order of the status.
     pub components: Vec<Component>,
-    /// Conditions that are not as they should be.
+    /// Bad conditions.
     pub deviations: Vec<Deviation>,
-    /// Overrides that have not ended.
+    /// Overrides that have not expired.
     pub overrides: Vec<Override>,
     /// The last decision of each component, the newest first.
     pub decisions: Vec<Decision>,
-    /// What else a reader has to know, as sentences.
+    /// Other notes, as sentences.
     pub notes: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ pub enum Health {
     Stalled,
 }
 
-/// What is to be said of one component.
+/// The state of one component.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Component {
@@ -60,15 +60,15 @@ pub struct Component {
     pub p99: Option<f64>,
     /// Pods that are ready.
     pub ready: i32,
-    /// Replicas that the last decision asked for.
+    /// Desired replicas of the last decision.
     pub desired: i32,
-    /// What keeps its spec from being applied, or else the last decision, as a sentence; empty before the first.
+    /// Why its spec is not applied, or else the last decision, as a sentence; empty before the first.
     pub reason: String,
-    /// What was read of its metrics; nothing without live measurements.
+    /// Measurements of its metrics; `None` without live measurements.
     pub metrics: Vec<LiveMetric>,
 }
 
-/// A condition that is not as it should be.
+/// A bad condition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Deviation {
@@ -77,25 +77,25 @@ pub struct Deviation {
     pub type_: String,
     /// `True`, `False` or `Unknown`.
     pub status: ConditionStatus,
-    /// Why, as one word.
+    /// Reason, as one word.
     pub reason: String,
-    /// Why, as a sentence.
+    /// Reason, as a sentence.
     pub message: String,
 }
 
-/// An override that has not ended.
+/// An override that has not expired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Override {
     /// Its name.
     pub name: String,
-    /// Whether it acts, or why not, as one word; empty until the operator has seen it.
+    /// Its state, as one word; empty until the operator has seen it.
     pub state: String,
-    /// Who made it.
+    /// Author.
     pub by: String,
-    /// When it ends.
+    /// End.
     pub until: Timestamp,
-    /// Why it was made.
+    /// Reason.
     pub reason: String,
 }
 
@@ -109,29 +109,28 @@ pub struct Decision {
     pub component: String,
     /// Replicas before it.
     pub from: i32,
-    /// Replicas that it asked for.
+    /// Desired replicas.
     pub to: i32,
-    /// Why, as one word.
+    /// Reason, as one word.
     pub reason: String,
-    /// Why, as a sentence.
+    /// Reason, as a sentence.
     pub message: String,
-    /// What each metric said: its value, its target, and the replicas that it asked for.
+    /// Each metric with its value, target and proposed replicas.
     pub evidence: Vec<String>,
 }
 
 impl AppStatus {
-    /// Joins what the object says with what the leader measured; without measurements it says why there are none.
+    /// Joins the object with the leader's measurements; without these it notes why they are missing.
     #[must_use]
     pub fn new(app: &ScalableApp, live: &Result<LiveApp, Unavailable>) -> Self {
         let status = app.status.clone().unwrap_or_default();
         let observed = app.status.as_ref().map_or(-1, |status| status.observed_generation);
         let up_to_date = observed >= app.metadata.generation.unwrap_or(0);
         let mut notes = Vec::new();
-        // It has answered, if only that it has not measured the app.
+        // The leader has answered, even if it has not measured the app.
         let runs = matches!(live, Ok(_) | Err(Unavailable::NotMeasured));
         if observed < 0 && runs {
-            let unwritten =
-                "The operator runs and has not written the status of this app yet: kubectl events tells why.";
+            let unwritten = "The operator runs and has not written the status of this app yet: kubectl events shows the reason.";
             notes.push(unwritten.to_owned());
         } else if observed < 0 {
             notes.push("The operator has not seen this app yet: check that it is running.".to_owned());
@@ -164,7 +163,7 @@ impl AppStatus {
         }
     }
 
-    /// Adds those of some overrides that are for the app and have not ended.
+    /// Adds the overrides of the app that have not expired.
     #[must_use]
     pub fn with_overrides(mut self, overrides: &[ScalingOverride], now: Timestamp) -> Self {
         let is_of_app = |one: &ScalingOverride| {
@@ -177,7 +176,7 @@ impl AppStatus {
 }
 
 impl AppStatus {
-    /// What is to be said of an app that cannot be read. The operator cannot read it either.
+    /// The state of an unreadable app. The operator cannot read it either.
     #[must_use]
     pub fn unreadable(app: &Unreadable) -> Self {
         Self {
@@ -194,7 +193,7 @@ impl AppStatus {
         }
     }
 
-    /// Marks a look as the last that succeeded: it must neither pass for a current one nor hide why there is none.
+    /// Marks the state as the last successful one: it must neither look current nor hide why there is no newer one.
     pub fn not_current(&mut self, why: &str) {
         self.health = Health::NotReady;
         self.up_to_date = false;
@@ -239,8 +238,8 @@ impl Decision {
 fn evidence(proposal: &Proposal) -> String {
     let Proposal { metric, value, target, replicas, reason: _ } = proposal;
     match replicas {
-        Some(replicas) => format!("{metric} is {value}, target {target}: asks for {replicas}."),
-        None => format!("{metric} asks for nothing: {value}, target {target}."),
+        Some(replicas) => format!("{metric} is {value}, target {target}: proposes {replicas}."),
+        None => format!("{metric} proposes nothing: {value}, target {target}."),
     }
 }
 
@@ -279,7 +278,7 @@ fn health(app: &ScalableApp) -> Health {
     }
 }
 
-/// The condition of a type, if it is true and speaks of the object's newest generation.
+/// The condition of a type, if it is true for the object's newest generation.
 pub(crate) fn holding<'a>(app: &'a ScalableApp, type_: &str) -> Option<&'a Condition> {
     app.status.as_ref()?.conditions.iter().find(|condition| {
         condition.type_ == type_
@@ -288,7 +287,7 @@ pub(crate) fn holding<'a>(app: &'a ScalableApp, type_: &str) -> Option<&'a Condi
     })
 }
 
-/// Who pauses the app, in words; nothing if nobody does.
+/// Who pauses the app, in words; `None` without a pause.
 fn paused(status: &ScalableAppStatus) -> Option<&str> {
     let is_pause = |condition: &&Condition| {
         condition.type_ == condition_type::SCALING_LIMITED && condition.reason == reason::PAUSED.name
@@ -296,10 +295,10 @@ fn paused(status: &ScalableAppStatus) -> Option<&str> {
     status.conditions.iter().find(is_pause).map(|condition| condition.message.as_str())
 }
 
-/// What keeps the spec of a component from being applied, in words; nothing if the condition `Ready` names none.
+/// Why the spec of a component is not applied, in words; `None` if the condition `Ready` names no cause.
 ///
-/// The message has a part `NAME: SENTENCE` for each component that failed. Its first part is of the condition's reason.
-/// A sentence may hold any text, so a later part is only taken for one where a path of that component follows.
+/// The message has a part `NAME: SENTENCE` for each failed component. Its first part has the condition's reason. A
+/// sentence may contain any text, so a later part counts only where a path of that component follows.
 fn failure(component: &str, status: &ScalableAppStatus) -> Option<String> {
     let is_failed =
         |one: &&Condition| one.type_ == condition_type::READY && one.status == ConditionStatus::False;
@@ -317,7 +316,7 @@ fn failure(component: &str, status: &ScalableAppStatus) -> Option<String> {
 const FAILURES: [Reason; 4] =
     [reason::INVALID_SPEC, reason::NAME_TAKEN, reason::CHILD_REFUSED, reason::CHILD_NOT_WRITTEN];
 
-/// A condition of a type that this version does not know has no right or wrong status, and is left out.
+/// A condition of an unknown type has no right or wrong status, and is omitted.
 fn deviates(condition: &Condition) -> bool {
     let expected = match condition.type_.as_str() {
         condition_type::READY | condition_type::METRICS_AVAILABLE => ConditionStatus::True,
@@ -378,7 +377,7 @@ mod tests {
         assert_eq!(health_at(1, &["Ready", "Stalled"]), Health::Stalled);
     }
 
-    /// What the row of `component` says while `Ready` is false for this reason, with this message.
+    /// The text in the row of `component` while `Ready` is false with this reason and this message.
     fn row(component: &str, reason: &str, message: &str) -> String {
         let mut ready = condition("Ready", ConditionStatus::False);
         (ready.reason, ready.message) = (reason.to_owned(), message.to_owned());

@@ -7,12 +7,12 @@ use crate::printable::printable;
 use crate::status::{AppStatus, Component, Decision, Deviation, Health, Override};
 
 const GAP: &str = "  ";
-/// Sentences are not broken into less than this many characters, however narrow the terminal is.
+/// Sentences are not wrapped at less than this many characters, however narrow the terminal is.
 const NARROWEST_SENTENCE: usize = 20;
 
-/// All apps: each with its components, the conditions that are not as they should be, and its last decisions.
+/// All apps: each with its components, bad conditions, and last decisions.
 ///
-/// Sentences go on in the next line where a line would be longer than `columns` characters.
+/// Sentences are wrapped at `columns` characters.
 #[must_use]
 pub fn render(apps: &[AppStatus], columns: usize) -> String {
     apps.iter().map(|app| render_app(app, columns)).collect::<Vec<_>>().join("\n")
@@ -53,9 +53,9 @@ fn render_app(app: &AppStatus, columns: usize) -> String {
     blocks.join("\n")
 }
 
-/// A line for each thing that differs between two looks at an app: decisions, replicas, health, notes. Each names the app.
+/// A line for each difference between two states of an app: decisions, replicas, health, notes. Each names the app.
 ///
-/// `decisions` are those that are new, the oldest first; `now` is when the second look was taken.
+/// `decisions` are the new ones, the oldest first; `now` is the time of the second state.
 #[must_use]
 pub fn changes(before: &AppStatus, after: &AppStatus, decisions: &[Decision], now: Timestamp) -> Vec<String> {
     let app = name(after);
@@ -79,7 +79,7 @@ pub fn changes(before: &AppStatus, after: &AppStatus, decisions: &[Decision], no
     lines.iter().map(|line| printable(line)).collect()
 }
 
-/// What keeps an app from being ready, for those who have waited for it.
+/// Why an app is not ready, for a watch that has ended.
 #[must_use]
 pub fn obstacle(app: &AppStatus) -> String {
     let condition = |type_: &str| {
@@ -128,7 +128,7 @@ pub(crate) fn component_row(app: &AppStatus, component: &Component) -> [String; 
     ]
 }
 
-/// The conditions as rows. What an earlier one says is not said again.
+/// The conditions as rows. A cause that an earlier row gives is not repeated.
 pub(crate) fn condition_rows(deviations: &[Deviation]) -> impl Iterator<Item = [String; 4]> {
     deviations.iter().enumerate().map(|(place, one)| {
         let message = deviations.iter().take(place).find_map(|earlier| beside(one, earlier));
@@ -137,7 +137,7 @@ pub(crate) fn condition_rows(deviations: &[Deviation]) -> impl Iterator<Item = [
     })
 }
 
-/// What a condition says beside another that gives the same cause; nothing if it gives none or another.
+/// The text of a condition beside another with the same cause; `None` if it has none or another.
 fn beside(one: &Deviation, earlier: &Deviation) -> Option<String> {
     if one.message == earlier.message {
         return Some(format!("see {}", earlier.type_));
@@ -173,7 +173,7 @@ fn decision_row(decision: &Decision) -> [String; 4] {
     ]
 }
 
-/// The numbers that a decision stands on, and its sentence.
+/// The measurements of a decision, and its sentence.
 #[must_use]
 pub fn reason(decision: &Decision) -> String {
     let sentences = decision.evidence.iter().chain([&decision.message]);
@@ -203,14 +203,14 @@ pub(crate) fn time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// Columns as wide as their widest cell, but for the last, which is a sentence; nothing at all without rows.
+/// Columns as wide as their widest cell, except the last, which is a sentence; empty without rows.
 pub(crate) fn table<const N: usize>(
     header: [&str; N],
     rows: impl Iterator<Item = [String; N]>,
     columns: usize,
 ) -> String {
     let mut lines = vec![header.map(str::to_owned)];
-    // The last cell is a sentence, whose words are made printable as it is broken.
+    // The last cell is a sentence, whose words are made printable when it is wrapped.
     lines.extend(rows.map(|mut row| {
         row[..N - 1].iter_mut().for_each(|cell| *cell = printable(cell));
         row
@@ -233,7 +233,7 @@ pub(crate) fn table<const N: usize>(
     text
 }
 
-/// A sentence as lines of at most that many characters, unless a word is longer.
+/// A sentence in lines of at most this many characters, unless a word is longer.
 pub(crate) fn broken(sentence: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(NARROWEST_SENTENCE);
     let mut lines = vec![String::new()];

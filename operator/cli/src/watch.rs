@@ -1,4 +1,4 @@
-//! `kubectl scalableapp status`: looks once, or until its end has come. I/O.
+//! `kubectl scalableapp status`: reads once, or until its end. I/O.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -19,17 +19,17 @@ use crate::screen::{Screen, columns};
 use crate::status::{AppStatus, Health};
 use crate::view;
 
-/// The operator measures every 5 s; looking twice as often shows replicas that become ready in between.
+/// The operator measures every 5 s; this shorter interval shows replicas that become ready in between.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
-/// The API server's fair queuing refuses whoever asks for a thousand apps at once.
+/// The API server's fair queuing refuses a thousand simultaneous requests of one client.
 const MEASUREMENTS_IN_FLIGHT: usize = 16;
 
-/// How it ended; the process's exit code.
+/// The result; the process' exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Every app is ready.
     Ready = 0,
-    /// An app is not.
+    /// An app is not ready.
     NotReady = 1,
     /// The time-out passed first.
     TimedOut = 2,
@@ -38,7 +38,7 @@ pub enum Outcome {
 /// Why the status could not be shown.
 #[derive(Debug, Error)]
 pub enum WatchError {
-    /// The cluster could not be asked.
+    /// The cluster could not be read.
     #[error(transparent)]
     Cluster(#[from] cluster::ClusterError),
     /// The output could not be written.
@@ -46,13 +46,13 @@ pub enum WatchError {
     Output(#[from] io::Error),
 }
 
-/// The apps that are looked at, and where.
+/// The requested apps.
 pub struct Target {
     /// The cluster.
     pub cluster: Cluster,
     /// The apps' namespace, or [`ALL_NAMESPACES`].
     pub namespace: String,
-    /// The app; nothing for every app of the namespace.
+    /// The app; `None` for every app of the namespace.
     pub name: Option<String>,
 }
 
@@ -60,14 +60,14 @@ impl Target {
     /// Reads the apps and their live measurements.
     ///
     /// # Errors
-    /// When the apps cannot be read. Measurements that cannot be had become a note of the app, and so does an app among
-    /// several that cannot be read.
+    /// When the apps cannot be read. Missing measurements become a note of the app, and so does an unreadable app among
+    /// several.
     pub async fn look(&self) -> Result<Vec<AppStatus>, cluster::ClusterError> {
         let apps = match &self.name {
             Some(name) => vec![Guarded(Ok(self.cluster.app(&self.namespace, name).await?))],
             None => self.cluster.apps(&self.namespace).await?,
         };
-        // A cluster whose overrides cannot be read still has apps to show.
+        // Without overrides the apps can still be shown.
         let overrides = self.cluster.overrides(&self.namespace).await.unwrap_or_default();
         let now = Timestamp::now();
         let statuses = apps.iter().map(|app| async {
@@ -83,10 +83,10 @@ impl Target {
     }
 }
 
-/// Shows the status as the command line asks for it.
+/// Shows the status for a command line.
 ///
 /// # Errors
-/// When the cluster cannot be asked; once a watch has begun, only for what waiting cannot help.
+/// When the cluster cannot be read; during a watch only for errors that a retry cannot help.
 pub async fn run(arguments: StatusArguments, connection: ConnectionArguments) -> Result<Outcome, WatchError> {
     let StatusArguments { name, all_namespaces, watch: watched, timeout, output } = arguments;
     let (cluster, namespace) = Cluster::of(connection).await?;
@@ -112,7 +112,7 @@ async fn watch(
     mut screen: Screen<io::Stdout>,
     timeout: Option<Duration>,
 ) -> Result<Outcome, WatchError> {
-    // A time that the clock cannot hold never comes.
+    // A time beyond the clock's range is never reached.
     let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut apps = Vec::new();
     loop {
@@ -146,10 +146,10 @@ fn timed_out(apps: &[AppStatus]) -> Outcome {
     Outcome::TimedOut
 }
 
-/// Why a watch ends without every app being ready, where it is no part of the output.
+/// Why a watch ends without every app being ready, where the output does not show it.
 fn tell(sentences: impl Iterator<Item = String>) {
     for sentence in sentences {
-        // Where nobody reads it, the exit code still says it.
+        // If the message has no reader, the exit code still reports it.
         let _ = writeln!(io::stderr(), "error: {}", printable::printable(&sentence));
     }
 }
@@ -165,7 +165,7 @@ fn outcome(apps: &[AppStatus]) -> Outcome {
     if apps.iter().all(|app| app.health == Health::Ready) { Outcome::Ready } else { Outcome::NotReady }
 }
 
-/// Nothing more is to be waited for: every app is ready, or one needs help.
+/// The watch can end: every app is ready, or one is stalled.
 fn settled(apps: &[AppStatus]) -> bool {
     outcome(apps) == Outcome::Ready || apps.iter().any(|app| app.health == Health::Stalled)
 }

@@ -1,4 +1,4 @@
-//! The plugin as a process against an API server of the test's own on loopback: what it prints and how it exits.
+//! The plugin as a process against an API server on loopback: its output and exit codes.
 
 #![allow(
     clippy::expect_used,
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-/// Answers by path: each path has a list of answers, of which the last one stays.
+/// Answers by path: each path has a list of answers, of which the last one is repeated.
 type Script = Vec<(&'static str, Vec<(u16, Value)>)>;
 type Answers = Arc<Mutex<BTreeMap<&'static str, VecDeque<(u16, Value)>>>>;
 
@@ -90,7 +90,7 @@ async fn answer(State(answers): State<Answers>, uri: Uri) -> (StatusCode, String
         return (StatusCode::NOT_FOUND, "404 page not found\n".to_owned());
     };
     let (code, body) = if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() };
-    // What is no object is text, as the API server's own refusals are at times.
+    // Anything but an object is text, as some refusals of an API server are.
     let body = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
     (StatusCode::from_u16(code).unwrap(), body)
 }
@@ -114,12 +114,12 @@ fn app(ready: bool, replicas: i32, reason: &str) -> Value {
                 "lastTransitionTime": "2026-01-02T03:04:05Z", "reason": "R", "message": "Because."}],
             "components": [{"name": "web", "tier": "service", "desired": replicas, "ready": replicas,
                 "lastDecision": {"time": format!("2026-01-02T03:04:{replicas:02}Z"), "from": 1, "to": replicas,
-                    "reason": reason, "message": format!("{reason} asks for {replicas}.")}}]
+                    "reason": reason, "message": format!("{reason} proposes {replicas}.")}}]
         }
     })
 }
 
-/// An app of whose components nothing is known.
+/// An app without known components.
 fn unseen(conditions: &[Value]) -> Value {
     let mut app = app(false, 1, "R");
     app["status"] = json!({"observedGeneration": 1, "conditions": conditions});
@@ -140,7 +140,7 @@ fn live() -> (u16, Value) {
         200,
         json!({"kind": "LiveApp", "metadata": {"name": "shop", "namespace": "store"}, "observedAt": "2026-01-02T03:05:07Z", "components": [
         {"name": "web", "desired": 2, "ready": 2, "current": 2, "requestRate": 37.5,
-         "latency": {"p50": 0.01, "p99": 0.042}, "metrics": [], "reason": "R", "message": "rps asks for 2."}]}),
+         "latency": {"p50": 0.01, "p99": 0.042}, "metrics": [], "reason": "R", "message": "rps proposes 2."}]}),
     )
 }
 
@@ -155,7 +155,7 @@ async fn a_ready_app_is_shown_with_live_measurements_and_exits_0() {
             .await;
     let (code, out, error) = server.run("status").await;
     assert_eq!((code, error.as_str()), (0, ""), "{out}");
-    let row = "web        37.5   42 ms  2/2            rps asks for 2.";
+    let row = "web        37.5   42 ms  2/2            rps proposes 2.";
     assert!(out.contains("store/shop is ready, measured at 03:05:07Z") && out.contains(row), "{out}");
 }
 
@@ -200,7 +200,7 @@ async fn a_standby_is_asked_again_until_the_leader_answers() {
     assert!(out.contains("37.5"), "{out}");
 }
 
-/// The object with an escape sequence and a line of its own in each of its texts that no pattern of the API bounds.
+/// The object with an escape sequence and a line of its own in each string that the API does not restrict.
 fn hostile(mut object: Value) -> Value {
     fn poison(value: &mut Value) {
         const PATTERNED: [&str; 11] = [
@@ -241,7 +241,7 @@ async fn nothing_of_others_acts_on_the_terminal_or_makes_a_line_of_its_own() {
     };
     let missing = [said("MetricsAvailable", "web: cpu: no"), said("Stalled", "web: Because.")];
     shown["status"]["conditions"].as_array_mut().unwrap().extend(missing);
-    // Status is an object here, and a word in a condition.
+    // Status is an object here, and a string in a condition.
     shown["status"] = hostile(shown["status"].take());
     let mut measured = live().1;
     measured["components"][0]["metrics"] =
@@ -283,7 +283,7 @@ async fn a_watch_appends_a_line_for_each_decision_and_ends_when_ready() {
     let server = ApiServer::start(vec![(APP, looks), (LIVE, vec![forbidden()])]).await;
     let (code, out, _) = server.run("status shop --watch --timeout 20s").await;
     assert_eq!(code, 0, "{out}");
-    let line = "2026-01-02 03:04:05Z  store/shop web  1 -> 5  Rate asks for 5.";
+    let line = "2026-01-02 03:04:05Z  store/shop web  1 -> 5  Rate proposes 5.";
     assert_eq!(out.matches(line).count(), 1, "{out}");
     assert!(out.trim_end().ends_with("store/shop is ready"), "{out}");
 }
@@ -405,8 +405,8 @@ async fn every_namespace_is_listed_with_its_measurements_and_its_overrides() {
             out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         for line in [
             "NAMESPACE APP HEALTH COMPONENT REQ/S P99 READY/DESIRED REASON",
-            "stage blog not ready web - - 1/1 Rate asks for 1.",
-            "store shop ready web 37.5 42 ms 2/2 rps asks for 2.",
+            "stage blog not ready web - - 1/1 Rate proposes 1.",
+            "store shop ready web 37.5 42 ms 2/2 rps proposes 2.",
             "stage blog Ready False R Because.",
             "store shop shop.web.hold - jane 9000-01-01 00:00:00Z a test",
         ] {
@@ -551,7 +551,7 @@ async fn an_override_is_applied_and_ended_in_words() {
     assert_eq!((code, out.as_str(), error.as_str()), (0, ended, ""));
 }
 
-/// A time that the API server takes and that cannot be read here.
+/// A time that the API server accepts and that cannot be parsed here.
 const NEVER: &str = "9999-12-31T23:59:59Z";
 
 #[tokio::test]
@@ -632,7 +632,7 @@ async fn an_override_that_cannot_be_is_refused_in_words() {
     }
 }
 
-/// What the operator writes for a component without metrics that has more replicas than its maximum.
+/// The operator's status of a component without metrics that has more replicas than its maximum.
 fn decision_record(to: i32) -> String {
     let rules = |window: i32| json!({"stabilization_window_seconds": window, "select_policy": "Max", "policies": [], "tolerance": 0.1});
     let web = json!({

@@ -1,4 +1,4 @@
-//! The text that people read, one snapshot for each situation.
+//! The text output, one snapshot for each situation.
 
 #![allow(
     clippy::expect_used,
@@ -14,7 +14,7 @@ use kubectl_scalableapp::view::{changes, render};
 use scalableapp_crds::{LiveApp, ScalableApp, ScalingOverride};
 use serde_json::{Value, json};
 
-/// As wide as it takes: what a pipe gets.
+/// Unlimited width, as for a pipe.
 const WIDE: usize = usize::MAX;
 
 fn app(status: &Value) -> ScalableApp {
@@ -43,7 +43,7 @@ fn scaling_out() -> ScalableApp {
         "observedGeneration": 2,
         "conditions": [
             condition("Ready", "True", "UpAsDeclared", "All components are up as declared."),
-            condition("ScalingLimited", "True", "MaxReplicas", "web asks for 9 replicas and maxReplicas is 6."),
+            condition("ScalingLimited", "True", "MaxReplicas", "web proposes 9 replicas and maxReplicas is 6."),
             condition("MetricsAvailable", "True", "Fresh", "Every metric is fresh.")
         ],
         "components": [
@@ -213,7 +213,7 @@ fn each_change_between_two_looks_is_a_line() {
             "observedGeneration": 2,
             "conditions": [condition("Ready", "False", "PodsNotReady", "4 of 7 pods are ready.")],
             "components": [{"name": "web", "tier": "service", "desired": 7, "ready": 4,
-                "lastDecision": decision("2026-01-02T03:06:00Z", 6, 7, "MetricAboveTarget", "rps asks for 7.")}]
+                "lastDecision": decision("2026-01-02T03:06:00Z", 6, 7, "MetricAboveTarget", "rps proposes 7.")}]
         })),
         &Err(Unavailable::NoLeader),
     );

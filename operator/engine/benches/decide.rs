@@ -1,4 +1,4 @@
-//! `make bench-engine`: how long a decision takes, in microseconds for one component. Prints; wanted are less than 20.
+//! `make bench-engine`: prints how long a decision takes, in microseconds for one component. The goal is less than 20.
 #![allow(clippy::expect_used, reason = "a benchmark may end with a message")]
 
 #[path = "../tests/fixture/mod.rs"]
@@ -16,7 +16,7 @@ use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::forecast::season::{CELLS, Past, SEASONS, Season, Seasonal};
 use scalableapp_engine::record::RecordedInput;
 
-/// Decisions of one series, each on what the one before left behind.
+/// Decisions of one series, each on the memory of the one before.
 const DECISIONS: u32 = 400;
 /// Series of which the median is printed.
 const SERIES: usize = 31;
@@ -52,11 +52,11 @@ fn main() {
     println!("Learning a season from seven days takes {:.0} ms.", begin.elapsed().as_secs_f64() * 1e3);
 }
 
-/// Microseconds for a decision, on average over a series with a tick of 5 s and a load that comes and goes. The pods
-/// stay as many as they are.
+/// Microseconds for a decision: the average over a series with a tick of 5 s and a load that rises and falls. The
+/// number of pods stays the same.
 fn time(mut component: Component) -> f64 {
     let full = f64::from(component.replicas) * 50.0;
-    // A schedule remembers whether it is on, so the declared component stays the same one, as in the operator.
+    // A schedule caches whether it is active, so the component is reused, as in the operator.
     let stack = component.input().stack;
     let mut spent = Duration::ZERO;
     for round in 0..DECISIONS {
@@ -76,7 +76,7 @@ fn time(mut component: Component) -> f64 {
     spent.as_secs_f64() * 1e6 / f64::from(DECISIONS)
 }
 
-/// The season of a day whose load comes and goes.
+/// The season of a day whose load rises and falls.
 fn learned() -> Seasonal {
     let load = |cell: usize| 350.0 + 150.0 * (cell as f64 / CELLS as f64 * std::f64::consts::TAU).sin();
     let values = (0..SEASONS * CELLS).map(|cell| Some(load(cell))).collect();

@@ -1,4 +1,4 @@
-//! Everything that a decision on one app depends on. Pure.
+//! The input of a decision on one app. Pure.
 
 use crate::evidence::Evidence;
 use crate::limits::Limits;
@@ -7,19 +7,19 @@ use crate::stack::Stack;
 use crate::state::State;
 use jiff::Timestamp;
 
-/// Everything that a decision on one app depends on. What a new rule needs is a part of one of these six.
+/// The input of a decision on one app. What a new rule needs belongs to one of these six fields.
 #[derive(Clone, Copy)]
 pub struct Input<'a> {
     /// The time of the decision.
     pub now: Timestamp,
-    /// What the app declares.
+    /// The declared app.
     pub stack: &'a Stack,
-    /// What runs of it.
+    /// The observed app.
     pub state: &'a State,
-    /// What was measured. A decision reads of it what it needs.
+    /// The measurements. A decision reads what it needs.
     pub evidence: &'a dyn Evidence,
-    /// What others allow it.
+    /// Limits from outside the app.
     pub limits: &'a Limits,
-    /// What earlier decisions left behind.
+    /// The memory of earlier decisions.
     pub memory: &'a AppMemory,
 }

@@ -1,24 +1,24 @@
-//! Every decision of ScalableApp, in functions. Pure.
+//! Every decision of ScalableApp, as functions. Pure.
 //!
-//! No clock, no I/O, no async, no logging: what a decision depends on comes in as [`Input`], what it leads to goes out
-//! as [`Decision`], and the same input always gives the same output. There are two entry points: [`decide`] for one app,
-//! and [`grant`] once a tick for what several apps share. The stages of a decision, in their order:
+//! No clock, no I/O, no async, no logging: [`Input`] goes in, [`Decision`] comes out, and the same input always gives
+//! the same output. There are two entry points: [`decide`] for one app, and [`grant`] once a tick for what several apps
+//! share. The stages of a decision, in order:
 //!
-//! | stage | over | module | may |
+//! | stage | scope | module | may |
 //! |---|---|---|---|
-//! | PROPOSE | a component | [`propose`]: [`evidence`] judges each sample, [`hpa::signal`] does HPA's arithmetic; [`forecast`] | ask for replicas |
+//! | PROPOSE | a component | [`propose`]: [`evidence`] checks each sample, [`hpa::signal`] does HPA's arithmetic; [`forecast`] | propose replicas |
 //! | DIAGNOSE | the app | [`diagnose`] | name one cause, or none |
-//! | BOUND | a component | [`bounds`]: `minReplicas` and `maxReplicas`, schedules, overrides, fallback, an incomplete averaging window | name the minimum and the maximum replicas |
-//! | ALLOT | the app | [`allot`] | lower the maximum to what is left of what is shared |
+//! | BOUND | a component | [`bounds`]: `minReplicas` and `maxReplicas`, schedules, overrides, fallback, an incomplete averaging window | set minimum and maximum replicas |
+//! | ALLOT | the app | [`allot`] | lower the maximum to what is available |
 //! | STABILIZE | a component | [`hpa::scale`] does one HPA step with [`hpa::normalize`], [`hpa::behavior`] and [`hpa::history`] | delay, limit, clamp |
-//! | PLAN | the app | [`rollout`] | say the next safe step over revisions |
+//! | PLAN | the app | [`rollout`] | return the next safe step over revisions |
 //!
-//! `app/mod.rs` runs the stages in this order, `app/component.rs` has those of one component, and `app/explain.rs` words
-//! them. [`record`] keeps a decision with its input, to be made once more. [`memory`] is what lasts between decisions and
-//! over restarts, and [`reason`] lists every reason that can be given.
+//! `app/mod.rs` runs the stages in this order, `app/component.rs` has those of one component, and `app/explain.rs` has
+//! their words. [`record`] stores a decision with its input, for a replay. [`memory`] is kept between decisions and
+//! partly over restarts. [`reason`] lists every reason.
 //!
-//! The arithmetic in [`hpa`] is that of HorizontalPodAutoscaler v2: `tests/hpa_vectors.rs` compares it with what
-//! Kubernetes' own controller computed.
+//! The arithmetic in [`hpa`] is that of HorizontalPodAutoscaler v2: `tests/hpa_vectors.rs` compares it with results of
+//! Kubernetes' own controller.
 //!
 //! # Example
 //!
@@ -74,7 +74,7 @@
 //! assert_eq!(web.proposals[0].value, "85/s per replica");
 //! assert_eq!(decision.plan.replicas["web"]["7c9f8d"], 7);
 //!
-//! // Whatever comes of it, the next decision starts from this memory; a change that was written is added.
+//! The next decision starts from this memory in any case. A change that was written is added.
 //! let mut memory = decision.memory;
 //! memory.commit("web", web, &Behavior::default(), true);
 //! ```

@@ -1,8 +1,8 @@
-//! What a component's scaling remembers, and the part of it that outlives a restart. Pure.
+//! The memory of a component's scaling, and the part of it that survives a restart. Pure.
 //!
-//! A restart must neither hasten a scale-in nor widen a change in either direction. Recommendations are not kept: they
-//! start anew with the replicas that are found, so that a scale-in waits one full stabilization window. Scale events
-//! are kept while a policy still counts them, and where they must be merged they err towards slower.
+//! A restart must neither hasten a scale-in nor enlarge a change. Recommendations are not kept: they start again with
+//! the current replicas, so a scale-in waits one full stabilization window. Scale events are kept while a policy still
+//! counts them. Where they must be merged, the result limits more, not less.
 
 use crate::app::decision::ComponentDecision;
 use crate::app::limits::RecentLimits;
@@ -22,31 +22,31 @@ use scalableapp_crds::limits::SCALE_EVENTS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What decisions remember of an app.
+/// The memory of the decisions on an app.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AppMemory {
-    /// What is remembered of each component, by name.
+    /// The memory of each component, by name.
     pub components: BTreeMap<String, ComponentMemory>,
 }
 
-/// What decisions remember of one component.
+/// The memory of one component.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ComponentMemory {
-    /// Boxed, because a map keeps room for several.
+    /// Boxed, because a map reserves space for several.
     pub(crate) scaling: Box<Memory>,
-    /// The replicas that were decided when the process began, and then those that it wrote. What was decided and then not
-    /// written is none of them: a scaling that starts from it would pass its policies.
+    /// The decided replicas when the process started, and then those that it wrote. Replicas that were decided but not
+    /// written are not included: scaling from them would exceed the policies.
     pub(crate) decided: Option<i32>,
-    /// Whether they are known to have been written, so that other ones are somebody else's.
+    /// Whether they are known to have been written, so that different ones come from somebody else.
     pub(crate) is_written: bool,
-    /// Whether no revision was left, and replicas of the one that comes were not written yet.
+    /// Whether there was no revision, and replicas of the next one were not written yet.
     pub(crate) begins: bool,
 }
 
 impl AppMemory {
-    /// Forgets what the metrics asked for: nobody followed them for a while.
+    /// Removes the recommendations: nobody acted on them for a while.
     pub fn forget_recommendations(&mut self) {
         self.components.values_mut().for_each(ComponentMemory::forget_recommendations);
     }
@@ -68,7 +68,7 @@ impl AppMemory {
 }
 
 impl ComponentMemory {
-    /// The memory of a process that starts with what the status holds of a component, if anything.
+    /// The memory of a new process, from the status of a component, if there is one.
     #[must_use]
     pub fn restore(known: Option<&api::ComponentStatus>, now: Timestamp) -> Self {
         let persisted = known.and_then(|known| known.memory.as_ref());
@@ -80,44 +80,44 @@ impl ComponentMemory {
         }
     }
 
-    /// Forgets what the metrics asked for, so that a scale-in waits one full stabilization window again.
+    /// Removes the recommendations, so a scale-in waits one full stabilization window again.
     pub fn forget_recommendations(&mut self) {
         self.scaling.history.forget_recommendations();
     }
 
-    /// Forgets what was learned of a metric: it is read from elsewhere now, and its values may have another unit.
+    /// Removes the memory of a metric: it has a new source, and its values may have another unit.
     pub fn forget_metric(&mut self, metric: &str) {
         self.scaling.forget_metric(metric);
     }
 
-    /// Adds a change of replicas. It belongs into the memory that is persisted together with the write of the replicas,
-    /// and into the memory in process once that write has succeeded ([`AppMemory::commit`]).
+    /// Adds a change of replicas. It belongs in the memory that is written together with the replicas, and in the
+    /// memory of the process once that write has succeeded ([`AppMemory::commit`]).
     pub fn record(&mut self, change: &ScaleChange, behavior: &Behavior) {
         self.scaling.record(change, behavior);
     }
 
-    /// The part to keep in the status: scale events that a policy still counts, last good values, the latency step.
+    /// The part for the status: scale events that a policy still counts, last valid values, the latency step.
     #[must_use]
     pub fn persist(&self, now: Timestamp, behavior: &Behavior) -> api::ScalingMemory {
         self.scaling.persist(now, behavior)
     }
 
-    /// The replicas of the last decision that was written, as far as other ones can be told from it: an earlier process may
-    /// have decided replicas and then not written them.
+    /// The replicas of the last written decision, where different current ones can be told from it: an earlier process
+    /// may have decided replicas without writing them.
     pub(crate) fn decided_replicas(&self, scaled_by_other: bool) -> Option<i32> {
         self.decided.filter(|_| self.is_written || scaled_by_other)
     }
 
-    /// The replicas that scaling starts from. With no revision left, for example because the Deployment was deleted by hand,
-    /// the last decision is what there was. The one that comes has one replica, which nobody asked for, until others are
-    /// written.
+    /// The replicas that scaling starts from. Without a revision, for example because the Deployment was deleted by
+    /// hand, these are the replicas of the last decision. The next revision starts with one replica, which nobody
+    /// decided, until others are written.
     pub(crate) fn current_replicas(&mut self, revisions: &[Revision]) -> i32 {
         self.begins |= revisions.is_empty();
         if self.begins { self.decided.unwrap_or(0) } else { current_replicas(revisions, self.decided) }
     }
 }
 
-/// What the rules of one component remember.
+/// The memory of the rules of one component.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Memory {
     pub(crate) history: History,
@@ -129,7 +129,7 @@ pub(crate) struct Memory {
     pub(crate) limits: RecentLimits,
 }
 
-/// A change of replicas that a decision asks for.
+/// A change of replicas by a decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaleChange {
     /// When it was decided.
@@ -138,7 +138,7 @@ pub struct ScaleChange {
     pub from: i32,
     /// Replicas after.
     pub to: i32,
-    /// Set where latency alone asked for it.
+    /// Set where latency alone caused it.
     pub latency_step: Option<LatencyStep>,
 }
 
@@ -172,8 +172,8 @@ impl Memory {
         }
     }
 
-    /// The memory of a process that starts with what the status holds. What another machine's clock dates later than now
-    /// counts as of now, or it would slow scaling for longer than its period.
+    /// The memory of a new process, from the status. Times that another machine's clock dates later than now count as
+    /// now. Otherwise they would limit scaling for longer than their period.
     fn restore(persisted: &api::ScalingMemory, now: Timestamp) -> Self {
         let (ups, downs): (Vec<_>, Vec<_>) = persisted.events.iter().partition(|event| event.change > 0);
         let events = |events: Vec<&api::ScaleEvent>| {
@@ -217,12 +217,12 @@ impl Memory {
         self.keep(|name| name != metric);
     }
 
-    /// Forgets metrics that are no longer declared.
+    /// Removes metrics that are no longer declared.
     pub(crate) fn forget_undeclared(&mut self, metrics: &[Metric]) {
         self.keep(|name| metrics.iter().any(|metric| metric.name == name));
     }
 
-    /// Keeps what is remembered of some metrics, and nothing of the others.
+    /// Keeps the memory of some metrics, and removes that of all others.
     fn keep(&mut self, is_kept: impl Fn(&str) -> bool) {
         self.signals.retain(&is_kept);
         self.forecasts.retain(&is_kept);
@@ -230,8 +230,8 @@ impl Memory {
     }
 }
 
-/// Merges the oldest events of the fuller direction until all fit. The later time counts, so that the sum within any
-/// period never becomes smaller than it was.
+/// Merges the oldest events of the direction with more of them until all fit. The later time counts, so the sum within
+/// any period never becomes smaller.
 fn merge_oldest(ups: &mut Vec<(Timestamp, i32)>, downs: &mut Vec<(Timestamp, i32)>) {
     while ups.len() + downs.len() > SCALE_EVENTS {
         let fuller = if ups.len() >= downs.len() { &mut *ups } else { &mut *downs };
@@ -260,7 +260,7 @@ impl LatencyStep {
             metric: self.metric.clone(),
             time: Time(self.at),
             replicas: self.replicas,
-            // In seconds, rounded down: a step must not seem to have helped because of rounding.
+            // In seconds, rounded down: a step must not seem effective because of rounding.
             before: api::Quantity(decimal(self.before / 1000)),
         }
     }
@@ -270,7 +270,7 @@ impl LatencyStep {
             metric: persisted.metric.clone(),
             at: persisted.time.0,
             replicas: persisted.replicas,
-            // What cannot be read counts as a step that did not help.
+            // An unreadable value counts as a step without effect.
             before: persisted.before.milli().map_or(0, |milli| milli.saturating_mul(1000)),
         }
     }

@@ -1,4 +1,4 @@
-//! Every reason that a decision can give: one word for machines, one sentence for people. Pure.
+//! Every reason of a decision: one word for programs, one sentence for people. Pure.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -12,7 +12,7 @@ pub struct Reason {
     pub sentence: &'static str,
 }
 
-/// Written as its name.
+/// Serialized as its name.
 impl Serialize for Reason {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name)
@@ -46,7 +46,7 @@ reasons! {
     AT_TARGET = "AtTarget": "The metrics need the current replicas, within the tolerance.";
     ABOVE_MAX_REPLICAS = "AboveMaxReplicas": "The current replicas were above maxReplicas.";
     BELOW_MIN_REPLICAS = "BelowMinReplicas": "The current replicas were below minReplicas.";
-    SCHEDULE = "Schedule": "A schedule keeps more replicas than are needed otherwise.";
+    SCHEDULE = "Schedule": "A schedule keeps more replicas than would be needed without it.";
     FORECAST = "Forecast": "The forecast needs more replicas than the metrics do, or did within the last minute.";
     FORECAST_LEARNING = "ForecastLearning": "The forecast has too little history to be judged, so nothing scales in yet.";
     LAST_DECISION = "LastDecision": "Replicas were lowered outside of the operator; those of the last decision are restored.";
@@ -55,76 +55,76 @@ reasons! {
     HELD = "Held": "An override holds the replicas of the last decision.";
     FIXED_REPLICAS = "FixedReplicas": "No metric is declared, so minReplicas and the schedules decide alone.";
 
-    // Why nothing is done for now.
+    // Why nothing is done at present.
     NO_VALID_METRIC = "NoValidMetric": "No metric has fresh evidence, so the replicas stay as they are.";
     SCALE_IN_NEEDS_ALL_METRICS = "ScaleInNeedsAllMetrics": "The metrics with fresh evidence need fewer replicas, but another metric has none. Nothing scales in on missing evidence.";
 
-    // What keeps the replicas from what is asked for.
+    // What limits the recommendation.
     MAX_REPLICAS = "MaxReplicas": "More replicas than maxReplicas are needed, or were within the last minute.";
     MIN_REPLICAS = "MinReplicas": "Fewer replicas than minReplicas are needed, or were within the last minute.";
     SCALE_UP_LIMIT = "ScaleUpLimit": "The scale-up policies delay replicas that are needed, or did within the last minute.";
     SCALE_DOWN_LIMIT = "ScaleDownLimit": "The scale-down policies keep replicas that are not needed, or did within the last minute.";
     SCALE_UP_STABILIZED = "ScaleUpStabilized": "A lower recommendation within the scale-up stabilization window delays replicas, or did within the last minute.";
     SCALE_DOWN_STABILIZED = "ScaleDownStabilized": "A higher recommendation within the scale-down stabilization window keeps replicas, or did within the last minute.";
-    WINDOW_INCOMPLETE = "WindowIncomplete": "The averaging window of a metric is incomplete: a part of it was not scraped, or no pod served. Nothing scales in until it is complete.";
+    WINDOW_INCOMPLETE = "WindowIncomplete": "The averaging window of a metric is incomplete: it has a gap, a counter was reset, or all pods are new. Nothing scales in until it is complete.";
 
-    // Why a metric has no say.
-    METRIC_ABSENT = "MetricAbsent": "The metric has no sample, or not from every pod that should report.";
+    // Why a metric is invalid.
+    METRIC_ABSENT = "MetricAbsent": "The metric has no sample, or lacks samples of pods that should report.";
     METRIC_STALE = "MetricStale": "The newest sample of the metric is too old to act on.";
     METRIC_IMPLAUSIBLE = "MetricImplausible": "The value cannot be true: it is not a number, infinite, negative, or one of several where one is expected.";
-    ZERO_WHILE_SERVING = "ZeroWhileServing": "Requests are in progress, and none ends: they hang, or they are not counted. Nothing scales in on that for an hour.";
+    ZERO_WHILE_SERVING = "ZeroWhileServing": "The request rate is zero while requests are in flight: they hang, or they are not counted. Nothing scales in on such a zero for an hour.";
     REQUEST_MISSING = "RequestMissing": "Utilization is a share of the resource request, and a container of the pod has no request.";
 
     DELETING = "Deleting": "The app is being deleted: nothing of it is scaled or repaired any more.";
-    PAUSED = "Paused": "An override pauses the app: nothing but its status is written.";
+    PAUSED = "Paused": "An override pauses the app: only its status is written.";
 
-    // What a condition says of the stack.
+    // Conditions of the stack.
     UP_AS_DECLARED = "UpAsDeclared": "Every component runs its declared version with at least minReplicas ready pods.";
     PODS_NOT_READY = "PodsNotReady": "A component has fewer ready pods than minReplicas.";
     ROLLING_OUT = "RollingOut": "A new revision is taking over from the old one.";
     ROLLED_OUT = "RolledOut": "Every component runs one revision, the declared one.";
     CONVERGED = "Converged": "The declared state is reached.";
-    NOT_STALLED = "NotStalled": "Nothing needs a change by anybody.";
+    NOT_STALLED = "NotStalled": "No problem needs a change by a user.";
     INVALID_SPEC = "InvalidSpec": "The spec is invalid; what runs stays as it is.";
     UNREADABLE = "Unreadable": "This version of the operator cannot read the stored object.";
     TOO_LARGE = "TooLarge": "The stored object is larger than the operator reads; what runs stays as it is.";
     NAME_TAKEN = "NameTaken": "An object that does not belong to this ScalableApp has the name of a child.";
     CHILD_REFUSED = "ChildRefused": "The API server refuses a child or its replicas.";
-    CHILD_NOT_WRITTEN = "ChildNotWritten": "A child or its replicas could not be written, for example because the API server did not answer. It is tried again.";
+    CHILD_NOT_WRITTEN = "ChildNotWritten": "A child or its replicas could not be written, for example because the API server did not answer. The write is retried.";
     PODS_REFUSED = "PodsRefused": "The API server refuses pods, for example because a quota is used up.";
-    UNSCHEDULABLE = "Unschedulable": "No node fits a pod.";
+    UNSCHEDULABLE = "Unschedulable": "The scheduler finds no node for a pod.";
     IMAGE_PULL_FAILED = "ImagePullFailed": "An image cannot be pulled.";
     CONTAINER_CREATING = "ContainerCreating": "The containers of a pod are not created yet: a volume is not mounted, or an image is being pulled.";
     INIT_CONTAINER_NOT_DONE = "InitContainerNotDone": "An init container fails or does not finish, so the containers of the pod do not start.";
-    CONTAINER_CRASHES = "ContainerCrashes": "A container exits again and again.";
+    CONTAINER_CRASHES = "ContainerCrashes": "A container keeps exiting.";
     PROBE_FAILS = "ProbeFails": "A container runs, and one of its probes fails.";
     CONTAINER_NOT_CREATED = "ContainerNotCreated": "A container cannot be created, for example because a Secret is missing.";
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded": "The pods of the declared revision did not become ready in time.";
 
-    // What a condition says of the metrics and the limits.
+    // Conditions of metrics and limits.
     ALL_METRICS_FRESH = "AllMetricsFresh": "Every metric of every component has fresh evidence.";
     NO_METRICS = "NoMetrics": "No component declares a metric.";
-    NOT_MEASURED_YET = "NotMeasuredYet": "The operator has not asked Prometheus about this app yet.";
+    NOT_MEASURED_YET = "NotMeasuredYet": "The operator has not queried Prometheus for this app yet.";
     WITHIN_LIMITS = "WithinLimits": "No bound, policy or override limits the replicas.";
 
-    // What an override says of itself.
+    // Conditions of an override.
     IN_FORCE = "InForce": "The override is in force.";
     CLAMPED = "Clamped": "The override is in force, up to maxReplicas.";
     WITHOUT_EFFECT = "WithoutEffect": "The bounds of the override change nothing: the app's own are as tight.";
-    SUPERSEDED = "Superseded": "Another override is tighter, or pauses the app. This one counts once that is over.";
+    SUPERSEDED = "Superseded": "Another override is tighter, or pauses the app. This one takes effect when that one ends.";
     EXPIRED = "Expired": "The override has expired.";
     APP_NOT_FOUND = "AppNotFound": "The override names an app that does not exist in its namespace.";
     COMPONENT_NOT_FOUND = "ComponentNotFound": "The override names a component that its app does not have.";
 
-    // What an event says.
+    // Events.
     SCALED = "Scaled": "The replicas were changed.";
     STATUS_NOT_WRITTEN = "StatusNotWritten": "The API server refuses the status of this object. Nothing scales before it is written.";
-    STATUS_REDUCED = "StatusReduced": "The API server refuses the whole status of this object, so a short one is written. Check that the CRDs are those of the operator's version.";
+    STATUS_REDUCED = "StatusReduced": "The API server refuses the full status of this object, so a reduced one is written. Check that the CRDs match the operator's version.";
     SCALED_BY_OTHER = "ScaledByOther": "Replicas of a child were changed outside of the operator: remove the other scaler, or use a ScalingOverride.";
     CHILD_REVERTED = "ChildReverted": "An edit of a child was undone; change the ScalableApp instead.";
 }
 
-/// What keeps pods from being ready.
+/// Problems that keep pods from being ready.
 pub const PROBLEMS: [Reason; 8] = [
     PODS_REFUSED,
     UNSCHEDULABLE,

@@ -1,4 +1,4 @@
-//! What an app declares, as far as a decision depends on it. Pure.
+//! The declared app, as far as decisions depend on it. Pure.
 
 use crate::bounds::fallback::Fallback;
 use crate::bounds::schedule::Schedule;
@@ -14,15 +14,15 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stack {
-    /// Each component, shared with the app that it was resolved from.
+    /// The components, shared with the app that they were resolved from.
     pub components: BTreeMap<String, Arc<Component>>,
 }
 
-/// One component as it is declared.
+/// A declared component.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Component {
-    /// What differs between the tiers.
+    /// The part that differs between tiers.
     pub workload: Workload,
     /// Minimum replicas, at least 1.
     pub min_replicas: i32,
@@ -30,9 +30,9 @@ pub struct Component {
     pub max_replicas: i32,
     /// Recurring times with more minimum replicas.
     pub schedules: Vec<Schedule>,
-    /// Minimum replicas while a metric is missing; nothing where the current replicas then stay.
+    /// Minimum replicas while a metric is missing; `None` where the current replicas stay.
     pub fallback: Option<Fallback>,
-    /// How fast replicas may change, with defaults filled in.
+    /// How fast replicas may change, with defaults.
     pub behavior: Behavior,
     /// Hash of the declared revision.
     pub revision: String,
@@ -40,7 +40,7 @@ pub struct Component {
     pub rolling: Rolling,
 }
 
-/// What a component runs, and what its replicas follow.
+/// What a component runs, and how its replicas are decided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Workload {
     /// A stateless service.
@@ -51,21 +51,21 @@ pub enum Workload {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Service {
-    /// The declared metrics, in their order; empty for a fixed number of replicas, or where schedules alone decide.
+    /// The declared metrics, in order; empty for a fixed number of replicas, or with schedules alone.
     pub metrics: Vec<Metric>,
-    /// How the load is forecast; nothing where it is not.
+    /// The forecast of the load; `None` without one.
     pub forecast: Option<Forecast>,
 }
 
 impl Component {
-    /// The declared metrics, in their order.
+    /// The declared metrics, in order.
     #[must_use]
     pub fn metrics(&self) -> &[Metric] {
         let Workload::Service(service) = &self.workload;
         &service.metrics
     }
 
-    /// How the load is forecast; nothing where it is not.
+    /// The forecast of the load; `None` without one.
     #[must_use]
     pub fn forecast(&self) -> Option<Forecast> {
         let Workload::Service(service) = &self.workload;

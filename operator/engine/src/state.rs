@@ -1,41 +1,41 @@
-//! What runs of an app, writes in flight included. Pure.
+//! The observed app, writes in flight included. Pure.
 
 use crate::hpa::pod::Pod;
 use crate::rollout::rolling::Revision;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What runs of the components of an app, by name.
+/// The observed components, by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// What runs of each component.
+    /// The observed components.
     pub components: BTreeMap<String, Observed>,
 }
 
-/// What runs of one component.
+/// An observed component.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Observed {
     /// Its live revisions, oldest first.
     pub revisions: Vec<Revision>,
-    /// The replicas that exist: the sum of `status.replicas` over the live revisions.
+    /// Existing replicas: the sum of `status.replicas` over the live revisions.
     pub existing_replicas: i32,
-    /// The pods of all live revisions, without usage. Those that have ended count for nothing.
+    /// The pods of all live revisions, without usage. Pods that have ended do not count.
     pub pods: Vec<Pod>,
-    /// Whether the replicas are those of another field manager.
+    /// Whether another field manager wrote the replicas.
     pub scaled_by_other: bool,
-    /// Replicas that were written to a revision and that the cache does not show yet, by the revision's hash.
+    /// Replicas that were written to a revision but are not in the cache yet, by the revision's hash.
     pub unshown: BTreeMap<String, i32>,
-    /// Why nothing is decided of it; nothing where it is decided.
+    /// Why it is not decided; `None` where it is.
     pub undecided: Option<Undecided>,
 }
 
-/// Why nothing is decided of a component. It still counts in what is shared.
+/// Why a component is not decided. It still counts for what is shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Undecided {
     /// An override pauses the app.
     Paused,
-    /// It cannot be done as it is declared.
+    /// Its declaration is invalid.
     InvalidSpec,
     /// The cache does not show the last write.
     WriteNotShown,
@@ -46,7 +46,7 @@ pub enum Undecided {
 }
 
 impl Undecided {
-    /// Whether nobody watches the metrics meanwhile, so that earlier recommendations count no longer.
+    /// Whether its metrics are ignored meanwhile, so that earlier recommendations are no longer valid.
     pub(crate) fn forgets_recommendations(self) -> bool {
         matches!(self, Self::Paused | Self::InvalidSpec)
     }

@@ -1,4 +1,4 @@
-//! The HPA vectors: what Kubernetes' own controller computed, against the functions that `decide` uses.
+//! The HPA vectors: results of Kubernetes' own controller, compared with the functions that `decide` uses.
 //!
 //! `HPA_VECTORS` names another folder with `replicas.jsonl` and `behavior.jsonl`, plain or gzipped.
 #![allow(clippy::expect_used, clippy::panic, reason = "clippy sees tests only in functions marked as such")]
@@ -35,7 +35,7 @@ fn hpa_vectors() {
     let matching_steps: usize = sequences.iter().map(|sequence| sequence.matching_steps(&mut report)).sum();
     let steps: usize = sequences.iter().map(|sequence| sequence.steps.len()).sum();
 
-    // Straight to stderr, past the test harness, so that the closing line is seen also when all is well.
+    // Straight to stderr, past the test harness, so that the last line is visible on success, too.
     let mut out = std::io::stderr().lock();
     for mismatch in report.mismatches.iter().take(PRINTED) {
         writeln!(out, "{mismatch}").expect("stderr is writable");
@@ -90,7 +90,7 @@ fn load<T: for<'de> Deserialize<'de>>(folder: &Path, name: &str) -> Vec<T> {
     rows
 }
 
-/// The instant that a case or a sequence calls zero.
+/// The zero instant of a case or a sequence.
 fn at(offset_ms: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000).expect("a valid time") + SignedDuration::from_millis(offset_ms)
 }
@@ -229,7 +229,7 @@ fn class(error: &SignalError) -> &'static str {
 impl MetricInput {
     fn propose(&self, kind: &str) -> Result<Proposal, SignalError> {
         let tolerance = Tolerance { down: self.tolerance["down"], up: self.tolerance["up"] };
-        // A per-pod metric of one's own follows the rules of memory.
+        // A custom per-pod metric follows the rules of memory.
         let resource = match self.resource.as_deref() {
             Some("cpu") => Resource::Cpu,
             _ => Resource::Memory,

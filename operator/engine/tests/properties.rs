@@ -1,4 +1,4 @@
-//! What holds for every component, load and history.
+//! Properties of every component, load and history.
 #![allow(clippy::expect_used, reason = "clippy sees tests only in functions marked as such")]
 
 mod fixture;
@@ -20,7 +20,7 @@ use std::sync::LazyLock;
 /// Learned once for all cases.
 static SEASON: LazyLock<Seasonal> = LazyLock::new(season);
 
-/// What happens to a component between two decisions.
+/// The events between two decisions.
 #[derive(Clone, Debug)]
 struct Moment {
     seconds: i64,
@@ -32,20 +32,20 @@ struct Moment {
     flaw: Option<Flaw>,
 }
 
-/// What keeps a request rate from showing all that was asked for.
+/// Why a request rate is lower than the demand.
 #[derive(Clone, Copy, Debug)]
 enum Flaw {
     /// A pod does not report.
     Partial,
-    /// A pod did not report when the window began.
+    /// A pod did not report at the start of the window.
     Unseen,
-    /// A counter began anew.
+    /// A counter was reset.
     Reset,
     /// No pod was ready all through the window.
     Unserved,
     /// No pod is ready.
     NobodyServes,
-    /// Requests are served and none ends: the rate is zero.
+    /// Requests are in flight and none ends: the rate is zero.
     Hanging,
 }
 
@@ -91,7 +91,7 @@ fn forecasts() -> impl Strategy<Value = Option<Forecast>> {
     })
 }
 
-/// What is known of the season of the load: steep enough that a horizon counts.
+/// A known season of the load: steep enough that a horizon makes a difference.
 fn season() -> Seasonal {
     let start = Component::new(1, &[]).now;
     let past = past(start, 4, |hour| 500.0 + 400.0 * (hour * 40.0).sin());
@@ -155,7 +155,7 @@ fn every_other_minute(min_replicas: i32) -> Schedule {
     Schedule::new("flicker".to_owned(), time_zone("UTC").expect("a zone"), from, to, min_replicas)
 }
 
-/// As the environment sets it (`PROPTEST_CASES`), with as many inputs passed over as a thorough run needs.
+/// As set by the environment (`PROPTEST_CASES`), with as many rejected inputs as a thorough run needs.
 fn config() -> ProptestConfig {
     ProptestConfig { max_global_rejects: 1 << 20, ..ProptestConfig::default() }
 }
@@ -196,7 +196,7 @@ proptest! {
         }
     }
 
-    /// Without a forecast: a load that proves a forecast wrong takes its say away (ADR 13).
+    /// Without a forecast: a load that proves a forecast wrong disables it (ADR 13).
     #[test]
     fn more_load_never_means_fewer_replicas(
         replicas in 1..40_i32, behavior in behaviors(), moments in moments(30),
@@ -253,7 +253,7 @@ proptest! {
         let without = plain.decide().desired;
         prop_assert!(app.decide().desired >= without);
         plain.schedules = vec![every_other_minute(scheduled)];
-        // Below its floor a component goes there first, as HPA does with minReplicas, and asks the metrics next.
+        // Below its minimum a component first scales to it, as HPA does with minReplicas, and then follows the metrics.
         prop_assert!(plain.decide().desired >= without.min(scheduled));
     }
 
@@ -301,7 +301,7 @@ proptest! {
         prop_assert!(app.replicas >= before, "{before} to {}", app.replicas);
     }
 
-    /// Without CPU, whose pods a flaw may concern too, and without a forecast, which learns from whole rates alone.
+    /// Without CPU, whose pods a fault may affect too, and without a forecast, which learns from complete rates alone.
     #[test]
     fn a_rate_that_is_not_whole_scales_out_as_a_whole_one(
         replicas in 1..40_i32, behavior in behaviors(), moments in moments(12),
@@ -342,7 +342,7 @@ proptest! {
                 (from.min(without)..=from.max(without)).contains(&with),
                 "from {from}: {without} without a restart, {with} with one"
             );
-            // The first decision finds the replicas anew and dates its seed then.
+            // The first decision starts from the current replicas and dates the first recommendation then.
             let age = restarted.now.duration_since(start).as_secs() - after[0].seconds;
             prop_assert!(with >= from || age >= window, "scale-in {age} s after the restart");
             if without != with {

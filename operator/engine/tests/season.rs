@@ -1,4 +1,4 @@
-//! What a forecast by the season promises.
+//! Promises of a forecast by season.
 #![allow(clippy::expect_used, clippy::panic, reason = "clippy sees tests only in functions marked as such")]
 
 mod fixture;
@@ -27,7 +27,7 @@ fn workday(minutes: f64) -> impl Fn(f64) -> f64 {
     }
 }
 
-/// What differs from day to day, repeatably.
+/// A repeatable difference from day to day.
 fn noisy(mut past: Past, most: f64) -> Past {
     let mut state = 1_u64;
     for value in past.values.iter_mut().flatten() {
@@ -41,7 +41,7 @@ fn learn(past: &Past) -> Result<Season, Unlearned> {
     Season::learn(past, DAY, HORIZON)
 }
 
-/// What a component of 2 replicas decides at a load of 100/s after two horizons, with what is known of its season.
+/// The decision on a component of 2 replicas at a load of 100/s after two horizons, with this knowledge of its season.
 fn decided(seasonal: Seasonal) -> ComponentDecision {
     let mut app = Component::new(2, &[rate(50)]);
     app.forecast = daily(HORIZON.as_secs());
@@ -60,7 +60,7 @@ fn pods_start_before_the_rise_of_every_day() {
     let season = learn(&noisy(past(now(), 7, workday(6.0)), 10.0)).expect("a season");
     let decision = decided(Seasonal::Learned(season));
     assert_eq!((decision.desired, decision.limited_by.as_slice()), (3, &[reason::FORECAST][..]));
-    assert!(forecast(&decision).starts_with("rps: 3 for 139.7 in 600 s, errs "), "{}", forecast(&decision));
+    assert!(forecast(&decision).starts_with("rps: 3 for 139.7 in 600 s, error "), "{}", forecast(&decision));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_load_without_a_season_is_not_foretold() {
     assert!(!season.errors.admit(), "{:?}", season.errors);
     let decision = decided(Seasonal::Learned(season));
     assert_eq!((decision.desired, decision.limited_by.len()), (2, 0));
-    assert!(forecast(&decision).ends_with(", no say"), "{}", forecast(&decision));
+    assert!(forecast(&decision).ends_with(", not used"), "{}", forecast(&decision));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn until_the_history_is_there_nothing_scales_in() {
     }
     app.seasons.insert("rps".to_owned(), Seasonal::Unusable("0.5 of 3 seasons known".to_owned()));
     let decision = app.later(5).reads("rps", 100.0).act();
-    assert_eq!((decision.desired, forecast(&decision)), (2, "rps: 0.5 of 3 seasons known, no say"));
+    assert_eq!((decision.desired, forecast(&decision)), (2, "rps: 0.5 of 3 seasons known, not used"));
 }
 
 #[test]

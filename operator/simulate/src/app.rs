@@ -1,30 +1,30 @@
-//! A model of an app: pods that take their time to start, each with a queue before its workers. Pure.
+//! A model of an app: pods with a start time, each with a queue before its workers. Pure.
 
 use fastrand::Rng;
 
 use crate::replay::Outcome;
 use crate::workload::Request;
 
-/// Requests that a pod works on at once; it has as many cores.
+/// Requests that a pod serves at once; it has as many cores.
 pub const WORKERS: usize = 2;
-/// How much the time until a pod is ready differs from its mean at most, as a share of it.
+/// Largest deviation of a pod's start time from the mean, as a share of it.
 pub const START_VARIATION: f64 = 0.15;
 /// Longest time that a request waits before it fails, in seconds.
 pub const PATIENCE: f64 = 2.0;
-/// Latency that 99 percent of the requests of each minute should not pass, in seconds.
+/// Latency objective in seconds for 99 percent of the requests of each minute.
 pub const OBJECTIVE: f64 = 0.5;
 
-/// The pods and what was measured of them.
+/// The pods and the measurements.
 pub(crate) struct App {
     pods: Vec<Pod>,
     /// Mean time from the creation of a pod until it is ready, in seconds.
     start: f64,
     rng: Rng,
-    /// Requests that were answered, by the second of the answer.
+    /// Answered requests, by the second of the answer.
     answered: Vec<u32>,
-    /// Requests of each minute, and how many of them took too long or failed.
+    /// Requests of each minute, and those that took too long or failed.
     minutes: Vec<Minute>,
-    /// Pods that exist, in each second.
+    /// Existing pods, in each second.
     pod_seconds: Vec<u32>,
     /// Pods that were created after the first second.
     started: u32,
@@ -58,7 +58,7 @@ impl Minute {
 }
 
 impl App {
-    /// An app that has run with that many ready pods for a long time.
+    /// An app that has run with this many ready pods for a long time.
     pub(crate) fn new(replicas: i32, seconds: usize, start: f64) -> Self {
         let mut app = Self {
             pods: Vec::new(),
@@ -74,8 +74,8 @@ impl App {
         app
     }
 
-    /// Creates pods, or deletes first those that are not ready and then the youngest. A deleted pod gets no new
-    /// requests and answers those it has.
+    /// Creates pods, or deletes pods: those that are not ready first, then the youngest. A deleted pod gets no new
+    /// requests and completes those it has.
     pub(crate) fn scale(&mut self, replicas: i32, now: f64) {
         let wanted = usize::try_from(replicas).unwrap_or(0);
         while self.pods.len() < wanted {
@@ -129,7 +129,7 @@ impl App {
         i32::try_from(self.pods.len()).unwrap_or(i32::MAX)
     }
 
-    /// Answers per second on average over the seconds from `from` to `to`; before the trace began nothing is known.
+    /// Answers per second, averaged over the seconds from `from` to `to`; nothing is known from before the trace.
     pub(crate) fn rate(&self, from: i64, to: i64) -> f64 {
         let (from, to) = (from.max(0) as usize, to.max(1) as usize);
         let answered: u32 = self.answered[from..to].iter().sum();
@@ -146,7 +146,7 @@ impl App {
 }
 
 impl Pod {
-    /// Takes a request in; the time of its answer, or nothing if it gave up before a worker was free.
+    /// Accepts a request; returns the time of its answer, or `None` if it timed out before a worker was free.
     fn take(&mut self, at: f64, service: f64) -> Option<f64> {
         let earliest = self.free.iter_mut().min_by(|one, other| one.total_cmp(other))?;
         let start = earliest.max(at);
@@ -162,7 +162,7 @@ impl Pod {
         Some(start + service)
     }
 
-    /// Cores used on average over the seconds from `from` to `to` of the trace.
+    /// Used cores, averaged over the seconds from `from` to `to` of the trace.
     pub(crate) fn cores(&self, from: f64, to: f64) -> f64 {
         let begin = self.created.max(0.0);
         let index = |at: f64| (at - begin).max(0.0) as usize;

@@ -1,6 +1,6 @@
-//! The contenders at work: what each measures of the app, and how many replicas it then asks for. Pure.
+//! The contenders: their measurements and decisions. Pure.
 //!
-//! HPA and KEDA decide with the engine's own HPA arithmetic, which the vectors of Kubernetes' controller prove. This
+//! HPA and KEDA decide with the engine's own HPA arithmetic, which the vectors of Kubernetes' controller verify. This
 //! operator decides by `scalableapp_engine::decide`, as in production.
 
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ pub const SCRAPE: i64 = 5;
 const SCRAPE_AGE: i64 = 2;
 /// Seconds between two samples of metrics-server, and length of the window of each.
 pub const CPU_PERIOD: i64 = 15;
-/// Seconds by which the kubelet's CPU figures lag behind.
+/// Delay of the kubelet's CPU figures in seconds.
 pub const CPU_LAG: i64 = 5;
 
 const RANGE: Range = Range { min: 2, max: 100 };
@@ -46,14 +46,14 @@ const METRIC: &str = "rps";
 const COMPONENT: &str = "web";
 const REVISION: &str = "only";
 
-/// A contender with one setting, and what it remembers.
+/// A contender with one setting, and its memory.
 pub(crate) struct Autoscaler {
     contender: Contender,
     setting: Setting,
     behavior: Behavior,
     history: History,
     memory: AppMemory,
-    /// What the engine reads. It keeps what is known of the season.
+    /// The engine's evidence, with the current season.
     evidence: RecordedEvidence,
 }
 
@@ -76,13 +76,13 @@ impl Autoscaler {
         }
     }
 
-    /// Replicas that a load asks for in the long run.
+    /// The replicas for a constant load.
     pub(crate) fn settled(&self, load: f64) -> i32 {
         let replicas = (load * 1000.0 / per_replica(&self.setting) as f64).ceil() as i32;
         replicas.clamp(RANGE.min, RANGE.max)
     }
 
-    /// The replicas to have from this second on.
+    /// The desired replicas from this second on.
     pub(crate) fn decide(&mut self, second: usize, app: &App, workload: &Workload) -> i32 {
         match self.contender {
             Contender::HpaCpu => {
@@ -183,7 +183,7 @@ impl Autoscaler {
     fn forecast(&self) -> Option<Forecast> {
         let season = match self.contender {
             Contender::EngineForecast => None,
-            // The length matters where the season is learned.
+            // The length matters for learning the season.
             Contender::EngineSeason => Some(SignedDuration::from_hours(1)),
             _ => return None,
         };
@@ -233,12 +233,12 @@ fn only<T>(value: T) -> BTreeMap<String, T> {
     BTreeMap::from([(COMPONENT.to_owned(), value)])
 }
 
-/// Thousandths of a request per second that one pod should serve.
+/// Target per pod in thousandths of a request per second.
 fn per_replica(setting: &Setting) -> i64 {
     (setting.target * app::WORKERS as f64 / MEAN_SERVICE * 1000.0).round() as i64
 }
 
-/// A pod as HPA sees it, with the newest sample of metrics-server. Its request is what it can use at most.
+/// A pod as HPA sees it, with the newest sample of metrics-server. Its request is its maximum usage.
 fn pod(pod: &app::Pod, second: usize) -> Pod {
     let now = second as i64;
     let sampled = now - now % CPU_PERIOD - CPU_LAG;

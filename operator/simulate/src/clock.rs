@@ -1,4 +1,4 @@
-//! Virtual time: seconds since the replay began, as the timestamps that the engine reads. Pure.
+//! Virtual time: seconds since the start of the replay, as timestamps for the engine. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,4 +1,4 @@
-//! A replay from its first second to its last. Pure.
+//! A replay from start to end. Pure.
 
 use std::ops::Range;
 
@@ -7,20 +7,20 @@ use crate::autoscaler::Autoscaler;
 use crate::setting::{Contender, Setting};
 use crate::workload::Workload;
 
-/// What is replayed.
+/// The input of a replay.
 #[derive(Clone, Copy)]
 pub struct Replay<'a> {
     /// The requests.
     pub workload: &'a Workload,
-    /// Who scales.
+    /// The autoscaler.
     pub contender: Contender,
-    /// How it is set.
+    /// Its setting.
     pub setting: Setting,
     /// Mean time from the creation of a pod until it is ready, in seconds.
     pub start: f64,
 }
 
-/// How the app fared. The lead-in of the workload is part of it ([`crate::workload::LEAD_IN`]).
+/// The result. It includes the lead-in of the workload ([`crate::workload::LEAD_IN`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// The requests of each minute; the last minute may be incomplete.
@@ -32,13 +32,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// How many of these minutes violate the objective ([`Minute::violates`]).
+    /// The number of these minutes that violate the objective ([`Minute::violates`]).
     #[must_use]
     pub fn violations(&self, minutes: Range<usize>) -> usize {
         self.minutes[minutes].iter().filter(|minute| minute.violates()).count()
     }
 
-    /// What the pods of these complete minutes cost, in hours of one pod.
+    /// The cost of the pods in these complete minutes, in replica-hours.
     #[must_use]
     pub fn replica_hours(&self, minutes: Range<usize>) -> f64 {
         let pod_seconds: u32 = self.pods[minutes.start * 60..minutes.end * 60].iter().sum();
@@ -56,7 +56,7 @@ pub fn replay(replay: &Replay<'_>) -> Outcome {
     run.outcome()
 }
 
-/// Replays a workload to its end, unless `keep_on` says no to the index of a minute and its requests.
+/// Replays a workload to its end, unless `keep_on` returns false for the index of a minute and its requests.
 #[must_use]
 pub fn replay_while(replay: &Replay<'_>, mut keep_on: impl FnMut(usize, Minute) -> bool) -> Option<Outcome> {
     let mut run = Run::new(replay);
@@ -68,14 +68,14 @@ pub fn replay_while(replay: &Replay<'_>, mut keep_on: impl FnMut(usize, Minute) 
     Some(run.outcome())
 }
 
-/// A replay on its way.
+/// A running replay.
 struct Run<'a> {
     workload: &'a Workload,
     /// Seconds between two decisions.
     period: usize,
     autoscaler: Autoscaler,
     app: App,
-    /// The next one.
+    /// The time of the next one.
     second: usize,
 }
 
@@ -87,11 +87,11 @@ impl<'a> Run<'a> {
         Self { workload, period: replay.contender.period(), autoscaler, app, second: 0 }
     }
 
-    /// Replays the next minute, or what the workload has of it. Its index and its requests; nothing at the end.
+    /// Replays the next minute, or the rest of the workload. Returns its index and its requests; `None` at the end.
     fn minute(&mut self) -> Option<(usize, Minute)> {
         let begin = self.second;
         for second in begin..(begin + 60).min(self.workload.seconds()) {
-            // Before the first minute is over the windows reach back to before the trace.
+            // In the first minute the windows begin before the trace.
             if second >= 60 && second % self.period == 0 {
                 let replicas = self.autoscaler.decide(second, &self.app, self.workload);
                 self.app.scale(replicas, second as f64);

@@ -1,13 +1,13 @@
-//! The contenders, and what of each can be set. Pure.
+//! The contenders and their settings. Pure.
 
-/// Who scales.
+/// An autoscaler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
     /// HorizontalPodAutoscaler on CPU utilization.
     HpaCpu,
     /// HorizontalPodAutoscaler on the request rate.
     HpaRate,
-    /// KEDA's Prometheus trigger on the request rate, with values that it caches for its polling interval.
+    /// KEDA's Prometheus trigger on the request rate, with values that are cached for its polling interval.
     Keda,
     /// This engine without a forecast.
     Engine,
@@ -15,12 +15,12 @@ pub enum Contender {
     EngineForecast,
     /// This engine with a forecast by the season, where there are earlier days.
     EngineSeason,
-    /// The load is known beforehand: nobody can do better by following the load.
+    /// An autoscaler that knows the load in advance: no contender can do better by following the load.
     Foresight,
 }
 
 impl Contender {
-    /// All of them, in the order in which they are shown.
+    /// All of them, in display order.
     pub const ALL: [Self; 7] = [
         Self::HpaCpu,
         Self::HpaRate,
@@ -31,7 +31,7 @@ impl Contender {
         Self::Foresight,
     ];
 
-    /// The name that is shown.
+    /// The display name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -64,25 +64,25 @@ impl Contender {
     }
 }
 
-/// One way to set a contender. What a contender does not have is not read.
+/// The setting of a contender. Fields that a contender does not have are ignored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Setting {
-    /// Load that one pod should carry, as a share of what it could at most.
+    /// Target load of one pod, as a share of its maximum.
     pub target: f64,
-    /// Relative distance from the target inside which nothing changes.
+    /// Relative distance from the target within which nothing changes.
     pub tolerance: f64,
-    /// Seconds of stabilization before fewer replicas.
+    /// Stabilization window for scaling down, in seconds.
     pub scale_down_window: i32,
-    /// Seconds over which the request rate is an average.
+    /// Averaging window of the request rate, in seconds.
     pub rate_window: i64,
     /// KEDA's polling interval in seconds.
     pub poll: usize,
-    /// Seconds that the forecast looks ahead.
+    /// Horizon of the forecast, in seconds.
     pub horizon: i64,
 }
 
 impl Setting {
-    /// What is set, in words.
+    /// The setting in words.
     #[must_use]
     pub fn describe(&self, contender: Contender) -> String {
         let mut words = format!(

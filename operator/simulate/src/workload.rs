@@ -1,4 +1,4 @@
-//! The requests that a load trace stands for: when each arrives, how long it takes, where it is sent. Pure.
+//! The requests of a load trace: arrival, duration and pod of each. Pure.
 
 use fastrand::Rng;
 
@@ -7,22 +7,22 @@ pub const MEAN_SERVICE: f64 = 0.1;
 /// Standard deviation of that time as a share of its mean.
 pub const SERVICE_VARIATION: f64 = 0.5;
 
-/// Seconds before the trace in which its first rate holds, so that everybody has settled when it begins.
+/// Seconds before the trace with its first rate, so that every contender has settled at its start.
 pub const LEAD_IN: usize = 1200;
 
-/// The highest rate that is read, in requests per second.
+/// The highest valid rate, in requests per second.
 const MOST_REQUESTS: f64 = 10_000.0;
 
-/// Days that are known before the first one that is replayed.
+/// Days of history before the first replayed one.
 pub const KNOWN_DAYS: usize = 4;
-/// Days that are replayed: half to train, half to measure.
+/// Replayed days: half to train, half to measure.
 pub const REPLAYED_DAYS: usize = 16;
-/// How much more or less load than the trace a day begins with at most, as a share.
+/// Largest deviation of a day's load from the trace at its start, as a share.
 pub const DAY_FACTOR: f64 = 0.1;
-/// How much earlier or later a day is at most, in seconds.
+/// Largest shift of a day, in seconds.
 pub const DAY_SHIFT: usize = 30;
 
-/// The shortest trace that is read, in seconds.
+/// The shortest valid trace, in seconds.
 pub const SHORTEST: usize = 1200;
 
 /// Why a trace cannot be replayed.
@@ -34,7 +34,7 @@ pub enum TraceError {
         /// Its number, from 1.
         line: usize,
     },
-    /// Too little of it is there to train on.
+    /// It is too short for training.
     #[error("use a trace of at least {SHORTEST} seconds")]
     TooShort,
 }
@@ -42,11 +42,11 @@ pub enum TraceError {
 /// One request.
 #[derive(Clone, Copy)]
 pub(crate) struct Request {
-    /// Seconds since the second began in which it arrives.
+    /// Arrival within its second, in seconds.
     pub(crate) offset: f32,
     /// Seconds of work.
     pub(crate) service: f32,
-    /// Which of the ready pods it is sent to, as a share of `u32::MAX`.
+    /// The ready pod that gets it, as a share of `u32::MAX`.
     pub(crate) route: u32,
 }
 
@@ -56,9 +56,9 @@ pub struct Workload {
     pub name: String,
     /// Requests per second, one number for each second, the lead-in first.
     pub rates: Vec<f64>,
-    /// Requests of each second of the days before the lead-in; empty where none are known.
+    /// Requests of each second of the days before the lead-in; empty if there are none.
     past: Vec<u32>,
-    /// Seconds of a day, where there are several.
+    /// Seconds of a day, if there are several.
     pub day: Option<usize>,
     requests: Vec<Request>,
     /// Index of the first request of each second, and the number of all.
@@ -83,8 +83,8 @@ impl Workload {
         Ok(Self::draw(name, lead_in.chain(rates.iter().copied()).collect(), seed))
     }
 
-    /// The trace day after day: each day begins with its own share of the load, which becomes that of the next until then,
-    /// and is a little earlier or later.
+    /// The trace repeated day after day: each day begins with its own share of the load, which changes to that of the
+    /// next day, and is slightly shifted.
     #[must_use]
     pub fn of_days(&self, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
@@ -140,7 +140,7 @@ impl Workload {
         &self.requests[self.starts[second]..self.starts[second + 1]]
     }
 
-    /// Requests of a second, which may lie before the lead-in.
+    /// Requests of a second, which may be before the lead-in.
     fn count(&self, second: i64) -> u32 {
         match usize::try_from(second) {
             Ok(second) => (self.starts[second + 1] - self.starts[second]) as u32,
@@ -148,7 +148,7 @@ impl Workload {
         }
     }
 
-    /// Requests per second over a window that ends with a second; nothing where it was not known yet.
+    /// Requests per second over a window that ends with a second; `None` where it is not known yet.
     pub(crate) fn rate_before(&self, second: i64, window: i64) -> Option<f64> {
         (second - window + self.past.len() as i64 >= 0).then(|| {
             (second - window..second).map(|second| f64::from(self.count(second))).sum::<f64>() / window as f64

@@ -1,4 +1,4 @@
-//! The children of one app, in their order. I/O out.
+//! The children of one app, applied in order. I/O out.
 
 use super::{
     attempts::{Operation, WriteRound},
@@ -32,22 +32,22 @@ use std::{
     sync::Arc,
 };
 
-/// The process that leads, and its tenure.
+/// The leader and its tenure.
 #[derive(Clone, Copy)]
 pub struct Leader<'a> {
-    /// What sends writes.
+    /// Sends all writes.
     pub writer: &'a Writer,
-    /// The caches, in which children are looked up before they are written.
+    /// The caches with the current children.
     pub cluster: &'a Cluster,
     /// `leaseTransitions` of the tenure.
     pub epoch: i32,
 }
 
-/// Applies every child of an app and removes what the spec no longer names. A write that fails is remembered, to be made
-/// again in its own time, and stops no other.
+/// Applies every child of an app and deletes those that are no longer in the spec. A failed write is retried later, at
+/// its own time, and blocks no other.
 ///
 /// # Errors
-/// [`WriteError::NotLeader`] alone.
+/// [`WriteError::NotLeader`] only.
 pub async fn apply(
     leader: Leader<'_>,
     app: &App,
@@ -66,7 +66,7 @@ pub async fn apply(
         let applier = Applier { leader, app, service, records, unpublished, round: &mut round };
         let applied = Box::pin(applier.service(children, &mut pass.state)).await?;
         if applied.is_adopted {
-            // The pass did not know of its replicas. The write triggers a reconcile, which decides with them.
+            // The pass did not know its replicas. The write triggers a reconcile, which decides with them.
             pass.decision = None;
         }
         retire(leader, &mut round, plan, &mut pass.state, applied.is_written).await?;
@@ -75,14 +75,14 @@ pub async fn apply(
     prune(leader, app, observed, WriteRound::new(leftovers, &mut unanswered, now)).await
 }
 
-/// What was done about the Deployment of a service.
+/// The result for the Deployment of a service.
 struct Applied {
     is_written: bool,
-    /// Whether it had lost its owner, so that the pass did not know of it.
+    /// Whether it had no owner, so that the pass did not know it.
     is_adopted: bool,
 }
 
-/// A child that was written.
+/// A written child.
 enum WrittenChild<K> {
     Applied(K),
     Reverted(K),
@@ -125,7 +125,7 @@ impl Applier<'_, '_> {
         Ok(Applied { is_written: true, is_adopted })
     }
 
-    /// Ensures one child; returns it if it was written.
+    /// Applies one child; returns it if it was written.
     async fn child<K: Child>(
         &mut self,
         kind: Kind,
@@ -154,8 +154,8 @@ impl Applier<'_, '_> {
     }
 }
 
-/// Fences the revisions, and deletes earlier ones that have no pods left. `is_applied` says that the declared one was
-/// fenced as it was written.
+/// Fences the revisions, and deletes earlier ones without pods. `is_applied` means that the declared one was fenced by
+/// its apply.
 async fn retire(
     leader: Leader<'_>,
     round: &mut WriteRound<'_>,
@@ -189,7 +189,7 @@ async fn retire(
     Ok(())
 }
 
-/// Deletes one child; nothing if it is still there.
+/// Deletes one child; `None` if it still exists.
 async fn remove<K: Child>(
     writer: &Writer,
     round: &mut WriteRound<'_>,
@@ -200,7 +200,7 @@ async fn remove<K: Child>(
     round.make(write, &Value::Null, delete(writer, kind, child)).await
 }
 
-/// Deletes the children of components that the spec no longer names.
+/// Deletes the children of components that are no longer in the spec.
 async fn prune(
     leader: Leader<'_>,
     app: &App,
@@ -211,7 +211,7 @@ async fn prune(
     let (namespace, name) = (app.namespace.as_str(), app.name.as_str());
     let round = &mut round;
     delete_orphans(writer, round, app, Kind::Deployment, &observed.deployments).await?;
-    // Pods need what was applied before them.
+    // In reverse order, because pods depend on the objects that were applied before them.
     for (kind, children) in cluster.others.iter().rev() {
         delete_orphans(writer, round, app, *kind, &children.of_app(namespace, name)).await?;
     }

@@ -1,7 +1,7 @@
-//! Writes that failed: what is said of each, and when it is made again. No I/O of its own.
+//! Failed writes: how each is reported, and when it is retried. No I/O of its own.
 //!
-//! An error is lasting by how often it came in a row, not by its code: the API server answers 500 to what it will never
-//! take, and 403 to what it takes in a minute.
+//! An error is lasting by its repetition, not by its code: the API server answers 500 to an object that it will never
+//! accept, and 403 to one that it accepts in a minute.
 
 use super::writer::WriteError;
 use crate::{
@@ -15,41 +15,40 @@ use scalableapp_engine::reason;
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Failures in a row after which an error is lasting, whatever it is.
+/// Consecutive failures after which any error is lasting.
 const LASTING: u32 = 3;
-/// Longest wait after an answer that says no.
+/// Longest wait after a refusal.
 pub const REFUSED_CAP: Duration = Duration::from_secs(300);
-/// Longest wait where none was given, for a name that is taken, which costs no write to find out, and for what follows
-/// the load.
+/// Longest wait without an answer, for a name that is taken (which is found without a write), and for replicas.
 pub const CAP: Duration = Duration::from_secs(30);
-/// Writes of one app without an answer in one reconcile, after which the rest waits for the next. One that went
-/// unanswered earlier is made only while none has in this reconcile, so that it keeps none waiting that was never made.
+/// Unanswered writes of one app in one reconcile, after which the rest waits for the next. A write that was unanswered
+/// earlier is sent only while none was in this reconcile, so it delays no new write.
 pub const UNANSWERED: u32 = 2;
 
-/// What a write does to an object.
+/// The operation of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
-    /// Makes it what it should be.
+    /// Applies it.
     Apply,
-    /// Puts the leader's epoch on it.
+    /// Sets the leader's epoch on it.
     Fence,
-    /// Removes it.
+    /// Deletes it.
     Delete,
 }
 
-/// A write: what it does, and the kind and name of its object.
+/// A write: its operation, and the kind and name of its object.
 pub type Write = (Operation, Kind, String);
 
-/// Writes that failed last time.
+/// Writes whose last attempt failed.
 #[derive(Clone, Default)]
 pub struct Attempts(BTreeMap<Write, Attempt>);
 
-/// A write that failed.
+/// A failed write.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// Hash of what was to be written. Something else is tried at once.
+    /// Hash of its content. A write with new content is tried at once.
     wanted: u64,
-    /// In a row; none if it was not made at all.
+    /// Consecutive failures; 0 if it was not sent.
     failures: u32,
     until: Timestamp,
     is_lasting: bool,
@@ -57,7 +56,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// What follows from one more failure. It waits exponentially longer each time, at most `cap`.
+    /// The state after one more failure. The wait doubles each time, up to `cap`.
     #[must_use]
     pub fn failed(
         earlier: Option<&Self>,
@@ -79,25 +78,25 @@ impl Attempt {
         Self { wanted, failures, until, is_lasting, failure: Failure { reason, message } }
     }
 
-    /// Whether it was for this.
+    /// Whether it had this content.
     #[must_use]
     pub fn is_of(&self, wanted: u64) -> bool {
         self.wanted == wanted
     }
 
-    /// When it is made again.
+    /// When it is retried.
     #[must_use]
     pub fn until(&self) -> Timestamp {
         self.until
     }
 
-    /// What to say of it, if it is lasting.
+    /// The failure to report, if it is lasting.
     #[must_use]
     pub fn lasting(&self) -> Option<&Failure> {
         self.is_lasting.then_some(&self.failure)
     }
 
-    /// A write that was put off because others went unanswered.
+    /// A write that was postponed because others were unanswered.
     fn put_off(wanted: u64, now: Timestamp) -> Self {
         let message =
             "not tried yet: the API server did not answer other writes of this app in time".to_owned();
@@ -105,12 +104,12 @@ impl Attempt {
         Self { wanted, failures: 0, until: now, is_lasting: false, failure }
     }
 
-    /// Whether it may be made once more. A name that was taken may be free at once, and is asked for without a write.
+    /// Whether it may be retried. A taken name may be free at any time, and is checked without a write.
     fn may_be_made(&self, now: Timestamp) -> bool {
         self.failure.reason == reason::NAME_TAKEN || self.is_due(now)
     }
 
-    /// Whether it is time to make it again. A clock that was set back holds nothing up.
+    /// Whether its retry is due. A clock that was set back does not delay it.
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
         now >= self.until || self.until.duration_since(now).unsigned_abs() > REFUSED_CAP
@@ -118,14 +117,14 @@ impl Attempt {
 }
 
 impl Attempts {
-    /// The earliest time at which one is made again.
+    /// The time of the earliest retry.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         self.0.values().map(|attempt| attempt.until).min()
     }
 
-    /// What to say of them: the first, with the number of the others. Of a generation that was applied before, none that
-    /// may pass.
+    /// The failure to report: the first, with the number of the others. For an applied generation, temporary failures
+    /// are not reported.
     #[must_use]
     pub fn said(&self, was_applied: bool) -> Option<Failure> {
         let lasting = said(self.0.iter().filter(|(_, attempt)| attempt.is_lasting));
@@ -135,7 +134,7 @@ impl Attempts {
 
 fn said<'a>(mut attempts: impl Iterator<Item = (&'a Write, &'a Attempt)>) -> Option<Failure> {
     let ((_, kind, name), Attempt { failure: Failure { reason, message }, .. }) = attempts.next()?;
-    // An answer of the API server names the object, or not.
+    // The API server's own message may or may not name the object.
     let object =
         if message.contains(name.as_str()) { String::new() } else { format!("{} {name}: ", kind.name()) };
     let others = match attempts.count() {
@@ -146,7 +145,7 @@ fn said<'a>(mut attempts: impl Iterator<Item = (&'a Write, &'a Attempt)>) -> Opt
     Some(Failure { reason: *reason, message: format!("{object}{message}{others}") })
 }
 
-/// The writes of one component in one reconcile. Those that are not made again are forgotten with what they were for.
+/// The writes of one component in one reconcile. Failures whose write is no longer needed are removed.
 pub struct WriteRound<'a> {
     earlier: Attempts,
     attempts: &'a mut Attempts,
@@ -160,10 +159,10 @@ impl<'a> WriteRound<'a> {
         Self { earlier: std::mem::take(attempts), attempts, unanswered, now }
     }
 
-    /// Makes a write, unless it has to wait; nothing if it had to, or failed.
+    /// Sends a write, unless it has to wait; `None` if it had to, or failed.
     ///
     /// # Errors
-    /// [`WriteError::NotLeader`], which no other write would escape.
+    /// [`WriteError::NotLeader`], which every other write would return, too.
     pub async fn make<T>(
         &mut self,
         write: Write,
@@ -225,7 +224,7 @@ mod tests {
         (Operation::Apply, Kind::Deployment, name.to_owned())
     }
 
-    /// Makes writes of these names in one round, which all end in this error. Returns how many were sent.
+    /// Makes writes of these names in one round, which all end with this error. Returns how many were sent.
     fn round(
         attempts: &mut Attempts,
         names: &[&str],
@@ -245,7 +244,7 @@ mod tests {
         sent
     }
 
-    /// The writes that are sent in so long of looks at each second.
+    /// The writes that are sent in this time with a round each second.
     fn sent_within(seconds: i64, error: fn() -> WriteError) -> usize {
         let mut attempts = Attempts::default();
         let at = |second| Timestamp::from_second(second).expect("a time");

@@ -1,4 +1,4 @@
-//! Children by server-side apply: created, kept as rendered, and deleted when the spec no longer names them. I/O out.
+//! Server-side apply of children: created, kept as rendered, and deleted when they are no longer in the spec. I/O out.
 
 use super::{
     edit,
@@ -22,9 +22,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Debug;
 
-/// A child as a cache keeps it.
+/// A cached child.
 pub trait Child: Labelled + OfKind + Clone + Debug + DeserializeOwned {
-    /// A hash of what changes by an edit only.
+    /// A hash of the fields that only an edit changes.
     fn fingerprint(&self) -> u64;
 }
 
@@ -34,18 +34,18 @@ impl<P: Clone + Debug + Default + DeserializeOwned> Child for CachedChild<P> {
     }
 }
 
-/// What was done about one child.
+/// The result for one child.
 #[derive(Debug)]
 pub enum Ensured<K> {
-    /// Nothing: it is as it should be.
+    /// No write was needed.
     Kept,
-    /// It was written, because it was missing or something else is wanted of it now.
+    /// It was written, because it was missing or its content has changed.
     Written(K),
-    /// Somebody's edit was undone: the child, and what is known of the edit.
+    /// An edit was reverted: the child, and what is known of the edit.
     Reverted(K, Option<String>),
 }
 
-/// Whose children are applied.
+/// The owner of the children.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
     /// Namespace of the app and of its children.
@@ -58,7 +58,7 @@ pub struct Owner<'a> {
     pub created: Option<Timestamp>,
 }
 
-/// Whether nothing is to be done about a child that the cache shows.
+/// Whether a cached child needs no write.
 #[must_use]
 pub fn is_kept<K: Child>(
     records: &Records,
@@ -71,10 +71,10 @@ pub fn is_kept<K: Child>(
         && records.drift(kind, name_of(desired), desired, cached) == Drift::None
 }
 
-/// Makes one child what it should be. `cached` is what the cache shows of it.
+/// Applies one child. `cached` is its cached state.
 ///
 /// # Errors
-/// [`WriteError::NameTaken`] when the name belongs to somebody else; else as [`Writer::send`].
+/// [`WriteError::NameTaken`] when the object belongs to somebody else; otherwise as [`Writer::send`].
 pub async fn ensure<K: Child>(
     writer: &Writer,
     records: &mut Records,
@@ -130,15 +130,15 @@ pub async fn ensure<K: Child>(
     }
 }
 
-/// Whether a child of this app has lost its owner by somebody's edit. What `kubectl delete --cascade=orphan` leaves has
-/// lost it, too, but is older than the app.
+/// Whether a child of this app lost its owner by an edit. Children that `kubectl delete --cascade=orphan` left lost it,
+/// too, but are older than the app.
 fn is_disowned<K: Child>(existing: &K, owner: Owner<'_>, desired: &Value) -> bool {
     let created = existing.meta().creation_timestamp.as_ref().map(|time| time.0);
     has_labels_of(existing, desired) && created.zip(owner.created).is_some_and(|(child, app)| child >= app)
 }
 
-/// Whether the API server still has the app and is not deleting it, whatever the cache shows: `--cascade=orphan` takes the
-/// owner from its children before it goes.
+/// Whether the API server still has the app and is not deleting it, whatever the cache shows: `--cascade=orphan`
+/// removes the owner from the children before the app is gone.
 async fn is_living(writer: &Writer, owner: Owner<'_>) -> Result<bool, WriteError> {
     let apps: Api<ScalableApp> = Api::namespaced(writer.client(), owner.namespace);
     let named = ListParams::default().fields(&format!("metadata.name={}", owner.name));
@@ -154,7 +154,7 @@ fn has_labels_of<K: Child>(existing: &K, desired: &Value) -> bool {
     existing.controller_owner().is_none() && app.is_some() && existing.app() == app
 }
 
-/// Whose a child is that is not ours, and what to do about it.
+/// The owner of a child that is not ours, and what to do about it.
 fn whose<K: Child>(existing: &K, owner: Owner<'_>, desired: &Value) -> String {
     let Owner { namespace, uid, .. } = owner;
     if let Some(controller) = existing.meta().owner_references.iter().flatten().next() {
@@ -178,8 +178,8 @@ async fn apply<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Res
     api.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(desired)).await
 }
 
-/// What others have written and nobody undid may contradict what is wanted now: a second port of the same name, a
-/// `minAvailable` beside `maxUnavailable`. Then it has to go.
+/// Fields that others wrote may contradict the rendered ones: a second port with the same name, a `minAvailable` beside
+/// `maxUnavailable`. Then they have to be removed.
 async fn apply_or_replace<K: Child>(
     api: &Api<K>,
     kind: Kind,
@@ -194,8 +194,8 @@ async fn apply_or_replace<K: Child>(
     }
 }
 
-/// Undoes an edit. Server-side apply would keep what another manager has added (a container, a label), so the
-/// wanted `spec` replaces the whole one; replicas stay as they are, for they are the scaler's, and so do annotations.
+/// Reverts an edit. Server-side apply would keep what another manager added (a container, a label), so the rendered
+/// `spec` replaces the whole one. Replicas stay as they are, because they belong to the scaler, and so do annotations.
 /// Returns what is known of the edit, too.
 async fn replace<K: Child>(
     api: &Api<K>,
@@ -206,7 +206,7 @@ async fn replace<K: Child>(
     let namespace = api.namespace().unwrap_or_default();
     let api: Api<DynamicObject> =
         Api::namespaced_with(api.clone().into_client(), namespace, &ApiResource::erase::<K>(&kind));
-    // The caches do not keep what must stay.
+    // The caches do not keep the fields that must stay.
     let live = api.get(name).await?;
     let mut body = desired.clone();
     for pointer in ["/spec/replicas", "/spec/clusterIP", "/spec/clusterIPs"] {
@@ -229,10 +229,10 @@ async fn replace<K: Child>(
     Ok((replaced.map_err(kube::Error::SerdeError)?, edit))
 }
 
-/// Deletes one child, if it still is the object that was read.
+/// Deletes one child, if it is still the object that was read.
 ///
 /// # Errors
-/// As [`Writer::send`]; an object that is gone already is no error.
+/// As [`Writer::send`]; an object that does not exist is no error.
 pub async fn delete<K: Child>(writer: &Writer, kind: Kind, child: &K) -> Result<(), WriteError> {
     let namespace = child.meta().namespace.as_deref().unwrap_or_default();
     let api: Api<K> = Api::namespaced_with(writer.client(), namespace, &kind);
@@ -247,7 +247,7 @@ pub async fn delete<K: Child>(writer: &Writer, kind: Kind, child: &K) -> Result<
     writer.send(kind.name(), request).await
 }
 
-/// Name of a child as it should be.
+/// Name of a rendered child.
 #[must_use]
 pub fn name_of(desired: &Value) -> &str {
     desired.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()

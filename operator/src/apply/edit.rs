@@ -1,11 +1,11 @@
-//! Who edited a child, and which field, by `metadata.managedFields`. Pure.
+//! The author of an edit of a child, and an edited field, from `metadata.managedFields`. Pure.
 
 use crate::labels::{FENCE, MANAGER, SCALER};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::{Map, Value};
 
-/// The latest edit by another field manager of what the operator renders: the manager and a field of it. Nothing where an
-/// edit only removed fields, for those are nobody's any more.
+/// The latest edit of rendered fields by another field manager: the manager and one of the fields. `None` where an edit
+/// only removed fields, because removed fields have no manager.
 #[must_use]
 pub fn latest(managed: &[ManagedFieldsEntry]) -> Option<String> {
     let is_of_other = |entry: &&ManagedFieldsEntry| {
@@ -17,7 +17,7 @@ pub fn latest(managed: &[ManagedFieldsEntry]) -> Option<String> {
     Some(format!("field manager {} has changed {field}", entry.manager.as_deref().unwrap_or_default()))
 }
 
-/// A field that the manager has set, for example `spec.template.spec.containers[web].image`.
+/// A field of the manager, for example `spec.template.spec.containers[web].image`.
 fn field(entry: &ManagedFieldsEntry) -> Option<String> {
     let fields = entry.fields_v1.as_ref()?.0.as_object()?;
     let metadata = fields.get("f:metadata").and_then(Value::as_object);
@@ -30,7 +30,7 @@ fn field(entry: &ManagedFieldsEntry) -> Option<String> {
 
 fn leaf(path: String, value: &Value) -> Option<String> {
     let Some(fields) = value.as_object().filter(|fields| has_fields(fields)) else { return Some(path) };
-    // Replicas are told of where they are decided.
+    // Replicas are reported with the decision.
     fields.iter().filter(|(key, _)| *key != "." && *key != "f:replicas").find_map(|(key, value)| {
         let path = match key.split_once(':') {
             Some(("f", name)) => format!("{path}.{name}"),
@@ -46,7 +46,7 @@ fn has_fields(fields: &Map<String, Value>) -> bool {
     fields.keys().any(|key| key != ".")
 }
 
-/// The values that name an item of a list, for example `web` for `{"name":"web"}`.
+/// The key values of a list item, for example `web` for `{"name":"web"}`.
 fn named(keys: &str) -> String {
     let Ok(Value::Object(keys)) = serde_json::from_str(keys) else { return keys.to_owned() };
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);

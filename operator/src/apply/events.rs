@@ -16,24 +16,24 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Who reports them.
+/// The reporting controller.
 const CONTROLLER: &str = "scalableapp.dev/operator";
-/// Events that are remembered to see a repeat. A fleet that comes up at once has thousands.
+/// The most remembered events for the detection of repeats. A fleet that starts at once has thousands.
 const REMEMBERED: usize = 100;
-/// Bytes that the API server allows a note.
+/// The API server's limit for a note, in bytes.
 const NOTE_BYTES: usize = 1024;
 
-/// Publishes events of one process. The same once more raises the count of the first; another note is another event,
-/// which it would not be to the recorder of kube's runtime.
+/// Publishes events of one process. The same event again increases the count of the first; another note is another
+/// event, unlike in the recorder of kube-runtime.
 pub struct Events {
     writer: Writer,
     identity: String,
-    /// The latest, the oldest first.
+    /// The latest events, the oldest first.
     latest: Mutex<VecDeque<v1::Event>>,
 }
 
 impl Events {
-    /// Publishes in the name of a process.
+    /// A publisher in the name of a process.
     #[must_use]
     pub fn new(writer: Writer, identity: &str) -> Self {
         Self { writer, identity: identity.to_owned(), latest: Mutex::default() }
@@ -50,7 +50,7 @@ impl Events {
             if let Some(repeated) = repeated {
                 let series = Patch::Merge(json!({"series": repeated.series}));
                 match api.patch(&repeated.name_any(), &PatchParams::default(), &series).await {
-                    // The API server keeps it for an hour, and anybody may delete it earlier.
+                    // The API server keeps an event for an hour, and anybody may delete it earlier.
                     Err(kube::Error::Api(status)) if status.is_not_found() => {}
                     answer => return answer.map(|_| repeated),
                 }
@@ -86,7 +86,7 @@ impl Events {
         }
     }
 
-    /// The event that this one repeats, counted once more. Until that is written it is not remembered.
+    /// The event that this one repeats, with a higher count. It is remembered only once that is written.
     fn take_repeated(&self, event: &v1::Event) -> Option<v1::Event> {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let place = latest.iter().position(|known| said(known) == said(event))?;
@@ -105,7 +105,7 @@ impl Events {
     }
 }
 
-/// What an event says, and of what.
+/// The content and object of an event.
 fn said(event: &v1::Event) -> impl PartialEq {
     let v1::Event { regarding, type_, reason, action, note, .. } = event;
     (regarding, type_, reason, action, note)

@@ -1,7 +1,7 @@
-//! The leader's epoch on every Deployment, so that a write that another leader had under way comes too late. I/O out.
+//! The leader's epoch on every Deployment, so that a write of an earlier leader in flight is a conflict. I/O out.
 //!
-//! A process that was stopped between its check of the lease and its write wakes up with a `resourceVersion` from
-//! before; once the new leader has put its epoch there, that write is a conflict.
+//! A process that was stopped between its check of the Lease and its write resumes with an old `resourceVersion`. Once
+//! the new leader has written its epoch there, that write is a conflict.
 
 use super::writer::{WriteError, Writer};
 use crate::{
@@ -15,13 +15,13 @@ use kube::{
 };
 use serde_json::json;
 
-/// Whether the cache shows the leader's epoch on a Deployment. Its replicas are not written before.
+/// Whether the cached Deployment has the leader's epoch. Its replicas are not written before.
 #[must_use]
 pub fn is_fenced(deployment: &CachedDeployment, epoch: i32) -> bool {
     deployment.labels.epoch.as_deref().is_some_and(|known| *known == *epoch.to_string())
 }
 
-/// Puts the leader's epoch on the Deployment of an earlier revision; that of the declared one carries it already.
+/// Writes the leader's epoch to the Deployment of an earlier revision. The apply of the declared one includes it.
 ///
 /// # Errors
 /// As [`Writer::send`].

@@ -1,4 +1,4 @@
-//! What is remembered of the writes of one app. No I/O.
+//! The memory of the writes of one app. No I/O.
 
 use super::{
     attempts::{Attempt, Attempts},
@@ -13,24 +13,24 @@ use crate::{
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// A status that could not be written.
+/// A failed status write.
 pub struct Unreported {
-    /// How often in a row, and when it is tried again.
+    /// The number of consecutive failures, and the time of the retry.
     pub attempt: Attempt,
     /// Whether a reduced one was written instead.
     pub is_reduced: bool,
 }
 
-/// What is remembered of the writes of one app.
+/// The memory of the writes of one app.
 #[derive(Default)]
 pub struct ApplyMemory {
-    /// Writes of each component that failed.
+    /// Failed writes of each component.
     pub failing: BTreeMap<String, Failing>,
-    /// What was applied.
+    /// The applied children.
     pub records: Records,
-    /// Children of components that the spec no longer names and that could not be deleted.
+    /// Children of removed components that could not be deleted.
     pub leftovers: Attempts,
-    /// The status that could not be written.
+    /// The failed status write.
     pub unreported: Option<Unreported>,
     /// Events that are not published yet, because a write after their cause failed.
     pub unpublished: Vec<Event>,
@@ -54,7 +54,7 @@ impl ApplyMemory {
         failed.map(|(name, state)| (name.clone(), state)).collect()
     }
 
-    /// When the first write that failed is made again.
+    /// The time of the earliest retry.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         let components = self.failing.values().map(Failing::due);

@@ -1,4 +1,4 @@
-//! From what should be to what is: every write that the operator sends, each inside the lease. I/O out.
+//! Every write of the operator, each within the Lease. I/O out.
 
 pub mod app;
 pub mod attempts;

@@ -1,4 +1,4 @@
-//! What was applied and what the API server made of it, so that nothing is sent twice. Pure.
+//! The applied children and the API server's results, so that nothing is sent twice. Pure.
 
 use super::children::Child;
 use crate::kinds::Kind;
@@ -7,30 +7,30 @@ use kube::ResourceExt;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Records of one app's children, by kind and name. They live as long as the process leads.
+/// Records of one app's children, by kind and name. They are kept for one tenure.
 #[derive(Default)]
 pub struct Records(BTreeMap<(Kind, String), AppliedChild>);
 
 struct AppliedChild {
     desired: u64,
-    /// `resourceVersion` in the cache when the write was sent; the cache may still show it afterwards.
+    /// `resourceVersion` in the cache when the write was sent; the cache may still show it for a while.
     before: Option<String>,
     live: u64,
 }
 
-/// How a child in the cache compares with what was applied.
+/// A cached child, compared with the applied one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drift {
-    /// It is as it was applied, or the cache does not show the write yet.
+    /// It is as applied, or the cache does not show the write yet.
     None,
-    /// It was never applied by this process, or something else is wanted now.
+    /// It was never applied by this process, or its content has changed.
     Changed,
-    /// Somebody else has changed it.
+    /// Somebody else changed it.
     Foreign,
 }
 
 impl Records {
-    /// Compares what is wanted and what the cache shows with what was applied last.
+    /// Compares the rendered and the cached child with the last applied one.
     #[must_use]
     pub fn drift<K: Child>(&self, kind: Kind, name: &str, desired: &Value, live: &K) -> Drift {
         match self.0.get(&(kind, name.to_owned())) {
@@ -45,7 +45,7 @@ impl Records {
         }
     }
 
-    /// Remembers a write and its result.
+    /// Records a write and its result.
     pub fn applied<K: Child>(
         &mut self,
         kind: Kind,

@@ -8,7 +8,7 @@ use kube::{
 };
 use serde_json::json;
 
-/// Sets the replicas of one Deployment and returns it as the API server then has it.
+/// Sets the replicas of one Deployment, and returns the Deployment from the API server.
 ///
 /// # Errors
 /// [`WriteError::Conflict`] when the Deployment has changed since `observed` was read: observe and decide again.

@@ -1,4 +1,4 @@
-//! The replicas of one app, in the order of its plan. I/O out.
+//! Writes the replicas of one app, in the order of its plan. I/O out.
 
 use super::{
     app::Leader, attempts::UNANSWERED, failing::Failing, fence::is_fenced, replicas, writer::WriteError,
@@ -13,24 +13,24 @@ use kube::ResourceExt;
 use scalableapp_engine::{ComponentDecision, rollout::ReplicaWrite};
 use std::collections::BTreeMap;
 
-/// A decided component whose replicas may be written, and what became of that.
+/// A decided component whose replicas may be written, and the result.
 struct Scaled<'a> {
     service: &'a Service,
     decision: &'a ComponentDecision,
-    /// Writes that are left to do.
+    /// Remaining writes.
     left: usize,
-    /// Whether a write has happened, or may have. What may have happened counts: remembered in vain it makes the next
-    /// change later, forgotten it makes it sooner.
+    /// Whether a write happened, or may have. An uncertain one counts: if it is recorded in vain, the next change comes
+    /// later; if it is not, it comes too early.
     may_have_happened: bool,
     error: Option<WriteError>,
 }
 
-/// Writes the replicas of the plan: over the whole app those that grow before those that shrink. A write that fails is
-/// remembered, to be said by the next pass, and stops no other component. Returns whether a Deployment has changed since
-/// the decision, or nothing answers; then it must be decided again.
+/// Writes the replicas of the plan: over the whole app replicas grow before any shrink. A failed write is recorded, for
+/// the report of the next pass, and blocks no other component. Returns whether a Deployment has changed since the
+/// decision, or a write was unanswered; then the app must be decided again.
 ///
 /// # Errors
-/// [`WriteError::NotLeader`] alone.
+/// [`WriteError::NotLeader`] only.
 pub async fn scale(
     leader: Leader<'_>,
     app: &App,
@@ -64,7 +64,7 @@ fn revision<'a>(pass: &'a ComponentPass, step: &ReplicaWrite<'_>) -> Option<&'a 
     pass.state.revisions.iter().find(|live| live.hash == step.revision)
 }
 
-/// Makes the writes, until another process leads or nothing answers; whether the latter is so.
+/// Sends the writes, until another process leads or a write is unanswered; returns whether the latter happened.
 async fn write(
     leader: Leader<'_>,
     memory: &mut DecideMemory,
@@ -99,7 +99,7 @@ async fn write(
     unanswered >= UNANSWERED
 }
 
-/// Remembers what became of the writes.
+/// Records the results of the writes.
 fn settle(
     memory: &mut DecideMemory,
     failing: &mut BTreeMap<String, Failing>,
@@ -115,7 +115,7 @@ fn settle(
         match error {
             Some(error @ WriteError::NotLeader { .. }) => not_leader = Some(error),
             Some(WriteError::Conflict { .. }) => again = true,
-            // Its turn did not come.
+            // It was not sent.
             None if left > 0 => again = true,
             error => {
                 let written = error.map_or(Ok(()), Err);

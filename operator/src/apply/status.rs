@@ -1,4 +1,4 @@
-//! The one status write of an object, sent only if it says something new. I/O out.
+//! The status write of an object, sent only if the status has changed. I/O out.
 
 use super::writer::{WriteError, Writer};
 use crate::labels::REPORTER;
@@ -11,8 +11,8 @@ use scalableapp_crds::{GROUP, VERSION};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-/// Writes a status unless the API server has it already. Returns what it has since, which is not quite what was sent: it
-/// keeps whole seconds; nothing if nothing was written.
+/// Writes a status unless the API server has it already. Returns the stored status, whose times are in whole seconds;
+/// `None` if nothing was written.
 ///
 /// # Errors
 /// When the write is refused, times out, or falls outside the lease.
@@ -47,7 +47,7 @@ where
     Ok(written.status.and_then(|status| serde_json::from_value(status).ok()))
 }
 
-/// What is read of the answer: the rest of an object may be what this version cannot read.
+/// The part of the answer that is read: this version may be unable to read the rest of the object.
 #[derive(Deserialize)]
 struct WrittenStatus {
     status: Option<Value>,

@@ -1,31 +1,31 @@
-//! The gate that every write passes: it is sent only while the lease outlasts its time-out. I/O out.
+//! The gate for every write: it is sent only while the Lease lasts longer than the time-out. I/O out.
 
 use crate::runtime::{lease::Leadership, metrics};
 use kube::{Client, core::Status};
 use scalableapp_crds::printable;
 use std::{future::Future, time::Duration};
 
-/// Time-out of one write. It ends inside the lease, or the write is not sent.
+/// Time-out of one write. It ends within the Lease, or the write is not sent.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Sends writes while this process leads.
 #[derive(Clone)]
 pub struct Writer {
-    /// A client that does not retry: a repeated write could outlive the lease and the decision behind it.
+    /// A client that does not retry: a repeated write could be later than the Lease and its decision.
     client: Client,
     leadership: Leadership,
 }
 
-/// Why a write did not happen, or may not have happened.
+/// Why a write was not made, or may not have been made.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Another process leads, or may lead before the write would have ended.
+    /// Another process is the leader, or may be before the write would end.
     #[error("did not write the {kind}: this process does not hold the lease for long enough")]
     NotLeader {
         /// Kind of the object.
         kind: &'static str,
     },
-    /// No answer came in time; the write may have happened.
+    /// No answer in time; the write may have happened.
     #[error(
         "failed to write the {kind} within {} s: the API server, or an admission webhook, does not answer in time",
         WRITE_TIMEOUT.as_secs()
@@ -40,7 +40,7 @@ pub enum WriteError {
         /// Kind of the object.
         kind: &'static str,
     },
-    /// The API server refuses the object as it is.
+    /// The API server refuses the object.
     #[error("{message}")]
     Refused {
         /// Kind of the object.
@@ -48,14 +48,14 @@ pub enum WriteError {
         /// The API server's own words.
         message: String,
     },
-    /// The name is taken by an object that is not ours.
+    /// The object of this name is not ours.
     #[error("{kind} {name} exists and {whose}")]
     NameTaken {
         /// Kind of the object.
         kind: &'static str,
         /// Name of the object.
         name: String,
-        /// Whose it is, and what to do about it.
+        /// Its owner, and what to do about it.
         whose: String,
     },
     /// The request failed.
@@ -63,19 +63,19 @@ pub enum WriteError {
     Api {
         /// Kind of the object.
         kind: &'static str,
-        /// What went wrong.
+        /// The cause.
         source: Box<kube::Error>,
     },
 }
 
 impl WriteError {
-    /// Whether the same write cannot succeed without a change by somebody.
+    /// Whether the same write cannot succeed without a change by a user.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::NameTaken { .. })
     }
 
-    /// Whether it is an answer of the API server to this write, and not that it came too late or is to come again.
+    /// Whether it is the API server's answer to this write, and not a time-out or a request to retry.
     #[must_use]
     pub fn is_answer(&self) -> bool {
         match self {
@@ -87,18 +87,18 @@ impl WriteError {
         }
     }
 
-    /// Whether the object may have been written all the same.
+    /// Whether the object may have been written nevertheless.
     #[must_use]
     pub fn may_have_happened(&self) -> bool {
         match self {
             Self::TimedOut { .. } => true,
-            // Below 500 the answer says that nothing was done.
+            // An answer below 500 means that nothing was written.
             Self::Api { source, .. } => !matches!(&**source, kube::Error::Api(status) if status.code < 500),
             _ => false,
         }
     }
 
-    /// The error in the API server's own words, where it has answered, without its regular expressions.
+    /// The error in the API server's own words, if it answered, without regular expressions.
     #[must_use]
     pub fn words(&self) -> String {
         let words = match self {
@@ -124,12 +124,12 @@ impl WriteError {
         }
     }
 
-    /// Sorts an error of the client.
+    /// Classifies an error of the client.
     #[must_use]
     pub fn from_api(kind: &'static str, error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) if status.is_conflict() => Self::Conflict { kind },
-            // The app itself is about to go.
+            // The app itself is about to be deleted.
             kube::Error::Api(status) if is_of_dying_namespace(&status) => {
                 Self::Api { kind, source: Box::new(kube::Error::Api(status)) }
             }
@@ -141,13 +141,13 @@ impl WriteError {
     }
 }
 
-/// How an API server begins a regular expression, and what is said in place of it.
+/// The start of an API server's text about a regular expression, and its replacement.
 const PATTERNS: [(&str, &str); 2] = [
     ("regex used for validation is '", ""),
     ("quantities must match the regular expression '", "not a quantity such as 50, 0.5, 500m or 2Gi"),
 ];
 
-/// A message without its regular expressions, which tell nobody what to write. An example beside one goes with it.
+/// A message without regular expressions, which do not say what to write. An example beside one is removed, too.
 fn without_patterns(message: &str) -> String {
     let mut words = String::with_capacity(message.len());
     let mut rest = message;
@@ -167,14 +167,14 @@ fn without_patterns(message: &str) -> String {
     words
 }
 
-/// Whether an answer says no to the object or the request, whenever it is sent.
+/// Whether an answer refuses the object or the request, at any time.
 fn is_refused(status: &Status) -> bool {
     let is_client_error = (400..500).contains(&status.code) || status.is_invalid() || status.is_forbidden();
-    // Without credentials, or to what is gone, the answer says nothing of the object.
+    // An answer about credentials, or about a missing object, says nothing about the object's content.
     is_client_error && !is_asked_again(status) && ![401, 404, 409, 410].contains(&status.code)
 }
 
-/// Whether the API server asks to come again: it is overloaded, or another server that it needs does not answer.
+/// Whether the API server requests a retry: it is overloaded, or a server that it depends on does not answer.
 fn is_asked_again(status: &Status) -> bool {
     let has_time = status.details.as_ref().is_some_and(|details| details.retry_after_seconds > 0);
     has_time || status.reason == "ServerTimeout" || [408, 429, 502, 503, 504].contains(&status.code)
@@ -186,28 +186,28 @@ fn is_of_dying_namespace(status: &Status) -> bool {
 }
 
 impl Writer {
-    /// A writer for the time that `leadership` lasts. `client` must not retry.
+    /// A writer for as long as `leadership` lasts. `client` must not retry.
     #[must_use]
     pub fn new(client: Client, leadership: Leadership) -> Self {
         Self { client, leadership }
     }
 
-    /// The client, for building an `Api`; what writes goes through [`Writer::send`].
+    /// The client, to build an `Api`; writes go through [`Writer::send`].
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// The lease's fencing number, larger with each change of leader.
+    /// The Lease's fencing number, larger with each change of leader.
     #[must_use]
     pub fn epoch(&self) -> Option<i32> {
         self.leadership.epoch()
     }
 
-    /// Sends one write, if it will end inside the lease.
+    /// Sends one write, if it will end within the Lease.
     ///
     /// # Errors
-    /// When the lease does not last, no answer comes in time, or the API server refuses.
+    /// When the Lease ends too early, no answer comes in time, or the API server refuses.
     pub async fn send<T>(
         &self,
         kind: &'static str,

@@ -1,21 +1,21 @@
-//! The apps that a tick goes over. At rest they are those of the tick before, and nothing is looked up again.
+//! The apps of a tick. At rest they are those of the previous tick, and nothing is looked up again.
 
 use super::memory::{Memories, Resolved, SharedMemory};
 use crate::observe::{cluster::caches::GuardedApp, query_plan::QueryPlan};
 use scalableapp_crds::ScalableApp;
 use std::sync::{Arc, Weak};
 
-/// What is known of the apps of the cache, and what they want measured.
+/// The cached apps, and the measurements that they need.
 #[derive(Default)]
 pub struct AppIndex {
-    /// Weak, or every object that changes would be kept beside its successor until the next tick.
+    /// Weak, so that a changed object is not kept beside its successor until the next tick.
     objects: Vec<Weak<GuardedApp>>,
-    /// One for each object; nothing for those that cannot be read or done.
+    /// One for each object; `None` for unreadable or invalid ones.
     members: Vec<Option<Member>>,
     wanted: Arc<QueryPlan>,
 }
 
-/// What is known of an app that was checked.
+/// The state of a resolved app.
 struct Member {
     resolved: Resolved,
     memory: SharedMemory,
@@ -23,16 +23,16 @@ struct Member {
 
 /// An app that can be decided.
 pub struct Decidable<'a> {
-    /// As it is declared.
+    /// The declared app.
     pub app: &'a ScalableApp,
-    /// As it is resolved.
+    /// The resolved app.
     pub resolved: &'a Resolved,
-    /// What is remembered of it.
+    /// Its memory.
     pub memory: &'a SharedMemory,
 }
 
 impl AppIndex {
-    /// Follows the cache: what its apps want measured, and those that can be decided.
+    /// Follows the cache: the needed measurements, and the apps that can be decided.
     pub fn follow<'a>(
         &'a mut self,
         objects: &'a [Arc<GuardedApp>],
@@ -100,7 +100,7 @@ mod tests {
         };
         let (members, first) = follow(&[&one, &two]);
         assert_eq!((members, first.components().len()), (2, 2));
-        // Another status makes another object of the same generation.
+        // A new status is a new object with the same generation.
         let (_, touched) = follow(&[&one, &app("two", 1, "10")]);
         assert!(Arc::ptr_eq(&first, &touched));
         let (members, changed) = follow(&[&one, &app("two", 2, "none")]);

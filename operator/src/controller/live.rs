@@ -1,5 +1,5 @@
-//! What is shown of an app when somebody asks: a pass over it that nobody acts on. At rest nothing of a pass is kept for
-//! this: that of thousands of apps would be forgotten and made again in every tick. I/O: none, but for the caches.
+//! Live measurements on request: a pass over an app without a write. At rest no result of a pass is kept for this,
+//! because those of thousands of apps would be replaced in every tick. I/O: none, but for the caches.
 
 use super::Context;
 use crate::{
@@ -18,7 +18,7 @@ use scalableapp_engine::{ComponentDecision, reason};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long is waited for a reconcile of the app to end.
+/// How long a request waits for a reconcile of the app to end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl LiveSource for Context {
@@ -82,7 +82,7 @@ fn component(service: &Service, pass: &ComponentPass, samples: &Samples) -> Live
     }
 }
 
-/// The reason of a component and its sentence, as conditions and events tell it.
+/// The reason of a component and its sentence, as in conditions and events.
 fn told(state: &ComponentState, decision: Option<&ComponentDecision>) -> (String, String) {
     if let Some(paused) = &state.paused {
         return (reason::PAUSED.name.to_owned(), paused.clone());
@@ -125,7 +125,7 @@ mod tests {
     use serde_json::{Value, json};
     use std::sync::Arc;
 
-    /// An app of one component on a clock of its own, whose pods come at once, up to a quota.
+    /// An app of one component with its own clock, whose pods start at once, up to a quota.
     struct Stack {
         app: App,
         now: Timestamp,
@@ -137,7 +137,7 @@ mod tests {
         events: Vec<String>,
     }
 
-    /// What each place says of the component's replicas.
+    /// The reports of each place on the component's replicas.
     #[derive(Debug)]
     struct Places {
         condition: Condition,
@@ -197,7 +197,7 @@ mod tests {
             Observed { deployments, overrides: Arc::clone(&self.overrides), ..Observed::default() }
         }
 
-        /// A look after some seconds, whose status and replicas are written.
+        /// A pass after some seconds, whose status and replicas are written.
         fn look(&mut self, seconds: i64) -> Places {
             self.now += SignedDuration::from_secs(seconds);
             let (observed, samples) = (self.observed(), Samples::without_any(self.now));
@@ -244,7 +244,7 @@ mod tests {
         json!({"minReplicas": replicas, "maxReplicas": replicas})
     }
 
-    /// A reason, what has it, a change of that, and the words of the condition.
+    /// A reason, the places that report it, a change that ends it, and the words of the condition.
     type Situation = (&'static str, Stack, fn(&mut Stack), String);
 
     fn situations() -> Vec<Situation> {
@@ -303,7 +303,7 @@ mod tests {
         assert!(condition.message.contains(words) && live.1.contains(first), "{places:?}");
         assert!(app_limited_by.contains(reason), "{places:?}");
         match reason {
-            // Not the decision's, but what becomes of it.
+            // Not from the decision, but from its result.
             "PodsRefused" => assert!(events.iter().any(|note| note.contains(words)), "{events:?}"),
             "Paused" => assert!(recorded.1.is_empty()),
             _ => {
@@ -329,7 +329,7 @@ mod tests {
             let known = stack.status.clone();
             stack.look(5);
             assert_eq!(stack.status, known, "{reason}: at rest nothing is written");
-            // At ten o'clock schedule and override are over, and there is room for pods; the metric is still missing.
+            // At ten o'clock schedule and override have ended, and the quota allows pods; the metric is still missing.
             stack.quota = i32::MAX;
             stack.look(2 * 3600);
             let places = stack.look(5);

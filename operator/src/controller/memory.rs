@@ -1,5 +1,5 @@
-//! What the process remembers of each app between two passes. It lasts for one tenure of the lease: another leader
-//! may have acted since, and what must outlive a tenure is in the app's status.
+//! The process' memory of each app between two passes. It lasts for one tenure of the Lease: another leader may have
+//! written since. What must survive a tenure is in the app's status.
 
 use crate::{
     apply::{attempts::Attempt, memory::ApplyMemory},
@@ -21,19 +21,19 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// An app that was checked, or what is wrong with it.
+/// A resolved app, or its problems.
 pub type Resolved = Arc<Result<App, Vec<Invalid>>>;
 
-/// What is remembered of one app, for the one that has it: the tick or a reconcile.
+/// The memory of one app, locked by its user: the tick or a reconcile.
 pub type SharedMemory = Arc<tokio::sync::Mutex<AppMemory>>;
 
-/// Something of each app by its `metadata.uid`, so that one that was deleted and made anew starts anew.
+/// Values of each app by its `metadata.uid`, so a deleted and recreated app starts without them.
 type OfEach<T> = Mutex<HashMap<String, T>>;
 
-/// Whether it was reported that an object cannot be read.
+/// Whether an unreadable object was reported.
 #[derive(Clone)]
 pub enum Report {
-    /// It was.
+    /// It was reported.
     Written,
     /// The status could not be written.
     Failed(Attempt),
@@ -43,28 +43,28 @@ pub enum Report {
 #[derive(Default)]
 pub struct Memories {
     apps: OfEach<SharedMemory>,
-    /// Each app is resolved once for each generation.
+    /// Each app is resolved once per generation.
     resolved: OfEach<(i64, Resolved)>,
-    /// Objects that could not be read, with their generation, and the report of each.
+    /// Unreadable objects with their generation, and the report of each.
     unreadable: OfEach<(i64, Report)>,
-    /// What the apps share with one another.
+    /// The shared budgets of the apps.
     fleet: Mutex<Fleet>,
 }
 
-/// What is remembered of one app: of what was decided, of what was written, and of what was said.
+/// The memory of one app: of decisions, writes and reports.
 #[derive(Default)]
 pub struct AppMemory {
     epoch: i32,
-    /// What was decided.
+    /// Decisions.
     pub decide: DecideMemory,
-    /// What was written.
+    /// Writes.
     pub apply: ApplyMemory,
     /// What was reported.
     report: ReportMemory,
 }
 
 impl Memories {
-    /// The memory of one app; empty for an app, or a tenure, that is new.
+    /// The memory of one app; empty for a new app or a new tenure.
     #[must_use]
     pub fn of(&self, app: &ScalableApp) -> SharedMemory {
         let mut memories = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +74,7 @@ impl Memories {
         Arc::clone(memories.entry(uid(app).to_owned()).or_default())
     }
 
-    /// The app as it is resolved.
+    /// The resolved app.
     pub fn resolve(&self, app: &ScalableApp) -> Resolved {
         let generation = app.metadata.generation.unwrap_or_default();
         let all = || self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +83,7 @@ impl Memories {
         {
             return Arc::clone(resolved);
         }
-        // Not under the lock, which the passes over all other apps wait for.
+        // Not under the lock, because the passes over all other apps wait for it.
         let resolved = Arc::new(crate::resolve::resolve(app));
         all().insert(uid(app).to_owned(), (generation, Arc::clone(&resolved)));
         resolved
@@ -101,13 +101,13 @@ impl Memories {
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner).grant(epoch, budgets, &apps);
     }
 
-    /// What an app may use of the budgets that it shares with others.
+    /// The app's grants from shared budgets.
     pub fn grants(&self, app: &App) -> AppGrants {
         let fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
         if fleet.is_idle() { AppGrants::new() } else { fleet.grants(&key(app)) }
     }
 
-    /// Notes what an app needs of the budgets that it shares with others, as of its last decision.
+    /// Records the needs of an app from shared budgets, as of its last decision.
     pub fn note_demands(&self, app: &App, demands: AppDemands) {
         let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
         if !fleet.is_idle() {
@@ -115,21 +115,21 @@ impl Memories {
         }
     }
 
-    /// The report that this generation of an object cannot be read.
+    /// The report that this generation of an object is unreadable.
     pub fn unreadable(&self, object: &GuardedApp) -> Option<Report> {
         let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         let (generation, report) = unreadable.get(uid(object))?;
         (*generation == object.meta().generation.unwrap_or_default()).then(|| report.clone())
     }
 
-    /// Remembers the report that this generation of an object cannot be read.
+    /// Records the report that this generation of an object is unreadable.
     pub fn report_unreadable(&self, object: &GuardedApp, report: Report) {
         let generation = object.meta().generation.unwrap_or_default();
         let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         unreadable.insert(uid(object).to_owned(), (generation, report));
     }
 
-    /// Forgets the apps that are gone: all but these.
+    /// Removes all apps but these.
     pub fn retain<'a>(&self, existing: impl Iterator<Item = &'a GuardedApp>) {
         fn prune<T>(map: &OfEach<T>, existing: &HashSet<&str>) {
             map.lock()
@@ -152,7 +152,7 @@ fn uid(object: &impl Resource) -> &str {
 }
 
 impl AppMemory {
-    /// Starts anew if the tenure is another one, and keeps no second copy of the status that the cache shows.
+    /// Starts again in a new tenure, and keeps no second copy of the status that the cache shows.
     pub fn enter(&mut self, epoch: i32, app: &ScalableApp) {
         if self.epoch != epoch {
             *self = Self { epoch, ..Self::default() };
@@ -160,7 +160,7 @@ impl AppMemory {
         self.report.enter(app);
     }
 
-    /// Remembers the status that was written.
+    /// Records the written status.
     pub fn report(&mut self, written: ScalableAppStatus) {
         self.report.note(written);
     }
@@ -170,20 +170,20 @@ impl AppMemory {
         self.report.is_news(app, update)
     }
 
-    /// The status that the API server has, as far as this process knows.
+    /// The API server's status, as far as this process knows.
     #[must_use]
     pub fn known_status<'a>(&'a self, app: &'a ScalableApp) -> Option<&'a ScalableAppStatus> {
         self.report.known_status(app)
     }
 
-    /// What is to be said of components that the spec no longer names.
+    /// The failures to report for removed components.
     #[must_use]
     pub fn leftover(&self, app: &ScalableApp) -> Option<Failure> {
         let generation = app.metadata.generation.unwrap_or_default();
         self.apply.leftovers.said(was_applied(self.known_status(app), generation))
     }
 
-    /// The components whose writes failed, by name.
+    /// The components with failed writes, by name.
     #[must_use]
     pub fn write_states(
         &mut self,
@@ -196,7 +196,7 @@ impl AppMemory {
         self.apply.write_states(was_applied(self.known_status(app), generation), now)
     }
 
-    /// The known status beside what is remembered of decisions: what a pass needs, of which it changes the latter.
+    /// The known status beside the memory of decisions: the input of a pass, which changes the latter.
     pub fn of_pass<'a>(
         &'a mut self,
         app: &'a ScalableApp,

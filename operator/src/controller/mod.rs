@@ -35,26 +35,26 @@ use scalableapp_crds::ScalableApp;
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 use tokio::sync::mpsc;
 
-/// Apps that may be reconciled at the same time.
+/// Apps that are reconciled at the same time.
 const CONCURRENCY: u16 = 8;
 
-/// What every pass uses.
+/// The shared parts of every pass.
 pub struct Context {
     /// The caches of the API server.
     pub cluster: Cluster,
     /// The samples of Prometheus.
     pub samples: SampleStore,
-    /// What sends writes.
+    /// Sends all writes.
     pub writer: Writer,
-    /// What publishes events.
+    /// Publishes events.
     pub events: Events,
-    /// What is remembered of each app.
+    /// The memory of each app.
     pub memories: Memories,
-    /// Where decisions are written with what they depended on.
+    /// The log of decisions with their inputs.
     pub decisions: DecisionLog,
 }
 
-/// The watches and the caches that they fill.
+/// The watches and their caches.
 pub struct Watches {
     /// The caches.
     pub cluster: Cluster,
@@ -90,7 +90,7 @@ impl Watches {
     }
 }
 
-/// Follows objects until `shutdown`, and reconciles what `triggers` names. Ends when the reconciles under way have.
+/// Follows objects until `shutdown`, and reconciles the apps of `triggers`. Ends after the running reconciles.
 pub async fn run(
     context: Arc<Context>,
     watches: Watches,
@@ -101,7 +101,7 @@ pub async fn run(
     let triggers = futures::stream::unfold(triggers, |mut triggers| async {
         triggers.recv().await.map(|object| (object, triggers))
     });
-    // A standby reconciles nothing, so that whoever begins to lead looks at everything once.
+    // A standby reconciles nothing, so a new leader reconciles everything once.
     let leading = futures::stream::unfold((leadership, false), |(leadership, leads)| async move {
         if leads {
             leadership.lost().await;
@@ -133,13 +133,13 @@ pub async fn run(
             match result {
                 Ok(_)
                 | Err(controller::Error::ObjectNotFound(_) | controller::Error::ReconcilerFailed(..)) => {}
-                Err(error) => tracing::warn!(%error, "a watch failed and will be taken up again"),
+                Err(error) => tracing::warn!(%error, "a watch failed and will be restarted"),
             }
         })
         .await;
 }
 
-/// The app of a child or of a pod, by its labels, or by its owner where somebody has removed those. A pod's owner is its
+/// The app of a child or of a pod, by its labels, or by its owner where somebody removed those. A pod's owner is its
 /// ReplicaSet.
 fn app_of<K: OfApp + Resource>(object: &K) -> Option<ObjectRef<GuardedApp>> {
     let metadata = object.meta();

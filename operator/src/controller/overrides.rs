@@ -1,7 +1,7 @@
-//! The loop that says of each override whether it acts. I/O.
+//! The loop that writes the condition of each override. I/O.
 //!
-//! It looks at all of them once each period: an override ends by time, and one that names no app belongs
-//! to no reconcile. It writes nothing while what it would say has been said.
+//! It checks all of them once per period: an override ends by time, and one with an unknown app belongs to no
+//! reconcile. It writes only changes.
 
 use super::Context;
 use crate::{
@@ -25,7 +25,7 @@ use std::{
 };
 use tokio::{task::yield_now, time::MissedTickBehavior};
 
-/// Turns until `shutdown`, once each `period`.
+/// Runs until `shutdown`, once each `period`.
 pub async fn run(context: Arc<Context>, period: Duration, shutdown: impl Future<Output = ()>) {
     let mut interval = tokio::time::interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -42,12 +42,12 @@ pub async fn run(context: Arc<Context>, period: Duration, shutdown: impl Future<
     }
 }
 
-/// What this process has said in its tenure, because the cache may still show what was said before.
+/// The statuses that this process wrote in its tenure, because the cache may still show earlier ones.
 #[derive(Default)]
 pub struct OverrideReports {
     epoch: i32,
     statuses: BTreeMap<OverrideKey, (String, ScalingOverrideStatus)>,
-    /// Writes that failed, with the override's uid.
+    /// Failed writes, with the override's uid.
     failed: BTreeMap<OverrideKey, (String, Attempt)>,
 }
 
@@ -55,8 +55,8 @@ pub struct OverrideReports {
 type OverrideKey = (String, String);
 
 impl OverrideReports {
-    /// Says what is new, while this process leads. A write that fails is made again at a later turn, after all others;
-    /// once the API server has not answered one of these, the rest of them waits for the next turn.
+    /// Writes the changes, while this process leads. A failed write is retried in a later round, after all others. Once
+    /// the API server has not answered one of these, the rest of them waits for the next round.
     pub async fn tell(
         &mut self,
         writer: &Writer,
@@ -79,7 +79,7 @@ impl OverrideReports {
         let has_failed = |one: &&GuardedOverride| self.failed.contains_key(&key_of(one));
         let (failed, others): (Vec<_>, Vec<_>) = living.into_iter().partition(has_failed);
         for one in others {
-            // However many there are, others have their turn.
+            // Yields to other tasks, however many there are.
             yield_now().await;
             self.try_to_tell_of(one, look).await;
         }
@@ -92,7 +92,7 @@ impl OverrideReports {
         }
     }
 
-    /// Returns whether the API server has answered, if it was asked.
+    /// Returns whether the API server answered, if a request was sent.
     async fn try_to_tell_of(&mut self, one: &GuardedOverride, look: Turn<'_>) -> bool {
         let key = key_of(one);
         match self.tell_of(one, look).await {
@@ -127,7 +127,7 @@ impl OverrideReports {
                 let counting = counting.get(&(key.0.as_str(), one.spec.app.as_str())).unwrap_or(&none);
                 (known, overrides::status(known, one, target, counting, now))
             }
-            // Its status cannot be read either, so whether this is news is known to this process alone.
+            // Its status is unreadable, too, so only this process knows whether this was reported.
             Err(unreadable) => (said, overrides::unreadable(said, unreadable, now)),
         };
         let at = (key.0.as_str(), key.1.as_str());
@@ -137,17 +137,17 @@ impl OverrideReports {
     }
 }
 
-/// What a turn looks at.
+/// The input of a round.
 #[derive(Clone, Copy)]
 struct Turn<'a> {
     writer: &'a Writer,
     apps: &'a Store<GuardedApp>,
-    /// What counts of each app, by namespace and name.
+    /// The overrides in force of each app, by namespace and name.
     counting: &'a HashMap<(&'a str, &'a str), Counting>,
     now: Timestamp,
 }
 
-/// The overrides of each app that count. They are gone through once, however many there are.
+/// The overrides in force of each app. They are iterated once, however many there are.
 fn counting<'a>(
     living: &[&'a GuardedOverride],
     apps: &Store<GuardedApp>,

@@ -1,4 +1,4 @@
-//! The pipeline for one app: observe, resolve, decide, build, apply, report. I/O.
+//! The pipeline for one app: observe, resolve, decide, render, apply, report. I/O.
 
 use super::{
     Context,
@@ -22,25 +22,25 @@ use std::{mem, sync::Arc, time::Duration};
 
 /// Kind of the objects that are reconciled.
 pub const KIND: &str = "ScalableApp";
-/// After a write that came too late: the cache shows the newer object by then.
+/// After a conflict: the cache shows the newer object by then.
 const AGAIN: Duration = Duration::from_millis(500);
-/// After a write failed without which nothing else may be done.
+/// After a failed write that blocks all others.
 const RETRY: Duration = Duration::from_secs(5);
-/// A second look at everything, should a watch have lost an event.
+/// Interval of a full reconcile, in case a watch lost an event.
 const RESYNC: Duration = Duration::from_secs(600);
 
-/// Why a reconcile did not get to its end.
+/// Why a reconcile ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A write failed without which nothing else may be done.
+    /// A write failed that blocks all others.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The status could not be written, and is not tried again before this time.
+    /// The status could not be written, and is not retried before this time.
     #[error("the status could not be written")]
     Unreported(Timestamp),
 }
 
-/// Brings one app closer to what it declares.
+/// Reconciles one app.
 ///
 /// # Errors
 /// When its status is not written, or another process leads.
@@ -88,14 +88,14 @@ async fn pipeline(
     let children = render(resolved, u64::try_from(epoch).unwrap_or_default());
     let leader = Leader { writer: &context.writer, cluster: &context.cluster, epoch };
     apply::app::apply(leader, resolved, &observed, children, &mut memory.apply, &mut pass).await?;
-    // The status before the replicas: a change that is remembered and did not happen makes the next leader slower,
-    // one that happened and is not remembered would make it faster.
+    // The status comes before the replicas: a change that was recorded but not made delays the next leader's changes,
+    // while one that was made but not recorded would let it scale too fast.
     say(context, app, memory, &pass, None).await?;
     let (decisions, failing) = (&mut memory.decide, &mut memory.apply.failing);
     if apply::scale::scale(leader, resolved, decisions, failing, &pass).await? {
         return Ok(Action::requeue(AGAIN));
     }
-    // What is due waits for the cache to show the last write, if not for its own time.
+    // The next reconcile waits for the cache to show the last write, at most until its own time.
     Ok(Action::requeue(memory.apply.due().map_or(RESYNC, |due| from_now(due).max(AGAIN))))
 }
 
@@ -104,7 +104,8 @@ fn from_now(then: Timestamp) -> Duration {
     Duration::try_from(then.duration_since(clock::wall())).unwrap_or_default().min(RESYNC)
 }
 
-/// An app that is being deleted is left to the garbage collector. What keeps it is named, because it may take long.
+/// An app that is being deleted is left to the garbage collector. What blocks the deletion is reported, because it may
+/// take long.
 async fn deleting(context: &Context, app: &ScalableApp, memory: &mut AppMemory) -> Result<Action, Error> {
     memory.decide.forget_recommendations();
     let finalizers = app.metadata.finalizers.as_deref().unwrap_or_default().join(", ");
@@ -128,7 +129,7 @@ async fn invalid_spec(
     Ok(Action::await_change())
 }
 
-/// The one status write, and the events that go with it.
+/// The status write, and its events.
 async fn say(
     context: &Context,
     app: &ScalableApp,
@@ -162,7 +163,7 @@ async fn say(
     Ok(())
 }
 
-/// An object that this version cannot read gets a condition of its own and harms nobody else.
+/// An unreadable object gets its own condition and does not affect others.
 async fn unreadable(context: &Context, object: &GuardedApp, invalid: &Unreadable) -> Result<Action, Error> {
     let reason = match &invalid.cause {
         Cause::TooLarge(_) => reason::TOO_LARGE,
@@ -180,7 +181,7 @@ async fn unreadable(context: &Context, object: &GuardedApp, invalid: &Unreadable
     let generation = object.meta().generation.unwrap_or_default();
     let status = StatusUpdate::of(None, generation, &[], Some(&failure)).status(None, clock::wall());
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    // Its status cannot be read either, so whether this is news is known to this process alone.
+    // Its status is unreadable, too, so only this process knows whether this was reported.
     let written =
         apply::status::report::<ScalableApp>(&context.writer, KIND, (&namespace, &name), None, &status).await;
     match written {
@@ -188,7 +189,7 @@ async fn unreadable(context: &Context, object: &GuardedApp, invalid: &Unreadable
             context.memories.report_unreadable(object, Report::Written);
             Ok(Action::await_change())
         }
-        // The API server may take longer for an object of this size than a write may.
+        // For an object of this size the API server may take longer than the time-out of a write.
         Err(error) => {
             let attempt = unreported(object, earlier.as_ref(), error, REFUSED_CAP)?;
             let until = attempt.until();
@@ -202,7 +203,7 @@ async fn unreadable(context: &Context, object: &GuardedApp, invalid: &Unreadable
     }
 }
 
-/// When to try again.
+/// The time of the next reconcile.
 #[expect(clippy::needless_pass_by_value, reason = "the controller hands over the object")]
 pub fn on_error(object: Arc<GuardedApp>, error: &Error, _: Arc<Context>) -> Action {
     let error = match error {

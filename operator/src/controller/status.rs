@@ -1,4 +1,4 @@
-//! The one status write of an app, and what is done where the API server refuses it. I/O.
+//! The status write of an app, and its handling where the API server refuses it. I/O.
 
 use super::{
     Context,
@@ -20,9 +20,9 @@ use scalableapp_crds::{ScalableApp, ScalableAppStatus};
 use scalableapp_engine::reason::{self, Reason};
 use std::time::Duration;
 
-/// Writes the status, unless that failed so recently that it is not tried again yet. Where the API server refuses the whole,
-/// the reduced one is written, so that scaling goes on. Where it refuses both an event tells of it, for no condition can.
-/// Returns the status that counts from now on.
+/// Writes the status, unless it failed recently and waits for its retry. Where the API server refuses the full one, the
+/// reduced one is written, so that scaling continues. Where it refuses both, an event reports it, because no condition
+/// can. Returns the status that is valid from now on.
 ///
 /// # Errors
 /// When neither was written.
@@ -70,7 +70,7 @@ async fn send(
     Ok(())
 }
 
-/// A status that could not be written, if it is to be tried again later and not at once.
+/// A failed status write, if it waits for a retry.
 pub fn unreported(
     object: &impl Resource,
     earlier: Option<&Attempt>,
@@ -86,12 +86,12 @@ pub fn unreported(
     Ok(Attempt::failed(earlier, generation(object), &error, cap, clock::wall()))
 }
 
-/// What an attempt is for: another generation is tried at once.
+/// The key of an attempt: another generation is tried at once.
 fn generation(object: &impl Resource) -> u64 {
     object.meta().generation.unwrap_or_default().unsigned_abs()
 }
 
-/// Tells in an event what no condition can.
+/// Reports in an event what no condition can.
 pub async fn tell(context: &Context, object: &impl Resource<DynamicType = ()>, reason: Reason, note: String) {
     let event = Event { warning: true, reason: reason.name, action: "Report", note };
     context.events.publish(&object.object_ref(&()), event).await;

@@ -1,5 +1,5 @@
-//! The loop that follows time: one batch of queries for all apps, one pure pass over them, and a trigger for each app
-//! whose pass asks for a write. I/O.
+//! The tick: one batch of queries for all apps, one pure pass over each, and a trigger for each app that needs a write.
+//! I/O.
 
 use super::{
     Context,
@@ -24,17 +24,17 @@ use tokio::{
     time::{MissedTickBehavior, sleep_until},
 };
 
-/// Time between two looks at the answers to the apps' own queries, which are spread over their interval: what one says
-/// is acted on within this time, not only at the next tick.
+/// Interval of the checks for answers to custom queries, which are spread over their own interval: an answer is used
+/// within this time, not only at the next tick.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Ticks over which news that changes no replica is spread. When Prometheus goes or comes back every app has some at
-/// once: they must not all be written in one moment, nor keep a change of replicas waiting behind them.
-const NEWS_OVER: usize = 10;
-/// Apps whose news is written in one tick however few apps there are.
-const LEAST_NEWS: usize = 20;
+/// Ticks over which status updates without a change of replicas are spread. When Prometheus fails or recovers, every
+/// app has one at once: they must not all be written at the same moment, nor delay a change of replicas.
+const SPREAD_OVER: usize = 10;
+/// The least status updates in one tick, however few apps there are.
+const LEAST_UPDATES: usize = 20;
 
-/// Turns until `shutdown`, once each `period`.
+/// Runs until `shutdown`, once each `period`.
 pub async fn run(
     context: Arc<Context>,
     triggers: mpsc::Sender<ObjectRef<GuardedApp>>,
@@ -54,7 +54,7 @@ pub async fn run(
             due = interval.tick() => Some(due),
             () = sleep_until(beat) => None,
         };
-        // At each turn, not only when a tick is due: ticks may be further apart than the heart may be silent.
+        // At each iteration, not only in a tick: ticks may be further apart than the heartbeat limit.
         health.beat();
         if let Some(due) = due {
             metrics::tick_began(due.elapsed());
@@ -86,11 +86,11 @@ impl Tenure<'_> {
         let mut news = (apps.len() / NEWS_OVER).max(LEAST_NEWS);
         for Decidable { app, resolved, memory } in apps {
             let Ok(checked) = &**resolved else { continue };
-            self.pass(app, checked, memory, &samples, &mut news).await;
+            self.pass(app, checked, memory, &samples, &mut updates).await;
         }
     }
 
-    /// Decides the apps whose own queries have been answered since. News waits for the tick.
+    /// Decides the apps whose custom queries were answered since. Other status updates wait for the tick.
     async fn between(&self) {
         let (samples, answered) = self.context.samples.go_on().await;
         for (namespace, name) in answered {
@@ -105,15 +105,15 @@ impl Tenure<'_> {
         }
     }
 
-    /// Decides one app, and has it reconciled if that changes replicas, or says something new and `news` may still be
-    /// written. Nothing while its reconcile is under way, which decides for itself.
+    /// Decides one app, and triggers its reconcile if that changes replicas, or needs a status update and `updates` are
+    /// left. Nothing during its reconcile, which decides itself.
     async fn pass(
         &self,
         app: &ScalableApp,
         resolved: &App,
         memory: &SharedMemory,
         samples: &Samples,
-        news: &mut usize,
+        updates: &mut usize,
     ) {
         let (namespace, name) = (resolved.namespace.as_str(), resolved.name.as_str());
         let observed = self.context.cluster.of_app(namespace, name);
@@ -127,14 +127,14 @@ impl Tenure<'_> {
         let mut pass = decide::pass(resolved, known, view, decisions);
         self.context.memories.note_demands(resolved, std::mem::take(&mut pass.demands));
         let scales = scales(&pass);
-        let says = !scales && *news > 0 && says_something_new(app, &mut memory, &pass);
+        let updates_status = !scales && *updates > 0 && needs_status_update(app, &mut memory, &pass);
         // Sending may wait for the app's own reconcile, which needs the memory.
         drop(memory);
-        if says {
-            *news -= 1;
+        if updates_status {
+            *updates -= 1;
         }
-        if scales || says {
-            // Nobody listens any more when the process is about to end.
+        if scales || updates_status {
+            // The receiver is gone when the process is about to end.
             let _ = self.triggers.send(app_ref(namespace, name)).await;
         }
     }
@@ -145,7 +145,7 @@ fn scales(pass: &Pass) -> bool {
     pass.components.iter().any(|one| {
         let planned = |hash| pass.plan.replicas.get(&one.state.name)?.get(hash);
         one.decision.is_some()
-            // A child that could not be written is tried again in its own time.
+            // A failed write of a child is retried at its own time.
             && ((one.state.revisions.is_empty() && one.state.failure.is_none())
                 || one.state.revisions.iter().any(|revision| {
                     planned(&revision.hash).is_some_and(|planned| *planned != revision.replicas)
@@ -153,14 +153,14 @@ fn scales(pass: &Pass) -> bool {
     })
 }
 
-/// Whether the status would differ from the one that is known.
-fn says_something_new(app: &ScalableApp, memory: &mut AppMemory, pass: &Pass) -> bool {
+/// Whether the status would differ from the known one.
+fn needs_status_update(app: &ScalableApp, memory: &mut AppMemory, pass: &Pass) -> bool {
     let states: Vec<_> = pass.components.iter().map(|one| &one.state).collect();
     let generation = app.metadata.generation.unwrap_or_default();
     let waits = memory.apply.unreported.as_ref().is_some_and(|unreported| {
         unreported.attempt.is_of(generation.unsigned_abs()) && !unreported.attempt.is_due(clock::wall())
     });
-    // The whole status is refused: it would be news at every tick, and in the way of others.
+    // The full status is refused: it would be an update at every tick, and delay others.
     if waits {
         return false;
     }

@@ -5,18 +5,18 @@ use scalableapp_crds::limits::{self, clip};
 use scalableapp_crds::{DecisionRecord, ScalableAppStatus, ScalingMemory, condition_type};
 use scalableapp_engine::reason::{self, Reason};
 
-/// Name of the stage of a decision that tells of somebody else's write.
+/// Name of the stage that reports another writer of the replicas.
 pub const OTHER_SCALER: &str = "other scaler";
 
-/// Something that went wrong, as one word and one sentence.
+/// A problem, as one word and one sentence.
 pub type Failure = Problem;
 
-/// What is known of the writes of one component that failed.
+/// The failed writes of one component.
 #[derive(Clone, Debug, Default)]
 pub struct WriteState {
-    /// The failure to name, if any.
+    /// The failure to report, if any.
     pub failure: Option<Failure>,
-    /// Whether its replicas are not tried again yet.
+    /// Whether its replicas wait for a retry.
     pub is_recent: bool,
 }
 
@@ -25,51 +25,51 @@ pub struct WriteState {
 pub struct ComponentState {
     /// Name of the component.
     pub name: String,
-    /// Minimum replicas, as the spec says.
+    /// Minimum replicas of the spec.
     pub min: i32,
-    /// Whether this pass decided it. If not, what was said of its scaling still stands.
+    /// Whether this pass decided it. If not, its earlier scaling status stays.
     pub decided: bool,
-    /// Who pauses its app, in words; nothing if nobody does.
+    /// Who pauses its app, in words; `None` without a pause.
     pub paused: Option<String>,
-    /// Replicas that the last decision asked for.
+    /// Desired replicas of the last decision.
     pub desired: i32,
     /// Hash of the declared revision.
     pub target: String,
     /// Its live revisions.
     pub revisions: Vec<LiveRevision>,
-    /// What keeps pods of the declared revision from being ready.
+    /// The problem that keeps pods of the declared revision from being ready.
     pub problem: Option<Problem>,
     /// The same of the other revisions.
     pub problem_of_others: Option<Problem>,
-    /// Whether the generation is known to have been applied before this pass.
+    /// Whether the generation was applied before this pass.
     pub was_applied: bool,
-    /// What keeps the generation from being applied, or what was changed by somebody from being put right.
+    /// The problem that blocks the generation, or the repair of an edit.
     pub failure: Option<Failure>,
-    /// What keeps `desired` from what is asked for, the one that wins first.
+    /// The limits of `desired`, in order of precedence.
     pub limited_by: Vec<Reason>,
-    /// The first of them as a sentence; empty where nothing limits.
+    /// The first of them as a sentence; empty without a limit.
     pub limit: String,
     /// Whether the component declares metrics.
     pub measured: MetricsState,
-    /// The decision to record, if it differs from the one that is recorded.
+    /// The decision to record, if it differs from the recorded one.
     pub record: Option<DecisionRecord>,
-    /// What scaling must remember, if replicas are about to change.
+    /// The memory of scaling, if replicas are about to change.
     pub memory: Option<ScalingMemory>,
 }
 
-/// What is known of a component's metrics.
+/// The state of a component's metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum MetricsState {
     /// It declares none.
     NotAsked,
-    /// Prometheus has not been asked yet.
+    /// Prometheus has not been queried yet.
     #[default]
     NotYet,
-    /// No pod is ready, so there is nothing to measure yet.
+    /// No pod is ready, so nothing can be measured yet.
     NoPodReady,
     /// Every metric has fresh evidence.
     Fresh,
-    /// A metric has none: why, and in which words.
+    /// A metric has none, with the reason.
     Missing(Failure),
 }
 
@@ -87,14 +87,14 @@ impl ComponentState {
             && self.revisions.iter().all(|revision| revision.hash == self.target || revision.pods == 0)
     }
 
-    /// Whether enough pods are ready for the component to be up. Load has no say: growing towards a larger number
-    /// is no reason to call a component down.
+    /// Whether enough pods are ready for the component to be up. It does not depend on load: a component that grows
+    /// towards a larger number is not down.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.ready() >= self.min
     }
 
-    /// What keeps replicas that are asked for from being ready.
+    /// The problem that keeps desired replicas from being ready.
     #[must_use]
     pub fn shortage(&self) -> Option<Failure> {
         let (ready, desired) = (self.ready(), self.desired);
@@ -104,7 +104,7 @@ impl ComponentState {
         Some(Failure { reason: problem.reason, message })
     }
 
-    /// Whether the declared revision gave up waiting for its pods.
+    /// Whether the declared revision exceeded its progress deadline.
     #[must_use]
     pub fn gave_up(&self) -> bool {
         self.revisions
@@ -112,7 +112,7 @@ impl ComponentState {
             .any(|revision| revision.hash == self.target && deadline_exceeded(&revision.deployment))
     }
 
-    /// The limits of `desired` as one text, for example `MaxReplicas`, as long as the status may have it.
+    /// The limits of `desired` as one text, for example `MaxReplicas`, cut to the maximum of the status.
     #[must_use]
     pub fn limited_by_names(&self) -> String {
         let names: Vec<&str> = self.limited_by.iter().map(|reason| reason.name).collect();
@@ -120,7 +120,7 @@ impl ComponentState {
     }
 }
 
-/// What `Ready` says of a generation that is not applied, or not known to be.
+/// The failure in `Ready` for a generation that is not applied, or not known to be.
 const UNAPPLIED: [Reason; 6] = [
     reason::INVALID_SPEC,
     reason::UNREADABLE,
@@ -130,7 +130,7 @@ const UNAPPLIED: [Reason; 6] = [
     reason::PAUSED,
 ];
 
-/// Whether a generation was applied, by what is known.
+/// Whether a generation was applied, as far as is known.
 #[must_use]
 pub fn was_applied(known: Option<&ScalableAppStatus>, generation: i64) -> bool {
     let mut conditions = known.into_iter().flat_map(|status| &status.conditions);

@@ -1,4 +1,4 @@
-//! The samples of one app as the engine reads them. Pure.
+//! The samples of one app as the engine's evidence. Pure.
 
 use super::memory::DecideMemory;
 use crate::{observe::snapshot::Samples, resolve::app::App};
@@ -24,7 +24,7 @@ impl Evidence for AppEvidence<'_> {
 
     fn reading(&self, component: &str, metric: &str) -> Option<Cow<'_, Reading>> {
         let key = &self.app.service(component)?.key;
-        // Until the next tick the samples are those of the app as it was before an edit.
+        // Until the next tick the samples are those of the app before an edit.
         let is_of_this_edit = self.samples.source(key, metric) == self.memory.source(component, metric);
         is_of_this_edit.then(|| self.samples.reading(key, metric))?.map(Cow::Owned)
     }

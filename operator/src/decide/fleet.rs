@@ -1,4 +1,4 @@
-//! What the apps share with one another: needed as of their last decisions, granted once a tick. Pure.
+//! Budgets that several apps share: needs as of their last decisions, granted once a tick. Pure.
 
 use crate::observe::query_plan::AppKey;
 use scalableapp_engine::{
@@ -7,7 +7,7 @@ use scalableapp_engine::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The shared budgets, what the apps need of them, and what they were granted last.
+/// The shared budgets, the needs of the apps, and their last grants.
 #[derive(Debug, Default)]
 pub struct Fleet {
     /// The tenure of the lease in which the demands were noted.
@@ -36,13 +36,13 @@ impl Fleet {
         self.demands.budgets.is_empty()
     }
 
-    /// What an app may use.
+    /// The grants of an app.
     #[must_use]
     pub fn grants(&self, app: &AppKey) -> AppGrants {
         self.grants.apps.get(app).cloned().unwrap_or_default()
     }
 
-    /// Notes what an app needs, as of its last decision.
+    /// Records the needs of an app, as of its last decision.
     pub fn note(&mut self, app: AppKey, demands: AppDemands) {
         self.demands.apps.insert(app, demands);
     }

@@ -1,4 +1,4 @@
-//! What is remembered of the decisions on one app between two passes. Pure.
+//! The memory of the decisions on one app between two passes. Pure.
 
 use crate::{
     observe::{
@@ -16,10 +16,10 @@ use scalableapp_engine::{
 };
 use std::collections::BTreeMap;
 
-/// What is remembered of the decisions on one app.
+/// The memory of the decisions on one app.
 #[derive(Clone, Default)]
 pub struct DecideMemory {
-    /// What the engine remembers.
+    /// The engine's memory.
     pub(super) decisions: AppMemory,
     components: BTreeMap<String, Followed>,
 }
@@ -29,11 +29,11 @@ pub struct DecideMemory {
 struct Followed {
     /// Where the metrics were read that the engine remembers.
     sources: Sources,
-    /// Writes of replicas that the cache must show before the component is decided again, by name of the Deployment.
+    /// Writes of replicas that the cache must show before the component is decided again, by Deployment.
     awaited: BTreeMap<String, Awaited>,
 }
 
-/// A write of replicas that succeeded.
+/// A successful write of replicas.
 #[derive(Clone)]
 struct Awaited {
     /// Generation of the Deployment after it.
@@ -43,12 +43,12 @@ struct Awaited {
 }
 
 impl DecideMemory {
-    /// Forgets what the metrics asked for: nobody looked at them for a while.
+    /// Removes the recommendations: no pass was made for a while.
     pub fn forget_recommendations(&mut self) {
         self.decisions.forget_recommendations();
     }
 
-    /// Waits for a write of replicas to show in the cache, as the generation of the Deployment.
+    /// Waits for the cache to show a write of replicas, by the generation of the Deployment.
     pub fn await_write(
         &mut self,
         component: &str,
@@ -62,18 +62,18 @@ impl DecideMemory {
         followed.awaited.insert(deployment.to_owned(), awaited);
     }
 
-    /// Remembers that the replicas of a decision were written, or may have been.
+    /// Records that the replicas of a decision were written, or may have been.
     pub fn commit(&mut self, service: &Service, decision: &ComponentDecision, is_certain: bool) {
         self.decisions.commit(service.name.as_str(), decision, &service.declared.behavior, is_certain);
     }
 
-    /// Forgets the components that the app no longer has.
+    /// Removes the components that the app no longer has.
     pub(super) fn retain(&mut self, app: &App) {
         self.components.retain(|name, _| app.service(name).is_some());
     }
 
-    /// The replicas of the writes that the cache does not show yet, by revision. What is gone from the cache was deleted, or
-    /// is not there yet; either way there is nothing to wait for once the API server has said so.
+    /// The replicas of the writes that the cache does not show yet, by revision. A Deployment that is missing from the
+    /// cache was deleted, or is not there yet; in both cases there is nothing to wait for.
     pub(super) fn unshown(&mut self, component: &str, revisions: &[LiveRevision]) -> BTreeMap<String, i32> {
         let Some(Followed { awaited, .. }) = self.components.get_mut(component) else {
             return BTreeMap::new();
@@ -87,8 +87,8 @@ impl DecideMemory {
         awaited.values().map(|one| (one.revision.clone(), one.replicas)).collect()
     }
 
-    /// Prepares a component that is about to be decided: at first with what the status holds, and without what was learned
-    /// of metrics that are read from elsewhere now.
+    /// Prepares the decision on a component: the first time from the status, and without the memory of metrics whose
+    /// source has changed.
     pub(super) fn begin(&mut self, service: &Service, known: Option<&ComponentStatus>, now: Timestamp) {
         let name = service.name.as_str();
         if !self.decisions.components.contains_key(name) {
@@ -107,7 +107,7 @@ impl DecideMemory {
         followed.sources = sources;
     }
 
-    /// Where a metric is read that is about to be decided upon.
+    /// The source of a metric that is about to be decided.
     pub(super) fn source(&self, component: &str, metric: &str) -> Option<&Source> {
         self.components.get(component)?.sources.get(metric)
     }

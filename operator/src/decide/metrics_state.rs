@@ -1,4 +1,4 @@
-//! What is known of a component's metrics after a decision. Pure.
+//! The state of a component's metrics after a decision. Pure.
 
 use super::component_state::{Failure, MetricsState};
 use crate::{observe::snapshot::Samples, resolve::app::Service};
@@ -25,20 +25,20 @@ pub(super) fn metrics_state(
     if !samples.were_taken() {
         return MetricsState::NotYet;
     }
-    // The first replicas of a component are decided without a look at its metrics.
+    // The first replicas of a component are decided without its metrics.
     if ready == 0 && (decision.current == 0 || !decision.invalid.is_empty()) {
         return MetricsState::NoPodReady;
     }
     let missing = |metric: &Metric| {
         let name = &metric.name;
         let Some(invalid) = decision.invalid.get(name) else {
-            // Latency needs no evidence, and yet what was not answered is not fresh.
+            // Latency needs no evidence, but an unanswered query is not fresh.
             let cause = samples.unanswered(&service.key, name, now)?;
             return Some((reason::METRIC_STALE, format!("{name}: {cause}")));
         };
-        // The sentence of the list, not the age or count of the moment: a condition must not change with time alone.
+        // The sentence of the list, not the current age or count: a condition must not change with time alone.
         let what = match invalid.reason {
-            // Only this names the pod and the container, and they stay the same.
+            // Only this sentence names the pod and the container, which stay the same.
             reason::REQUEST_MISSING => invalid.why.as_str(),
             reason => reason.sentence,
         };

@@ -1,5 +1,5 @@
-//! One app from its caches to its decision: what is observed becomes the engine's input, and its decision the state of
-//! each component. Pure.
+//! From the cached objects of one app to its decision: builds the engine's input, and the state of each component from
+//! the result. Pure.
 
 pub mod component_state;
 mod evidence;

@@ -1,12 +1,12 @@
-//! Whether a decision is recorded: what is news, and what is not. Pure.
+//! Whether a decision is recorded. Pure.
 
 use super::component_state::ComponentState;
 use jiff::Timestamp;
 use scalableapp_crds::{ComponentStatus, DecisionRecord, Proposal};
 use scalableapp_engine::{ComponentDecision, Invalid, reason};
 
-/// The decision to record when replicas, their limit, or a hold or its reason change, and never for a mere change of load.
-/// Replicas also change where somebody else had changed them (`is_of_other`), and what is wanted stays.
+/// The decision to record when replicas, their limit, or a hold or its reason change, and never for a change of load
+/// alone. Replicas also change where somebody else changed them (`is_of_other`) and the desired ones stay.
 pub(super) fn record(
     state: &ComponentState,
     known: Option<&ComponentStatus>,
@@ -35,7 +35,7 @@ pub(super) fn record(
     is_new.then(|| decision.record(now))
 }
 
-/// Whether a metric has no say for another reason than the recorded decision tells.
+/// Whether a metric is invalid for another reason than the recorded one.
 pub(super) fn evidence_is_news(recorded: &[Proposal], decision: &ComponentDecision) -> bool {
     let differs = |(metric, invalid): (&String, &Invalid)| {
         recorded.iter().any(|one| one.metric == *metric && one.reason != invalid.reason.name)
@@ -43,7 +43,7 @@ pub(super) fn evidence_is_news(recorded: &[Proposal], decision: &ComponentDecisi
     decision.hold.is_some() && decision.invalid.iter().any(differs)
 }
 
-/// Whether a hold begins or ends. While a metric is missing, whether that keeps a replica changes with every measurement.
+/// Whether a hold begins or ends. While a metric is missing, each measurement may change whether that keeps a replica.
 pub(super) fn hold_is_news(recorded: Option<&str>, decision: &ComponentDecision) -> bool {
     match decision.hold {
         None if recorded == Some(reason::NO_VALID_METRIC.name) => {

@@ -1,11 +1,11 @@
-//! Replicas that somebody else has written, and how that is told. Pure.
+//! Replicas of another writer, and their report. Pure.
 
 use super::component_state::{ComponentState, OTHER_SCALER};
 use scalableapp_crds::limits::{self, clip};
 use scalableapp_crds::{DecisionRecord, Stage};
 use scalableapp_engine::ComponentDecision;
 
-/// The stage at which a decision begins where somebody else has changed the replicas since the last one.
+/// The first stage of a decision after somebody else changed the replicas.
 pub(super) fn stage(state: &ComponentState, decision: &ComponentDecision) -> Option<Stage> {
     let (wanted, found) = (decision.previous?, decision.current);
     if wanted == found {
@@ -13,7 +13,7 @@ pub(super) fn stage(state: &ComponentState, decision: &ComponentDecision) -> Opt
     }
     let who = match manager(state) {
         Some(manager) => format!("field manager {manager}"),
-        // The API server keeps no manager of replicas that were scaled before anybody had written them.
+        // The API server records no manager for the replicas of an object that was scaled before anybody had set them.
         None if state.revisions.iter().all(|one| one.hash == state.target || one.replicas == 0) => {
             "somebody".to_owned()
         }
@@ -28,7 +28,8 @@ pub(super) fn manager(state: &ComponentState) -> Option<&str> {
     state.revisions.iter().find_map(|revision| revision.deployment.part.scaled_by.as_deref())
 }
 
-/// Begins a record with that stage. What a log keeps of the decision has no such stage, or it could not be made again.
+/// Adds that stage to the front of a record. The decision in the log has no such stage, because a replay would not
+/// repeat it.
 pub(super) fn tell_of(other: Option<Stage>, record: Option<&mut DecisionRecord>) {
     let (Some(other), Some(record)) = (other, record) else { return };
     let message = format!("{}. {}", other.effect, record.message);

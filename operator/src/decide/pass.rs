@@ -37,25 +37,25 @@ use scalableapp_engine::{
 };
 use std::collections::BTreeMap;
 
-/// What a pass looks at.
+/// The input of a pass.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    /// What the caches hold of the app.
+    /// The cached objects of the app.
     pub observed: &'a Observed,
-    /// What was measured.
+    /// The samples.
     pub samples: &'a Samples,
-    /// Components whose writes failed, by name.
+    /// Components with failed writes, by name.
     pub writes: &'a BTreeMap<String, WriteState>,
-    /// What the app may use of budgets that it shares with other apps.
+    /// The app's grants from shared budgets.
     pub grants: &'a AppGrants,
     /// The time of the pass.
     pub now: Timestamp,
-    /// Whether decisions are recorded with everything that they depended on, which must be copied for that.
+    /// Whether decisions are recorded with their input, which must be copied for that.
     pub recording: bool,
 }
 
 impl<'a> View<'a> {
-    /// A view in which no write has failed, nothing is shared, and nothing is recorded.
+    /// A view without failed writes, shared budgets or recording.
     #[must_use]
     pub fn new(observed: &'a Observed, samples: &'a Samples, now: Timestamp) -> Self {
         static NO_WRITES: BTreeMap<String, WriteState> = BTreeMap::new();
@@ -64,30 +64,30 @@ impl<'a> View<'a> {
     }
 }
 
-/// What a pass says of an app.
+/// The result of a pass over an app.
 #[derive(Default)]
 pub struct Pass {
-    /// What it says of each component, in the order of the spec.
+    /// The result for each component, in the order of the spec.
     pub components: Vec<ComponentPass>,
     /// The replicas that each revision of the decided components should have now.
     pub plan: Plan,
-    /// What the app needs of budgets that it shares with other apps.
+    /// The app's needs from shared budgets.
     pub demands: AppDemands,
     /// The decisions to record with everything that they depended on, if there are any and decisions are recorded.
     pub recorded: Option<Record>,
 }
 
-/// What a pass says of one component.
+/// The result of a pass for one component.
 pub struct ComponentPass {
     /// Its state after the pass.
     pub state: ComponentState,
-    /// The decision; nothing while the cache does not show the last write, or before the first samples of a tenure.
+    /// The decision; `None` while the cache does not show the last write, or before the first samples of a tenure.
     pub decision: Option<ComponentDecision>,
     /// The decision to record, as it can be made again; nothing if it is not recorded.
     record: Option<DecisionRecord>,
 }
 
-/// What is known of a component before its app is decided.
+/// The state of a component before its app is decided.
 struct Before<'a> {
     service: &'a Service,
     state: ComponentState,
@@ -142,7 +142,7 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
     Pass { components, plan: decision.plan, demands: decision.demands, recorded }
 }
 
-/// The decision, with what it depended on if it is `recording`.
+/// The decision, with its input if it is `recording`.
 fn decided(input: &Input<'_>, recording: bool) -> (Decision, Option<RecordedInput>) {
     if !recording {
         return (decide(input), None);
@@ -152,7 +152,7 @@ fn decided(input: &Input<'_>, recording: bool) -> (Decision, Option<RecordedInpu
     (decision, Some(RecordedInput::of(input, recorder.into_read())))
 }
 
-/// What runs of a component, as the engine sees it.
+/// The observed component, as the engine's input.
 fn observed(
     service: &Service,
     component: &ComponentState,
@@ -192,7 +192,7 @@ fn observed(
     }
 }
 
-/// What is there once the app is decided.
+/// The result once the app is decided.
 #[derive(Clone, Copy)]
 struct After<'a> {
     app: &'a App,
@@ -213,7 +213,7 @@ impl After<'_> {
         ComponentPass { state, decision: None, record }
     }
 
-    /// Notes what keeps the generation from being applied.
+    /// Sets the problem that blocks the generation.
     fn note_failure(self, service: &Service, state: &mut ComponentState, undecided: Option<Undecided>) {
         if undecided == Some(Undecided::InvalidSpec) {
             let sentences: Vec<String> = service.problems.iter().map(ToString::to_string).collect();
@@ -290,7 +290,7 @@ fn pause(by: &ScalingOverride) -> String {
     format!("override {} by {who} pauses the app until {}: {reason}", by.name_any(), expires_at.0)
 }
 
-/// The first limit as a sentence; with who set it, until when and why, if that is somebody.
+/// The first limit as a sentence, with its author, end and reason, if somebody set it.
 fn limit(decision: &ComponentDecision, overrides: Option<&Overrides>, observed: &Observed) -> String {
     let Some(limit) = decision.limited_by.first() else { return String::new() };
     let sentence = decision.sentence(*limit);
@@ -350,7 +350,7 @@ mod tests {
         View { recording: true, ..View::new(observed, samples, Timestamp::UNIX_EPOCH) }
     }
 
-    /// A pass over an app of one component: what it says of it, and the replicas of each revision.
+    /// A pass over an app of one component: its result, and the replicas of each revision.
     fn only(
         app: &App,
         known: Option<&ScalableAppStatus>,

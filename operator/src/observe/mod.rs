@@ -1,4 +1,4 @@
-//! What is: objects from the API server's watches, samples from Prometheus. I/O in.
+//! Objects from the API server's watches, and samples from Prometheus. I/O in.
 
 pub mod cluster;
 pub mod namespaced;

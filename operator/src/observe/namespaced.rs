@@ -1,8 +1,8 @@
-//! A name within its namespace, by which what is known of thousands of apps and pods is found without a copy. Pure.
+//! A borrowed name within its namespace, to find entries of thousands of apps and pods without a copy. Pure.
 
 use hashbrown::Equivalent;
 
-/// Namespace and name of an app or a pod. It has the hash of the tuple of both, which it is found by.
+/// Namespace and name of an app or a pod. Its hash is that of the tuple of both.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NamespacedName {
     namespace: Box<str>,

@@ -1,4 +1,4 @@
-//! What the apps want measured, so that nothing else is asked for. Pure.
+//! The measurements that the apps need, so that nothing else is queried. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use scalableapp_engine::propose::metric::Target;
 
 use crate::resolve::app::{App, ComponentKey, Service};
 
-/// What one set of queries measures for all apps.
+/// A signal: one set of queries for all apps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Signal {
     /// HTTP requests per second of a component.
@@ -24,16 +24,16 @@ pub enum Signal {
 /// Namespace and name of an app.
 pub type AppKey = (String, String);
 
-/// For whom a signal is measured.
+/// The users of a signal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueryScope {
     /// The apps that use it.
     pub apps: BTreeSet<AppKey>,
-    /// Whether a metric is read from it. If none is, it is only shown to people.
+    /// Whether a metric uses it. Otherwise it is only displayed.
     pub decides: bool,
 }
 
-/// An app's own query, as its author wrote it.
+/// A custom query, as its author wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CustomQuery {
     /// Namespace that it is confined to.
@@ -42,7 +42,7 @@ pub struct CustomQuery {
     pub text: String,
 }
 
-/// Where the value of a metric is read.
+/// The source of a metric.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// A signal of the component as a whole.
@@ -51,12 +51,12 @@ pub enum Source {
     Quantile(f64),
     /// A signal of each pod.
     Pods(Signal),
-    /// A query of one's own.
+    /// A custom query.
     Custom(CustomQuery),
 }
 
 impl Source {
-    /// The signal behind it; nothing for a query of one's own.
+    /// The signal behind it; `None` for a custom query.
     #[must_use]
     pub fn signal(&self) -> Option<Signal> {
         match self {
@@ -73,7 +73,7 @@ pub type Sources = BTreeMap<String, Source>;
 /// For each component the sources of its metrics.
 pub type Components = HashMap<ComponentKey, Sources>;
 
-/// Where the metrics of a service are read.
+/// The sources of a service's metrics.
 #[must_use]
 pub fn sources(service: &Service) -> Sources {
     let source = |name: &str, target: &Target| match target {
@@ -90,7 +90,7 @@ pub fn sources(service: &Service) -> Sources {
     metrics.filter_map(|one| Some((one.name.clone(), source(&one.name, &one.target)?))).collect()
 }
 
-/// What the apps want measured. Gathered when an app changes, not in every tick.
+/// The measurements that the apps need. Computed when an app changes, not in every tick.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct QueryPlan {
     components: Components,
@@ -100,7 +100,7 @@ pub struct QueryPlan {
 }
 
 impl QueryPlan {
-    /// What the metrics of these apps need.
+    /// The needs of these apps' metrics.
     #[must_use]
     pub fn of<'a>(apps: impl IntoIterator<Item = &'a App>) -> Self {
         let (mut components, mut forecasts) = (HashMap::new(), BTreeMap::new());
@@ -117,8 +117,8 @@ impl QueryPlan {
         Self::new(components, forecasts, scraped)
     }
 
-    /// What these components need. `scraped` are the apps with a component that serves metrics: its traffic is shown to
-    /// people, whatever it is scaled on.
+    /// The needs of these components. `scraped` are the apps with a component that serves metrics: their traffic is
+    /// displayed, whatever they scale on.
     #[must_use]
     pub fn new(
         components: Components,
@@ -139,25 +139,25 @@ impl QueryPlan {
         &self.components
     }
 
-    /// How the load of each component is foretold, for those where it is.
+    /// The forecast of each component's load, where there is one.
     #[must_use]
     pub fn forecasts(&self) -> &BTreeMap<ComponentKey, Forecast> {
         &self.forecasts
     }
 
-    /// The signals that are measured: those that some metric is read from, and the traffic of all that serve metrics.
+    /// The measured signals: those of metrics, and the traffic of all components that serve metrics.
     #[must_use]
     pub fn signals(&self) -> &BTreeMap<Signal, QueryScope> {
         &self.signals
     }
 
-    /// The apps' own queries, each once.
+    /// The custom queries, each once.
     #[must_use]
     pub fn custom(&self) -> &BTreeSet<CustomQuery> {
         &self.custom
     }
 
-    /// The apps that use one of these queries, by namespace and name.
+    /// The apps with one of these queries, by namespace and name.
     #[must_use]
     pub fn apps_with(&self, queries: &BTreeSet<CustomQuery>) -> BTreeSet<AppKey> {
         let uses = |sources: &BTreeMap<String, Source>| {

@@ -1,4 +1,4 @@
-//! What was measured until one tick, and what is wrong with it. Pure.
+//! The samples of one tick, and their problems. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct Samples {
 
 #[cfg(test)]
 impl Samples {
-    /// Those of a tick that found none.
+    /// The samples of a tick without any.
     pub(crate) fn without_any(taken: Timestamp) -> Self {
         Self { taken: Some(taken), ..Self::default() }
     }
@@ -49,32 +49,32 @@ impl Samples {
         self.max_age
     }
 
-    /// Whether a tick has asked Prometheus at all.
+    /// Whether a tick has queried Prometheus at all.
     #[must_use]
     pub fn were_taken(&self) -> bool {
         self.taken.is_some()
     }
 
-    /// When a tick asked Prometheus last.
+    /// When a tick last queried Prometheus.
     #[must_use]
     pub fn taken(&self) -> Option<Timestamp> {
         self.taken
     }
 
-    /// What the query of a component's metric returned; nothing where it was not answered. CPU and memory are read with
+    /// Result of the query of a component's metric; `None` where it was not answered. CPU and memory are read with
     /// [`Self::usage`].
     #[must_use]
     pub fn reading(&self, key: &ComponentKey, metric: &str) -> Option<Reading> {
         self.read(key, self.source(key, metric)?)
     }
 
-    /// Where a metric of a component was read in the last tick.
+    /// The source of a component's metric in the last tick.
     #[must_use]
     pub fn source(&self, key: &ComponentKey, metric: &str) -> Option<&Source> {
         self.wanted.components().get(key)?.get(metric)
     }
 
-    /// What is known of the season of a component's metric; nothing while its history is awaited.
+    /// The season of a component's metric; `None` while its history is loading.
     #[must_use]
     pub fn season(&self, key: &ComponentKey, metric: &str) -> Option<&Seasonal> {
         self.seasons.get(key)?.get(metric)
@@ -83,7 +83,7 @@ impl Samples {
     fn read(&self, key: &ComponentKey, source: &Source) -> Option<Reading> {
         match source {
             Source::Component(_) => self.evidence.traffic.get(key).map(|measured| self.rate(measured)),
-            // A histogram without observations has no value: no traffic, which says nothing about the latency.
+            // A histogram without observations has no value: no traffic, so the latency is not known.
             Source::Quantile(wanted) => self.evidence.latencies.get(key).map(|histogram| {
                 let values = quantile(*wanted, &histogram.value).into_iter().collect();
                 Reading { values, ..reading_of(histogram) }
@@ -118,8 +118,8 @@ impl Samples {
         }
     }
 
-    /// What is wrong with the last attempt to read a metric, as a sentence; nothing if it was answered as it should.
-    /// `pods` are the component's pods. They are not missed before they could have been scraped twice.
+    /// The problem of the last attempt to read a metric, as a sentence; `None` if there was none. `pods` are the
+    /// component's. They do not count as missing before they could have been scraped twice.
     #[must_use]
     pub fn problem(
         &self,
@@ -144,8 +144,8 @@ impl Samples {
         Some(targets.explain(&key.namespace, scraped).to_string())
     }
 
-    /// Why a latency is not known, as a sentence, if it was asked for and not answered for so long that what was measured
-    /// before is stale. No traffic is an answer.
+    /// Why a latency is unknown, as a sentence, if its query was unanswered for so long that the last value is stale.
+    /// No traffic is an answer.
     #[must_use]
     pub fn unanswered(&self, key: &ComponentKey, metric: &str, now: Timestamp) -> Option<&str> {
         let source = self.source(key, metric).filter(|source| matches!(source, Source::Quantile(_)))?;
@@ -154,7 +154,7 @@ impl Samples {
         self.evidence.problem(source.signal()?, key).filter(|_| !is_fresh)
     }
 
-    /// Namespaces with a component that has none of the series that a metric of it is read from.
+    /// Namespaces with a component that lacks all series of one of its metrics.
     pub(super) fn unmeasured(&self) -> BTreeSet<String> {
         let lacks = |(key, sources): &(&ComponentKey, &BTreeMap<String, Source>)| {
             sources.values().any(|source| self.lacks(key, source))

@@ -1,9 +1,9 @@
-//! The newest good samples of every metric that is wanted. I/O: one batch of queries to Prometheus for each tick.
+//! The newest valid samples of every needed metric. I/O: one batch of queries to Prometheus for each tick.
 //!
-//! A failed query takes nothing away: what was measured before stays and grows old, and its own time decides whether it
-//! may still be acted on (`--staleness`). So a Prometheus that misses one tick changes nothing, and one that is gone
-//! turns every sample stale at the same age. A query that succeeds without a component's series does take its sample
-//! away: the component is then absent, which is not zero.
+//! A failed query removes nothing: the last samples stay and age, and their age decides whether they are valid
+//! (`--staleness`). So a Prometheus that misses one tick changes nothing, and one that is down makes every sample stale
+//! at the same age. A successful query without a component's series does remove its sample: the component is then
+//! absent, which is not zero.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,13 +22,13 @@ use super::query_plan::QueryPlan;
 use super::snapshot::Samples;
 use crate::runtime::args::PrometheusArgs;
 
-/// Takes the samples and keeps the newest.
+/// Queries the samples and keeps the newest.
 pub struct SampleStore {
     queries: Mutex<Queries>,
     latest: RwLock<Arc<Samples>>,
 }
 
-/// What is sent to Prometheus.
+/// The queries of a tick.
 struct Queries {
     signals: Signals,
     custom: CustomQueries,
@@ -40,7 +40,7 @@ impl SampleStore {
     /// No samples yet.
     ///
     /// # Errors
-    /// When `--prometheus-matchers` is no list of matchers.
+    /// When `--prometheus-matchers` is not a list of matchers.
     pub fn new(prometheus: Prometheus, args: &PrometheusArgs) -> Result<Self, Refusal> {
         let matchers = read_matchers(&args.matchers)?;
         let selection = Selection {
@@ -65,10 +65,10 @@ impl SampleStore {
         Ok(Self { queries: Mutex::new(queries), latest: RwLock::new(Arc::new(samples)) })
     }
 
-    /// Takes the wanted samples, and returns the newest good ones. `now` is the time of the tick.
+    /// Queries the needed samples, and returns the newest valid ones. `now` is the time of the tick.
     ///
-    /// It lasts for as long as the slowest template query: `--prometheus-timeout`, or up to twice that if one fails late and
-    /// is sent once more.
+    /// It takes as long as the slowest template query: `--prometheus-timeout`, or up to twice that if one fails late
+    /// and is retried.
     pub async fn sample(&self, wanted: &Arc<QueryPlan>, now: Timestamp) -> Arc<Samples> {
         let mut queries = self.queries.lock().await;
         let Queries { signals, custom, targets, histories } = &mut *queries;
@@ -95,12 +95,12 @@ impl SampleStore {
         samples
     }
 
-    /// Goes on with the apps' own queries between two ticks. Returns the samples with their new answers, and the apps,
-    /// by namespace and name, that these are for.
+    /// Continues the custom queries between two ticks. Returns the samples with their new answers, and the apps of
+    /// these, by namespace and name.
     pub async fn go_on(&self) -> (Arc<Samples>, BTreeSet<(String, String)>) {
         let mut queries = self.queries.lock().await;
         let answered = queries.custom.go_on().await;
-        // What was learned of a season is acted on from the next decision on.
+        // A newly learned season is used from the next decision on.
         let (seasons, latest) = (queries.histories.go_on(), self.latest());
         if answered.is_empty() && Arc::ptr_eq(&seasons, &latest.seasons) {
             return (latest, BTreeSet::new());

@@ -5,11 +5,11 @@ use crate::resolve::app::{App, HTTP_PORT, METRICS_PORT, Pod, Service};
 use crate::resolve::probe::{Action, Probe};
 use serde_json::{Value, json};
 
-/// Seconds for which a stopping container goes on as before. Requests are still sent to it until every node has heard
-/// that it stops, which takes longer than the signal to stop; without this wait those requests are lost.
+/// Seconds for which a stopping container continues to serve. Requests still arrive until every node knows that it
+/// stops, which takes longer than the signal to stop. Without this wait those requests would fail.
 const PRE_STOP_SECONDS: u32 = 5;
 
-/// Everything about the container that the operator or the service itself says.
+/// The fields of the container that the operator or the service itself sets.
 pub(super) fn container(app: &App, service: &Service) -> Value {
     let pod = &service.pod;
     let mut container = json!({
@@ -31,9 +31,10 @@ pub(super) fn container(app: &App, service: &Service) -> Value {
     container
 }
 
-/// What the operator says comes first, so that the user's own variables may refer to it; what the user says counts.
+/// The operator's variables come first, so the user's own variables may refer to them; of two with the same name the
+/// user's counts.
 ///
-/// None of it may differ between pods of a revision or change while they run: it is part of their template.
+/// None of them may differ between pods of a revision or change while they run: they are part of their template.
 fn env(app: &App, service: &Service) -> Vec<Value> {
     let pod = &service.pod;
     let deployment = names::deployment(app.name.as_str(), service.name.as_str(), service.revision.as_str());

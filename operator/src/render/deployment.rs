@@ -6,11 +6,11 @@ use crate::names;
 use crate::resolve::app::{App, Service};
 use serde_json::{Value, json};
 
-/// The Deployment of the service's current revision, as JSON because its template holds fields that this release may
+/// The Deployment of the service's current revision, as JSON because its template contains fields that this release may
 /// not know.
 ///
-/// It says nothing of replicas: they belong to scaling. Its template never changes, so that it never rolls; a new
-/// revision is a new Deployment.
+/// It has no replicas, because they belong to scaling. Its template never changes, so it never rolls; a new revision is
+/// a new Deployment.
 #[must_use]
 pub fn deployment(app: &App, service: &Service, epoch: u64) -> Value {
     let mut labels = labels::revision(app, service);

@@ -1,6 +1,6 @@
 //! Labels of children and the selectors over them. Pure.
 //!
-//! No label of the app itself is passed on: tools that track what they applied by label would claim the children.
+//! The app's own labels are not passed on: tools that track applied objects by label would claim the children.
 
 use crate::labels::{APP, COMPONENT, REVISION, TIER};
 use crate::resolve::app::{App, Service};

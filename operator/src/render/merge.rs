@@ -1,9 +1,9 @@
-//! Merging parts of a PodTemplateSpec as JSON, as server-side apply tells the items of its lists apart. Pure.
+//! Merges parts of a PodTemplateSpec as JSON, with the list keys of server-side apply. Pure.
 
 use crate::resolve::list_keys::{key, keys_of};
 use serde_json::Value;
 
-/// Lays `over` upon `base`: objects field by field, lists by their items' keys, and everything else as `over` has it.
+/// Merges `over` into `base`: objects by field, lists by their items' keys, and everything else from `over`.
 pub(super) fn merge(base: &mut Value, over: Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
@@ -27,8 +27,8 @@ fn merge_field(field: &str, base: &mut Value, over: Value) {
     }
 }
 
-/// Each item of `over` is laid upon the item of `base` that has the same keys, or follows at the end. Items of `over` are
-/// not compared with one another, which would take a time that grows with the square of their number.
+/// Each item of `over` is merged into the item of `base` with the same keys, or appended. Items of `over` are not
+/// compared with one another, which would take quadratic time.
 fn merge_list(keys: &[&str], base: &mut Vec<Value>, over: Vec<Value>) {
     let below = base.len();
     for item in over {

@@ -1,4 +1,4 @@
-//! From a resolved app to the children that it should have. Pure.
+//! From a resolved app to its children. Pure.
 
 mod container;
 mod deployment;
@@ -24,11 +24,11 @@ use std::collections::BTreeMap;
 pub use deployment::deployment;
 pub use pod_template::METRICS_PORT_ANNOTATION;
 
-/// The children of a service that outlive its revisions, in the order in which they are to be applied: pods must find
-/// their ServiceAccount.
+/// The children of a service that remain over its revisions, in the order of their apply: pods need their
+/// ServiceAccount.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceChildren {
-    /// What the pods run as.
+    /// The identity of the pods.
     pub service_account: ServiceAccount,
     /// The address of the pods of all revisions.
     pub service: ClusterService,
@@ -36,13 +36,13 @@ pub struct ServiceChildren {
     pub pod_disruption_budget: PodDisruptionBudget,
     /// Who may connect to the pods.
     pub network_policy: NetworkPolicy,
-    /// The Deployment of the current revision, without replicas: those belong to scaling. Deployments of earlier
-    /// revisions are left as they are, so that their pods are, too.
+    /// The Deployment of the current revision, without replicas, which belong to scaling. Deployments of earlier
+    /// revisions are not changed, so their pods are not restarted.
     pub deployment: Value,
 }
 
 impl ServiceChildren {
-    /// The children but for the Deployment, in the order in which they are applied.
+    /// The children except the Deployment, in the order of their apply.
     #[must_use]
     pub fn others(&self) -> [(Kind, Value); 4] {
         // Without `..`, so that a new kind of child cannot be rendered and then forgotten here.
@@ -57,11 +57,11 @@ impl ServiceChildren {
 }
 
 fn to_value(child: &impl Serialize) -> Value {
-    // Kubernetes types always serialize; were one not to, the API server would refuse the null in words.
+    // Kubernetes types always serialize; if one did not, the API server would refuse the null.
     serde_json::to_value(child).unwrap_or(Value::Null)
 }
 
-/// The children of each valid service, by its name. `epoch` is that of the leader that applies them.
+/// The children of each valid service, by its name. `epoch` is that of the leader.
 #[must_use]
 pub fn render(app: &App, epoch: u64) -> BTreeMap<String, ServiceChildren> {
     let valid = app.services.iter().filter(|one| one.is_valid());
@@ -78,7 +78,7 @@ fn children(app: &App, service: &Service, epoch: u64) -> ServiceChildren {
     }
 }
 
-/// Metadata of a child of a service that outlives its revisions.
+/// Metadata of a child of a service that remains over its revisions.
 fn metadata(app: &App, service: &Service) -> ObjectMeta {
     ObjectMeta {
         name: Some(names::component(app.name.as_str(), service.name.as_str())),

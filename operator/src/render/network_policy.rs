@@ -7,12 +7,11 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-/// Anyone may connect to the service's and the metrics port, and nobody to any other.
+/// Anyone may connect to the service port and the metrics port, nobody to any other.
 ///
-/// They go by their names in the pods: the pods of two revisions may have other numbers, or only one of them both.
+/// The ports are selected by name: the pods of two revisions may have other numbers, or only one revision has both.
 ///
-/// What goes out is not restricted: the API does not say yet what a component calls, and to guess would cut it off from
-/// its database.
+/// Egress is not restricted: the API does not declare yet what a component calls, and a guess could block its database.
 pub(super) fn network_policy(app: &App, service: &Service) -> NetworkPolicy {
     let ports = [HTTP_PORT, METRICS_PORT].map(|name| NetworkPolicyPort {
         port: Some(IntOrString::String(name.to_owned())),

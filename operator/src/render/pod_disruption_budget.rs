@@ -5,11 +5,11 @@ use crate::resolve::app::{App, Service};
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-/// Kubernetes rounds the percentage up: one pod of up to ten, two of up to twenty. A minimum would block the drain of
-/// every node that holds the only pod, and a fixed number would make the drain of a large component endless.
+/// Kubernetes rounds the percentage up: one pod of up to ten, two of up to twenty. A minimum would block the drain of a
+/// node with the only pod, and a fixed number would make the drain of a large component very slow.
 const MAX_UNAVAILABLE: &str = "10%";
 
-/// One budget over the pods of all revisions. A pod that is not ready serves nobody and may always be evicted.
+/// One budget over the pods of all revisions. A pod that is not ready may always be evicted.
 pub(super) fn pod_disruption_budget(app: &App, service: &Service) -> PodDisruptionBudget {
     PodDisruptionBudget {
         metadata: metadata(app, service),

@@ -1,16 +1,16 @@
-//! The template of a component's pods: the operator's defaults, what the user says over them, and over both what the
-//! operator owns. Pure.
+//! The template of a component's pods: the operator's defaults, overwritten by the user's fields, overwritten by the
+//! fields that the operator owns. Pure.
 
 use super::merge::merge;
 use super::{container, labels, names};
 use crate::resolve::app::{App, Service};
 use serde_json::{Value, json};
 
-/// Annotation of a pod that serves `/metrics`, with the port. Discovery goes by it, because a pod whose metrics are on
-/// its service port has no port of their name.
+/// Annotation of a pod that serves `/metrics`, with the port. Discovery uses it, because a pod with metrics on its
+/// service port has no port named `metrics`.
 pub const METRICS_PORT_ANNOTATION: &str = "scalableapp.dev/metrics-port";
 
-/// Seconds that a pod has to stop, the wait before the signal among them.
+/// Seconds that a pod has to stop, the wait before the signal included.
 const TERMINATION_GRACE_PERIOD_SECONDS: u32 = 40;
 
 /// The template of the current revision's pods. It depends on the revision and on names only.
@@ -29,14 +29,14 @@ pub(super) fn pod_template(app: &App, service: &Service) -> Value {
     template
 }
 
-/// What a user may change.
+/// The fields that a user may change.
 fn defaults(app: &App, service: &Service) -> Value {
     let mut context = json!({"runAsNonRoot": true});
     if !is_windows(service) {
         context["seccompProfile"] = json!({"type": "RuntimeDefault"});
     }
     json!({"spec": {
-        // The component's own container comes first, so that its ports are found first by their names.
+        // The component's own container comes first, so its ports are found first by name.
         "containers": [{"name": service.name.as_str()}],
         "enableServiceLinks": false,
         "securityContext": context,
@@ -50,7 +50,7 @@ fn defaults(app: &App, service: &Service) -> Value {
     }})
 }
 
-/// Whether the pods are for Windows, where an API server refuses what protects a Linux host.
+/// Whether the pods are for Windows, where an API server refuses fields that protect a Linux host.
 fn is_windows(service: &Service) -> bool {
     let os = service.pod.template.object().get("spec").and_then(|spec| spec.pointer("/os/name").cloned());
     os.is_some_and(|name| name == json!("windows"))
@@ -71,7 +71,7 @@ fn owned(app: &App, service: &Service) -> Value {
     })
 }
 
-/// Fills in what the restricted Pod Security Standard asks of each container, under what the user says of it.
+/// Fills in the fields that the restricted Pod Security Standard requires of each container, below the user's fields.
 fn restrict(container: &mut Value) {
     let mut context = json!({
         "allowPrivilegeEscalation": false,

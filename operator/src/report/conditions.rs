@@ -1,6 +1,6 @@
 //! The conditions of an app after a pass. Pure.
 //!
-//! `Ready` speaks of the stack being up as declared; metrics, load and limits have conditions of their own, because a
+//! `Ready` reports whether the stack is up as declared. Metrics, load and limits have their own conditions, because a
 //! GitOps tool that waits for `Ready` must not fail a release over them.
 
 use super::joined::joined;
@@ -10,11 +10,11 @@ use scalableapp_crds::{Condition, ConditionStatus, condition_type, set_condition
 use scalableapp_engine::reason::{self, Reason};
 use std::borrow::Cow;
 
-/// A condition's status with its word and its sentence.
+/// A condition's status with its reason and its message.
 pub type Verdict = (ConditionStatus, Reason, Cow<'static, str>);
 
-/// What the conditions should say, by type, in the order in which they are listed. Where the app as a whole failed
-/// nothing new is known of its components, and what was said of them stands.
+/// The conditions by type, in the order of the list. If the app as a whole failed, nothing new is known of its
+/// components, and their conditions stay.
 pub fn verdicts(
     known: &[Condition],
     components: &[&ComponentState],
@@ -47,7 +47,7 @@ pub fn verdicts(
     verdicts
 }
 
-/// The components that are decided once they are measured: all but those with a mistake of their own, unless each has one.
+/// The components that are decided once they are measured: all without a mistake of their own, unless each has one.
 pub fn valid<'a>(components: &[&'a ComponentState]) -> Vec<&'a ComponentState> {
     let is_valid =
         |one: &ComponentState| one.failure.as_ref().is_none_or(|it| it.reason != reason::INVALID_SPEC);
@@ -55,7 +55,7 @@ pub fn valid<'a>(components: &[&'a ComponentState]) -> Vec<&'a ComponentState> {
     if valid.is_empty() { components.to_vec() } else { valid }
 }
 
-/// Names what cannot be deleted where everything else is ready.
+/// Names the children that cannot be deleted where everything else is ready.
 pub fn leave(verdicts: &mut [(&'static str, Verdict)], leftover: &Failure) {
     let is_ready = |(type_, verdict): &(&str, Verdict)| {
         *type_ == condition_type::READY && verdict.0 == ConditionStatus::True
@@ -76,7 +76,7 @@ pub fn leave(verdicts: &mut [(&'static str, Verdict)], leftover: &Failure) {
     }
 }
 
-/// Sets the conditions to these verdicts.
+/// Sets the conditions to these results.
 pub fn set(list: &mut Vec<Condition>, verdicts: &[(&'static str, Verdict)], generation: i64, now: Timestamp) {
     for (type_, (status, reason, message)) in verdicts {
         set_condition(list, type_, *status, reason.name, message, generation, now);
@@ -112,7 +112,7 @@ fn ready(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict {
         return no(reason, message);
     }
     for state in components {
-        // What is wrong with an older revision holds up no rollout.
+        // A problem of an older revision does not block a rollout.
         let older = state.problem_of_others.as_ref().filter(|_| !state.is_up());
         let problem = state.problem.as_ref().or(older);
         if let Some(problem) = problem.filter(|_| !state.is_up() || !state.is_rolled_out()) {
@@ -152,7 +152,7 @@ fn stalled(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict
     no(reason::NOT_STALLED, reason::NOT_STALLED.sentence)
 }
 
-/// The failures of all components in one sentence, with the reason of the first.
+/// The failures of all components in one message, with the reason of the first.
 fn failures(components: &[&ComponentState], is_told: impl Fn(&Failure) -> bool) -> Option<(Reason, String)> {
     let failures = components.iter().filter_map(|state| Some((state, state.failure.as_ref()?)));
     let told: Vec<_> = failures.filter(|(_, failure)| is_told(failure)).collect();
@@ -161,7 +161,7 @@ fn failures(components: &[&ComponentState], is_told: impl Fn(&Failure) -> bool) 
     Some((first.reason, joined(&sentences)))
 }
 
-/// Whether a failure may end without a change by somebody.
+/// Whether a failure may end without a change by a user.
 fn passes(reason: Reason) -> bool {
     [reason::CHILD_NOT_WRITTEN, reason::PAUSED, reason::DELETING].contains(&reason)
 }
@@ -170,7 +170,7 @@ fn reconciling(ready: &Verdict, stalled: &Verdict) -> Verdict {
     let (_, reason, message) = ready.clone();
     match (ready.0, stalled.0) {
         (ConditionStatus::True, _) => no(reason::CONVERGED, reason::CONVERGED.sentence),
-        // Nothing goes on, and yet not everything is done.
+        // Nothing is in progress, and yet not everything is done.
         (_, ConditionStatus::True) => no(stalled.1, stalled.2.clone()),
         _ => yes(reason, message),
     }

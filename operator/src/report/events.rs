@@ -1,10 +1,10 @@
-//! Events of a pass: what changed between the status before it and the status after it. Pure.
+//! Events of a pass: the changes between the status before it and the status after it. Pure.
 
 use crate::{decide::component_state::OTHER_SCALER, event::Event};
 use scalableapp_crds::{Condition, ConditionStatus, ScalableAppStatus, condition_type};
 use scalableapp_engine::reason;
 
-/// What is worth an event. The same status twice is worth none.
+/// The changes that are reported as events. The same status twice has none.
 #[must_use]
 pub fn events(before: Option<&ScalableAppStatus>, after: &ScalableAppStatus) -> Vec<Event> {
     let none = ScalableAppStatus::default();
@@ -19,7 +19,7 @@ fn scalings<'a>(
     after.components.iter().filter_map(|component| {
         let known = before.component(&component.name)?;
         let decision = component.last_decision.as_ref()?;
-        // Where somebody else has changed the replicas, what is wanted stays and is written once more.
+        // After somebody else changed the replicas, the desired ones stay and are written again.
         let is_restored =
             known.desired == component.desired && known.last_decision.as_ref() != Some(decision);
         let from = if known.desired == component.desired { decision.from } else { known.desired };
@@ -50,13 +50,13 @@ fn transitions<'a>(
     })
 }
 
-/// Whether a condition is bad news; nothing for conditions that follow from others.
+/// Whether a condition is bad; `None` for conditions that follow from others.
 fn is_bad(condition: &Condition) -> Option<bool> {
     match condition.type_.as_str() {
         condition_type::READY | condition_type::METRICS_AVAILABLE => {
             Some(condition.status == ConditionStatus::False)
         }
-        // Replicas that do not come, which `Ready` does not tell of above `minReplicas`. A limit is no bad news.
+        // Missing replicas, which `Ready` does not report above `minReplicas`. A limit is not bad.
         condition_type::SCALING_LIMITED => {
             let is_problem = reason::PROBLEMS.iter().any(|problem| problem.name == condition.reason);
             (condition.status == ConditionStatus::True && is_problem).then_some(true)
@@ -65,7 +65,7 @@ fn is_bad(condition: &Condition) -> Option<bool> {
     }
 }
 
-/// The reason from the list, which is what conditions are made of.
+/// The reason from the list, as in conditions.
 fn listed(name: &str) -> &'static str {
     reason::all().find(|reason| reason.name == name).map_or("Changed", |reason| reason.name)
 }

@@ -2,11 +2,11 @@
 
 use scalableapp_crds::limits::{CONDITION_MESSAGE, clip};
 
-/// Characters that a sentence gets at least; what then finds no room is counted.
+/// Minimum characters of a sentence; sentences without this space are counted.
 const SENTENCE: usize = 160;
 
-/// The sentences in one message. Where they are too long together, the long ones end early, at a word, and those that find
-/// no room are counted.
+/// The sentences in one message. If they are too long together, the long ones are cut after a word, and those without
+/// space are counted.
 #[must_use]
 pub fn joined(sentences: &[String]) -> String {
     let whole = sentences.join("; ");
@@ -18,7 +18,7 @@ pub fn joined(sentences: &[String]) -> String {
         0 => String::new(),
         others => format!("; and {others} more"),
     };
-    // Two characters lie between two sentences.
+    // Two characters separate two sentences.
     let mut room = CONDITION_MESSAGE - others.len() - 2 * shown;
     let mut by_length: Vec<usize> = (0..shown).collect();
     by_length.sort_by_key(|index| sentences[*index].chars().count());

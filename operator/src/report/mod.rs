@@ -1,4 +1,4 @@
-//! From a pass to what is said of it: status, conditions and events. Pure.
+//! From the result of a pass to status, conditions and events. Pure.
 
 pub mod conditions;
 pub mod events;
@@ -14,10 +14,10 @@ use scalableapp_crds::{ComponentStatus, RevisionStatus, ScalableAppStatus, Tier}
 use scalableapp_engine::reason;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// What a pass says of an app, beside what is known.
+/// The result of a pass over an app, beside the known status.
 pub struct StatusUpdate {
     generation: i64,
-    /// Nothing if the app failed as a whole: the components then stay as they were reported.
+    /// `None` if the app failed as a whole: the components then stay as they were reported.
     stack: Option<StackUpdate>,
     conditions: Vec<(&'static str, Verdict)>,
 }
@@ -29,8 +29,7 @@ struct StackUpdate {
 }
 
 impl StatusUpdate {
-    /// `known` is the status that the API server has; `failure` concerns the app as a whole, for example a spec that cannot
-    /// be done.
+    /// `known` is the API server's status; `failure` concerns the app as a whole, for example an invalid spec.
     #[must_use]
     pub fn of(
         known: Option<&ScalableAppStatus>,
@@ -51,7 +50,7 @@ impl StatusUpdate {
         Self { generation, stack, conditions: conditions::verdicts(conditions, components, failure) }
     }
 
-    /// Beside a stack that is up: what is left of components that the spec no longer names and cannot be deleted.
+    /// For a stack that is up: children of removed components that cannot be deleted.
     #[must_use]
     pub fn beside(mut self, leftover: Option<&Failure>) -> Self {
         if let Some(leftover) = leftover {
@@ -60,7 +59,8 @@ impl StatusUpdate {
         self
     }
 
-    /// The status after the pass. What is said already keeps its times, so that saying it again changes nothing.
+    /// The status after the pass. Unchanged conditions keep their times, so an unchanged status is equal to the known
+    /// one.
     #[must_use]
     pub fn status(self, known: Option<&ScalableAppStatus>, now: Timestamp) -> ScalableAppStatus {
         let mut status = known.cloned().unwrap_or_default();
@@ -79,7 +79,7 @@ impl StatusUpdate {
         status
     }
 
-    /// Whether [`Self::status`] would differ from what is known.
+    /// Whether [`Self::status`] would differ from the known one.
     #[must_use]
     pub fn is_news(&self, known: Option<&ScalableAppStatus>) -> bool {
         let Some(known) = known else { return true };
@@ -97,7 +97,7 @@ impl StatusUpdate {
             || !conditions::are_set(&known.conditions, &self.conditions, self.generation)
     }
 
-    /// A hash of it beside the version of the object whose status is known, to be compared within this process; nothing
+    /// A hash of it and of the version of the object whose status is known, for comparisons within this process; `None`
     /// where a decision or a memory is to be written.
     #[must_use]
     pub fn fingerprint(&self, version: Option<&str>) -> Option<u64> {
@@ -126,7 +126,7 @@ impl StatusUpdate {
     }
 }
 
-/// What a pass says of a component, without what stays from an earlier one.
+/// The result for a component, without the fields that stay from an earlier pass.
 fn component(state: &ComponentState, known: Option<&ScalableAppStatus>) -> ComponentStatus {
     let mut revisions: Vec<RevisionStatus> = state
         .revisions
@@ -153,7 +153,7 @@ fn component(state: &ComponentState, known: Option<&ScalableAppStatus>) -> Compo
     }
 }
 
-/// Keeps what an earlier pass said and this one does not.
+/// Keeps the fields of an earlier pass that this one does not set.
 fn keep(said: ComponentStatus, known: Option<&ComponentStatus>) -> ComponentStatus {
     let memory = said.memory.or_else(|| known?.memory.clone());
     let last_decision = said.last_decision.or_else(|| known?.last_decision.clone());
@@ -169,13 +169,13 @@ fn is_component_news(said: &ComponentStatus, known: &ComponentStatus) -> bool {
         || (last_decision.is_some() && *last_decision != known.last_decision)
 }
 
-/// Pods that are ready, and those that should be.
+/// Ready and desired pods.
 fn replicas(components: &[&ComponentState]) -> String {
     let sum = |of: fn(&ComponentState) -> i32| components.iter().map(|state| of(state)).sum::<i32>();
     format!("{}/{}", sum(ComponentState::ready), sum(|state| state.desired))
 }
 
-/// What limits the app; what is known until every component was decided.
+/// The limits of the app; the known ones until every component was decided.
 fn limited_by(known: &str, components: &[&ComponentState]) -> String {
     if components.iter().any(|state| state.paused.is_some()) {
         return reason::PAUSED.name.to_owned();

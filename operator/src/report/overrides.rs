@@ -1,4 +1,4 @@
-//! What is said of an override: whether it acts, or why not. Pure.
+//! The condition of an override: whether it is in force, or why not. Pure.
 
 use crate::resolve::overrides::InForce;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use scalableapp_engine::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The overrides of one app that count now.
+/// The overrides of one app that are in force now.
 #[derive(Clone, Debug, Default)]
 pub struct Counting {
     /// The one that pauses the app.
@@ -24,7 +24,7 @@ pub struct Counting {
 }
 
 impl Counting {
-    /// Those among the overrides of an app, which are given in the order of their names.
+    /// Selects them among the overrides of an app, which are given in the order of their names.
     pub fn of<'a>(
         app: &ScalableApp,
         overrides: impl Iterator<Item = &'a ScalingOverride>,
@@ -37,7 +37,7 @@ impl Counting {
         Self { pause: in_force.pause.map(ResourceExt::name_any), names }
     }
 
-    /// What keeps an override that is not over from counting, if another one does.
+    /// Why an override that has not expired is not in force, if another one supersedes it.
     fn instead_of(&self, one: &ScalingOverride) -> Option<String> {
         let name = one.name_any();
         let concerns = |component: &String| one.spec.component.as_ref().is_none_or(|own| own == component);
@@ -59,18 +59,18 @@ impl Counting {
     }
 }
 
-/// The app that an override names.
+/// The app of an override.
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a> {
     /// There is none of that name.
     Missing,
-    /// There is one that this version cannot read; its condition says so.
+    /// There is one that this version cannot read; its own condition reports that.
     Unreadable,
-    /// This one.
+    /// This app.
     App(&'a ScalableApp),
 }
 
-/// The status of an override. What is said already keeps its time, so that saying it again changes nothing.
+/// The status of an override. An unchanged condition keeps its time, so an unchanged status is equal to the known one.
 #[must_use]
 pub fn status(
     known: Option<&ScalingOverrideStatus>,
@@ -87,7 +87,7 @@ pub fn status(
     status
 }
 
-/// The status of an override that cannot be read.
+/// The status of an unreadable override.
 #[must_use]
 pub fn unreadable(
     known: Option<&ScalingOverrideStatus>,
@@ -96,7 +96,7 @@ pub fn unreadable(
 ) -> ScalingOverrideStatus {
     let mut status = known.cloned().unwrap_or_default();
     let generation = one.metadata.generation.unwrap_or_default();
-    let message = format!("does nothing, because it cannot be read: {one}");
+    let message = format!("has no effect, because it cannot be read: {one}");
     status.observed_generation = generation;
     let no = ConditionStatus::False;
     set_condition(&mut status.conditions, IN_FORCE, no, reason::UNREADABLE.name, &message, generation, now);
@@ -138,7 +138,7 @@ fn verdict(
     }
 }
 
-/// Whether bounds come to anything within those of the components that they are for.
+/// Whether bounds have an effect within those of their components.
 fn acts(
     one: &ScalingOverride,
     target: Target<'_>,

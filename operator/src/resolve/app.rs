@@ -1,4 +1,4 @@
-//! The resolved app: what every later stage reads instead of the spec. Pure.
+//! The resolved app, which every later stage reads instead of the spec. Pure.
 
 use super::invalid::Invalid;
 use super::name::{AppName, ComponentName};
@@ -14,12 +14,12 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Name of the container's port that the Service points at.
+/// Name of the container's port for the Service.
 pub const HTTP_PORT: &str = "http";
-/// Name of the container's port with `/metrics`, where it is another one.
+/// Name of the container's port for `/metrics`, where it is another one.
 pub const METRICS_PORT: &str = "metrics";
 
-/// An app that was checked. A service may be wrong in itself, which concerns no other.
+/// A resolved app. A mistake in one service does not affect the others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct App {
     /// Its name.
@@ -34,7 +34,7 @@ pub struct App {
     pub generation: i64,
     /// Its services, in the order of the spec.
     pub services: Vec<Service>,
-    /// What decisions read of its services.
+    /// The input of decisions on its services.
     pub stack: Stack,
 }
 
@@ -45,12 +45,12 @@ impl App {
         self.services.iter().find(|service| service.name.as_str() == name)
     }
 
-    /// What is wrong with its services, in the order of the spec.
+    /// The problems of its services, in the order of the spec.
     pub fn problems(&self) -> impl Iterator<Item = &Invalid> {
         self.services.iter().flat_map(|service| &service.problems)
     }
 
-    /// What each child names as its controller, so that the garbage collector removes it together with the app.
+    /// The controlling owner of each child, so that the garbage collector deletes it together with the app.
     #[must_use]
     pub fn owner_reference(&self) -> OwnerReference {
         OwnerReference {
@@ -64,11 +64,11 @@ impl App {
     }
 }
 
-/// A component among those of all apps. What is known of it is found by this; clones share one text.
+/// Key of a component among those of all apps; clones share one string.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ComponentKey(Arc<ComponentPath>);
 
-/// Where a component is.
+/// The parts of the key.
 #[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ComponentPath {
     /// Namespace of the app.
@@ -102,53 +102,53 @@ impl fmt::Display for ComponentKey {
     }
 }
 
-/// A service that was checked.
+/// A resolved service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
-    /// What it is known by.
+    /// Its key.
     pub key: ComponentKey,
     /// Name of the component.
     pub name: ComponentName,
-    /// What its pods are made of.
+    /// The declaration of its pods.
     pub pod: Pod,
-    /// Names the pods' content: the same revision always means the same pods.
+    /// Name of the pods' content: the same revision always means the same pods.
     pub revision: Revision,
-    /// What decisions read of it: how many replicas, by which metrics, and how a new revision takes over.
+    /// The input of decisions: replicas, metrics, and the rollout of a new revision.
     pub declared: Arc<Component>,
-    /// The query of each metric that has one of its own, by the name of the metric. It is as the user wrote it, so that
-    /// it must be confined to the app's namespace before it is sent.
+    /// The custom query of each metric that has one, by the name of the metric. It is as the user wrote it, so it must
+    /// be confined to the app's namespace before it is sent.
     pub queries: BTreeMap<String, String>,
-    /// What is wrong with it. With any problem the rest is a stand-in, upon which nobody may act.
+    /// Its problems. With any problem the rest is a placeholder, which must not be used.
     pub problems: Vec<Invalid>,
 }
 
 impl Service {
-    /// Whether nothing is wrong with it.
+    /// Whether it has no problem.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.problems.is_empty()
     }
 }
 
-/// What the user says about a component's pods.
+/// The user's declaration of a component's pods.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pod {
     /// Image of the component's container.
     pub image: String,
     /// Entry point; empty for the image's own.
     pub command: Vec<String>,
-    /// Arguments of the entry point; empty for the image's own.
+    /// Arguments; empty for the image's own.
     pub args: Vec<String>,
-    /// Environment, in the order in which one variable may refer to another.
+    /// Environment, in order, because a variable may refer to an earlier one.
     pub env: Vec<EnvVar>,
-    /// Port on which the container serves.
+    /// Port of the container.
     pub port: i32,
-    /// Port on which it serves `/metrics`; it may equal `port`.
+    /// Port of `/metrics`; it may equal `port`.
     pub metrics_port: Option<i32>,
     /// CPU and memory.
     pub resources: Resources,
     /// Health probes.
     pub probes: Probes,
-    /// Any other part of a PodTemplateSpec, in canonical form and free of what the operator owns.
+    /// Any other part of a PodTemplateSpec, in canonical form and without fields that the operator owns.
     pub template: PodTemplate,
 }

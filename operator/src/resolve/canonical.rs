@@ -1,9 +1,10 @@
-//! One form for all JSON that means the same to Kubernetes, so that only a change of meaning makes a revision. Pure.
+//! One form for all JSON with the same meaning for Kubernetes, so that only a change of meaning makes a revision. Pure.
 
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// Lists of a PodTemplateSpec whose order means nothing. The order of `env`, `containers` and `initContainers` does.
+/// Lists of a PodTemplateSpec whose order has no meaning. The order of `env`, `containers` and `initContainers` has
+/// one.
 const UNORDERED: [&str; 8] = [
     "hostAliases",
     "imagePullSecrets",
@@ -15,7 +16,7 @@ const UNORDERED: [&str; 8] = [
     "volumes",
 ];
 
-/// The object with sorted keys, without nulls (which mean the same as absence), and with unordered lists sorted.
+/// The object with sorted keys, without nulls (which are equal to absence), and with unordered lists sorted.
 pub(super) fn canonical_object(object: &Map<String, Value>) -> Map<String, Value> {
     let sorted: BTreeMap<&String, &Value> = object.iter().filter(|(_, value)| !value.is_null()).collect();
     sorted

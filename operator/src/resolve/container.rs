@@ -83,7 +83,7 @@ pub(super) fn check_resources(resources: &Resources, path: Path<'_>, problems: &
     }
 }
 
-/// Each amount in billionths, which is as exact as Kubernetes is.
+/// Each amount in billionths, which is Kubernetes' own precision.
 fn amounts<'a>(
     quantities: &'a BTreeMap<String, Quantity>,
     path: Path<'_>,

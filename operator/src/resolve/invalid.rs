@@ -1,14 +1,14 @@
-//! What is wrong with a spec, in words. Pure.
+//! The problems of a spec, in words. Pure.
 
 use super::path::Path;
 use scalableapp_crds::printable;
 use std::fmt;
 
-/// One problem of a spec: where it is, and what to change.
+/// One problem of a spec: its place, and what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Invalid {
-    /// Path of the field, for example `services[web].podTemplate.spec.hostNetwork`; empty where only a number of
-    /// further problems is told.
+    /// Path of the field, for example `services[web].podTemplate.spec.hostNetwork`; empty for the number of further
+    /// problems.
     pub path: String,
     /// What to change, as a sentence.
     pub sentence: String,
@@ -27,7 +27,7 @@ const ROOM: usize = 900;
 /// Characters between two problems.
 const SEPARATOR: usize = 2;
 
-/// Characters of a path, and of a sentence: what they quote may be as long as an object.
+/// Characters of a path, and of a sentence: their quotations may be as long as an object.
 const LENGTH: usize = 240;
 
 /// A text without control characters, shortened in its middle: the end says what to change.
@@ -43,9 +43,9 @@ fn shown(text: &str) -> String {
     start.chain(['…']).chain(end).collect()
 }
 
-/// The problems found so far, so that a user reads all of them at once.
+/// The problems so far, so that a user sees all of them at once.
 ///
-/// What cannot be resolved is stood in for by any value: with a problem on the list the result is never used.
+/// An invalid value is replaced by a placeholder: with a problem in the list the result is never used.
 #[derive(Default)]
 pub(super) struct Problems {
     told: Vec<Invalid>,
@@ -55,7 +55,7 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// Adds a problem. It is only counted where the list has no more room: a spec may have as many as it has values.
+    /// Adds a problem. It is only counted if the list is full: a spec may have as many problems as values.
     pub(super) fn refuse(&mut self, path: Path<'_>, sentence: impl Into<String>) {
         if self.untold > 0 {
             self.untold += 1;
@@ -71,7 +71,7 @@ impl Problems {
         }
     }
 
-    /// All of them, the last one with the number of those that the list has no room for.
+    /// All of them; the last one has the number of those that did not fit.
     pub(super) fn into_vec(mut self) -> Vec<Invalid> {
         let sentence = match self.untold {
             0 => return self.told,

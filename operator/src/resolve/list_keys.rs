@@ -1,9 +1,9 @@
-//! By which fields server-side apply tells the items of a pod's lists apart. Pure.
+//! The list keys of server-side apply in a pod. Pure.
 
 use serde_json::Value;
 
-/// The lists whose items have keys (`x-kubernetes-list-map-keys` in Kubernetes' own schema of a pod template). Every
-/// other list is replaced as a whole, tolerations among them.
+/// The lists with item keys (`x-kubernetes-list-map-keys` in Kubernetes' own schema of a pod template). Every other
+/// list is replaced as a whole, tolerations included.
 const KEYS: [(&str, &[&str]); 15] = [
     ("claims", &["name"]),
     ("containers", &["name"]),
@@ -22,13 +22,13 @@ const KEYS: [(&str, &[&str]); 15] = [
     ("volumes", &["name"]),
 ];
 
-/// The keys of a list's items; nothing for a list that has none.
+/// The keys of a list's items; `None` for a list without keys.
 #[must_use]
 pub fn keys_of(list: &str) -> Option<&'static [&'static str]> {
     KEYS.iter().find(|(name, _)| *name == list).map(|(_, keys)| *keys)
 }
 
-/// The value of a key, or its default: a port that names no protocol is one of TCP.
+/// The value of a key, or its default: a port without a protocol has TCP.
 #[must_use]
 pub fn key<'a>(item: &'a Value, key: &str) -> ListKey<'a> {
     match (item.get(key), key) {
@@ -40,13 +40,13 @@ pub fn key<'a>(item: &'a Value, key: &str) -> ListKey<'a> {
     }
 }
 
-/// What a key may be.
+/// The value of a key.
 #[derive(Clone, Copy, PartialEq)]
 pub enum ListKey<'a> {
-    /// Text, as most keys are.
+    /// A string, as most are.
     Text(&'a str),
-    /// A number, such as that of a port, or what no key may be.
+    /// A number, such as that of a port, or a value that no key may have.
     Other(&'a Value),
-    /// Not there, and without a default.
+    /// Missing, and without a default.
     Missing,
 }

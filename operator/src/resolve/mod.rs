@@ -1,7 +1,7 @@
-//! From what the user wrote to what the operator works with: defaults filled in, everything checked once. Pure.
+//! From the spec to the resolved app: defaults filled in, everything checked once. Pure.
 //!
-//! The CRD refuses most of this already. It is checked again because an object may be older than its CRD, and because
-//! the rest of the operator takes resolved types only and asks no question twice.
+//! The CRD refuses most invalid specs already. They are checked again because an object may be older than its CRD, and
+//! because the rest of the operator uses resolved types only and checks nothing twice.
 
 pub mod app;
 mod canonical;
@@ -31,16 +31,17 @@ use scalableapp_engine::stack::Stack;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Values in the free JSON of one app. They are held for each app, and a small one takes 700 bytes.
+/// Values in the free JSON of one app. They are kept for each app, and a small one takes 700 bytes.
 const MOST_VALUES: usize = 5000;
 
-/// Resolves an app, or names everything that is wrong with it as a whole. What is wrong with one service is named
-/// there, and stops no other.
+/// Resolves an app, or returns all problems of the app as a whole. Problems of one service are recorded in that service
+/// and do not affect the others.
 ///
-/// The result depends on nothing but `metadata.{name,namespace,uid,creationTimestamp,generation}` and `spec`, so that it may be kept for
-/// as long as uid and generation stay the same.
+/// The result depends only on `metadata.{name,namespace,uid,creationTimestamp,generation}` and `spec`, so it may be
+/// cached while uid and generation stay the same.
 ///
-/// # Errors Each problem with its path and one sentence that says what to change.
+/// # Errors
+/// Each problem with its path and one sentence that says what to change.
 pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
     let mut problems = Problems::default();
     let metadata = &app.metadata;
@@ -71,7 +72,7 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
     problems.or(App { name, namespace, uid, created, generation, services, stack })
 }
 
-/// Whether the free JSON of an app is worth looking at.
+/// Whether the free JSON of an app is small enough to be checked.
 fn is_moderate(app: &ScalableApp, problems: &mut Problems) -> bool {
     let templates = app.spec.services.iter().filter_map(|service| service.pod_template.as_ref());
     let values: usize = templates.map(PodTemplate::values).sum();
@@ -306,7 +307,7 @@ mod tests {
     )]
     #[case(
         json!({"maxReplicas": 3, "metrics": [{"name": "p99", "latency": {"quantile": "0.99", "target": "1s"}}]}),
-        &["metrics: add requestRate, cpu, memory or prometheus: latency may only ask for more replicas"]
+        &["metrics: add requestRate, cpu, memory or prometheus: latency only scales up"]
     )]
     #[case(
         json!({"maxReplicas": 3, "schedules": [
@@ -317,7 +318,7 @@ mod tests {
             "schedules[day].minReplicas: use 1 to 10000",
             "schedules[day].timeZone: \"Europe/Zurch\" is not an IANA time zone such as Europe/Zurich or UTC",
             "schedules[day].from: \"0 8 * *\" is not five cron fields (minute, hour, day of month, month, day of week) such as \"0 8 * * 1-5\"",
-            "schedules[day].to: \"0 0 30 2 *\" never comes around: name a day that the month has",
+            "schedules[day].to: \"0 0 30 2 *\" never occurs: name a day that the month has",
             "schedules[day]: give each schedule a name of its own",
             "schedules[day]: let to come at another time than from: a schedule that ends when it begins never takes effect",
         ]
@@ -380,7 +381,7 @@ mod tests {
     #[case(json!({"requestRate": {"perReplica": "0e3"}}), ".requestRate.perReplica: use a quantity above 0")]
     #[case(
         json!({"requestRate": {"perReplica": "999u"}}),
-        ".requestRate.perReplica: use at least 0.001: smaller quantities are not told apart"
+        ".requestRate.perReplica: use at least 0.001: smaller quantities are not distinguished"
     )]
     #[case(
         json!({"requestRate": {"perReplica": "5/s"}}),
@@ -481,7 +482,7 @@ mod tests {
     )]
     #[case(
         json!({"automountServiceAccountToken": true}),
-        "automountServiceAccountToken: remove it: pods get no token unasked; mount one with a projected volume where it is needed"
+        "automountServiceAccountToken: remove it: pods get no token by default; mount one with a projected volume where it is needed"
     )]
     #[case(
         json!({"restartPolicy": "Never"}),
@@ -489,7 +490,7 @@ mod tests {
     )]
     #[case(
         json!({"terminationGracePeriodSeconds": 5}),
-        "terminationGracePeriodSeconds: use 6 to 3600 seconds: a pod waits for 5 before it is told to stop"
+        "terminationGracePeriodSeconds: use 6 to 3600 seconds: a pod waits for 5 before its stop signal"
     )]
     #[case(json!({"containers": {}}), "containers: write containers as a list")]
     #[case(json!({"containers": [{"image": "x"}]}), "containers[0]: give it a name")]

@@ -1,4 +1,4 @@
-//! Names that fit into the names of every child. Pure.
+//! Names that leave room for the names of all children. Pure.
 
 use super::invalid::Problems;
 use super::path::Path;

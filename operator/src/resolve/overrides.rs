@@ -1,11 +1,11 @@
-//! What the overrides of an app say at an instant: which count, and what they add up to. Pure.
+//! The overrides of an app that are in force at an instant, and their combination. Pure.
 
 use jiff::Timestamp;
 use scalableapp_crds::ScalingOverride;
 use scalableapp_engine::bounds::overrides::Overrides;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is in force of the overrides of one app. They are gone through once, however many components ask.
+/// The overrides of one app that are in force. They are iterated once, for any number of components.
 #[derive(Default)]
 pub struct InForce<'a> {
     /// The one that pauses the app.
@@ -15,8 +15,8 @@ pub struct InForce<'a> {
 }
 
 impl<'a> InForce<'a> {
-    /// Those that count at an instant, of the components that there are. Of equals the first counts, so they must be in the
-    /// order of their names.
+    /// Selects those that are in force at an instant, for existing components. Of equal ones the first counts, so they
+    /// must be in the order of their names.
     pub fn of(
         overrides: impl Iterator<Item = &'a ScalingOverride>,
         is_known: impl Fn(&str) -> bool,
@@ -48,7 +48,7 @@ impl<'a> InForce<'a> {
         of_each.collect()
     }
 
-    /// What they say of one component: of several the tightest bounds count.
+    /// Their combination for one component: of several the tightest bounds count.
     #[must_use]
     pub fn component(&self, name: &str) -> Overrides {
         let mut sum = self.of_all.clone();

@@ -1,8 +1,8 @@
-//! Where in the spec a value stands, as a user would write it. Pure.
+//! The path of a value in the spec, as a user would write it. Pure.
 
 use std::fmt;
 
-/// Path of a field. It is put into words only when there is a problem to report.
+/// Path of a field. It is formatted only for a problem.
 #[derive(Clone, Copy)]
 pub(super) enum Path<'a> {
     /// The spec itself, or the object for `metadata`.
@@ -11,7 +11,7 @@ pub(super) enum Path<'a> {
     Field(&'a Path<'a>, &'a str),
     /// An item of a list, by its name.
     Item(&'a Path<'a>, &'a str),
-    /// An item of a list that has no names, by its place.
+    /// An item of a list without names, by its index.
     Index(&'a Path<'a>, usize),
 }
 

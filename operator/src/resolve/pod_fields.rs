@@ -1,9 +1,9 @@
-//! Whether the fields of `podTemplate` have the names, types and syntax that Kubernetes declares, and the items of its
-//! lists keys of their own. Pure.
+//! Whether the fields of `podTemplate` have Kubernetes' names, types and syntax, and whether list keys are unique.
+//! Pure.
 //!
-//! Server-side apply refuses all of that with a status that looks as if it would pass, or with a regular expression, so it
-//! is refused here. Names and types are those of the oldest Kubernetes that is supported. A newer one may know more, so
-//! that an unknown name is refused only if it is nearly a known one; any other is left to the API server.
+//! Server-side apply refuses such mistakes with a status that looks temporary, or with a regular expression, so they
+//! are refused here. Names and types are those of the oldest supported Kubernetes. A newer one may have more fields, so
+//! an unknown name is refused only if it is close to a known one; any other is left to the API server.
 
 use super::invalid::Problems;
 use super::list_keys::{ListKey, key, keys_of};
@@ -16,14 +16,14 @@ use serde_json::{Map, Number, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-/// Unknown names that are compared with the known ones. More of them are no slips, and each comparison takes its time.
+/// The most unknown names that are compared with the known ones. More are no typos, and each comparison takes time.
 const MOST_UNKNOWN: usize = 100;
 
-/// The most letters of a name that is compared: Kubernetes' longest has 30.
+/// The longest name that is compared: Kubernetes' longest has 30 letters.
 const LONGEST_NAME: usize = 40;
 
-/// The syntax of the texts in a field, by the type of Kubernetes that has it; of a map, that of its keys. An empty text
-/// means that the field is absent. On the list is only what every supported API server refuses.
+/// The syntax of strings in a field, by Kubernetes type; for a map, that of its keys. An empty string means that the
+/// field is absent. The list has only rules of every supported API server.
 const SYNTAX: [(&str, &str, Syntax); 32] = [
     ("ConfigMapEnvSource", "name", Syntax::DnsSubdomain),
     ("ConfigMapKeySelector", "key", Syntax::DataKey),
@@ -75,7 +75,7 @@ enum Type {
     Any,
 }
 
-/// A pod template, and the types that it is made of by their names.
+/// A pod template, and its types by name.
 struct Types {
     template: Type,
     named: BTreeMap<String, Type>,
@@ -162,7 +162,7 @@ impl Type {
         }
     }
 
-    /// Whether the value of a field means what its absence does. An object without fields may not: `emptyDir` has none.
+    /// Whether an empty value of the field equals its absence. That of an object need not: `emptyDir` has no fields.
     fn is_same_as_absent(&self, value: &Value) -> bool {
         match (self, value) {
             (_, Value::Null) => true,
@@ -176,7 +176,7 @@ impl Type {
 /// Name of the type of quantities.
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 
-/// Why a text is no quantity.
+/// Why a string is no quantity.
 fn is_no_quantity(text: &str) -> Option<String> {
     Quantity(text.to_owned()).milli().err().map(|invalid| invalid.to_string())
 }
@@ -192,7 +192,7 @@ fn whole(number: &Number) -> Option<i64> {
     number.as_i64().or_else(|| format!("{float:.0}").parse().ok())
 }
 
-/// What a template says, in one form for all that Kubernetes takes for the same: for a comparison, not to be sent.
+/// A template in a normal form for all equal values, for comparisons only.
 pub(super) fn meaning(template: &Map<String, Value>) -> Value {
     let mut meaning = TYPES.template.meaning(&Value::Object(template.clone()));
     if let Value::Object(parts) = &mut meaning {
@@ -294,7 +294,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The known name that the unknown one nearly is.
+    /// The known name that is close to the unknown one.
     fn meant<'a>(&mut self, unknown: &str, fields: &'a BTreeMap<String, Type>) -> Option<&'a str> {
         self.unknown += 1;
         if self.unknown > MOST_UNKNOWN || unknown.len() > LONGEST_NAME {
@@ -303,7 +303,7 @@ impl Checker<'_> {
         let letters = |name: &str| name.replace(['-', '_'], "").to_lowercase();
         let distance = |known: &str| strsim::osa_distance(&letters(unknown), &letters(known));
         let (distance, meant) = fields.keys().map(|known| (distance(known), known)).min()?;
-        // Of short names many differ in two letters.
+        // Many short names differ in two letters.
         let slips = if unknown.len().min(meant.len()) < 6 { 1 } else { 2 };
         (distance <= slips).then_some(meant.as_str())
     }
@@ -331,7 +331,7 @@ impl Checker<'_> {
                     self.problems.refuse(at, "give it a name of its own");
                 }
                 (_, None) if known.contains(&word) => {
-                    let sentence = format!("list it once: items are told apart by {}", keys.join(" and "));
+                    let sentence = format!("list it once: items are distinguished by {}", keys.join(" and "));
                     self.problems.refuse(at, sentence);
                 }
                 _ => {}
@@ -404,7 +404,7 @@ mod tests {
         assert_eq!(problems(&spec), [sentence]);
     }
 
-    /// Fields that Kubernetes added from 1.34 to 1.37, and some that nobody has heard of.
+    /// Fields that Kubernetes added from 1.34 to 1.37, and some unknown ones.
     #[test]
     fn what_every_api_server_takes_is_not_refused() {
         let spec = json!({
@@ -485,13 +485,13 @@ mod tests {
     )]
     #[case(
         json!({"containers": [{"name": "a", "ports": [{"containerPort": 1}, {"containerPort": 1, "protocol": "TCP"}]}]}),
-        "spec.containers[a].ports[1/TCP]: list it once: items are told apart by containerPort and protocol"
+        "spec.containers[a].ports[1/TCP]: list it once: items are distinguished by containerPort and protocol"
     )]
     #[case(
         json!({"containers": [{"name": "a", "volumeMounts": [
             {"name": "a", "mountPath": "/a"}, {"name": "b", "mountPath": "/a"},
         ]}]}),
-        "spec.containers[a].volumeMounts[/a]: list it once: items are told apart by mountPath"
+        "spec.containers[a].volumeMounts[/a]: list it once: items are distinguished by mountPath"
     )]
     #[case(json!({"hostAliases": [{"hostnames": ["a"]}]}), "spec.hostAliases[0]: set its ip")]
     #[case(

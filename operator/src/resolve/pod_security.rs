@@ -1,8 +1,8 @@
-//! The restricted Pod Security Standard: what `podTemplate` may not loosen. Pure.
+//! The restricted Pod Security Standard, which `podTemplate` may not loosen. Pure.
 //!
-//! The operator renders pods that meet the standard, so that only what a user adds can break it. Source of the rules:
-//! Kubernetes, "Pod Security Standards", profiles Baseline and Restricted, as `k8s.io/pod-security-admission` checks them
-//! for 1.35. A test compares the two on its fixtures.
+//! The operator renders pods that meet the standard, so only the user's fields can violate it. Source of the rules:
+//! Kubernetes, "Pod Security Standards", profiles Baseline and Restricted, as `k8s.io/pod-security-admission` checks
+//! them for 1.35. A test compares the two on its fixtures.
 
 use super::invalid::Problems;
 use super::path::Path;
@@ -37,12 +37,12 @@ const SECURITY_CONTEXT: [Rule; 11] = [
     (
         "allowPrivilegeEscalation",
         is_false,
-        "remove it: the restricted Pod Security Standard wants it false, as the operator sets it",
+        "remove it: the restricted Pod Security Standard requires false, as the operator sets it",
     ),
     (
         "runAsNonRoot",
         is_true,
-        "remove it: the restricted Pod Security Standard wants it true, as the operator sets it",
+        "remove it: the restricted Pod Security Standard requires true, as the operator sets it",
     ),
     (
         "runAsUser",
@@ -70,25 +70,25 @@ const SECURITY_CONTEXT: [Rule; 11] = [
         is_no_host_process,
         "remove hostProcess: the restricted Pod Security Standard allows no host process",
     ),
-    ("sysctls", are_safe_sysctls, "keep to the sysctls that the restricted Pod Security Standard calls safe"),
+    ("sysctls", are_safe_sysctls, "use only the sysctls that the restricted Pod Security Standard allows"),
     (
         "capabilities",
         is_least_privilege,
-        "drop ALL and add nothing but NET_BIND_SERVICE, as the restricted Pod Security Standard wants it",
+        "drop ALL and add nothing but NET_BIND_SERVICE, as the restricted Pod Security Standard requires",
     ),
 ];
 
-/// Rules for the `securityContext` that a user namespace of the pod's own (`hostUsers: false`) makes needless.
+/// Rules for the `securityContext` that do not apply to a pod with its own user namespace (`hostUsers: false`).
 const OF_HOST_USERS: [&str; 2] = ["runAsNonRoot", "runAsUser"];
 
-/// Where a container's probes and hooks may name a host that the node then connects to.
+/// Probes and hooks of a container that may name a host for a connection from the node.
 const PROBES_AND_HOOKS: [&str; 5] =
     ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle/postStart", "lifecycle/preStop"];
 
 /// Annotations of this prefix set the AppArmor profile of a container, as the field does.
 const APP_ARMOR_ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 
-/// Sources of volumes that are not the host's.
+/// Sources of volumes other than the host's.
 const VOLUME_SOURCES: [&str; 9] = [
     "configMap",
     "csi",
@@ -101,7 +101,7 @@ const VOLUME_SOURCES: [&str; 9] = [
     "secret",
 ];
 
-/// Sysctls that concern nobody but the pod.
+/// Sysctls that affect the pod only.
 const SAFE_SYSCTLS: [&str; 12] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
@@ -117,7 +117,7 @@ const SAFE_SYSCTLS: [&str; 12] = [
     "net.ipv4.tcp_wmem",
 ];
 
-/// Checks a template whose shape was checked.
+/// Checks a template with a valid shape.
 pub(super) fn check(template: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
     check_annotations(template, path, problems);
     let Some(spec) = template.get("spec").and_then(Value::as_object) else { return };
@@ -151,7 +151,7 @@ fn check_rules<'a>(
     }
 }
 
-/// `has_users` says that the pod's users are none of the host's.
+/// `has_users` means that the pod's users are not the host's.
 fn check_security_context(
     object: &Map<String, Value>,
     has_users: bool,
@@ -178,7 +178,7 @@ fn check_annotations(template: &Map<String, Value>, path: Path<'_>, problems: &m
     }
 }
 
-/// The kubelet connects from the node, so that a host would reach what the node reaches.
+/// The kubelet connects from the node, so such a host could be anything that the node reaches.
 fn check_hosts(container: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
     for field in PROBES_AND_HOOKS {
         let action = field.split('/').try_fold(container, |object, name| object.get(name)?.as_object());

@@ -1,6 +1,6 @@
-//! Fields of `podTemplate` that the operator owns, refused by name together with the field to use instead. Pure.
+//! Fields of `podTemplate` that the operator owns: each is refused with the field to use instead. Pure.
 //!
-//! Everything else passes here, known or not.
+//! All other fields pass here, known or not.
 
 use super::app::{HTTP_PORT, METRICS_PORT};
 use super::invalid::Problems;
@@ -14,7 +14,7 @@ const OWNED_BY_POD: [(&str, &str); 5] = [
     ("serviceAccount", OWN_SERVICE_ACCOUNT),
     (
         "automountServiceAccountToken",
-        "remove it: pods get no token unasked; mount one with a projected volume where it is needed",
+        "remove it: pods get no token by default; mount one with a projected volume where it is needed",
     ),
     ("restartPolicy", "remove it: the containers of a service are always restarted"),
     ("ephemeralContainers", "remove it: kubectl debug adds them to a running pod"),
@@ -48,10 +48,10 @@ const OWNED_LABELS: [&str; 5] = [
     "app.kubernetes.io/part-of",
 ];
 
-/// Seconds that a pod may be given to stop. It waits for 5 of them before it is told to, and must have some left.
+/// Limits of a pod's time to stop, in seconds. It waits for 5 of them before the signal, and must have some left.
 const TERMINATION_GRACE_PERIOD: std::ops::RangeInclusive<i64> = 6..=3600;
 
-/// Checks the template of the component with this name, whose shape was checked.
+/// Checks the template of the component with this name, which has a valid shape.
 pub(super) fn check(template: &Map<String, Value>, component: &str, path: Path<'_>, problems: &mut Problems) {
     if let Some(metadata) = template.get("metadata").and_then(Value::as_object) {
         check_metadata(metadata, Path::Field(&path, "metadata"), problems);
@@ -87,7 +87,7 @@ fn check_spec(spec: &Map<String, Value>, component: &str, path: Path<'_>, proble
     if let Some(seconds) = spec.get("terminationGracePeriodSeconds")
         && !seconds.as_i64().is_some_and(|seconds| TERMINATION_GRACE_PERIOD.contains(&seconds))
     {
-        let sentence = "use 6 to 3600 seconds: a pod waits for 5 before it is told to stop";
+        let sentence = "use 6 to 3600 seconds: a pod waits for 5 before its stop signal";
         problems.refuse(Path::Field(&path, "terminationGracePeriodSeconds"), sentence);
     }
     check_ports_of_others(spec, component, path, problems);
@@ -123,7 +123,7 @@ fn check_ports_of_others(
     }
 }
 
-/// The volumes of a pod are those of its template: the operator adds none.
+/// The pod's volumes are those of its template: the operator adds none.
 fn check_mounts(spec: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
     let name = |item: &'_ Value| item.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let volumes: BTreeSet<String> = list(spec, "volumes").iter().map(name).collect();
@@ -160,7 +160,7 @@ fn check_own_container(container: &Value, path: Path<'_>, problems: &mut Problem
     }
 }
 
-/// A list, empty if it is not there.
+/// A list; empty if it is missing.
 pub(super) fn list<'a>(object: &'a Map<String, Value>, field: &str) -> &'a [Value] {
     object.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }

@@ -19,19 +19,19 @@ pub struct Probes {
 /// One probe. Times are whole seconds, as Kubernetes counts them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// What is tried.
+    /// The action.
     pub action: Action,
-    /// From the start of the container to the first try.
+    /// From the start of the container to the first attempt.
     pub initial_delay_seconds: u32,
-    /// Between tries.
+    /// Between attempts.
     pub period_seconds: u32,
-    /// After this a try has failed.
+    /// After this an attempt has failed.
     pub timeout_seconds: u32,
-    /// Failures in a row that count.
+    /// Consecutive failures that count.
     pub failure_threshold: i32,
 }
 
-/// What a probe tries.
+/// The action of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// An HTTP GET.
@@ -50,7 +50,7 @@ pub enum Action {
     Grpc {
         /// Port of the check.
         port: i32,
-        /// The service that is asked about; nothing for the server as a whole.
+        /// The service to check; `None` for the server as a whole.
         service: Option<String>,
     },
     /// A command in the container.
@@ -108,7 +108,7 @@ fn resolve_one(written: &api::Probe, port: i32, path: Path<'_>, problems: &mut P
     Probe { action, initial_delay_seconds, period_seconds, timeout_seconds, failure_threshold }
 }
 
-/// What the probe tries, by default on the service's port.
+/// The action of the probe, by default on the service's port.
 fn action(written: &api::Probe, service_port: i32, path: Path<'_>, problems: &mut Problems) -> Action {
     let mut port = |field: &str, written: Option<i32>| {
         written.map_or(service_port, |port| {

@@ -1,4 +1,4 @@
-//! The name of what a component's pods are made of. Pure.
+//! The revision of a component's pods. Pure.
 
 use super::app::Pod;
 use super::canonical::canonical;
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// Version of the rendering: what the operator makes of the same input. It rises when a release renders pods
-/// differently, because a template that changes under the same name would restart the pods of that name.
+/// Version of the rendering. It rises when a release renders other pods from the same input, because a changed template
+/// under the same name would restart the pods of that name.
 pub const RENDER_VERSION: u32 = 1;
 
 /// Characters of a revision.
@@ -20,9 +20,9 @@ const LENGTH: usize = 10;
 pub struct Revision(String);
 
 impl Revision {
-    /// Hashes what the user wrote, and no default of the operator: a later release that fills in more must not restart
-    /// the pods of an app that did not change. For the same reason an absent field is left out. What Kubernetes takes
-    /// for the same hashes the same, such as `1` and `1000m`.
+    /// Hashes the user's input without the operator's defaults: a later release with more defaults must not restart the
+    /// pods of an unchanged app. For the same reason absent fields are left out. Values that are equal for Kubernetes
+    /// have the same hash, such as `1` and `1000m`.
     pub(super) fn of(pod: &Pod, probes: &Probes) -> Self {
         let inputs = json!({
             "renderVersion": RENDER_VERSION,
@@ -49,7 +49,7 @@ impl Revision {
     }
 }
 
-/// Probes with the lengths of their durations instead of their texts.
+/// Probes with durations as lengths instead of strings.
 fn with_lengths(mut probes: Value) -> Value {
     for probe in probes.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
         for field in ["initialDelay", "period", "timeout"] {
@@ -98,7 +98,7 @@ mod tests {
         })
     }
 
-    /// Revision of an app with this service, given as text so that the order of its keys is kept.
+    /// Revision of an app with this service, given as text to keep the order of its keys.
     fn revision_of(service: &str) -> Revision {
         let metadata = r#"{"name": "shop", "namespace": "shop", "uid": "1"}"#;
         let app = format!(r#"{{"metadata": {metadata}, "spec": {{"services": [{service}]}}}}"#);
@@ -106,7 +106,7 @@ mod tests {
         app.services[0].revision.clone()
     }
 
-    /// The same value as text, with the keys of each object in an order that the seed picks.
+    /// The same value as text, with the keys of each object in an order that depends on the seed.
     fn shuffled(value: &Value, seed: u64) -> String {
         match value {
             Value::Object(object) => {

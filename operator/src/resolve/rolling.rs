@@ -1,4 +1,4 @@
-//! The two numbers of the rolling plan, in the types of the engine. Pure.
+//! Surge and unavailable pods of a rolling update, in the types of the engine. Pure.
 
 use super::invalid::Problems;
 use super::path::Path;

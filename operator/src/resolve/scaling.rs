@@ -1,4 +1,4 @@
-//! How many replicas, and by which metrics, in the types of the engine. Pure.
+//! Replicas and metrics of a service, in the types of the engine. Pure.
 
 use super::invalid::Problems;
 use super::path::Path;
@@ -19,37 +19,37 @@ use std::time::Duration;
 /// The largest maximum replicas of a component.
 pub(super) const MOST_REPLICAS: i32 = 10_000;
 
-/// The largest usage of one pod to aim at, in thousandths: the sum over a thousand pods fits an `i64`.
+/// The largest target for the usage of one pod, in thousandths: the sum over a thousand pods fits an `i64`.
 const MOST_USAGE: i64 = i64::MAX / 1000;
 
-/// The longest latency to aim at.
+/// The longest latency target.
 const MOST_LATENCY: Duration = Duration::from_secs(3600);
 
-/// The shortest and the longest time to look ahead.
+/// The shortest and the longest horizon.
 const HORIZONS: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(1800);
 
 /// The shortest and the longest season.
 const SEASONS: RangeInclusive<Duration> = Duration::from_secs(3600)..=Duration::from_secs(24 * 3600);
 
-/// The shortest and the longest time without evidence after which a fallback counts.
+/// The shortest and the longest `after` of a fallback.
 const FALLBACKS: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_secs(24 * 3600);
 
-/// How a component is scaled.
+/// The scaling of a component.
 #[derive(Debug)]
 pub(super) struct Scaling {
     /// Minimum replicas, at least 1.
     pub min_replicas: i32,
     /// Maximum replicas, at least `min_replicas`.
     pub max_replicas: i32,
-    /// What decides between the two.
+    /// The metrics that decide between the two.
     pub workload: Service,
-    /// The query of each metric that has one of its own, by the name of the metric.
+    /// The custom query of each metric that has one, by the name of the metric.
     pub queries: BTreeMap<String, String>,
     /// How fast replicas may change.
     pub behavior: Behavior,
     /// Recurring times with more minimum replicas.
     pub schedules: Vec<Schedule>,
-    /// Minimum replicas while a metric is missing; nothing where the current replicas then stay.
+    /// Minimum replicas while a metric is missing; `None` where the current replicas stay.
     pub fallback: Option<Fallback>,
 }
 
@@ -111,7 +111,7 @@ fn bounds(written: &api::Scaling, path: Path<'_>, problems: &mut Problems) -> (i
     (min, max)
 }
 
-/// Something must choose between the bounds, and it must be able to ask for fewer replicas, too.
+/// Something must decide between the bounds, and it must be able to propose fewer replicas, too.
 fn check_choice(metrics: &[api::Metric], is_settled: bool, path: Path<'_>, problems: &mut Problems) {
     let list = Path::Field(&path, "metrics");
     if metrics.is_empty() && !is_settled {
@@ -120,7 +120,7 @@ fn check_choice(metrics: &[api::Metric], is_settled: bool, path: Path<'_>, probl
         problems.refuse(list, sentence);
     }
     if !metrics.is_empty() && metrics.iter().all(|metric| metric.latency.is_some()) {
-        let sentence = "add requestRate, cpu, memory or prometheus: latency may only ask for more replicas";
+        let sentence = "add requestRate, cpu, memory or prometheus: latency only scales up";
         problems.refuse(list, sentence);
     }
 }
@@ -249,7 +249,7 @@ fn latency_target(latency: &api::Latency, path: Path<'_>, problems: &mut Problem
     Target::Latency { quantile, target }
 }
 
-/// A quantity strictly between 0 and 1. It is not read in thousandths, which would make 1 of 0.9999.
+/// A quantity strictly between 0 and 1. It is not read in thousandths, which would round 0.9999 to 1.
 fn fraction(quantity: &api::Quantity) -> Option<f64> {
     let (number, unit) = match quantity.0.strip_suffix('m') {
         Some(number) => (number, 1000.0),
@@ -271,7 +271,7 @@ fn pod_target(
             if !(1..=10_000).contains(percent) {
                 problems.refuse(Path::Field(&path, "utilization"), "use 1 to 10000 percent");
             }
-            // A limit counts as a request where there is none, as Kubernetes has it.
+            // As in Kubernetes, a limit counts as a missing request.
             let has_request = service.resources.as_ref().is_some_and(|resources| {
                 resources.requests.contains_key(resource) || resources.limits.contains_key(resource)
             });
@@ -293,13 +293,13 @@ fn pod_target(
     }
 }
 
-/// A quantity above 0, in thousandths. Kubernetes would round up what is less than one, however little it is.
+/// A quantity above 0, in thousandths. Kubernetes rounds any smaller value up to one thousandth.
 fn above_zero(quantity: &api::Quantity, field: &str, path: Path<'_>, problems: &mut Problems) -> i64 {
     let path = Path::Field(&path, field);
     let is_less_than_one = quantity.nano().is_some_and(|nano| nano < 1_000_000);
     match quantity.milli() {
         Ok(milli) if milli > 0 && is_less_than_one => {
-            problems.refuse(path, "use at least 0.001: smaller quantities are not told apart");
+            problems.refuse(path, "use at least 0.001: smaller quantities are not distinguished");
         }
         Ok(milli) if milli > 0 => return milli,
         Ok(_) => problems.refuse(path, "use a quantity above 0"),

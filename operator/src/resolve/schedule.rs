@@ -1,4 +1,4 @@
-//! Spans of time with a floor of their own, in the types of the engine. Pure.
+//! Schedules, in the types of the engine. Pure.
 
 use super::invalid::Problems;
 use super::path::Path;

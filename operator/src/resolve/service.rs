@@ -10,7 +10,7 @@ use scalableapp_crds as api;
 use scalableapp_engine::stack::{Component, Workload};
 use std::sync::Arc;
 
-/// Resolves one service, with its problems; `default_image` is that of the app, of which namespace and name are given.
+/// Resolves one service, with its problems; `default_image` is that of the app with this namespace and name.
 pub(super) fn resolve(
     written: &api::Service,
     (namespace, app): (&str, &str),

@@ -1,14 +1,14 @@
-//! How Kubernetes wants names, keys and labels to be written. Pure.
+//! Kubernetes' syntax of names, keys and labels. Pure.
 //!
-//! An API server refuses the others with a regular expression and the path of a child's field.
+//! An API server refuses invalid ones with a regular expression and the path of a child's field.
 
 use super::invalid::Problems;
 use super::path::Path;
 
-/// A rule for a text.
+/// A rule for a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Syntax {
-    /// The key of a label, and other names that may have a domain before a slash.
+    /// The key of a label, and other names with an optional domain before a slash.
     QualifiedName,
     /// The same, but for the domain, which may have capital letters.
     AnnotationKey,
@@ -104,7 +104,7 @@ fn is_qualified(text: &str) -> bool {
     }
 }
 
-/// Whether it has a letter or digit at both ends, and only what `is_inner` allows between them.
+/// Whether it has a letter or digit at both ends, and only characters that `is_inner` allows between them.
 fn is_framed(text: &str, is_end: fn(u8) -> bool, is_inner: fn(u8) -> bool) -> bool {
     let ends = [text.bytes().next(), text.bytes().next_back()];
     ends.iter().all(|end| end.is_some_and(is_end)) && text.bytes().all(|byte| is_end(byte) || is_inner(byte))

@@ -1,4 +1,4 @@
-//! What the process can be told on its command line or by environment variables. Pure.
+//! The arguments of the process, from the command line or environment variables. Pure.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,19 +13,19 @@ use scalableapp_crds::GoDuration;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "scalableapp-operator", version)]
 pub struct Args {
-    /// How Prometheus is reached and asked.
+    /// The connection and the queries to Prometheus.
     #[command(flatten)]
     pub prometheus: PrometheusArgs,
 
-    /// Namespaces that are watched, separated by commas; all if it is not set. A Role in each of them is enough then.
+    /// Watched namespaces, separated by commas; all if it is not set. A Role in each of them is then sufficient.
     #[arg(long, env = "SCALABLEAPP_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     pub namespaces: Vec<String>,
 
-    /// Namespaces that are left to another operator, separated by commas, where all others are watched.
+    /// Namespaces of another operator, separated by commas. All others are watched.
     #[arg(long, env = "SCALABLEAPP_EXCLUDE_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     pub exclude_namespaces: Vec<String>,
 
-    /// Time between two rounds of measuring and deciding, at least 1s.
+    /// Time between two ticks, in which all apps are measured and decided, at least 1s.
     #[arg(long, env = "SCALABLEAPP_TICK", default_value = "5s", value_parser = at_least_a_second)]
     pub tick: Duration,
 
@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(long, env = "POD_NAME", default_value = "scalableapp-operator")]
     pub identity: String,
 
-    /// Port of /metrics.
+    /// Port of /livez and /readyz, which have their own thread.
     #[arg(long, env = "SCALABLEAPP_HTTP_PORT", default_value_t = 8080)]
     pub http_port: u16,
 
@@ -58,18 +58,18 @@ pub struct Args {
     #[arg(long, env = "SCALABLEAPP_LIVE_CERTIFICATE", value_name = "FOLDER")]
     pub live_certificate: Option<PathBuf>,
 
-    /// File to which each decision that changes something is appended as a line of JSON, with everything that it depended
-    /// on; `-` is standard output. `kubectl scalableapp replay` makes such decisions once more.
+    /// File to which each decision that changes something is appended as a line of JSON, with its whole input; `-` is
+    /// standard output. `kubectl scalableapp replay` repeats such decisions.
     #[arg(long, env = "SCALABLEAPP_DECISION_RECORDS", value_name = "FILE")]
     pub decision_records: Option<PathBuf>,
 
-    /// How log lines are written. RUST_LOG filters them, for example `info,scalableapp_operator=debug`.
+    /// Format of log lines. RUST_LOG filters them, for example `info,scalableapp_operator=debug`.
     #[arg(long, env = "SCALABLEAPP_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
 }
 
 impl Args {
-    /// Checks what no argument can by itself.
+    /// Checks that concern several arguments.
     ///
     /// # Errors
     /// As a sentence, when a query may take as long as a tick, by which a slow Prometheus would make every tick late,
@@ -87,7 +87,7 @@ impl Args {
     }
 }
 
-/// How Prometheus is reached and asked.
+/// The connection and the queries to Prometheus.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PrometheusArgs {
     /// Base URL of Prometheus or of a server with its query API, for example http://prometheus:9090.
@@ -102,8 +102,8 @@ pub struct PrometheusArgs {
     #[arg(long = "prometheus-ca-file", env = "PROMETHEUS_CA_FILE")]
     pub ca_file: Option<PathBuf>,
 
-    /// Header that is sent with every query, for example `X-Scope-OrgID: team-a`, by which Mimir and Thanos tell tenants
-    /// apart. May be given several times.
+    /// Header of every query, for example `X-Scope-OrgID: team-a` for Mimir or Thanos with tenants. May be given
+    /// several times.
     #[arg(long = "prometheus-header", value_name = "NAME: VALUE", value_parser = header)]
     pub headers: Vec<(HeaderName, HeaderValue)>,
 
@@ -111,15 +111,15 @@ pub struct PrometheusArgs {
     #[arg(long = "prometheus-matchers", env = "PROMETHEUS_MATCHERS", default_value = "")]
     pub matchers: String,
 
-    /// Time that one query may take. It must be shorter than the tick.
+    /// Time-out of one query. It must be shorter than the tick.
     #[arg(long = "prometheus-timeout", env = "PROMETHEUS_TIMEOUT", default_value = "3s", value_parser = positive)]
     pub timeout: Duration,
 
-    /// Time between two runs of a query that a ScalableApp brings itself.
+    /// Time between two runs of a custom query of a ScalableApp.
     #[arg(long = "prometheus-query-interval", env = "PROMETHEUS_QUERY_INTERVAL", default_value = "15s", value_parser = at_least_a_second)]
     pub query_interval: Duration,
 
-    /// Such queries that may run at the same time. A thousand of them each 10s, at 200ms each, keep 20 busy.
+    /// Custom queries at the same time. A thousand queries every 10s that take 200ms each need 20.
     #[arg(long = "prometheus-queries-in-flight", env = "PROMETHEUS_QUERIES_IN_FLIGHT", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub queries_in_flight: u16,
 
@@ -136,17 +136,17 @@ pub struct PrometheusArgs {
     pub staleness: Duration,
 }
 
-/// How log lines are written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// One JSON object per line.
     Json,
-    /// One line of text, for a person.
+    /// One line of text.
     Text,
 }
 
 fn namespace(text: &str) -> Result<String, String> {
-    // A variable that is set to nothing names none.
+    // An empty variable is an unset one.
     if text.is_empty() {
         return Ok(String::new());
     }

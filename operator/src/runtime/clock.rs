@@ -1,7 +1,7 @@
 //! The only place that reads a clock. I/O: the machine's wall and monotonic clocks.
 //!
-//! The wall clock dates what people and other machines read. Whatever is measured as a length of time (lease,
-//! intervals, back-off) uses the monotonic clock, which nobody can set.
+//! The wall clock is for times that people and other machines read. Lengths of time (Lease, intervals, backoff) use the
+//! monotonic clock, which nobody can set.
 
 use jiff::Timestamp;
 use tokio::time::Instant;

@@ -1,4 +1,4 @@
-//! Decisions as JSON Lines, each with everything that it depended on. I/O: appends to a file or to standard output.
+//! Decisions as JSON Lines, each with its input. I/O: appends to a file or to standard output.
 
 use scalableapp_engine::record::Record;
 use std::fs::OpenOptions;
@@ -6,12 +6,12 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// Where decisions are written, if anywhere.
+/// The destination of decisions, if any.
 #[derive(Default)]
 pub struct DecisionLog(Option<Mutex<Box<dyn Write + Send>>>);
 
 impl DecisionLog {
-    /// Opens the file to append to it; `-` is standard output, and nothing writes nothing.
+    /// Opens the file to append to it; `-` is standard output, and `None` writes nothing.
     ///
     /// # Errors
     /// When the file cannot be opened.
@@ -25,13 +25,13 @@ impl DecisionLog {
         Ok(Self(Some(Mutex::new(sink))))
     }
 
-    /// Whether decisions are written anywhere.
+    /// Whether decisions are written.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Writes one decision as one line. A record that cannot be written is lost, and no decision waits for it.
+    /// Writes one decision as one line. A failed write is lost, and no decision waits for it.
     pub fn write(&self, record: &Record) {
         let Some(sink) = &self.0 else { return };
         let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,9 @@
-//! Who may ask for live measurements: the API server's front proxy, by its client certificate. I/O: files, the API server.
+//! Authentication of the API server's front proxy by its client certificate, for live measurements. I/O: files, the API
+//! server.
 //!
-//! The API server has authenticated the user and authorized the path before it forwards a request, and it proves itself
-//! by a certificate of the authority that `extension-apiserver-authentication` names. Nobody else gets a connection, so
-//! nothing is decided here by the user's name.
+//! The API server authenticates the user and authorizes the path before it forwards a request. It authenticates itself
+//! with a certificate of the authority in `extension-apiserver-authentication`. Nobody else gets a connection, so no
+//! decision depends on the user's name.
 
 use std::io;
 use std::path::Path;
@@ -22,13 +23,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Where the API server says how its front proxy is known, in every cluster.
+/// The API server's description of its front proxy, in every cluster.
 const CONFIG_MAP: (&str, &str) = ("kube-system", "extension-apiserver-authentication");
 const AUTHORITY: &str = "requestheader-client-ca-file";
 const ALLOWED_NAMES: &str = "requestheader-allowed-names";
-/// Time between two looks at the ConfigMap and at the files, which are renewed at times.
+/// Interval of the reads of the ConfigMap and the files, which are renewed from time to time.
 const RENEWAL: Duration = Duration::from_secs(60);
-/// Time between two tries as long as none has succeeded.
+/// Interval of the attempts until one has succeeded.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// Why live measurements cannot be served.
@@ -37,12 +38,12 @@ pub enum GateError {
     /// The ConfigMap cannot be read.
     #[error("failed to read ConfigMap kube-system/extension-apiserver-authentication: {0}")]
     ConfigMap(#[source] Box<kube::Error>),
-    /// The API server forwards to nobody.
+    /// The API server has no front proxy.
     #[error(
         "failed to find a front proxy: start the API server with --requestheader-client-ca-file, or set liveApi.enabled=false"
     )]
     NoFrontProxy,
-    /// The list of names is no list.
+    /// The list of names is no JSON list.
     #[error("failed to read requestheader-allowed-names: {0}")]
     Names(#[source] serde_json::Error),
     /// A certificate or the key is not PEM.
@@ -56,11 +57,11 @@ pub enum GateError {
     Certificate(#[from] rustls::Error),
 }
 
-/// Lets the front proxy in, and nobody else. Clones share what is known of it.
+/// Admits the front proxy and nobody else. Clones share one state.
 #[derive(Clone)]
 pub struct Gate(watch::Receiver<Option<Arc<Admission>>>);
 
-/// What a connection is checked by.
+/// The checks of a connection.
 pub struct Admission {
     tls: Arc<ServerConfig>,
     /// Common names of the front proxy's certificate; any, if there is none.
@@ -68,14 +69,14 @@ pub struct Admission {
 }
 
 impl Gate {
-    /// A gate that is closed until the first admission is sent.
+    /// A gate that is closed until the first state is sent.
     #[must_use]
     pub fn new() -> (watch::Sender<Option<Arc<Admission>>>, Self) {
         let (sender, receiver) = watch::channel(None);
         (sender, Self(receiver))
     }
 
-    /// The connection, if the front proxy has made it.
+    /// The connection, if it comes from the front proxy.
     pub(super) async fn admit(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let Some(admission) = self.0.borrow().clone() else {
             return Err(io::Error::other("the front proxy's authority is not known yet"));
@@ -96,7 +97,7 @@ fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
     Some(name)
 }
 
-/// Keeps the gate up to date, for ever. `folder` holds `tls.crt` and `tls.key`.
+/// Keeps the gate up to date, forever. `folder` holds `tls.crt` and `tls.key`.
 pub async fn keep(client: &Client, folder: &Path, gate: &watch::Sender<Option<Arc<Admission>>>) {
     loop {
         match admission(client, folder).await {

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::clock;
 
-/// A tick loop that has been silent for this long hangs: twelve ticks at the default.
+/// A tick loop without a heartbeat for this long hangs: twelve ticks at the default.
 pub const HEARTBEAT_BOUND: Duration = Duration::from_secs(60);
 
-/// What `/livez` and `/readyz` answer. Clones share one state.
+/// The state behind `/livez` and `/readyz`. Clones share one state.
 #[derive(Clone, Debug)]
 pub struct Health {
     beat: Arc<watch::Sender<Instant>>,
@@ -20,14 +20,14 @@ pub struct Health {
 }
 
 impl Default for Health {
-    /// The start of the process counts as the first beat.
+    /// The start of the process counts as the first heartbeat.
     fn default() -> Self {
         Self { beat: Arc::new(watch::Sender::new(clock::monotonic())), synced: Arc::default() }
     }
 }
 
 impl Health {
-    /// Called by the tick loop at each turn, whether the process leads or not.
+    /// Called by the tick loop in each iteration, on a leader and on a standby.
     pub fn beat(&self) {
         self.beat.send_replace(clock::monotonic());
     }
@@ -42,7 +42,7 @@ impl Health {
         self.beat.borrow().elapsed() < HEARTBEAT_BOUND
     }
 
-    /// Whether every watch has its first list. Leader and standby are ready alike.
+    /// Whether every watch has its first list. Leader and standby are equally ready.
     pub fn is_ready(&self) -> bool {
         self.synced.load(Ordering::Acquire)
     }

@@ -23,11 +23,11 @@ use super::{clock, metrics};
 pub const LEASE_DURATION: Duration = Duration::from_secs(15);
 /// Time from the start of one renewal to the start of the next.
 pub const RENEW_INTERVAL: Duration = Duration::from_secs(5);
-/// Time between two looks of a candidate, and between two attempts of a holder whose renewal failed.
+/// Interval of a candidate's checks, and of a holder's attempts after a failed renewal.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// Time that one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
-/// Kept free at the end of the lease, for two monotonic clocks that run at slightly different speeds.
+/// Margin at the end of the Lease, for two monotonic clocks that run at slightly different speeds.
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// The right to write, checked at one moment.
@@ -43,7 +43,7 @@ pub enum NotLeader {
     /// Another process holds the lease, or nobody does.
     #[error("this process does not hold the lease; the leader is {}", .0.as_deref().unwrap_or("not known"))]
     Standby(Option<String>),
-    /// The lease is held but may pass on before the write has ended.
+    /// The Lease is held but may expire before the write has ended.
     #[error("the lease was last renewed too long ago for a write to end inside it")]
     Expiring,
 }
@@ -54,14 +54,14 @@ enum Role {
     Leading { epoch: i32, renewed: Instant },
 }
 
-/// Tells at any moment whether this process leads. Cheap to clone.
+/// Whether this process leads, at any moment. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Leadership {
     role: watch::Receiver<Role>,
 }
 
 impl Leadership {
-    /// The right to write for the next `need`, which is the longest time that the write can take.
+    /// The right to write for the next `need`, the longest duration of the write.
     ///
     /// # Errors
     /// When the process does not lead, or the lease may have passed on before `need` is over.
@@ -75,7 +75,7 @@ impl Leadership {
         }
     }
 
-    /// The epoch of this process' tenure; nothing on a standby.
+    /// The epoch of this process' tenure; `None` on a standby.
     pub fn epoch(&self) -> Option<i32> {
         match *self.role.borrow() {
             Role::Standby { .. } => None,
@@ -100,7 +100,7 @@ impl Leadership {
     }
 }
 
-/// The holder's record, by which a candidate sees whether the holder lives.
+/// The holder's record, by whose changes a candidate sees that the holder is alive.
 #[derive(Clone, Debug, PartialEq)]
 struct Record {
     holder: Option<String>,
@@ -119,7 +119,7 @@ impl Record {
     }
 }
 
-/// The Lease as it was last read or written, and since when its record has been the same.
+/// The Lease as it was last read or written, and since when its record has been unchanged.
 #[derive(Clone, Debug)]
 struct ObservedLease {
     lease: Lease,
@@ -136,7 +136,7 @@ enum LeaseError {
 }
 
 impl LeaseError {
-    /// Whether the Lease is not what was last read.
+    /// Whether the Lease differs from the last read one.
     fn is_outdated(&self) -> bool {
         matches!(self, Self::Request(Error::Api(status)) if status.is_conflict() || status.is_not_found() || status.is_already_exists())
     }
@@ -152,7 +152,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// A candidate that has not begun to compete, and the handle that tells whether it leads.
+    /// A candidate that does not compete yet, and the handle that reports whether it leads.
     ///
     /// `identity` is the pod's name; a random part is added to it, because a container that is restarted in the same
     /// pod is another process. `client` must not retry by itself.
@@ -168,7 +168,7 @@ impl Candidate {
         (candidate, Leadership { role: receiver })
     }
 
-    /// Competes until `writers_stopped` ends, then gives the lease back, so that a successor need not wait.
+    /// Competes until `writers_stopped` ends, then releases the Lease, so that a successor need not wait.
     ///
     /// `writers_stopped` must not end before every task that asks for [`Leadership::writable_for`] has ended.
     pub async fn run(mut self, writers_stopped: impl Future<Output = ()>) {
@@ -204,9 +204,9 @@ impl Candidate {
                 tracing::info!(identity = self.identity, "leading");
                 return started + RENEW_INTERVAL;
             }
-            // Another candidate was faster; its record is seen at the next look.
+            // Another candidate was faster; its record is visible at the next check.
             Err(error) if error.is_outdated() => tracing::debug!(%error, "the lease went to another"),
-            Err(error) => tracing::warn!(%error, "failed to look at the lease"),
+            Err(error) => tracing::warn!(%error, "failed to read the Lease"),
             Ok(()) => {}
         }
         self.stand_back();
@@ -218,8 +218,8 @@ impl Candidate {
         let started = clock::monotonic();
         let Err(error) = self.write_as_holder(started).await else { return started + RENEW_INTERVAL };
         tracing::warn!(%error, "failed to renew the lease");
-        // The record on the server tells whether only the resourceVersion moved on, as after a renewal whose answer
-        // was lost, or the holder did.
+        // The record on the server shows whether only the resourceVersion changed, as after a renewal with a lost
+        // answer, or the holder.
         let passed_on = error.is_outdated() && self.observe().await.is_ok() && !self.is_mine();
         if passed_on || self.leads_since().is_none_or(|renewed| renewed.elapsed() >= LEASE_DURATION) {
             tracing::warn!("no longer leading");
@@ -228,7 +228,7 @@ impl Candidate {
         clock::monotonic() + RETRY_INTERVAL
     }
 
-    /// Gives the lease back if it is held.
+    /// Releases the Lease if it is held.
     async fn release(mut self) {
         if self.leads_since().is_none() {
             return;
@@ -258,7 +258,7 @@ impl Candidate {
         });
     }
 
-    /// Reads the Lease, and notes since when its record has been the same.
+    /// Reads the Lease, and records since when its record has been unchanged.
     async fn observe(&mut self) -> Result<(), LeaseError> {
         match bounded(self.api.get_opt(&self.name)).await? {
             Some(lease) => self.note(lease),
@@ -280,16 +280,16 @@ impl Candidate {
         self.seen.as_ref().is_some_and(|seen| seen.record.holder.as_deref() == Some(&self.identity))
     }
 
-    /// Whether nobody holds the lease, or its holder has been silent for the whole of it.
+    /// Whether nobody holds the Lease, or its holder has not renewed it for its whole duration.
     fn may_take(&self) -> bool {
         let Some(seen) = &self.seen else { return true };
-        // A holder of another version may have asked for longer.
+        // A holder of another version may have set a longer duration.
         let asked = seen.lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(0);
         let duration = LEASE_DURATION.max(Duration::from_secs(asked.try_into().unwrap_or(0)));
         seen.record.holder.is_none() || self.is_mine() || seen.since.elapsed() >= duration
     }
 
-    /// Takes the lease or renews it, and leads from `started` on.
+    /// Takes the Lease or renews it, and leads from `started` on.
     async fn write_as_holder(&mut self, started: Instant) -> Result<(), LeaseError> {
         let lease = self.held();
         let request = PostParams::default();
@@ -332,7 +332,7 @@ impl Candidate {
     }
 }
 
-/// The pod's name in a holder's identity: what stands before the random part.
+/// The pod's name in a holder's identity: the part before the random suffix.
 fn pod_name(identity: &str) -> String {
     identity.rsplit_once('_').map_or(identity, |(pod, _)| pod).to_owned()
 }

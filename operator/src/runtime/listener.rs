@@ -1,7 +1,7 @@
-//! The accept loop of an HTTP server that no client can fill: connections, heads and their times are bounded. I/O: sockets.
+//! The accept loop of an HTTP server with bounded connections, request heads and times. I/O: sockets.
 //!
-//! A connection that is one too many ends the oldest of its kind, so a client that holds many idle ones keeps nobody else
-//! out. Those that a gate has let in are one kind, and those that it has not let in yet are the other.
+//! A connection above the limit closes the oldest one of its kind, so a client with many idle ones blocks nobody else.
+//! There are two kinds: connections that passed the gate, and those that have not yet.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,17 +23,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::front_proxy::Gate;
 
-/// Time for a TLS handshake, and for a request's head counted from the connection or from the answer before.
+/// Time for a TLS handshake, and for a request's head after the connection or the previous answer.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of a request's head. A longer one is answered with 431.
 pub const HEAD_BYTES: usize = 16 << 10;
-/// Bytes of a head behind a gate: an API server names each group of a user in a line of its own.
+/// Bytes of a head behind a gate: an API server sends one header line for each group of a user.
 const GATED_HEAD_BYTES: usize = 256 << 10;
-/// Connections before a gate at the same time: more than a client opens during a handshake of another one.
+/// Connections before the gate at the same time: more than a client opens during another one's handshake.
 const BEFORE_GATE: usize = 256;
 /// Age at which a connection is closed after its current answer. Clients open another one.
 const LIFETIME: Duration = Duration::from_secs(60);
-/// Time for the current answer of a connection that is to be closed.
+/// Time for the current answer of a connection that is being closed.
 const CLOSING: Duration = Duration::from_secs(5);
 /// Pause after a failed accept, for example without a free file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -59,9 +59,9 @@ pub struct Server {
     pub listener: TcpListener,
     /// Connections at the same time, without those before the gate.
     pub connections: usize,
-    /// Whom it lets in; nothing for everybody, without TLS.
+    /// The gate; `None` for all clients, without TLS.
     pub gate: Option<Gate>,
-    /// What it answers.
+    /// The service.
     pub router: Router,
 }
 
@@ -89,10 +89,10 @@ impl Server {
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
-            // The new connection is looked at before the next one is accepted: of a flood, each gets its turn.
+            // The new connection is polled before the next one is accepted: in a flood each is served.
             tokio::task::yield_now().await;
         }
-        // What has not ended by then is dropped with the set.
+        // Connections that have not ended by then are dropped with the set.
         let _ = timeout(CLOSING, async { while open.tasks.join_next().await.is_some() {} }).await;
         Ok(())
     }
@@ -110,7 +110,7 @@ impl Connections {
         Self { tasks: JoinSet::new(), open: VecDeque::with_capacity(most), most }
     }
 
-    /// Adds a connection, of which `is_let_in` tells whether it has passed the gate.
+    /// Adds a connection; `is_let_in` is whether it has passed the gate.
     fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static, is_let_in: Arc<AtomicBool>) {
         while self.tasks.try_join_next().is_some() {}
         self.open.retain(|(handle, _)| !handle.is_finished());
@@ -154,7 +154,7 @@ async fn answer(
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
     tokio::select! {
-        // How a connection ends is the client's affair.
+        // How a connection ends is up to the client.
         _ = connection.as_mut() => return,
         () = stop.cancelled() => {}
         () = sleep(LIFETIME) => {}

@@ -1,4 +1,4 @@
-//! The process' own metrics: one table of what there is, and one function for each event. Pure but for the recorder.
+//! The process' own metrics: one table, and one function for each event. Pure but for the recorder.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ pub const DESCRIPTIONS: [Description; 9] = [
         kind: MetricKind::Histogram,
         unit: Unit::Seconds,
         labels: &["template"],
-        help: "Time of one Prometheus query, by template; custom stands for the queries that apps bring, history and custom_history for what forecasts learn from.",
+        help: "Time of one Prometheus query, by template; custom for the queries of apps, history and custom_history for the history of forecasts.",
     },
     Description {
         name: QUERIES,
@@ -101,21 +101,21 @@ pub const DESCRIPTIONS: [Description; 9] = [
         kind: MetricKind::Gauge,
         unit: Unit::Count,
         labels: &["namespace", "scalableapp", "component"],
-        help: "Replicas that the last decision asked for.",
+        help: "Desired replicas of the last decision.",
     },
     Description {
         name: LEADER,
         kind: MetricKind::Gauge,
         unit: Unit::Count,
         labels: &[],
-        help: "1 if this process holds the lease, 0 if it stands by.",
+        help: "1 if this process holds the Lease, 0 if it is a standby.",
     },
 ];
 
-/// Time after which a gauge that nobody sets any more is gone: an app that was deleted, or a lease that was lost.
+/// Time after which a gauge that is no longer set disappears: that of a deleted app, or of a lost Lease.
 const GAUGE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Observations are kept one by one until they are put into their buckets; a scrape does that, but may never come.
+/// Interval at which observations are put into their buckets. A scrape does that, too, but may never come.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Installs the recorder of the process, inside a tokio runtime. The handle renders `/metrics`.
@@ -147,7 +147,7 @@ async fn keep_up(handle: PrometheusHandle) {
     }
 }
 
-/// A reconcile ended, well or not.
+/// A reconcile ended, successfully or not.
 pub fn reconciled(duration: Duration) {
     histogram!(RECONCILE_DURATION).record(duration);
 }
@@ -183,7 +183,7 @@ pub fn wrote(kind: &'static str, result: &'static str) {
     counter!(API_WRITES, "kind" => kind, "result" => result).increment(1);
 }
 
-/// Replicas that a component should have.
+/// Desired replicas of a component.
 pub fn desired_replicas(namespace: &str, app: &str, component: &str, replicas: i32) {
     let labels = [("namespace", namespace), ("scalableapp", app), ("component", component)]
         .map(|(name, value)| (name, value.to_owned()));

@@ -1,5 +1,5 @@
-//! What the process answers over HTTP: its health, its metrics and the live measurements. I/O: threads of their own, so that
-//! no computation of the tick delays an answer, and no other request that of a probe.
+//! The HTTP endpoints of the process: health, metrics and live measurements. I/O: on their own threads, so that no tick
+//! delays an answer, and no other request delays a probe.
 //!
 //! | port | path | answer |
 //! |---|---|---|
@@ -32,27 +32,27 @@ use super::lease::{Leadership, NotLeader};
 use super::listener::Server;
 use super::live::LiveSource;
 
-/// Connections of the kubelet at the same time, and of whoever else reaches the port.
+/// Connections at the same time of the kubelet and other clients of the port.
 const PROBE_CONNECTIONS: usize = 64;
-/// Connections for `/metrics`: an answer can be a megabyte.
+/// Connections for `/metrics`: an answer may have a megabyte.
 const METRICS_CONNECTIONS: usize = 16;
 /// Connections of API servers; users share them.
 const LIVE_CONNECTIONS: usize = 32;
 
-/// What the handlers of the servers read.
+/// The state of the handlers.
 #[derive(Clone)]
 pub struct ServerState {
     /// The process' own metrics.
     pub metrics: PrometheusHandle,
-    /// Whether the process works.
+    /// The health of the process.
     pub health: Health,
-    /// Whether the process leads.
+    /// The leadership of the process.
     pub leadership: Leadership,
     /// The live measurements.
     pub live: Arc<dyn LiveSource>,
 }
 
-/// Where the servers listen.
+/// The ports of the servers.
 pub struct Listeners {
     /// For the kubelet.
     pub probes: TcpListener,
@@ -62,7 +62,7 @@ pub struct Listeners {
     pub live: Option<(TcpListener, Gate)>,
 }
 
-/// The servers that run.
+/// The running servers.
 pub struct Serving(Vec<JoinHandle<io::Result<()>>>);
 
 impl Serving {
@@ -139,7 +139,7 @@ async fn metrics(State(shown): State<ServerState>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shown.metrics.render())
 }
 
-/// The discovery document, by which the API server finds that the API is available.
+/// The discovery document, which shows the API server that the API is available.
 async fn resources() -> impl IntoResponse {
     Json(json!({
         "apiVersion": "v1",
@@ -190,7 +190,7 @@ async fn live(State(shown): State<ServerState>, Path((namespace, name)): Path<(S
     }
 }
 
-/// A refusal in the form that every client of Kubernetes reads.
+/// A refusal in the form that every client of Kubernetes understands.
 fn failure(code: StatusCode, reason: &str, message: &str) -> Response {
     let status = json!({
         "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",

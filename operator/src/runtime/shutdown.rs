@@ -1,4 +1,4 @@
-//! The end of the process, asked for by a signal. I/O: signals.
+//! Shutdown of the process by a signal. I/O: signals.
 
 use std::io;
 use std::process;
@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 /// Exit status after a second signal: 128 plus the number of SIGTERM, as shells count.
 const KILLED: i32 = 143;
 
-/// A token that every loop takes: it is cancelled by the first SIGTERM or SIGINT.
+/// A token for every loop: the first SIGTERM or SIGINT cancels it.
 ///
-/// The second signal ends the process at once, for a person who will not wait. The listeners are installed before
+/// The second signal ends the process at once, for an impatient user. The listeners are installed before
 /// this returns, so that no signal is lost.
 ///
 /// # Errors

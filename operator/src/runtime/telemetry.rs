@@ -1,4 +1,4 @@
-//! Where log lines and spans go. I/O: stdout, and the OTLP endpoint if there is one.
+//! Destinations of log lines and spans. I/O: stdout, and the OTLP endpoint if there is one.
 
 use std::env;
 use std::time::Duration;
@@ -16,16 +16,16 @@ use super::args::LogFormat;
 
 /// Name of the service in traces, unless `OTEL_SERVICE_NAME` gives another.
 const SERVICE: &str = "scalableapp-operator";
-/// Time that the last spans may take when the process ends.
+/// Time for the last spans when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why logs or traces cannot be written as asked.
+/// Why logs or traces cannot be configured.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `RUST_LOG` is not a list of directives.
     #[error("failed to read RUST_LOG; write for example info,scalableapp_operator=debug")]
     Filter(#[from] ParseError),
-    /// The exporter has no TLS: a collector stands in the same cluster, or forwards from there.
+    /// The exporter has no TLS: a collector runs in the same cluster, or forwards from there.
     #[error("failed to use OTEL_EXPORTER_OTLP_ENDPOINT; give a URL that begins with http://")]
     Endpoint,
     /// An `OTEL_*` variable cannot be used.
@@ -33,7 +33,7 @@ pub enum TelemetryError {
         "failed to set up the trace exporter; check the OTEL_ variables, and that the image has CA certificates"
     )]
     Exporter(#[from] ExporterBuildError),
-    /// The process has a subscriber already.
+    /// The process already has a subscriber.
     #[error("failed to install the log writer")]
     Install(#[from] TryInitError),
 }
@@ -67,7 +67,7 @@ impl Telemetry {
         Ok(Self { spans })
     }
 
-    /// Sends the spans that are not sent yet.
+    /// Sends the remaining spans.
     pub fn stop(self) {
         if let Some(Err(error)) = self.spans.map(|provider| provider.shutdown_with_timeout(FLUSH_TIMEOUT)) {
             tracing::warn!(%error, "failed to send the last spans");

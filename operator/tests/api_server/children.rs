@@ -1,4 +1,4 @@
-//! What applying a child promises, against an API server that refuses a budget with two kinds of bounds.
+//! Applying a child, against an API server that refuses a budget with two kinds of bounds.
 
 use std::future::ready;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ struct ApiServer {
 }
 
 impl ApiServer {
-    /// With a budget that somebody changed by hand.
+    /// With a budget that somebody edited.
     fn new(is_replaceable: bool) -> Self {
         let mut budget = budget(&json!({"minAvailable": 3}));
         budget["metadata"]["resourceVersion"] = json!("7");
@@ -60,7 +60,7 @@ impl ApiServer {
             }
             ("PUT", true) => failure(StatusCode::FORBIDDEN, "Forbidden", "a policy of this cluster says no"),
             ("GET", false) => not_found(),
-            // The lease, which nobody else wants.
+            // The Lease, without another candidate.
             _ => (StatusCode::OK, body),
         }
     }
@@ -96,7 +96,7 @@ async fn where_the_whole_is_refused_too_that_is_what_is_said() {
     assert_eq!(error.to_string(), "a policy of this cluster says no");
 }
 
-/// A budget of the app's that somebody has changed.
+/// An edited budget of the app.
 fn changed(change: impl FnOnce(&mut Value)) -> ApiServer {
     let api = ApiServer::new(true);
     {

@@ -1,4 +1,4 @@
-//! What publishing events promises, against an API server that keeps them.
+//! Publishing events, against an API server that stores them.
 
 use std::collections::BTreeMap;
 use std::future::ready;
@@ -39,12 +39,12 @@ impl ApiServer {
                 events.insert(body["metadata"]["name"].as_str().unwrap().to_owned(), body.clone());
                 (StatusCode::OK, body)
             }
-            // The lease, which nobody else wants.
+            // The Lease, without another candidate.
             _ => (StatusCode::OK, body),
         }
     }
 
-    /// App, note and count of each event, in the order in which they came, which is that of their names.
+    /// App, note and count of each event, in the order of their names, which is that of their creation.
     fn events(&self) -> Vec<(String, String, i64)> {
         let events = self.0.lock().unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();

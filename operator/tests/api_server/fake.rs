@@ -19,13 +19,13 @@ use scalableapp_operator::runtime::lease::{Candidate, Leadership};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-/// Nothing here takes so long unless it hangs.
+/// No operation here takes this long unless it hangs.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// A status and a body.
 pub type Answer = (StatusCode, Value);
 
-/// A client whose requests `answer` gets; the body of one without is null.
+/// A client whose requests are answered by `answer`; an empty body becomes null.
 pub fn client<A, F>(answer: A) -> Client
 where
     A: Fn(Parts, Value) -> F + Clone + Send + 'static,
@@ -44,7 +44,7 @@ where
     Client::new(service, "operator")
 }
 
-/// The answer to what is not done.
+/// The answer to an unsupported request.
 pub fn failure(code: StatusCode, reason: &str, message: &str) -> Answer {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message,
@@ -53,12 +53,12 @@ pub fn failure(code: StatusCode, reason: &str, message: &str) -> Answer {
     (code, status)
 }
 
-/// The answer to a request for what is not there.
+/// The answer to a request for a missing object.
 pub fn not_found() -> Answer {
     failure(StatusCode::NOT_FOUND, "NotFound", "not found")
 }
 
-/// Waits for the lease, which the server must give.
+/// Waits for the Lease.
 pub async fn lead(client: Client) -> Leadership {
     let (candidate, leadership) = Candidate::new(client, "operator", "election", "one");
     tokio::spawn(candidate.run(pending()));
@@ -66,7 +66,7 @@ pub async fn lead(client: Client) -> Leadership {
     leadership
 }
 
-/// What every pass uses, with a Prometheus that does not answer.
+/// The shared parts of a pass, with a Prometheus that does not answer.
 pub fn context(client: &Client, leadership: Leadership, cluster: Cluster) -> Arc<Context> {
     let writer = Writer::new(client.clone(), leadership);
     let given = ["operator", "--lease-namespace", "operator", "--prometheus-url", "http://127.0.0.1:1"];

@@ -1,4 +1,4 @@
-//! What the leader election promises, against an API server that keeps one Lease, in paused time.
+//! Leader election, against an API server with one Lease, in paused time.
 
 use std::collections::BTreeSet;
 use std::future::pending;
@@ -65,7 +65,7 @@ impl ApiServer {
         server.lease.as_ref()?["spec"]["holderIdentity"].as_str().map(str::to_owned)
     }
 
-    /// Another holder's record; `renewed` is what its wall clock says.
+    /// Another holder's record; `renewed` is the time of its wall clock.
     fn hold_as(&self, holder: &str, renewed: &str) {
         let mut server = self.lock();
         server.version += 1;
@@ -177,13 +177,13 @@ async fn the_wall_clock_of_the_holder_does_not_matter() {
         let api = ApiServer::default();
         api.hold_as("other", skew);
         let candidate = api.start("one");
-        // The other renews: each time its record changes, though its clock hardly moves.
+        // The other holder renews: each time its record changes, although its clock hardly moves.
         for renewal in 1..=20 {
             sleep(RENEW_INTERVAL).await;
             api.hold_as("other", &skew.replace("00.000000Z", &format!("{renewal:02}.000000Z")));
             assert!(!candidate.leads());
         }
-        // It dies: its lease lasts as long as any other.
+        // It dies: its Lease lasts as long as any other.
         let died = Instant::now();
         candidate.leadership.gained().await;
         assert!(died.elapsed() >= LEASE_DURATION, "taken {:?} after the last renewal", died.elapsed());

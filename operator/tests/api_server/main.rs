@@ -1,4 +1,4 @@
-//! What the code that writes promises, against API servers that are functions.
+//! The code that writes, against API servers that are functions.
 
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 

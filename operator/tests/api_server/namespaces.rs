@@ -1,4 +1,4 @@
-//! An operator of some namespaces asks for nothing outside of them, and one with excluded namespaces for nothing inside.
+//! An operator of some namespaces reads nothing outside of them, and one with excluded namespaces nothing inside.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::fake::{self, LIMIT, failure};
 
-/// A server with one object of each kind in each namespace; it notes what was asked for.
+/// A server with one object of each kind in each namespace; it records the requests.
 fn client(asked: &Arc<Mutex<Vec<String>>>) -> Client {
     let asked = Arc::clone(asked);
     fake::client(move |head, _| {
@@ -63,7 +63,7 @@ async fn every_list_and_watch_leaves_excluded_namespaces_out() {
     tokio::spawn(touched.for_each(|_| async {}));
     timeout(LIMIT, pods.synced()).await.unwrap().unwrap();
     let asked = asked.lock().unwrap();
-    // As it stands in a URL.
+    // URL-encoded.
     let selector = "fieldSelector=metadata.namespace%21%3Dblog%2Cmetadata.namespace%21%3Dshop";
     assert!(asked.len() >= 4 && asked.iter().all(|uri| uri.contains(selector)), "{asked:?}");
 }

@@ -1,4 +1,4 @@
-//! What is said of objects, overrides above all, against an API server that keeps objects and writes of their status.
+//! The status of overrides and other objects, against an API server that stores objects and status writes.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -30,7 +30,7 @@ struct Server {
     written: Vec<(String, Value)>,
     /// Whether writes of a status are refused.
     refuses: bool,
-    /// Part of the paths whose status gets no answer.
+    /// Part of the paths whose status writes are unanswered.
     silent: Option<&'static str>,
 }
 
@@ -67,7 +67,7 @@ impl ApiServer {
         self.0.lock().unwrap().refuses = refuses;
     }
 
-    /// What was said since the last look: the reason of `InForce` by the path of the override.
+    /// The new statuses: the reason of `InForce` by the path of the override.
     fn said(&self) -> Vec<(String, String)> {
         let written = std::mem::take(&mut self.0.lock().unwrap().written);
         let reason = |body: &Value| body["status"]["conditions"][0]["reason"].as_str().unwrap().to_owned();
@@ -102,7 +102,7 @@ impl Server {
                 object["status"] = body["status"].clone();
                 (StatusCode::OK, object)
             }
-            // The lease, which nobody else wants.
+            // The Lease, without another candidate.
             _ => {
                 body["metadata"]["resourceVersion"] = json!("1");
                 let name = body["metadata"]["name"].as_str().unwrap();
@@ -114,7 +114,7 @@ impl Server {
     }
 }
 
-/// A process that leads, and whose caches hold what the server held when it started.
+/// A process that leads, with the server's initial objects in its caches.
 struct Process {
     writer: Writer,
     apps: Store<GuardedApp>,

@@ -1,4 +1,4 @@
-//! What one write that fails may do to the rest of its app: nothing. Against an API server that keeps what it takes.
+//! A failed write blocks no other write of its app. Against an API server that stores accepted objects.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -20,10 +20,10 @@ use tokio::time::timeout;
 
 use crate::fake::{self, Answer, LIMIT, context, failure, lead, not_found};
 
-/// What happens to a write, of which path and query are given.
+/// The result of a write, by its path and query.
 type Fate = Arc<dyn Fn(&str) -> Outcome + Send + Sync>;
 
-/// What happens to a write.
+/// The result of a write.
 enum Outcome {
     Taken,
     Answered(Answer),
@@ -42,7 +42,7 @@ impl ApiServer {
         Self { objects: Arc::default(), fate: Arc::new(fate) }
     }
 
-    /// One that answers thus to what is applied to the Deployment of `web`.
+    /// A server with this answer to applies of the Deployment of `web`.
     fn refusing(answer: Answer) -> Self {
         Self::new(move |write| match write.contains("/deployments/shop-web") {
             true => Outcome::Answered(answer.clone()),
@@ -98,12 +98,12 @@ impl ApiServer {
                 objects.insert(format!("{path}/{name}"), body.clone());
                 (StatusCode::CREATED, body)
             }
-            // The lease, which nobody else wants.
+            // The Lease, without another candidate.
             _ => (StatusCode::OK, body),
         }
     }
 
-    /// Kinds of the objects of a component that there are.
+    /// Kinds of the existing objects of a component.
     fn children(&self, component: &str) -> Vec<String> {
         let objects = self.objects.lock().unwrap();
         let label = |object: &Value| object["metadata"]["labels"]["scalableapp.dev/component"] == component;
@@ -142,7 +142,7 @@ impl ApiServer {
         (text("status"), text("reason"), text("message"), generation)
     }
 
-    /// Reasons of the events, in the order in which they came.
+    /// Reasons of the events, in order.
     fn events(&self) -> Vec<String> {
         let objects = self.objects.lock().unwrap();
         let events = objects.values().filter(|one| one["regarding"].is_object());
@@ -156,7 +156,7 @@ impl ApiServer {
         context(&client, leadership, Watches::new(&Scope::new(client.clone(), &[])).cluster)
     }
 
-    /// An operator that sees the Deployments.
+    /// An operator with the Deployments in its cache.
     async fn seeing_operator(&self) -> Arc<Context> {
         let client = self.client();
         let leadership = lead(client.clone()).await;
@@ -170,7 +170,7 @@ impl ApiServer {
         )
     }
 
-    /// The app of this generation with the status that was written last.
+    /// The app of this generation with the last written status.
     fn app(&self, generation: i64, replicas: i32) -> Arc<GuardedApp> {
         let scaling = json!({"minReplicas": replicas, "maxReplicas": replicas});
         let status = self
@@ -300,7 +300,7 @@ async fn a_child_that_gets_no_answer_keeps_no_other_waiting_for_long() {
     timeout(LIMIT, applied).await.unwrap();
 }
 
-/// Both components exist, and both are to have three replicas.
+/// Both components exist, and both have three desired replicas.
 async fn scaled(answer: Option<Answer>) -> ApiServer {
     let api = ApiServer::new(move |write| {
         let is_of_web =
@@ -354,7 +354,7 @@ async fn a_status_that_is_refused_stops_no_child_and_is_told_by_an_event() {
 #[tokio::test]
 async fn where_the_whole_status_is_refused_a_reduced_one_is_written_and_scaling_goes_on() {
     let statuses = AtomicUsize::new(0);
-    // The whole, the reduced one, and both once more.
+    // The full status, the reduced one, and both again.
     let api = ApiServer::new(move |write| {
         if write.contains("/status") && statuses.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
             return Outcome::Answered(failure(
@@ -382,7 +382,7 @@ async fn a_component_that_becomes_invalid_after_a_refusal_is_not_looked_at_again
     let operator = api.operator().await;
     reconcile(api.app(1, 1), Arc::clone(&operator)).await.unwrap();
     assert_eq!(api.ready().1, "ChildRefused");
-    // Until the refused write is due again.
+    // Until the retry of the refused write is due.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let mut invalid = serde_json::to_value(api.app(2, 1).0.as_ref().unwrap()).unwrap();
     invalid["spec"]["services"][0]["podTemplate"] = json!({"spec": {"tolerationz": []}});

@@ -1,4 +1,4 @@
-//! What the loop that follows time promises, against an API server that holds one app and a Lease.
+//! The tick loop, against an API server with one app and a Lease.
 
 use std::future::pending;
 use std::sync::Arc;

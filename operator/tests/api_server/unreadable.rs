@@ -1,4 +1,4 @@
-//! What one object that cannot be read does to a list of its kind: nothing.
+//! An unreadable object does not affect the others of its list.
 
 use std::fmt::Debug;
 use std::future::pending;
@@ -21,8 +21,8 @@ use tokio::time::timeout;
 
 use crate::fake::{self, LIMIT};
 
-/// A server with three objects in each list: one that can be read, one with a time that nobody reads and one that is
-/// unreadable.
+/// A server with three objects in each list: a readable one, one with an invalid time that is not read, and an
+/// unreadable one.
 fn client() -> Client {
     fake::client(|head, _| async move {
         if head.uri.query().is_some_and(|query| query.contains("watch=true")) {
@@ -42,7 +42,7 @@ fn good(name: &str) -> Value {
             "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "shop-web-1-2", "uid": "1",
                 "controller": true}],
         },
-        // What an app and an override cannot do without.
+        // Required fields of an app and an override.
         "spec": {"services": [], "app": "shop", "by": "jane", "reason": "a test", "expiresAt": "2026-01-01T00:00:00Z"},
     })
 }
@@ -53,7 +53,7 @@ fn time(name: &str) -> Value {
     object
 }
 
-/// Its metadata, its spec and its status hold what is not so.
+/// Its metadata, spec and status have invalid values.
 fn unreadable(name: &str) -> Value {
     let mut object = good(name);
     object["metadata"]["creationTimestamp"] = json!("9999-12-31T23:59:59Z");
@@ -62,7 +62,7 @@ fn unreadable(name: &str) -> Value {
     object
 }
 
-/// Names of the children that belong to the app, and what is said of the third one.
+/// Names of the children of the app, and the error of the third one.
 async fn children<K>((children, touched): (Children<K>, Touched<K>)) -> (Vec<String>, bool)
 where
     K: Labelled + Resource + Clone + Send + Sync + 'static,
@@ -75,7 +75,7 @@ where
     (names, children.get("store", "bad").unwrap().unreadable().is_some())
 }
 
-/// Which of the objects that people wrote can be read.
+/// The readable objects among those that users wrote.
 async fn written<K>() -> Vec<(String, bool)>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>

@@ -1,5 +1,5 @@
-//! What Kubernetes' own check of the restricted Pod Security Standard refuses is refused by name, and what it allows
-//! reaches the pod. `fixtures/README.md` says where the pods come from.
+//! Pods that Kubernetes' own check of the restricted Pod Security Standard refuses are refused by name, and fields that
+//! it allows reach the pod. `fixtures/README.md` gives the source of the pods.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "clippy sees tests only in functions marked as such")]
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
-/// Pods that lack what the operator fills in.
+/// Pods without fields that the operator fills in.
 const FILLED_IN: [&str; 8] = [
     "allowprivilegeescalation2",
     "allowprivilegeescalation3",
@@ -22,7 +22,7 @@ const FILLED_IN: [&str; 8] = [
     "seccompprofile_restricted3",
 ];
 
-/// The field that is refused, by the beginning of a fixture's name.
+/// The refused field, by the start of a fixture's name.
 const REFUSED: [(&str, &str); 16] = [
     ("allowprivilegeescalation", "securityContext.allowPrivilegeEscalation"),
     ("apparmorprofile", "metadata.annotations[container.apparmor.security.beta.kubernetes.io/"),
@@ -75,7 +75,7 @@ fn rendered(app: &App) -> Value {
     deployment(app, &app.services[0], 7)["spec"]["template"].clone()
 }
 
-/// Whether everything of `part` is in `whole`; items of a list are found by their names.
+/// Whether all of `part` is in `whole`; items of a list are matched by name.
 fn is_part(part: &Value, whole: &Value) -> bool {
     match (part, whole) {
         (Value::Object(part), Value::Object(whole)) => {
@@ -127,7 +127,7 @@ fn what_the_restricted_standard_allows_reaches_the_pod() {
     }
 }
 
-/// None of the fixtures has them, and the standard of 1.35 speaks of each.
+/// No fixture has them, but the standard of 1.35 covers each.
 #[test]
 fn what_no_fixture_shows_is_judged_as_the_standard_does() {
     let with = |spec: &Value| app(&json!({"spec": spec})).is_ok();

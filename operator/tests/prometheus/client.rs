@@ -1,4 +1,4 @@
-//! One query: how it is asked, and how its failure is said.
+//! One query: its request, and the message of its failure.
 
 use axum::http::StatusCode;
 use scalableapp_operator::observe::prometheus::client::{Prometheus, QueryError};

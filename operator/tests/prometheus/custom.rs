@@ -1,4 +1,4 @@
-//! What an app measures by a query of its own.
+//! Custom queries.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -109,7 +109,7 @@ async fn a_slow_query_of_one_app_delays_no_other() {
     assert_eq!(slow, 1, "one namespace may have half of what may be in flight");
 }
 
-/// An app with ten replicas at most, for this much of what a query returns each.
+/// An app with at most ten replicas, with this target per replica for the result of a query.
 fn scaled_on(query: &str, per_replica: &str) -> App {
     let app = serde_json::from_value(json!({
         "metadata": {"name": "app-0", "namespace": "team-0", "uid": "1", "generation": 1},

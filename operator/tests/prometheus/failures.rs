@@ -1,4 +1,4 @@
-//! A Prometheus that fails takes nothing away, and is not hammered.
+//! A failing Prometheus removes no samples, and is not flooded with queries.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ async fn a_signal_that_keeps_failing_takes_the_second_chance_from_no_other() {
     let fake = Fake::start(move |query| if cpu_fails(query) { unavailable() } else { healthy(query) }).await;
     let store = fake.store(&[]);
     store.sample(&apps(1), now()).await;
-    // CPU is asked for again, and everything else fails once.
+    // CPU is queried again, and everything else fails once.
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(5)).await;
     tokio::time::resume();

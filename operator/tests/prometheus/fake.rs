@@ -1,4 +1,4 @@
-//! A Prometheus that answers as it is told, and what the tests ask of it.
+//! A Prometheus with preset answers, and the queries of the tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -55,7 +55,7 @@ impl Fake {
         };
         let router = Router::new()
             .route("/api/v1/query", post(answer))
-            // Where Mimir serves the same API.
+            // The path of the same API in Mimir.
             .route("/prometheus/api/v1/query", post(answer))
             .with_state(fake.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -147,18 +147,18 @@ pub fn apps(count: usize) -> Arc<QueryPlan> {
     wanted(with_every_signal(count))
 }
 
-/// One metric of its own query.
+/// One metric with its own query.
 pub fn own_query(namespace: &str, text: &str) -> BTreeMap<String, Source> {
     let query = CustomQuery { namespace: namespace.to_owned(), text: text.to_owned() };
     BTreeMap::from([("carts".to_owned(), Source::Custom(query))])
 }
 
-/// One app with one metric of its own query.
+/// One app with one such metric.
 pub fn custom(text: &str) -> Arc<QueryPlan> {
     wanted([(component(0), own_query("team-0", text))])
 }
 
-/// What a healthy Prometheus says of component 0 and its one pod, measured 7 s ago.
+/// The answer of a healthy Prometheus for component 0 and its one pod, measured 7 s ago.
 pub fn healthy(query: &str) -> Reply {
     let labels = json!({"namespace": "team-0", "scalableapp": "app-0", "component": "web"});
     let container = json!({"namespace": "team-0", "pod": "web-1", "container": "web"});
@@ -205,7 +205,7 @@ pub fn reading(samples: &Samples, metric: &str) -> Option<Reading> {
     samples.reading(&key, metric)
 }
 
-/// Ticks until the own query of a component was answered, because a late answer counts from the next tick on.
+/// Ticks until the custom query of a component was answered, because a late answer counts from the next tick on.
 pub async fn answered(store: &SampleStore, wanted: &Arc<QueryPlan>, key: &ComponentKey) -> Arc<Samples> {
     let ticks = async {
         loop {
@@ -220,7 +220,7 @@ pub async fn answered(store: &SampleStore, wanted: &Arc<QueryPlan>, key: &Compon
     tokio::time::timeout(Duration::from_secs(30), ticks).await.unwrap()
 }
 
-/// A component's one engine pod, ready for so many seconds.
+/// A component's one pod in the engine's form, ready for this many seconds.
 pub fn ready_for(seconds: i64) -> Vec<pod::Pod> {
     let since = now() - seconds.seconds();
     vec![pod::Pod {

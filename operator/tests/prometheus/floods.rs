@@ -1,4 +1,4 @@
-//! More series than an answer may have harm the app alone that exports them, and its author is told.
+//! Too many series affect only the app that exports them, and its author gets a report.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use crate::fake::{Fake, Reply, apps, component, now, ready_for};
 
 const APPS: usize = 40;
-/// The app whose pods export too much.
+/// The app whose pods export too many series.
 const AUTHOR: usize = 7;
 const SENTENCE: &str = "failed to read an answer of more than 8192 KiB; export fewer series: fewer buckets of histograms, and fewer values of labels such as http_route";
 
-/// Whether a query asks for the series of a component's app.
+/// Whether a query selects the series of a component's app.
 fn asks_for(query: &str, index: usize) -> bool {
     let key = component(index);
     let names = |label: &str| -> Vec<String> {
@@ -33,7 +33,7 @@ fn asks_for(query: &str, index: usize) -> bool {
     has("namespace", &key.namespace) && has("scalableapp", &key.app) && has("pod", &key.app)
 }
 
-/// What Prometheus says of every component that a query asks for, each with one pod and measured 1 s ago.
+/// The answer for every selected component, each with one pod and measured 1 s ago.
 fn everything(query: &str) -> Vec<(Value, &'static str)> {
     let of = |index: usize, more: &[(&str, &str)]| {
         let key = component(index);
@@ -56,7 +56,7 @@ fn everything(query: &str) -> Vec<(Value, &'static str)> {
     (0..APPS).filter(|index| asks_for(query, *index)).flat_map(series).collect()
 }
 
-/// A Prometheus with too many series of this name of the author.
+/// A Prometheus with too many series of this name from the author.
 async fn flooded(series: &'static str) -> Fake {
     Fake::start(move |query| match query.contains(series) && asks_for(query, AUTHOR) {
         true => Reply::Huge,
@@ -65,7 +65,7 @@ async fn flooded(series: &'static str) -> Fake {
     .await
 }
 
-/// Ticks for so many minutes, and returns the last samples, their time, and how many queries the last tick sent.
+/// Ticks for this many minutes; returns the last samples, their time, and the number of queries in the last tick.
 async fn ticked(
     fake: &Fake,
     store: &SampleStore,
@@ -105,7 +105,7 @@ async fn a_flood_of_series_harms_its_author_alone_who_is_told() {
         assert_eq!(samples.problem(&key, "rps", &ready_for(45), at), problem, "app {index}");
         assert_eq!(samples.unanswered(&key, "p99", at).is_some(), index == AUTHOR, "app {index}");
     }
-    // Of five parts at most the two signals need six templates each, beside those of CPU and memory.
+    // With at most five parts the two signals need six templates each, beside those of CPU and memory.
     assert!(queries <= 34, "{queries} queries in a tick");
     fake.respond(|query| Reply::Vector(everything(query)));
     let (samples, at, queries) = ticked(&fake, &store, &wanted, 3).await;

@@ -1,4 +1,4 @@
-//! What sampling promises, against a server that answers as Prometheus does, or as it should not.
+//! Sampling, against a server that answers as Prometheus does, or wrongly.
 
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 

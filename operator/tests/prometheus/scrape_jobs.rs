@@ -1,4 +1,4 @@
-//! What the scrape jobs that the chart ships, and asks for, admit of a target.
+//! The limits of the chart's scrape jobs for a target.
 
 use serde_json::Value;
 

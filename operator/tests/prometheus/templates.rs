@@ -1,4 +1,4 @@
-//! What all apps are measured with: the template queries and what becomes of their answers.
+//! The template queries for all apps, and the measurements from their answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -56,7 +56,7 @@ async fn many_apps_cost_as_many_queries_as_one() {
     let one = fake.take_queries();
     store.sample(&apps(500), now()).await;
     let many = fake.take_queries();
-    // With a tick of 5 s these are the two queries a second that the operator may send however many apps there are.
+    // With a tick of 5 s these are the two queries a second that the operator may send for any number of apps.
     assert_eq!((one.len(), many.len()), (10, 10), "{many:#?}");
 }
 

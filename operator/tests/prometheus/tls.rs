@@ -1,4 +1,4 @@
-//! What the client promises over TLS: only a certificate that the given file signs is trusted.
+//! The client over TLS trusts only certificates that the given file signs.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 const BODY: &str = r#"{"status":"success","data":{"resultType":"scalar","result":[0,"42"]}}"#;
 
-/// A server for `localhost` that answers every request alike; its port and its certificate as PEM.
+/// A server for `localhost` with the same answer to every request; its port and its certificate as PEM.
 async fn server() -> (u16, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();

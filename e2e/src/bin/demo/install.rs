@@ -1,4 +1,4 @@
-//! Everything that stands before the load: cluster, programs, images, chart and example. Runs programs.
+//! The setup before the load: cluster, programs, images, chart and example. Runs programs.
 
 use anyhow::Result;
 use scalableapp_cluster::Nodes;
@@ -15,7 +15,7 @@ pub(crate) const APP: &str = "shop";
 /// The example's service, as the operator names it.
 pub(crate) const SERVICE: &str = "shop-web";
 
-/// Brings everything up. What is up already stays, so that the demo can be run again.
+/// Starts everything. What runs already is reused, so the demo can be repeated.
 pub(crate) fn install(tools: &Tools, progress: &Progress, port: u16) -> Result<()> {
     progress.step("cluster: its programs (built once, about 20 minutes) and its start", || {
         tools.cluster(&["up", "--port", &port.to_string()])
@@ -33,7 +33,7 @@ pub(crate) fn install(tools: &Tools, progress: &Progress, port: u16) -> Result<(
     Ok(())
 }
 
-/// An example of an earlier run goes first: each run begins with one replica and no history.
+/// An example of an earlier run is deleted first: each run begins with one replica and no history.
 fn example(tools: &Tools) -> Result<()> {
     let delete = ["delete", "scalableapp", APP, "-n", NAMESPACE, "--ignore-not-found"];
     tools.kubectl(&[delete.as_slice(), &["--cascade=foreground", "--timeout=2m"]].concat())?;

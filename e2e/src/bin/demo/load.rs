@@ -1,19 +1,19 @@
-//! The load of the demo: its course, and the pod that sends it. Talks to the cluster.
+//! The load of the demo: its profile, and the pod that sends it. Talks to the cluster.
 
 use anyhow::{Context, Result};
 use scalableapp_cluster::tools::Tools;
 use scalableapp_e2e::load::{Failed, Latency, Report};
 use serde_json::{Value, json};
 
-/// Quiet, a rise, a plateau that asks for five replicas, a fall, and time for them to go again.
+/// Low load, a rise, a plateau that needs five replicas, a fall, and time for the scale-in.
 ///
-/// Each request costs 10 ms of CPU time: 90 of them in a second are nearly one core, which two cores can bear.
+/// Each request costs 10 ms of CPU time: 90 of them in a second are nearly one core, and two cores are available.
 const COURSE: [Stretch; 5] =
     [stretch(20, 5, 5), stretch(20, 5, 90), stretch(70, 90, 90), stretch(5, 90, 5), stretch(105, 5, 5)];
 const PATH: &str = "/work?ms=10";
 const POD: &str = "load";
 
-/// A time in seconds, with the requests per second at its begin and end.
+/// A time in seconds, with the requests per second at its start and end.
 struct Stretch {
     seconds: u32,
     from: u32,
@@ -24,12 +24,12 @@ const fn stretch(seconds: u32, from: u32, to: u32) -> Stretch {
     Stretch { seconds, from, to }
 }
 
-/// How long the load lasts, in seconds.
+/// Duration of the load, in seconds.
 pub(crate) fn seconds() -> u32 {
     COURSE.iter().map(|stretch| stretch.seconds).sum()
 }
 
-/// Corners of the offered load: seconds since its begin, and requests per second.
+/// Corners of the offered load: seconds since its start, and requests per second.
 pub(crate) fn corners() -> Vec<(f64, f64)> {
     let mut at = 0;
     let mut corners = Vec::new();
@@ -49,7 +49,7 @@ pub(crate) fn start(tools: &Tools, namespace: &str, service: &str) -> Result<()>
     tools.kubectl(&[&["wait", "pod", POD, "-n", namespace], running.as_slice()].concat()).map(drop)
 }
 
-/// Waits for the pod's end and returns what it counted.
+/// Waits for the pod's end and returns its counts.
 pub(crate) fn report(tools: &Tools, namespace: &str) -> Result<Report> {
     let ended = ["--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s"];
     tools.kubectl(&[&["wait", "pod", POD, "-n", namespace], ended.as_slice()].concat())?;
@@ -59,7 +59,7 @@ pub(crate) fn report(tools: &Tools, namespace: &str) -> Result<Report> {
         .context("failed to read the load generator's counts")
 }
 
-/// What became of the requests, as a line.
+/// The results of the requests, as a line.
 pub(crate) fn summary(report: &Report) -> String {
     let Failed { shed, status, connect, timeout, reset, saturated } = report.failed;
     let kinds = [

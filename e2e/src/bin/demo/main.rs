@@ -1,4 +1,4 @@
-//! `demo`: brings up a cluster with the operator, drives load at an example, shows it scale, and draws a picture of it.
+//! `demo`: starts a cluster with the operator, sends load to an example, shows its scaling, and draws a picture of it.
 
 mod install;
 mod load;
@@ -28,13 +28,13 @@ const DEFAULT_CLUSTER: &str = "scalableapp";
 /// A service that scales out with its load and in again, on a real Kubernetes on this machine.
 #[derive(Parser)]
 struct Arguments {
-    /// Where the picture goes.
+    /// Path of the picture.
     #[arg(long, default_value = "demo.svg")]
     picture: PathBuf,
-    /// The cluster; it is brought up unless it is.
+    /// The cluster, which is started if necessary.
     #[arg(long, default_value = DEFAULT_CLUSTER, value_parser = |name: &str| check_name(name))]
     name: String,
-    /// The port of 127.0.0.1 where the cluster's API server is reached; 0 takes any free one.
+    /// Port of the cluster's API server on 127.0.0.1; 0 selects any free one.
     #[arg(long, default_value_t = 16443)]
     port: u16,
 }
@@ -58,7 +58,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Says what the machine lacks before anything is done.
+/// Reports what the machine lacks before anything is done.
 fn check_machine(cluster: &str) -> Result<Tools> {
     let tools = Tools::new(cluster)?;
     doctor::before_up(&Cache::from_env()?, &tools.cluster, Nodes::Real)?;
@@ -88,7 +88,7 @@ async fn run(arguments: &Arguments, tools: &Tools) -> Result<()> {
     Ok(())
 }
 
-/// How to look around, and how to take it down.
+/// Commands for looking around, and for the deletion.
 fn hints(tools: &Tools) -> String {
     let plugin = tools.repository.join("target/release");
     let down = match tools.cluster.name.as_str() {

@@ -1,4 +1,4 @@
-//! Watches the example while it scales, shows it, and records it. Talks to the cluster.
+//! Watches, shows and records the scaling of the example. Talks to the cluster.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,9 +16,9 @@ use crate::load;
 use crate::recording::{Mark, Recording, Sample};
 
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
-/// From the example's creation to its pods being ready.
+/// Time limit from the example's creation to its ready pods.
 const READY_WITHIN: Duration = Duration::from_secs(120);
-/// From the end of the load to replicas being as few as before it.
+/// Time limit from the end of the load to the initial replicas.
 const SCALED_IN_WITHIN: Duration = Duration::from_secs(90);
 
 /// Waits until the example is up.
@@ -41,7 +41,7 @@ pub(crate) async fn ready(target: &Target) -> Result<()> {
     }
 }
 
-/// Shows and records the example from the begin of the load until its replicas are as few as before.
+/// Shows and records the example from the start of the load until it has its initial replicas again.
 pub(crate) async fn record(target: &Target) -> Result<Recording> {
     let (began, start) = (Timestamp::now(), Instant::now());
     let load_ends = start + Duration::from_secs(load::seconds().into());
@@ -71,7 +71,7 @@ async fn look(target: &Target) -> Result<AppStatus> {
     target.look().await?.pop().context("the example has gone")
 }
 
-/// Only a measured look is a sample: the status alone is not of this second.
+/// Only a measurement is a sample: the status alone may be older.
 fn sample(app: &AppStatus, at: f64) -> Option<Sample> {
     app.measured_at?;
     let component = app.components.first()?;

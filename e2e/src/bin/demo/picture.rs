@@ -1,4 +1,4 @@
-//! Draws a recording: load, latency and replicas below each other over one time axis, as SVG. Pure.
+//! Draws a recording: load, latency and replicas as panels with one time axis, as SVG. Pure.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::recording::{Mark, Recording, Sample};
 
-// Okabe and Ito's colours stay apart for every kind of colour vision, and in grey.
+// Okabe and Ito's colors are distinguishable with every kind of color vision, and in grayscale.
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 const ORANGE: RGBColor = RGBColor(230, 159, 0);
 const VERMILION: RGBColor = RGBColor(213, 94, 0);
@@ -23,9 +23,9 @@ const PANEL_HEIGHT: u32 = 200;
 const TIME_AXIS_HEIGHT: u32 = 48;
 const ROW_HEIGHT: u32 = 20;
 const LEFT: i32 = 24;
-/// Characters of a decision's sentence that fit on its row; hovering shows the rest.
+/// Characters of a decision's sentence on its row; hovering shows the rest.
 const ROW_CHARACTERS: usize = 180;
-/// About the width of a character of the legend, in pixels: no font is at hand that could be measured.
+/// Approximate width of a character of the legend, in pixels: no font is available for a measurement.
 const LEGEND_CHARACTER: usize = 6;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
@@ -36,7 +36,7 @@ struct Line {
     name: &'static str,
     color: RGBColor,
     width: u32,
-    /// Stretches without a gap.
+    /// Segments without a gap.
     stretches: Vec<Vec<(f64, f64)>>,
 }
 
@@ -45,7 +45,7 @@ struct Panel {
     /// The quantity and its unit.
     title: &'static str,
     lines: Vec<Line>,
-    /// The axis reaches at least up to here, so that noise about zero does not fill the panel.
+    /// The minimum end of the axis, so that noise near zero does not fill the panel.
     at_least: f64,
     /// Whether the quantity is a count, whose axis has whole numbers only.
     whole: bool,
@@ -85,7 +85,7 @@ pub(crate) fn draw(recording: &Recording) -> Result<String> {
         list_decisions(&list, &recording.decisions)?;
         root.present()?;
     }
-    // The drawing library knows no titles to hover over, so the marks are put behind what it has drawn.
+    // The drawing library has no titles for hovering, so the marks are appended to its output.
     Ok(svg.replace("</svg>", &format!("{marks}</svg>")))
 }
 
@@ -125,7 +125,7 @@ fn panels(recording: &Recording) -> [Panel; 3] {
     ]
 }
 
-/// Absent is not zero: where nothing was measured the line has a gap.
+/// Absent is not zero: without a measurement the line has a gap.
 fn stretches(samples: &[Sample], value: impl Fn(&Sample) -> Option<f64>) -> Vec<Vec<(f64, f64)>> {
     samples
         .split(|sample| value(sample).is_none())
@@ -133,7 +133,7 @@ fn stretches(samples: &[Sample], value: impl Fn(&Sample) -> Option<f64>) -> Vec<
         .collect()
 }
 
-/// A count keeps its value until it changes at once.
+/// A count stays constant until it changes.
 fn steps(stretches: Vec<Vec<(f64, f64)>>) -> Vec<Vec<(f64, f64)>> {
     let corners = |pair: &[(f64, f64)]| [pair[0], (pair[1].0, pair[0].1)];
     let step = |stretch: Vec<(f64, f64)>| {
@@ -186,7 +186,7 @@ fn draw_panel<'a, 'b>(area: &'a Area<'b>, panel: &Panel, end: f64, time_axis: bo
     Ok(chart)
 }
 
-/// Names of the lines with a piece of each, on the panel's right above it.
+/// Names of the lines with a sample of each, above the panel on the right.
 fn draw_legend(area: &Area<'_>, lines: &[Line]) -> Result<()> {
     let mut right = i32::try_from(WIDTH)? - LEFT;
     for line in lines.iter().rev() {
@@ -199,14 +199,14 @@ fn draw_legend(area: &Area<'_>, lines: &[Line]) -> Result<()> {
     Ok(())
 }
 
-/// A decision: a line through the panel, with its number where the replicas are counted.
+/// A decision: a line through the panel, with its number in the panel of replicas.
 fn marker(chart: &Chart<'_, '_>, number: u32, mark: &Mark, numbered: bool) -> String {
     let (x, y) = chart.backend_coord(&(minutes(mark.at), f64::from(mark.to)));
     let bottom = chart.backend_coord(&(minutes(mark.at), 0.0)).1;
     let top = chart.backend_coord(&(minutes(mark.at), chart.y_range().end)).1;
     let mut group = format!("<g><title>{}</title>", escaped(&sentence(number, mark)));
     let line = format!("<line x1=\"{x}\" y1=\"{top}\" x2=\"{x}\" y2=\"{bottom}\"");
-    // The wide line that is not seen is what a pointer can hit.
+    // The wide invisible line is the target for a pointer.
     let _ = write!(group, "{line} stroke=\"#3C3C3C\" stroke-opacity=\"0\" stroke-width=\"12\"/>");
     let _ = write!(group, "{line} stroke=\"#3C3C3C\" stroke-opacity=\"0.6\" stroke-dasharray=\"2 3\"/>");
     if numbered {
@@ -220,7 +220,7 @@ fn marker(chart: &Chart<'_, '_>, number: u32, mark: &Mark, numbered: bool) -> St
     group + "</g>\n"
 }
 
-/// The decisions in words, for paper, where nothing can be hovered over.
+/// The decisions in words, for a printout without hovering.
 fn list_decisions(area: &Area<'_>, decisions: &[Mark]) -> Result<()> {
     if decisions.is_empty() {
         return Ok(());
@@ -247,7 +247,7 @@ fn text(size: u32) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&INK)
 }
 
-/// The unit of the time axis, whose marks then lie on halves and quarters of a minute.
+/// The unit of the time axis, with marks at halves and quarters of a minute.
 fn minutes(seconds: f64) -> f64 {
     seconds / 60.0
 }
@@ -268,11 +268,11 @@ mod tests {
     fn recording() -> Recording {
         let offered = vec![(0.0, 5.0), (20.0, 5.0), (40.0, 90.0), (110.0, 90.0), (115.0, 5.0), (220.0, 5.0)];
         let decisions = vec![
-            Mark { at: 33.0, from: 1, to: 2, reason: "rps asks for 2: 27.3/s over a target of 20/s per replica.".into() },
-            Mark { at: 43.0, from: 2, to: 4, reason: "rps asks for 4: 61.8/s over a target of 20/s per replica.".into() },
-            Mark { at: 63.0, from: 4, to: 5, reason: "rps asks for 5: 89.9/s over a target of 20/s per replica & <limited> by maxReplicas, which is a long sentence that goes on.".into() },
-            Mark { at: 158.0, from: 5, to: 3, reason: "rps asks for 3: 45.1/s below a target of 20/s per replica.".into() },
-            Mark { at: 188.0, from: 3, to: 1, reason: "rps asks for 1: 5.0/s below a target of 20/s per replica.".into() },
+            Mark { at: 33.0, from: 1, to: 2, reason: "rps proposes 2: 27.3/s over a target of 20/s per replica.".into() },
+            Mark { at: 43.0, from: 2, to: 4, reason: "rps proposes 4: 61.8/s over a target of 20/s per replica.".into() },
+            Mark { at: 63.0, from: 4, to: 5, reason: "rps proposes 5: 89.9/s over a target of 20/s per replica & <limited> by maxReplicas, which is a long sentence that goes on.".into() },
+            Mark { at: 158.0, from: 5, to: 3, reason: "rps proposes 3: 45.1/s below a target of 20/s per replica.".into() },
+            Mark { at: 188.0, from: 3, to: 1, reason: "rps proposes 1: 5.0/s below a target of 20/s per replica.".into() },
         ];
         let desired = |at: f64| decisions.iter().rev().find(|mark| mark.at <= at).map_or(1, |mark| mark.to);
         let samples = (0..220)
@@ -308,7 +308,7 @@ mod tests {
             std::fs::write(path, &svg).unwrap();
         }
         assert_eq!(
-            svg.matches("<title>5.  3:08  3 -&gt; 1  rps asks for 1").count(),
+            svg.matches("<title>5.  3:08  3 -&gt; 1  rps proposes 1").count(),
             3,
             "once for each panel"
         );

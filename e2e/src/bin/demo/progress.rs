@@ -1,4 +1,4 @@
-//! Says what the demo does and how long it has run. Writes to standard output.
+//! Prints the demo's steps with the elapsed time. Writes to standard output.
 
 use std::time::Instant;
 
@@ -14,12 +14,12 @@ impl Progress {
         Self { started: Instant::now() }
     }
 
-    /// Says that something begins, or what there is to know about it.
+    /// Prints the start of a step, or a note on it.
     pub(crate) fn say(&self, what: &str) {
         println!("[{:>4} s] {what}", self.started.elapsed().as_secs());
     }
 
-    /// Does one step; when it fails, the error names it.
+    /// Does one step; the error of a failure names it.
     pub(crate) fn step<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.say(what);
         work().with_context(|| format!("the step '{what}' failed"))

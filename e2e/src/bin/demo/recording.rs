@@ -1,25 +1,25 @@
-//! What the demo has seen: the numbers of its picture. Pure.
+//! The data of the demo's picture. Pure.
 
 use anyhow::{Result, bail};
 
-/// A run of the demo. Times are seconds since the load began.
+/// A run of the demo. Times are seconds since the start of the load.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recording {
     /// Corners of the offered load: time, and requests per second.
     pub(crate) offered: Vec<(f64, f64)>,
-    /// What the operator said, one after the other.
+    /// Measurements of the operator, in order.
     pub(crate) samples: Vec<Sample>,
-    /// The decisions that changed the replicas meanwhile, the oldest first.
+    /// The decisions that changed the replicas, the oldest first.
     pub(crate) decisions: Vec<Mark>,
 }
 
-/// One look at the service.
+/// One sample of the service.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     pub(crate) at: f64,
-    /// Requests per second; nothing while they are not measured.
+    /// Requests per second; `None` while they are not measured.
     pub(crate) request_rate: Option<f64>,
-    /// The 99th percentile of the latency in seconds; nothing without requests.
+    /// The 99th percentile of the latency in seconds; `None` without requests.
     pub(crate) p99: Option<f64>,
     pub(crate) desired: i32,
     pub(crate) ready: i32,
@@ -31,15 +31,15 @@ pub(crate) struct Mark {
     pub(crate) at: f64,
     pub(crate) from: i32,
     pub(crate) to: i32,
-    /// Why, as sentences.
+    /// The reason, in sentences.
     pub(crate) reason: String,
 }
 
 impl Recording {
-    /// Whether replicas went out with the load and in again after it.
+    /// Whether the service scaled out with the load and in again after it.
     ///
     /// # Errors
-    /// Says what was not seen.
+    /// With the missing step.
     pub(crate) fn check(&self) -> Result<()> {
         let desired = |sample: Option<&Sample>| sample.map(|sample| sample.desired);
         let (Some(first), Some(last)) = (desired(self.samples.first()), desired(self.samples.last())) else {

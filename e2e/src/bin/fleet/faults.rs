@@ -1,4 +1,4 @@
-//! The same fleet while something is wrong with Prometheus.
+//! The same fleet with a fault of Prometheus.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tokio::time::sleep;
 
 use crate::{REACTING, SETTLE, SPREAD, WANTED};
 
-/// The replicas of every app when Prometheus goes.
+/// The replicas of every app at the start of the outage.
 const AT_PEAK: i32 = 3;
 
-/// Prometheus goes at peak and comes back.
+/// An outage of Prometheus at peak, and its recovery.
 pub(crate) async fn outage(mut fleet: Fleet, arm: Arm, duration: Duration) -> Result<()> {
     let apps = fleet.apps.clone();
     fleet.change(&apps, f64::from(AT_PEAK) * PER_REPLICA, AT_PEAK, SPREAD).await?;
@@ -38,7 +38,7 @@ pub(crate) async fn outage(mut fleet: Fleet, arm: Arm, duration: Duration) -> Re
     Ok(())
 }
 
-/// Queries fail and are slow; the same fleet without the fault beside it.
+/// Failing and slow queries, compared with the same fleet without the fault.
 pub(crate) async fn errors(fleet: Fleet, arm: Arm) -> Result<()> {
     sleep(SETTLE).await;
     let trouble = Trouble { delay: Duration::from_millis(200), failing: 0.05 };
@@ -50,7 +50,7 @@ pub(crate) async fn errors(fleet: Fleet, arm: Arm) -> Result<()> {
     Ok(())
 }
 
-/// One app's query returns far too much; the others beside it, before and after.
+/// One app's query returns far too many series; the effect on the others, before and after.
 pub(crate) async fn flood(mut fleet: Fleet, arm: Arm) -> Result<()> {
     sleep(SETTLE).await;
     react(&fleet, arm, "all well").await?;

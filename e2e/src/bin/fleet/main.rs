@@ -1,5 +1,5 @@
-//! `fleet`: what many apps cost and how fast they are scaled, with all well and with a fault. Prints figures and judges
-//! none. Each run has a hollow cluster of its own.
+//! `fleet`: the cost of many apps and the speed of their scaling, without and with a fault. Prints figures and checks
+//! none. Each run has its own hollow cluster.
 
 mod faults;
 mod table;
@@ -19,34 +19,34 @@ use table::Measured;
 
 /// Apps whose reaction is measured.
 const REACTING: usize = 50;
-/// The time over which their metrics change.
+/// The time span of their changes.
 const SPREAD: Duration = Duration::from_secs(30);
-/// The replicas that a change asks for.
+/// The replicas after a change.
 const WANTED: i32 = 10;
-/// Until everything has settled: the API server's caches, the windows of the scaling.
+/// Until the API server's caches and the windows of the scaling have settled.
 const SETTLE: Duration = Duration::from_secs(20);
-/// Until the API server is as idle as without the operator: it works on for minutes after many changes.
+/// Until the API server is as idle as without the operator: after many changes it continues to work for minutes.
 const CALM: Duration = Duration::from_secs(180);
 
 /// Many ScalableApps on a hollow cluster.
 #[derive(Parser)]
 struct Arguments {
-    /// Name of the cluster: several fleets may run side by side, so that what a noisy machine adds is the same for each.
+    /// Name of the cluster: several fleets may run side by side, so that noise of the machine is the same for each.
     #[arg(long, default_value = "fleet")]
     name: String,
-    /// How many apps.
+    /// Number of apps.
     #[arg(long, default_value_t = 1000)]
     apps: usize,
-    /// How long the fleet is watched at rest, with the operator and again without it.
+    /// Duration of the measurement at rest, with the operator and again without it.
     #[arg(long, default_value = "2m", value_parser = duration)]
     rest: Duration,
-    /// Only these apps: those on templates, or those on a query of their own.
+    /// Only these apps: those with template queries, or those with custom queries.
     #[arg(long, value_enum)]
     arm: Option<ArmName>,
-    /// Show what a fault does instead.
+    /// A fault to show instead.
     #[arg(long, value_enum)]
     fault: Option<Fault>,
-    /// How long Prometheus is gone in the fault `outage`.
+    /// Duration of the outage in the fault `outage`.
     #[arg(long, default_value = "10m", value_parser = duration)]
     outage: Duration,
 }
@@ -59,11 +59,11 @@ enum ArmName {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Fault {
-    /// Prometheus is gone while every app has more than its least replicas.
+    /// An outage of Prometheus while every app has more than its minimum replicas.
     Outage,
     /// 5 % of the queries fail, and each takes 200 ms.
     Errors,
-    /// The query of one app returns 100,000 series. On templates no app has a query of its own.
+    /// The query of one app returns 100,000 series. With template queries no app has its own query.
     Flood,
 }
 
@@ -119,7 +119,7 @@ async fn measure(mut fleet: Fleet, arm: Arm, duration: Duration) -> Result<Measu
     eprintln!("out: {} s, {} s", out.first, out.arrived);
     let back = fleet.change(&some, AT_REST, 1, SPREAD).await?;
     eprintln!("back: {} s", back.arrived);
-    // What limited the last decisions is named for a while, too; then nothing is left to say.
+    // The limit of a decision is reported for a while, too; after that the status does not change.
     sleep(CALM).await;
     let rest = fleet.rest(duration).await?;
     let later = operator.metrics().await?;

@@ -1,4 +1,4 @@
-//! The figures of the arms side by side.
+//! A table of the arms' figures.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(crate) struct Measured {
     pub(crate) api_server_alone: f64,
 }
 
-/// A line of the table: what it says, and the figure of an arm.
+/// A line of the table: its label, and the figure of an arm.
 type Line = (&'static str, fn(&Measured) -> String);
 
 const LINES: [Line; 15] = [

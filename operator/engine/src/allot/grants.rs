@@ -1,8 +1,8 @@
-//! What each app may use of the budgets that several apps share. Pure.
+//! Shares of the budgets that several apps share. Pure.
 //!
-//! Grants are computed once a tick, before any app is decided, so that no decision waits for another app. Apps are decided
-//! at any time between two ticks, some still by the grant of an earlier one. So the sum of what all apps may use stays
-//! within the budget whoever is decided when:
+//! Grants are computed once a tick, before any app is decided, so no decision waits for another app. An app may be
+//! decided at any time between two ticks, and some decisions still use an earlier grant. The sum of what all apps may
+//! use stays within the budget in every order:
 //!
 //! 1. An app *holds* the highest of what it uses, what its last decision was allowed, and what it was granted.
 //! 2. A grant shrinks to what is wanted, and to what is in use where the apps hold more than there is. What becomes free
@@ -14,38 +14,38 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// What an app needs of each budget, by the name of the budget.
+/// Needs of an app, by budget.
 pub type AppDemands = BTreeMap<String, Demand>;
 
-/// What an app may use of each budget, by the name of the budget.
+/// Grants of an app, by budget.
 pub type AppGrants = BTreeMap<String, i64>;
 
-/// What an app needs of one budget, in the unit of the budget. As of its last decision.
+/// Need of an app for one budget, in the unit of the budget, as of its last decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
-    /// What it uses, writes in flight included.
+    /// In use, writes in flight included.
     pub in_use: i64,
-    /// What it would use if nothing limited it.
+    /// Use without a limit.
     pub wanted: i64,
-    /// What the decision was allowed to use.
+    /// Limit of the last decision.
     pub allowed: i64,
-    /// Its turn when the budget does not suffice for all: the highest first.
+    /// Priority when the budget does not suffice for all: the highest first.
     pub priority: i32,
 }
 
-/// What all apps need, and what there is.
+/// All needs and all budgets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demands {
-    /// What there is of each budget, by its name.
+    /// Size of each budget, by name.
     pub budgets: BTreeMap<String, i64>,
-    /// What each app needs, by namespace and name.
+    /// Needs of each app, by namespace and name.
     pub apps: BTreeMap<(String, String), AppDemands>,
 }
 
-/// What each app may use, by namespace and name.
+/// Grants of each app, by namespace and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// What each app may use.
+    /// Grants of each app.
     pub apps: BTreeMap<(String, String), AppGrants>,
 }
 
@@ -88,7 +88,7 @@ struct Share<'a> {
     priority: i32,
     in_use: i64,
     wanted: i64,
-    /// What it may come to use before it is decided by a new grant.
+    /// The most that it can use before it is decided with a new grant.
     held: i64,
 }
 
@@ -111,14 +111,14 @@ mod tests {
         ("shop".to_owned(), format!("app-{index}"))
     }
 
-    /// An app that is decided now and then, by the newest grant at that time.
+    /// An app that is decided at random times, with the newest grant of that time.
     #[derive(Clone, Copy, Debug, Default)]
     struct Tenant {
         demand: Demand,
     }
 
     impl Tenant {
-        /// Decides: it grows to what it wants as far as it is allowed, and shrinks at once.
+        /// Decides: grows to its need as far as allowed, and shrinks at once.
         fn decide(&mut self, wanted: i64, granted: i64) {
             self.demand.wanted = wanted;
             self.demand.allowed = granted;
@@ -176,7 +176,7 @@ mod tests {
                 let last = grants.clone();
                 grants = grant(&demands(total, &tenants), &last);
                 for (index, wanted, is_late) in decisions {
-                    // A decision that began before the tick still goes by the grant of the tick before.
+                    // A decision that began before the tick still uses the grant of the tick before.
                     let by = if is_late { &last } else { &grants };
                     tenants[index].decide(wanted, granted(by, index));
                     let used: i64 = tenants.iter().map(|tenant| tenant.demand.in_use).sum();

@@ -1,7 +1,7 @@
-//! ALLOT: what the components of an app share, and what each may have of it. Pure.
+//! ALLOT: limits on what the components of an app share. Pure.
 //!
-//! Each thing that is shared is a function in a file of its own and a row of [`SHARED`]. It may lower ceilings only.
-//! What several apps share is granted before, by [`grants`].
+//! Each shared resource is a function in its own file and a row of [`SHARED`]. It may only lower maximum replicas. What
+//! several apps share is granted earlier, by [`grants`].
 
 pub mod grants;
 
@@ -11,10 +11,10 @@ use grants::AppDemands;
 
 type Shared = fn(&Input<'_>, &mut [Bounded<'_>], &mut AppDemands);
 
-/// What is shared, what must never be passed first. Nothing is shared yet.
+/// The shared resources, hard limits first. None exists yet.
 const SHARED: [Shared; 0] = [];
 
-/// Lowers the ceilings to what there is, and says what the app uses of budgets that it shares with other apps.
+/// Lowers the maximum replicas to what is available, and returns the use of budgets that are shared with other apps.
 pub(crate) fn allot(input: &Input<'_>, components: &mut [Bounded<'_>]) -> AppDemands {
     let mut demands = AppDemands::new();
     SHARED.iter().for_each(|shared| shared(input, components, &mut demands));

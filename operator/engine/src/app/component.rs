@@ -24,14 +24,14 @@ use std::collections::BTreeMap;
 pub(crate) struct Proposed<'a> {
     pub(crate) subject: Subject<'a>,
     pub(crate) memory: ComponentMemory,
-    /// What spec, schedules and overrides ask for, whatever the metrics say.
+    /// Minimum and maximum of spec, schedules and overrides, whatever the metrics recommend.
     pub(crate) declared: Bounds,
-    /// What the metrics say; nothing where the component has no replicas yet. It then starts with its minimum, or the
-    /// replicas of the last decision.
+    /// Result of the metrics; `None` where the component has no replicas yet. It then starts with its minimum replicas,
+    /// or with those of the last decision.
     pub(crate) measured: Option<MetricResults<'a>>,
 }
 
-/// What the metrics of a component say.
+/// Result of a component's metrics.
 pub(crate) struct MetricResults<'a> {
     pub(crate) signals: Vec<Signal<'a>>,
     pub(crate) forecast: ForecastResult,
@@ -42,14 +42,14 @@ pub(crate) struct Bounded<'a> {
     pub(crate) proposed: Proposed<'a>,
     /// The declared bounds, an override that holds replicas included.
     held: Bounds,
-    /// What the replicas are kept within. ALLOT may lower the ceiling.
+    /// The final bounds. ALLOT may lower the maximum.
     pub(crate) bounds: Bounds,
 }
 
-/// PROPOSE: what each metric asks for, and what the load is forecast to be.
+/// PROPOSE: the proposal of each metric, and the forecast.
 ///
-/// Zero replicas never mean "paused", as they do to HPA: a component that has none, because it was just created or
-/// because somebody set it so, gets its minimum, or the replicas of the last decision.
+/// Zero replicas never mean "paused", as they do for HPA. A component without replicas, because it was just created or
+/// somebody set it so, gets its minimum replicas, or those of the last decision.
 pub(crate) fn propose<'a>(subject: Subject<'a>, mut memory: ComponentMemory) -> Proposed<'a> {
     let scaling = &mut memory.scaling;
     scaling.forget_undeclared(subject.declared.metrics());
@@ -63,7 +63,7 @@ pub(crate) fn propose<'a>(subject: Subject<'a>, mut memory: ComponentMemory) -> 
     Proposed { subject, memory, declared, measured: Some(MetricResults { signals, forecast }) }
 }
 
-/// BOUND: the minimum and the maximum replicas, and what asks for them.
+/// BOUND: minimum and maximum replicas, with their sources.
 pub(crate) fn bound(mut proposed: Proposed<'_>) -> Bounded<'_> {
     let Proposed { subject, memory, declared, measured } = &mut proposed;
     let scaling = &mut memory.scaling;
@@ -86,7 +86,7 @@ pub(crate) fn bound(mut proposed: Proposed<'_>) -> Bounded<'_> {
     Bounded { held, bounds, proposed }
 }
 
-/// STABILIZE: one step of HPA's behavior within the bounds, and what is said of it.
+/// STABILIZE: one step of HPA's behavior within the bounds, and its explanation.
 pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMemory) {
     let Bounded { proposed, held, bounds } = bounded;
     let Proposed { subject, mut memory, measured, .. } = proposed;
@@ -132,8 +132,8 @@ pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMe
     (decision, memory)
 }
 
-/// One step in a range whose floor a forecast or a fallback may have raised. To HPA fewer replicas than the floor are
-/// a reason to have exactly the floor; here the metrics may get more at once, or the floor would take that from them.
+/// One step in a range whose minimum a forecast or a fallback may have raised. Below the minimum HPA scales to exactly
+/// the minimum. Here the metrics may get more at once, or the raised minimum would delay them.
 fn raised(
     subject: &Subject<'_>,
     declared: Range,
@@ -152,7 +152,7 @@ fn raised(
     step
 }
 
-/// What spec, schedules and people ask for, whatever the metrics say.
+/// Minimum and maximum of spec, schedules and overrides, whatever the metrics recommend.
 fn declared_bounds(subject: &Subject<'_>) -> Bounds {
     let Subject { declared, overrides, .. } = subject;
     let scheduled = schedule::highest(&declared.schedules, subject.now).map(Bound::of_schedule);

@@ -1,4 +1,4 @@
-//! What was decided, and why. Pure.
+//! The decision and its reason. Pure.
 
 use crate::allot::grants::AppDemands;
 use crate::bounds::Bounds;
@@ -10,47 +10,47 @@ use crate::rollout::Plan;
 use scalableapp_crds::{Proposal, Stage};
 use std::collections::BTreeMap;
 
-/// What to do with an app, and what to remember.
+/// The decision for an app, with the memory for the next one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// What was decided for each component, by name; nothing for those of which nothing is decided.
+    /// Decisions by component; components that are not decided are missing.
     pub components: BTreeMap<String, ComponentDecision>,
-    /// The one cause that was named, if any.
+    /// The diagnosed cause, if any.
     pub verdict: Option<Verdict>,
     /// The next safe step.
     pub plan: Plan,
-    /// What the app uses of each budget that it shares with others, and what it would use.
+    /// Use of each budget that is shared with other apps, and the use without a limit.
     pub demands: AppDemands,
-    /// The memory for the next decision, as long as no change was written.
+    /// The memory for the next decision, valid while no change is written.
     pub memory: AppMemory,
 }
 
-/// What to do with one component, and why.
+/// The decision for one component, with its reason.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ComponentDecision {
-    /// Replicas before.
+    /// Current replicas.
     pub current: i32,
-    /// The replicas of the last decision that was written; nothing for a new component, or where it is not known whether
-    /// they were written. They differ from `current` where somebody else has written other ones.
+    /// Replicas of the last written decision; `None` for a new component, or where it is not known whether they were
+    /// written. They differ from `current` where somebody else wrote other ones.
     pub previous: Option<i32>,
-    /// Replicas that the component should have.
+    /// Desired replicas.
     pub desired: i32,
-    /// Why the replicas change or, where they stay, why they do: a hold, the first limit, or what the metrics ask for.
+    /// Why the replicas change. Where they stay: a hold, the first limit, or the recommendation.
     pub reason: Reason,
-    /// What keeps `desired` from what is asked for, the one that wins first; empty if nothing. A limit of load is also
-    /// named where it bound, at these replicas, in the last minute. The stages say what binds now.
+    /// What limits `desired`, in order of precedence; empty if nothing does. A limit of load is also named where it was
+    /// active, at these replicas, within the last minute. The stages name the active ones.
     pub limited_by: Vec<Reason>,
-    /// Why nothing may be done; nothing if the metrics can be acted on, or if a bound decides without them.
+    /// Why nothing may be done; `None` if the metrics are valid, or if a bound decides without them.
     pub hold: Option<Reason>,
-    /// Metrics whose evidence is missing or not whole, by name. Latency is never among them.
+    /// Metrics with missing or incomplete evidence, by name. Latency is never among them.
     pub invalid: BTreeMap<String, Invalid>,
-    /// What each metric asked for, latency last.
+    /// Proposal of each metric, latency last.
     pub proposals: Vec<Proposal>,
-    /// What each stage did, in order.
+    /// Effect of each stage, in order.
     pub stages: Vec<Stage>,
-    /// The change to write and then to tell [`AppMemory::commit`]; nothing if there is none, and nothing for the first
+    /// The change to write, and to pass to [`AppMemory::commit`] afterwards; `None` without a change, and for the first
     /// replicas of a component, which no policy counts.
     pub change: Option<ScaleChange>,
-    /// What the replicas were kept within.
+    /// The bounds of the replicas.
     pub(crate) bounds: Bounds,
 }

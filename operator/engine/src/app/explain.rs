@@ -1,4 +1,4 @@
-//! A decision in words: what each metric said, what each stage did, and the record for the status. Pure.
+//! A decision in words: the value of each metric, the effect of each stage, and the record for the status. Pure.
 //!
 //! A record of eight metrics stays within 2 KiB as JSON, so every text here is short.
 
@@ -19,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use scalableapp_crds::limits::{DECISION_MESSAGE, clip};
 use scalableapp_crds::{DecisionRecord, Proposal, Stage};
 
-/// Characters of the value of a proposal: fewer than the API takes, so that a record stays small.
+/// Characters of the value of a proposal: fewer than the API allows, so that a record stays small.
 const VALUE_LENGTH: usize = 76;
 /// Characters of the effect of a stage, for the same reason.
 const EFFECT_LENGTH: usize = 120;
@@ -40,13 +40,13 @@ impl ComponentDecision {
         clip(&self.sentence(self.reason), room).into_owned() + &result
     }
 
-    /// One of its reasons as a sentence. It names bounds and who set them, and no measurement: it changes with its cause
-    /// only.
+    /// One of its reasons as a sentence. It names bounds and who set them, but no measurement, so it changes with its
+    /// cause only.
     pub fn sentence(&self, reason: Reason) -> String {
         limits::sentence(reason, &self.bounds)
     }
 
-    /// The decision as the status keeps it, to the second: a record that was written and read again must be the same.
+    /// The decision for the status, to the second: a record that was written and read must be equal.
     pub fn record(&self, now: Timestamp) -> DecisionRecord {
         DecisionRecord {
             time: Time(Timestamp::from_second(now.as_second()).unwrap_or(now)),
@@ -100,7 +100,7 @@ fn proposal(signal: &Signal<'_>, last_good: Option<&LastGood>, now: Timestamp) -
     }
 }
 
-/// Why the metric asks for another number than its value explains.
+/// Why the proposal differs from what the value alone explains.
 fn assumption(target: &Target, assumed: Assumed) -> String {
     let (pods, count) = match assumed.pods {
         1 => ("1 pod".to_owned(), "counts"),

@@ -1,4 +1,4 @@
-//! What keeps the replicas from what is asked for, and how it is said. Pure.
+//! What limits the recommendation, and in which words. Pure.
 
 use crate::bounds::{Bound, Bounds};
 use crate::hpa::normalize::{Limitation, Normalized, Stabilization};
@@ -8,17 +8,17 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Time for which a limit of load is still named after it last bound. Load that hovers at a limit would otherwise change the
-/// status with every measurement.
+/// Time for which a limit of load is still named after it was last active. Load that hovers at a limit would otherwise
+/// change the status with every measurement.
 const RECENT: SignedDuration = SignedDuration::from_secs(60);
 
-/// When each limit last bound, since the replicas last changed.
+/// When each limit was last active since the replicas last changed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct RecentLimits(BTreeMap<Reason, Timestamp>);
 
 impl RecentLimits {
-    /// The limits to name: those that bind now, and those that did a short time ago and still may be named.
+    /// The limits to name: the active ones, and those that were active a short time ago and may still be named.
     pub(crate) fn named(
         &mut self,
         now: Timestamp,
@@ -33,11 +33,11 @@ impl RecentLimits {
     }
 }
 
-/// The limits that bind now. `asked` is what the component would have without bounds, if that is known.
+/// The active limits. `asked` are the replicas without bounds, if known.
 ///
-/// A bound that would bind without the stabilization window, too, is named instead of the window: what keeps an idle
-/// component at its minimum does not change when the window is over. One replica is the least that there can be, so a
-/// `minReplicas` of 1 limits nothing.
+/// A bound that would also limit without the stabilization window is named instead of the window: the limit of an idle
+/// component at its minimum does not change when the window ends. A `minReplicas` of 1 limits nothing, because there is
+/// no smaller number.
 pub(crate) fn binding(step: &Step, bounds: &Bounds, asked: Option<i32>) -> Vec<Reason> {
     let (range, floor, ceiling) = (bounds.range(), bounds.floor.reason, bounds.ceiling.reason);
     let (at_min, at_max) = (step.desired == range.min, step.desired == range.max);
@@ -62,8 +62,8 @@ pub(crate) fn binding(step: &Step, bounds: &Bounds, asked: Option<i32>) -> Vec<R
     reasons
 }
 
-/// Whether a limit that bound a short time ago may still be named. Load comes back, and the limit with it; a schedule
-/// or an override that has ended does not. `is_blind` is whether nothing is known of the load.
+/// Whether a limit that was active a short time ago may still be named. Load returns, and its limit too. A schedule or
+/// an override that has ended does not. `is_blind` is whether nothing is known of the load.
 pub(crate) fn may_still_be_named(limit: Reason, bounds: &Bounds, desired: i32, is_blind: bool) -> bool {
     let range = bounds.range();
     let binds = |bound: &Bound, replicas: i32| bound.reason == limit && desired == replicas;
@@ -75,7 +75,7 @@ pub(crate) fn may_still_be_named(limit: Reason, bounds: &Bounds, desired: i32, i
     }
 }
 
-/// The place of a limit among several: what wins over the others is named first, whatever the load is.
+/// Precedence of a limit: what overrules the others is named first, whatever the load is.
 fn rank(limit: Reason) -> (u8, Reason) {
     let rank = match limit {
         reason::HELD => 0,
@@ -90,7 +90,7 @@ fn rank(limit: Reason) -> (u8, Reason) {
     (rank, limit)
 }
 
-/// A reason as a sentence: with the bound that it is about, if that is not one of the load.
+/// A reason as a sentence, with its bound unless it is one of load.
 pub(crate) fn sentence(reason: Reason, bounds: &Bounds) -> String {
     let Bounds { floor, ceiling } = bounds;
     let (is_floor, is_ceiling) = (floor.reason == reason, ceiling.reason == reason);
@@ -107,7 +107,7 @@ pub(crate) fn sentence(reason: Reason, bounds: &Bounds) -> String {
     let (least, most) = (replicas(floor.replicas), replicas(ceiling.replicas));
     match (is_floor, is_ceiling) {
         (true, true) if floor == ceiling => format!("Exactly {least} by {}.", floor.by),
-        // The other bound is the same number, and its own reason comes first.
+        // The other bound has the same number, and its reason comes first.
         (true, _) if reason == reason::HELD => format!("Exactly {least} by {}.", floor.by),
         (_, true) if reason == reason::HELD => format!("Exactly {most} by {}.", ceiling.by),
         (true, _) => format!("At least {least} by {}.", floor.by),
@@ -121,7 +121,7 @@ pub(crate) fn replicas(number: i32) -> String {
     if number == 1 { "1 replica".to_owned() } else { format!("{number} replicas") }
 }
 
-/// Whether a bound is set by people, a schedule or the time without evidence, and not by load.
+/// Whether a bound comes from people, a schedule or a time without evidence, and not from load.
 fn is_set(limit: Reason) -> bool {
     matches!(limit, reason::SCHEDULE | reason::FALLBACK | reason::OVERRIDE | reason::HELD)
 }

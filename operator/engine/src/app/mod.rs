@@ -1,4 +1,4 @@
-//! The decision for one app: its stages in their order, and their words. Pure.
+//! The decision for one app: its stages in order. Pure.
 
 pub(crate) mod component;
 pub(crate) mod decision;
@@ -17,7 +17,7 @@ use decision::Decision;
 use std::collections::BTreeMap;
 use subject::Subject;
 
-/// Decides one app: how many replicas each component should have, and the next safe step towards that.
+/// Decides one app: the replicas of each component, and the next safe step towards them.
 #[must_use]
 pub fn decide(input: &Input<'_>) -> Decision {
     let mut memory = input.memory.clone();
@@ -36,8 +36,8 @@ pub fn decide(input: &Input<'_>) -> Decision {
     Decision { components, verdict, plan, demands, memory }
 }
 
-/// The components that are decided, after PROPOSE. What the others remember stays, but for recommendations that nobody
-/// follows up.
+/// The components to decide, after PROPOSE. The memory of the others stays, except for recommendations that nobody acts
+/// on.
 fn subjects<'a>(input: &Input<'a>, memory: &mut AppMemory) -> Vec<Proposed<'a>> {
     memory.components.retain(|name, _| input.stack.components.contains_key(name));
     let mut proposed = Vec::with_capacity(input.stack.components.len());

@@ -1,20 +1,20 @@
-//! What the metrics ask for together. Pure.
+//! The recommendation of all metrics together. Pure.
 
 use crate::hpa::combine::combine;
 use crate::propose::evaluate::{MetricResult, Signal};
 use crate::propose::metric::Target;
 
-/// What the metrics ask for together.
+/// The recommendation of all metrics together.
 pub(crate) struct Recommendation {
-    /// Replicas that may be acted on; nothing where a missing metric forbids it.
+    /// Recommended replicas; `None` where a missing metric forbids it.
     pub(crate) replicas: Option<i32>,
-    /// The largest proposal, whether or not it may be acted on.
+    /// The largest proposal, valid or not.
     pub(crate) largest: Option<i32>,
-    /// The largest proposal without those of latency.
+    /// The largest proposal of metrics other than latency.
     pub(crate) largest_without_latency: Option<i32>,
     /// Whether latency raised a smaller number to the current one.
     pub(crate) kept_by_latency: bool,
-    /// Whether no metric is declared that could ask for fewer.
+    /// Whether no declared metric can propose fewer replicas.
     pub(crate) is_fixed: bool,
 }
 
@@ -36,7 +36,7 @@ impl Recommendation {
         let all = combine(current, others.iter().map(|signal| proposal(signal)).chain(more));
         let keeps = latencies.iter().any(|signal| matches!(signal.result, MetricResult::Keeps { .. }));
         Self {
-            // What latency keeps is a recommendation of its own, as its asking would have been.
+            // Replicas that latency keeps are a recommendation, too, as a proposal would be.
             replicas: if keeps { all.largest.map(|largest| largest.max(current)) } else { all.replicas },
             largest: all.largest,
             largest_without_latency: others.iter().filter_map(|signal| proposal(signal)).max(),

@@ -1,4 +1,4 @@
-//! One component as its rules see it. Pure.
+//! One component as the rules see it. Pure.
 
 use crate::bounds::overrides::Overrides;
 use crate::evidence::Evidence;
@@ -13,7 +13,7 @@ use crate::state::Observed;
 use jiff::{SignedDuration, Timestamp};
 use std::borrow::Cow;
 
-/// One component: what is declared of it, what runs, and what was measured.
+/// One component: its declaration, state and evidence.
 #[derive(Clone)]
 pub(crate) struct Subject<'a> {
     pub(crate) name: &'a str,
@@ -22,14 +22,14 @@ pub(crate) struct Subject<'a> {
     pub(crate) observed: &'a Observed,
     /// The sum of `spec.replicas` over the live revisions, without the surge of a rollout.
     pub(crate) current_replicas: i32,
-    /// The replicas of the last decision that was written; nothing for a new component. They differ from the current
-    /// replicas where somebody else has written other ones.
+    /// Replicas of the last written decision; `None` for a new component. They differ from the current replicas where
+    /// somebody else wrote other ones.
     pub(crate) decided_replicas: Option<i32>,
-    /// The replicas that exist.
+    /// Existing replicas (`status.replicas`).
     pub(crate) existing_replicas: i32,
     /// The pods that have not ended, with their usage where a metric is read from it.
     pub(crate) pods: Cow<'a, [Pod]>,
-    /// What the overrides that are in force say of it.
+    /// The overrides in force.
     pub(crate) overrides: &'a Overrides,
     evidence: &'a dyn Evidence,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Subject<'a> {
 const NO_OVERRIDES: &Overrides = &Overrides { hold: None, min: None, max: None };
 
 impl<'a> Subject<'a> {
-    /// Notes in `memory` whether the component begins anew.
+    /// Records in `memory` whether the component starts without a revision.
     pub(crate) fn of(
         input: &Input<'a>,
         name: &'a str,
@@ -64,12 +64,12 @@ impl<'a> Subject<'a> {
         self.evidence.max_age()
     }
 
-    /// What the query of a metric returned.
+    /// Result of a metric's query.
     pub(crate) fn reading(&self, metric: &str) -> Option<Cow<'_, Reading>> {
         self.evidence.reading(self.name, metric)
     }
 
-    /// What is known of the season of a metric.
+    /// State of a metric's season.
     pub(crate) fn season(&self, metric: &str) -> Option<Cow<'_, Seasonal>> {
         self.evidence.season(self.name, metric)
     }

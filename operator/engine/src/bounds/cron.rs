@@ -1,11 +1,11 @@
-//! Lines of five cron fields, and when they come around. Pure.
+//! Cron lines with five fields, and their times. Pure.
 //!
 //! Daylight saving follows what cron daemons do. A line that names its hours and minutes runs once at each of them: where
 //! the clock jumps over one, at the first instant after the gap; where the clock repeats it, at the first of the two. A
 //! line with `*` for its hour or minute, or for more than 24 times a day, follows the clock as it is.
 //!
-//! `croner` reads a line and knows its days. The search for a time is made here, because it must end: a line that comes
-//! around less than once in eight years is refused, and no search goes further than that allows.
+//! `croner` reads a line and knows its days. The search for a time is our own, because it must end: a line that occurs
+//! less than once in eight years is refused, and no search goes further than that.
 
 use croner::Weekday;
 use croner::parser::{CronParser, Seconds, Year};
@@ -28,7 +28,7 @@ pub struct CronLine {
     is_fixed: bool,
 }
 
-/// Why a schedule cannot be followed.
+/// Why a schedule is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSchedule {
     /// Not five cron fields.
@@ -43,35 +43,35 @@ pub enum InvalidSchedule {
         line: String,
         /// The range.
         range: String,
-        /// What means the same.
+        /// Equivalent ranges.
         instead: String,
     },
-    /// A field that is none of cron's.
+    /// A field with invalid syntax.
     #[error(
         "\"{0}\" has a field that cron does not have: use minutes 0-59, hours 0-23, days 1-31, months 1-12 or JAN-DEC, days of week 0-7 or SUN-SAT"
     )]
     UnknownField(String),
     /// A day that no month has.
-    #[error("\"{0}\" never comes around: name a day that the month has")]
+    #[error("\"{0}\" never occurs: name a day that the month has")]
     Never(String),
-    /// A day that hardly any year has.
-    #[error("\"{0}\" comes around less than once in eight years: name a day that every leap year has")]
+    /// A day that occurs in hardly any year.
+    #[error("\"{0}\" occurs less than once in eight years: name a day that every leap year has")]
     Rare(String),
     /// Not a name of the IANA database.
     #[error("\"{0}\" is not an IANA time zone such as Europe/Zurich or UTC")]
     UnknownTimeZone(String),
 }
 
-/// The most times of day at which a line runs once each.
+/// The most times of day for which a line runs once at each.
 const MOST_TIMES: u32 = 24;
 
-/// Days of eight years. A line that comes around in each of [`EIGHT_YEARS`] never stays away for twice as long.
+/// Days of eight years. A line that occurs in each of [`EIGHT_YEARS`] is never absent for twice as long.
 const RARE_DAYS: i32 = 8 * 366;
 
-/// First days of eight years each. Within 28 years every date falls on every weekday.
+/// First days of periods of eight years. Within 28 years every date falls on every weekday.
 const EIGHT_YEARS: [Date; 4] = [date(2001, 1, 1), date(2009, 1, 1), date(2017, 1, 1), date(2025, 1, 1)];
 
-/// How far is looked for the next time. Later ones are looked for when this has passed.
+/// How far the search looks ahead. Later times are searched when this has passed.
 pub(crate) const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 
 impl From<CronLine> for String {
@@ -92,7 +92,7 @@ impl CronLine {
     /// Reads five cron fields. `0/30` is `0-59/30`, as in Quartz and in Kubernetes' CronJob.
     ///
     /// # Errors
-    /// When the text is something else, or hardly any day ever matches it.
+    /// When the text is invalid, or hardly any day ever matches it.
     pub fn parse(text: &str) -> Result<Self, InvalidSchedule> {
         let fields: Vec<&str> = text.split_whitespace().collect();
         let [minute, hour, ..] = fields[..] else { return Err(InvalidSchedule::NotCron(text.to_owned())) };
@@ -127,7 +127,7 @@ impl CronLine {
         }
     }
 
-    /// Whether it comes around at every time of another line, however the two are written.
+    /// Whether it occurs at every time of another line, however the two are written.
     pub fn comes_with(&self, other: &Self) -> bool {
         // Within 28 years every date falls on every weekday.
         let mut days = date(2001, 1, 1).series(1.day()).take_while(|day| day.year() < 2029);
@@ -136,12 +136,12 @@ impl CronLine {
             && days.all(|day| !other.is_on_day(day) || self.is_on_day(day))
     }
 
-    /// The last time that it came around until `now`; nothing if that is longer ago than a line may stay away.
+    /// The last occurrence until `now`; `None` if that is longer ago than allowed.
     pub(crate) fn last(&self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         if !self.is_fixed {
             return self.last_by_clock(now, zone);
         }
-        // A clock that is set back over midnight shows a day twice.
+        // A clock that is set back over midnight repeats a day.
         let mut from = now.to_zoned(zone.clone()).date().tomorrow().ok()?;
         let end = from.checked_sub((2 * RARE_DAYS).days()).ok()?;
         loop {
@@ -167,7 +167,7 @@ impl CronLine {
             .find_map(|day| self.times_on(day, zone).filter(|time| *time > now && *time <= now + AHEAD).min())
     }
 
-    /// Each of its times on one of its days: one for each that it names.
+    /// Its occurrences on one of its days.
     fn times_on(&self, day: Date, zone: &TimeZone) -> impl Iterator<Item = Timestamp> {
         let times = ones(self.hours).flat_map(|hour| ones(self.minutes).map(move |minute| (hour, minute)));
         times.filter_map(move |(hour, minute)| {
@@ -183,7 +183,7 @@ impl CronLine {
         })
     }
 
-    /// The last time at which the clock showed one of its minutes. Between two transitions the clock runs evenly.
+    /// The last occurrence of one of its minutes. Between two transitions the clock runs evenly.
     fn last_by_clock(&self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let first = now.checked_sub(SignedDuration::from_hours(24 * 2 * i64::from(RARE_DAYS))).ok()?;
         let mut until = now;
@@ -390,7 +390,7 @@ mod tests {
         assert_eq!((one.hours, one.minutes, one.is_fixed), (other.hours, other.minutes, true));
     }
 
-    /// The same times by croner's own search, which ends for lines that come around often.
+    /// The same times by croner's own search, which ends for lines that occur often.
     #[test]
     fn the_search_finds_what_croner_finds() {
         let lines = [

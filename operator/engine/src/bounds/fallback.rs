@@ -1,8 +1,8 @@
-//! The floor of a component whose metrics have been missing for a while. Pure.
+//! The minimum replicas of a component whose metrics have been missing for a while. Pure.
 //!
-//! A metric without fresh evidence holds the replicas that there are. That is enough for a short outage; in a long one
-//! the load may grow unseen. So the floor then rises to what the user calls safe. It never lowers anything: nothing
-//! scales in on missing evidence.
+//! A metric without fresh evidence keeps the current replicas. That suffices for a short outage. In a long one the load
+//! may grow unseen, so the minimum rises to the number that the user declared as safe. It never lowers anything:
+//! nothing scales in on missing evidence.
 
 use crate::bounds::Bound;
 use crate::propose::evaluate::Signal;
@@ -11,28 +11,28 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What to have while a metric is missing.
+/// Minimum replicas while a metric is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fallback {
-    /// Time without fresh evidence after which it counts. A restart of the process begins it anew.
+    /// Time without fresh evidence after which it applies. A restart of the process starts it again.
     pub after: SignedDuration,
-    /// The fewest replicas then.
+    /// The minimum replicas.
     pub replicas: i32,
 }
 
-/// Since when each metric has had no fresh evidence, for those that have none now.
+/// Since when each metric has had no fresh evidence, for those that have none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct MissingSince(BTreeMap<String, Timestamp>);
 
 impl MissingSince {
-    /// Forgets the metrics that are not kept.
+    /// Removes the metrics that are not kept.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
         self.0.retain(|metric, _| is_kept(metric));
     }
 }
 
-/// Notes which metrics are missing, and returns the floor if one has been for long enough.
+/// Records which metrics are missing, and returns the bound if one has been missing for long enough.
 pub(crate) fn floor(
     fallback: Option<Fallback>,
     signals: &[Signal<'_>],

@@ -1,9 +1,9 @@
-//! The floor of a component whose metrics are averages over a time of which a part was not seen. Pure.
+//! The minimum replicas of a component with an incomplete averaging window. Pure.
 //!
-//! A rate over a minute divides by the whole minute, however much of it was seen. After a gap, because Prometheus was
-//! away or a pod could not be scraped, it reads too low until the gap has left the window. A counter that began anew has
-//! lost what it counted since it was last read. And while no pod served, nobody could see what was asked for. Such a
-//! rate may ask for more replicas and never for fewer.
+//! A rate over a minute divides by the whole minute, however little of it was scraped. After a gap, because Prometheus
+//! was away or a pod was not scraped, it reads too low until the gap has left the window. A counter reset loses what
+//! was counted since the last scrape. While no pod was ready, the demand is not known. Such a rate may propose more
+//! replicas, never fewer.
 
 use crate::app::subject::Subject;
 use crate::bounds::Bound;
@@ -12,18 +12,18 @@ use crate::hpa::pod::Pod;
 use crate::propose::evaluate::Signal;
 use crate::reason;
 
-/// Why a window does not show all that was asked for within it.
+/// Why a window is incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Gap {
     #[error("{seen} of {expected} pods were seen when its window began")]
     Unseen { seen: u32, expected: u32 },
-    #[error("counters began anew {0} times in its window")]
+    #[error("counters were reset {0} times in its window")]
     Reset(u32),
-    #[error("no pod was ready all through its window")]
+    #[error("no pod was ready throughout its window")]
     Unserved,
 }
 
-/// The current replicas, if a metric's window is not whole.
+/// The current replicas, if a metric's window is incomplete.
 pub(crate) fn floor(subject: &Subject<'_>, signals: &[Signal<'_>]) -> Option<Bound> {
     let (signal, gap) = signals.iter().find_map(|signal| Some((signal, gap(signal, subject)?)))?;
     let (metric, window) = (&signal.metric.name, signal.window?.length.as_secs());
@@ -35,7 +35,7 @@ pub(crate) fn floor(subject: &Subject<'_>, signals: &[Signal<'_>]) -> Option<Bou
 fn gap(signal: &Signal<'_>, subject: &Subject<'_>) -> Option<Gap> {
     let window = signal.window?;
     let served = |pod: &Pod| pod.is_ready_for(window.length, subject.now);
-    // A pod may be scraped for the first time when a sample may just be that old.
+    // The first scrape of a pod may come only when a sample may be that old.
     let seen_for = window.length.saturating_add(subject.max_age());
     let lack = window.start.lack(&subject.pods, subject.now, seen_for);
     if let Some(SampleError::Partial { reporting, expected }) = lack {

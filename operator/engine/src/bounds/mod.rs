@@ -1,4 +1,4 @@
-//! The fewest and the most replicas that a component may have, and what asks for them. Pure.
+//! Minimum and maximum replicas of a component, and their sources. Pure.
 
 pub mod cron;
 pub mod fallback;
@@ -11,30 +11,30 @@ use crate::hpa::range::Range;
 use crate::reason::{self, Reason};
 use schedule::Schedule;
 
-/// One end of the range.
+/// A minimum or a maximum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
     /// The replicas.
     pub replicas: i32,
-    /// The reason to give where it binds.
+    /// The reason while it limits.
     pub reason: Reason,
-    /// What asks for it, in words that last as long as it does.
+    /// Its source, in words that change with the source only.
     pub by: String,
-    /// What was measured, in words that change with every measurement; empty where nothing was.
+    /// The measurement, in words that change with each value; empty without one.
     pub measured: String,
 }
 
-/// Both ends of the range, with what asks for them.
+/// Minimum and maximum, with their sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The fewest replicas.
+    /// The minimum replicas.
     pub floor: Bound,
-    /// The most replicas. Where the floor is above it, the ceiling wins.
+    /// The maximum replicas. Where the minimum is higher, the maximum wins.
     pub ceiling: Bound,
 }
 
 impl Bound {
-    /// A bound that no measurement explains.
+    /// A bound without a measurement.
     pub fn new(replicas: i32, reason: Reason, by: String) -> Self {
         Self { replicas, reason, by, measured: String::new() }
     }
@@ -49,18 +49,18 @@ impl Bound {
         Self::new(replicas, reason::MAX_REPLICAS, "maxReplicas".to_owned())
     }
 
-    /// The floor of a schedule that is on.
+    /// The minimum of an active schedule.
     pub fn of_schedule(schedule: &Schedule) -> Self {
         Self::new(schedule.min_replicas, reason::SCHEDULE, format!("schedule {}", schedule.name))
     }
 
-    /// The higher of two floors; this one if they are equal.
+    /// The higher of two minimums; this one if they are equal.
     #[must_use]
     pub fn or_higher(self, other: Option<Self>) -> Self {
         other.filter(|other| other.replicas > self.replicas).unwrap_or(self)
     }
 
-    /// The lower of two ceilings; this one if they are equal.
+    /// The lower of two maximums; this one if they are equal.
     #[must_use]
     pub fn or_lower(self, other: Option<Self>) -> Self {
         other.filter(|other| other.replicas < self.replicas).unwrap_or(self)
@@ -68,12 +68,12 @@ impl Bound {
 }
 
 impl Bounds {
-    /// The range to scale in.
+    /// The range for scaling.
     pub fn range(&self) -> Range {
         Range { min: self.floor.replicas.min(self.ceiling.replicas), max: self.ceiling.replicas }
     }
 
-    /// The reasons to name at once: both, where the floor is above the ceiling.
+    /// The reasons to name together: both, where the minimum is above the maximum.
     pub fn conflict(&self) -> Vec<Reason> {
         if self.floor.replicas > self.ceiling.replicas {
             vec![self.floor.reason, self.ceiling.reason]

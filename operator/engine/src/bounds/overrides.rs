@@ -1,39 +1,39 @@
-//! What people set for a while: other bounds, or a hold. Pure.
+//! Temporary bounds or a hold set by people. Pure.
 
 use crate::bounds::{Bound, Bounds};
 use crate::hpa::range::Range;
 use crate::reason;
 use serde::{Deserialize, Serialize};
 
-/// What the overrides that are in force say of one component. Each names the one that says it.
+/// The overrides in force for one component. Each bound names its override.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overrides {
     /// Holds the replicas of the last decision.
     pub hold: Option<String>,
-    /// The fewest replicas.
+    /// The minimum replicas.
     pub min: Option<(i32, String)>,
-    /// The most replicas.
+    /// The maximum replicas.
     pub max: Option<(i32, String)>,
 }
 
 impl Overrides {
-    /// Whether they say what an override of that name does.
+    /// Whether an override of that name is among them.
     pub fn names(&self, name: &str) -> bool {
         let bounds = self.min.iter().chain(&self.max).map(|(_, name)| name);
         bounds.chain(&self.hold).any(|one| one == name)
     }
 
-    /// The floor that is asked for.
+    /// The minimum, if any.
     pub(crate) fn floor(&self) -> Option<Bound> {
         self.min.as_ref().map(bound)
     }
 
-    /// The ceiling that is asked for.
+    /// The maximum, if any.
     pub(crate) fn ceiling(&self) -> Option<Bound> {
         self.max.as_ref().map(bound)
     }
 
-    /// The bounds while `replicas` are held, as far as the bounds allow them.
+    /// The bounds while `replicas` are held, within the component's own bounds.
     pub(crate) fn held(&self, bounds: Bounds, replicas: i32) -> Bounds {
         let Some(name) = &self.hold else { return bounds };
         let range = bounds.range();
@@ -46,19 +46,19 @@ impl Overrides {
     }
 }
 
-/// What bounds that somebody asks for come to within a component's own.
+/// The effect of an override's bounds within a component's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// They count as they are.
+    /// They apply as they are.
     Whole,
-    /// They count as far as `maxReplicas` allows.
+    /// They apply up to `maxReplicas`.
     Clamped,
-    /// They change nothing.
+    /// They have no effect.
     Nothing,
 }
 
 impl Effect {
-    /// What bounds come to, in force together with nobody else's.
+    /// The effect of bounds without other overrides.
     pub fn of(min: Option<i32>, max: Option<i32>, own: Range) -> Self {
         let ceiling = max.unwrap_or(own.max).min(own.max);
         let floor = min.unwrap_or(own.min).max(own.min).min(ceiling);
@@ -71,7 +71,7 @@ impl Effect {
         }
     }
 
-    /// What is to be said of it, if they do not count as they are.
+    /// The words for it, where they do not apply as they are.
     pub fn remark(self, component: &str, own: Range) -> Option<String> {
         let Range { min, max } = own;
         match self {

@@ -1,11 +1,10 @@
-//! Spans of time in which a component has a higher floor, written as two cron lines in an IANA time zone. Pure.
+//! Schedules: spans of time with higher minimum replicas, given by two cron lines in an IANA time zone. Pure.
 //!
-//! A span is on at an instant if `from` came around later than `to` did. So spans may cross midnight, weekends and
-//! months, and need no memory. Where both came at one instant, the span is off: it may have shrunk to nothing where the
-//! clock jumped over it.
+//! A span is active if `from` occurred later than `to`. So spans may cross midnight, weekends and months, and need no
+//! memory. Where both occurred at the same instant, the span is not active: a clock change may have removed it.
 //!
-//! Whether a span is on is remembered until it may change: it is asked in every pass over an app, and a search costs more
-//! than the rest of the pass.
+//! The result is cached until it may change: every pass over an app needs it, and a search costs more than the rest of
+//! the pass.
 //!
 //! Time zones come from the copy of the IANA database in this binary, since a container image may have none.
 
@@ -15,7 +14,7 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, PoisonError};
 
-/// A span of time with a floor of its own.
+/// A span of time with its own minimum replicas.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// Name, unique within the component.
@@ -27,17 +26,17 @@ pub struct Schedule {
     pub from: CronLine,
     /// When it ends.
     pub to: CronLine,
-    /// The fewest replicas meanwhile, at least 1.
+    /// The minimum replicas while it is active, at least 1.
     pub min_replicas: i32,
     #[serde(skip)]
     known: Known,
 }
 
-/// What was found out last. It follows from the rest of the schedule, so that it has no part in comparisons.
+/// The cached result. It follows from the other fields, so comparisons ignore it.
 #[derive(Debug, Default)]
 struct Known(Mutex<Option<ScheduleState>>);
 
-/// Whether a span is on from one instant until before another.
+/// Whether a span is active from one instant until before another.
 #[derive(Clone, Copy, Debug)]
 struct ScheduleState {
     from: Timestamp,
@@ -72,7 +71,7 @@ impl Schedule {
         Self { name, time_zone, from, to, min_replicas, known: Known::default() }
     }
 
-    /// Whether the span is on.
+    /// Whether the span is active.
     pub fn is_on(&self, now: Timestamp) -> bool {
         let mut known = self.known.0.lock().unwrap_or_else(PoisonError::into_inner);
         match *known {
@@ -95,7 +94,7 @@ impl Schedule {
     }
 }
 
-/// The schedule with the largest floor of those that are on; of equal ones the first.
+/// The active schedule with the largest minimum; of equal ones the first.
 pub fn highest(schedules: &[Schedule], now: Timestamp) -> Option<&Schedule> {
     schedules
         .iter()
@@ -112,7 +111,8 @@ mod tests {
         Schedule::new("span".to_owned(), time_zone(zone).expect("a time zone"), from, to, 6)
     }
 
-    /// The instants, as `2026-03-29T00:59Z`, at which the span switches between two times, looked at every quarter of an hour.
+    /// The instants, as `2026-03-29T00:59Z`, at which the span switches between two times, checked every quarter of an
+    /// hour.
     fn switches(schedule: &Schedule, first: &str, last: &str) -> Vec<String> {
         let at = |text: &str| format!("{text}:00Z").parse::<Timestamp>().expect("a time");
         let (mut now, end) = (at(first), at(last));

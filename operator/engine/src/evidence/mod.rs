@@ -1,4 +1,4 @@
-//! What was measured, and whether it may be acted on. Pure.
+//! The measurements, and whether they are valid. Pure.
 
 pub(crate) mod exact;
 pub mod recorded;
@@ -11,19 +11,19 @@ use jiff::SignedDuration;
 use sample::Reading;
 use std::borrow::Cow;
 
-/// What was measured until one moment: the same question always gets the same answer.
+/// The measurements until one moment: the same question always gets the same answer.
 ///
-/// A decision reads what it needs, so that a record of what was read is all that it depended on ([`recorded`]).
+/// A decision reads what it needs, so a record of what it read holds everything that it depended on ([`recorded`]).
 pub trait Evidence {
     /// The age up to which a sample is fresh.
     fn max_age(&self) -> SignedDuration;
 
-    /// What the query of a component's metric returned; nothing where it was not answered.
+    /// Result of the query of a component's metric; `None` where it was not answered.
     fn reading(&self, component: &str, metric: &str) -> Option<Cow<'_, Reading>>;
 
-    /// The newest sample of a pod's usage; nothing where not every container was measured.
+    /// The newest sample of a pod's usage; `None` where a container was not measured.
     fn usage(&self, pod: &Pod, resource: Resource) -> Option<PodSample>;
 
-    /// What is known of the season of a component's metric; nothing while its history is awaited.
+    /// The season of a component's metric; `None` while its history is loading.
     fn season(&self, component: &str, metric: &str) -> Option<Cow<'_, Seasonal>>;
 }

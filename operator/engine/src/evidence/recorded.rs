@@ -1,4 +1,4 @@
-//! What a decision read, kept to be read again. Pure.
+//! The evidence that a decision read, recorded for a replay. Pure.
 
 use crate::evidence::Evidence;
 use crate::evidence::sample::Reading;
@@ -10,17 +10,17 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// What was measured of an app, by the names of components, metrics and pods.
+/// The measurements of an app, by the names of components, metrics and pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RecordedEvidence {
     /// The age up to which a sample is fresh.
     pub max_age: SignedDuration,
-    /// What the queries returned, by component and metric.
+    /// Query results, by component and metric.
     pub readings: BTreeMap<String, BTreeMap<String, Reading>>,
     /// Usage of each pod.
     pub usage: BTreeMap<String, ByResource<Option<PodSample>>>,
-    /// What is known of seasons, by component and metric.
+    /// Seasons, by component and metric.
     pub seasons: BTreeMap<String, BTreeMap<String, Seasonal>>,
 }
 
@@ -42,20 +42,20 @@ impl Evidence for RecordedEvidence {
     }
 }
 
-/// Reads from other evidence, and keeps what was read.
+/// Reads from other evidence, and records what was read.
 pub struct Recorder<'a> {
     evidence: &'a dyn Evidence,
     read: RefCell<RecordedEvidence>,
 }
 
 impl<'a> Recorder<'a> {
-    /// Nothing was read yet.
+    /// An empty record.
     pub fn new(evidence: &'a dyn Evidence) -> Self {
         let read = RecordedEvidence { max_age: evidence.max_age(), ..RecordedEvidence::default() };
         Self { evidence, read: RefCell::new(read) }
     }
 
-    /// What was read.
+    /// The recorded evidence.
     pub fn into_read(self) -> RecordedEvidence {
         self.read.into_inner()
     }

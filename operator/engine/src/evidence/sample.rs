@@ -1,6 +1,6 @@
-//! Whether a sample may be acted on: fresh, stale, absent or implausible. Pure.
+//! Whether a sample is valid: fresh, stale, absent or implausible. Pure.
 //!
-//! Absent is not zero. Only a fresh sample lets a metric ask for anything; the other three make it invalid, and then
+//! Absent is not zero. Only a fresh sample can propose replicas. The other three make the metric invalid, and then
 //! nothing scales in.
 
 use crate::hpa::pod::{ByResource, Pod, PodSample};
@@ -9,44 +9,44 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// What a query returned for one metric of one component.
+/// The query result for one metric of one component.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// The value of each series; exactly one is expected.
     #[serde(with = "crate::evidence::exact")]
     pub values: Vec<f64>,
-    /// When the oldest sample behind the value was taken; nothing if that is not known.
+    /// Time of the oldest sample behind the value; `None` if not known.
     pub at: Option<Timestamp>,
-    /// How many pods are behind the value; nothing where a query does not tell.
+    /// Number of pods behind the value; `None` where a query does not return it.
     pub coverage: Option<Coverage>,
-    /// The time that the value is an average of; nothing where it is of one instant, or a query does not tell.
+    /// The averaging window of the value; `None` for an instant, or where a query does not return it.
     pub window: Option<Window>,
-    /// Requests that are being served now; nothing where none is, or that is not measured.
+    /// Requests in flight; `None` where there are none, or they are not measured.
     pub in_flight: Option<u32>,
-    /// Whether servers did not answer that may know more of it.
+    /// Whether some servers with data did not answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_partial: bool,
 }
 
-/// How many pods are behind a value.
+/// Number of pods behind a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// Pods that reported.
     pub reporting: u32,
 }
 
-/// The time that a value is an average of, and what is known of it beside the value.
+/// The averaging window of a value, and what is known of its completeness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Its length.
     pub length: SignedDuration,
-    /// Pods that reported when it began.
+    /// Pods that reported at its start.
     pub start: Coverage,
-    /// How often a counter behind the value began anew within it.
+    /// Counter resets within it.
     pub resets: u32,
 }
 
-/// A value that may be acted on.
+/// A valid value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fresh {
     /// The value, finite and not negative.
@@ -58,17 +58,17 @@ pub struct Fresh {
 /// The quality of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quality {
-    /// Good enough to act on.
+    /// Valid.
     Fresh,
     /// Too old.
     Stale,
-    /// Not there, or not from everyone.
+    /// Missing, or not from every pod.
     Absent,
-    /// There, but it cannot be true.
+    /// Present, but it cannot be true.
     Implausible,
 }
 
-/// Why a sample may not be acted on.
+/// Why a sample is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum SampleError {
     /// The newest sample is older than the limit.
@@ -91,8 +91,8 @@ pub enum SampleError {
     /// The answer may lack data.
     #[error("absent: some of the servers behind Prometheus did not answer")]
     Incomplete,
-    /// No pod is ready, so what they serve says nothing of what is asked for.
-    #[error("absent: no pod is ready, so nothing shows what is asked for")]
+    /// No pod is ready, so the served requests do not show the demand.
+    #[error("absent: no pod is ready, so the demand is not known")]
     NobodyServes,
     /// Several series where one is expected.
     #[error("implausible: {0} series, make the query return one")]
@@ -106,16 +106,16 @@ pub enum SampleError {
     /// Less than zero.
     #[error("implausible: negative")]
     Negative,
-    /// No request ends while some are being served.
-    #[error("implausible: 0/s while {0} requests are being served")]
+    /// No request ends while some are in flight.
+    #[error("implausible: 0/s while {0} requests are in flight")]
     ZeroWhileServing(u32),
-    /// Taken later than now by more than clocks differ.
+    /// Later than now by more than clocks differ.
     #[error("implausible: {0} s in the future, check the clocks")]
     InTheFuture(i64),
 }
 
 impl SampleError {
-    /// The quality that the sample has instead of fresh.
+    /// The quality of an invalid sample.
     pub fn quality(&self) -> Quality {
         match self {
             Self::TooOld(_) => Quality::Stale,
@@ -133,7 +133,7 @@ impl SampleError {
         }
     }
 
-    /// The reason to give for a metric with such a sample.
+    /// The reason for a metric with such a sample.
     pub fn reason(&self) -> Reason {
         if matches!(self, Self::ZeroWhileServing(_)) {
             return reason::ZERO_WHILE_SERVING;
@@ -146,10 +146,10 @@ impl SampleError {
     }
 }
 
-/// Judges what a query returned; no reading at all is a query that was not answered. `pods` are the component's.
+/// Checks a query result; no reading means that the query was not answered. `pods` are the component's.
 ///
 /// # Errors
-/// When the sample may not be acted on.
+/// When the sample is invalid.
 pub fn judge(
     reading: Option<&Reading>,
     pods: &[Pod],
@@ -163,10 +163,10 @@ pub fn judge(
     }
 }
 
-/// Judges value and age alone. Where each pod adds to the value, the true one is at least so large, whoever reports.
+/// Checks value and age alone. Where each pod adds to the value, it is then a lower bound, whichever pods report.
 ///
 /// # Errors
-/// When not even that can be said.
+/// When the value or its age is invalid.
 pub fn judge_value(
     reading: Option<&Reading>,
     now: Timestamp,
@@ -199,7 +199,7 @@ pub fn judge_value(
 }
 
 impl Reading {
-    /// What is missing of it, if it is not whole. The true value is then at least as large, where each part adds to it.
+    /// What is missing of an incomplete value. Where each part adds to it, it is a lower bound.
     pub fn lack(&self, pods: &[Pod], now: Timestamp, max_age: SignedDuration) -> Option<SampleError> {
         let missing = self.coverage.and_then(|coverage| coverage.lack(pods, now, max_age));
         missing.or(self.is_partial.then_some(SampleError::Incomplete))
@@ -207,8 +207,8 @@ impl Reading {
 }
 
 impl Coverage {
-    /// What is missing, if not every pod reports that should: those that stay and have been ready for `time`, long enough
-    /// to have been scraped.
+    /// What is missing, if pods that should report do not: those that are not being deleted and have been ready for
+    /// `time`, long enough for a scrape.
     pub fn lack(self, pods: &[Pod], now: Timestamp, time: SignedDuration) -> Option<SampleError> {
         let reporting = self.reporting;
         let expected = pods.iter().filter(|pod| !pod.deleting && pod.is_ready_for(time, now)).count();
@@ -217,7 +217,7 @@ impl Coverage {
     }
 }
 
-/// The pods without the samples that may not be acted on; HPA's rules for pods without a sample then apply to them.
+/// The pods without their invalid samples; HPA's rules for pods without a sample then apply to them.
 pub fn with_fresh_samples(pods: &[Pod], now: Timestamp, max_age: SignedDuration) -> Cow<'_, [Pod]> {
     let fresh = |sample: PodSample| {
         let age = now.duration_since(sample.at);

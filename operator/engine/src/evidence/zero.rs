@@ -1,9 +1,9 @@
-//! When a request rate of zero is not believed. Pure.
+//! When a request rate of zero is doubted. Pure.
 //!
-//! Requests are counted when they end. A rate of zero while requests are being served means that they hang, as all do
-//! behind a dependency that does not answer, or that they are no longer counted; not that nobody asks. It is doubted
-//! for an hour at most, because a gauge of requests in flight that is never taken back, and a connection that stays
-//! open for days, must not keep an idle component large for ever.
+//! Requests are counted when they end. A rate of zero while requests are in flight means that they hang, as all do
+//! behind a dependency that does not answer, or that they are no longer counted. It does not mean that there is no
+//! load. It is doubted for one hour at most: a gauge of requests in flight that is never decremented, or a connection
+//! that stays open for days, must not keep an idle component large forever.
 
 use crate::app::subject::Subject;
 use crate::evidence::sample::SampleError;
@@ -11,27 +11,27 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Time after which a zero is believed, whatever speaks against it.
+/// Time after which a zero is accepted.
 pub const BELIEVED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
-/// Time without a zero to doubt, for lack of evidence, after which a doubt begins anew. Shorter gaps, such as a scrape that
-/// failed, must not make it endless.
+/// Time without a doubted zero, for lack of evidence, after which a doubt starts again. Shorter gaps, such as a failed
+/// scrape, must not make it endless.
 const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
-/// The request rates that are zero and doubted, by the name of the metric. A restart begins a doubt anew, so it never
-/// hastens belief.
+/// The request rates with a doubted zero, by the name of the metric. A restart starts a doubt again, so it never
+/// shortens one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Doubts(BTreeMap<String, Doubt>);
 
 impl Doubts {
-    /// Forgets the metrics that are not kept.
+    /// Removes the metrics that are not kept.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
         self.0.retain(|metric, _| is_kept(metric));
     }
 }
 
-/// A zero that is doubted.
+/// A doubted zero.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Doubt {
     since: Timestamp,
@@ -39,8 +39,8 @@ struct Doubt {
     last: Timestamp,
 }
 
-/// Why the rate of a metric is not believed, if so. `served` are the requests that are being served; `least` are the replicas that run at any load: where
-/// no more do, a zero takes none away.
+/// Why the rate of a metric is doubted, if it is. `served` are the requests in flight. `least` are the replicas that
+/// run at any load: at or below them a zero removes none.
 pub(crate) fn doubt(
     subject: &Subject<'_>,
     doubts: &mut Doubts,

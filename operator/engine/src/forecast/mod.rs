@@ -1,9 +1,9 @@
-//! The floor that a forecast of the load asks for. Pure.
+//! The minimum replicas for the forecast load. Pure.
 //!
 //! Loads that do not depend on the number of replicas can be forecast: the request rate and the result of a query. They
-//! are forecast by their season where one is given, and by their trend otherwise. The replicas for the load that is due
-//! within the horizon are computed as the metric's own, with the same tolerance. They only ever raise the floor, so that a
-//! wrong forecast costs money and never an outage.
+//! are forecast by their season where one is declared, otherwise by their trend. The replicas for the load within the
+//! horizon are computed as for the metric itself, with the same tolerance. A forecast only raises the minimum, so a
+//! wrong one costs money but never causes an outage.
 
 pub mod season;
 mod season_forecast;
@@ -25,30 +25,30 @@ use trend::{Outlook, Trend};
 /// How the load is forecast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forecast {
-    /// How far ahead, above zero.
+    /// How far it looks ahead, above zero.
     pub horizon: SignedDuration,
-    /// Length of the season by which it is forecast; nothing for the trend.
+    /// Length of the season; `None` for a forecast by trend.
     pub season: Option<SignedDuration>,
 }
 
-/// What is remembered of the loads that are forecast, by the name of the metric.
+/// Memory of the forecast loads, by the name of the metric.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ForecastMemory {
     /// The trend of each load.
     trends: BTreeMap<String, Trend>,
-    /// What the seasons forecast.
+    /// Forecasts by season.
     #[serde(rename = "foretold")]
     by_season: BTreeMap<String, SeasonForecast>,
 }
 
 impl ForecastMemory {
-    /// Forgets the metrics that are not kept.
+    /// Removes the metrics that are not kept.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
         self.trends.retain(|metric, _| is_kept(metric));
         self.by_season.retain(|metric, _| is_kept(metric));
     }
 
-    /// Forgets what belongs to another kind of forecast.
+    /// Removes what belongs to another kind of forecast.
     fn forget_others(&mut self, forecast: Option<Forecast>) {
         if forecast.is_none_or(|forecast| forecast.season.is_some()) {
             self.trends.clear();
@@ -59,15 +59,15 @@ impl ForecastMemory {
     }
 }
 
-/// What the forecasts say together.
+/// The forecasts of all loads together.
 pub(crate) struct ForecastResult {
-    /// The floor, where it is above what the metric itself asks for.
+    /// The minimum, where it is above the metric's own proposal.
     pub(crate) floor: Option<Bound>,
-    /// What each metric's forecast says, in words; nothing where none is asked for.
+    /// Each metric's forecast in words; `None` without one.
     pub(crate) effect: Option<String>,
 }
 
-/// Adds the loads of this instant to what is remembered, and says where they are going.
+/// Adds the current loads to the memory, and returns their forecasts.
 pub(crate) fn forecast(
     subject: &Subject<'_>,
     signals: &[Signal<'_>],
@@ -89,7 +89,7 @@ pub(crate) fn forecast(
         let own = signal.result.proposal().map_or(0, |proposal| proposal.replicas);
         let (replicas, effect) = match outlook {
             Outlook::Learning => (subject.current_replicas, format!("{why}, no scale-in yet")),
-            Outlook::Unreliable => (own, format!("{why}, no say")),
+            Outlook::Unreliable => (own, format!("{why}, not used")),
             Outlook::Load(load) => {
                 let replicas = replicas(subject, load, per_replica).unwrap_or(own);
                 (replicas, format!("{replicas} for {} in {}{why}", value(load), within(forecast.horizon)))
@@ -119,7 +119,7 @@ fn by_trend(
     let outlook = memory.trends.entry(metric.to_owned()).or_default().observe(subject.now, load, horizon);
     let why = match outlook {
         Outlook::Learning => "learning",
-        Outlook::Unreliable => "errs more than \"stays as it is\"",
+        Outlook::Unreliable => "its error is larger than that of a constant load",
         Outlook::Load(_) => "",
     };
     (outlook, why.to_owned())
@@ -135,7 +135,7 @@ fn by_season(
     let by_season = memory.by_season.entry(metric.to_owned()).or_default();
     let season = subject.season(metric);
     let season = match season.as_deref() {
-        None | Some(Seasonal::Awaited) => return (Outlook::Learning, "awaits its history".to_owned()),
+        None | Some(Seasonal::Awaited) => return (Outlook::Learning, "its history is loading".to_owned()),
         Some(Seasonal::Unusable(why)) => {
             by_season.retract();
             return (Outlook::Unreliable, why.clone());
@@ -148,21 +148,21 @@ fn by_season(
         by_season.retract();
         let why = if errors.beats_last_season() {
             let (lately, stays) = (decimal(errors.lately), decimal(errors.stays));
-            format!("erred {lately} in the last season, \"stays as it is\" {stays}")
+            format!("error {lately} in the last season, of a constant load {stays}")
         } else {
-            format!("errs {own}, last season's load {last_season}")
+            format!("error {own}, of last season's load {last_season}")
         };
         return (Outlook::Unreliable, why);
     }
     match by_season.observe(subject.now, load, season, horizon) {
         Outlook::Load(load) => {
-            (Outlook::Load(load), format!(", errs {own}, last season's load {last_season}"))
+            (Outlook::Load(load), format!(", error {own}, of last season's load {last_season}"))
         }
         _ => (Outlook::Learning, "learning".to_owned()),
     }
 }
 
-/// The total load behind a signal and what one replica should carry, in thousandths.
+/// The total load behind a signal and the target per replica, in thousandths.
 fn load(signal: &Signal<'_>) -> Option<(f64, i64)> {
     match signal.metric.target {
         Target::RequestRate { per_replica } | Target::Prometheus { per_replica } => {

@@ -1,16 +1,16 @@
-//! What a load does every season, learned from its past, and whether that forecasts it. Pure.
+//! The season of a load, learned from its history, and whether it forecasts the load. Pure.
 //!
-//! The past is split by STL (Cleveland, Cleveland, McRae and Terpenning, "STL: A Seasonal-Trend Decomposition Procedure
-//! Based on Loess", 1990) into trend, season and remainder, robustly, so that the incident of one day is not expected on
-//! the next. It is split on a logarithmic scale, because a day with more traffic than others has more of it at each hour.
-//! What the season adds on that scale is the *curve*, and the load without it the *level*. A load is forecast as the level
-//! of the last horizon and the curve of then, so that each day starts from its own level.
+//! STL (Cleveland, Cleveland, McRae and Terpenning, "STL: A Seasonal-Trend Decomposition Procedure Based on Loess",
+//! 1990) splits the history into trend, season and remainder. It does so robustly, so the incident of one day is not
+//! expected on the next, and on a logarithmic scale, because a day with more traffic than others has more of it at each
+//! hour. On that scale the season adds the *curve*, and the load without it is the *level*. The forecast is the level
+//! of the last horizon plus the curve at the forecast time, so each day starts from its own level.
 //!
-//! It is judged before it has a say: each of the last seasons of the past is left out of a decomposition of those before
-//! it, and for each of its instants what would have been forecast one horizon earlier is compared with what came. So are
-//! two naive forecasts, the load of a season earlier (*seasonal-naive*) and a load that stays as it is. A curve has a say
-//! only if it errs no more than the former over all these seasons, because days in a row may be alike by chance, and no
-//! more than the latter in the last one, because a rise may have moved since.
+//! It is validated before it acts: each of the last seasons of the history is left out of a decomposition of those
+//! before it, and is forecast instant by instant, one horizon ahead. The errors are compared with those of two naive
+//! forecasts: the load of a season earlier (*seasonal-naive*) and a constant load. A curve acts only if its error is no
+//! larger than that of the former over all these seasons, because days in a row may be alike by chance, and no larger
+//! than that of the latter in the last season, because a rise may have moved since.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -19,23 +19,23 @@ use stlrs::Stl;
 /// Values of one season. A whole number of minutes then has a step of whole quarters of a second.
 pub const CELLS: usize = 240;
 
-/// Seasons that are looked back at most.
+/// The most seasons of history.
 pub const SEASONS: usize = 7;
 
-/// Seasons that must be known: two to decompose, and one to judge by.
+/// The fewest seasons of history: two to decompose, and one to validate.
 pub const LEAST_SEASONS: usize = DECOMPOSED + 1;
 
-/// Seasons without which there is nothing to decompose.
+/// The fewest seasons to decompose.
 const DECOMPOSED: usize = 2;
 
-/// Seasons that are judged at most: as many as are known beside those that are decomposed. With fewer, days that are alike
-/// by chance take the say away from a good curve sooner.
+/// The most validated seasons: as many as are known beside the decomposed ones. With fewer, days that are alike by
+/// chance disable a good curve sooner.
 const JUDGED: usize = SEASONS - DECOMPOSED;
 
-/// Values whose mean is what stays, and the level: noise counts less, as over the many samples of a horizon.
+/// Values whose mean is the constant load and the level: this averages noise, as over the many samples of a horizon.
 const LEVELS: usize = 4;
 
-/// Share of the past that may be missing.
+/// The largest share of missing values.
 const MOST_MISSING: f64 = 0.1;
 
 /// A load at equal steps of time.
@@ -43,76 +43,76 @@ const MOST_MISSING: f64 = 0.1;
 pub struct Past {
     /// The instant of the last value: a multiple of the [`step`] since the epoch.
     pub until: Timestamp,
-    /// The values, the oldest first; nothing where none was measured.
+    /// The values, the oldest first; `None` for missing ones.
     pub values: Vec<Option<f64>>,
 }
 
-/// Why a past teaches nothing.
+/// Why a history is unusable.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum Unlearned {
-    /// The load is not known for long enough.
+    /// The history is too short.
     #[error("{0:.1} of {LEAST_SEASONS} seasons known")]
     TooShort(f64),
-    /// Too much of it is missing.
+    /// Too many values are missing.
     #[error("{0:.0}% of the history missing")]
     Gaps(f64),
-    /// A value that no load has.
+    /// A value that is no load.
     #[error("history is implausible")]
     Implausible,
 }
 
-/// What a load does every season.
+/// The season of a load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Season {
     /// Its length.
     pub length: SignedDuration,
-    /// What it adds to the level of the load on the scale, for each cell; the first cell begins at a multiple of the length
-    /// since the epoch. In thousandths, so that a record stays short.
+    /// What it adds to the level on the scale, for each cell. The first cell begins at a multiple of the length since
+    /// the epoch. In thousandths, so that a record stays short.
     curve: Vec<i64>,
     /// The scale.
     scale: Scale,
-    /// How well it forecast the last seasons.
+    /// Its errors in the last seasons.
     pub errors: Errors,
 }
 
-/// A logarithmic scale of loads. The mean load, in thousandths, is added to each, so that neither silence nor the noise of
-/// a few requests becomes a large number: far below the mean a season adds, far above it it multiplies.
+/// A logarithmic scale of loads. The mean load, in thousandths, is added to each load, so that neither silence nor the
+/// noise of a few requests becomes a large number. Far below the mean a season adds, far above it it multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Scale(i64);
 
 /// Mean absolute errors in thousandths of the load's unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Errors {
-    /// Of the curve, over the seasons that were judged.
+    /// Of the curve, over the validated seasons.
     pub curve: i64,
-    /// Of the load of a season earlier, over the same.
+    /// Of the load of a season earlier, over the same seasons.
     pub last_season: i64,
     /// Of the curve in the last season.
     pub lately: i64,
-    /// Of a load that stays as it is, in the last season.
+    /// Of a constant load, in the last season.
     pub stays: i64,
 }
 
-/// What is known of the seasons of a metric.
+/// State of a metric's season.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub enum Seasonal {
-    /// Its history is still being asked for.
+    /// Its history is loading.
     #[default]
     Awaited,
-    /// Its history cannot be used, for a reason of a few words.
+    /// Its history is unusable, with the reason in a few words.
     Unusable(String),
     /// The season.
     Learned(Season),
 }
 
-/// Time between two values of the past.
+/// Time between two values of the history.
 pub fn step(length: SignedDuration) -> SignedDuration {
     length / CELLS as i32
 }
 
 impl Errors {
-    /// Judges the last seasons of the values, each by those before it. `last` is the cell of the last value, and `ahead`
-    /// the horizon in cells.
+    /// Validates the last seasons of the values, each against those before it. `last` is the cell of the last value,
+    /// and `ahead` the horizon in cells.
     fn of(scale: Scale, values: &[f64], last: usize, ahead: usize) -> Result<Self, Unlearned> {
         let judged = (values.len() / CELLS - DECOMPOSED).min(JUDGED);
         let seasons = (0..judged)
@@ -124,22 +124,22 @@ impl Errors {
         Ok(Self { curve, last_season, lately, stays })
     }
 
-    /// Whether the curve errs no more than either naive forecast.
+    /// Whether the error of the curve is no larger than that of either naive forecast.
     pub fn admit(self) -> bool {
         self.beats_last_season() && self.lately <= self.stays
     }
 
-    /// Whether the curve errs no more than the load of a season earlier.
+    /// Whether the error of the curve is no larger than that of the load of a season earlier.
     pub(crate) fn beats_last_season(self) -> bool {
         self.curve <= self.last_season
     }
 }
 
 impl Season {
-    /// Learns the season of a load, to forecast it a horizon ahead.
+    /// Learns the season of a load, to forecast it one horizon ahead.
     ///
     /// # Errors
-    /// When the past is too short, has too many gaps, or is no load.
+    /// When the history is too short, has too many gaps, or is no load.
     pub fn learn(past: &Past, length: SignedDuration, horizon: SignedDuration) -> Result<Self, Unlearned> {
         let loads = complete(&past.values)?;
         let scale = Scale::of(&loads);
@@ -151,7 +151,7 @@ impl Season {
         Ok(Self { length, curve, scale, errors })
     }
 
-    /// The load, on the scale, without what the season adds to it at an instant.
+    /// The load at an instant, on the scale, without its season.
     pub(crate) fn level(&self, at: Timestamp, load: f64) -> f64 {
         self.scale.up(load) - self.at(at) / 1000.0
     }
@@ -185,11 +185,11 @@ impl Scale {
         (value.exp() - self.0 as f64 / 1000.0).max(0.0)
     }
 
-    /// Mean absolute errors in the last season of the values, which are on this scale, of a curve that knows those before
-    /// it, of the load of a season earlier, and of a load that stays.
+    /// Mean absolute errors in the last season of the values, which are on this scale: of a curve that is learned from
+    /// those before it, of the load of a season earlier, and of a constant load.
     fn errors(self, values: &[f64], last: usize, ahead: usize) -> Result<[f64; 3], Unlearned> {
         let count = values.len();
-        // What is left out ends in the same cell.
+        // The values that are left out end in the same cell.
         let curve = curve(&values[..count - CELLS], last)?;
         let first_cell = last + 1 + CELLS - count % CELLS;
         let at = |index: usize| curve[(first_cell + index) % CELLS];
@@ -208,13 +208,13 @@ impl Scale {
     }
 }
 
-/// The cell of a season that an instant is in.
+/// The cell of an instant.
 fn cell(at: Timestamp, length: SignedDuration) -> usize {
     let step = (step(length).as_millis() as i64).max(1);
     at.as_millisecond().div_euclid(step).rem_euclid(CELLS as i64) as usize
 }
 
-/// The values from the first that is known on, the gaps filled with what was known before.
+/// The values from the first known one on; each gap holds the value before it.
 fn complete(values: &[Option<f64>]) -> Result<Vec<f64>, Unlearned> {
     let first = values.iter().position(Option::is_some).unwrap_or(values.len());
     let known = &values[first..];

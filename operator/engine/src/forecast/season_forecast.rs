@@ -1,9 +1,8 @@
-//! What a season forecasts a load, and what of it is not due yet. Pure.
+//! The forecast by season, and the forecasts that are not due yet. Pure.
 //!
-//! A rise that is no larger than the season's own mean error is no rise. What was forecast counts until it was due: a pod
-//! that was started for a load does not go before, when noise or the load of a moment says otherwise. A restart forgets
-//! that, so for two horizons nothing may scale in: what is not due yet was forecast within the last one, by levels of the
-//! one before.
+//! A rise that is no larger than the season's own mean error is ignored. A forecast load counts until it was due:
+//! otherwise noise or the load of a moment would remove pods while they start. A restart loses these forecasts, so for
+//! two horizons nothing may scale in: they were made within the last horizon, from levels of the one before.
 
 use crate::forecast::season::Season;
 use crate::forecast::trend::{Outlook, cell};
@@ -11,19 +10,20 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// What is remembered of one load. At most about 40 numbers with their times.
+/// Memory of one load. At most about 40 numbers with their times.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SeasonForecast {
-    /// Since when it was observed without a gap of a horizon.
+    /// Since when it has been observed without a gap of a horizon.
     since: Option<Timestamp>,
-    /// The loads of the last horizon. Their levels are those of the season of now, which is learned anew now and then.
+    /// The loads of the last horizon. Their levels are computed with the current season, which is learned again from
+    /// time to time.
     loads: VecDeque<(Timestamp, f64)>,
     /// When each load is due.
     pending: VecDeque<(Timestamp, f64)>,
 }
 
 impl SeasonForecast {
-    /// Adds the load at an instant, and says which one to be ready for. `horizon` is above zero.
+    /// Adds the load at an instant, and returns the forecast one. `horizon` is above zero.
     pub(crate) fn observe(
         &mut self,
         now: Timestamp,
@@ -52,7 +52,7 @@ impl SeasonForecast {
         Outlook::Load(self.pending.iter().map(|(_, load)| *load).fold(load, f64::max))
     }
 
-    /// Forgets what was forecast by a season that has no say any more.
+    /// Removes the forecasts of a season that no longer acts.
     pub(crate) fn retract(&mut self) {
         self.pending.clear();
     }

@@ -1,38 +1,37 @@
-//! Where a load is going: its trend, carried on for as long as new pods take to help. Pure.
+//! The trend of a load, extrapolated over the time that new pods take to start. Pure.
 //!
-//! Pods that are started now serve only when they are ready, and until then the load has moved on. So the load is carried on
-//! by its slope over the *horizon*: the least-squares slope of the last horizon less twice its standard error, so that
-//! noise is no trend; but no more than the slope of the latter half, so that a rise that ends is noticed soon; and never
-//! negative, so that a falling load is not forecast to fall further.
+//! Pods that are started now serve only when they are ready, and until then the load has changed. So the load is
+//! extrapolated by its slope over the *horizon*: the least-squares slope of the last horizon, less twice its standard
+//! error, so that noise is no trend. It is at most the slope of the latter half, so that the end of a rise is noticed
+//! soon. It is never negative, so that a falling load is not forecast to fall further.
 //!
-//! Every forecast is kept until its time has come and is then compared with the load, beside the *naive* forecast that
-//! the load stays as it is. The trend has a say only while the sum of its errors over the last [`JUDGED_HORIZONS`] is
-//! no larger than the naive one's. What it said counts until its time has come: a pod that was started for a load does not
-//! go before the load was due.
+//! Every forecast is compared with the load when it is due, beside the *naive* forecast of a constant load. The trend
+//! acts only while the sum of its errors over the last [`JUDGED_HORIZONS`] is no larger than that of the naive one. A
+//! forecast load counts until it was due: otherwise noise would remove pods while they start.
 //!
-//! Until all of that history was seen the trend is *learning*: it says nothing, and nothing may scale in. So what a
-//! restart forgets neither hastens a scale-in nor widens a change.
+//! Until all of that history was observed the trend is *learning*: it forecasts nothing, and nothing may scale in. So a
+//! restart neither hastens a scale-in nor enlarges a change.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// How many horizons back the errors of forecasts count.
+/// Horizons over which errors are summed.
 pub const JUDGED_HORIZONS: i32 = 3;
 
-/// Samples that are looked at within one horizon, at most.
+/// The most samples within one horizon.
 const SAMPLES: i64 = 20;
 
-/// What is remembered of one load. At most about 120 numbers with their times.
+/// Memory of one load. At most about 120 numbers with their times.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trend {
-    /// Since when it was observed without a gap of a horizon.
+    /// Since when it has been observed without a gap of a horizon.
     since: Option<Timestamp>,
     /// The load within the last horizon.
     samples: VecDeque<(Timestamp, f64)>,
-    /// Forecasts whose time has not come.
+    /// Forecasts that are not due yet.
     pending: VecDeque<Guess>,
-    /// Absolute errors of the trend and of the naive forecast within the judged time.
+    /// Absolute errors of the trend and of the naive forecast within the validated time.
     errors: VecDeque<(Timestamp, f64, f64)>,
 }
 
@@ -43,19 +42,19 @@ struct Guess {
     naive: f64,
 }
 
-/// What the trend says.
+/// The state of the trend.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outlook {
-    /// Too little was seen.
+    /// Too few observations.
     Learning,
-    /// Its errors are larger than those of a load that stays as it is.
+    /// Its errors are larger than those of a constant load.
     Unreliable,
-    /// The highest load that is due within the horizon; never less than the last one.
+    /// The highest load within the horizon; never less than the last one.
     Load(f64),
 }
 
 impl Trend {
-    /// Adds the load at an instant, and says where it is going. `horizon` is above zero.
+    /// Adds the load at an instant, and returns the state. `horizon` is above zero.
     pub fn observe(&mut self, now: Timestamp, load: f64, horizon: SignedDuration) -> Outlook {
         let last = self.samples.back().map(|sample| sample.0);
         if last.is_none_or(|last| now.duration_since(last) > horizon) {
@@ -83,7 +82,7 @@ impl Trend {
     }
 
     fn outlook(&self, now: Timestamp, load: f64, horizon: SignedDuration) -> Outlook {
-        // One horizon for the first slope, one until it was due, and those over which errors count.
+        // One horizon for the first slope, one until it was due, and those over which errors are summed.
         let seen = self.since.map_or(SignedDuration::ZERO, |since| now.duration_since(since));
         if seen < horizon * (JUDGED_HORIZONS + 2) {
             return Outlook::Learning;
@@ -98,7 +97,7 @@ impl Trend {
     }
 }
 
-/// The place of an instant on the grid of those that count. A restart does not shift it.
+/// The cell of an instant on the grid of the samples that count. A restart does not shift it.
 pub(crate) fn cell(at: Timestamp, horizon: SignedDuration) -> i64 {
     at.as_second().div_euclid((horizon.as_secs() / SAMPLES).max(1))
 }
@@ -135,7 +134,7 @@ mod tests {
 
     const HORIZON: SignedDuration = SignedDuration::from_secs(100);
 
-    /// What the trend says after a load for each tick of 5 s.
+    /// The states after a load for each tick of 5 s.
     fn outlooks(load: impl Fn(i64) -> f64, seconds: i64) -> Vec<Outlook> {
         let mut trend = Trend::default();
         let at = |second| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);

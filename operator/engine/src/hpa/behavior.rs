@@ -4,10 +4,10 @@ use crate::hpa::signal::Tolerance;
 use scalableapp_crds as api;
 use serde::{Deserialize, Serialize};
 
-/// Seconds for which a lower recommendation must last before it counts, unless the app says otherwise.
+/// Seconds for which a lower recommendation must last before it applies, unless the app sets them.
 pub const DOWNSCALE_STABILIZATION_SECONDS: i32 = 300;
 
-/// Relative distance from the target that changes nothing, unless the app says otherwise.
+/// Relative distance from the target that changes nothing, unless the app sets it.
 pub const TOLERANCE: f64 = 0.1;
 
 /// Behavior in both directions, with HPA's defaults filled in.
@@ -24,7 +24,7 @@ pub struct Behavior {
 pub struct ScalingRules {
     /// Seconds of past recommendations that are considered; 0 considers only the newest.
     pub stabilization_window_seconds: i32,
-    /// Which policy counts.
+    /// Which policy applies.
     pub select_policy: SelectPolicy,
     /// Limits of the change within a period.
     pub policies: Vec<Policy>,
@@ -32,7 +32,7 @@ pub struct ScalingRules {
     pub tolerance: f64,
 }
 
-/// Which of several policies counts.
+/// Which of several policies applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SelectPolicy {
     /// The one that allows the largest change.
@@ -78,7 +78,7 @@ impl Default for Behavior {
 }
 
 impl Behavior {
-    /// The behavior that an app asks for: each field that it leaves out keeps HPA's default for its direction.
+    /// The behavior of an app: each field that is not set has HPA's default for its direction.
     ///
     /// # Errors
     /// When a tolerance is not a quantity.

@@ -1,26 +1,26 @@
-//! How the proposals of several metrics become one: the largest wins, and a missing metric forbids scale-in. Pure.
+//! Combines the proposals of several metrics: the largest wins, and a missing metric forbids scale-in. Pure.
 
-/// Several proposals as one.
+/// The combined proposals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Combined {
-    /// Replicas that are asked for; nothing where acting would need a metric that is missing.
+    /// Proposed replicas; `None` where a missing metric forbids them.
     pub replicas: Option<i32>,
-    /// The largest proposal of the metrics that work, whether or not it may be acted on; nothing if none works.
+    /// The largest valid proposal, whether or not it may be acted on; `None` without a valid one.
     pub largest: Option<i32>,
     /// Number of metrics that could not be evaluated.
     pub invalid: usize,
 }
 
-/// Takes the largest proposal; an element is nothing where the metric could not be evaluated.
+/// Takes the largest proposal; an element is `None` where the metric could not be evaluated.
 ///
-/// As in HPA, one missing metric forbids fewer than `current_replicas`, and nothing is asked for if all are missing.
+/// As in HPA, one missing metric forbids fewer than `current_replicas`, and there is no proposal if all are missing.
 pub fn combine(current_replicas: i32, proposals: impl IntoIterator<Item = Option<i32>>) -> Combined {
     let mut largest = None;
     let mut invalid = 0;
     for proposal in proposals {
         match proposal {
             None => invalid += 1,
-            // A proposal of 0 gives way to whatever comes next, also to a negative one: HPA starts from 0.
+            // A proposal of 0 is replaced by any later one, even a negative one: HPA starts from 0.
             Some(replicas) => {
                 let best = largest.unwrap_or(0);
                 largest = Some(if best == 0 || replicas > best { replicas } else { best });

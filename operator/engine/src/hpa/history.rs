@@ -1,7 +1,7 @@
-//! What scaling remembers of the past: recommendations and scale events, kept as HPA keeps them. Pure.
+//! History of scaling: recommendations and scale events, kept as HPA keeps them. Pure.
 //!
-//! The lists never shrink; an entry that no longer counts is overwritten by the next one. Which entry that is shows in
-//! later results once the behavior was changed, so the order of the lists is part of the definition.
+//! The lists never shrink: an expired entry is overwritten by the next one. After a change of the behavior the results
+//! depend on which entry that was, so the order of the lists is part of the definition.
 
 use crate::hpa::behavior::Behavior;
 use jiff::{SignedDuration, Timestamp};
@@ -13,23 +13,24 @@ pub struct History {
     pub(crate) recommendations: Vec<TimestampedRecommendation>,
     pub(crate) ups: Vec<ScaleEvent>,
     pub(crate) downs: Vec<ScaleEvent>,
-    /// Whether the lists began as what the status held. Their order is lost then, and with it which old events would
-    /// have been overwritten first; so all of them go, and none gives credit that the lost lists would not have given.
+    /// Whether the lists started from the status. Their order is then lost, and with it which old events would have
+    /// been overwritten first. So all old events are removed, and none gives credit that the lost lists would not have
+    /// given.
     pub(crate) restored: bool,
-    /// The last decision, if a metric was missing or not whole then.
+    /// The last decision, if a metric was missing or incomplete then.
     #[serde(default)]
     pub(crate) blind: Option<Timestamp>,
 }
 
-/// What the metrics asked for at some time, before it was stabilized.
+/// A recommendation before stabilization, and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TimestampedRecommendation {
     pub(crate) replicas: i32,
     pub(crate) at: Timestamp,
-    /// Time since then in which a metric was missing or not whole.
+    /// Time since then with a missing or incomplete metric.
     #[serde(default)]
     pub(crate) unseen: SignedDuration,
-    /// Whether one was then.
+    /// Whether a metric was missing or incomplete then.
     #[serde(default)]
     pub(crate) blind: bool,
 }
@@ -43,8 +44,8 @@ impl TimestampedRecommendation {
         now.duration_since(self.at)
     }
 
-    /// Its age for a scale-in, for which only time with evidence counts: what was asked for before an outage holds replicas
-    /// after it for as long as it would have, because what a rate reads then is an average over a time that nobody saw.
+    /// Its age for a scale-in. Only time with evidence counts: recommendations from before an outage hold replicas
+    /// after it for as long as they would have, because a rate then averages over a gap.
     pub(crate) fn seen_age(&self, now: Timestamp) -> SignedDuration {
         self.age(now) - self.unseen
     }
@@ -56,10 +57,10 @@ pub(crate) struct ScaleEvent {
     /// Replicas added or removed, above 0.
     pub(crate) change: i32,
     pub(crate) at: Timestamp,
-    /// Older than every period of its direction at some time in the past; free to be overwritten.
+    /// Older than every period of its direction at some time in the past; it may be overwritten.
     pub(crate) outdated: bool,
-    /// Known only from the status, where events may be merged: it slows its own direction, but gives no credit to the
-    /// other, so that a restart never widens a change.
+    /// Known only from the status, where events may be merged: it limits its own direction, but gives no credit to the
+    /// other, so a restart never enlarges a change.
     pub(crate) restored: bool,
 }
 
@@ -68,15 +69,15 @@ pub(crate) fn seconds(seconds: i32) -> SignedDuration {
 }
 
 impl History {
-    /// Starts the recommendations with the replicas that were found, so that nothing scales in before they grow old.
+    /// Starts the recommendations with the current replicas, so nothing scales in before these expire.
     pub(crate) fn seed(&mut self, now: Timestamp, current_replicas: i32) {
         if self.recommendations.is_empty() {
             self.recommendations.push(TimestampedRecommendation::new(now, current_replicas));
         }
     }
 
-    /// Notes the time since the last decision as unseen, if a metric was missing or not whole then, as `is_blind` says of
-    /// now.
+    /// Counts the time since the last decision as without evidence, if a metric was missing or incomplete then.
+    /// `is_blind` is the same for now.
     pub(crate) fn note_evidence(&mut self, now: Timestamp, is_blind: bool) {
         if let Some(since) = self.blind {
             let unseen = now.duration_since(since).max(SignedDuration::ZERO);
@@ -87,13 +88,13 @@ impl History {
         self.blind = is_blind.then_some(now);
     }
 
-    /// Forgets the recommendations, so that those of a full window are awaited again.
+    /// Removes the recommendations, so a scale-in waits one full window again.
     pub(crate) fn forget_recommendations(&mut self) {
         self.recommendations.clear();
         self.blind = None;
     }
 
-    /// Adds a recommendation in the place of the last one that is old.
+    /// Adds a recommendation in place of the last expired one.
     pub(crate) fn recommend(
         &mut self,
         newest: TimestampedRecommendation,
@@ -105,8 +106,8 @@ impl History {
         }
     }
 
-    /// Removes the recommendations that were made blindly, are past the window of a scale-out, and ask for no more than the
-    /// newest: they do not grow old while the blindness lasts, so there would be ever more of them.
+    /// Removes recommendations without evidence that are past the window of a scale-out and no larger than the newest:
+    /// they do not age while evidence is missing, so their number would grow without bounds.
     pub(crate) fn thin_out(&mut self, newest: i32, is_past: impl Fn(&TimestampedRecommendation) -> bool) {
         self.recommendations.retain(|one| !one.blind || !is_past(one) || one.replicas > newest);
     }

@@ -1,4 +1,4 @@
-//! How a recommendation is delayed and limited before it is acted on: stabilization, rates, and the bounds. Pure.
+//! Limits of a recommendation: stabilization, rates and bounds. Pure.
 
 use crate::hpa::behavior::{Behavior, Limit, Policy, ScalingRules, SelectPolicy};
 use crate::hpa::convert::to_i32;
@@ -6,7 +6,7 @@ use crate::hpa::history::{History, TimestampedRecommendation, changed_within, cr
 use crate::hpa::range::Range;
 use jiff::Timestamp;
 
-/// What stabilization did.
+/// Effect of stabilization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stabilization {
     /// Nothing.
@@ -37,7 +37,7 @@ pub enum Limitation {
 pub struct Normalized {
     /// Replicas after stabilization.
     pub stabilized: i32,
-    /// What stabilization did.
+    /// Effect of stabilization.
     pub stabilization: Stabilization,
     /// Replicas after rates and bounds.
     pub replicas: i32,

@@ -62,7 +62,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Whether all containers have ended for good, so that the pod is nobody's capacity. Kubernetes calls it terminal.
+    /// Whether all containers have ended for good, so the pod is no capacity. Kubernetes calls it terminal.
     pub fn has_ended(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed)
     }

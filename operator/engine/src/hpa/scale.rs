@@ -1,4 +1,4 @@
-//! One step of an HPA: from what the metrics ask for to what is written. Pure.
+//! One step of an HPA: from the recommendation to the replicas to write. Pure.
 
 use crate::hpa::behavior::Behavior;
 use crate::hpa::history::History;
@@ -9,13 +9,13 @@ use jiff::Timestamp;
 /// How a component is scaled.
 #[derive(Clone, Copy, Debug)]
 pub struct Scaling<'a> {
-    /// The fewest and the most replicas.
+    /// Minimum and maximum replicas.
     pub range: Range,
-    /// How a recommendation is delayed and limited.
+    /// Limits of a recommendation.
     pub normalization: Normalization<'a>,
 }
 
-/// How a recommendation is delayed and limited.
+/// Limits of a recommendation.
 #[derive(Clone, Copy, Debug)]
 pub enum Normalization<'a> {
     /// By a behavior.
@@ -27,27 +27,27 @@ pub enum Normalization<'a> {
     },
 }
 
-/// What a step led to.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Zero replicas with a minimum above zero: HPA reads that as paused.
+    /// Zero replicas with a minimum above zero: HPA treats that as paused.
     Disabled,
-    /// More than the maximum; it acts at once and whatever the metrics say.
+    /// Above the maximum; this is corrected at once, whatever the metrics recommend.
     AboveMax,
-    /// Fewer than the minimum; it acts at once and whatever the metrics say.
+    /// Below the minimum; this is corrected at once, whatever the metrics recommend.
     BelowMin,
-    /// The metrics ask for nothing.
+    /// There is no recommendation.
     NoValidMetric,
-    /// The metrics ask for more than the current replicas.
+    /// The recommendation is above the current replicas.
     MetricAboveTarget(Normalized),
-    /// Every metric asks for fewer than the current replicas.
+    /// Every metric proposes fewer than the current replicas.
     AllBelowTarget(Normalized),
-    /// The metrics ask for the current replicas.
+    /// The recommendation is the current replicas.
     AtTarget(Normalized),
 }
 
 impl Outcome {
-    /// What normalization did, if the step got that far.
+    /// The effect of normalization, if the step got that far.
     pub fn normalized(&self) -> Option<&Normalized> {
         match self {
             Self::MetricAboveTarget(normalized)
@@ -61,15 +61,15 @@ impl Outcome {
 /// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Replicas that should be written; equal to the current ones if nothing should be.
+    /// Replicas to write; equal to the current ones if nothing is to be written.
     pub desired: i32,
-    /// What led there.
+    /// Why.
     pub outcome: Outcome,
 }
 
-/// Does one step and records its recommendation. Once `desired` is written, [`History::record_scale`] must be told.
+/// Does one step and records its recommendation. Once `desired` is written, call [`History::record_scale`].
 ///
-/// `proposed` is what the metrics ask for together; nothing where they cannot ask for anything.
+/// `proposed` is the recommendation of all metrics; `None` without one.
 pub fn step(
     scaling: &Scaling<'_>,
     history: &mut History,

@@ -1,4 +1,4 @@
-//! What one metric asks for: the replica arithmetic of HorizontalPodAutoscaler v2. Pure.
+//! The proposal of one metric: the replica arithmetic of HorizontalPodAutoscaler v2. Pure.
 //!
 //! The definition is Kubernetes' own replica calculator (1.35); `tests/hpa-vectors` holds its answers. Integers wrap
 //! and floats are computed in the order in which it computes them, because the vectors reach those edges.
@@ -8,7 +8,7 @@ use crate::hpa::pod::{Phase, Pod, PodSample, ReadyStatus, Resource};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Relative distance from the target inside which nothing changes (KEP-4951), for each direction.
+/// Relative distance from the target within which nothing changes (KEP-4951), for each direction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
     /// Below the target, 0.1 for 10 percent.
@@ -24,10 +24,10 @@ impl Tolerance {
     }
 }
 
-/// How long CPU samples of a young pod are distrusted.
+/// How long CPU samples of a young pod are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PodTiming {
-    /// Time after the start in which only samples taken wholly while ready count. HPA's default: 5 minutes.
+    /// Time after the start in which only samples that were taken wholly while ready count. HPA's default: 5 minutes.
     pub cpu_initialization: SignedDuration,
     /// Time after the start in which a change to unready means that the pod was never ready. HPA's default: 30 s.
     pub readiness_delay: SignedDuration,
@@ -42,10 +42,10 @@ impl Default for PodTiming {
     }
 }
 
-/// What one metric asks for.
+/// The proposal of one metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Proposal {
-    /// Replicas that it asks for.
+    /// Proposed replicas.
     pub replicas: i32,
     /// Usage as a fraction of the target, before missing and unready pods are filled in.
     pub ratio: f64,
@@ -53,23 +53,23 @@ pub struct Proposal {
     pub usage: i64,
     /// Usage in percent of the requests, for a utilization target.
     pub utilization: Option<i32>,
-    /// Pods whose usage is not known or not trusted, as far as that changed the replicas that are asked for.
+    /// Pods whose usage is missing or ignored, where that changed the proposal.
     pub assumed: Option<Assumed>,
 }
 
-/// Pods whose usage was assumed, as HPA assumes it, so that the metric asks for less change.
+/// Pods whose usage was assumed, as in HPA, so that the proposal changes less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Assumed {
     /// How many.
     pub pods: usize,
-    /// Whether they count as idle, because the others ask for more. If not, they count as at their target.
+    /// Whether they count as idle, because the others propose more. If not, they count as at their target.
     pub idle: bool,
 }
 
-/// Why a metric cannot ask for anything.
+/// Why a metric has no proposal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignalError {
-    /// The source of the metric answered with an error or with nothing at all.
+    /// The source of the metric answered with an error, or returned nothing.
     #[error("absent: no sample of any pod")]
     MetricsUnavailable,
     /// The component has no pods.
@@ -127,11 +127,11 @@ pub struct PodMetric<'a> {
     pub container: Option<&'a str>,
     /// The target.
     pub target: PodTarget,
-    /// The replicas that were last asked for.
+    /// The last desired replicas.
     pub current_replicas: i32,
     /// Distance from the target that changes nothing.
     pub tolerance: Tolerance,
-    /// How long young pods are distrusted.
+    /// How long samples of young pods are ignored.
     pub timing: PodTiming,
 }
 
@@ -278,7 +278,7 @@ impl PodMetric<'_> {
         }
     }
 
-    /// What a pod without a sample is assumed to use when the others use too little.
+    /// Assumed usage of a pod without a sample, where the others are below the target.
     fn assumed_at_target(&self, request: Option<i64>) -> i64 {
         match self.target {
             PodTarget::Utilization(percent) => {

@@ -1,4 +1,4 @@
-//! What each declared metric says: a proposal, nothing to add, or that it cannot be evaluated. Pure.
+//! The result of each declared metric: a proposal, no proposal, or that it cannot be evaluated. Pure.
 
 use crate::app::subject::Subject;
 use crate::evidence::sample::{Reading, SampleError, Window, judge, judge_value, with_fresh_samples};
@@ -12,18 +12,18 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A declared metric and what it says.
+/// A declared metric and its result.
 #[derive(Clone, Debug)]
 pub(crate) struct Signal<'a> {
     pub(crate) metric: &'a Metric,
     pub(crate) result: MetricResult,
-    /// The total that the metric measures, in its unit, where the evidence is whole and it is a total.
+    /// The measured total in the metric's unit, where it is a total and the evidence is complete.
     pub(crate) load: Option<f64>,
-    /// The window that the value is an average of, where the evidence is whole.
+    /// The averaging window of the value, where the evidence is complete.
     pub(crate) window: Option<Window>,
 }
 
-/// What is remembered of what the metrics measured, by the name of the metric.
+/// Memory of the measurements, by the name of the metric.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SignalMemory {
     pub(crate) last_good: BTreeMap<String, LastGood>,
@@ -31,7 +31,7 @@ pub(crate) struct SignalMemory {
     pub(crate) doubts: Doubts,
 }
 
-/// A metric's last value that could be acted on.
+/// A metric's last valid value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LastGood {
     /// Thousandths of the unit in which the metric is written.
@@ -40,7 +40,7 @@ pub(crate) struct LastGood {
 }
 
 impl SignalMemory {
-    /// Forgets the metrics that are not kept.
+    /// Removes the metrics that are not kept.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
         self.last_good.retain(|name, _| is_kept(name));
         self.doubts.retain(&is_kept);
@@ -48,27 +48,27 @@ impl SignalMemory {
     }
 }
 
-/// What a metric says.
+/// The result of a metric.
 #[derive(Clone, Debug)]
 pub(crate) enum MetricResult {
-    /// It asks for replicas.
+    /// It proposes replicas.
     Asks(Proposal),
-    /// It is not whole, and yet what there is of it asks for more than the current replicas.
+    /// Its evidence is incomplete, and yet it proposes more than the current replicas.
     AtLeast(Proposal, Invalid),
     /// It cannot be evaluated, so nothing may scale in.
     Invalid(Invalid),
-    /// Latency that asks for no fewer replicas.
+    /// Latency that keeps the current replicas.
     Keeps {
         /// Latency in microseconds.
         latency: i64,
-        /// Why it cannot ask for more.
+        /// Why it does not propose more.
         why: &'static str,
     },
-    /// Latency that asks for nothing.
+    /// Latency without a proposal.
     Silent {
         /// Latency in microseconds, if it is known.
         latency: Option<i64>,
-        /// Why it asks for nothing; empty while it is not above its target.
+        /// Why it has no proposal; empty while it is not above its target.
         why: String,
     },
 }
@@ -78,7 +78,7 @@ pub(crate) enum MetricResult {
 pub struct Invalid {
     /// The reason as one word.
     pub reason: Reason,
-    /// What exactly is wrong.
+    /// The detail.
     pub why: String,
 }
 
@@ -102,8 +102,8 @@ impl From<SampleError> for Invalid {
     }
 }
 
-/// Asks every metric, latency last because it looks at what the others measured. `least` are the replicas that run at
-/// any load.
+/// Evaluates every metric, latency last because it depends on the others. `least` are the replicas that run at any
+/// load.
 pub(crate) fn evaluate<'a>(subject: &Subject<'a>, least: i32, memory: &mut SignalMemory) -> Vec<Signal<'a>> {
     let pods = with_fresh_samples(&subject.pods, subject.now, subject.max_age());
     let mut signals: Vec<Signal<'a>> = Vec::with_capacity(subject.declared.metrics().len());
@@ -142,7 +142,7 @@ pub(crate) fn evaluate<'a>(subject: &Subject<'a>, least: i32, memory: &mut Signa
     signals
 }
 
-/// What was read of a metric, and what it says.
+/// The evidence of a metric, and its result.
 struct Value {
     result: Result<MetricResult, Invalid>,
     load: Option<f64>,
@@ -165,7 +165,7 @@ impl<'a> Signal<'a> {
 }
 
 impl MetricResult {
-    /// What is asked for, if anything.
+    /// The proposal, if any.
     pub(crate) fn proposal(&self) -> Option<&Proposal> {
         match self {
             Self::Asks(proposal) | Self::AtLeast(proposal, _) => Some(proposal),
@@ -173,7 +173,7 @@ impl MetricResult {
         }
     }
 
-    /// Why it is not whole, if it is not. Latency needs no evidence, so it never lacks any.
+    /// What is missing of incomplete evidence. Latency needs no evidence, so it never lacks any.
     pub(crate) fn invalid(&self) -> Option<&Invalid> {
         match self {
             Self::Invalid(invalid) | Self::AtLeast(_, invalid) => Some(invalid),
@@ -204,7 +204,7 @@ fn on_pods(
     Ok(MetricResult::Asks(metric.propose()?))
 }
 
-/// Reads a total over the component. `doubt` is given the total and the requests that are being served.
+/// Reads a total over the component. `doubt` gets the total and the requests in flight.
 fn on_total(
     subject: &Subject<'_>,
     name: &str,
@@ -221,8 +221,8 @@ fn on_total(
     Value { result, load: Some(fresh.value), window: reading.and_then(|reading| reading.window) }
 }
 
-/// What is not whole is a lower bound of the total, as HPA takes the pods that it misses for idle where more replicas
-/// are asked for. HPA takes them for pods at their target where fewer are; here nothing scales in then.
+/// An incomplete value is a lower bound of the total, as HPA counts missing pods as idle where more replicas are
+/// proposed. Where fewer are, HPA counts them as at their target; here nothing scales in then.
 fn of_total(
     subject: &Subject<'_>,
     reading: Option<&Reading>,
@@ -230,11 +230,11 @@ fn of_total(
     per_replica: i64,
     doubt: impl FnOnce(f64, u32) -> Option<SampleError>,
 ) -> Result<MetricResult, Invalid> {
-    // The surge of a rollout exists, but nobody asked for it: it must not become the new number of replicas.
+    // The surge of a rollout exists, but nobody decided it: it must not become the new number of replicas.
     let replicas = subject.existing_replicas.min(subject.current_replicas);
     let mut proposal = average_of_total(total, per_replica, replicas, subject.declared.behavior.tolerance())?;
     if replicas == 0 {
-        // There is no average over nothing, and what HPA takes for it is no measurement.
+        // There is no average over nothing, and HPA's value for it is no measurement.
         proposal.usage = (total * 1000.0).round() as i64;
     }
     let lack = reading.and_then(|reading| reading.lack(&subject.pods, subject.now, subject.max_age()));

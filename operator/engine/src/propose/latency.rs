@@ -1,23 +1,23 @@
-//! When latency may ask for more replicas. Pure.
+//! When latency may propose more replicas. Pure.
 //!
-//! Latency is a symptom: a slow database raises it just as a lack of replicas does, and then more replicas only add
-//! callers. So it may ask for more, never for less, and only while the component's own load explains it:
+//! Latency is a symptom: a slow database raises it just as a lack of replicas does, and more replicas then only add
+//! callers. So latency may propose more, never fewer, and only while the component's own load explains it:
 //!
-//! 1. While latency is clearly inside its target (by more than the tolerance), the load that the component carries is
-//!    remembered as the *baseline*: the highest ratio of usage to target of its other fresh metrics.
-//! 2. Once latency is above its target (by more than the tolerance) it asks for HPA's ratio of the ready pods, if the
+//! 1. While latency is clearly inside its target (by more than the tolerance), the component's load is remembered as
+//!    the *baseline*: the highest ratio of usage to target of its other fresh metrics.
+//! 2. Once latency is above its target (by more than the tolerance), it proposes HPA's ratio of the ready pods, if the
 //!    load is above the baseline by more than the tolerance.
-//! 3. When such a request was written (a *step*), there is no further one until the pods of the step are ready and
+//! 3. After such a proposal was written (a *step*), there is no other one until the pods of the step are ready and
 //!    latency has fallen by more than the tolerance since. A step that does not lower latency stays the last one until
-//!    latency was clearly inside its target again: the cause lies elsewhere.
+//!    latency was clearly inside its target again: the cause is elsewhere.
 //!
-//! Where the rule cannot tell, because no baseline is known yet or another latency metric's step is still being judged,
-//! latency above its target keeps the replicas that are there. Baselines do not outlive a restart, and neither may a
-//! restart widen a change nor take away what latency would have asked for; keeping is the one answer that does neither.
+//! Where the rule cannot decide, because there is no baseline yet or another latency metric's step is still under
+//! observation, latency above its target keeps the current replicas. Baselines do not survive a restart, and a restart
+//! must neither enlarge a change nor remove what latency would have proposed. Keeping the replicas does neither.
 //!
-//! Limits of the rule. A latency target that is never met keeps replicas from going. The load is that of the tightest
-//! metric alone: where a metric that does not follow load (often memory) is the tightest, latency stays silent.
-//! Latency neither counts as a valid metric nor as a missing one, so without traffic it blocks nothing.
+//! Limits of the rule: a latency target that is never met keeps replicas from scaling in. The load is that of the
+//! metric with the highest ratio alone: where that metric does not follow load (often memory), latency proposes
+//! nothing. Latency counts neither as a valid metric nor as a missing one, so without traffic it blocks nothing.
 
 use crate::hpa::pod::Pod;
 use crate::hpa::signal::{Proposal, Series, Tolerance, total_value};
@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What the rule remembers of a component.
+/// The rule's memory of a component.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LatencyMemory {
     /// The load when each latency metric was last clearly inside its target.
@@ -34,20 +34,20 @@ pub(crate) struct LatencyMemory {
     pub(crate) step: Option<LatencyStep>,
 }
 
-/// Replicas that were added because latency asked for them.
+/// Replicas that were added because of latency.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LatencyStep {
     /// Name of the metric.
     pub(crate) metric: String,
     /// When the replicas were written.
     pub(crate) at: Timestamp,
-    /// Replicas that they led to.
+    /// Replicas after it.
     pub(crate) replicas: i32,
     /// Latency before the step, in microseconds.
     pub(crate) before: i64,
 }
 
-/// What is known of one latency metric and of the component at one instant.
+/// State of one latency metric and of the component at one instant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LatencyEvidence<'a> {
     pub(crate) metric: &'a str,
@@ -61,27 +61,27 @@ pub(crate) struct LatencyEvidence<'a> {
     pub(crate) tolerance: Tolerance,
 }
 
-/// What a latency metric asks for.
+/// The result of a latency metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Opinion {
     /// More replicas.
     More(Proposal),
-    /// No fewer replicas, for a reason.
+    /// The current replicas at least, with the reason.
     Keep(&'static str),
-    /// Nothing, for a reason.
+    /// No proposal, with the reason.
     Nothing(&'static str),
-    /// Nothing, because latency is not above its target.
+    /// No proposal, because latency is not above its target.
     Content,
 }
 
 impl LatencyMemory {
-    /// Forgets the metrics that are not kept.
+    /// Removes the metrics that are not kept.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
         self.baselines.retain(|name, _| is_kept(name));
         self.step = self.step.take().filter(|step| is_kept(&step.metric));
     }
 
-    /// Applies the rule to one latency metric, and learns its baseline.
+    /// Applies the rule to one latency metric, and updates its baseline.
     pub(crate) fn judge(&mut self, evidence: &LatencyEvidence<'_>) -> Opinion {
         let LatencyEvidence { metric, tolerance, .. } = *evidence;
         let ratio = evidence.latency as f64 / evidence.target as f64;
@@ -111,10 +111,10 @@ impl LatencyMemory {
 }
 
 impl LatencyStep {
-    /// Why this step allows no further one yet, if so.
+    /// Why this step allows no other one yet, if so.
     fn blocks(&self, evidence: &LatencyEvidence<'_>) -> Option<Opinion> {
         let ready = evidence.pods.iter().filter(|pod| pod.is_ready() && !pod.deleting).count();
-        // Scale-in since the step takes pods of it away for good.
+        // A scale-in since the step removes pods of it for good.
         let expected = self.replicas.min(evidence.current_replicas);
         let fallen = (evidence.latency as f64) < self.before as f64 * (1.0 - evidence.tolerance.down);
         if self.metric != evidence.metric {

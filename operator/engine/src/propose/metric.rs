@@ -1,4 +1,4 @@
-//! What a component may be scaled on, with the target of each metric and how its values are written. Pure.
+//! Metrics of a component, with their targets and units. Pure.
 
 use crate::hpa::signal::{Assumed, PodTarget, Proposal};
 use jiff::SignedDuration;
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct Metric {
     /// Name, unique within the component.
     pub name: String,
-    /// What is measured, and the value that it should have.
+    /// The measurement and its target.
     pub target: Target,
 }
 
-/// What is measured, and the value that it should have.
+/// The measurement and its target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Target {
     /// Requests per second of the whole component.
@@ -34,13 +34,13 @@ pub enum Target {
     Latency {
         /// The quantile, between 0 and 1.
         quantile: f64,
-        /// The latency that it should not pass, above 0.
+        /// The highest acceptable latency, above 0.
         target: SignedDuration,
     },
 }
 
 impl Target {
-    /// What a proposal measured, in thousandths of the unit in which it is written.
+    /// The measurement of a proposal, in thousandths of its displayed unit.
     pub(crate) fn measured(&self, proposal: &Proposal) -> i64 {
         proposal.utilization.map_or(proposal.usage, |percent| i64::from(percent) * 1000)
     }
@@ -60,7 +60,7 @@ impl Target {
         }
     }
 
-    /// The usage that pods without one of their own are assumed to have, with its unit.
+    /// The assumed usage of pods without a sample, with its unit.
     pub(crate) fn show_assumed(&self, assumed: Assumed) -> String {
         match self {
             _ if assumed.idle => self.show(0),

@@ -1,4 +1,4 @@
-//! How many replicas each metric asks for. Pure.
+//! PROPOSE: the proposal of each metric. Pure.
 
 pub(crate) mod evaluate;
 pub(crate) mod latency;

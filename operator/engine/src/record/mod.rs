@@ -1,7 +1,7 @@
-//! A decision together with everything that it depended on, so that it can be made once more. Pure.
+//! A decision with everything that it depended on, for a replay. Pure.
 //!
-//! A record is one line of JSON. Numbers are written so that they are read back to the last bit. Records of earlier
-//! versions are read, too: each older form has a file of its own, which turns it into the current one.
+//! A record is one line of JSON. Numbers keep every bit. Records of earlier versions can be read, too: each earlier
+//! form has its own file, which converts it to the current one.
 
 mod version1;
 
@@ -18,7 +18,7 @@ use scalableapp_crds::{DecisionRecord, Proposal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Version of the form in which records are written.
+/// Version of the current form.
 const VERSION: u32 = 2;
 
 /// A decision on one app.
@@ -68,7 +68,7 @@ pub struct RecordedInput {
     pub memory: AppMemory,
 }
 
-/// A record in any form that was ever written.
+/// A record of any version.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {
@@ -100,9 +100,9 @@ impl TryFrom<Written> for Record {
 }
 
 impl RecordedInput {
-    /// Keeps an input. `evidence` is what the decision read.
+    /// Stores an input. `evidence` is what the decision read.
     pub fn of(input: &Input<'_>, evidence: RecordedEvidence) -> Self {
-        // Without `..`, so that nothing that a decision depends on can be left out.
+        // Without `..`, so that no part of the input can be left out.
         let Input { now, stack, state, evidence: _, limits, memory } = *input;
         Self {
             now,
@@ -114,7 +114,7 @@ impl RecordedInput {
         }
     }
 
-    /// The input as [`decide`] takes it.
+    /// The input for [`decide`].
     pub fn as_input(&self) -> Input<'_> {
         Input {
             now: self.now,

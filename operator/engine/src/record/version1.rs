@@ -22,7 +22,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Name of the only revision: version 1 kept the sum over all.
+/// Name of the only revision: version 1 had the sum over all.
 const REVISION: &str = "recorded";
 
 /// A decision on one component.

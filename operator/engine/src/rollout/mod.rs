@@ -1,6 +1,6 @@
 //! How replicas move between revisions, and in which order they are written. Pure.
 //!
-//! A plan is the next safe step, computed anew from what is observed; it is never a stored script.
+//! A plan is the next safe step, computed from what is observed; it is never a stored script.
 
 pub mod rolling;
 
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// The next safe step: the `spec.replicas` that each revision should have now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Replicas by component and the hash of the revision. The declared revision is among them even before it exists.
+    /// Replicas by component and hash of the revision. The declared revision is included even before it exists.
     pub replicas: BTreeMap<String, BTreeMap<String, i32>>,
 }
 
@@ -30,9 +30,8 @@ pub struct ReplicaWrite<'a> {
 }
 
 impl Plan {
-    /// The writes that are left to do, in their order: over the whole app replicas grow before any shrink, so that what
-    /// takes over is there first. Among those that grow the largest growth comes first. `live` names component, hash and
-    /// replicas of the revisions that exist.
+    /// The remaining writes, in order: over the whole app replicas grow before any shrink, so the replacement is there
+    /// first. The largest growth comes first. `live` has component, hash and replicas of the existing revisions.
     pub fn steps<'a>(
         &self,
         live: impl IntoIterator<Item = (&'a str, &'a str, i32)>,
@@ -47,14 +46,14 @@ impl Plan {
     }
 }
 
-/// The replicas of each revision of one component, for as many as were decided.
+/// The replicas of each revision of one component, for its decided replicas.
 pub(crate) fn replicas(desired: i32, declared: &Component, observed: &Observed) -> BTreeMap<String, i32> {
     let mut limits = declared.rolling;
     let mut revisions = observed.revisions.clone();
     if !revisions.iter().any(|revision| revision.is_target) {
         let hash = declared.revision.clone();
         revisions.push(Revision { hash, replicas: 0, available: 0, is_target: true });
-        // Its Deployment may be refused. Nothing makes room for it before it is there.
+        // Its Deployment may be refused. Nothing is removed for it before it exists.
         limits = Rolling { max_surge: Amount::Pods(1), max_unavailable: Amount::Pods(0) };
     }
     let plan = rolling::plan(desired, &revisions, limits);

@@ -1,9 +1,9 @@
-//! How replicas move from old revisions to the target one: the rolling plan. Pure.
+//! The rolling plan: how replicas move from old revisions to the target. Pure.
 //!
-//! One round looks at what is available now and says what each revision should have; the rounds that follow see what
-//! became of it. The wanted total may change at any round. Every round keeps two promises: the revisions together are
-//! never asked for more than the wanted total and the surge, and no available pod is taken away while fewer than the
-//! wanted total without `max_unavailable` are available.
+//! One round reads what is available now and returns the replicas of each revision. The next round reads the result.
+//! The desired total may change in any round. Every round keeps two promises: the revisions together never get more
+//! than the desired total plus the surge, and no available pod is removed while fewer than the desired total less
+//! `max_unavailable` are available.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,13 +22,13 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// Available pods that `spec.replicas` keeps; the others are already on their way out.
+    /// Available pods that `spec.replicas` keeps; the others are about to be deleted.
     fn serving(&self) -> i32 {
         self.available.min(self.replicas).max(0)
     }
 }
 
-/// Pods that may be above or below the wanted total while several revisions live.
+/// Pods above or below the desired total while there are several revisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rolling {
     /// Pods above it; a percentage is rounded up.
@@ -37,7 +37,7 @@ pub struct Rolling {
     pub max_unavailable: Amount,
 }
 
-/// A number of pods, or a percentage of the wanted total.
+/// A number of pods, or a percentage of the desired total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Amount {
     /// A number of pods, at least 0.
@@ -53,7 +53,7 @@ impl Default for Rolling {
 }
 
 impl Rolling {
-    /// Surge and unavailable pods for a wanted total.
+    /// Surge and unavailable pods for a desired total.
     fn resolve(self, desired: i32) -> (i32, i32) {
         let part = |amount, round_by| match amount {
             Amount::Pods(pods) => pods.max(0),
@@ -70,10 +70,10 @@ impl Rolling {
     }
 }
 
-/// The replicas that a component was last asked to have, which scaling starts from.
+/// The replicas that scaling starts from.
 ///
-/// With one live revision that is its `spec.replicas`. With several, their sum holds the surge too, which nobody asked
-/// for and which must not become the new number; so it is at most what the last decision asked for.
+/// With one live revision these are its `spec.replicas`. With several, their sum includes the surge, which nobody
+/// decided and which must not become the new number. So it is limited to the last decision.
 pub fn current_replicas(revisions: &[Revision], last_desired: Option<i32>) -> i32 {
     let sum = revisions.iter().fold(0_i32, |sum, revision| sum.saturating_add(revision.replicas));
     let live = revisions.iter().filter(|revision| revision.replicas > 0).count();
@@ -85,10 +85,10 @@ pub fn current_replicas(revisions: &[Revision], last_desired: Option<i32>) -> i3
 
 /// The `spec.replicas` that each revision should have in this round, by hash.
 ///
-/// `desired` is the wanted total; `revisions` are given oldest first and one of them is the target. Without a target
-/// all stay as they are. Old revisions give up pods that are not available first.
+/// `desired` is the desired total; `revisions` are ordered, oldest first, and one of them is the target. Without a
+/// target all stay as they are. Old revisions lose unavailable pods first.
 ///
-/// A total that grows during the rollout is shared in proportion to the pods that serve. So a target whose pods do not
+/// A total that grows during the rollout is divided in proportion to the available pods. So a target whose pods do not
 /// become available gets no more of them than surge and unavailable allow, and the old revisions grow instead.
 pub fn plan(desired: i32, revisions: &[Revision], rolling: Rolling) -> BTreeMap<&str, i32> {
     let mut planned: BTreeMap<&str, i32> =
@@ -107,7 +107,7 @@ pub fn plan(desired: i32, revisions: &[Revision], rolling: Rolling) -> BTreeMap<
     let (surge, unavailable) = rolling.resolve(desired);
     let limit = desired.saturating_add(surge);
     let target_serving = target.serving().min(desired);
-    // What the old revisions must still serve so that the promise of `max_unavailable` holds.
+    // What the old revisions must still serve to keep the promise of `max_unavailable`.
     let needed = (desired - unavailable - target_serving).max(0);
     let missing = (desired - old_replicas - target.replicas).max(0);
     let (old_share, target_share) = match (old_serving, target_serving) {
@@ -135,14 +135,14 @@ pub fn plan(desired: i32, revisions: &[Revision], rolling: Rolling) -> BTreeMap<
     planned
 }
 
-/// Gives pods to the old revision that serves most, the newest of equals.
+/// Adds pods to the old revision with the most available ones, the newest of equals.
 fn grow<'a>(planned: &mut BTreeMap<&'a str, i32>, old: &[&'a Revision], pods: i32) {
     if let Some(revision) = old.iter().max_by_key(|revision| revision.serving()) {
         planned.insert(&revision.hash, revision.replicas + pods);
     }
 }
 
-/// Takes pods from the old revisions, oldest first: those that do not serve, then the others.
+/// Removes pods from the old revisions, oldest first: unavailable ones, then the others.
 fn shrink<'a>(planned: &mut BTreeMap<&'a str, i32>, old: &[&'a Revision], mut pods: i32) {
     let idle = old.iter().map(|revision| (revision, revision.replicas - revision.serving()));
     let serving = old.iter().map(|revision| (revision, revision.serving()));
@@ -172,7 +172,7 @@ mod tests {
         Rolling { max_surge, max_unavailable }
     }
 
-    /// Applies a plan, and makes the target's pods available if they ever become so.
+    /// Applies a plan, and makes the target's pods available if they can become so.
     fn next_round(revisions: &mut [Revision], desired: i32, rolling: Rolling, target_works: bool) {
         let planned: BTreeMap<String, i32> =
             plan(desired, revisions, rolling).into_iter().map(|(hash, n)| (hash.to_owned(), n)).collect();

@@ -1,4 +1,4 @@
-//! What is decided for an app of several components.
+//! Decisions on an app of several components.
 
 use crate::fixture::{Component, NAME, rate};
 use jiff::SignedDuration;
@@ -71,7 +71,7 @@ fn of_a_component_that_is_not_decided_no_replica_is_planned_and_nothing_is_forgo
         assert_eq!(decision.components["api"], api.decide(), "{why:?}");
         let (before, after) = (&app.memory.components["web"], &decision.memory.components["web"]);
         assert_eq!(before == after, is_kept, "{why:?}");
-        // Whatever is forgotten, the next change starts from what was written.
+        // Whatever is lost, the next change starts from the written replicas.
         let persisted = |memory: &scalableapp_engine::memory::ComponentMemory| {
             memory.persist(app.now + SignedDuration::from_secs(1), &web.behavior)
         };

@@ -1,4 +1,4 @@
-//! The fewest and the most replicas: of the spec, of schedules, of people, and without metrics for long.
+//! Minimum and maximum replicas: of the spec, schedules, overrides and fallback.
 
 use crate::effect;
 use crate::fixture::{Component, cpu, rate};
@@ -216,7 +216,7 @@ fn a_floor_that_was_raised_takes_nothing_from_the_metrics() {
     let mut app = Component::new(4, &[rate(50), cpu(70)]);
     app.fallback = Some(Fallback { after: SignedDuration::from_secs(60), replicas: 5 });
     app.uses_cpu(700).act();
-    // No request rate for long, and CPU that asks for 8.
+    // No request rate for long, and CPU that proposes 8.
     let decision = app.later(60).uses_cpu(1400).decide();
     assert_eq!((decision.desired, decision.reason), (8, reason::METRIC_ABOVE_TARGET));
     let decision = app.uses_cpu(700).decide();

@@ -1,4 +1,4 @@
-//! What evidence that is not whole may do, and what it may not.
+//! The effect of incomplete evidence.
 
 use crate::fixture::{Component, cpu, rate};
 use crate::{effect, value};
@@ -7,7 +7,7 @@ use scalableapp_engine::evidence::sample::{Coverage, Reading};
 use scalableapp_engine::evidence::zero::BELIEVED_AFTER;
 use scalableapp_engine::{ComponentDecision, reason};
 
-/// Four replicas that would scale in at once at less than 150/s, and whose rate is what `evidence` makes of it.
+/// Four replicas that would scale in at once at less than 150/s, with the evidence that `evidence` returns.
 fn decided(rps: f64, evidence: impl FnOnce(&mut Reading)) -> ComponentDecision {
     let mut app = four();
     evidence(app.rates(rps));
@@ -51,7 +51,7 @@ fn the_pods_that_report_may_ask_for_more_and_never_for_fewer() {
 fn a_counter_that_began_anew_takes_no_replica_while_it_is_in_the_window() {
     let decision = decided(90.0, |reading| in_window(reading, |window| window.resets = 2));
     assert_eq!((decision.desired, decision.limited_by.as_slice()), (4, &[reason::WINDOW_INCOMPLETE][..]));
-    let said = "2 is below the incomplete 60 s window of rps (counters began anew 2 times in its window) 4";
+    let said = "2 is below the incomplete 60 s window of rps (counters were reset 2 times in its window) 4";
     assert_eq!(effect(&decision, "bounds"), said);
 }
 
@@ -90,7 +90,7 @@ fn what_nobody_serves_is_no_lack_of_demand() {
     app.pods.iter_mut().for_each(|pod| pod.ready = None);
     let decision = app.decide();
     assert_eq!((decision.desired, decision.hold), (4, Some(reason::NO_VALID_METRIC)));
-    assert_eq!(value(&decision, "rps"), "absent: no pod is ready, so nothing shows what is asked for");
+    assert_eq!(value(&decision, "rps"), "absent: no pod is ready, so the demand is not known");
     app.pods.truncate(1);
     app.all_pods_ready();
     assert_eq!(app.decide().desired, 1);
@@ -101,7 +101,7 @@ fn zero_while_requests_are_served_is_not_believed() {
     let decision = decided(0.0, |reading| reading.in_flight = Some(12));
     assert_eq!((decision.desired, decision.hold), (4, Some(reason::NO_VALID_METRIC)));
     assert_eq!(decision.invalid["rps"].reason, reason::ZERO_WHILE_SERVING);
-    assert_eq!(value(&decision, "rps"), "implausible: 0/s while 12 requests are being served");
+    assert_eq!(value(&decision, "rps"), "implausible: 0/s while 12 requests are in flight");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_doubt_that_takes_nothing_is_not_said() {
     assert_eq!((decision.desired, decision.invalid.len()), (1, 0));
 }
 
-/// Four replicas at their target until Prometheus is gone for ten minutes; then what it reads grows from nothing again.
+/// Four replicas at their target until Prometheus is down for ten minutes; then its window fills again from nothing.
 #[test]
 fn the_return_of_prometheus_takes_none_of_the_replicas_of_a_load_that_stayed() {
     let mut app = Component::new(4, &[cpu(70)]);
@@ -168,7 +168,7 @@ fn the_return_of_prometheus_takes_none_of_the_replicas_of_a_load_that_stayed() {
         app.later(5).all_pods_ready();
         assert_eq!(app.act().desired, 4);
     }
-    // A rate over two minutes, of which the second half was not seen for a minute.
+    // A rate over two minutes. For a minute the second half was not scraped.
     for seen in 12..24 {
         assert_eq!(app.later(5).uses_cpu(700 * seen / 24).act().desired, 4, "{seen}");
     }

@@ -1,4 +1,4 @@
-//! When a forecast raises the floor.
+//! When a forecast raises the minimum replicas.
 
 use crate::effect;
 use crate::fixture::{Component, rate, trend};
@@ -43,5 +43,8 @@ fn a_forecast_that_was_wrong_has_no_say_and_says_so() {
         let wave = 500.0 + (second % 200 - 100).abs() as f64;
         decision = app.later(5).reads("rps", wave).act();
     }
-    assert_eq!(effect(&decision, "forecast"), "rps: errs more than \"stays as it is\", no say");
+    assert_eq!(
+        effect(&decision, "forecast"),
+        "rps: its error is larger than that of a constant load, not used"
+    );
 }

@@ -1,4 +1,4 @@
-//! When latency asks for more replicas, and when it does not.
+//! When latency proposes more replicas, and when it does not.
 
 use crate::fixture::{Component, latency, rate};
 use crate::{effect, value};

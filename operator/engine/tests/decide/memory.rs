@@ -1,4 +1,4 @@
-//! What is remembered between decisions and over a restart.
+//! Memory between decisions and over a restart.
 
 use crate::effect;
 use crate::fixture::{Component, rate, restored, trend};

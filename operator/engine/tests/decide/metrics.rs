@@ -1,4 +1,4 @@
-//! What the metrics ask for together, and what a missing one forbids.
+//! The recommendation of all metrics, and the effect of a missing one.
 
 use crate::fixture::{Component, cpu, metric, rate};
 use crate::{effect, value};

@@ -1,4 +1,4 @@
-//! What is written down of a decision.
+//! Records of decisions.
 
 use crate::fixture::{Component, NAME, cpu, latency, metric, rate};
 use scalableapp_engine::evidence::sample::Reading;

@@ -1,4 +1,4 @@
-//! The reason of a decision is true, is named while its cause lasts, and is gone when it ends.
+//! The reason of a decision is true, is named while its cause lasts, and disappears when it ends.
 
 use crate::bounds::{named, office_hours};
 use crate::fixture::{Component, cpu, rate};
@@ -10,14 +10,14 @@ use scalableapp_engine::bounds::overrides::Overrides;
 use scalableapp_engine::hpa::pod::Phase;
 use scalableapp_engine::reason::{self, Reason};
 
-/// Longer than a limit of load is named after it last bound.
+/// Longer than a limit of load is named after it was last active.
 const LONG: i64 = 120;
 
 fn limits(decision: &ComponentDecision) -> Vec<&'static str> {
     decision.limited_by.iter().map(|limit| limit.name).collect()
 }
 
-/// The reason, which the message and, where something limits, the first limit say too.
+/// The reason, which must also be in the message and, where something limits, in the first limit.
 fn said(decision: &ComponentDecision) -> String {
     let ComponentDecision { reason, .. } = decision;
     let message = decision.message();

@@ -1,5 +1,6 @@
-//! Bounds what an answer of the API server costs, whatever tenants write: objects are cut from it as it comes, lose what
-//! nobody reads, and one that is still too large is replaced by what names it. A layer of the client. I/O in.
+//! Bounds the memory for answers of the API server, whatever tenants write. Answers are split into objects as they
+//! arrive, and unused fields are dropped. An object that is still too large is replaced by its identifying metadata. A
+//! client layer. I/O in.
 
 use std::mem;
 use std::task::{Context, Poll};
@@ -66,14 +67,14 @@ where
     }))
 }
 
-/// What an answer holds.
+/// The content of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     /// One object.
     Object,
-    /// One object of which the status was written.
+    /// The response to a status write.
     Status,
-    /// Events, each with an object.
+    /// Watch events, each with an object.
     Watch,
     /// A page of a list.
     List,
@@ -85,14 +86,14 @@ impl Shape {
         let asks = |parameter: &str| query.split('&').any(|one| one.starts_with(parameter));
         match *request.method() {
             Method::GET if asks("watch=true") => Self::Watch,
-            // Whoever lists asks for pages.
+            // Every list is read in pages.
             Method::GET if asks("limit=") => Self::List,
             Method::PATCH if request.uri().path().ends_with("/status") => Self::Status,
             _ => Self::Object,
         }
     }
 
-    /// Objects and lists around each object.
+    /// The parts of an answer around each object.
     fn depth(self) -> u32 {
         match self {
             Self::Object | Self::Status => 0,
@@ -102,20 +103,20 @@ impl Shape {
     }
 }
 
-/// One object is larger than is decoded.
+/// An object exceeds the size limit.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the object has {0} bytes as JSON without status and annotations, and no more than {LARGEST} are read"
 )]
 struct TooLarge(usize);
 
-/// Finds the objects in an answer by its brackets alone. It holds one of them at a time.
+/// Finds the objects in an answer by brackets alone. It holds one of them at a time.
 struct Cutter {
     shape: Shape,
     depth: u32,
     in_text: bool,
     is_escaped: bool,
-    /// The object that has begun; empty between two.
+    /// The current object; empty between two.
     object: Vec<u8>,
 }
 
@@ -124,7 +125,7 @@ impl Cutter {
         Self { shape, depth: 0, in_text: false, is_escaped: false, object: Vec::new() }
     }
 
-    /// What is passed on of the next bytes.
+    /// The output for the next bytes.
     fn take(&mut self, bytes: &[u8]) -> Result<Vec<u8>, TooLarge> {
         let mut passed = Vec::with_capacity(bytes.len());
         for &byte in bytes {
@@ -154,18 +155,18 @@ impl Cutter {
     }
 }
 
-/// An object without what nobody reads, or what stands in for it. What is no object is passed on for the decoder to say so.
+/// An object without unused fields, or its replacement. Anything else is passed on, and refused by the decoder.
 fn bounded(text: Vec<u8>, shape: Shape) -> Result<Vec<u8>, TooLarge> {
     let parsed = std::str::from_utf8(&text).ok().and_then(|text| RawObject::of(text).ok());
     let Some(mut object) = parsed else { return Ok(text) };
     let written = object.written_bytes();
     object.reduce_managed_fields();
     if matches!(shape, Shape::Watch | Shape::List) {
-        // An object that is asked for alone is asked for what must stay in it.
+        // A single object is read for fields that a list does not need.
         object.drop_metadata("annotations");
     }
     let bounded = match shape {
-        // The status of an object that is too large is written too.
+        // The status of an object that is too large is written, too.
         Shape::Status => object.stand_in(&["status"]).text(None),
         _ if written <= LARGEST => object.text(None),
         Shape::Object => return Err(TooLarge(written)),
@@ -179,7 +180,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    /// The answer as it is passed on, if it comes in chunks of that many bytes.
+    /// The output for an answer in chunks of this size.
     fn passed(shape: Shape, answer: &str, chunk: usize) -> Result<String, TooLarge> {
         let mut cutter = Cutter::new(shape);
         let chunks: Result<Vec<_>, _> =

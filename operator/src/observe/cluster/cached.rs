@@ -1,4 +1,4 @@
-//! A child as the caches keep it: its metadata, what is read of it, and a fingerprint of everything else. Pure.
+//! A cached child: its metadata, the fields that are read, and a fingerprint of all others. Pure.
 
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,80 +15,80 @@ use super::labelled::{Labelled, OwnLabels};
 use crate::kinds::Kind;
 use crate::labels::{EPOCH, MANAGER, SCALER};
 
-/// A child, of whose content only `P` is kept. Of thousands of children the content would be most of the
-/// memory, and it is only compared.
+/// A child with only `P` of its content. The content of thousands of children would be most of the memory, and it is
+/// only compared.
 #[derive(Clone, Debug, Default)]
 pub struct CachedChild<P = IgnoredAny> {
     /// Its metadata, without labels and annotations.
     pub metadata: ObjectMeta,
     /// Its labels.
     pub labels: OwnLabels,
-    /// What is read of its content.
+    /// The fields that are read.
     pub part: P,
-    /// A hash, to be compared within this process only, of what does not change without somebody's edit.
+    /// A hash of the fields that only an edit changes, for comparisons within this process.
     pub fingerprint: u64,
-    /// Why it cannot be read, if it cannot.
+    /// Why it is unreadable, if it is.
     pub unreadable: Option<Box<str>>,
 }
 
-/// A Deployment as the caches keep it.
+/// A cached Deployment.
 pub type CachedDeployment = CachedChild<DeploymentPart>;
 
-/// What is read of a Deployment.
+/// The fields of a Deployment that are read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DeploymentPart {
-    /// What is declared.
+    /// The spec.
     pub spec: DeploymentSpecPart,
-    /// What there is.
+    /// The status.
     pub status: DeploymentStatusPart,
-    /// The field manager that wrote its replicas last, unless that is this operator's.
+    /// The field manager of its replicas, unless that is this operator.
     #[serde(rename = "metadata", deserialize_with = "other_scaler")]
     pub scaled_by: Option<Box<str>>,
 }
 
-/// What is read of a Deployment's spec.
+/// The fields of a Deployment's spec that are read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DeploymentSpecPart {
-    /// Pods that it should have; nothing means one.
+    /// Desired pods; `None` means one.
     pub replicas: Option<i32>,
 }
 
-/// What is read of a Deployment's status.
+/// The fields of a Deployment's status that are read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentStatusPart {
-    /// Pods that exist.
+    /// Existing pods.
     pub replicas: i32,
-    /// Pods that are ready.
+    /// Ready pods.
     pub ready_replicas: i32,
-    /// The conditions that tell of trouble.
+    /// The conditions that report problems.
     #[serde(deserialize_with = "troubles")]
     pub conditions: Vec<DeploymentCondition>,
 }
 
-/// What is read of a condition of a Deployment.
+/// The fields of a Deployment's condition that are read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DeploymentCondition {
-    /// Name of the condition.
+    /// Type of the condition.
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// Why, as one word.
+    /// Reason, as one word.
     pub reason: Option<String>,
-    /// Why, as a sentence.
+    /// Reason, as a sentence.
     pub message: Option<String>,
 }
 
-/// The reason for which a Deployment gave up waiting for its pods.
+/// The reason of a Deployment that exceeded its progress deadline.
 pub const GAVE_UP: &str = "ProgressDeadlineExceeded";
 /// The condition of a Deployment whose pods are refused.
 pub const REFUSED: &str = "ReplicaFailure";
 
-/// Who manages the replicas, where the operator does not.
+/// The manager of the replicas, if it is not the operator.
 fn other_scaler<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<str>>, D::Error> {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", default)]
@@ -128,7 +128,7 @@ fn troubles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Deployment
 }
 
 impl<P: DeserializeOwned> CachedChild<P> {
-    /// Reduces an object as the API server has it.
+    /// Reduces an object of the API server.
     ///
     /// # Errors
     /// When the value is no such object.
@@ -149,7 +149,7 @@ impl<P: DeserializeOwned> CachedChild<P> {
     }
 }
 
-/// An object that can be read.
+/// A readable object.
 struct Readable<P>(CachedChild<P>);
 
 impl<'de, P: DeserializeOwned> Deserialize<'de> for Readable<P> {
@@ -212,9 +212,9 @@ impl<P> Resource for CachedChild<P> {
     }
 }
 
-/// What changes by an edit only. Left out are the status, the replicas (the scaler's), the leader's epoch, annotations, by
-/// which controllers tell of their work and of which no child is given any, and the API server's bookkeeping; and the kind,
-/// which is not repeated for the objects of a list.
+/// The fields that only an edit changes. Excluded are the status, the replicas (which belong to the scaler), the
+/// leader's epoch, annotations (which controllers use, and which no child has from us), the API server's metadata, and
+/// the kind, which the objects of a list do not repeat.
 fn edited(mut object: Value) -> Value {
     if let Some(object) = object.as_object_mut() {
         object.retain(|key, _| !matches!(key.as_str(), "apiVersion" | "kind" | "status"));
@@ -232,7 +232,7 @@ fn edited(mut object: Value) -> Value {
     object
 }
 
-/// A hash that is compared within this process only.
+/// A hash for comparisons within this process.
 #[must_use]
 pub fn fingerprint(value: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();

@@ -1,4 +1,4 @@
-//! The operator's caches of the API server: its apps, their children and their pods. I/O in, by watches alone.
+//! The operator's caches of the API server: apps, children and pods. I/O in, by watches alone.
 
 use futures::{Stream, TryStreamExt};
 use kube::{
@@ -34,17 +34,17 @@ use crate::{
     labels,
 };
 
-/// An app as the watch delivers it: an object that cannot be read is still an object, and harms no other.
+/// An app from a watch: an unreadable object is still an object, and does not affect others.
 pub type GuardedApp = Guarded<ScalableApp>;
 
-/// An override as the watch delivers it. One that cannot be read does nothing, and says so.
+/// An override from a watch. An unreadable one has no effect, and its condition reports that.
 pub type GuardedOverride = Guarded<ScalingOverride>;
 
-/// Time between two looks at a cache that may be ready without having said so.
+/// Interval of the checks of a cache that may be ready without a notification.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// Objects of one answer to a list, which is held twice before the first object of it is reduced: of the largest ones, and
-/// with all kinds listed at once, that is 32 MiB.
+/// Objects per page of a list. A page is held twice before its first object is reduced: with the largest objects of all
+/// kinds at once, that is 32 MiB.
 const PAGE: u32 = 8;
 
 /// The caches.
@@ -54,7 +54,7 @@ pub struct Cluster {
     pub apps: Store<GuardedApp>,
     /// The overrides.
     pub overrides: Children<GuardedOverride>,
-    /// Deployments that the operator made.
+    /// The operator's Deployments.
     pub deployments: Children<CachedDeployment>,
     /// The children of every other kind.
     pub others: BTreeMap<Kind, Children<CachedChild>>,
@@ -62,7 +62,7 @@ pub struct Cluster {
     pub pods: Children<CachedPod>,
 }
 
-/// What the caches hold of one app.
+/// The cached objects of one app.
 #[derive(Clone, Default)]
 pub struct Observed {
     /// Its Deployments, in the order of their names.
@@ -74,12 +74,12 @@ pub struct Observed {
 }
 
 impl Cluster {
-    /// Waits until every cache holds what the API server held.
+    /// Waits until every cache has its first list.
     ///
     /// # Errors
     /// When a watch has ended, which happens only at shutdown.
     pub async fn synced(&self) -> Result<(), WriterDropped> {
-        // A store wakes only the last of those who wait for it, and the controller waits for the apps too.
+        // A store wakes only the last of its waiters, and the controller waits for the apps, too.
         while let Err(_elapsed) = timeout(LOOK_AGAIN, self.apps.wait_until_ready()).await {}
         self.apps.wait_until_ready().await?;
         self.overrides.synced().await?;
@@ -90,7 +90,7 @@ impl Cluster {
         self.pods.synced().await
     }
 
-    /// What the caches hold of one app.
+    /// The cached objects of one app.
     #[must_use]
     pub fn of_app(&self, namespace: &str, app: &str) -> Observed {
         Observed {
@@ -107,7 +107,7 @@ impl Observed {
         of_component(&self.deployments, component)
     }
 
-    /// The overrides that can be read, in force or not.
+    /// The readable overrides, in force or not.
     pub fn readable_overrides(&self) -> impl Iterator<Item = &ScalingOverride> {
         self.overrides.iter().filter_map(|one| one.0.as_ref().ok())
     }
@@ -122,10 +122,10 @@ fn of_component<'a, K: Labelled>(objects: &'a [Arc<K>], component: &str) -> impl
     objects.iter().filter(move |object| object.component() == Some(component))
 }
 
-/// The stream of a watch; it yields each object that was touched, deleted ones too.
+/// The stream of a watch, with each changed object, deleted ones included.
 pub type Touched<K> = Pin<Box<dyn Stream<Item = watcher::Result<K>> + Send>>;
 
-/// Namespace and name of the app that an override acts upon.
+/// Namespace and name of an override's app.
 #[must_use]
 pub fn overridden(guarded: &GuardedOverride) -> Option<(&str, &str)> {
     let one = guarded.0.as_ref().ok()?;
@@ -138,7 +138,7 @@ impl OfApp for GuardedOverride {
     }
 }
 
-/// The namespaces that are watched: these, or all but the excluded ones.
+/// The watched namespaces: these, or all but the excluded ones.
 #[derive(Clone)]
 pub struct Scope {
     client: Client,
@@ -148,7 +148,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// `namespaces` are those that are watched; all if there is none.
+    /// `namespaces` are the watched ones; all without one.
     #[must_use]
     pub fn new(client: Client, namespaces: &[String]) -> Self {
         Self { client, namespaces: set(namespaces).into_iter().cloned().collect(), selector: None }
@@ -163,7 +163,7 @@ impl Scope {
         Self { client, namespaces: Vec::new(), selector }
     }
 
-    /// The events of a kind, out of every namespace. `stored` is the store that they fill.
+    /// The events of a kind from every namespace. `stored` is the store that they fill.
     fn watch<K>(
         &self,
         all: impl FnOnce(Client) -> Api<K>,
@@ -194,12 +194,12 @@ impl Scope {
     }
 }
 
-/// What names a namespace, each once.
+/// The non-empty names, each once.
 fn set(namespaces: &[String]) -> BTreeSet<&String> {
     namespaces.iter().filter(|one| !one.is_empty()).collect()
 }
 
-/// A cache of what people write, apps or overrides, and the stream that fills it.
+/// A cache of apps or overrides, and the stream that fills it.
 #[must_use]
 pub fn reflect_written<K>(scope: &Scope) -> (Store<Guarded<K>>, Touched<Guarded<K>>)
 where
@@ -242,7 +242,7 @@ where
     })
 }
 
-/// A cache of a kind of children, and the stream that fills it: what carries the operator's label.
+/// A cache of a kind of children, which have the operator's label, and the stream that fills it.
 #[must_use]
 pub fn reflect_children<K>(scope: &Scope, kind: Kind) -> (Children<K>, Touched<K>)
 where
@@ -284,7 +284,7 @@ where
     (children, Box::pin(noted.touched_objects()))
 }
 
-/// An object that cannot be read is left out of what is decided, and that is said.
+/// Unreadable objects are skipped and logged.
 fn warn<K: Labelled + Resource>(event: &watcher::Event<K>, kind: &K::DynamicType) {
     let (watcher::Event::Apply(object) | watcher::Event::InitApply(object)) = event else { return };
     if let Some(why) = object.unreadable() {
@@ -303,7 +303,7 @@ where
     watcher(api, config.page_size(PAGE)).default_backoff()
 }
 
-/// The reference by which the controller knows an app.
+/// The controller's reference to an app.
 #[must_use]
 pub fn app_ref(namespace: &str, name: &str) -> ObjectRef<GuardedApp> {
     ObjectRef::new(name).within(namespace)

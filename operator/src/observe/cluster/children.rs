@@ -1,5 +1,4 @@
-//! The cache of one kind of children, of pods or of overrides, in which those of one app are found without looking at all others.
-//! Filled by a watch.
+//! The cache of one kind of children, of pods or of overrides, with an index by app. Filled by a watch.
 
 use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,16 +11,16 @@ use kube::runtime::watcher;
 
 use crate::observe::namespaced::NamespacedName;
 
-/// What belongs to an app.
+/// An object that belongs to an app.
 pub trait OfApp {
     /// Name of the app, in the object's own namespace.
     fn app(&self) -> Option<&str>;
 }
 
-/// The objects of each app, in the order of their names. A set would keep room for eleven.
+/// The objects of each app, in the order of their names. A set would reserve space for eleven.
 type Index<K> = HashMap<NamespacedName, Siblings<K>>;
 
-/// Objects of one app, shared with the passes that look at them.
+/// Objects of one app, shared with the passes.
 pub type Siblings<K> = Arc<Vec<Arc<K>>>;
 
 /// A cache with an index by app. Cheap to clone.
@@ -46,7 +45,7 @@ where
         Self { store, dynamic, index: Arc::default() }
     }
 
-    /// Lets go of an object that is about to leave the store, or its app. Called before the store is told.
+    /// Removes an object that is about to leave the store, or its app. Called before the change of the store.
     pub fn release(&self, event: &watcher::Event<K>) {
         let leaving = match event {
             watcher::Event::Apply(object) => self.known(object).filter(|known| known.app() != object.app()),
@@ -58,14 +57,14 @@ where
         }
     }
 
-    /// Notes an object as the store has it. Called after the store was told; it shows a list when that is whole.
+    /// Adds an object as it is in the store. Called after the change of the store; a list appears when it is complete.
     pub fn note(&self, event: &watcher::Event<K>) {
         let mut objects = match event {
             watcher::Event::Apply(object) => self.known(object).into_iter().collect(),
             watcher::Event::InitDone => self.store.state(),
             watcher::Event::Delete(_) | watcher::Event::Init | watcher::Event::InitApply(_) => return,
         };
-        // In order each one comes last, and moves none of those that are there.
+        // In order, each one is appended and moves no other.
         objects.sort_unstable_by(|one, other| one.meta().name.cmp(&other.meta().name));
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         if matches!(event, watcher::Event::InitDone) {
@@ -86,7 +85,7 @@ where
         self.store.get(&ObjectRef::new_with(name, self.dynamic).within(namespace))
     }
 
-    /// All objects, of whichever app.
+    /// All objects, of all apps.
     #[must_use]
     pub fn store(&self) -> &Store<K> {
         &self.store
@@ -99,7 +98,7 @@ where
         index.get(&(namespace, app)).map(Arc::clone).unwrap_or_default()
     }
 
-    /// Waits until the cache holds what the API server held.
+    /// Waits until the cache has its first list.
     ///
     /// # Errors
     /// When the watch has ended, which happens only at shutdown.
@@ -178,10 +177,10 @@ mod tests {
         assert_eq!(names("a", "shop"), ["shop-new", "shop-web"]);
         assert_eq!(names("b", "shop"), ["shop-web"]);
         assert_eq!(names("b", "blog"), [""; 0]);
-        // An object that was given to another app.
+        // An object that moved to another app.
         tell(watcher::Event::Apply(service("b", "blog", "shop-web")));
         assert_eq!((names("b", "shop"), names("b", "blog")), (vec![], vec!["shop-web".to_owned()]));
-        // Another list, without some of them, and with one that was given to another app meanwhile.
+        // Another list, without some of them, and with one that moved to another app meanwhile.
         tell(watcher::Event::Init);
         tell(watcher::Event::InitApply(service("a", "blog", "shop-web")));
         tell(watcher::Event::InitDone);

@@ -1,11 +1,11 @@
-//! The operator's own labels of a child, read once when it is decoded: a map of them has room for eleven. Pure.
+//! The operator's own labels of a child, as fields: a map of them would reserve space for eleven. Pure.
 
 use std::collections::BTreeMap;
 
 use super::children::OfApp;
 use crate::{labels, names};
 
-/// The labels that are read; nothing for those that are missing.
+/// The labels that are read; `None` for missing ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnLabels {
     /// Name of the app.
@@ -14,12 +14,12 @@ pub struct OwnLabels {
     pub component: Option<Box<str>>,
     /// Revision of a Deployment and its pods.
     pub revision: Option<Box<str>>,
-    /// Epoch of the leader that wrote a Deployment last.
+    /// Epoch of the last leader that wrote a Deployment.
     pub epoch: Option<Box<str>>,
 }
 
 impl OwnLabels {
-    /// Those among the labels of an object.
+    /// The operator's labels among those of an object.
     #[must_use]
     pub fn of(labels: &BTreeMap<String, String>) -> Self {
         let own = |key: &str| labels.get(key).map(|value| value.as_str().into());
@@ -31,19 +31,19 @@ impl OwnLabels {
         }
     }
 
-    /// Name of the Deployment that the operator gives these labels. A copy of it has the labels and another name.
+    /// Name of the operator's Deployment with these labels. A copy of it has the same labels and another name.
     #[must_use]
     pub fn deployment(&self) -> Option<String> {
         Some(names::deployment(self.app.as_deref()?, self.component.as_deref()?, self.revision.as_deref()?))
     }
 }
 
-/// A child of which the operator's own labels are kept.
+/// A child with the operator's own labels.
 pub trait Labelled: OfApp {
     /// The labels.
     fn own_labels(&self) -> &OwnLabels;
 
-    /// Why it cannot be read, if it cannot. It then belongs to no app.
+    /// Why it is unreadable, if it is. It then belongs to no app.
     fn unreadable(&self) -> Option<&str>;
 
     /// Name of its component.

@@ -1,4 +1,4 @@
-//! One watch over several namespaces, out of one for each: a store follows one stream, and each list empties it. Pure.
+//! Merges one watch for each namespace into one: a store follows one stream, and each list replaces its content. Pure.
 
 use futures::{Stream, StreamExt, stream};
 use kube::{Resource, ResourceExt, runtime::watcher::Event};
@@ -8,11 +8,11 @@ use std::{
     pin::Pin,
 };
 
-/// What the watch of one namespace yields.
+/// The items of a namespace's watch.
 pub type WatchEvents<K, E> = Pin<Box<dyn Stream<Item = Result<Event<K>, E>> + Send>>;
 
 /// The events of all namespaces as those of one watch. The first lists become one list. A later list of one namespace
-/// becomes changes, for it says nothing of the others; `stored` finds what the store holds of a namespace.
+/// becomes changes, because it has no objects of the others; `stored` finds the stored objects of a namespace.
 pub fn merged<K, E>(
     namespaces: Vec<(String, WatchEvents<K, E>)>,
     stored: impl Fn(&str) -> Vec<K> + Send + 'static,
@@ -35,19 +35,19 @@ where
 }
 
 struct Merge<K> {
-    /// The first list of each namespace, until all are whole.
+    /// The first list of each namespace, until all are complete.
     first: Option<BTreeMap<String, FirstList<K>>>,
-    /// Names in the later list of a namespace.
+    /// Names in a later list of a namespace.
     relisting: BTreeMap<String, HashSet<String>>,
     has_begun: bool,
 }
 
-/// A first list. It may begin anew, without some of what it has shown.
+/// A first list. It may restart, without some of its earlier objects.
 struct FirstList<K> {
     shown: BTreeMap<String, K>,
     names: HashSet<String>,
     is_whole: bool,
-    /// Changes since it was whole.
+    /// Changes after its completion.
     changes: Vec<Event<K>>,
 }
 
@@ -67,7 +67,7 @@ impl<K: Resource + Clone> Merge<K> {
         if self.first.is_some() { self.list(namespace, event) } else { self.change(namespace, event, stored) }
     }
 
-    /// Until every namespace was listed the store is told of one list.
+    /// Until every namespace was listed, the store gets one list.
     fn list(&mut self, namespace: &str, event: Event<K>) -> Vec<Event<K>> {
         let Some(first) = self.first.as_mut().and_then(|first| first.get_mut(namespace)) else {
             return Vec::new();
@@ -96,7 +96,7 @@ impl<K: Resource + Clone> Merge<K> {
         }
     }
 
-    /// Once all lists are whole: what one has shown and then left out, and what changed since.
+    /// Once all lists are complete: objects that disappeared during them, and later changes.
     fn end_of_lists(&mut self) -> Vec<Event<K>> {
         let Some(lists) = self.first.take_if(|first| first.values().all(|one| one.is_whole)) else {
             return Vec::new();
@@ -141,8 +141,7 @@ mod tests {
         object
     }
 
-    /// Names in a store that is told these events of the namespaces `a` and `b`, after each of them; nothing before it
-    /// is ready.
+    /// Names in a store after each of these events of the namespaces `a` and `b`; `None` before it is ready.
     fn stored(events: Vec<(&str, Event<ConfigMap>)>) -> Vec<String> {
         let (reader, mut writer) = reflector::store();
         let mut merge = Merge::new(["a", "b"].map(str::to_owned).into_iter());

@@ -1,4 +1,4 @@
-//! Objects from the API server's watches, as they are cached. I/O in.
+//! Cached objects from the API server's watches. I/O in.
 
 pub mod bounded;
 pub mod cached;

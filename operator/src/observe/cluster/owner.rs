@@ -1,8 +1,8 @@
-//! Whose an object is. Pure.
+//! The owner of an object. Pure.
 
 use kube::Resource;
 
-/// Reads who controls an object.
+/// Reads the controlling owner of an object.
 pub trait Controlled {
     /// `uid` of the controlling owner.
     fn controller_owner(&self) -> Option<&str>;

@@ -1,4 +1,4 @@
-//! A pod as the caches keep it: what the scaling arithmetic reads, and what is wrong with it. Pure.
+//! A cached pod: the fields of the scaling arithmetic, and its problem. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,23 +16,23 @@ use serde::{Deserialize, Deserializer};
 use super::labelled::{Labelled, OwnLabels};
 use super::trouble::Trouble;
 
-/// A pod, by far the most numerous object, reduced as soon as it is read.
+/// A pod, by far the most frequent object, reduced as soon as it is read.
 #[derive(Resource, Clone, Debug)]
 #[resource(inherit = "v1::Pod")]
 pub struct CachedPod {
-    /// What names it, without labels.
+    /// Its identifying metadata, without labels.
     pub metadata: ObjectMeta,
-    /// Its labels; none for a pod that is no capacity of a component, so that it belongs to no app.
+    /// Its labels; none for a pod that is no capacity of a component, so it belongs to no app.
     pub labels: OwnLabels,
-    /// The pod as the arithmetic reads it, without its usage.
+    /// The pod for the scaling arithmetic, without its usage.
     pub pod: Pod,
-    /// What keeps it from being ready. Boxed, because it is rare.
+    /// Its problem, if it is not ready. Boxed, because it is rare.
     pub trouble: Option<Box<Trouble>>,
-    /// Why it cannot be read, if it cannot.
+    /// Why it is unreadable, if it is.
     pub unreadable: Option<Box<str>>,
 }
 
-/// What is read of a pod. Whoever writes one decides how much else it holds.
+/// The fields of a pod that are read. The size of the others is up to its author.
 #[derive(Deserialize)]
 struct PodPart {
     #[serde(default)]
@@ -42,7 +42,7 @@ struct PodPart {
     status: Option<v1::PodStatus>,
 }
 
-/// What is read of a pod's metadata.
+/// The fields of a pod's metadata that are read.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct MetadataPart {
@@ -55,19 +55,19 @@ struct MetadataPart {
     owner_references: Option<Vec<OwnerReference>>,
 }
 
-/// What is read of a pod's spec.
+/// The fields of a pod's spec that are read.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct SpecPart {
     containers: Option<Vec<v1::Container>>,
     init_containers: Option<Vec<v1::Container>>,
     resources: Option<ResourceRequirements>,
-    /// The first ones: a volume takes kilobytes in memory, and all of them are read for one sentence.
+    /// The first ones: a volume takes kilobytes in memory, and they are read for one sentence only.
     #[serde(deserialize_with = "first")]
     volumes: Vec<v1::Volume>,
 }
 
-/// Items of a list that are kept by [`first`].
+/// The most items of a list that [`first`] keeps.
 const FIRST: usize = 32;
 
 /// The first items of a list.
@@ -107,7 +107,7 @@ impl From<PodPart> for v1::Pod {
                 namespace: metadata.namespace,
                 uid: metadata.uid,
                 resource_version: metadata.resource_version,
-                // Only that it goes is read.
+                // Only the deletion itself is read.
                 deletion_timestamp: metadata.deletion_timestamp.map(|_| Time(Timestamp::UNIX_EPOCH)),
                 labels: metadata.labels,
                 owner_references: metadata.owner_references,
@@ -170,8 +170,8 @@ impl Labelled for CachedPod {
     }
 }
 
-/// The labels of a pod that a Deployment of the operator made, and of no other with the same labels. Its owner is a
-/// ReplicaSet, `<Deployment>-<pod-template-hash>`, and the labels tell the name of the Deployment.
+/// The labels of a pod of the operator's Deployment, but not of a copy with the same labels. Its owner is a ReplicaSet,
+/// `<Deployment>-<pod-template-hash>`, and the labels give the name of the Deployment.
 fn labels_of_component(metadata: &ObjectMeta) -> OwnLabels {
     let Some(labels) = &metadata.labels else { return OwnLabels::default() };
     let own = OwnLabels::of(labels);

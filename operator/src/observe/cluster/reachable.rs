@@ -1,6 +1,6 @@
-//! Which of the named namespaces the operator may watch. I/O: one small list of each kind.
+//! The named namespaces that the operator may watch. I/O: one small list of each kind.
 //!
-//! A cache is ready when every namespace was listed, so one whose Role is missing would keep the apps of all others waiting.
+//! A cache is ready when every namespace was listed, so a missing Role would block the apps of all other namespaces.
 
 use http::StatusCode;
 use k8s_openapi::api::core::v1::Pod;
@@ -10,8 +10,8 @@ use scalableapp_crds::{ScalableApp, ScalingOverride};
 use super::cached::CachedChild;
 use crate::kinds::Kind;
 
-/// The namespaces of which every kind may be listed, and the others. One that cannot be asked for now counts as reachable:
-/// its watches try again.
+/// The namespaces in which every kind may be listed, and the others. A namespace whose check fails counts as reachable:
+/// its watches retry.
 pub async fn reachable(client: &Client, namespaces: &[String]) -> (Vec<String>, Vec<String>) {
     let (mut reachable, mut refused) = (Vec::new(), Vec::new());
     for namespace in namespaces.iter().filter(|namespace| !namespace.is_empty()) {

@@ -1,6 +1,6 @@
-//! What keeps a pod from being ready, read from its status, with pod, container and revision. Pure.
+//! The problem of a pod that is not ready, read from its status, with pod, container and revision. Pure.
 //!
-//! Events tell more (which volume, which answer to a probe), but a list of those of one pod reads all events of its
+//! Events have more details (the volume, the answer to a probe), but a list of those of one pod reads all events of its
 //! namespace from etcd. The sentences say where to look instead.
 
 use super::workload::Problem;
@@ -12,12 +12,12 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use scalableapp_engine::reason::{self, Reason};
 use std::collections::BTreeSet;
 
-/// Time for which a pod may wait, or be tried, without a word.
+/// Time for which a waiting pod is not reported.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
-/// The same for a container that was restarted: the kubelet takes it for sound after this time.
+/// The same for a restarted container: after this time the kubelet treats it as healthy.
 const RESTARTED_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 
-/// What is wrong with a pod at once, and what is wrong if nothing changes for a while.
+/// The problem of a pod now, and its problem if nothing changes for a while.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trouble {
     now: Option<Problem>,
@@ -25,7 +25,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// What is wrong with a pod; nothing if it is ready, has ended or is going.
+    /// The problem of a pod; `None` if it is ready, has ended or is being deleted.
     #[must_use]
     pub fn of(pod: &Pod) -> Option<Self> {
         let phase = pod.status.as_ref()?.phase.as_deref();
@@ -36,7 +36,7 @@ impl Trouble {
         Some(PodView(pod).trouble()).filter(|trouble| *trouble != Self::default())
     }
 
-    /// What is wrong at an instant.
+    /// The problem at an instant.
     #[must_use]
     pub fn at(&self, now: Timestamp) -> Option<&Problem> {
         let later = self.later.as_ref().filter(|(due, _)| *due <= now).map(|(_, problem)| problem);
@@ -90,7 +90,7 @@ impl PodView<'_> {
         let others = others
             .iter()
             .filter_map(|one| self.container(one, spec.and_then(|spec| named(&spec.containers, &one.name))));
-        // The first of those that wait holds up the others; what has failed is told before what only waits.
+        // The first waiting container blocks the others. Failed ones are reported before waiting ones.
         let mut found: Vec<Trouble> = init.chain(others).collect();
         let first = found.iter().position(|trouble| trouble.now.is_some()).unwrap_or(0);
         if found.is_empty() { Trouble::default() } else { found.swap_remove(first) }
@@ -140,7 +140,7 @@ impl PodView<'_> {
         Some(Trouble { now, ..later }).filter(|trouble| *trouble != Trouble::default())
     }
 
-    /// An image that is not there, or a container that cannot be made.
+    /// An image that is missing, or a container that cannot be created.
     fn not_created(&self, status: &ContainerStatus) -> Option<Trouble> {
         let waiting = status.state.as_ref()?.waiting.as_ref()?;
         let (name, image) = (&status.name, &status.image);
@@ -186,7 +186,7 @@ impl PodView<'_> {
         format!("its volumes are not mounted: check that {} exist, and {look}", sources.join(", "))
     }
 
-    /// Why a container was started again.
+    /// Why a container was restarted.
     fn restarted(&self, status: &ContainerStatus, spec: Option<&Container>) -> Option<Problem> {
         let ended = last_end(status)?;
         let (name, code) = (&status.name, ended.exit_code);
@@ -195,7 +195,7 @@ impl PodView<'_> {
         } else if let Some(probes) =
             spec.filter(|_| matches!(code, 0 | 137 | 143)).and_then(|spec| stops(spec, ended))
         {
-            // By signals 15 and 9 nobody but the kubelet stops a container of a pod that stays.
+            // Only the kubelet stops a container of a remaining pod by signals 15 and 9.
             let doubt = if code == 0 { ", or it ends by itself" } else { "" };
             (
                 reason::PROBE_FAILS,
@@ -208,7 +208,7 @@ impl PodView<'_> {
         Some(self.problem(reason, &format!("container {name} {words}")))
     }
 
-    /// Since when a container runs without being ready, and which probe says so.
+    /// Since when a container has run without being ready, and the failing probe.
     fn not_ready(
         &self,
         status: &ContainerStatus,
@@ -246,7 +246,7 @@ fn named<'a>(containers: &'a [Container], name: &str) -> Option<&'a Container> {
     containers.iter().find(|container| container.name == name)
 }
 
-/// How a container ended last; nothing if it never did.
+/// How a container last ended; `None` if it never did.
 fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
     let ended =
         |state: &'_ Option<ContainerState>| state.as_ref().is_some_and(|state| state.terminated.is_some());
@@ -254,14 +254,14 @@ fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
     state.as_ref()?.terminated.as_ref()
 }
 
-/// The probes whose failure may have ended a container, in words; nothing if it did not even run for as long as a probe
-/// takes to fail.
+/// The probes whose failure may have ended a container, in words; `None` if it ran for less time than a probe takes to
+/// fail.
 fn stops(spec: &Container, ended: &ContainerStateTerminated) -> Option<String> {
     let probes = || spec.startup_probe.iter().chain(&spec.liveness_probe);
     let fails_after = |probe: &Probe| {
         let number = |given: Option<i32>, default: i32| i64::from(given.unwrap_or(default));
         let tries = number(probe.failure_threshold, 3) - 1;
-        // No product or sum of three 32-bit numbers leaves 64 bits.
+        // Products and sums of three 32-bit numbers fit 64 bits.
         let seconds = number(probe.initial_delay_seconds, 0) + number(probe.period_seconds, 10) * tries;
         SignedDuration::from_secs(seconds)
     };
@@ -271,7 +271,7 @@ fn stops(spec: &Container, ended: &ContainerStateTerminated) -> Option<String> {
     (soonest <= ran).then(|| actions.into_iter().collect::<Vec<_>>().join(" or "))
 }
 
-/// What a volume is made of, where that may be missing.
+/// The source of a volume, where that may be missing.
 fn source(volume: &Volume) -> Option<String> {
     let must = |optional: Option<bool>| optional != Some(true);
     if let Some(source) = volume.config_map.as_ref().filter(|source| must(source.optional)) {
@@ -284,7 +284,7 @@ fn source(volume: &Volume) -> Option<String> {
     Some(format!("PersistentVolumeClaim {}", claim.claim_name))
 }
 
-/// What a probe tries.
+/// The action of a probe.
 fn action(probe: &Probe) -> String {
     let port = |port: &IntOrString| match port {
         IntOrString::Int(number) => number.to_string(),
@@ -302,7 +302,7 @@ fn action(probe: &Probe) -> String {
     }
 }
 
-/// What nodes lack, in the scheduler's words and without its counts, which change with every node that comes or goes.
+/// The scheduler's reasons without their counts, which change with every node.
 fn lacks(words: &str) -> String {
     let Some((_, reasons)) = words.split_once("nodes are available: ") else { return words.to_owned() };
     let reasons = reasons.split(". ").next().unwrap_or(reasons).trim_end_matches('.');
@@ -394,7 +394,7 @@ mod tests {
         json!({"running": {"startedAt": START}})
     }
 
-    /// The reason and the words after pod and revision, at once and after a while.
+    /// The reason and the words after pod and revision, now and after a while.
     fn told(status: &Value, seconds: i64) -> Option<(&'static str, String)> {
         let trouble = Trouble::of(&pod(status))?;
         let Problem { reason, message } = trouble.at(after(seconds))?;

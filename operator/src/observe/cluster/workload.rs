@@ -1,4 +1,4 @@
-//! What a component's Deployments and pods say: its revisions, and what is wrong with them. Pure.
+//! The revisions of a component and their problems, from its Deployments and pods. Pure.
 
 use super::{
     cached::{CachedDeployment, GAVE_UP, REFUSED},
@@ -15,27 +15,27 @@ use std::sync::Arc;
 pub struct LiveRevision {
     /// Hash of the user's pod inputs.
     pub hash: String,
-    /// Its Deployment as the cache shows it.
+    /// Its cached Deployment.
     pub deployment: Arc<CachedDeployment>,
     /// `spec.replicas`.
     pub replicas: i32,
-    /// Pods that exist.
+    /// Existing pods.
     pub pods: i32,
-    /// Pods that are ready.
+    /// Ready pods.
     pub ready: i32,
 }
 
-/// What is wrong with a component's pods.
+/// The problem of a component's pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Why, as one word.
+    /// Reason, as one word.
     pub reason: Reason,
-    /// Why, as a sentence that says what to do.
+    /// Reason, as a sentence that says what to do.
     pub message: String,
 }
 
 impl LiveRevision {
-    /// The revision that a Deployment runs.
+    /// The revision of a Deployment.
     #[must_use]
     pub fn of(deployment: Arc<CachedDeployment>, hash: &str) -> Self {
         Self {
@@ -48,8 +48,8 @@ impl LiveRevision {
     }
 }
 
-/// The live revisions of a component, by name of their Deployments. What an app of the same name has left behind is none
-/// of them, nor is a copy, whatever its labels; `uid` is that of this app.
+/// The live revisions of a component, by name of their Deployments. Those of an earlier app of the same name are
+/// excluded, and so are copies, whatever their labels; `uid` is that of this app.
 #[must_use]
 pub fn revisions(observed: &Observed, uid: &str, component: &str) -> Vec<LiveRevision> {
     observed
@@ -64,8 +64,8 @@ pub fn revisions(observed: &Observed, uid: &str, component: &str) -> Vec<LiveRev
         .collect()
 }
 
-/// The first thing that keeps the pods of some revisions from being ready, if any: what the API server refuses before
-/// what scheduler and kubelet report.
+/// The first problem that keeps the pods of some revisions from being ready, if any: refusals of the API server before
+/// reports of scheduler and kubelet.
 #[must_use]
 pub fn problem<'a>(
     revisions: &[&LiveRevision],
@@ -84,13 +84,13 @@ fn refused_pods(revision: &LiveRevision) -> Option<Problem> {
     let conditions = &revision.deployment.part.status.conditions;
     let failure = conditions.iter().find(|one| one.type_ == REFUSED && one.status == "True")?;
     let words = failure.message.as_deref().unwrap_or("no reason was given");
-    // `pods "shop-web-1a2b-x7k2p" is forbidden: …`: each attempt has another name, and a message must stay the same.
+    // `pods "shop-web-1a2b-x7k2p" is forbidden: …`: each attempt has another name, but a message must stay the same.
     let words = words.split_once("is forbidden: ").map_or(words, |(_, rest)| rest);
     let message = format!("the API server refuses pods of revision {}: {words}", revision.hash);
     Some(Problem { reason: reason::PODS_REFUSED, message })
 }
 
-/// Whether the Deployment gave up waiting for its pods.
+/// Whether the Deployment exceeded its progress deadline.
 #[must_use]
 pub fn deadline_exceeded(deployment: &CachedDeployment) -> bool {
     let conditions = &deployment.part.status.conditions;

@@ -1,9 +1,8 @@
 //! An answer of Prometheus' query API. Pure.
 //!
-//! The results of templates are described here, the others by the crate that sends the queries. Only what is read is
-//! described; statistics and the like are passed over, and of warnings only whether one says that
-//! data is missing. Labels stay where they are in the
-//! body: those of thousands of series would be copied and forgotten again in every tick.
+//! Results of templates are read here, the others by the crate that sends the queries. Statistics are skipped, and of
+//! warnings only whether one reports missing data is read. Labels stay in the body: those of thousands of series would
+//! be copied and dropped in every tick.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -18,28 +17,28 @@ use yoke::{Yoke, Yokeable};
 
 use crate::resolve::app::ComponentKey;
 
-/// The body of an answer, good or bad.
+/// The body of an answer, successful or not.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer<'a, T> {
-    /// The result, if the query was run.
+    /// The result, if the query succeeded.
     data: Option<T>,
-    /// How VictoriaMetrics says that some of its servers did not answer.
+    /// VictoriaMetrics' flag for servers that did not answer.
     #[serde(default)]
     is_partial: bool,
-    /// How Thanos says so; and what Prometheus remarks on a query.
+    /// Thanos' warnings about them, and Prometheus' remarks on the query.
     #[serde(default, borrow)]
     warnings: Option<Vec<Text<'a>>>,
-    /// The kind of error, if it was not: a word such as `bad_data`.
+    /// The kind of error, if it failed: a word such as `bad_data`.
     error_type: Option<String>,
 }
 
 /// Why a body has no result.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unanswered {
-    /// Prometheus would not run the query. What it calls the error is a word of a fixed list.
+    /// Prometheus refused the query. Its name for the error is a word of a fixed list.
     Rejected(String),
-    /// It is something else than an answer to a query.
+    /// It is not an answer to a query.
     Unreadable,
 }
 
@@ -62,7 +61,7 @@ pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<MaybePartial<T>, U
             let is_partial = is_partial || warnings.iter().flatten().any(|warning| !is_remark(warning));
             Ok(MaybePartial { data, is_partial })
         }
-        // Only a word is repeated to people.
+        // Only a word is shown to users.
         Ok(Answer { error_type: Some(kind), .. })
             if kind.chars().all(|c| c.is_ascii_lowercase() || c == '_') =>
         {
@@ -72,13 +71,13 @@ pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<MaybePartial<T>, U
     }
 }
 
-/// Whether a warning is one of Prometheus' remarks on the query itself. Any other is of a server that was asked.
+/// Whether a warning is one of Prometheus' remarks on the query itself. Any other concerns a server.
 fn is_remark(warning: &str) -> bool {
     ["PromQL warning:", "PromQL info:"].iter().any(|start| warning.starts_with(start))
         || warning.ends_with("annotations omitted")
 }
 
-/// The result of an instant query, with the body that its labels are in.
+/// The result of an instant query, with the body that contains its labels.
 pub type QueryResult = Yoke<Outcome<'static>, Vec<u8>>;
 
 /// The result of an instant query.
@@ -100,7 +99,7 @@ impl<'a> Outcome<'a> {
     }
 }
 
-/// The result of an instant query. A range of samples or a string cannot be read, and nobody asks for them.
+/// The result of an instant query. A range of samples or a string is not supported, because no query returns them.
 #[derive(Debug, PartialEq, Deserialize, Yokeable)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
 pub enum Data<'a> {
@@ -111,7 +110,7 @@ pub enum Data<'a> {
     Scalar(Sample),
 }
 
-/// A text of the body, copied only where an escape keeps it from being read in its place.
+/// A string of the body, copied only where it contains an escape.
 #[derive(Debug, PartialEq, Deserialize)]
 pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -123,7 +122,7 @@ impl Deref for Text<'_> {
     }
 }
 
-/// The labels that are read of a series. The others are passed over: of thousands of series they would be most of the
+/// The labels of a series that are read. The others are skipped: for thousands of series they would be most of the
 /// memory.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -141,7 +140,7 @@ pub struct Labels<'a> {
     pub container: Option<Text<'a>>,
     /// Upper bound of a histogram's bucket.
     pub le: Option<Text<'a>>,
-    /// End of the window that a count of pods is of: `start` or `end`.
+    /// End of the window for a count of pods: `start` or `end`.
     pub at: Option<Text<'a>>,
 }
 
@@ -151,7 +150,7 @@ pub struct Series<'a> {
     /// Its labels.
     #[serde(rename = "metric", borrow)]
     pub labels: Labels<'a>,
-    /// The sample. A native histogram has none, which reads as not a number.
+    /// The sample. A native histogram has none, which counts as not a number.
     #[serde(rename = "value", default = "not_a_number")]
     pub sample: Sample,
 }
@@ -160,7 +159,7 @@ pub struct Series<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub struct Sample(pub f64, #[serde(deserialize_with = "number")] pub f64);
 
-/// The component that the labels of a series name. It has the hash of the [`ComponentKey`], which is found by it.
+/// The component in the labels of a series. Its hash is that of the [`ComponentKey`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Named<'a> {
     namespace: &'a str,
@@ -176,7 +175,7 @@ impl Equivalent<ComponentKey> for Named<'_> {
 }
 
 impl Labels<'_> {
-    /// The component. A series that lacks one of its labels belongs to none.
+    /// The component. A series without one of its labels belongs to none.
     #[must_use]
     pub fn component(&self) -> Option<Named<'_>> {
         Some(Named {
@@ -194,7 +193,7 @@ impl Labels<'_> {
 }
 
 impl<'a> Data<'a> {
-    /// The series; a scalar is one without labels.
+    /// The series; a scalar is one series without labels.
     pub fn series(&self) -> impl Iterator<Item = (&Labels<'a>, f64)> {
         static NONE: Labels<'_> = Labels {
             namespace: None,
@@ -230,7 +229,7 @@ impl Outcome<'static> {
     }
 }
 
-/// The time of a sample of that age in seconds.
+/// The time of a sample with that age in seconds.
 #[must_use]
 pub fn taken(now: Timestamp, age: f64) -> Option<Timestamp> {
     now.checked_sub(SignedDuration::try_from_secs_f64(age).ok()?).ok()
@@ -245,7 +244,7 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Text::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
-/// What an app's own query returned.
+/// The result of a custom query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Values {
     /// The value of each series.
@@ -264,7 +263,7 @@ impl Values {
         let values = match serde_json::from_str(data.get()) {
             Ok(response::Data::Vector(vector)) => vector.iter().map(|one| one.sample().value()).collect(),
             Ok(response::Data::Scalar(sample)) => vec![sample.value()],
-            // It has no type for a native histogram, which is not a number.
+            // The crate has no type for a native histogram, which is not a number.
             Ok(response::Data::Matrix(_)) | Err(_) => {
                 let data: Data<'_> = serde_json::from_str(data.get()).map_err(|_| Unanswered::Unreadable)?;
                 data.series().map(|(_, value)| value).collect()
@@ -274,7 +273,7 @@ impl Values {
     }
 }
 
-/// Reads the result of a range query in a body. Of a native histogram there are no samples.
+/// Reads the result of a range query in a body. A native histogram has no samples.
 ///
 /// # Errors
 /// When there is none.
@@ -284,7 +283,7 @@ pub fn series_of(body: &[u8]) -> Result<MaybePartial<Vec<RangeVector>>, Unanswer
         let response::Data::Matrix(data) = data else { return Err(Unanswered::Unreadable) };
         return Ok(MaybePartial { data, is_partial });
     }
-    // It has no type for a native histogram, whose series have no values.
+    // The crate has no type for a native histogram, whose series have no values.
     let ranges: Ranges<'_> = serde_json::from_str(data.get()).map_err(|_| Unanswered::Unreadable)?;
     let with_values = ranges.result.iter().filter_map(|series| serde_json::from_str(series.get()).ok());
     Ok(MaybePartial { data: with_values.collect(), is_partial })

@@ -1,14 +1,14 @@
-//! How long to leave a failing server alone: exponential with equal jitter. Pure but for the dice.
+//! Backoff for a failing server: exponential with equal jitter. Pure but for the random numbers.
 //!
 //! Equal jitter (Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015) draws from half of the wait to
-//! all of it: what failed together does not come back together, and no wait is so short that it spares nothing.
+//! all of it: simultaneous failures are not retried simultaneously, and no wait is too short to help.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 const FIRST: Duration = Duration::from_secs(1);
-/// Longest wait for what is asked at every tick.
+/// Longest wait for queries of every tick.
 pub const CAP: Duration = Duration::from_secs(30);
 
 /// Counts the failures in a row.
@@ -19,13 +19,13 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Whether the server may be asked.
+    /// Whether a query may be sent.
     #[must_use]
     pub fn admits(&self, now: Instant) -> bool {
         self.until.is_none_or(|until| now >= until)
     }
 
-    /// Whether the last answer was a good one, or none was asked for yet.
+    /// Whether the last query succeeded, or none was sent yet.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
         self.failures == 0
@@ -36,14 +36,14 @@ impl Backoff {
         *self = Self::default();
     }
 
-    /// The server failed. It is left alone for up to 1 s, 2 s, 4 s and so on, at most `cap`.
+    /// The server failed. No query is sent for up to 1 s, 2 s, 4 s and so on, at most `cap`.
     pub fn failed(&mut self, now: Instant, cap: Duration) {
         self.until = Some(now + wait(self.failures, cap));
         self.failures = self.failures.saturating_add(1);
     }
 }
 
-/// The wait after one more failure than these in a row.
+/// The wait after one more failure than these consecutive ones.
 #[must_use]
 pub fn wait(failures: u32, cap: Duration) -> Duration {
     let longest = FIRST.saturating_mul(2_u32.saturating_pow(failures)).min(cap);

@@ -1,9 +1,9 @@
-//! Asks Prometheus. I/O: the query API over HTTP, bounded in time and size.
+//! Queries Prometheus. I/O: the query API over HTTP, bounded in time and size.
 //!
 //! Each query is a POST, because the names of many namespaces do not fit into a URL.
 //!
-//! Errors never repeat what the server sent: the credentials read all tenants' metrics, and an error ends up in the
-//! status of one of them.
+//! Errors never repeat what the server sent: the credentials can read all tenants' metrics, and an error is shown in
+//! the status of one tenant.
 
 use std::error::Error;
 use std::fs;
@@ -29,13 +29,13 @@ use crate::runtime::{args::PrometheusArgs, clock, metrics};
 
 /// Largest answer to a template, which covers all apps.
 pub const TEMPLATE_LIMIT: usize = 8 << 20;
-/// Largest answer to an app's own query, which should be one series.
+/// Largest answer to a custom query, which should be one series.
 pub const CUSTOM_LIMIT: usize = 256 << 10;
 /// Largest answer to a range query.
 const RANGE_LIMIT: usize = 8 << 20;
-/// Thanos would leave out what it cannot read and still answer 200; part of a load must not read as all of it.
+/// By default Thanos would skip missing data and still answer 200; a part of a load must not count as all of it.
 const PARTIAL: (&str, &str) = ("partial_response", "false");
-/// Time that a range query may take. Nobody waits for one.
+/// Time-out of a range query. No tick waits for one.
 const RANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The instants of a range query.
@@ -43,9 +43,9 @@ const RANGE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Span {
     /// The first, in seconds since the epoch.
     pub from_s: i64,
-    /// How many there are.
+    /// Their number.
     pub count: u32,
-    /// Milliseconds between two of them.
+    /// Milliseconds between two instants.
     pub step_ms: i64,
 }
 
@@ -60,10 +60,10 @@ impl Span {
 /// Why the client cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The URL is not one.
+    /// The URL is invalid.
     #[error("failed to read --prometheus-url; write for example http://prometheus:9090")]
     Url,
-    /// The URL carries a user name or a password.
+    /// The URL contains a user name or a password.
     #[error("failed to use the user name in --prometheus-url; give a token by --prometheus-token-file")]
     Credentials,
     /// The file with the certificates cannot be read.
@@ -71,10 +71,10 @@ pub enum ClientError {
     CaFile {
         /// Path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file holds something else than certificates.
+    /// The file does not contain certificates.
     #[error("failed to find PEM certificates in {0}")]
     NoCertificates(PathBuf),
     /// The TLS library cannot be set up.
@@ -93,18 +93,18 @@ pub enum QueryError {
     Unreachable {
         /// Host and port.
         server: String,
-        /// What the system says.
+        /// The system's error.
         cause: String,
     },
-    /// No whole answer came in time.
+    /// No complete answer in time.
     #[error("failed to get an answer from Prometheus at {server} within {limit:?}")]
     TimedOut {
         /// Host and port.
         server: String,
-        /// The time that a query may take.
+        /// The time-out.
         limit: Duration,
     },
-    /// The server answered that it cannot answer, or that we may not ask.
+    /// The server answered with an error, or refused access.
     #[error("failed to query Prometheus at {server}: it answered {status}{}", advice(*.status))]
     Status {
         /// Host and port.
@@ -112,19 +112,19 @@ pub enum QueryError {
         /// The HTTP status.
         status: StatusCode,
     },
-    /// The server read the query and would not run it.
+    /// The server refused the query.
     #[error("failed to run the query: Prometheus rejects it as {0}")]
     Rejected(String),
-    /// The answer is something else than an answer to a query.
+    /// It is not an answer to a query.
     #[error("failed to read the answer of {server} as Prometheus' JSON; check --prometheus-url")]
     NotPrometheus {
         /// Host and port.
         server: String,
     },
-    /// The answer is larger than a query may have.
+    /// The answer exceeds its limit.
     #[error("failed to read an answer of more than {} KiB; {}", .0 >> 10, excess(*.0))]
     TooLarge(usize),
-    /// Servers that the server asks did not answer it.
+    /// Some servers behind the API did not answer.
     #[error("failed to get a whole answer: some of the servers behind Prometheus did not answer it")]
     Partial,
     /// The bearer token cannot be read.
@@ -132,7 +132,7 @@ pub enum QueryError {
     Token {
         /// Path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         cause: String,
     },
 }
@@ -157,7 +157,7 @@ fn excess(limit: usize) -> &'static str {
 }
 
 impl QueryError {
-    /// Whether the same query may be answered a moment later.
+    /// Whether a retry may succeed a moment later.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
@@ -167,14 +167,14 @@ impl QueryError {
         }
     }
 
-    /// Whether the same query over fewer apps may be answered.
+    /// Whether the same query over fewer apps may succeed.
     #[must_use]
     pub fn is_of_size(&self) -> bool {
-        // Prometheus calls it an error of the execution when a query reads more samples than it may.
+        // For a query that reads too many samples, Prometheus reports an execution error.
         matches!(self, Self::TooLarge(_)) || matches!(self, Self::Rejected(kind) if kind == "execution")
     }
 
-    /// The result in the process' own metrics.
+    /// The label of the process' own metrics.
     fn result(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } | Self::Token { .. } => "unreachable",
@@ -188,7 +188,7 @@ impl QueryError {
     }
 }
 
-/// Asks one Prometheus, over one pool of connections. Cheap to clone.
+/// A client of one Prometheus, with one pool of connections. Cheap to clone.
 #[derive(Clone)]
 pub struct Prometheus {
     client: Client,
@@ -201,10 +201,10 @@ pub struct Prometheus {
 impl Prometheus {
     /// A client that has not connected yet.
     ///
-    /// Redirects and proxies are not followed: the server that is named is the one that gets the token.
+    /// Redirects and proxies are not followed: only the configured server gets the token.
     ///
     /// # Errors
-    /// When the URL is none, or the certificates cannot be used.
+    /// When the URL is invalid, or the certificates cannot be used.
     pub fn new(args: &PrometheusArgs) -> Result<Self, ClientError> {
         let url: Uri = args.url.parse().map_err(|_| ClientError::Url)?;
         let authority = url.authority().ok_or(ClientError::Url)?;
@@ -229,30 +229,30 @@ impl Prometheus {
         })
     }
 
-    /// Runs a template's query now. `name` stands for it in the process' own metrics.
+    /// Runs a template's query now. `name` is its label in the process' own metrics.
     ///
     /// # Errors
-    /// When there is no answer, or none that can be used.
+    /// When there is no valid answer.
     #[tracing::instrument(level = "info", skip_all, fields(template = name), err(level = "debug"))]
     pub async fn query(&self, name: &'static str, query: &str) -> Result<QueryResult, QueryError> {
         let read = |body| Yoke::try_attach_to_cart(body, |body| Outcome::read(body));
         self.timed(name, self.timeout, self.instant(query, TEMPLATE_LIMIT, read)).await
     }
 
-    /// Runs an app's own query now. `name` stands for it in the process' own metrics.
+    /// Runs a custom query now. `name` is its label in the process' own metrics.
     ///
     /// # Errors
-    /// When there is no answer, or none that can be used.
+    /// When there is no valid answer.
     #[tracing::instrument(level = "info", skip_all, fields(template = name), err(level = "debug"))]
     pub async fn query_values(&self, name: &'static str, query: &str) -> Result<Values, QueryError> {
         let read = |body: Vec<u8>| Values::read(&body);
         self.timed(name, self.timeout, self.instant(query, CUSTOM_LIMIT, read)).await
     }
 
-    /// Runs a query at many instants. `name` stands for it in the process' own metrics.
+    /// Runs a query at many instants. `name` is its label in the process' own metrics.
     ///
     /// # Errors
-    /// When there is no answer, or none that can be used.
+    /// When there is no valid answer.
     #[tracing::instrument(level = "info", skip_all, fields(template = name), err(level = "debug"))]
     pub async fn query_range(
         &self,
@@ -281,7 +281,7 @@ impl Prometheus {
     }
 
     async fn range(&self, query: &str, span: Span) -> Result<MaybePartial<Vec<RangeVector>>, QueryError> {
-        // Whole seconds: the end may lie past the last instant, by less than a step.
+        // In whole seconds: the end may be after the last instant, by less than a step.
         let end = span.until_ms().div_euclid(1000) + i64::from(span.until_ms() % 1000 != 0);
         let request = self.client.query_range(query, span.from_s, end, span.step_ms as f64 / 1000.0);
         let request = request.timeout(RANGE_TIMEOUT.as_millis() as i64);
@@ -293,7 +293,7 @@ impl Prometheus {
         self.answer(response, RANGE_LIMIT, |body| series_of(&body)).await
     }
 
-    /// `limit` is the time that it may take.
+    /// `limit` is the time-out.
     async fn timed<T>(
         &self,
         name: &'static str,
@@ -308,7 +308,7 @@ impl Prometheus {
         answer
     }
 
-    /// `most` is the bytes that the answer may have.
+    /// `most` is the maximum size of the answer in bytes.
     async fn answer<T>(
         &self,
         response: Result<Response, RequestError>,
@@ -321,7 +321,7 @@ impl Prometheus {
             return Err(self.refused(status));
         }
         let mut body = Vec::new();
-        // Collected, the chunks would keep several times their size in buffers until the last has come.
+        // If collected, the chunks would occupy several times their size until the last arrives.
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
             if body.len() + chunk.len() > most {
                 return Err(QueryError::TooLarge(most));
@@ -359,7 +359,7 @@ impl Prometheus {
         QueryError::Status { server: self.server.clone(), status }
     }
 
-    /// The innermost cause is what a person can act on: a refused connection, an unknown host, a certificate.
+    /// The innermost cause is the useful one: a refused connection, an unknown host, a certificate.
     fn unreachable(&self, error: &(dyn Error + 'static)) -> QueryError {
         let mut cause = error;
         while let Some(inner) = cause.source() {
@@ -380,7 +380,7 @@ fn http_client(tls: ClientConfig) -> Result<HttpClient, ClientError> {
         .map_err(ClientError::Http)
 }
 
-/// The certificates, in DER, that may sign the server's; nothing for the system's.
+/// The authorities' certificates, in DER; `None` for the system's.
 fn roots(args: &PrometheusArgs, url: &Uri) -> Result<Option<Vec<Vec<u8>>>, ClientError> {
     let Some(path) = &args.ca_file else {
         // Plain HTTP needs none, and must work in an image without any.

@@ -1,8 +1,8 @@
-//! What an app's own query may cost the server that runs it. Pure.
+//! The cost of a custom query for the server. Pure.
 //!
-//! Prometheus takes memory for each instant of a subquery before it counts the first sample, for a label whatever
-//! length a function gives it, and for a regular expression whatever it repeats. None of these has a limit of its own
-//! there, and one of them ends the server for everybody.
+//! Prometheus allocates memory for each instant of a subquery before it counts the first sample, for a label of any
+//! length that a function creates, and for any repetition in a regular expression. It limits none of them, and each can
+//! crash the server for everybody.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use promql_parser::util::display_duration;
 
 use super::patterns::first_too_large;
 
-/// Instants at which a subquery may be evaluated. As many as Prometheus allows a range query to return.
+/// Most instants of a subquery: as many as Prometheus allows for a range query.
 const INSTANTS: u128 = 11_000;
-/// Resolution that a subquery without one is taken to have: the server's evaluation interval is not known here, and
-/// none is shorter.
+/// Assumed resolution of a subquery without one: the server's evaluation interval is not known here, and none is
+/// shorter.
 const RESOLUTION: Duration = Duration::from_secs(1);
-/// Time that a query may read back from its instant, all ranges around a selector together.
+/// Longest time from the instant of a query into the past, all ranges around a selector together.
 const RANGE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Time by which an offset may move an instant.
+/// Longest offset.
 const OFFSET: Duration = Duration::from_secs(366 * 24 * 3600);
-/// Selectors of a query.
+/// Most selectors of a query.
 const SELECTORS: usize = 20;
-/// How many times as long `label_join` and `label_replace` may make a label.
+/// The largest factor by which `label_join` and `label_replace` may lengthen a label.
 const GROWTH: usize = 64;
 
-/// Why a query would cost too much.
+/// Why a query costs too much.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooCostly {
     /// A subquery is evaluated at too many instants.
@@ -35,7 +35,7 @@ pub enum TooCostly {
         "a subquery is evaluated at {0} instants, at most {INSTANTS} are allowed: shorten its range or write a larger resolution, such as [1h:1m] (without one, 1s is assumed)"
     )]
     Instants(u128),
-    /// The ranges reach too far back.
+    /// The ranges are too long.
     #[error("the query's ranges are {} together, at most {} are allowed: shorten them", display_duration(.0), display_duration(&RANGE))]
     Range(Duration),
     /// An offset is too large.
@@ -56,27 +56,27 @@ pub enum TooCostly {
     Pattern(String),
 }
 
-/// Where in a query an expression stands.
+/// The position of an expression in a query.
 #[derive(Clone, Copy)]
 struct Place {
     /// Time over which it is evaluated.
     time: Duration,
     /// Ranges around it.
     range: Duration,
-    /// Instants at which it is evaluated for each one of the query.
+    /// Instants of its evaluation for each one of the query.
     instants: u128,
-    /// How many times as long a label of its can become.
+    /// The factor by which a label of its can grow.
     growth: usize,
 }
 
-/// What is counted over a query.
+/// The totals of a query.
 #[derive(Default)]
 struct Count {
     selectors: usize,
     patterns: Vec<String>,
 }
 
-/// Refuses a query that costs too much when it is evaluated over `time`, which is nothing for a single instant.
+/// Refuses a query that costs too much when it is evaluated over `time`, which is zero for a single instant.
 ///
 /// # Errors
 /// When it costs too much.
@@ -111,7 +111,7 @@ impl Count {
                 place.reads(selector.range)?;
                 self.selector(&selector.vs)
             }
-            // An extension is refused where the query is confined.
+            // An extension is refused when the query is confined.
             Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => Ok(()),
         }
     }
@@ -121,7 +121,7 @@ impl Count {
         offset(selector.offset.as_ref())
     }
 
-    /// The place of a function's arguments.
+    /// The position of a function's arguments.
     fn called(&mut self, call: &Call, place: Place) -> Result<Place, TooCostly> {
         let args = &call.args.args;
         let text = |index: usize| args.get(index).map_or("", |arg| literal(arg));
@@ -140,8 +140,8 @@ impl Count {
 }
 
 impl Place {
-    /// Inside a subquery. Prometheus evaluates it over the time of what is around it and its own range, and what is
-    /// around it reads all of its instants each time.
+    /// Inside a subquery. Prometheus evaluates it over its own range and the time of the expressions around it, and
+    /// each of those reads all of its instants.
     fn inside(self, subquery: &SubqueryExpr) -> Result<Self, TooCostly> {
         offset(subquery.offset.as_ref())?;
         let step = subquery.step.unwrap_or(RESOLUTION).as_millis().max(1);
@@ -155,7 +155,7 @@ impl Place {
         Ok(Self { time, range, instants, growth: self.growth })
     }
 
-    /// The ranges around what is read over another one.
+    /// The ranges around an expression that is read over another one.
     fn reads(self, range: Duration) -> Result<Duration, TooCostly> {
         let range = self.range.saturating_add(range);
         if range > RANGE { Err(TooCostly::Range(range)) } else { Ok(range) }

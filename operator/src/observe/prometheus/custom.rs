@@ -1,8 +1,8 @@
-//! The queries that apps bring themselves: confined, sent once if identical, spread over their interval. I/O: Prometheus.
+//! Custom queries of apps: confined, deduplicated, spread over their interval. I/O: Prometheus.
 //!
-//! Each runs in a task of its own, so that a slow query delays neither a tick nor another app. Of the queries that may
-//! be in flight one namespace may have half. A query that fails is sent once more within a second, and then left alone
-//! for longer each time, by itself: it says nothing about the others.
+//! Each runs in its own task, so that a slow query delays neither a tick nor another app. One namespace may use half of
+//! the queries in flight. A failed query is retried once within a second, and then backs off by itself: its failure
+//! says nothing about the others.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,26 +22,26 @@ use super::promql::{Refusal, confine};
 use crate::observe::query_plan::CustomQuery;
 use crate::runtime::clock;
 
-/// How long is waited for the queries that were just started; later answers are taken the next time.
+/// How long a tick waits for the started queries; later answers are used in the next one.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// What a query returned last.
+/// The last result of a query.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct QueryAnswer {
-    /// The value of each series. One is expected; the engine judges what else there is.
+    /// The value of each series. One is expected; the engine checks for others.
     pub values: Vec<f64>,
     /// Whether the answer may lack data.
     pub is_partial: bool,
-    /// When it was asked; nothing if it was never answered.
+    /// Time of the query; `None` if it was never answered.
     pub at: Option<Timestamp>,
-    /// What is wrong with it or with the attempts after it, as a sentence.
+    /// The problem of its result or of later attempts, as a sentence.
     pub problem: Option<String>,
 }
 
 /// The answers by the query as its author wrote it.
 pub type Answers = BTreeMap<CustomQuery, Arc<QueryAnswer>>;
 
-/// The queries that are wanted and what they returned.
+/// The needed queries and their results.
 pub struct CustomQueries {
     prometheus: Prometheus,
     matchers: Vec<Matcher>,
@@ -53,7 +53,7 @@ pub struct CustomQueries {
     confined: BTreeMap<CustomQuery, Result<String, Refusal>>,
     entries: BTreeMap<String, QueryProgress>,
     running: JoinSet<Ended>,
-    /// The text of the query that each running task asks.
+    /// The query of each running task.
     tasks: HashMap<Id, String>,
 }
 
@@ -69,7 +69,7 @@ struct QueryProgress {
 }
 
 impl CustomQueries {
-    /// No queries yet. `in_flight` of them may run at the same time.
+    /// No queries yet. `in_flight` is the most that run at the same time.
     #[must_use]
     pub fn new(prometheus: Prometheus, matchers: Vec<Matcher>, interval: Duration, in_flight: usize) -> Self {
         Self {
@@ -87,15 +87,14 @@ impl CustomQueries {
         }
     }
 
-    /// Starts what is due of the wanted queries, waits a moment for it, and returns the newest answers.
+    /// Starts the due ones of the needed queries, waits a moment for them, and returns the newest answers.
     pub async fn refresh(&mut self, wanted: &BTreeSet<CustomQuery>) -> Answers {
         self.keep(wanted);
         self.go_on().await;
         self.answers()
     }
 
-    /// Starts what is due of the queries that were wanted last, waits a moment for it, and returns those that have a new
-    /// answer.
+    /// Starts the due ones of the last needed queries, waits a moment for them, and returns those with a new answer.
     pub async fn go_on(&mut self) -> BTreeSet<CustomQuery> {
         self.start_due();
         let mut answered = BTreeSet::new();
@@ -132,7 +131,7 @@ impl CustomQueries {
         }
     }
 
-    /// Forgets what is not wanted any more, and confines what is new.
+    /// Removes queries that are no longer needed, and confines new ones.
     fn keep(&mut self, wanted: &BTreeSet<CustomQuery>) {
         self.confined.retain(|query, _| wanted.contains(query));
         for query in wanted {
@@ -176,7 +175,7 @@ impl CustomQueries {
             let (of_namespace, of_all) = (Arc::clone(of_namespace), Arc::clone(&self.in_flight));
             let (prometheus, query) = (self.prometheus.clone(), text.clone());
             let task = self.running.spawn(async move {
-                // A closed semaphore would let everybody through; these are never closed.
+                // A closed semaphore would let every task through; these are never closed.
                 let _permits = (of_namespace.acquire().await, of_all.acquire().await);
                 let asked = clock::wall();
                 (asked, prometheus.query_values("custom", &query).await)
@@ -186,7 +185,7 @@ impl CustomQueries {
         }
     }
 
-    /// Notes how a task ended, with nothing if it was ended from outside, and returns the text of its query.
+    /// Records the end of a task, with `None` if it was aborted, and returns its query.
     fn record(&mut self, task: Id, outcome: Option<Ended>) -> Option<String> {
         let text = self.tasks.remove(&task)?;
         let entry = self.entries.get_mut(&text)?;
@@ -201,11 +200,11 @@ impl CustomQueries {
             Some((_, Err(error))) => {
                 let now = clock::monotonic();
                 if entry.backoff.is_at_rest() && error.may_pass() {
-                    // Once more, without waiting for its turn.
+                    // Retry at once.
                     entry.next = now;
                 }
                 entry.backoff.failed(now, longest_rest(self.interval));
-                // What was answered before stays, and ages.
+                // The last answer stays and ages.
                 entry.answer =
                     Arc::new(QueryAnswer { problem: Some(error.to_string()), ..(*entry.answer).clone() });
             }
@@ -215,8 +214,7 @@ impl CustomQueries {
     }
 }
 
-/// The longest time for which a failing query is left alone: several turns, but not so long that one that works again
-/// goes unnoticed.
+/// The longest backoff of a failing query: several intervals, but short enough to notice that it works again.
 fn longest_rest(interval: Duration) -> Duration {
     interval.saturating_mul(4).clamp(backoff::CAP, Duration::from_secs(90))
 }
@@ -227,12 +225,12 @@ fn problem(values: &[f64]) -> Option<&'static str> {
         [value] if value.is_nan() => Some("the query returned NaN"),
         [value] if value.is_infinite() => Some("the query returned infinity"),
         [_] => None,
-        // Not how many: a condition that changed with the number would be written each time.
+        // Without the number: a condition that changed with it would be written each time.
         _ => Some("the query returned several series, wrap it in sum() so that it returns one"),
     }
 }
 
-/// The query's next moment: each has its own inside the interval, so that they do not all come at once.
+/// The query's next time: each has its own moment within the interval, so that they are spread.
 pub(super) fn next_turn(text: &str, origin: Instant, interval: Duration, now: Instant) -> Instant {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
@@ -273,7 +271,7 @@ mod tests {
         let origin = Instant::now();
         let first = next_turn("carts", origin, interval, origin + Duration::from_secs(100));
         assert_eq!(next_turn("carts", origin, interval, first), first + interval);
-        // A tick that came late moves nothing.
+        // A late tick moves nothing.
         assert_eq!(next_turn("carts", origin, interval, first + Duration::from_secs(4)), first + interval);
     }
 }

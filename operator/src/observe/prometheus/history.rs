@@ -1,11 +1,11 @@
-//! What loads did in earlier seasons, for the forecasts that ask for it. I/O: range queries to Prometheus.
+//! Loads of earlier seasons, for the forecasts that need them. I/O: range queries to Prometheus.
 //!
-//! A history is read when it is first wanted, and then each twenty-fourth of its season at a moment of its own. One query
-//! reads the request rates of up to ten components; a query of an app's own is read by itself. However many are due, they
-//! are asked one after another, and what they teach is learned on a thread for such work: no tick waits for any of it.
+//! A history is read when it is first needed, and then 24 times a season at its own moment. One query reads the request
+//! rates of up to ten components; a custom query is read alone. The due queries are sent one after another, and
+//! learning runs on its own thread: no tick waits for any of it.
 //!
-//! A failed query takes nothing away. What was never known is unusable after three failures in a row, and from ten minutes
-//! after it was wanted until it is read, because nothing scales in while a history is awaited.
+//! A failed query removes nothing. A history that was never read is unusable after three consecutive failures, and from
+//! ten minutes after it was needed until it is read, because nothing scales in while a history is loading.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,24 +28,24 @@ use crate::runtime::clock;
 
 /// Components whose request rates one query reads.
 const BATCH: usize = 10;
-/// Queries that one round sends, one after another.
+/// Queries of one round, sent one after another.
 const ROUND: usize = 4;
-/// Failures in a row after which a history that was never read is unusable.
+/// Consecutive failures after which a history that was never read is unusable.
 const PATIENCE: u32 = 3;
-/// Time after which a history that was not read yet is unusable until it is.
+/// Time after which a history that was not read yet is unusable until it is read.
 const AWAITED: Duration = Duration::from_secs(600);
-/// Time after a first failure; it doubles with each further one.
+/// Backoff after the first failure; it doubles with each further one.
 const RETRY: Duration = Duration::from_secs(30);
 /// Values of a history.
 const VALUES: usize = SEASONS * CELLS;
 
-/// What is known of the seasons of each component's metrics, by the metric's name.
+/// The season of each component's metrics, by the metric's name.
 pub type Seasons = BTreeMap<ComponentKey, BTreeMap<String, Seasonal>>;
 
 /// A metric of a component.
 type MetricKey = (ComponentKey, String);
 
-/// Reads the histories that are wanted, and learns from them.
+/// Reads the needed histories, and learns from them.
 pub struct Histories {
     prometheus: Prometheus,
     selection: Selection,
@@ -57,14 +57,14 @@ pub struct Histories {
 
 /// The history of one metric.
 struct MetricHistory {
-    wish: SeasonRequest,
+    request: SeasonRequest,
     since: Instant,
     next: Instant,
     failures: u32,
     seasonal: Seasonal,
 }
 
-/// What is to be learned, and from what.
+/// A history to learn from, and its result's place.
 #[derive(Clone, PartialEq)]
 struct SeasonRequest {
     source: Source,
@@ -74,7 +74,7 @@ struct SeasonRequest {
 
 type Learned = Result<Seasonal, QueryError>;
 
-/// What one query reads.
+/// The content of one query.
 type Batch = Vec<(MetricKey, SeasonRequest)>;
 
 impl Histories {
@@ -91,14 +91,14 @@ impl Histories {
         }
     }
 
-    /// Forgets what is not wanted any more, and asks for what is new.
+    /// Removes histories that are no longer needed, and adds new ones.
     pub fn want(&mut self, wanted: &QueryPlan) {
-        let wishes = wishes(wanted);
-        self.entries.retain(|key, entry| wishes.get(key) == Some(&entry.wish));
+        let requests = requests(wanted);
+        self.entries.retain(|key, entry| requests.get(key) == Some(&entry.request));
         let now = clock::monotonic();
-        for (key, wish) in wishes {
+        for (key, request) in requests {
             self.entries.entry(key).or_insert_with(|| MetricHistory {
-                wish,
+                request,
                 since: now,
                 next: now,
                 failures: 0,
@@ -107,11 +107,11 @@ impl Histories {
         }
     }
 
-    /// Takes what has been learned since, and sends what is due. Never waits.
+    /// Takes finished results, and sends due queries. Never waits.
     pub fn go_on(&mut self) -> Arc<Seasons> {
         while let Some(ended) = self.round.try_join_next() {
-            for (key, wish, learned) in ended.unwrap_or_default() {
-                self.record(&key, &wish, learned);
+            for (key, request, learned) in ended.unwrap_or_default() {
+                self.record(&key, &request, learned);
             }
         }
         if self.round.is_empty() {
@@ -141,7 +141,7 @@ impl Histories {
         }
     }
 
-    /// What is due, the longest due first, as queries.
+    /// The due histories, the longest due first, as queries.
     fn due(&self) -> Vec<Batch> {
         let now = clock::monotonic();
         let mut due: Vec<(&MetricKey, &MetricHistory)> =
@@ -149,11 +149,11 @@ impl Histories {
         due.sort_by_key(|(_, entry)| entry.next);
         let mut batches: Vec<Batch> = Vec::new();
         for (key, entry) in due {
-            let one = (key.clone(), entry.wish.clone());
+            let one = (key.clone(), entry.request.clone());
             let joins = |batch: &Batch| {
-                let wishes = [&batch[0].1, &one.1];
-                let are_rates = wishes.iter().all(|wish| matches!(wish.source, Source::Component(_)));
-                are_rates && wishes[0].season == wishes[1].season && batch.len() < BATCH
+                let requests = [&batch[0].1, &one.1];
+                let are_rates = requests.iter().all(|request| matches!(request.source, Source::Component(_)));
+                are_rates && requests[0].season == requests[1].season && batch.len() < BATCH
             };
             match batches.iter().position(joins) {
                 Some(batch) => batches[batch].push(one),
@@ -164,10 +164,10 @@ impl Histories {
         batches
     }
 
-    fn record(&mut self, key: &MetricKey, wish: &SeasonRequest, learned: Learned) {
-        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.wish == *wish) else { return };
+    fn record(&mut self, key: &MetricKey, request: &SeasonRequest, learned: Learned) {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.request == *request) else { return };
         let now = clock::monotonic();
-        let interval = wish.season.unsigned_abs() / 24;
+        let interval = request.season.unsigned_abs() / 24;
         match learned {
             Ok(seasonal) => {
                 let (component, metric) = key;
@@ -201,22 +201,22 @@ impl Histories {
     }
 }
 
-/// The metrics whose loads are foretold by their season.
-fn wishes(wanted: &QueryPlan) -> BTreeMap<MetricKey, SeasonRequest> {
-    let mut wishes = BTreeMap::new();
+/// The metrics whose loads are forecast by season.
+fn requests(wanted: &QueryPlan) -> BTreeMap<MetricKey, SeasonRequest> {
+    let mut requests = BTreeMap::new();
     for (component, Forecast { horizon, season }) in wanted.forecasts() {
         let Some(season) = *season else { continue };
         for (metric, source) in wanted.components().get(component).into_iter().flatten() {
             if matches!(source, Source::Component(_) | Source::Custom(_)) {
-                let wish = SeasonRequest { source: source.clone(), season, horizon: *horizon };
-                wishes.insert((component.clone(), metric.clone()), wish);
+                let request = SeasonRequest { source: source.clone(), season, horizon: *horizon };
+                requests.insert((component.clone(), metric.clone()), request);
             }
         }
     }
-    wishes
+    requests
 }
 
-/// Asks one query, and learns from its answer. One that is too large for all of its components is asked for each.
+/// Sends one query, and learns from its answer. One that is too large for all of its components is sent for each.
 async fn read(
     prometheus: &Prometheus,
     selection: &Selection,
@@ -253,7 +253,7 @@ impl Unread {
             Self::Failed(error) => Err(error),
             Self::Refused(refusal) => Ok(Seasonal::Unusable(format!("no history, {refusal}"))),
         };
-        batch.into_iter().map(|(key, wish)| (key, wish, learned.clone())).collect()
+        batch.into_iter().map(|(key, request)| (key, request, learned.clone())).collect()
     }
 }
 
@@ -281,8 +281,8 @@ async fn traces(
 async fn learn(traces: &[RangeVector], batch: Batch, span: Span) -> Vec<(MetricKey, SeasonRequest, Learned)> {
     let season = batch[0].1.season;
     let pasts: Vec<Past> =
-        batch.iter().map(|((component, _), wish)| past(traces, component, wish, span)).collect();
-    let horizons: Vec<SignedDuration> = batch.iter().map(|(_, wish)| wish.horizon).collect();
+        batch.iter().map(|((component, _), request)| past(traces, component, request, span)).collect();
+    let horizons: Vec<SignedDuration> = batch.iter().map(|(_, request)| request.horizon).collect();
     let learned = spawn_blocking(move || {
         let learn = |(past, horizon): (&Past, SignedDuration)| match Season::learn(past, season, horizon) {
             Ok(season) => Seasonal::Learned(season),
@@ -292,20 +292,20 @@ async fn learn(traces: &[RangeVector], batch: Batch, span: Span) -> Vec<(MetricK
     });
     // A thread that ended early has learned nothing; the process is then about to end.
     let learned = learned.await.unwrap_or_default();
-    batch.into_iter().zip(learned).map(|((key, wish), seasonal)| (key, wish, Ok(seasonal))).collect()
+    batch.into_iter().zip(learned).map(|((key, request), seasonal)| (key, request, Ok(seasonal))).collect()
 }
 
-/// The instants that are read: the newest multiple of the step, and those before it, shifted to whole seconds.
+/// The instants of the query: the newest multiple of the step and those before it, shifted to whole seconds.
 fn span(now: Timestamp, season: SignedDuration) -> Span {
     let step_ms = step(season).as_millis() as i64;
     let from_ms = now.as_millisecond() / step_ms * step_ms - step_ms * (VALUES as i64 - 1);
     Span { from_s: from_ms.div_euclid(1000), count: VALUES as u32, step_ms }
 }
 
-/// The history of a component in an answer; of a query of one's own it is the only series.
-fn past(traces: &[RangeVector], component: &ComponentKey, wish: &SeasonRequest, span: Span) -> Past {
+/// The history of a component in an answer; for a custom query it is the only series.
+fn past(traces: &[RangeVector], component: &ComponentKey, request: &SeasonRequest, span: Span) -> Past {
     let is_own = |trace: &&RangeVector| {
-        let is_custom = matches!(wish.source, Source::Custom(_));
+        let is_custom = matches!(request.source, Source::Custom(_));
         is_custom && traces.len() == 1 || names(trace, component)
     };
     let mut values = vec![None; VALUES];
@@ -319,7 +319,7 @@ fn past(traces: &[RangeVector], component: &ComponentKey, wish: &SeasonRequest, 
     Past { until: Timestamp::from_millisecond(span.until_ms()).unwrap_or(Timestamp::UNIX_EPOCH), values }
 }
 
-/// Whether the labels of a series name the component.
+/// Whether the labels of a series match the component.
 fn names(series: &RangeVector, component: &ComponentKey) -> bool {
     let is = |label: &str, name: &str| series.metric().get(label).is_some_and(|value| value == name);
     is("namespace", &component.namespace)
@@ -340,7 +340,7 @@ mod tests {
 
     const SEASON: SignedDuration = SignedDuration::from_hours(24);
 
-    /// One history that is wanted.
+    /// One needed history.
     fn histories() -> (Histories, MetricKey, SeasonRequest) {
         let given = ["operator", "--lease-namespace", "operator", "--prometheus-url", "http://127.0.0.1:9"];
         let prometheus = Prometheus::new(&Args::parse_from(given).prometheus).unwrap();
@@ -371,10 +371,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_history_that_never_comes_is_awaited_for_three_failures() {
-        let (mut histories, key, wish) = histories();
+        let (mut histories, key, request) = histories();
         for failures in 1..=3 {
             assert_eq!(histories.entries[&key].seasonal, Seasonal::Awaited);
-            histories.record(&key, &wish, failed());
+            histories.record(&key, &request, failed());
             assert!(histories.due().is_empty(), "it is left alone after {failures} failures");
         }
         let unusable = "no history, failed to run the query: Prometheus rejects it as execution";
@@ -383,24 +383,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_history_that_is_not_read_in_ten_minutes_holds_nothing_up() {
-        let (mut histories, key, wish) = histories();
+        let (mut histories, key, request) = histories();
         tokio::time::advance(AWAITED - Duration::from_secs(1)).await;
         histories.end_waiting();
         assert_eq!(histories.entries[&key].seasonal, Seasonal::Awaited);
         tokio::time::advance(Duration::from_secs(1)).await;
         histories.end_waiting();
         assert!(matches!(histories.entries[&key].seasonal, Seasonal::Unusable(_)));
-        histories.record(&key, &wish, Ok(learned()));
+        histories.record(&key, &request, Ok(learned()));
         histories.end_waiting();
         assert_eq!(histories.entries[&key].seasonal, learned());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_takes_nothing_away_and_is_tried_again() {
-        let (mut histories, key, wish) = histories();
-        histories.record(&key, &wish, Ok(learned()));
+        let (mut histories, key, request) = histories();
+        histories.record(&key, &request, Ok(learned()));
         for _ in 0..40 {
-            histories.record(&key, &wish, failed());
+            histories.record(&key, &request, failed());
         }
         assert_eq!(histories.entries[&key].seasonal, learned());
         tokio::time::advance(Duration::from_secs(3600)).await;
@@ -418,8 +418,8 @@ mod tests {
             let series: RangeVector =
                 serde_json::from_value(json!({"metric": {}, "values": values})).unwrap();
             let source = Source::Custom(CustomQuery { namespace: "shop".to_owned(), text: String::new() });
-            let wish = SeasonRequest { source, season, horizon: SignedDuration::from_mins(5) };
-            let past = past(&[series], &ComponentKey::new("shop", "shop", "web"), &wish, span);
+            let request = SeasonRequest { source, season, horizon: SignedDuration::from_mins(5) };
+            let past = past(&[series], &ComponentKey::new("shop", "shop", "web"), &request, span);
             let expected: Vec<_> = (0..VALUES).map(|index| Some(index as f64)).collect();
             assert_eq!(past.values, expected, "{minutes}");
             let age = now.duration_since(past.until);
@@ -429,8 +429,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_another_spec_asked_for_is_not_taken() {
-        let (mut histories, key, wish) = histories();
-        histories.record(&key, &SeasonRequest { season: SEASON / 2, ..wish }, Ok(learned()));
+        let (mut histories, key, request) = histories();
+        histories.record(&key, &SeasonRequest { season: SEASON / 2, ..request }, Ok(learned()));
         assert_eq!(histories.entries[&key].seasonal, Seasonal::Awaited);
     }
 }

@@ -1,4 +1,4 @@
-//! Prometheus: how it is asked, and what became of its answers. I/O in.
+//! Queries to Prometheus and their results. I/O in.
 
 pub mod answer;
 pub mod backoff;

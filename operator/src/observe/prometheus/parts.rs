@@ -1,8 +1,8 @@
-//! The parts into which the apps are split where their series do not fit one answer. Pure.
+//! The parts into which the apps are split where their series exceed one answer. Pure.
 //!
-//! All apps are one part, which one query measures. A part whose answer is too large is split: by namespace, and then by
-//! app, until the app stands alone whose series are too many. Parts whose answers are small join again, so that one
-//! such app costs two more queries for each template, and none when it is mended.
+//! Normally all apps are one part with one query. A part whose answer is too large is split by namespace, and then by
+//! app, until the app with too many series is alone. Neighbors with small answers join again. So one such app costs two
+//! more queries for each template, and none once it is fixed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,20 +13,20 @@ use super::backoff::{self, Backoff};
 use super::client::TEMPLATE_LIMIT;
 use crate::observe::query_plan::AppKey;
 
-/// Parts that one is split into at a time.
+/// Pieces of a split.
 const PIECES: usize = 8;
-/// Parts of a signal, at most. With more apps that each have too many series, some of the others share their part.
+/// The most parts of a signal. With more apps that each have too many series, some other apps share their part.
 const PARTS: usize = 64;
-/// Longest time for which parts do not join, after they were split again and again.
+/// Longest time without joins, after repeated splits.
 const APART: Duration = Duration::from_secs(600);
 
-/// What is wrong with the last attempt at each part, as a sentence, by the first name that belongs to it.
+/// The problem of the last attempt at each part, as a sentence, by the first name in the part.
 pub type PartProblems = BTreeMap<AppKey, Option<String>>;
 
 /// The parts of one signal.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// By the first name that belongs to it; it ends where the next begins.
+    /// By the first name in the part; a part ends where the next begins.
     states: BTreeMap<AppKey, State>,
     joining: Backoff,
 }
@@ -39,16 +39,16 @@ struct State {
     problem: Option<String>,
 }
 
-/// Apps that one query measures.
+/// The apps of one query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
-    /// The first name that belongs to it.
+    /// The first name in the part.
     pub start: AppKey,
     /// The apps.
     pub apps: Vec<&'a AppKey>,
-    /// Whether these are all.
+    /// Whether these are all apps.
     pub is_whole: bool,
-    /// Whether other apps of one of its namespaces belong to another part.
+    /// Whether other apps of one of its namespaces are in another part.
     pub cuts_a_namespace: bool,
 }
 
@@ -59,7 +59,7 @@ impl Default for Parts {
 }
 
 impl Parts {
-    /// The parts of these apps, without those that have none.
+    /// The parts of these apps, without empty ones.
     pub fn of<'a>(&self, apps: &'a BTreeSet<AppKey>) -> Vec<Part<'a>> {
         let starts: Vec<&AppKey> = self.states.keys().collect();
         let part = |(index, start): (usize, &&AppKey)| {
@@ -74,24 +74,24 @@ impl Parts {
         starts.iter().enumerate().map(part).filter(|part| !part.apps.is_empty()).collect()
     }
 
-    /// Whether the part may be asked for.
+    /// Whether the part may be queried.
     #[must_use]
     pub fn admits(&self, part: &Part<'_>, now: Instant) -> bool {
         self.states.get(&part.start).is_none_or(|state| state.backoff.admits(now))
     }
 
-    /// Whether the last attempt at the part was a good one.
+    /// Whether the last attempt at the part succeeded.
     #[must_use]
     pub fn is_at_rest(&self, part: &Part<'_>) -> bool {
         self.states.get(&part.start).is_none_or(|state| state.backoff.is_at_rest())
     }
 
-    /// The part was answered, with so many bytes at most for a query.
+    /// The part was answered, with at most this many bytes for a query.
     pub fn answered(&mut self, part: &Part<'_>, bytes: usize) {
         self.states.insert(part.start.clone(), State { bytes: Some(bytes), ..State::default() });
     }
 
-    /// The part was not answered. If that is for its size, it is split, and otherwise it is left alone for a while.
+    /// The part was not answered. If it was too large, it is split; otherwise it backs off.
     pub fn failed(&mut self, part: &Part<'_>, problem: String, is_too_large: bool, now: Instant) {
         let pieces = if is_too_large { self.pieces(part) } else { Vec::new() };
         let state = self.states.entry(part.start.clone()).or_default();
@@ -105,7 +105,7 @@ impl Parts {
         self.joining.failed(now, APART);
     }
 
-    /// Where the pieces of a part begin, but for the first; none where it cannot be split.
+    /// The first names of the pieces, without the first piece; none where the part cannot be split.
     fn pieces(&self, part: &Part<'_>) -> Vec<AppKey> {
         let namespaces: BTreeSet<&str> = part.apps.iter().map(|app| app.0.as_str()).collect();
         let starts: Vec<AppKey> = if namespaces.len() > 1 {
@@ -118,7 +118,7 @@ impl Parts {
         starts.into_iter().step_by(size).skip(1).collect()
     }
 
-    /// Joins neighbours whose answers are small together.
+    /// Joins neighbors whose answers together are small.
     pub fn join(&mut self, apps: &BTreeSet<AppKey>, now: Instant) {
         if self.states.len() == 1 {
             if self.is_at_rest_for(now) {
@@ -152,7 +152,7 @@ impl Parts {
         self.joining.admits(now) && self.states.values().all(|state| state.bytes.is_some())
     }
 
-    /// What is wrong with the last attempt at each part.
+    /// The problem of the last attempt at each part.
     #[must_use]
     pub fn problems(&self) -> PartProblems {
         self.states.iter().map(|(start, state)| (start.clone(), state.problem.clone())).collect()
@@ -160,14 +160,14 @@ impl Parts {
 }
 
 impl Part<'_> {
-    /// Whether the app belongs to the part.
+    /// Whether the app is in the part.
     #[must_use]
     pub fn has_app(&self, namespace: &str, app: &str) -> bool {
         let compared = |one: &&AppKey| (one.0.as_str(), one.1.as_str()).cmp(&(namespace, app));
         self.is_whole || self.apps.binary_search_by(compared).is_ok()
     }
 
-    /// Whether the part's queries ask for the pod.
+    /// Whether the part's queries select the pod.
     #[must_use]
     pub fn has_pod(&self, namespace: &str, pod: &str) -> bool {
         let is_of = |app: &&&AppKey| {
@@ -185,7 +185,8 @@ mod tests {
         (0..count).map(|index| (format!("team-{:03}", index / 4), format!("app-{}", index % 4))).collect()
     }
 
-    /// Asks until nothing changes; an app in `floods` is too large for any answer. Returns how many parts each round had.
+    /// Sends queries until nothing changes; an app in `floods` is too large for any answer. Returns the number of parts
+    /// in each round.
     fn asked(parts: &mut Parts, apps: &BTreeSet<AppKey>, floods: &[AppKey], rounds: usize) -> Vec<usize> {
         let mut now = Instant::now();
         let mut counts = Vec::new();

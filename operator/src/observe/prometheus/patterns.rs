@@ -1,7 +1,7 @@
-//! Bounds what the regular expressions of a query take, before the parser of PromQL compiles them. Pure.
+//! Bounds the memory for the regular expressions of a query, before the PromQL parser compiles them. Pure.
 //!
 //! The parser allows each of them 10 MiB, and a query has room for hundreds. Here they share one limit in equal parts,
-//! so that it bounds all of them together.
+//! so it bounds all of them together.
 
 use lrpar::{Lexeme, Lexer, NonStreamingLexer};
 use promql_parser::parser::lexer;
@@ -9,13 +9,13 @@ use promql_parser::parser::token::{T_EQL_REGEX, T_NEQ_REGEX, T_STRING};
 use promql_parser::util::unquote_string;
 use regex::{Error, RegexBuilder};
 
-/// What the regular expressions of a query may take together, in bytes of compiled program.
+/// The limit for the regular expressions of a query together, in bytes of compiled program.
 const LIMIT: usize = 2 << 20;
 
-/// The first regular expression of a query that takes more than its share.
+/// The first regular expression of a query that exceeds its share.
 ///
 /// # Errors
-/// When the text holds what is no token of PromQL.
+/// When the text contains an invalid PromQL token.
 pub fn too_large(query: &str) -> Result<Option<String>, String> {
     let lexer = lexer(query)?;
     let tokens: Vec<_> = lexer.iter().flatten().collect();
@@ -28,15 +28,15 @@ pub fn too_large(query: &str) -> Result<Option<String>, String> {
     Ok(first_too_large(patterns.collect()))
 }
 
-/// The first of these regular expressions that takes more than its share.
+/// The first of these regular expressions that exceeds its share.
 #[must_use]
 pub fn first_too_large(patterns: Vec<String>) -> Option<String> {
     let share = LIMIT / patterns.len().max(1);
     patterns.into_iter().find(|pattern| is_larger(pattern, share))
 }
 
-/// The regular expression in a notation that Go and Rust read alike: without `\Q`, and with a backslash before what only
-/// one of them takes for an operator inside brackets. What Go would not read stays as it is.
+/// The regular expression in a notation that Go and Rust read alike: without `\Q`, and with a backslash before
+/// characters that only one of them treats as an operator inside brackets. A text that is invalid in Go stays as it is.
 #[must_use]
 pub fn in_common_notation(pattern: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(pattern.len()), pattern);
@@ -58,7 +58,7 @@ pub fn in_common_notation(pattern: &str) -> String {
     out
 }
 
-/// The class whose opening bracket was read, and what follows it; nothing where Go reads no class.
+/// The class after its opening bracket, and the text after it; `None` where it is no class in Go.
 fn class(text: &str) -> Option<(String, &str)> {
     let mut rest = text.strip_prefix('^').unwrap_or(text);
     let (mut out, first) = (format!("[{}", &text[..text.len() - rest.len()]), rest.len());
@@ -84,7 +84,8 @@ fn class(text: &str) -> Option<(String, &str)> {
     Some((out, &rest[1..]))
 }
 
-/// The length of the set of characters that the text begins with, such as `\w`, `\pL` or `\p{Greek}`. No range begins with one.
+/// The length of the set of characters at the start of the text, such as `\w`, `\pL` or `\p{Greek}`. No range begins
+/// with one.
 fn length_of_set(text: &str) -> Option<usize> {
     let kind = text.strip_prefix('\\')?;
     match kind.chars().next()? {
@@ -95,7 +96,7 @@ fn length_of_set(text: &str) -> Option<usize> {
     }
 }
 
-/// The first character of a class, with a backslash if it could mean something else, and what follows it.
+/// The first character of a class, with a backslash if it could have another meaning, and the text after it.
 fn member(text: &str) -> Option<(String, &str)> {
     let next = text.chars().next()?;
     if next == '\\' {
@@ -112,7 +113,7 @@ fn member(text: &str) -> Option<(String, &str)> {
     Some((format!("{}{next}", if is_operator { "\\" } else { "" }), &text[next.len_utf8()..]))
 }
 
-/// Whether what the parser makes of a pattern is larger. It tries the text itself, and then as Go would read it.
+/// Whether the parser's program for a pattern is larger. It tries the text itself, and then Go's reading of it.
 fn is_larger(pattern: &str, limit: usize) -> bool {
     let compile = |text: &str| RegexBuilder::new(&format!("^(?:{text})$")).size_limit(limit).build();
     match compile(pattern).or_else(|error| match error {
@@ -120,7 +121,7 @@ fn is_larger(pattern: &str, limit: usize) -> bool {
         _ => compile(&with_literal_braces(pattern)),
     }) {
         Err(Error::CompiledTooBig(_)) => true,
-        // What is no regular expression is compiled by nobody.
+        // An invalid regular expression is not compiled at all.
         Ok(_) | Err(_) => false,
     }
 }

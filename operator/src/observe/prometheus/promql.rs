@@ -1,8 +1,8 @@
-//! Confines an app's own query to its namespace: parsed, every selector matched, printed again. Pure.
+//! Confines a custom query to its namespace: parsed, every selector matched, printed again. Pure.
 //!
-//! Text is never pasted. The query is read into a tree, each selector of the tree gets the matchers, and the tree is
-//! printed; what was printed is read once more and must be the same tree, so that neither a quoted name nor a comment
-//! can carry text past the matchers. `info` is refused, because it reads series that no selector names.
+//! Text is never concatenated. The query is parsed into a tree, each selector gets the matchers, and the tree is
+//! printed. The printed text is parsed again and must give the same tree, so neither a quoted name nor a comment can
+//! bypass the matchers. `info` is refused, because it reads series without a selector.
 
 use std::panic::catch_unwind;
 use std::time::Duration;
@@ -20,27 +20,27 @@ use super::spelling::readable;
 /// Why a query is not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The query is not PromQL, or more of it than is read here.
+    /// The query is not PromQL, or not the supported part of it.
     #[error("the operator cannot read the query as PromQL: {0}")]
     Syntax(String),
     /// The result is neither a number nor series of numbers.
     #[error("the query returns a {0}, make it return one series or a scalar")]
     ResultType(&'static str),
-    /// A selector of the query can match nothing inside the matchers.
+    /// A selector of the query can match nothing with the matchers.
     #[error("the selector {selector} is outside {matcher}, which the operator adds to every selector")]
     Outside {
-        /// The selector as the user meant it.
+        /// The user's selector.
         selector: String,
-        /// The matcher that the operator adds.
+        /// The operator's matcher.
         matcher: String,
     },
-    /// A function that reads series which no selector names.
+    /// A function that reads series without a selector.
     #[error("the function {0} is not allowed, because it reads series that no selector names")]
     Function(&'static str),
-    /// The query uses a notation that the operator cannot confine.
+    /// A notation that the operator cannot confine.
     #[error("the operator cannot confine {0} to the namespace, write the query without it")]
     Notation(&'static str),
-    /// The query would not be sent as it was meant.
+    /// The sent query would have another meaning.
     #[error(
         "the query would be sent as {0}, which means something else; write it without empty `by ()` and `@ -5`"
     )]
@@ -53,7 +53,7 @@ pub enum Refusal {
         "the regular expression {0} is too large among those of the query: use fewer, repeat less, and write [a-z] for \\w"
     )]
     Pattern(String),
-    /// The operator is told something else than matchers.
+    /// The operator's own matchers are invalid.
     #[error("{0} is no list of matchers: write for example cluster=\"a\",env!=\"dev\", and none of __name__")]
     Matchers(String),
 }
@@ -61,12 +61,12 @@ pub enum Refusal {
 /// The query with the namespace's matcher and the operator's own on every selector, as it is sent to Prometheus.
 ///
 /// # Errors
-/// When the query cannot be read, has no numeric result, costs too much, or cannot be confined.
+/// When the query cannot be parsed, has no numeric result, costs too much, or cannot be confined.
 pub fn confine(query: &str, namespace: &str, matchers: &[Matcher]) -> Result<String, Refusal> {
     confine_over(Duration::ZERO, query, namespace, matchers)
 }
 
-/// The same for a query that is evaluated over some time.
+/// The same for a query that is evaluated over this time.
 ///
 /// # Errors
 /// As [`confine`].
@@ -89,7 +89,7 @@ pub fn confine_over(
     let printed = confined.to_string();
     match read(&printed) {
         Ok(sent) if sent == confined => Ok(printed),
-        // With the operator's matchers there may be many more.
+        // With the operator's matchers it may have many more.
         Err(refusal @ Refusal::Pattern(_)) => Err(refusal),
         _ => Err(Refusal::Rewritten(printed)),
     }
@@ -103,7 +103,7 @@ pub fn read_matchers(text: &str) -> Result<Vec<Matcher>, Refusal> {
     if text.trim().is_empty() {
         return Ok(Vec::new());
     }
-    // With a name, because matchers such as `env!="dev"` select nothing by themselves; it admits no second one.
+    // With a name, because matchers such as `env!="dev"` select nothing by themselves. It allows no second one.
     match read(&format!("x{{{text}}}")) {
         Ok(Expr::VectorSelector(VectorSelector { name: Some(_), matchers, offset: None, at: None }))
             if matchers.or_matchers.is_empty() =>
@@ -125,7 +125,7 @@ fn read(query: &str) -> Result<Expr, Refusal> {
     })
 }
 
-/// Visits every selector. Written out, because a new kind of expression must not be passed over silently.
+/// Visits every selector. Written out, so that a new kind of expression is not skipped silently.
 fn confine_expr(expr: &mut Expr, added: &[Matcher]) -> Result<(), Refusal> {
     match expr {
         Expr::Aggregate(AggregateExpr { expr, param, .. }) => {
@@ -162,12 +162,12 @@ fn confine_selector(selector: &mut VectorSelector, added: &[Matcher]) -> Result<
             selector.matchers.matchers.push(matcher.clone());
         }
     }
-    // In the order in which they are printed, so that the tree can be compared with the one that is read back.
+    // In print order, so that the tree can be compared with the parsed one.
     selector.matchers.matchers.sort_by_cached_key(ToString::to_string);
     Ok(())
 }
 
-/// Whether no value can satisfy both. Only an exact value can be tried against the other matcher.
+/// Whether no value can satisfy both. Only an exact value can be tested with the other matcher.
 fn excludes(own: &Matcher, added: &Matcher) -> bool {
     added.op == MatchOp::Equal && !own.is_match(&added.value)
 }

@@ -15,7 +15,7 @@ pub struct Bucket {
 /// The quantile in seconds, for `quantile` between 0 and 1.
 ///
 /// There is none without observations (no traffic, which is not the same as no samples), without a `+Inf` bucket or
-/// without any other bucket. `buckets` may come in any order; those with one bound are added up.
+/// without any other bucket. `buckets` may have any order; those with the same bound are added up.
 #[must_use]
 pub fn quantile(quantile: f64, buckets: &[Bucket]) -> Option<f64> {
     let buckets = monotone(buckets);
@@ -37,8 +37,8 @@ pub fn quantile(quantile: f64, buckets: &[Bucket]) -> Option<f64> {
     Some(start + (bucket.le - start) * ((rank - before) / (bucket.rate - before)))
 }
 
-/// The buckets by bound, each bound once, and none smaller than the one before: rates of buckets that were scraped at
-/// slightly different moments need not be cumulative.
+/// The buckets by bound, each bound once, and cumulative: rates of buckets that were scraped at slightly different
+/// moments may not be.
 fn monotone(buckets: &[Bucket]) -> Vec<Bucket> {
     let mut sorted = buckets.to_vec();
     sorted.sort_by(|one, other| one.le.total_cmp(&other.le));

@@ -1,14 +1,14 @@
-//! Rewrites what Prometheus reads and the parser of PromQL does not, into what both read as the same. Pure.
+//! Rewrites notations that Prometheus accepts and the PromQL parser does not, into equal ones that both accept. Pure.
 //!
-//! These are raw strings with a backslash, regular expressions that only Go writes so, `1_000` and `offset 0s`. What comes
-//! out is parsed, confined and printed as any other query: a mistake here changes what its author asks for, and not what it
-//! may read.
+//! These are raw strings with a backslash, regular expressions in Go-only syntax, `1_000` and `offset 0s`. The result
+//! is parsed, confined and printed like any other query: a mistake here changes the meaning of the query, but not what
+//! it may read.
 
 use promql_parser::util::{escape_string, unquote_string};
 
 use super::patterns::in_common_notation;
 
-/// The query as the parser reads it.
+/// The query for the parser.
 #[must_use]
 pub fn readable(query: &str) -> String {
     let mut text = Rewriting { out: String::with_capacity(query.len()), rest: query, offset: None };
@@ -31,7 +31,7 @@ pub fn readable(query: &str) -> String {
 struct Rewriting<'a> {
     out: String,
     rest: &'a str,
-    /// Where in `out` the word `offset` begins, if nothing else has come since.
+    /// The position of the word `offset` in `out`, if nothing followed it yet.
     offset: Option<usize>,
 }
 
@@ -48,7 +48,7 @@ impl Rewriting<'_> {
         self.rest = rest;
     }
 
-    /// A string, in double quotes if it was raw. One that does not end is left to the parser.
+    /// A string, in double quotes if it was raw. An unterminated one is left to the parser.
     fn string(&mut self, quote: char) {
         self.offset = None;
         let Some(length) = end_of_string(self.rest, quote) else { return self.copy(self.rest.len()) };
@@ -84,7 +84,7 @@ impl Rewriting<'_> {
     }
 }
 
-/// The length of the string that the text begins with.
+/// The length of the string at the start of the text.
 fn end_of_string(text: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
     for (index, c) in text.char_indices().skip(1) {

@@ -1,7 +1,7 @@
-//! Whether Prometheus scrapes the pods, and adds the labels that the templates read: the check of an installation.
-//! I/O: Prometheus, only while a component that should be measured is not.
+//! Whether Prometheus scrapes the pods, and adds the labels that the templates read: a check of the installation. I/O:
+//! Prometheus, only while a component lacks its series.
 //!
-//! Without it a missing relabelling shows as "no sample", which says nothing about what to change.
+//! Without it a missing relabelling appears as "no sample", which does not say what to change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::runtime::clock;
 /// Time between two checks.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// What is wrong with each pod's target, by namespace and pod; nothing if nothing is.
+/// The problem of each pod's target, by namespace and pod; `None` without a problem.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Targets(HashMap<NamespacedName, Option<Unscraped>>);
 
@@ -42,7 +42,7 @@ pub enum Unscraped {
         "Prometheus fails to scrape the component's pods: they must answer at metricsPort without a redirect, and within the limits of the scrape job, such as sample_limit"
     )]
     Fails,
-    /// The pods are scraped, and the series are not there.
+    /// The pods are scraped, but the series are missing.
     #[error(
         "the component's pods are scraped but export no http_server_request_duration_seconds of their own, without labels named namespace, pod, scalableapp or component: measure the requests in the app, or scale on another metric"
     )]
@@ -74,18 +74,18 @@ impl Targets {
     }
 }
 
-/// Asks for the targets while something is missing.
+/// Queries the targets while series are missing.
 pub struct TargetCheck {
     prometheus: Prometheus,
     selection: Selection,
     next: Option<Instant>,
     backoff: Backoff,
-    /// Nothing while nothing is missing, or before the first answer.
+    /// `None` while nothing is missing, or before the first answer.
     targets: Option<Arc<Targets>>,
 }
 
 impl TargetCheck {
-    /// Nothing is known yet.
+    /// No state yet.
     #[must_use]
     pub fn new(prometheus: Prometheus, selection: Selection) -> Self {
         Self { prometheus, selection, next: None, backoff: Backoff::default(), targets: None }
@@ -106,7 +106,7 @@ impl TargetCheck {
                     self.backoff.succeeded();
                     self.targets = Some(Arc::new(Targets::read(&data.get().data)));
                 }
-                // The signals name what is wrong with Prometheus.
+                // The signals report problems of Prometheus itself.
                 Err(_) => self.backoff.failed(clock::monotonic(), backoff::CAP),
             }
         }

@@ -1,5 +1,5 @@
-//! `make bench-scaling`: which contender meets a latency objective with the fewest replicas? I/O: reads traces, writes a
-//! picture, prints.
+//! `make bench-scaling`: the replica-hours that each contender needs for a latency objective. I/O: reads traces, writes
+//! a picture, prints.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -79,21 +79,21 @@ fn read(path: &Path, seed: u64) -> Result<Workload> {
     })
 }
 
-/// A workload for an app whose pods take that many seconds to start.
+/// A workload for an app whose pods take this many seconds to start.
 struct Case<'a> {
     workload: &'a Workload,
     start: f64,
 }
 
 impl Case<'_> {
-    /// Everybody who can take part: without earlier days there is no season to learn.
+    /// All contenders for a workload: without earlier days there is no season to learn.
     fn contenders(&self) -> impl Iterator<Item = Contender> + use<> {
         let has_days = self.workload.day.is_some();
         Contender::ALL.into_iter().filter(move |one| has_days || *one != Contender::EngineSeason)
     }
 }
 
-/// Tunes every contender to every case, on all cores.
+/// Tunes every contender for every case, on all cores.
 fn tune_all(cases: &[Case<'_>], seed: u64) -> Vec<Vec<Tuned>> {
     let jobs: Vec<(usize, Contender)> =
         (0..cases.len()).flat_map(|case| cases[case].contenders().map(move |one| (case, one))).collect();

@@ -18,7 +18,7 @@ const LEFT: i32 = 24;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// Okabe and Ito's colours stay apart for every kind of colour vision.
+/// Okabe and Ito's colors are distinguishable with every kind of color vision.
 fn color(contender: Contender) -> RGBColor {
     match contender {
         Contender::HpaCpu => RGBColor(213, 94, 0),

@@ -1,4 +1,4 @@
-//! Settings to try: any, or one near another. Pure.
+//! Settings to try: random, or close to another. Pure.
 
 use fastrand::Rng;
 use scalableapp_simulate::setting::Setting;
@@ -10,7 +10,7 @@ const RATE_WINDOWS: [i64; 4] = [20, 30, 60, 120];
 const POLLS: [usize; 4] = [5, 10, 15, 30];
 const HORIZONS: (f64, f64) = (30.0, 300.0);
 
-/// Any setting.
+/// A random setting.
 pub(crate) fn random(rng: &mut Rng) -> Setting {
     Setting {
         target: between(rng, TARGETS),
@@ -22,7 +22,7 @@ pub(crate) fn random(rng: &mut Rng) -> Setting {
     }
 }
 
-/// A setting near this one: numbers move a little, and one of the choices is made anew.
+/// A setting close to this one: numbers change a little, and one of the choices is drawn again.
 pub(crate) fn near(mut setting: Setting, rng: &mut Rng) -> Setting {
     let near = |value: f64, range: (f64, f64), rng: &mut Rng| {
         let reach = (range.1 - range.0) * 0.1;

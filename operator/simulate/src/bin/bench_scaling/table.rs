@@ -1,4 +1,4 @@
-//! What the contenders achieved, as text, with the assumptions that it rests on. Pure.
+//! The results of the contenders as text, with the assumptions. Pure.
 
 use scalableapp_simulate::app::{OBJECTIVE, PATIENCE, START_VARIATION, WORKERS};
 use scalableapp_simulate::autoscaler::{CPU_LAG, CPU_PERIOD, SCRAPE};
@@ -9,7 +9,7 @@ use scalableapp_simulate::workload::{
 
 use crate::tune::{GIVEN_UP, LOCAL, MOST_VIOLATIONS, RANDOM, Tuned, TuningRun};
 
-/// Violation minutes for which the summary names the fewest replica-hours.
+/// Violation minutes for which the summary has the lowest replica-hours.
 const CURVE: [usize; 4] = [0, 1, 2, 4];
 
 /// The model and the rules of the comparison.
@@ -128,8 +128,8 @@ fn fewer(ours: &TuningRun, theirs: &TuningRun) -> String {
     format!("{:5.1} % {word} replica-hours", saved.abs() * 100.0)
 }
 
-/// What each contender cost over all traces: chosen by the training part, and at the best of its trade-off curve on the
-/// measured part with as many violation minutes.
+/// The cost of each contender over all traces: of the setting chosen by training, and of the best setting on its
+/// trade-off curve over the measured part with as many violation minutes.
 pub(crate) fn summary(name: &str, start: f64, results: &[&[Tuned]]) -> String {
     let mut text = format!("{name}, pods start in {start:.0} s\n{:24}{:>24}", "", "chosen by training:");
     text += "     fewest replica-hours with at most so many\n";

@@ -12,16 +12,17 @@ use crate::search::{near, random};
 /// Violation minutes up to which the curves are compared.
 pub(crate) const MOST_VIOLATIONS: usize = 8;
 
-/// Settings that are drawn at random, for each contender and workload.
+/// Random settings for each contender and workload.
 pub(crate) const RANDOM: usize = 120;
-/// Settings near one of the best so far, tried after those.
+/// Settings close to one of the best so far, tried after those.
 pub(crate) const LOCAL: usize = 240;
-/// How many of the best are searched around, so that one lucky setting does not end the search.
+/// Number of best settings whose neighborhood is searched, so that one lucky setting does not end the search.
 const BEST: usize = 5;
-/// Violation minutes of the training part after which a setting is given up: it will not be chosen, nor come near a curve.
+/// Violation minutes of the training part after which a run is aborted: its setting will not be chosen, nor be near a
+/// curve.
 pub(crate) const GIVEN_UP: usize = 3 * MOST_VIOLATIONS;
 
-/// What a part of a run cost and how it went.
+/// The cost and the violations of a part of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Score {
     pub(crate) violations: usize,
@@ -34,15 +35,15 @@ pub(crate) struct TuningRun {
     pub(crate) setting: Setting,
     pub(crate) train: Score,
     pub(crate) test: Score,
-    /// Pods that were started.
+    /// Started pods.
     pub(crate) started: u32,
 }
 
-/// The runs of a contender over a workload, without those that were given up.
+/// The runs of a contender over a workload, without aborted ones.
 pub(crate) struct Tuned {
     pub(crate) contender: Contender,
     pub(crate) runs: Vec<TuningRun>,
-    /// The run whose setting was the cheapest to meet the objective in every minute of the training part.
+    /// The run with the cheapest setting that meets the objective in every minute of the training part.
     pub(crate) chosen: Option<TuningRun>,
 }
 
@@ -77,7 +78,7 @@ fn split(workload: &Workload) -> usize {
     lead_in + (workload.seconds() / 60 - lead_in) / 2
 }
 
-/// Runs a contender over the whole workload, unless its setting is given up on the way.
+/// Runs a contender over the whole workload, unless the run is aborted.
 fn run(contender: Contender, setting: Setting, workload: &Workload, start: f64) -> Option<TuningRun> {
     let replay = Replay { workload, contender, setting, start };
     let training = LEAD_IN / 60..split(workload);
@@ -99,8 +100,8 @@ fn score(outcome: &Outcome, minutes: Range<usize>) -> Score {
 }
 
 impl Tuned {
-    /// The trade-off on the test part: for each number of violation minutes the fewest replica-hours that any setting
-    /// needed. Only settings that are better than every one with fewer violations.
+    /// The trade-off on the test part: for each number of violation minutes the lowest replica-hours of all settings.
+    /// Only settings that are better than every one with fewer violations.
     pub(crate) fn curve(&self) -> Vec<Score> {
         let mut scores: Vec<Score> = self.runs.iter().map(|run| run.test).collect();
         scores.sort_by(|one, other| {
@@ -118,7 +119,7 @@ impl Tuned {
         curve
     }
 
-    /// The fewest replica-hours of the test part with at most so many violation minutes.
+    /// The lowest replica-hours of the test part with at most this many violation minutes.
     pub(crate) fn hours_within(&self, violations: usize) -> Option<f64> {
         let within = self.runs.iter().filter(|run| run.test.violations <= violations);
         within.map(|run| run.test.replica_hours).min_by(f64::total_cmp)

@@ -1,4 +1,4 @@
-//! CPU of each container, as the kubelets measure it. Pure.
+//! CPU of each container, as measured by the kubelets. Pure.
 
 use promql_parser::util::display_duration;
 
@@ -19,8 +19,8 @@ pub const FAMILY: Family =
 
 const CPU: &str = "container_cpu_usage_seconds_total";
 
-/// One whose samples begin in the later half of the window has no usage yet: `rate` divides by the whole window and
-/// would read too low.
+/// A container whose samples begin in the later half of the window has no usage yet: `rate` divides by the whole window
+/// and would be too low.
 fn usage(selection: &Selection, part: &Part<'_>) -> String {
     let [window, half] =
         [selection.cpu_window, selection.cpu_window / 2].map(|window| display_duration(&window));

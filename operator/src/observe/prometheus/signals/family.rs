@@ -1,4 +1,4 @@
-//! What a signal consists of: its templates, and what becomes of their answers. Pure.
+//! The families of signals: their templates, and the measurements from the answers. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::resolve::app::ComponentKey;
 /// One file each.
 #[derive(Clone, Copy, Debug)]
 pub struct Family {
-    /// The queries. A signal is only as good as all of them together.
+    /// The queries. A signal is valid only with all of its answers.
     pub templates: &'static [Template],
-    /// Replaces a part of the evidence by what the templates measured.
+    /// Replaces a part of the evidence with the measurements of the templates.
     pub read: fn(&mut Measurements, &Sampling<'_>, &mut TemplateAnswers<'_>) -> Result<(), Misread>,
-    /// Forgets what was measured.
+    /// Removes the measurements.
     pub forget: fn(&mut Measurements),
 }
 
@@ -30,7 +30,7 @@ impl Signal {
     /// All signals.
     pub const ALL: [Self; 4] = [Self::RequestRate, Self::Latency, Self::Cpu, Self::Memory];
 
-    /// How it is measured.
+    /// Its family.
     #[must_use]
     pub fn family(self) -> Family {
         match self {
@@ -42,12 +42,12 @@ impl Signal {
     }
 }
 
-/// What was asked for at once.
+/// A set of queries at the same time.
 #[derive(Clone, Copy)]
 pub struct Sampling<'a> {
     /// The apps.
     pub part: &'a Part<'a>,
-    /// What all apps want.
+    /// The measurements that all apps need.
     pub wanted: &'a QueryPlan,
     /// The time of the tick.
     pub now: Timestamp,
@@ -72,7 +72,7 @@ impl Measurements {
     /// Reads the answers to a signal's templates.
     ///
     /// # Errors
-    /// When the family did not ask for what it reads, or does not read what it asked for.
+    /// When the family reads an answer without its query, or does not read an answer.
     pub fn read(
         &mut self,
         signal: Signal,
@@ -83,7 +83,7 @@ impl Measurements {
         answers.are_read()
     }
 
-    /// Why the last attempt at a component's signal failed, as a sentence; nothing if it did not.
+    /// Why the last attempt at a component's signal failed, as a sentence; `None` if it did not.
     #[must_use]
     pub fn problem(&self, signal: Signal, key: &ComponentKey) -> Option<&str> {
         let app = (key.namespace.clone(), key.app.clone());
@@ -126,7 +126,7 @@ mod tests {
         json!({"namespace": "shop", "scalableapp": "shop", "component": "web"})
     }
 
-    /// What the answers measure of one component; a template that is not among them is answered without a series.
+    /// The measurements of one component from the answers; the other templates are answered without series.
     fn read(signal: Signal, answered: &[(Template, Outcome<'static>)]) -> Measurements {
         let none = Outcome::vector(&[]);
         let answer = |template: &Template| {

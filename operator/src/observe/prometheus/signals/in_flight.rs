@@ -1,13 +1,13 @@
-//! HTTP requests that are being served by each component. Pure.
+//! HTTP requests in flight of each component. Pure.
 
 use super::selection::{COMPONENT, Selection, once};
 use super::template::Template;
 use crate::observe::prometheus::parts::Part;
 
-/// HTTP requests that are being served, by component, where there are some.
+/// HTTP requests in flight, by component, where there are some.
 pub const ACTIVE: Template = Template { name: "active_requests", query: active };
 
-/// The gauge of the same OpenTelemetry convention as the requests. An app need not have it.
+/// The gauge of the same OpenTelemetry convention as the requests. It is optional.
 const ACTIVE_REQUESTS: &str = "http_server_active_requests";
 
 fn active(selection: &Selection, part: &Part<'_>) -> String {

@@ -39,7 +39,7 @@ fn read(
     Ok(())
 }
 
-/// The histogram of each component that is wanted.
+/// The histogram of each needed component.
 fn latencies(
     answers: &mut TemplateAnswers<'_>,
     wanted: &QueryPlan,

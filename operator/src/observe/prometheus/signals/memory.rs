@@ -1,4 +1,4 @@
-//! Memory of each container, as the kubelets measure it. Pure.
+//! Memory of each container, as measured by the kubelets. Pure.
 
 use super::family::{Family, Measurements, Sampling};
 use super::selection::{CONTAINER, Selection};

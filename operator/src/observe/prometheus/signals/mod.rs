@@ -1,9 +1,10 @@
-//! What the template queries measured last, signal by signal. I/O: Prometheus.
+//! The last measurements of the template queries, by signal. I/O: Prometheus.
 //!
-//! A signal is replaced as a whole, value, age and count together, so that no value is ever judged by the age of
-//! another; where its series do not fit one answer, part by part, so that what one app's pods export harms nobody else. A query that fails is sent once more at once, because a tick without evidence delays every app by a whole
-//! tick; a signal whose query fails then is left alone for a while, and not asked twice until it was answered again.
-//! What no metric is read from is shown to people alone, and asked for less often.
+//! A signal is replaced as a whole, value, age and count together, so no value gets the age of another. Where its
+//! series exceed one answer, each part is replaced as a whole, so the series of one app do not affect others. A failed
+//! query is retried once at once, because a tick without evidence delays every app by a whole tick. If that fails, too,
+//! the signal backs off, and is not retried within a tick until it was answered again. Signals without a metric are
+//! only displayed, and queried less often.
 
 pub mod cpu;
 pub mod family;
@@ -32,21 +33,21 @@ use super::parts::{Part, Parts};
 use crate::observe::query_plan::{QueryPlan, QueryScope, Signal};
 use crate::runtime::clock;
 
-/// Time for which a signal that is only shown is left alone: with a tick of 5 s it is asked for at every third. Histograms of
-/// latency are most of what Prometheus would have to compute, and of what would have to be read.
+/// Interval of the queries for a signal that is only displayed: with a tick of 5 s it is queried at every third.
+/// Latency histograms are most of the work of such queries, for Prometheus and for the operator.
 const SHOWN_FOR: Duration = Duration::from_secs(12);
 
-/// Asks for the signals and keeps what they measured.
+/// Queries the signals and keeps the measurements.
 pub struct Signals {
     prometheus: Prometheus,
     selection: Selection,
     parts: BTreeMap<Signal, Parts>,
-    /// When each signal was asked for last.
+    /// When each signal was last queried.
     asked: BTreeMap<Signal, Instant>,
     evidence: Measurements,
 }
 
-/// A part of a signal that is asked for, and the text of each of its templates.
+/// A part of a signal, and the query text of each of its templates.
 struct Request<'a> {
     signal: Signal,
     part: Part<'a>,
@@ -69,18 +70,18 @@ impl Unmeasured {
     }
 }
 
-/// By the text of the query: two signals may have one in common.
+/// By the query text: two signals may share one.
 type Answered = BTreeMap<String, Result<QueryResult, QueryError>>;
 
 impl Signals {
-    /// Nothing is measured yet.
+    /// No measurements yet.
     #[must_use]
     pub fn new(prometheus: Prometheus, selection: Selection) -> Self {
         let (parts, asked) = (BTreeMap::new(), BTreeMap::new());
         Self { prometheus, selection, parts, asked, evidence: Measurements::default() }
     }
 
-    /// Sends each query of the wanted signals that are due once, all at the same time, and returns the newest good
+    /// Sends each due query of the needed signals once, all at the same time, and returns the newest valid
     /// measurements.
     pub async fn refresh(&mut self, wanted: &QueryPlan, now: Timestamp) -> Measurements {
         let scopes = wanted.signals();
@@ -110,7 +111,7 @@ impl Signals {
         self.evidence.clone()
     }
 
-    /// What is asked of a signal now: each of its parts that is not left alone.
+    /// The due parts of a signal that are not backing off.
     fn requests<'a>(&self, signal: Signal, scope: &'a QueryScope, now: Instant) -> Vec<Request<'a>> {
         let none = Parts::default();
         let parts = self.parts.get(&signal).unwrap_or(&none);

@@ -21,7 +21,7 @@ pub(super) const REQUESTS: &str = "http_server_request_duration_seconds";
 
 /// HTTP requests per second by component.
 pub const RATE: Template = Template { name: "request_rate", query: rate };
-/// How often the counters of HTTP requests began anew within the window, by component, where they did.
+/// Counter resets of HTTP requests within the window, by component, where there were some.
 pub const RESETS: Template = Template { name: "counter_resets", query: resets };
 
 /// Requests, with those in flight.
@@ -34,11 +34,11 @@ pub const FAMILY: Family = Family {
 /// The HTTP requests of a component.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Traffic {
-    /// Requests that ended, for each second of the window.
+    /// Completed requests per second over the window.
     pub rate: f64,
-    /// How often a counter of them began anew within the window.
+    /// Counter resets within the window.
     pub resets: u32,
-    /// Requests that are being served; nothing if none is, or the app does not say.
+    /// Requests in flight; `None` if there are none, or the app does not export them.
     pub in_flight: Option<u32>,
 }
 
@@ -77,7 +77,7 @@ fn read(
     Ok(())
 }
 
-/// Requests of each component that is wanted.
+/// Requests of each needed component.
 fn traffic(
     answers: &mut TemplateAnswers<'_>,
     wanted: &QueryPlan,

@@ -1,7 +1,7 @@
-//! What is asked beside every value of a component: the age of its samples, and how many of its pods are scraped. Pure.
+//! The companions of every value of a component: the age of its samples, and the number of scraped pods. Pure.
 //!
-//! The timestamp of a result is the time of the evaluation and says nothing about the samples. Prometheus itself subtracts
-//! them, so its clock need not agree with ours.
+//! The timestamp of a result is the time of the evaluation and does not depend on the samples. Prometheus itself
+//! computes the age, so its clock need not agree with ours.
 
 use hashbrown::HashMap;
 use jiff::Timestamp;
@@ -17,17 +17,17 @@ use crate::resolve::app::ComponentKey;
 
 /// Age in seconds of the oldest fresh sample of the HTTP series, by component; of the oldest where none is fresh.
 pub const AGE: Template = Template { name: "request_age", query: age };
-/// Pods whose scrape succeeds, by component, now and when the window began.
+/// Successfully scraped pods, by component, now and at the start of the window.
 pub const PODS: Template = Template { name: "scraped_pods", query: pods };
 
-/// A value of a component, with what tells how far it can be trusted.
+/// A value of a component, with its age and coverage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured<T> {
     /// The value.
     pub value: T,
-    /// When the oldest sample behind it was taken; nothing if no sample is newer than Prometheus' look-back.
+    /// Time of the oldest sample behind it; `None` if no sample is newer than Prometheus' look-back.
     pub at: Option<Timestamp>,
-    /// Pods that are scraped; nothing if none of them is a target of Prometheus.
+    /// Scraped pods; `None` if none of the component's pods is a target of Prometheus.
     pub scraped: Option<Scraped>,
     /// Whether the answer may lack series.
     pub is_partial: bool,
@@ -36,10 +36,10 @@ pub struct Measured<T> {
 /// The values of all components.
 pub type ByComponent<T> = HashMap<ComponentKey, Measured<T>>;
 
-/// How many pods of a component were scraped.
+/// The number of scraped pods of a component.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scraped {
-    /// When the window of the value began.
+    /// At the start of the value's window.
     pub at_start: u32,
     /// Now.
     pub at_end: u32,
@@ -52,16 +52,16 @@ pub struct Companions<'a> {
     pods: &'a Outcome<'a>,
 }
 
-/// The last samples of a pod that went while Prometheus was away are shown for five minutes more, as no marker says
-/// that they ended. They make nothing old that the component's others have reported since.
+/// The last samples of a pod that was deleted while Prometheus was away are returned for five more minutes, because
+/// they have no staleness marker. They do not make newer samples of other pods old.
 fn age(selection: &Selection, part: &Part<'_>) -> String {
     let selector = selection.of_apps(&format!("{REQUESTS}_count"), part);
     let fresh = selection.fresh(&selector);
     format!("time() - (min by ({COMPONENT}) ({fresh}) or min by ({COMPONENT}) (timestamp({selector})))")
 }
 
-/// A window holds at least four samples, so one that was seen whole has one in its first quarter, and there is one in
-/// the quarter before it. Without them there was a gap, which `rate` does not show: it divides by the whole window.
+/// A window holds at least four samples. If it is complete, there is one in its first quarter, and one in the quarter
+/// before it. Otherwise there was a gap, which `rate` does not show: it divides by the whole window.
 fn pods(selection: &Selection, part: &Part<'_>) -> String {
     let (up, window) = (selection.of_apps("up", part), selection.request_window);
     let [quarter, rest, window] = [window / 4, window - window / 4, window].map(|one| display_duration(&one));
@@ -78,12 +78,12 @@ impl<'a> Companions<'a> {
     /// Takes the answers to both templates.
     ///
     /// # Errors
-    /// When the family did not ask for them.
+    /// When the family has no such query.
     pub fn take(answers: &mut TemplateAnswers<'a>) -> Result<Self, Misread> {
         Ok(Self { ages: answers.take(AGE)?, pods: answers.take(PODS)? })
     }
 
-    /// The values with their ages and pods, of the components that are wanted.
+    /// The values with their ages and pods, of the needed components.
     pub fn join<'b, T>(
         self,
         values: impl Iterator<Item = (Named<'b>, T)>,

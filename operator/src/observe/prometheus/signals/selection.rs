@@ -1,12 +1,12 @@
-//! Which series the templates read. Pure.
+//! The series that the templates read. Pure.
 //!
 //! Series of the apps carry the target labels `namespace`, `pod`, `scalableapp` and `component`, which the scrape
 //! configuration adds from the pods' labels. Series of the kubelet carry `namespace`, `pod` and `container` only; they
 //! are joined with the pods in the process.
 //!
-//! Only known apps are asked for, so that made-up names fill no answer. A series that arrived with one of these labels is
-//! somebody else's, copied: Prometheus renamed it to `exported_...`, and it is passed over. Copies of one series, which
-//! scrape jobs and Prometheus servers tell apart by labels of theirs, count once.
+//! Only known apps are queried, so invented names fill no answer. If a series already had one of these labels, it was
+//! copied from elsewhere: Prometheus renamed the label to `exported_...`, and the series is skipped. Copies of one
+//! series, which scrape jobs and Prometheus servers distinguish by their own labels, count once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use promql_parser::label::Matcher;
 use crate::observe::prometheus::parts::Part;
 use crate::observe::query_plan::AppKey;
 
-/// What the templates are filled with.
+/// The parameters of the templates.
 #[derive(Clone, Debug)]
 pub struct Selection {
     /// Matchers of the operator, added to every selector.
@@ -33,19 +33,19 @@ pub struct Selection {
 pub(super) const COMPONENT: &str = "namespace, scalableapp, component";
 /// Labels of a container.
 pub(super) const CONTAINER: &str = "namespace, pod, container";
-/// Labels by which scrape jobs and Prometheus servers tell copies of one pod's series apart: two jobs that scrape it, or
-/// two servers that nobody deduplicates. `endpoint` and `container` are none of them: an app may tell its own series apart
-/// by such labels, and the sum would read too low.
+/// Labels by which scrape jobs and Prometheus servers distinguish copies of one pod's series: two jobs that scrape it,
+/// or two servers without deduplication. `endpoint` and `container` are not among them: an app may use such labels for
+/// its own series, and the sum would be too low.
 const COPIES: &str = "job, instance, prometheus, prometheus_replica, replica";
-/// The series is the pod's own.
+/// The series is not a copy.
 const OWN: &str =
     "exported_namespace=\"\",exported_pod=\"\",exported_scalableapp=\"\",exported_component=\"\"";
-/// Apps that a query names. With more of them the namespaces alone bound what it reads.
+/// The most apps that a query names. With more of them it is limited by namespace only.
 const NAMED: usize = 500;
 
 impl Selection {
-    /// One series for each pod that is a target, whether or not the scrape job adds the labels of its component: 1 if it is
-    /// scraped, and 0 if that fails.
+    /// One series for each pod that is a target, with or without the component's labels: 1 if its scrape succeeds,
+    /// otherwise 0.
     #[must_use]
     pub fn targets(&self, namespaces: &BTreeSet<String>) -> String {
         let namespaces = among("namespace", namespaces.iter().map(String::as_str).collect());
@@ -59,12 +59,12 @@ impl Selection {
         self.selector(series, &known(&part.apps, by_name))
     }
 
-    /// What the kubelets measured of these apps' pods.
+    /// The kubelets' measurements of these apps' pods.
     pub(super) fn of_pods(&self, series: &str, part: &Part<'_>) -> String {
         self.selector(series, &pods_of(part))
     }
 
-    /// The series of the own pods of these apps, however many they are.
+    /// The series of the own pods of these apps, for any number of apps.
     pub(super) fn of_named_apps(&self, series: &str, apps: &[&AppKey]) -> String {
         self.selector(series, &known(apps, true))
     }
@@ -87,7 +87,8 @@ fn known(apps: &[&AppKey], by_name: bool) -> String {
     format!("{app},{},{OWN}", namespaces_of(apps))
 }
 
-/// What the kubelets measured of these apps' pods. No pod says it of itself: what a pod exports has the label of its app.
+/// The kubelets' measurements of these apps' pods. A pod cannot forge them: series that a pod exports have the label of
+/// its app.
 fn pods_of(part: &Part<'_>) -> String {
     let names: BTreeSet<&str> = part.apps.iter().map(|app| app.1.as_str()).collect();
     let names: Vec<&str> = names.into_iter().collect();
@@ -100,13 +101,13 @@ fn namespaces_of(apps: &[&AppKey]) -> String {
     among("namespace", apps.iter().map(|app| app.0.as_str()).collect())
 }
 
-/// Names of namespaces and apps are DNS labels: none of their characters means anything in a regular expression.
+/// Names of namespaces and apps are DNS labels: none of their characters has a meaning in a regular expression.
 fn among(label: &str, names: BTreeSet<&str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     format!("{label}=~\"{}\"", names.join("|"))
 }
 
-/// Each series once, however many copies there are. They need not be equally good: one server may have missed a scrape.
+/// Each series once, for any number of copies. They may differ: one server may have missed a scrape.
 pub(super) fn once(series: &str) -> String {
     format!("max without ({COPIES}) ({series})")
 }

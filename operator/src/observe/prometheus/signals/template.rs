@@ -1,4 +1,4 @@
-//! One query for all apps, and the answers of a family by the templates they answer. Pure.
+//! A query template for all apps, and the answers of a family by template. Pure.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -11,24 +11,24 @@ use crate::observe::prometheus::parts::Part;
 /// One query.
 #[derive(Clone, Copy)]
 pub struct Template {
-    /// What it is told apart by, in the process' own metrics too.
+    /// Its name, in the process' own metrics, too.
     pub name: &'static str,
-    /// Its text for the apps of a part.
+    /// Its query for the apps of a part.
     pub query: fn(&Selection, &Part<'_>) -> String,
 }
 
-/// Why the answers do not fit the family that reads them. Either is a mistake in the family's own file.
+/// Why the answers do not fit their family. Each is a mistake in the family's own file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misread {
-    /// The family reads what it does not ask for.
-    #[error("failed to read the template {0}: its family does not ask for it")]
+    /// The family reads an answer without its query.
+    #[error("failed to read the template {0}: its family has no such query")]
     Unasked(&'static str),
-    /// The family asks for what it does not read.
+    /// The family does not read an answer.
     #[error("failed to use the answer to the template {0}: its family does not read it")]
     Unread(&'static str),
 }
 
-/// The answers to the templates of one family. Each is read by its template.
+/// The answers to the templates of one family, each read by its template.
 #[derive(Debug, Default)]
 pub struct TemplateAnswers<'a>(BTreeMap<Template, &'a Outcome<'a>>);
 
@@ -47,7 +47,7 @@ impl<'a> TemplateAnswers<'a> {
         self.0.remove(&template).ok_or(Misread::Unasked(template.name))
     }
 
-    /// That every answer was taken.
+    /// Checks that every answer was taken.
     ///
     /// # Errors
     /// When one was not.

@@ -1,7 +1,7 @@
-//! Usage of a resource by each container, which the kubelets measure. Pure.
+//! Resource usage of each container, as measured by the kubelets. Pure.
 //!
-//! Of a container that two scrape jobs report (the kubelet's `/metrics/resource` and its cAdvisor) the larger value
-//! counts, never their sum.
+//! If two scrape jobs report a container (the kubelet's `/metrics/resource` and its cAdvisor), the larger value counts,
+//! never the sum.
 
 use std::sync::Arc;
 
@@ -19,11 +19,11 @@ use crate::observe::prometheus::parts::Part;
 pub struct Usage {
     /// In thousandths.
     pub milli: i64,
-    /// When the sample was taken.
+    /// Time of the sample.
     pub at: Timestamp,
 }
 
-/// A container of a pod. It has the hash of the tuple of its three texts, which it is found by.
+/// A container of a pod. Its hash is that of the tuple of its three strings.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ContainerName {
     pod: NamespacedName,
@@ -54,11 +54,10 @@ impl Equivalent<ContainerName> for (&str, &str, &str) {
 /// Usage of a resource by container.
 pub type ByContainer = HashMap<ContainerName, Usage>;
 
-/// The sample of a pod, as an average over `window`: the sum over its containers, as old as the oldest of them.
+/// The sample of a pod, as an average over `window`: the sum over its containers, with the age of the oldest one.
 ///
-/// As with Kubernetes' metrics API there is none unless every container was measured: a part of the sum would read
-/// as a pod that does little. What else was measured is passed over: for minutes Prometheus still shows an init container
-/// that has ended.
+/// As in Kubernetes' metrics API there is none unless every container was measured: a part of the sum would look like
+/// an idle pod. Samples of other containers are ignored: Prometheus still returns an ended init container for minutes.
 #[must_use]
 pub fn pod_sample(
     usages: &ByContainer,
@@ -91,8 +90,8 @@ pub(super) fn renew(all: &mut Arc<ByContainer>, part: &Part<'_>, measured: ByCon
     }
 }
 
-/// Usage of each container. An amount is rounded up to a thousandth, as a Kubernetes quantity is. A pod that an answer
-/// lacks counts as any other without a sample.
+/// Usage of each container, rounded up to a thousandth, as a Kubernetes quantity is. A pod that is missing from an
+/// answer counts as a pod without a sample.
 #[must_use]
 pub fn usages(values: &Outcome<'_>, ages: &Outcome<'_>, now: Timestamp) -> ByContainer {
     let (values, ages) = (&values.data, &ages.data);
