@@ -83,7 +83,7 @@ impl Tenure<'_> {
         let samples = context.samples.sample(&wanted, clock::wall()).await;
         // No budget can be declared yet.
         context.memories.share(self.epoch, BTreeMap::new(), objects.iter().map(Arc::as_ref));
-        let mut news = (apps.len() / NEWS_OVER).max(LEAST_NEWS);
+        let mut updates = (apps.len() / SPREAD_OVER).max(LEAST_UPDATES);
         for Decidable { app, resolved, memory } in apps {
             let Ok(checked) = &**resolved else { continue };
             self.pass(app, checked, memory, &samples, &mut updates).await;
