@@ -36,7 +36,7 @@ pub enum Command {
     Resume(ResumeArguments),
     /// Repeat recorded decisions, and show those with another result now.
     #[command(
-        after_help = "Exit codes: 0 every decision came out as recorded, 1 one did not, 3 there was none."
+        after_help = "Exit codes: 0 every decision came out as recorded, 1 one did not or cannot be read, 3 there was none or the file cannot be read."
     )]
     Replay(ReplayArguments),
 }

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use scalableapp_crds::Proposal;
 use scalableapp_engine::record::{Difference, Record};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::args::ReplayArguments;
@@ -45,14 +47,14 @@ pub fn run(arguments: &ReplayArguments) -> Result<bool, ReplayError> {
     } else {
         Box::new(BufReader::new(File::open(path).map_err(failed)?))
     };
-    let (mut replayed, mut same) = (0, 0);
-    for (number, line) in input.lines().enumerate() {
+    let (mut replayed, mut same, mut unreadable) = (0, 0, 0);
+    for (number, line) in input.split(b'\n').enumerate() {
         let line = line.map_err(failed)?;
-        let Some(record) = read(&line).transpose() else { continue };
-        let record = match record {
-            Ok(record) => record,
+        let record = match read(&String::from_utf8_lossy(&line)) {
+            Ok(None) => continue,
+            Ok(Some(record)) => record,
             Err(why) => {
-                replayed += 1;
+                unreadable += 1;
                 writeln!(io::stdout(), "{}", printable(&format!("line {}: {why}", number + 1)))?;
                 continue;
             }
@@ -64,29 +66,45 @@ pub fn run(arguments: &ReplayArguments) -> Result<bool, ReplayError> {
             writeln!(io::stdout(), "{}", printable(&difference(&record, one)))?;
         }
     }
-    if replayed == 0 {
+    if replayed + unreadable == 0 {
         return Err(ReplayError::NoDecision(path.clone()));
     }
-    writeln!(io::stdout(), "{replayed} decisions were made once more, {same} of them as recorded")?;
-    Ok(replayed == same)
+    let unread =
+        if unreadable == 0 { String::new() } else { format!("; {unreadable} records cannot be read") };
+    writeln!(io::stdout(), "{replayed} decisions were made once more, {same} of them as recorded{unread}")?;
+    Ok(replayed == same && unreadable == 0)
 }
 
-/// The record of a line, if it is one; or why it cannot be read.
+/// The record of a line, if it is one; or why it cannot be read. Logs may have something before it.
 fn read(line: &str) -> Result<Option<Record>, serde_json::Error> {
-    let Ok(value) = serde_json::from_str::<serde_json::Value>(line) else { return Ok(None) };
-    let is_record = ["namespace", "app", "input"].iter().all(|field| value.get(field).is_some());
-    if is_record { serde_json::from_str(line).map(Some) } else { Ok(None) }
+    let Some(begin) = line.find('{') else { return Ok(None) };
+    let line = &line[begin..];
+    let value = match serde_json::from_str::<Value>(line) {
+        Ok(value) => value,
+        // The operator writes the version first, so a line that was cut off can be told from other text.
+        Err(error) if line.starts_with("{\"version\":") => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    if ["namespace", "app", "input"].iter().any(|field| value.get(field).is_none()) {
+        return Ok(None);
+    }
+    let version = value.get("version").map(|version| version.as_u64().unwrap_or_default());
+    Record::read(version, value).map(Some)
 }
 
 fn difference(record: &Record, one: &Difference<'_>) -> String {
     let Record { namespace, app, input, .. } = record;
     let Difference { component, recorded, now } = one;
     let before = format!(
-        "{namespace}/{app} {component} at {}: recorded {} -> {}, {}",
-        input.now, recorded.from, recorded.to, recorded.message,
+        "{namespace}/{app} {component} at {}: recorded {} -> {}, {} ({})",
+        input.now, recorded.from, recorded.to, recorded.message, recorded.reason,
     );
-    match now {
-        Some(now) => format!("{before}; now {} -> {}, {}", now.current, now.desired, now.message()),
-        None => format!("{before}; now nothing is decided"),
-    }
+    let Some(now) = now else { return format!("{before}; now nothing is decided") };
+    let proposal =
+        |one: &Proposal| format!("{} {}", one.metric, one.replicas.map_or("-".to_owned(), |n| n.to_string()));
+    let listed = |all: &[Proposal]| all.iter().map(proposal).collect::<Vec<_>>().join(", ");
+    let (was, is) = (listed(&recorded.proposals), listed(&now.proposals));
+    let proposals = if was == is { String::new() } else { format!("; proposals were {was}, now {is}") };
+    let (from, to, message, reason) = (now.current, now.desired, now.message(), now.reason.name);
+    format!("{before}; now {from} -> {to}, {message} ({reason}){proposals}")
 }

@@ -670,10 +670,16 @@ async fn recorded_decisions_are_made_once_more() {
     std::fs::write(&file, format!("{}\n{later}\n", decision_record(3))).unwrap();
     let (code, out, _) = server.run(&replay).await;
     assert_eq!(code, 1, "{out}");
-    assert!(
-        out.starts_with("line 2: version 3 is later than 2") && out.contains("1 of them as recorded"),
-        "{out}"
-    );
+    assert!(out.starts_with("line 2: version 3 is later than 2"), "{out}");
+    assert!(out.ends_with("1 of them as recorded; 1 records cannot be read\n"), "{out}");
+    let damaged = decision_record(3).replacen("\"reason\":\"", "\"reason\":7,\"was\":\"", 1);
+    let cut = &decision_record(3)[..300];
+    std::fs::write(&file, format!("{damaged}\n2026-01-02T03:04:05Z {}\n{cut}\n", decision_record(3)))
+        .unwrap();
+    let (code, out, _) = server.run(&replay).await;
+    assert_eq!(code, 1, "{out}");
+    assert!(out.starts_with("line 1: invalid type: integer `7`") && out.contains("line 3: EOF"), "{out}");
+    assert!(out.contains("1 decisions were made once more, 1 of them as recorded; 2 records"), "{out}");
     std::fs::write(&file, "nothing\n").unwrap();
     let (code, _, error) = server.run(&replay).await;
     assert!(code == 3 && error.contains("--decision-records"), "{error}");

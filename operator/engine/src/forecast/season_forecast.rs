@@ -43,10 +43,10 @@ impl SeasonForecast {
             let level = levels.sum::<f64>() / self.loads.len() as f64;
             let forecast = season.forecast(now, level, horizon);
             if forecast > load + season.errors.curve as f64 / 1000.0 {
-                self.pending.push_back((now + horizon, forecast));
+                self.pending.push_back((now.saturating_add(horizon).unwrap_or(now), forecast));
             }
         }
-        if self.since.is_none_or(|since| now.duration_since(since) < horizon * 2) {
+        if self.since.is_none_or(|since| now.duration_since(since) < horizon.saturating_mul(2)) {
             return Outlook::Learning;
         }
         Outlook::Load(self.pending.iter().map(|(_, load)| *load).fold(load, f64::max))

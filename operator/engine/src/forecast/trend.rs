@@ -64,11 +64,17 @@ impl Trend {
             self.settle(now, load, horizon);
             self.samples.retain(|sample| now.duration_since(sample.0) <= horizon);
             self.samples.push_back((now, load));
-            let (whole, latter) =
-                (slope(&self.samples, now - horizon), slope(&self.samples, now - horizon / 2));
+            let (whole, latter) = (
+                slope(&self.samples, now.saturating_sub(horizon).unwrap_or(now)),
+                slope(&self.samples, now.saturating_sub(horizon / 2).unwrap_or(now)),
+            );
             let slope = (whole.value - 2.0 * whole.error).min(latter.value).max(0.0);
             let trend = load + slope * horizon.as_secs_f64();
-            self.pending.push_back(Guess { due: now + horizon, trend, naive: load });
+            self.pending.push_back(Guess {
+                due: now.saturating_add(horizon).unwrap_or(now),
+                trend,
+                naive: load,
+            });
         }
         self.outlook(now, load, horizon)
     }

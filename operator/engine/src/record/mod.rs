@@ -15,7 +15,8 @@ use crate::stack::Stack;
 use crate::state::State;
 use jiff::Timestamp;
 use scalableapp_crds::{DecisionRecord, Proposal};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of the current form.
@@ -23,7 +24,7 @@ const VERSION: u32 = 2;
 
 /// A decision on one app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", try_from = "Written")]
+#[serde(rename_all = "camelCase")]
 pub struct Record {
     /// Version of the form of the record.
     version: u32,
@@ -48,12 +49,16 @@ pub struct Difference<'a> {
     pub now: Option<ComponentDecision>,
 }
 
-/// A record of a later version than this one.
+/// Why a record has no version that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "version {0} is later than {VERSION}, the last one that can be read: use a later release of the plugin"
-)]
-pub struct UnknownVersion(u32);
+enum BadVersion {
+    #[error(
+        "version {0} is later than {VERSION}, the last one that can be read: use a later release of the plugin"
+    )]
+    Later(u64),
+    #[error("{0} is no version of a record")]
+    Unknown(u64),
+}
 
 /// An [`Input`] that can be kept, with as much of the evidence as the decision read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,37 +71,6 @@ pub struct RecordedInput {
     pub evidence: RecordedEvidence,
     pub limits: Limits,
     pub memory: AppMemory,
-}
-
-/// A record of any version.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Current {
-        version: u32,
-        namespace: String,
-        app: String,
-        input: Box<RecordedInput>,
-        decisions: BTreeMap<String, DecisionRecord>,
-    },
-    Later {
-        version: u32,
-    },
-    Version1(Box<version1::RecordV1>),
-}
-
-impl TryFrom<Written> for Record {
-    type Error = UnknownVersion;
-
-    fn try_from(written: Written) -> Result<Self, UnknownVersion> {
-        match written {
-            Written::Current { version: VERSION, namespace, app, input, decisions } => {
-                Ok(Self { version: VERSION, namespace, app, input: *input, decisions })
-            }
-            Written::Current { version, .. } | Written::Later { version } => Err(UnknownVersion(version)),
-            Written::Version1(record) => Ok((*record).into()),
-        }
-    }
 }
 
 impl RecordedInput {
@@ -136,6 +110,21 @@ impl Record {
     ) -> Self {
         let (namespace, app) = (namespace.to_owned(), app.to_owned());
         Self { version: VERSION, namespace, app, input, decisions }
+    }
+
+    /// Reads a record of any version. `version` is its field of this name, if it has one.
+    ///
+    /// # Errors
+    /// When it is of a later version, or not of the form of its version.
+    pub fn read<'de, D: Deserializer<'de>>(version: Option<u64>, record: D) -> Result<Self, D::Error> {
+        match version {
+            None => version1::RecordV1::deserialize(record).map(Self::from),
+            Some(version) if version == u64::from(VERSION) => Self::deserialize(record),
+            Some(version) if version > u64::from(VERSION) => {
+                Err(D::Error::custom(BadVersion::Later(version)))
+            }
+            Some(version) => Err(D::Error::custom(BadVersion::Unknown(version))),
+        }
     }
 
     /// Makes the decision once more, and returns what does not come out as it was recorded: its replicas and reasons.
