@@ -74,7 +74,7 @@
 //! assert_eq!(web.proposals[0].value, "85/s per replica");
 //! assert_eq!(decision.plan.replicas["web"]["7c9f8d"], 7);
 //!
-//! The next decision starts from this memory in any case. A change that was written is added.
+//! // The next decision starts from this memory in any case. A change that was written is added.
 //! let mut memory = decision.memory;
 //! memory.commit("web", web, &Behavior::default(), true);
 //! ```
