@@ -196,6 +196,8 @@ async fn what_an_earlier_app_left_is_told_and_can_be_kept() -> Result<()> {
     tenant.is_ready("shop").await?;
     let before: Vec<_> = tenant.deployments().await?.iter().filter_map(ResourceExt::uid).collect();
 
+    // Creation times are whole seconds: an app of the same second would be taken for the children's own.
+    sleep(Duration::from_secs(1)).await;
     tenant.orphan("shop").await?;
     tenant.apply("shop", &pair(2)).await?;
     wait_until("what is left is named", PATIENCE, async || {
