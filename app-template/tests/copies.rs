@@ -84,7 +84,6 @@ fn the_service_and_each_folder_that_is_made_for_it_build_where_they_are_copied()
     let readme = fs::read_to_string(service().join("README.md")).unwrap();
     assert!(readme.contains("$ app-template/copy-out ../my-service\n"));
     run(service().join("copy-out"), &[copy.to_str().unwrap()], service());
-    cargo(&["metadata", "--locked", "--format-version", "1"], &copy);
     cargo(&["check", "--locked"], &copy);
 
     let folders = readme.lines().filter_map(|line| line.strip_prefix("| `src/")?.split("/` |").next());
