@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::command::output;
 use super::config::PAUSE_IMAGE;
-use super::parts::{program, short};
+use super::nodes::Nodes;
+use super::parts::{build_all, program, short};
 use super::paths::{CRATE_DIR, Cache, ClusterDir, repository};
 use super::progress::step;
 use super::servers::{self, Server};
@@ -35,23 +36,31 @@ const PROJECT_IMAGES: [(&str, &str); 3] = [
     ("localhost/scalableapp-load:dev", "e2e/Containerfile"),
 ];
 
+/// Images of one program of the parts each. A Containerfile has its program's name.
+const CLUSTER_IMAGES: [(&str, &str); 3] = [
+    (PAUSE_IMAGE, "pause"),
+    ("localhost/coredns:v1.12.4", "coredns"),
+    ("localhost/prometheus:v3.16.0", "prometheus"),
+];
+const EXPORTER_IMAGES: [(&str, &str); 2] = [
+    ("localhost/postgres-exporter:v0.19.1", "postgres_exporter"),
+    ("localhost/redis-exporter:v1.88.0", "redis_exporter"),
+];
+
 const BASE_IMAGE: &str = "localhost/scalableapp-base:bookworm";
 
 /// Builds the images of every cluster, and returns their tags and archives. The pause image comes first.
 pub(super) fn cluster_images(cache: &Cache) -> Result<Vec<(String, PathBuf)>> {
-    let images = [
-        (PAUSE_IMAGE, "pause"),
-        ("localhost/coredns:v1.12.4", "coredns"),
-        ("localhost/prometheus:v3.16.0", "prometheus"),
-    ];
-    let mut archives = Vec::new();
-    for (tag, part) in images {
-        let binary = program(cache, part)?;
-        let context = binary.parent().context("a part has no folder")?.to_owned();
-        let request = BuildRequest { containerfile: containerfile(part), context, tag: tag.to_owned() };
-        archives.push((tag.to_owned(), build(cache, &request)?));
-    }
-    Ok(archives)
+    CLUSTER_IMAGES
+        .iter()
+        .map(|(tag, name)| Ok(((*tag).to_owned(), build(cache, &of_program(cache, tag, name)?)?)))
+        .collect()
+}
+
+fn of_program(cache: &Cache, tag: &str, name: &str) -> Result<BuildRequest> {
+    let binary = program(cache, name)?;
+    let context = binary.parent().context("a part has no folder")?.to_owned();
+    Ok(BuildRequest { containerfile: containerfile(name), context, tag: tag.to_owned() })
 }
 
 /// The Containerfile of an image that is not one of our own programs.
@@ -73,18 +82,22 @@ pub fn load_project_images(cache: &Cache, dir: &ClusterDir) -> Result<()> {
     Ok(())
 }
 
-/// Builds the images of PostgreSQL and Redis from the installed packages, and loads them.
+/// Builds the images of PostgreSQL and Redis from the installed packages, and of their exporters, and loads them.
 ///
 /// # Errors
-/// When a server is not installed, or the cluster is down.
+/// When a server is not installed, an exporter cannot be built, or the cluster is down.
 pub fn load_server_images(cache: &Cache, dir: &ClusterDir) -> Result<()> {
     packages::ensure()?;
+    build_all(cache, Nodes::Real)?;
     for Server { name, files } in servers::installed()? {
         let tag = format!("localhost/{name}:debian");
         let content = servers::digest(&files)?;
         let archive = build_folder(cache, &tag, name, &content, |root| servers::assemble(&files, root))?;
         tell_size(&tag, &archive)?;
         load(dir, &tag, &archive)?;
+    }
+    for (tag, name) in EXPORTER_IMAGES {
+        build_and_load(cache, dir, &of_program(cache, tag, name)?)?;
     }
     Ok(())
 }
@@ -235,7 +248,8 @@ mod tests {
         for (tag, containerfile) in PROJECT_IMAGES {
             assert!(repository().unwrap().join(containerfile).is_file(), "{tag}");
         }
-        for name in ["base", "pause", "coredns", "prometheus", "postgres", "redis"] {
+        let programs = CLUSTER_IMAGES.iter().chain(&EXPORTER_IMAGES).map(|(_, name)| *name);
+        for name in ["base", "postgres", "redis"].into_iter().chain(programs) {
             assert!(containerfile(name).is_file(), "{name}");
         }
     }

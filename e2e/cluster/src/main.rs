@@ -46,7 +46,7 @@ enum Action {
     Kubeconfig,
     /// Build the images of this repository's programs from target/release, and load them.
     Images,
-    /// Build images of PostgreSQL and Redis from the machine's Debian packages, and load them.
+    /// Build images of PostgreSQL and Redis from the machine's Debian packages, and of their exporters, and load them.
     ServerImages,
     /// Install the chart with the images of `images` and the bundled Prometheus.
     Install,

@@ -34,7 +34,7 @@ const STRIP: &str = "-s -w";
 const UNFINISHED: &str = ".tmp";
 
 /// The longest build comes first, so that it does not run alone at the end.
-pub(super) const PARTS: [Part; 7] = [
+pub(super) const PARTS: [Part; 9] = [
     Part {
         name: "kubernetes",
         packages: "tool",
@@ -87,6 +87,22 @@ pub(super) const PARTS: [Part; 7] = [
         programs: &["etcd"],
     },
     Part { name: "kwok", packages: "tool", tags: "", ldflags: STRIP, rename: None, programs: &["kwok"] },
+    Part {
+        name: "postgres_exporter",
+        packages: "tool",
+        tags: "",
+        ldflags: "-s -w -X github.com/prometheus/common/version.Version=0.19.1",
+        rename: None,
+        programs: &["postgres_exporter"],
+    },
+    Part {
+        name: "redis_exporter",
+        packages: "tool",
+        tags: "",
+        ldflags: "-s -w -X main.BuildVersion=v1.88.0",
+        rename: None,
+        programs: &["redis_exporter"],
+    },
     Part { name: "pause", packages: ".", tags: "", ldflags: STRIP, rename: None, programs: &["pause"] },
 ];
 
