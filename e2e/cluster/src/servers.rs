@@ -27,14 +27,24 @@ type Files = BTreeMap<PathBuf, PathBuf>;
 /// Debian's folder of PostgreSQL's versions, and files without a link from the binaries.
 const POSTGRES: &str = "/usr/lib/postgresql";
 const POSTGRES_DATA: &str = "/usr/share/postgresql";
-const POSTGRES_PROGRAMS: [&str; 6] = ["initdb", "pg_basebackup", "pg_ctl", "pg_isready", "postgres", "psql"];
+const POSTGRES_PROGRAMS: [&str; 7] =
+    ["initdb", "pg_basebackup", "pg_controldata", "pg_ctl", "pg_isready", "postgres", "psql"];
 
-/// initdb runs its commands by a shell, and readiness checks use these.
-const SHELL: [&str; 2] = ["/bin/sh", "/bin/sleep"];
+/// A shell, which initdb needs, and the programs that scripts find in the public images of these servers.
+const SCRIPT_PROGRAMS: [&str; 40] = [
+    "awk", "basename", "bash", "cat", "chmod", "cp", "cut", "date", "dirname", "du", "env", "false", "grep",
+    "head", "id", "ln", "ls", "mkdir", "mktemp", "mv", "nproc", "od", "printf", "readlink", "rm", "rmdir",
+    "sed", "seq", "sh", "sleep", "sort", "stat", "sync", "tail", "test", "timeout", "touch", "tr", "true",
+    "wc",
+];
+
+/// The path in the first line of a script (`#!/usr/bin/env bash`).
+const ENV: &str = "/usr/bin/env";
 
 const ZONES: [&str; 2] = ["/usr/share/zoneinfo/GMT", "/usr/share/zoneinfo/UTC"];
 
-const REDIS: &str = "/usr/bin/redis-server";
+/// Each with its package.
+const REDIS_PROGRAMS: [(&str, &str); 2] = [("redis-cli", "redis-tools"), ("redis-server", "redis-server")];
 
 /// The servers, in the newest installed version.
 ///
@@ -53,7 +63,7 @@ fn postgres() -> Result<Files> {
         // Not in a folder called bin: they would look for their modules beside it.
         files.insert(Path::new("/postgresql").join(program), folder.join("bin").join(program));
     }
-    files.extend(SHELL.map(in_place));
+    files.extend(script_programs());
     for module in fs::read_dir(folder.join("lib"))? {
         let path = module?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -68,10 +78,19 @@ fn postgres() -> Result<Files> {
 }
 
 fn redis() -> Result<Files> {
-    ensure!(Path::new(REDIS).exists(), "Redis is missing: run .ci/packages, or install redis-server");
-    let mut files = Files::from([(PathBuf::from("/bin/redis-server"), PathBuf::from(REDIS))]);
+    let mut files: Files = script_programs().collect();
+    for (program, package) in REDIS_PROGRAMS {
+        let source = Path::new("/usr/bin").join(program);
+        ensure!(source.exists(), "{program} is missing: run .ci/packages, or install {package}");
+        files.insert(Path::new("/bin").join(program), source);
+    }
     add_libraries(&mut files)?;
     Ok(files)
+}
+
+fn script_programs() -> impl Iterator<Item = (PathBuf, PathBuf)> {
+    let in_bin = SCRIPT_PROGRAMS.iter().map(|program| in_place(&format!("/bin/{program}")));
+    in_bin.chain([in_place(ENV)])
 }
 
 fn in_place(path: &str) -> (PathBuf, PathBuf) {
@@ -142,6 +161,32 @@ pub(super) fn assemble(files: &Files, root: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paths::CRATE_DIR;
+
+    #[test]
+    fn a_script_finds_its_programs_in_the_images() {
+        let called = [
+            (
+                "postgres",
+                vec!["bash", "sh", "rm", "postgres", "psql", "pg_basebackup", "pg_controldata", "pg_ctl"],
+            ),
+            ("redis", vec!["bash", "sh", "grep", "redis-server", "redis-cli"]),
+        ];
+        for (server, (name, programs)) in installed().unwrap().iter().zip(called) {
+            let containerfile =
+                Path::new(CRATE_DIR).join("images").join(format!("{}.Containerfile", server.name));
+            let text = fs::read_to_string(containerfile).unwrap();
+            let path = text.lines().find_map(|line| line.strip_prefix("ENV PATH=")).unwrap();
+            assert_eq!(server.name, name);
+            for program in programs {
+                let found =
+                    path.split(':').any(|folder| server.files.contains_key(&Path::new(folder).join(program)));
+                assert!(found, "{program} in {name}");
+            }
+            assert!(server.files.contains_key(Path::new(ENV)));
+            assert_eq!(server.files.values().find(|source| !source.exists()), None);
+        }
+    }
 
     #[test]
     fn the_libraries_that_ldd_names_are_found_and_a_missing_one_is_said() {
