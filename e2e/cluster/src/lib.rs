@@ -29,6 +29,7 @@ mod servers;
 pub mod status;
 pub mod tools;
 mod up;
+mod volumes;
 
 pub use down::down;
 pub use image::{BuildRequest, build_and_load, load_archive, load_project_images, load_server_images};

@@ -1,4 +1,4 @@
-//! Waits until a cluster is ready, and installs its DNS. Runs kubectl.
+//! Waits until a cluster is ready, and installs its volumes and its DNS. Runs kubectl.
 
 use std::io::Write;
 use std::path::Path;
@@ -16,13 +16,15 @@ use super::parts::program;
 use super::paths::{Cache, ClusterDir};
 use super::progress::step;
 use super::status::{reports, running_init};
+use super::volumes;
 
 /// Time limit of each step on a slow and busy machine.
 const DEADLINE: Duration = Duration::from_secs(180);
 
 const DNS: &str = include_str!("coredns.yaml");
 
-/// Waits for the API server and the node; in a cluster with real pods it installs DNS and waits for that, too.
+/// Waits for the API server and the node, and installs volumes. In a cluster with real pods it also installs DNS and
+/// waits for that.
 pub(super) fn wait(cache: &Cache, dir: &ClusterDir, nodes: Nodes) -> Result<()> {
     let kubectl = || -> Result<Command> {
         let mut command = Command::new(program(cache, "kubectl")?);
@@ -38,6 +40,7 @@ pub(super) fn wait(cache: &Cache, dir: &ClusterDir, nodes: Nodes) -> Result<()> 
         // A kubelet creates its node itself; KWOK simulates existing ones.
         Nodes::Hollow => apply(kubectl()?, &hollow_node(&dir.name)),
     })
+    .and_then(|()| apply(kubectl()?, &volumes::manifest(dir)))
     .and_then(|()| {
         let node = format!("node/{}", dir.name);
         step("cluster: node", || {
@@ -83,7 +86,8 @@ fn until_ready(dir: &ClusterDir, mut ready: impl FnMut() -> Result<()>) -> Resul
 
 /// With room for a million simulated pods.
 fn hollow_node(name: &str) -> String {
-    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}).to_string()
+    let labels = json!({volumes::NODE_LABEL: name});
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}).to_string()
 }
 
 fn apply(mut kubectl: Command, manifest: &str) -> Result<()> {
@@ -95,7 +99,7 @@ fn apply(mut kubectl: Command, manifest: &str) -> Result<()> {
         .context("failed to start kubectl")?;
     child.stdin.take().context("kubectl takes no input")?.write_all(manifest.as_bytes())?;
     if !child.wait()?.success() {
-        bail!("failed to install the cluster's DNS or node");
+        bail!("failed to install the cluster's volumes, DNS or node");
     }
     Ok(())
 }

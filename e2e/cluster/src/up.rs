@@ -13,7 +13,7 @@ use super::parts::{build_all, create_file};
 use super::paths::{CGROUP_PARENT, Cache, ClusterDir, HIDDEN};
 use super::progress::step;
 use super::status::{running_init, running_nodes};
-use super::{certificates, config, doctor, down, image, lock, packages, ready};
+use super::{certificates, config, doctor, down, image, lock, packages, ready, volumes};
 use anyhow::{Context, Result, anyhow, bail};
 
 /// The options of a user.
@@ -75,6 +75,7 @@ fn prepare(dir: &ClusterDir, port: u16) -> Result<()> {
     for hidden in HIDDEN {
         fs::create_dir_all(dir.private(hidden))?;
     }
+    volumes::create_folders(dir)?;
     create_cgroups(&machine.cgroups, dir)
 }
 
