@@ -206,6 +206,7 @@ impl Memory {
                     step: persisted.latency_step.as_ref().map(LatencyStep::restore),
                 },
                 doubts: Doubts::default(),
+                backlogs: BTreeMap::new(),
             },
             forecasts: ForecastMemory::default(),
             missing_since: MissingSince::default(),

@@ -24,9 +24,9 @@ pub struct Stack {
 pub struct Component {
     /// The part that differs between tiers.
     pub workload: Workload,
-    /// Minimum replicas, at least 1.
+    /// Minimum replicas: at least 1 for a service, at least 0 for a worker.
     pub min_replicas: i32,
-    /// Maximum replicas, at least `min_replicas`.
+    /// Maximum replicas, at least 1 and at least `min_replicas`.
     pub max_replicas: i32,
     /// Recurring times with more minimum replicas.
     pub schedules: Vec<Schedule>,
@@ -45,6 +45,8 @@ pub struct Component {
 pub enum Workload {
     /// A stateless service.
     Service(Service),
+    /// A pool of workers that take jobs from queues.
+    Worker(Worker),
 }
 
 /// A stateless service.
@@ -57,18 +59,31 @@ pub struct Service {
     pub forecast: Option<Forecast>,
 }
 
+/// A pool of workers. Each of its pods runs jobs of the same queues.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Worker {
+    /// The declared metrics, in order; empty for a fixed number of replicas, or with schedules alone. Without replicas
+    /// only a backlog or a query can ask for the first one.
+    pub metrics: Vec<Metric>,
+}
+
 impl Component {
     /// The declared metrics, in order.
     #[must_use]
     pub fn metrics(&self) -> &[Metric] {
-        let Workload::Service(service) = &self.workload;
-        &service.metrics
+        match &self.workload {
+            Workload::Service(service) => &service.metrics,
+            Workload::Worker(worker) => &worker.metrics,
+        }
     }
 
-    /// The forecast of the load; `None` without one.
+    /// The forecast of the load; `None` without one. A worker has none.
     #[must_use]
     pub fn forecast(&self) -> Option<Forecast> {
-        let Workload::Service(service) = &self.workload;
-        service.forecast
+        match &self.workload {
+            Workload::Service(service) => service.forecast,
+            Workload::Worker(_) => None,
+        }
     }
 }

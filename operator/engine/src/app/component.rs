@@ -9,9 +9,11 @@ use crate::bounds::fallback;
 use crate::bounds::incomplete_window;
 use crate::bounds::last_decision;
 use crate::bounds::schedule;
+use crate::bounds::throughput;
 use crate::bounds::{Bound, Bounds};
 use crate::forecast::{ForecastResult, forecast};
 use crate::hpa::history::History;
+use crate::hpa::normalize::{Limitation, Normalized, Stabilization};
 use crate::hpa::range::Range;
 use crate::hpa::scale::{Normalization, Outcome, Scaling, Step, step};
 use crate::memory::{ComponentMemory, ScaleChange};
@@ -49,13 +51,14 @@ pub(crate) struct Bounded<'a> {
 /// PROPOSE: the proposal of each metric, and the forecast.
 ///
 /// Zero replicas never mean "paused", as they do for HPA. A component without replicas, because it was just created or
-/// somebody set it so, gets its minimum replicas, or those of the last decision.
+/// somebody set it so, gets its minimum replicas, or those of the last decision. Where `minReplicas` is 0, the metrics
+/// decide.
 pub(crate) fn propose<'a>(subject: Subject<'a>, mut memory: ComponentMemory) -> Proposed<'a> {
     let scaling = &mut memory.scaling;
     scaling.forget_undeclared(subject.declared.metrics());
     let declared = declared_bounds(&subject);
     let least = declared.range().min;
-    if subject.current_replicas == 0 && least > 0 {
+    if subject.current_replicas == 0 && least > 0 && subject.declared.min_replicas > 0 {
         return Proposed { subject, memory, declared, measured: None };
     }
     let signals = evaluate(&subject, least, &mut scaling.signals);
@@ -82,7 +85,8 @@ pub(crate) fn bound(mut proposed: Proposed<'_>) -> Bounded<'_> {
     let decided = last_decision::floor(subject, held.range().max).filter(|_| is_blind);
     let floors = forecast.floor.take().into_iter().chain(fallback).chain(incomplete).chain(decided);
     let floor = floors.fold(held.floor.clone(), |floor, other| floor.or_higher(Some(other)));
-    let bounds = Bounds { floor, ceiling: held.ceiling.clone() };
+    let stalled = throughput::ceiling(subject, signals, floor.replicas, &held.ceiling);
+    let bounds = Bounds { floor, ceiling: stalled.unwrap_or_else(|| held.ceiling.clone()) };
     Bounded { held, bounds, proposed }
 }
 
@@ -133,7 +137,8 @@ pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMe
 }
 
 /// One step in a range whose minimum a forecast or a fallback may have raised. Below the minimum HPA scales to exactly
-/// the minimum. Here the metrics may get more at once, or the raised minimum would delay them.
+/// the minimum. Here the metrics may get more at once, or the raised minimum would delay them. The same holds for any
+/// minimum of a component without replicas, which HPA would leave paused.
 fn raised(
     subject: &Subject<'_>,
     declared: Range,
@@ -142,14 +147,28 @@ fn raised(
     recommended: Option<i32>,
 ) -> Step {
     let current = subject.current_replicas;
+    let declared = if current == 0 { Range { min: 0, ..declared } } else { declared };
     let is_raised = (declared.min..range.min).contains(&current);
     let normalization = Normalization::Behavior(&subject.declared.behavior);
     let scaling = Scaling { range: if is_raised { declared } else { range }, normalization };
     let step = step(&scaling, history, subject.now, current, recommended);
+    let step = if current == 0 { at_once(step, range.max, recommended) } else { step };
     if is_raised && step.desired < range.min {
         return Step { desired: range.min, outcome: Outcome::BelowMin };
     }
     step
+}
+
+/// A step from zero replicas: no policy and no window delays it, because a percentage of nothing is nothing, and jobs
+/// wait.
+fn at_once(step: Step, max: i32, recommended: Option<i32>) -> Step {
+    let (Outcome::MetricAboveTarget(_), Some(stabilized)) = (&step.outcome, recommended) else { return step };
+    let replicas = stabilized.min(max);
+    let limitation =
+        if replicas < stabilized { Limitation::TooManyReplicas } else { Limitation::DesiredWithinRange };
+    let stabilization = Stabilization::ReadyForNewScale;
+    let normalized = Normalized { stabilized, stabilization, replicas, limitation };
+    Step { desired: replicas, outcome: Outcome::MetricAboveTarget(normalized) }
 }
 
 /// Minimum and maximum of spec, schedules and overrides, whatever the metrics recommend.

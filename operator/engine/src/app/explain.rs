@@ -13,6 +13,7 @@ use crate::hpa::scale::{Outcome, Step};
 use crate::hpa::signal::Assumed;
 use crate::propose::evaluate::{LastGood, MetricResult, Signal, SignalMemory};
 use crate::propose::metric::{Metric, Target};
+use crate::propose::worker::BacklogProposal;
 use crate::reason::{self, Reason};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -72,7 +73,8 @@ fn proposal(signal: &Signal<'_>, last_good: Option<&LastGood>, now: Timestamp) -
     let Metric { name, target } = signal.metric;
     let value = match (&signal.result, last_good) {
         (MetricResult::Asks(proposal), _) => {
-            let measured = target.show(target.measured(proposal));
+            let measured = || target.show(target.measured(proposal));
+            let measured = signal.backlog.as_ref().map_or_else(measured, BacklogProposal::value);
             let note = proposal.assumed.map(|assumed| assumption(target, assumed));
             note.map_or_else(|| measured.clone(), |note| format!("{measured}; {note}"))
         }
@@ -157,8 +159,9 @@ fn combine_effect(signals: &[Signal<'_>], recommendation: &Recommendation, curre
     }
     let is_largest =
         |signal: &&Signal<'_>| signal.result.proposal().is_some_and(|proposal| proposal.replicas == largest);
-    let name = signals.iter().find(is_largest).map_or("", |signal| signal.metric.name.as_str());
-    format!("{largest} recommended by {name}")
+    let Some(signal) = signals.iter().find(is_largest) else { return format!("{largest} recommended") };
+    let why = signal.backlog.as_ref().map(|backlog| format!(": {}", backlog.why()));
+    format!("{largest} recommended by {}{}", signal.metric.name, why.unwrap_or_default())
 }
 
 fn bounds_effect(recommendation: &Recommendation, bounds: &Bounds, step: &Step, current: i32) -> String {

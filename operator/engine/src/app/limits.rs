@@ -36,8 +36,8 @@ impl RecentLimits {
 /// The active limits. `asked` are the replicas without bounds, if known.
 ///
 /// A bound that would also limit without the stabilization window is named instead of the window: the limit of an idle
-/// component at its minimum does not change when the window ends. A `minReplicas` of 1 limits nothing, because there is
-/// no smaller number.
+/// component at its minimum does not change when the window ends. A `minReplicas` of 1 is not named: a service has no
+/// smaller number, and one idle worker is what was declared.
 pub(crate) fn binding(step: &Step, bounds: &Bounds, asked: Option<i32>) -> Vec<Reason> {
     let (range, floor, ceiling) = (bounds.range(), bounds.floor.reason, bounds.ceiling.reason);
     let (at_min, at_max) = (step.desired == range.min, step.desired == range.max);

@@ -33,7 +33,8 @@ impl Recommendation {
             };
         }
         let more = latencies.iter().filter_map(|signal| proposal(signal)).map(Some);
-        let all = combine(current, others.iter().map(|signal| proposal(signal)).chain(more));
+        let counted = others.iter().filter(|signal| !matches!(signal.result, MetricResult::Silent { .. }));
+        let all = combine(current, counted.map(|signal| proposal(signal)).chain(more));
         let keeps = latencies.iter().any(|signal| matches!(signal.result, MetricResult::Keeps { .. }));
         Self {
             // Replicas that latency keeps are a recommendation, too, as a proposal would be.

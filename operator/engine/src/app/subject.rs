@@ -2,6 +2,7 @@
 
 use crate::bounds::overrides::Overrides;
 use crate::evidence::Evidence;
+use crate::evidence::backlog::BacklogReading;
 use crate::evidence::sample::Reading;
 use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{Pod, Resource, living};
@@ -67,6 +68,11 @@ impl<'a> Subject<'a> {
     /// Result of a metric's query.
     pub(crate) fn reading(&self, metric: &str) -> Option<Cow<'_, Reading>> {
         self.evidence.reading(self.name, metric)
+    }
+
+    /// The backlog of a metric.
+    pub(crate) fn backlog(&self, metric: &str) -> Option<Cow<'_, BacklogReading>> {
+        self.evidence.backlog(self.name, metric)
     }
 
     /// State of a metric's season.

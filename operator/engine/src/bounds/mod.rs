@@ -6,6 +6,7 @@ pub(crate) mod incomplete_window;
 pub(crate) mod last_decision;
 pub mod overrides;
 pub mod schedule;
+pub(crate) mod throughput;
 
 use crate::hpa::range::Range;
 use crate::reason::{self, Reason};

@@ -1,5 +1,6 @@
 //! The measurements, and whether they are valid. Pure.
 
+pub mod backlog;
 pub(crate) mod exact;
 pub mod recorded;
 pub mod sample;
@@ -8,6 +9,7 @@ pub mod zero;
 use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{Pod, PodSample, Resource};
 use jiff::SignedDuration;
+use backlog::BacklogReading;
 use sample::Reading;
 use std::borrow::Cow;
 
@@ -26,4 +28,7 @@ pub trait Evidence {
 
     /// The season of a component's metric; `None` while its history is loading.
     fn season(&self, component: &str, metric: &str) -> Option<Cow<'_, Seasonal>>;
+
+    /// The backlog of a pool of workers, for its metric; `None` where a query was not answered.
+    fn backlog(&self, component: &str, metric: &str) -> Option<Cow<'_, BacklogReading>>;
 }

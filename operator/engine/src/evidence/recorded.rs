@@ -1,6 +1,7 @@
 //! The evidence that a decision read, recorded for a replay. Pure.
 
 use crate::evidence::Evidence;
+use crate::evidence::backlog::BacklogReading;
 use crate::evidence::sample::Reading;
 use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{ByResource, Pod, PodSample, Resource};
@@ -22,6 +23,9 @@ pub struct RecordedEvidence {
     pub usage: BTreeMap<String, ByResource<Option<PodSample>>>,
     /// Seasons, by component and metric.
     pub seasons: BTreeMap<String, BTreeMap<String, Seasonal>>,
+    /// Backlogs, by component and metric.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub backlogs: BTreeMap<String, BTreeMap<String, BacklogReading>>,
 }
 
 impl Evidence for RecordedEvidence {
@@ -39,6 +43,10 @@ impl Evidence for RecordedEvidence {
 
     fn season(&self, component: &str, metric: &str) -> Option<Cow<'_, Seasonal>> {
         self.seasons.get(component)?.get(metric).map(Cow::Borrowed)
+    }
+
+    fn backlog(&self, component: &str, metric: &str) -> Option<Cow<'_, BacklogReading>> {
+        self.backlogs.get(component)?.get(metric).map(Cow::Borrowed)
     }
 }
 
@@ -91,5 +99,13 @@ impl Evidence for Recorder<'_> {
         let of_component = read.seasons.entry(component.to_owned()).or_default();
         of_component.insert(metric.to_owned(), season.as_ref().clone());
         Some(season)
+    }
+
+    fn backlog(&self, component: &str, metric: &str) -> Option<Cow<'_, BacklogReading>> {
+        let backlog = self.evidence.backlog(component, metric)?;
+        let mut read = self.read.borrow_mut();
+        let of_component = read.backlogs.entry(component.to_owned()).or_default();
+        of_component.insert(metric.to_owned(), backlog.as_ref().clone());
+        Some(backlog)
     }
 }

@@ -178,6 +178,13 @@ pub fn judge_value(
         [value] => value,
         [..] => return Err(SampleError::ManySeries(reading.values.len())),
     };
+    judge_number(value)?;
+    let at = judge_time(reading.at, now, max_age)?;
+    Ok(Fresh { value, at })
+}
+
+/// Checks that a value can be true.
+pub(crate) fn judge_number(value: f64) -> Result<(), SampleError> {
     if value.is_nan() {
         return Err(SampleError::NotANumber);
     }
@@ -187,7 +194,16 @@ pub fn judge_value(
     if value.is_infinite() {
         return Err(SampleError::Infinite);
     }
-    let at = reading.at.ok_or(SampleError::AgeUnknown)?;
+    Ok(())
+}
+
+/// Checks that a sample is neither too old nor from the future.
+pub(crate) fn judge_time(
+    at: Option<Timestamp>,
+    now: Timestamp,
+    max_age: SignedDuration,
+) -> Result<Timestamp, SampleError> {
+    let at = at.ok_or(SampleError::AgeUnknown)?;
     let age = now.duration_since(at);
     if age > max_age {
         return Err(SampleError::TooOld(age.as_secs()));
@@ -195,7 +211,7 @@ pub fn judge_value(
     if age < -max_age {
         return Err(SampleError::InTheFuture(-age.as_secs()));
     }
-    Ok(Fresh { value, at })
+    Ok(at)
 }
 
 impl Reading {

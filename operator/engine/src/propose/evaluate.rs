@@ -7,6 +7,7 @@ use crate::hpa::pod::{Pod, Resource};
 use crate::hpa::signal::{PodMetric, PodTarget, PodTiming, Proposal, SignalError, average_of_total};
 use crate::propose::latency::{LatencyEvidence, LatencyMemory, Opinion};
 use crate::propose::metric::{Metric, Target, micros};
+use crate::propose::worker::{BacklogMemory, BacklogProposal, on_backlog};
 use crate::reason::{self, Reason};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub(crate) struct Signal<'a> {
     pub(crate) load: Option<f64>,
     /// The averaging window of the value, where the evidence is complete.
     pub(crate) window: Option<Window>,
+    /// The proposal of a backlog, with its words.
+    pub(crate) backlog: Option<BacklogProposal>,
 }
 
 /// Memory of the measurements, by the name of the metric.
@@ -29,6 +32,8 @@ pub(crate) struct SignalMemory {
     pub(crate) last_good: BTreeMap<String, LastGood>,
     pub(crate) latency: LatencyMemory,
     pub(crate) doubts: Doubts,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) backlogs: BTreeMap<String, BacklogMemory>,
 }
 
 /// A metric's last valid value.
@@ -45,6 +50,7 @@ impl SignalMemory {
         self.last_good.retain(|name, _| is_kept(name));
         self.doubts.retain(&is_kept);
         self.latency.retain(&is_kept);
+        self.backlogs.retain(|name, _| is_kept(name));
     }
 }
 
@@ -64,7 +70,7 @@ pub(crate) enum MetricResult {
         /// Why it does not propose more.
         why: &'static str,
     },
-    /// Latency without a proposal.
+    /// No proposal, and no obstacle to a scale-in: latency, or the usage of pods where there are none.
     Silent {
         /// Latency in microseconds, if it is known.
         latency: Option<i64>,
@@ -111,13 +117,17 @@ pub(crate) fn evaluate<'a>(subject: &Subject<'a>, least: i32, memory: &mut Signa
     for metric in subject.declared.metrics() {
         let name = metric.name.as_str();
         let value = match &metric.target {
-            Target::Cpu(target) => Value::of_pods(on_pods(subject, &pods, Resource::Cpu, *target)),
-            Target::Memory(target) => Value::of_pods(on_pods(subject, &pods, Resource::Memory, *target)),
+            Target::Cpu(target) => Value::without_total(on_pods(subject, &pods, Resource::Cpu, *target)),
+            Target::Memory(target) => Value::without_total(on_pods(subject, &pods, Resource::Memory, *target)),
             Target::RequestRate { per_replica } => on_total(subject, name, *per_replica, |rate, served| {
                 nobody_serves(subject)
                     .or_else(|| doubt(subject, &mut memory.doubts, name, rate, served, least))
             }),
             Target::Prometheus { per_replica } => on_total(subject, name, *per_replica, |_, _| None),
+            Target::Backlog(target) => {
+                let memory = memory.backlogs.entry(metric.name.clone()).or_default();
+                Value::of_backlog(on_backlog(subject, name, target, memory))
+            }
             Target::Latency { target, .. } => {
                 latencies.push((metric, micros(*target)));
                 continue;
@@ -137,7 +147,7 @@ pub(crate) fn evaluate<'a>(subject: &Subject<'a>, least: i32, memory: &mut Signa
     let load = signals.iter().filter_map(ratio).filter(|ratio| ratio.is_finite()).reduce(f64::max);
     for (metric, target) in latencies {
         let result = on_latency(subject, &pods, &mut memory.latency, metric, target, load);
-        signals.push(Signal { metric, result, load: None, window: None });
+        signals.push(Signal { metric, result, load: None, window: None, backlog: None });
     }
     signals
 }
@@ -147,11 +157,22 @@ struct Value {
     result: Result<MetricResult, Invalid>,
     load: Option<f64>,
     window: Option<Window>,
+    backlog: Option<BacklogProposal>,
 }
 
 impl Value {
-    fn of_pods(result: Result<MetricResult, Invalid>) -> Self {
-        Self { result, load: None, window: None }
+    fn without_total(result: Result<MetricResult, Invalid>) -> Self {
+        Self { result, load: None, window: None, backlog: None }
+    }
+
+    fn of_backlog(result: Result<BacklogProposal, Invalid>) -> Self {
+        match result {
+            Ok(backlog) => {
+                let result = Ok(MetricResult::Asks(backlog.proposal));
+                Self { backlog: Some(backlog), ..Self::without_total(result) }
+            }
+            Err(invalid) => Self::without_total(Err(invalid)),
+        }
     }
 }
 
@@ -160,7 +181,7 @@ impl<'a> Signal<'a> {
         let result = value.result.unwrap_or_else(MetricResult::Invalid);
         let is_whole = matches!(result, MetricResult::Asks(_));
         let (load, window) = (value.load.filter(|_| is_whole), value.window.filter(|_| is_whole));
-        Self { metric, result, load, window }
+        Self { metric, result, load, window, backlog: value.backlog }
     }
 }
 
@@ -188,6 +209,9 @@ fn on_pods(
     resource: Resource,
     target: PodTarget,
 ) -> Result<MetricResult, Invalid> {
+    if subject.current_replicas == 0 {
+        return Ok(MetricResult::Silent { latency: None, why: "no pods".to_owned() });
+    }
     let sampled = |pod: &Pod| pod.usage.get(resource).is_some();
     let metric = PodMetric {
         now: subject.now,
@@ -215,10 +239,11 @@ fn on_total(
     let reading = reading.as_deref();
     let fresh = match judge_value(reading, subject.now, subject.max_age()) {
         Ok(fresh) => fresh,
-        Err(error) => return Value { result: Err(error.into()), load: None, window: None },
+        Err(error) => return Value::without_total(Err(error.into())),
     };
     let result = of_total(subject, reading, fresh.value, per_replica, doubt);
-    Value { result, load: Some(fresh.value), window: reading.and_then(|reading| reading.window) }
+    let window = reading.and_then(|reading| reading.window);
+    Value { result, load: Some(fresh.value), window, backlog: None }
 }
 
 /// An incomplete value is a lower bound of the total, as HPA counts missing pods as idle where more replicas are

@@ -37,6 +37,20 @@ pub enum Target {
         /// The highest acceptable latency, above 0.
         target: SignedDuration,
     },
+    /// The backlog of the queues of a pool of workers.
+    Backlog(Backlog),
+}
+
+/// How soon the jobs of a pool of workers should be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backlog {
+    /// Time in which the waiting jobs should be started, at least 1 s.
+    pub drain_within: SignedDuration,
+    /// The highest acceptable age of a due job, above 0; `None` where the age does not count.
+    pub oldest_within: Option<SignedDuration>,
+    /// Jobs that a pod runs at the same time, from 1 to 1000.
+    pub concurrency: i32,
 }
 
 impl Target {
@@ -57,6 +71,7 @@ impl Target {
             Self::Memory(PodTarget::AverageValue(_)) => format!("{}Mi", decimal(milli / (1024 * 1024))),
             // Latency is counted in microseconds, which are thousandths of a millisecond.
             Self::Latency { .. } => format!("{}ms", decimal(milli)),
+            Self::Backlog(_) => format!("{} waiting", decimal(milli)),
         }
     }
 
@@ -81,6 +96,10 @@ impl Target {
             }),
             Self::Latency { quantile, target } => {
                 format!("{} at quantile {quantile}", self.show(micros(*target)))
+            }
+            Self::Backlog(backlog) => {
+                let oldest = backlog.oldest_within.map(|age| format!(", none older than {}s", age.as_secs()));
+                format!("drained within {}s{}", backlog.drain_within.as_secs(), oldest.unwrap_or_default())
             }
         }
     }
@@ -120,5 +139,10 @@ mod tests {
             ("300ms at quantile 0.99", "412.5ms")
         );
         assert_eq!(decimal(-1_050), "-1.05");
+        let [minute, two] = [60, 120].map(SignedDuration::from_secs);
+        let backlog =
+            |oldest_within| Target::Backlog(Backlog { drain_within: minute, oldest_within, concurrency: 8 });
+        assert_eq!((backlog(None).show(340_000), backlog(None).show_target()), ("340 waiting".into(), "drained within 60s".into()));
+        assert_eq!(backlog(Some(two)).show_target(), "drained within 60s, none older than 120s");
     }
 }

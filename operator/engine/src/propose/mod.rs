@@ -3,3 +3,5 @@
 pub(crate) mod evaluate;
 pub(crate) mod latency;
 pub mod metric;
+pub(crate) mod throughput;
+pub(crate) mod worker;

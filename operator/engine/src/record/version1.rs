@@ -111,6 +111,7 @@ impl InputV1 {
                 readings: only(name, self.readings),
                 usage,
                 seasons: only(name, self.seasons),
+                backlogs: BTreeMap::new(),
             },
             limits: Limits { overrides: only(name, self.overrides), ..Limits::default() },
             memory: AppMemory { components: only(name, memory) },

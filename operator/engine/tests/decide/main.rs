@@ -12,6 +12,7 @@ mod memory;
 mod metrics;
 mod record;
 mod said;
+mod workers;
 
 use scalableapp_engine::ComponentDecision;
 

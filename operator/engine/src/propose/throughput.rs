@@ -1,0 +1,163 @@
+//! Whether more pods raise the throughput of a pool of workers. Pure.
+//!
+//! A poison job, a lock or a slow dependency keeps a backlog from falling, however many pods there are. So each growth
+//! of the pool is an experiment:
+//!
+//! 1. When the pool grows, its replicas and its throughput before are remembered. The throughput is updated until a new
+//!    pod is ready. Further growth belongs to the same experiment.
+//! 2. It is judged once more pods than before have been ready for [`SETTLE`] and the duration of a job. Throughput must
+//!    have risen by [`SHARE`] of what it would have risen in proportion to the pods, and by more than [`NOISE`].
+//! 3. If it has, the pool may grow again, as the next experiment. If not, growth stops until throughput has risen, or
+//!    until the backlog needs no more pods, or the pool shrinks.
+//!
+//! Until then growth is free: a burst must not wait for proof. The exception is a pool that stands still: its pods have
+//! had jobs for that time, and none ended. It may grow once, and then waits for the judgement.
+//!
+//! Limits of the rule: it never removes pods, and what grew within the time of one experiment stays. A throughput that
+//! was high by chance before a growth delays the next one. A restart forgets the experiment, and judges all pods
+//! against nothing.
+
+use crate::hpa::pod::Pod;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Time for which a pod must have been ready. It is two windows of a minute: within the first one the pod takes up its
+/// work, and the second one measures nothing but work.
+const SETTLE: SignedDuration = SignedDuration::from_secs(120);
+
+/// The share of a proportional rise that throughput must reach. Pods share databases, so no rise is wholly
+/// proportional; with less than half of it, more pods mostly wait for each other.
+const SHARE: f64 = 0.5;
+
+/// Jobs per second below which a rise is noise: two jobs within [`SETTLE`], such as a poison job that is given up.
+const NOISE: f64 = 2.0 / 120.0;
+
+/// The growth of a pool, and what came of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GrowthMemory {
+    /// Replicas at the last measurement.
+    replicas: i32,
+    /// Throughput at the last measurement, in jobs per second.
+    throughput: f64,
+    /// Since when ready pods have had jobs and none ended.
+    still_since: Option<Timestamp>,
+    /// The growth that is not known to have helped.
+    experiment: Option<Experiment>,
+}
+
+/// A growth of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Experiment {
+    /// Replicas before.
+    before: i32,
+    /// Replicas after.
+    after: i32,
+    /// Throughput before, in jobs per second.
+    throughput: f64,
+    /// Whether throughput is known not to have risen.
+    failed: bool,
+}
+
+/// A pool at one instant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pool<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) pods: &'a [Pod],
+    pub(crate) current_replicas: i32,
+    /// Jobs that a pod runs at the same time.
+    pub(crate) concurrency: i32,
+    /// Jobs that ended, per second.
+    pub(crate) throughput: f64,
+    /// Whether jobs wait or run.
+    pub(crate) has_jobs: bool,
+    /// Duration of a job, if known.
+    pub(crate) seconds_per_job: Option<f64>,
+}
+
+/// Whether a pool may grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Growth {
+    /// The last growth helped, or there was none.
+    Free,
+    /// The last growth is not judged yet.
+    Observed,
+    /// The last growth did not help.
+    Stopped,
+}
+
+impl GrowthMemory {
+    /// Adds a measurement, and judges the last growth.
+    pub(crate) fn observe(&mut self, pool: &Pool<'_>) -> Growth {
+        self.note(pool);
+        let stands_still = self.still_since.is_some_and(|since| pool.now.duration_since(since) >= pool.settle());
+        let Some(experiment) = &mut self.experiment else { return Growth::Free };
+        if pool.ready_for(SignedDuration::ZERO) <= experiment.before && !experiment.failed {
+            experiment.throughput = pool.throughput;
+        }
+        let settled = pool.ready_for(pool.settle());
+        if settled > experiment.before || experiment.failed {
+            if experiment.has_helped(pool, settled) {
+                self.experiment = None;
+                return Growth::Free;
+            }
+            experiment.failed = true;
+        }
+        if experiment.failed || (stands_still && experiment.before > 0) {
+            Growth::Stopped
+        } else {
+            Growth::Observed
+        }
+    }
+
+    /// Ends the experiment: the backlog needs no more pods.
+    pub(crate) fn end(&mut self) {
+        self.experiment = None;
+    }
+
+    fn note(&mut self, pool: &Pool<'_>) {
+        let current = pool.current_replicas;
+        match &mut self.experiment {
+            Some(experiment) if current < experiment.after => self.experiment = None,
+            Some(experiment) => experiment.after = current,
+            None if current > self.replicas => {
+                let (before, throughput) = (self.replicas, self.throughput);
+                self.experiment = Some(Experiment { before, after: current, throughput, failed: false });
+            }
+            None => {}
+        }
+        (self.replicas, self.throughput) = (current, pool.throughput);
+        let is_still = pool.throughput <= 0.0 && pool.has_jobs && pool.ready_for(SignedDuration::ZERO) > 0;
+        self.still_since = is_still.then(|| self.still_since.unwrap_or(pool.now));
+    }
+}
+
+impl Experiment {
+    fn has_helped(&self, pool: &Pool<'_>, settled: i32) -> bool {
+        let added = f64::from(settled.saturating_sub(self.before).max(1));
+        let proportional =
+            if self.before > 0 { self.throughput * added / f64::from(self.before) } else { 0.0 };
+        // Long jobs end seldom, however well they run.
+        let possible = match pool.seconds_per_job {
+            Some(seconds) if seconds > 0.0 => added * f64::from(pool.concurrency) / seconds,
+            _ => f64::INFINITY,
+        };
+        let least = (SHARE * proportional).max(NOISE.min(SHARE * possible));
+        pool.throughput - self.throughput >= least
+    }
+}
+
+impl Pool<'_> {
+    /// Time after which a pod's throughput is known: a job must be able to end within it.
+    fn settle(&self) -> SignedDuration {
+        let job = self.seconds_per_job.unwrap_or(0.0);
+        SETTLE.saturating_add(SignedDuration::try_from_secs_f64(job).unwrap_or(SignedDuration::MAX))
+    }
+
+    /// The pods that have been ready for a time, without those that leave.
+    fn ready_for(&self, time: SignedDuration) -> i32 {
+        let ready = self.pods.iter().filter(|pod| !pod.deleting && pod.is_ready_for(time, self.now));
+        i32::try_from(ready.count()).unwrap_or(i32::MAX)
+    }
+}
