@@ -4,7 +4,7 @@ use super::memory::DecideMemory;
 use crate::{observe::snapshot::Samples, resolve::app::App};
 use jiff::SignedDuration;
 use scalableapp_engine::{
-    evidence::{Evidence, sample::Reading},
+    evidence::{Evidence, backlog::BacklogReading, sample::Reading},
     forecast::season::Seasonal,
     hpa::pod::{Pod, PodSample, Resource},
 };
@@ -36,5 +36,9 @@ impl Evidence for AppEvidence<'_> {
     fn season(&self, component: &str, metric: &str) -> Option<Cow<'_, Seasonal>> {
         let key = &self.app.service(component)?.key;
         self.samples.season(key, metric).map(Cow::Borrowed)
+    }
+
+    fn backlog(&self, _component: &str, _metric: &str) -> Option<Cow<'_, BacklogReading>> {
+        None
     }
 }

@@ -81,6 +81,7 @@ pub fn sources(service: &Service) -> Sources {
         Target::Latency { quantile, .. } => Some(Source::Quantile(*quantile)),
         Target::Cpu(_) => Some(Source::Pods(Signal::Cpu)),
         Target::Memory(_) => Some(Source::Pods(Signal::Memory)),
+        Target::Backlog(_) => None,
         Target::Prometheus { .. } => service.queries.get(name).map(|text| {
             let namespace = service.key.namespace.clone();
             Source::Custom(CustomQuery { namespace, text: text.clone() })
