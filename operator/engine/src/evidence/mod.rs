@@ -8,8 +8,8 @@ pub mod zero;
 
 use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{Pod, PodSample, Resource};
-use jiff::SignedDuration;
 use backlog::BacklogReading;
+use jiff::SignedDuration;
 use sample::Reading;
 use std::borrow::Cow;
 

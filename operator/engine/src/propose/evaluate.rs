@@ -7,7 +7,8 @@ use crate::hpa::pod::{Pod, Resource};
 use crate::hpa::signal::{PodMetric, PodTarget, PodTiming, Proposal, SignalError, average_of_total};
 use crate::propose::latency::{LatencyEvidence, LatencyMemory, Opinion};
 use crate::propose::metric::{Metric, Target, micros};
-use crate::propose::worker::{BacklogMemory, BacklogProposal, on_backlog};
+use crate::propose::throughput::GrowthMemory;
+use crate::propose::worker::{BacklogProposal, on_backlog};
 use crate::reason::{self, Reason};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,7 @@ pub(crate) struct SignalMemory {
     pub(crate) latency: LatencyMemory,
     pub(crate) doubts: Doubts,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) backlogs: BTreeMap<String, BacklogMemory>,
+    pub(crate) backlogs: BTreeMap<String, GrowthMemory>,
 }
 
 /// A metric's last valid value.
@@ -118,7 +119,9 @@ pub(crate) fn evaluate<'a>(subject: &Subject<'a>, least: i32, memory: &mut Signa
         let name = metric.name.as_str();
         let value = match &metric.target {
             Target::Cpu(target) => Value::without_total(on_pods(subject, &pods, Resource::Cpu, *target)),
-            Target::Memory(target) => Value::without_total(on_pods(subject, &pods, Resource::Memory, *target)),
+            Target::Memory(target) => {
+                Value::without_total(on_pods(subject, &pods, Resource::Memory, *target))
+            }
             Target::RequestRate { per_replica } => on_total(subject, name, *per_replica, |rate, served| {
                 nobody_serves(subject)
                     .or_else(|| doubt(subject, &mut memory.doubts, name, rate, served, least))

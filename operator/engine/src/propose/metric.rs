@@ -142,7 +142,10 @@ mod tests {
         let [minute, two] = [60, 120].map(SignedDuration::from_secs);
         let backlog =
             |oldest_within| Target::Backlog(Backlog { drain_within: minute, oldest_within, concurrency: 8 });
-        assert_eq!((backlog(None).show(340_000), backlog(None).show_target()), ("340 waiting".into(), "drained within 60s".into()));
+        assert_eq!(
+            (backlog(None).show(340_000), backlog(None).show_target()),
+            ("340 waiting".into(), "drained within 60s".into())
+        );
         assert_eq!(backlog(Some(two)).show_target(), "drained within 60s, none older than 120s");
     }
 }

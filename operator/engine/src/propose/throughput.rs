@@ -8,10 +8,12 @@
 //! 2. It is judged once more pods than before have been ready for [`SETTLE`] and the duration of a job. Throughput must
 //!    have risen by [`SHARE`] of what it would have risen in proportion to the pods, and by more than [`NOISE`].
 //! 3. If it has, the pool may grow again, as the next experiment. If not, growth stops until throughput has risen, or
-//!    until the backlog needs no more pods, or the pool shrinks.
+//!    until the backlog has gone, or the pool shrinks.
 //!
-//! Until then growth is free: a burst must not wait for proof. The exception is a pool that stands still: its pods have
-//! had jobs for that time, and none ended. It may grow once, and then waits for the judgement.
+//! Until then growth is free, because a burst must not wait for proof, with two exceptions. Jobs that become slower
+//! count with their duration before the growth: behind a shared limit each new pod makes all jobs slower, and so asks for
+//! the next one. A pool that stands still, because its pods have had jobs for that time and none ended, waits for the
+//! judgement.
 //!
 //! Limits of the rule: it never removes pods, and what grew within the time of one experiment stays. A throughput that
 //! was high by chance before a growth delays the next one. A restart forgets the experiment, and judges all pods
@@ -40,6 +42,8 @@ pub(crate) struct GrowthMemory {
     replicas: i32,
     /// Throughput at the last measurement, in jobs per second.
     throughput: f64,
+    /// The last known duration of a job.
+    seconds_per_job: Option<f64>,
     /// Since when ready pods have had jobs and none ended.
     still_since: Option<Timestamp>,
     /// The growth that is not known to have helped.
@@ -56,13 +60,15 @@ struct Experiment {
     after: i32,
     /// Throughput before, in jobs per second.
     throughput: f64,
+    /// The duration of a job before, if known.
+    seconds_per_job: Option<f64>,
     /// Whether throughput is known not to have risen.
     failed: bool,
 }
 
 /// A pool at one instant.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pool<'a> {
+pub(crate) struct WorkerPool<'a> {
     pub(crate) now: Timestamp,
     pub(crate) pods: &'a [Pod],
     pub(crate) current_replicas: i32,
@@ -72,7 +78,7 @@ pub(crate) struct Pool<'a> {
     pub(crate) throughput: f64,
     /// Whether jobs wait or run.
     pub(crate) has_jobs: bool,
-    /// Duration of a job, if known.
+    /// Mean duration of the jobs that ended; `None` where none did.
     pub(crate) seconds_per_job: Option<f64>,
 }
 
@@ -89,16 +95,17 @@ pub(crate) enum Growth {
 
 impl GrowthMemory {
     /// Adds a measurement, and judges the last growth.
-    pub(crate) fn observe(&mut self, pool: &Pool<'_>) -> Growth {
+    pub(crate) fn observe(&mut self, pool: &WorkerPool<'_>) -> Growth {
         self.note(pool);
-        let stands_still = self.still_since.is_some_and(|since| pool.now.duration_since(since) >= pool.settle());
+        let (settle, seconds_per_job) = (self.settle(), self.seconds_per_job);
+        let stands_still = self.still_since.is_some_and(|since| pool.now.duration_since(since) >= settle);
         let Some(experiment) = &mut self.experiment else { return Growth::Free };
         if pool.ready_for(SignedDuration::ZERO) <= experiment.before && !experiment.failed {
             experiment.throughput = pool.throughput;
         }
-        let settled = pool.ready_for(pool.settle());
+        let settled = pool.ready_for(settle);
         if settled > experiment.before || experiment.failed {
-            if experiment.has_helped(pool, settled) {
+            if experiment.has_helped(pool, settled, seconds_per_job) {
                 self.experiment = None;
                 return Growth::Free;
             }
@@ -111,35 +118,54 @@ impl GrowthMemory {
         }
     }
 
-    /// Ends the experiment: the backlog needs no more pods.
+    /// The last known duration of a job. While a growth is observed, it is at most the one before.
+    pub(crate) fn seconds_per_job(&self, growth: Growth) -> Option<f64> {
+        let known = self.seconds_per_job?;
+        let before = self.experiment.filter(|one| growth == Growth::Observed && one.before > 0);
+        Some(before.and_then(|one| one.seconds_per_job).map_or(known, |seconds| known.min(seconds)))
+    }
+
+    /// Ends the experiment: the backlog has gone.
     pub(crate) fn end(&mut self) {
         self.experiment = None;
     }
 
-    fn note(&mut self, pool: &Pool<'_>) {
+    fn note(&mut self, pool: &WorkerPool<'_>) {
         let current = pool.current_replicas;
         match &mut self.experiment {
             Some(experiment) if current < experiment.after => self.experiment = None,
             Some(experiment) => experiment.after = current,
             None if current > self.replicas => {
-                let (before, throughput) = (self.replicas, self.throughput);
-                self.experiment = Some(Experiment { before, after: current, throughput, failed: false });
+                self.experiment = Some(Experiment {
+                    before: self.replicas,
+                    after: current,
+                    throughput: self.throughput,
+                    seconds_per_job: self.seconds_per_job,
+                    failed: false,
+                });
             }
             None => {}
         }
         (self.replicas, self.throughput) = (current, pool.throughput);
+        self.seconds_per_job = pool.seconds_per_job.or(self.seconds_per_job);
         let is_still = pool.throughput <= 0.0 && pool.has_jobs && pool.ready_for(SignedDuration::ZERO) > 0;
         self.still_since = is_still.then(|| self.still_since.unwrap_or(pool.now));
+    }
+
+    /// Time after which a pod's throughput is known: a job must be able to end within it.
+    fn settle(&self) -> SignedDuration {
+        let job = self.seconds_per_job.unwrap_or(0.0);
+        SETTLE.saturating_add(SignedDuration::try_from_secs_f64(job).unwrap_or(SignedDuration::MAX))
     }
 }
 
 impl Experiment {
-    fn has_helped(&self, pool: &Pool<'_>, settled: i32) -> bool {
+    fn has_helped(&self, pool: &WorkerPool<'_>, settled: i32, seconds_per_job: Option<f64>) -> bool {
         let added = f64::from(settled.saturating_sub(self.before).max(1));
         let proportional =
             if self.before > 0 { self.throughput * added / f64::from(self.before) } else { 0.0 };
         // Long jobs end seldom, however well they run.
-        let possible = match pool.seconds_per_job {
+        let possible = match seconds_per_job {
             Some(seconds) if seconds > 0.0 => added * f64::from(pool.concurrency) / seconds,
             _ => f64::INFINITY,
         };
@@ -148,13 +174,7 @@ impl Experiment {
     }
 }
 
-impl Pool<'_> {
-    /// Time after which a pod's throughput is known: a job must be able to end within it.
-    fn settle(&self) -> SignedDuration {
-        let job = self.seconds_per_job.unwrap_or(0.0);
-        SETTLE.saturating_add(SignedDuration::try_from_secs_f64(job).unwrap_or(SignedDuration::MAX))
-    }
-
+impl WorkerPool<'_> {
     /// The pods that have been ready for a time, without those that leave.
     fn ready_for(&self, time: SignedDuration) -> i32 {
         let ready = self.pods.iter().filter(|pod| !pod.deleting && pod.is_ready_for(time, self.now));

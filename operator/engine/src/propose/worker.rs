@@ -20,23 +20,13 @@ use crate::evidence::backlog::{BacklogReading, judge_backlog};
 use crate::hpa::signal::Proposal;
 use crate::propose::evaluate::Invalid;
 use crate::propose::metric::{Backlog, decimal};
-use crate::propose::throughput::{Growth, GrowthMemory, Pool};
-use serde::{Deserialize, Serialize};
+use crate::propose::throughput::{Growth, GrowthMemory, WorkerPool};
 
 /// The share of its concurrency that a pod should use. At full use the queue would grow with every random burst.
 const UTILIZATION: f64 = 0.8;
 
 /// The most that the age of the oldest job multiplies the current replicas by, at once.
 const LARGEST_FACTOR: f64 = 2.0;
-
-/// Memory of one backlog.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct BacklogMemory {
-    /// The last known duration of a job.
-    seconds_per_job: Option<f64>,
-    growth: GrowthMemory,
-}
 
 /// The proposal of a backlog.
 #[derive(Clone, Debug)]
@@ -69,46 +59,55 @@ pub(crate) fn on_backlog(
     subject: &Subject<'_>,
     metric: &str,
     target: &Backlog,
-    memory: &mut BacklogMemory,
+    memory: &mut GrowthMemory,
 ) -> Result<BacklogProposal, Invalid> {
     let reading = subject.backlog(metric);
     let reading = judge_backlog(reading.as_deref(), subject.now, subject.max_age())?;
-    memory.seconds_per_job = reading.seconds_per_job.or(memory.seconds_per_job);
     let current = subject.current_replicas;
-    let growth = memory.growth.observe(&Pool {
+    let growth = memory.observe(&WorkerPool {
         now: subject.now,
         pods: &subject.pods,
         current_replicas: current,
         concurrency: target.concurrency,
         throughput: reading.finished_per_second,
         has_jobs: reading.waiting > 0.0 || reading.running > 0.0,
-        seconds_per_job: memory.seconds_per_job,
+        seconds_per_job: reading.seconds_per_job,
     });
-    let needed = memory.seconds_per_job.map(|seconds| needed(target, reading, seconds));
-    let (by_formula, basis) = match (needed, memory.seconds_per_job) {
-        _ if reading.is_idle() => (0, Basis::Idle),
-        (Some(needed), Some(seconds)) => (rounded(subject, needed), Basis::Formula(seconds)),
-        _ => (current.max(1), Basis::DurationUnknown),
-    };
+    let seconds = memory.seconds_per_job(growth);
+    let (by_formula, basis) = by_formula(subject, target, reading, seconds);
     let by_age = by_age(target, reading, current).filter(|_| basis != Basis::Idle);
-    let wanted = by_formula.max(by_age.unwrap_or(0));
     let (replicas, basis) = match (by_age, growth) {
         (Some(_), Growth::Observed) if by_formula <= current => (current, Basis::AgeObserved),
         (Some(by_age), Growth::Free | Growth::Stopped) if by_age > by_formula => (by_age, Basis::Age),
         _ => (by_formula, basis),
     };
-    if wanted <= current {
-        memory.growth.end();
+    let (unlimited, _) = self::by_formula(subject, target, reading, memory.seconds_per_job(Growth::Free));
+    let has_gone = by_age.is_none() && reading.waiting <= reading.running;
+    if has_gone && unlimited <= current {
+        memory.end();
     }
-    let ratio = needed.unwrap_or(f64::NAN) / f64::from(current);
+    let ratio = needed(target, reading, seconds.unwrap_or(f64::NAN)) / f64::from(current);
     let usage = thousandths(reading.waiting);
     Ok(BacklogProposal {
         proposal: Proposal { replicas, ratio, usage, utilization: None, assumed: None },
-        is_stalled: growth == Growth::Stopped && wanted > current,
+        is_stalled: growth == Growth::Stopped && replicas > current,
         reading: reading.clone(),
         concurrency: target.concurrency,
         basis,
     })
+}
+
+fn by_formula(
+    subject: &Subject<'_>,
+    target: &Backlog,
+    reading: &BacklogReading,
+    seconds_per_job: Option<f64>,
+) -> (i32, Basis) {
+    match seconds_per_job {
+        _ if reading.is_idle() => (0, Basis::Idle),
+        Some(seconds) => (rounded(subject, needed(target, reading, seconds)), Basis::Formula(seconds)),
+        None => (subject.current_replicas.max(1), Basis::DurationUnknown),
+    }
 }
 
 /// Pods for the arrivals and the backlog, not rounded.
@@ -141,13 +140,13 @@ impl BacklogProposal {
     pub(crate) fn value(&self) -> String {
         let BacklogReading { waiting, oldest_seconds, .. } = self.reading;
         let stalled = if self.is_stalled { "; throughput does not rise with pods" } else { "" };
-        format!("{} waiting, oldest {}s{stalled}", shown(waiting), shown(oldest_seconds.round()))
+        format!("{} waiting, oldest {}s{stalled}", shown(waiting.round()), shown(oldest_seconds.round()))
     }
 
     /// Why it asks for that many pods, in words.
     pub(crate) fn why(&self) -> String {
         let BacklogReading { waiting, oldest_seconds, arrivals_per_second, .. } = self.reading;
-        let (waiting, oldest) = (shown(waiting), shown(oldest_seconds.round()));
+        let (waiting, oldest) = (shown(waiting.round()), shown(oldest_seconds.round()));
         match self.basis {
             Basis::Idle => "no job arrives, waits or runs".to_owned(),
             Basis::Formula(seconds) => format!(

@@ -12,6 +12,8 @@ mod memory;
 mod metrics;
 mod record;
 mod said;
+mod worker_properties;
+mod worker_queue;
 mod workers;
 
 use scalableapp_engine::ComponentDecision;
