@@ -105,7 +105,7 @@ impl Evidence for Recorder<'_> {
         let backlog = self.evidence.backlog(component, metric)?;
         let mut read = self.read.borrow_mut();
         let of_component = read.backlogs.entry(component.to_owned()).or_default();
-        of_component.insert(metric.to_owned(), backlog.as_ref().clone());
+        of_component.insert(metric.to_owned(), *backlog);
         Some(backlog)
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn on_backlog(
     Ok(BacklogProposal {
         proposal: Proposal { replicas, ratio, usage, utilization: None, assumed: None },
         is_stalled: growth == Growth::Stopped && replicas > current,
-        reading: reading.clone(),
+        reading: *reading,
         concurrency: target.concurrency,
         basis,
     })

@@ -36,7 +36,7 @@ fn live(pool: &mut Component, moments: &[Moment]) {
     for (seconds, backlog) in moments {
         pool.later(*seconds).backlogs.clear();
         if let Some(backlog) = backlog {
-            pool.backlog(backlog.clone());
+            pool.backlog(*backlog);
         }
         pool.act();
     }
@@ -65,7 +65,7 @@ proptest! {
     ) {
         let mut pool = pool(replicas);
         live(&mut pool, &moments);
-        let less = pool.later(5).backlog(backlog.clone()).decide().desired;
+        let less = pool.later(5).backlog(backlog).decide().desired;
         let more = pool.backlog(BacklogReading {
             arrivals_per_second: backlog.arrivals_per_second + arrivals,
             waiting: backlog.waiting + waiting,

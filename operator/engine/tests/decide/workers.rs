@@ -120,7 +120,7 @@ fn inside_the_tolerance_the_replicas_stay() {
 #[test]
 fn until_a_job_has_ended_only_the_age_asks_for_more_than_the_first_pod() {
     let waiting = BacklogReading { waiting: 5_000.0, arrivals_per_second: 9.0, ..IDLE };
-    let decision = pool(0).backlog(waiting.clone()).decide();
+    let decision = pool(0).backlog(waiting).decide();
     assert_eq!(decision.desired, 1);
     assert_eq!(
         effect(&decision, "recommendation"),
@@ -158,13 +158,13 @@ fn an_old_job_gets_one_step_until_its_effect_is_known_and_keeps_the_pods_meanwhi
     pool.behavior.scale_down.stabilization_window_seconds = 0;
     let old = BacklogReading { waiting: 1.0, oldest_seconds: 200.0, ..jobs(32.0, 0.0) };
     pool.backlog(jobs(32.0, 0.0)).act();
-    let decision = pool.later(5).backlog(old.clone()).act();
+    let decision = pool.later(5).backlog(old).act();
     assert_eq!(decision.desired, 7);
     assert_eq!(effect(&decision, "recommendation"), "7 recommended by email: its oldest job is 200s old");
     for pod in &mut pool.pods[4..] {
         pod.ready = None;
     }
-    let decision = pool.later(60).backlog(old.clone()).decide();
+    let decision = pool.later(60).backlog(old).decide();
     assert_eq!((decision.desired, decision.reason), (7, reason::AT_TARGET));
     pool.all_pods_ready();
     let decision = pool.backlog(old).act();
@@ -178,7 +178,7 @@ fn stalled() -> (Component, ComponentDecision) {
     let mut pool = pool(4);
     pool.backlog(jobs(32.0, 0.0)).act();
     let stuck = BacklogReading { running: 48.0, ..jobs(32.0, 960.0) };
-    assert_eq!(pool.later(5).backlog(stuck.clone()).act().desired, 6);
+    assert_eq!(pool.later(5).backlog(stuck).act().desired, 6);
     let decision = pool.later(120).backlog(BacklogReading { waiting: 6_000.0, ..stuck }).act();
     (pool, decision)
 }
@@ -212,22 +212,22 @@ fn growth_goes_on_when_throughput_rises_or_the_backlog_goes_or_the_pool_shrinks(
         pool.act().desired
     };
     let finishing = |finished_per_second| {
-        let reading = BacklogReading { finished_per_second, ..stuck.clone() };
+        let reading = BacklogReading { finished_per_second, ..stuck };
         later(&|pool| {
-            pool.backlog(reading.clone());
+            pool.backlog(reading);
         })
     };
     // In proportion to the pods it would rise from 32/s to 48/s.
     assert_eq!([32.0, 39.9, 40.0].map(finishing), [6, 6, 12]);
     let gone = |pool: &mut Component| {
         pool.backlog(jobs(32.0, 0.0)).act();
-        pool.later(5).backlog(stuck.clone());
+        pool.later(5).backlog(stuck);
     };
     assert_eq!(later(&gone), 12);
     let shrunk = |pool: &mut Component| {
         pool.replicas = 5;
         pool.all_pods_ready();
-        pool.backlog(stuck.clone());
+        pool.backlog(stuck);
     };
     assert_eq!(later(&shrunk), 10);
 }
@@ -308,7 +308,7 @@ fn after_a_restart_nothing_scales_in_before_a_job_has_ended_and_a_window_has_pas
     assert_eq!(pool.replicas, 10);
     let running = BacklogReading { running: 4.0, ..IDLE };
     pool.later(400).restart();
-    assert_eq!(pool.backlog(running.clone()).act().desired, 10);
+    assert_eq!(pool.backlog(running).act().desired, 10);
     assert_eq!(pool.later(400).backlog(running).act().desired, 10);
     assert_eq!(pool.later(5).backlog(jobs(1.0, 0.0)).act().desired, 10);
     assert_eq!(pool.later(301).backlog(jobs(1.0, 0.0)).act().desired, 1);
