@@ -25,6 +25,7 @@ mod scaling_override;
 mod schedule;
 mod service;
 mod status;
+mod worker;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
 use kube::CustomResourceExt;
@@ -53,6 +54,7 @@ pub use scaling_override::{
 pub use schedule::Schedule;
 pub use service::{Scaling, Service};
 pub use status::{ComponentStatus, RevisionStatus, ScalableAppStatus, Tier};
+pub use worker::{Backlog, Drain, Worker, WorkerScaling};
 
 /// API group of all kinds.
 pub const GROUP: &str = "scalableapp.dev";

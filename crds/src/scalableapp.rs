@@ -1,6 +1,6 @@
 //! `ScalableApp`: the stack that a team declares. Pure.
 
-use crate::{ScalableAppStatus, Service};
+use crate::{ScalableAppStatus, Service, Worker};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     shortname = "sapp",
     category = "scalable",
-    doc = "An application of one or more services that the operator runs and scales.",
+    doc = "An application of services and workers that the operator runs and scales.",
     validation = ("self.metadata.name.size() <= 30 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name must be at most 30 lower case letters, digits and hyphens, and start with a letter: it becomes part of the names of Services and Deployments"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
@@ -27,15 +27,32 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = ("has(self.image) || self.services.all(s, has(s.image))", "set image, or an image for each service")
+    validation = ("has(self.image) || ((!has(self.services) || self.services.all(s, has(s.image))) && (!has(self.workers) || self.workers.all(w, has(w.image))))", "set image, or an image for each service and worker"),
+    validation = ("(has(self.services) && size(self.services) > 0) || (has(self.workers) && size(self.workers) > 0)", "add at least one service or worker"),
+    validation = ("(has(self.services) ? size(self.services) : 0) + (has(self.workers) ? size(self.workers) : 0) <= 20", "use at most 20 components: services and workers together"),
+    validation = ("!has(self.services) || !has(self.workers) || self.workers.all(w, !self.services.exists(s, s.name == w.name))", "give each service and worker a name of its own")
 )]
 pub struct ScalableAppSpec {
-    /// Container image of every service that sets no `image` of its own.
+    /// Container image of every service and worker that sets no `image` of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub image: Option<String>,
-    /// Stateless services of the app, 1 to 20. Each has its own pods, Service and scaling.
-    #[schemars(length(min = 1, max = 20))]
+    /// Stateless services of the app, at most 20. Each has its own pods, Service and scaling.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub services: Vec<Service>,
+    /// Pools of workers of the app, at most 20. Each has its own pods and scaling, and no Service. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub workers: Vec<Worker>,
+}
+
+impl ScalableAppSpec {
+    /// Name, minimum and maximum replicas of each component, with their defaults, in the order of the spec.
+    pub fn replica_bounds(&self) -> impl Iterator<Item = (&str, (i32, i32))> {
+        let services = self.services.iter().map(|one| (one.name.as_str(), one.replica_bounds()));
+        services.chain(self.workers.iter().map(|one| (one.name.as_str(), one.replica_bounds())))
+    }
 }

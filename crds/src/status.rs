@@ -101,11 +101,25 @@ pub struct ComponentStatus {
 }
 
 /// Kind of a component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
     /// A stateless service.
+    #[default]
     Service,
+    /// A pool of workers.
+    Worker,
+}
+
+impl Tier {
+    /// Its name, for example `service`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Worker => "worker",
+        }
+    }
 }
 
 /// A revision of the component's pods, with a Deployment of its own.

@@ -8,14 +8,18 @@ use kube::{Resource, core::DynamicResourceScope};
 pub enum Kind {
     /// The identity of the pods. It comes first, because pods need it.
     ServiceAccount,
+    /// The files of the pods: settings that may change while they run, or a script.
+    ConfigMap,
     /// The address of the pods.
     Service,
     /// How many pods may be evicted at once.
     PodDisruptionBudget,
     /// Who may connect to the pods.
     NetworkPolicy,
-    /// The pods of a revision. It comes last.
+    /// The pods of a revision of a service or a worker. Workloads come last.
     Deployment,
+    /// The pods of a cache or of read replicas, each with a stable name.
+    StatefulSet,
 }
 
 struct Row {
@@ -26,21 +30,25 @@ struct Row {
 
 impl Kind {
     /// All kinds, in the order in which they are applied.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::ServiceAccount,
+        Self::ConfigMap,
         Self::Service,
         Self::PodDisruptionBudget,
         Self::NetworkPolicy,
         Self::Deployment,
+        Self::StatefulSet,
     ];
 
     const fn row(self) -> Row {
         let (name, group, plural) = match self {
             Self::ServiceAccount => ("ServiceAccount", "", "serviceaccounts"),
+            Self::ConfigMap => ("ConfigMap", "", "configmaps"),
             Self::Service => ("Service", "", "services"),
             Self::PodDisruptionBudget => ("PodDisruptionBudget", "policy", "poddisruptionbudgets"),
             Self::NetworkPolicy => ("NetworkPolicy", "networking.k8s.io", "networkpolicies"),
             Self::Deployment => ("Deployment", "apps", "deployments"),
+            Self::StatefulSet => ("StatefulSet", "apps", "statefulsets"),
         };
         Row { name, group, plural }
     }
@@ -48,7 +56,7 @@ impl Kind {
     /// Whether it runs pods, so that its replicas are scaled and its status is read.
     #[must_use]
     pub const fn is_workload(self) -> bool {
-        matches!(self, Self::Deployment)
+        matches!(self, Self::Deployment | Self::StatefulSet)
     }
 
     /// Its name, for example `Deployment`.

@@ -5,7 +5,7 @@
 use kube::core::cel::validate_cel;
 use rstest::rstest;
 use scalableapp_crds::ScalableApp;
-use scalableapp_operator::render::{METRICS_PORT_ANNOTATION, ServiceChildren, deployment, render};
+use scalableapp_operator::render::{METRICS_PORT_ANNOTATION, ComponentChildren, deployment, render};
 use scalableapp_operator::resolve::app::App;
 use scalableapp_operator::resolve::resolve;
 use serde_json::{Value, json};
@@ -50,19 +50,12 @@ fn app(service: &Value) -> App {
 }
 
 fn template(app: &App) -> Value {
-    deployment(app, &app.services[0], EPOCH)["spec"]["template"].clone()
+    deployment(app, &app.components[0], EPOCH)["spec"]["template"].clone()
 }
 
-fn as_json(children: &ServiceChildren) -> Vec<Value> {
-    let ServiceChildren { service_account, service, pod_disruption_budget, network_policy, deployment } =
-        children;
-    vec![
-        json!(service_account),
-        json!(service),
-        json!(pod_disruption_budget),
-        json!(network_policy),
-        deployment.clone(),
-    ]
+fn as_json(children: &ComponentChildren) -> Vec<Value> {
+    let others = children.others.iter().map(|(_, child)| child.clone());
+    others.chain([children.workload.clone()]).collect()
 }
 
 #[test]
@@ -71,7 +64,7 @@ fn each_example_has_the_children_of_its_snapshot() {
         let app = resolved(read(&path));
         let rendered = render(&app, EPOCH);
         let children: Vec<Value> =
-            app.services.iter().flat_map(|service| as_json(&rendered[service.name.as_str()])).collect();
+            app.components.iter().flat_map(|service| as_json(&rendered[service.name.as_str()])).collect();
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         insta::with_settings!({
             sort_maps => true,
@@ -267,14 +260,14 @@ fn what_makes_no_revision_leaves_the_template_as_it_is() {
         app(&json!({"scaling": {"maxReplicas": 1}, "podTemplate": {"spec": {"volumes": volumes}}}))
     };
     let (one, other) = (in_order(&volumes), in_order(&[volumes[1].clone(), volumes[0].clone()]));
-    assert_eq!(one.services[0].revision, other.services[0].revision);
+    assert_eq!(one.components[0].revision, other.components[0].revision);
     assert_eq!(template(&one).to_string(), template(&other).to_string());
 }
 
 #[test]
 fn a_new_leader_changes_the_deployment_and_not_its_pods() {
     let app = app(&json!({}));
-    let (old, new) = (deployment(&app, &app.services[0], 7), deployment(&app, &app.services[0], 8));
+    let (old, new) = (deployment(&app, &app.components[0], 7), deployment(&app, &app.components[0], 8));
     assert_ne!(old["metadata"]["labels"], new["metadata"]["labels"]);
     assert_eq!(old["spec"], new["spec"]);
 }

@@ -12,6 +12,7 @@ use scalableapp_crds::{
     DecisionRecord, LastGood, Proposal, Quantity, ScalableAppStatus, ScaleEvent, ScalingMemory, Stage, crds,
 };
 use scalableapp_engine::reason::{self, Reason};
+use scalableapp_operator::kinds::Kind;
 use scalableapp_operator::decide::component_state::{ComponentState, Failure, MetricsState};
 use scalableapp_operator::observe::cluster::workload::LiveRevision;
 use scalableapp_operator::report::StatusUpdate;
@@ -40,7 +41,8 @@ fn failure() -> impl Strategy<Value = Option<Failure>> {
 fn revision() -> impl Strategy<Value = LiveRevision> {
     (text(), any::<i32>(), any::<i32>()).prop_map(|(hash, replicas, ready)| LiveRevision {
         hash,
-        deployment: Arc::default(),
+        kind: Kind::Deployment,
+        workload: Arc::default(),
         replicas,
         pods: ready,
         // A sum over revisions fits the type.

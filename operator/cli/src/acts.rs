@@ -8,7 +8,7 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, Request};
 use kube::{Client, Resource};
-use scalableapp_crds::{Guarded, Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec, Service};
+use scalableapp_crds::{Guarded, Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec};
 use scalableapp_engine::{bounds::overrides::Effect, hpa::range::Range};
 use serde::Deserialize;
 use thiserror::Error;
@@ -192,7 +192,7 @@ async fn apply(
         None => who_acts(&cluster.client, &namespace).await,
     };
     let spec = spec(Time(end), by);
-    let services = target(&cluster, &namespace, &spec).await?;
+    let components = target(&cluster, &namespace, &spec).await?;
     let name = name_of(&spec);
     let object = ScalingOverride::new(&name, spec);
     let api: Api<Guarded<ScalingOverride>> = Api::namespaced(cluster.client.clone(), &namespace);
@@ -205,7 +205,7 @@ async fn apply(
         crate::view::time(end),
         object.spec.app,
     )?;
-    for remark in remarks(&services, &object.spec) {
+    for remark in remarks(&components, &object.spec) {
         writeln!(io::stdout(), "{remark}")?;
     }
     if let Some(replaced) = replaced.filter(|one| Timestamp::now() < one.spec.expires_at.0) {
@@ -256,30 +256,30 @@ async fn send<T>(
     }
 }
 
-/// The components of an override. A misspelt name would be an override without effect.
+/// The components of an override, with their own bounds. A misspelt name would be an override without effect.
 async fn target(
     cluster: &Cluster,
     namespace: &str,
     spec: &ScalingOverrideSpec,
-) -> Result<Vec<Service>, ActError> {
-    let services = cluster.app(namespace, &spec.app).await?.spec.services;
-    let Some(component) = &spec.component else { return Ok(services) };
-    let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+) -> Result<Vec<(String, Range)>, ActError> {
+    let app = cluster.app(namespace, &spec.app).await?.spec;
+    let all = app.replica_bounds().map(|(name, (min, max))| (name.to_owned(), Range { min, max }));
+    let all: Vec<(String, Range)> = all.collect();
+    let Some(component) = &spec.component else { return Ok(all) };
+    let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
     if !names.contains(&component.as_str()) {
         let (component, app) = (component.clone(), spec.app.clone());
         return Err(ActError::NoComponent { component, app, existing: names.join(", ") });
     }
-    Ok(services.into_iter().filter(|service| service.name == *component).collect())
+    Ok(all.into_iter().filter(|(name, _)| name == component).collect())
 }
 
 /// The effect of bounds where they are clamped or without effect.
-fn remarks(services: &[Service], spec: &ScalingOverrideSpec) -> Vec<String> {
-    let remark = |(service, bounds): (&Service, &ReplicaBounds)| {
-        let (min, max) = service.replica_bounds();
-        let own = Range { min, max };
-        Effect::of(bounds.least(), bounds.most(), own).remark(&service.name, own)
-    };
-    services.iter().filter_map(|service| remark((service, spec.replicas.as_ref()?))).collect()
+fn remarks(components: &[(String, Range)], spec: &ScalingOverrideSpec) -> Vec<String> {
+    let Some(bounds) = &spec.replicas else { return Vec::new() };
+    let remark =
+        |(name, own): &(String, Range)| Effect::of(bounds.least(), bounds.most(), *own).remark(name, *own);
+    components.iter().filter_map(remark).collect()
 }
 
 /// The caller's user name at the API server, which everybody may read.
@@ -332,11 +332,8 @@ mod tests {
 
     #[test]
     fn bounds_that_are_clamped_or_without_effect_say_so_when_they_are_applied() {
-        let services: Vec<Service> = serde_json::from_value(json!([
-            {"name": "web", "port": 80, "scaling": {"minReplicas": 1, "maxReplicas": 4}},
-        ]))
-        .unwrap();
-        let said = |act: Value| remarks(&services, &spec(&act));
+        let components = [("web".to_owned(), Range { min: 1, max: 4 })];
+        let said = |act: Value| remarks(&components, &spec(&act));
         let clamped = "web runs at most 4 by its maxReplicas, raise that for more";
         let unchanged = "nothing changes for web, whose minReplicas is 1 and maxReplicas 4";
         assert_eq!(said(json!({"app": "shop", "replicas": {"exact": 50}})), [clamped]);

@@ -14,13 +14,13 @@ use crate::{
     kinds::Kind,
     names,
     observe::cluster::{
-        cached::CachedDeployment,
+        cached::CachedWorkload,
         caches::{Cluster, Observed},
         owner::Controlled,
         workload::LiveRevision,
     },
-    render::ServiceChildren,
-    resolve::app::{App, Service},
+    render::ComponentChildren,
+    resolve::app::{App, Component},
     runtime::clock,
 };
 use kube::ResourceExt;
@@ -52,19 +52,19 @@ pub async fn apply(
     leader: Leader<'_>,
     app: &App,
     observed: &Observed,
-    mut children: BTreeMap<String, ServiceChildren>,
+    mut children: BTreeMap<String, ComponentChildren>,
     memory: &mut ApplyMemory,
     Pass { components, plan, .. }: &mut Pass,
 ) -> Result<(), WriteError> {
     let ApplyMemory { failing, records, leftovers, unpublished, .. } = memory;
     let (mut unanswered, now) = (0, clock::wall());
     for pass in components {
-        let service = app.service(&pass.state.name);
-        let Some((service, children)) = service.zip(children.remove(&pass.state.name)) else { continue };
+        let declared = app.component(&pass.state.name);
+        let Some((component, children)) = declared.zip(children.remove(&pass.state.name)) else { continue };
         let failing = failing.entry(pass.state.name.clone()).or_default();
         let mut round = WriteRound::new(&mut failing.children, &mut unanswered, now);
-        let applier = Applier { leader, app, service, records, unpublished, round: &mut round };
-        let applied = Box::pin(applier.service(children, &mut pass.state)).await?;
+        let applier = Applier { leader, app, component, records, unpublished, round: &mut round };
+        let applied = Box::pin(applier.component(children, &mut pass.state)).await?;
         if applied.is_adopted {
             // The pass did not know its replicas. The write triggers a reconcile, which decides with them.
             pass.decision = None;
@@ -75,7 +75,7 @@ pub async fn apply(
     prune(leader, app, observed, WriteRound::new(leftovers, &mut unanswered, now)).await
 }
 
-/// The result for the Deployment of a service.
+/// The result for the workload of a component.
 struct Applied {
     is_written: bool,
     /// Whether it had no owner, so that the pass did not know it.
@@ -91,36 +91,37 @@ enum WrittenChild<K> {
 struct Applier<'a, 'r> {
     leader: Leader<'a>,
     app: &'a App,
-    service: &'a Service,
+    component: &'a Component,
     records: &'a mut Records,
     unpublished: &'a mut Vec<Event>,
     round: &'a mut WriteRound<'r>,
 }
 
 impl Applier<'_, '_> {
-    /// Applies the children of one service, the Deployment last.
-    async fn service(
+    /// Applies the children of one component, the workload last.
+    async fn component(
         mut self,
-        children: ServiceChildren,
+        children: ComponentChildren,
         state: &mut ComponentState,
     ) -> Result<Applied, WriteError> {
-        let name = names::component(self.app.name.as_str(), self.service.name.as_str());
+        let name = names::component(self.app.name.as_str(), self.component.name.as_str());
         let (cluster, namespace) = (self.leader.cluster, self.app.namespace.as_str());
-        for (kind, desired) in children.others() {
+        for (kind, desired) in children.others {
             let cached = cluster.others.get(&kind).and_then(|children| children.get(namespace, &name));
             self.child(kind, cached, desired).await?;
         }
         let cached = state.revisions.iter().find(|one| one.hash == state.target);
-        let cached = cached.map(|revision| Arc::clone(&revision.deployment));
+        let cached = cached.map(|revision| Arc::clone(&revision.workload));
         let is_new = cached.is_none();
-        let written = self.child::<CachedDeployment>(Kind::Deployment, cached, children.deployment).await?;
-        let (deployment, is_adopted) = match written {
+        let kind = children.kind;
+        let written = self.child::<CachedWorkload>(kind, cached, children.workload).await?;
+        let (workload, is_adopted) = match written {
             None => return Ok(Applied { is_written: false, is_adopted: false }),
-            Some(WrittenChild::Applied(deployment)) => (deployment, false),
-            Some(WrittenChild::Reverted(deployment)) => (deployment, is_new),
+            Some(WrittenChild::Applied(workload)) => (workload, false),
+            Some(WrittenChild::Reverted(workload)) => (workload, is_new),
         };
         if is_new {
-            state.revisions.push(LiveRevision::of(Arc::new(deployment), &state.target));
+            state.revisions.push(LiveRevision::of(kind, Arc::new(workload), &state.target));
         }
         Ok(Applied { is_written: true, is_adopted })
     }
@@ -172,15 +173,15 @@ async fn retire(
             && revision.replicas == 0
             && planned.and_then(|planned| planned.get(&revision.hash)).is_none_or(|replicas| *replicas == 0);
         if is_drained {
-            if remove(leader.writer, round, Kind::Deployment, &*revision.deployment).await?.is_none() {
+            if remove(leader.writer, round, revision.kind, &*revision.workload).await?.is_none() {
                 kept.push(revision);
             }
             continue;
         }
-        let is_fenced = (is_target && is_applied) || is_fenced(&revision.deployment, leader.epoch);
+        let is_fenced = (is_target && is_applied) || is_fenced(&revision.workload, leader.epoch);
         if !is_fenced {
-            let write = (Operation::Fence, Kind::Deployment, revision.deployment.name_any());
-            let request = fence(leader.writer, &revision.deployment, leader.epoch);
+            let write = (Operation::Fence, revision.kind, revision.workload.name_any());
+            let request = fence(leader.writer, revision.kind, &revision.workload, leader.epoch);
             round.make(write, &Value::Null, request).await?;
         }
         kept.push(revision);
@@ -200,7 +201,8 @@ async fn remove<K: Child>(
     round.make(write, &Value::Null, delete(writer, kind, child)).await
 }
 
-/// Deletes the children of components that are no longer in the spec.
+/// Deletes the children of components that are no longer in the spec, and those of a kind that their component no longer
+/// has.
 async fn prune(
     leader: Leader<'_>,
     app: &App,
@@ -210,7 +212,9 @@ async fn prune(
     let (writer, cluster) = (leader.writer, leader.cluster);
     let (namespace, name) = (app.namespace.as_str(), app.name.as_str());
     let round = &mut round;
-    delete_orphans(writer, round, app, Kind::Deployment, &observed.deployments).await?;
+    for (kind, workloads) in &observed.workloads {
+        delete_orphans(writer, round, app, *kind, workloads).await?;
+    }
     // In reverse order, because pods depend on the objects that were applied before them.
     for (kind, children) in cluster.others.iter().rev() {
         delete_orphans(writer, round, app, *kind, &children.of_app(namespace, name)).await?;
@@ -225,7 +229,9 @@ async fn delete_orphans<K: Child>(
     kind: Kind,
     children: &[Arc<K>],
 ) -> Result<(), WriteError> {
-    let named: BTreeSet<&str> = app.services.iter().map(|service| service.name.as_str()).collect();
+    let has_kind = |component: &&Component| !component.is_valid() || component.has(kind);
+    let of_kind = app.components.iter().filter(has_kind);
+    let named: BTreeSet<&str> = of_kind.map(|component| component.name.as_str()).collect();
     for child in children {
         if is_orphan(&**child, app, &named) {
             remove(writer, round, kind, &**child).await?;

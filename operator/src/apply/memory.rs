@@ -8,7 +8,7 @@ use super::{
 use crate::{
     decide::component_state::WriteState,
     event::Event,
-    resolve::app::{App, Service},
+    resolve::app::{App, Component},
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub struct ApplyMemory {
 impl ApplyMemory {
     /// Forgets failures of components that are gone or invalid: nothing of them is written, so nothing is tried again.
     pub fn forget_unwritten(&mut self, app: &App) {
-        self.failing.retain(|name, _| app.service(name).is_some_and(Service::is_valid));
+        self.failing.retain(|name, _| app.component(name).is_some_and(Component::is_valid));
     }
 
     /// The components whose writes failed, by name: what is said of it, and whether their replicas are decided. `was_applied`

@@ -62,10 +62,10 @@ impl Records {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::cluster::cached::CachedDeployment;
+    use crate::observe::cluster::cached::CachedWorkload;
     use serde_json::json;
 
-    fn deployment(version: &str, image: &str, replicas: i32, revision: &str) -> CachedDeployment {
+    fn deployment(version: &str, image: &str, replicas: i32, revision: &str) -> CachedWorkload {
         let object = json!({
             "metadata": {"name": "a", "resourceVersion": version,
                          "annotations": {"deployment.kubernetes.io/revision": revision}},

@@ -6,7 +6,7 @@ use super::{
 use crate::{
     decide::{ComponentPass, DecideMemory, Pass},
     observe::cluster::workload::LiveRevision,
-    resolve::app::{App, Service},
+    resolve::app::{App, Component},
     runtime::{clock, metrics},
 };
 use kube::ResourceExt;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// A decided component whose replicas may be written, and the result.
 struct Scaled<'a> {
-    service: &'a Service,
+    declared: &'a Component,
     decision: &'a ComponentDecision,
     /// Remaining writes.
     left: usize,
@@ -26,7 +26,7 @@ struct Scaled<'a> {
 }
 
 /// Writes the replicas of the plan: over the whole app replicas grow before any shrink. A failed write is recorded, for
-/// the report of the next pass, and blocks no other component. Returns whether a Deployment has changed since the
+/// the report of the next pass, and blocks no other component. Returns whether a workload has changed since the
 /// decision, or a write was unanswered; then the app must be decided again.
 ///
 /// # Errors
@@ -44,17 +44,17 @@ pub async fn scale(
     });
     let steps = pass.plan.steps(revisions);
     let mut scaled = BTreeMap::new();
-    for (service, one) in of_pass.filter_map(|one| Some((app.service(&one.state.name)?, one))) {
+    for (declared, one) in of_pass.filter_map(|one| Some((app.component(&one.state.name)?, one))) {
         let Some(decision) = &one.decision else { continue };
         let name = one.state.name.as_str();
         let own = || steps.iter().filter(|step| step.component == name);
         let changing = |step| revision(one, step);
-        if own().filter_map(changing).any(|live| !is_fenced(&live.deployment, leader.epoch)) {
+        if own().filter_map(changing).any(|live| !is_fenced(&live.workload, leader.epoch)) {
             failing.entry(name.to_owned()).or_default().await_fence(clock::wall());
             continue;
         }
         let left = own().count();
-        scaled.insert(name, Scaled { service, decision, left, may_have_happened: left == 0, error: None });
+        scaled.insert(name, Scaled { declared, decision, left, may_have_happened: left == 0, error: None });
     }
     let is_silent = write(leader, memory, pass, &steps, &mut scaled).await;
     Ok(settle(memory, failing, scaled)? || is_silent)
@@ -77,11 +77,11 @@ async fn write(
         let Some(one) = scaled.get_mut(step.component).filter(|one| one.error.is_none()) else { continue };
         let component = pass.components.iter().find(|one| one.state.name == step.component);
         let Some(live) = component.and_then(|component| revision(component, step)) else { continue };
-        match replicas::scale(leader.writer, &live.deployment, step.to).await {
-            Ok(deployment) => {
-                let generation = deployment.metadata.generation;
+        match replicas::scale(leader.writer, live.kind, &live.workload, step.to).await {
+            Ok(workload) => {
+                let generation = workload.metadata.generation;
                 let written = (step.revision, step.to);
-                memory.await_write(step.component, &deployment.name_any(), generation, written);
+                memory.await_write(step.component, &workload.name_any(), generation, written);
                 one.may_have_happened = true;
                 one.left -= 1;
             }
@@ -107,9 +107,9 @@ fn settle(
 ) -> Result<bool, WriteError> {
     let (mut again, mut not_leader) = (false, None);
     for (name, one) in scaled {
-        let Scaled { service, decision, left, may_have_happened, error } = one;
+        let Scaled { declared, decision, left, may_have_happened, error } = one;
         if may_have_happened {
-            memory.commit(service, decision, left == 0);
+            memory.commit(declared, decision, left == 0);
             metrics::decided(decision.current, decision.desired);
         }
         match error {
@@ -156,7 +156,7 @@ mod tests {
         let mut memory = DecideMemory::default();
         let pass = crate::decide::pass(&app, None, view, &mut memory);
         let decision = pass.components[0].decision.as_ref().expect("a decision");
-        let one = Scaled { service: &app.services[0], decision, left, may_have_happened, error };
+        let one = Scaled { declared: &app.components[0], decision, left, may_have_happened, error };
         let mut failing = BTreeMap::new();
         let again = settle(&mut memory, &mut failing, BTreeMap::from([("web", one)])).map_err(|_| ());
         // Without a Deployment the last decision that was committed is where scaling starts.

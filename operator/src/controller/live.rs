@@ -8,7 +8,7 @@ use crate::{
         component_state::{ComponentState, Failure},
     },
     observe::{cluster::caches::app_ref, snapshot::Samples},
-    resolve::app::Service,
+    resolve::app::Component,
     runtime::{clock, live::LiveSource, metrics},
 };
 use futures::{FutureExt, future::BoxFuture};
@@ -60,12 +60,12 @@ async fn show(context: &Context, namespace: &str, name: &str) -> Option<LiveApp>
         components: pass
             .components
             .iter()
-            .filter_map(|pass| Some(component(resolved.service(&pass.state.name)?, pass, &samples)))
+            .filter_map(|pass| Some(component(resolved.component(&pass.state.name)?, pass, &samples)))
             .collect(),
     })
 }
 
-fn component(service: &Service, pass: &ComponentPass, samples: &Samples) -> LiveComponent {
+fn component(service: &Component, pass: &ComponentPass, samples: &Samples) -> LiveComponent {
     let ComponentPass { state, decision, .. } = pass;
     let decision = decision.as_ref();
     let (reason, message) = told(state, decision);
@@ -177,7 +177,7 @@ mod tests {
         }
 
         fn observed(&self) -> Observed {
-            let revision = self.app.services[0].revision.to_string();
+            let revision = self.app.components[0].revision.to_string();
             let pods = self.replicas.min(self.quota);
             let refused = json!([{"type": "ReplicaFailure", "status": "True",
                 "message": "pods \"shop-web-1\" is forbidden: exceeded quota: small"}]);
@@ -194,7 +194,8 @@ mod tests {
                     "conditions": if pods < self.replicas { refused } else { json!([]) }},
             }));
             let deployments = Arc::new(vec![Arc::new(deployment.expect("a Deployment"))]);
-            Observed { deployments, overrides: Arc::clone(&self.overrides), ..Observed::default() }
+            let workloads = BTreeMap::from([(Kind::Deployment, deployments)]);
+            Observed { workloads, overrides: Arc::clone(&self.overrides), ..Observed::default() }
         }
 
         /// A pass after some seconds, whose status and replicas are written.
@@ -210,7 +211,7 @@ mod tests {
             self.events.extend(events(known.as_ref(), &status).into_iter().map(|one| one.note));
             if let Some(decision) = &pass.decision {
                 self.replicas = decision.desired;
-                self.memory.commit(&self.app.services[0], decision, true);
+                self.memory.commit(&self.app.components[0], decision, true);
             }
             let limited = status.conditions.iter().find(|one| one.type_ == "ScalingLimited");
             let web = status.component("web").expect("the component");

@@ -13,7 +13,7 @@ use crate::{
     kinds::Kind,
     observe::{
         cluster::{
-            cached::{CachedChild, CachedDeployment},
+            cached::{CachedChild, CachedWorkload},
             caches::{
                 Cluster, GuardedApp, GuardedOverride, Scope, Touched, app_ref, overridden, reflect_children,
                 reflect_overrides, reflect_pods, reflect_written,
@@ -60,7 +60,7 @@ pub struct Watches {
     pub cluster: Cluster,
     apps: Touched<GuardedApp>,
     overrides: Touched<GuardedOverride>,
-    deployments: Touched<CachedDeployment>,
+    workloads: Vec<(Kind, Touched<CachedWorkload>)>,
     others: Vec<(Kind, Touched<CachedChild>)>,
     pods: Touched<CachedPod>,
 }
@@ -71,22 +71,28 @@ impl Watches {
     pub fn new(scope: &Scope) -> Self {
         let (app_store, apps) = reflect_written(scope);
         let (override_store, overrides) = reflect_overrides(scope);
-        let (deployment_store, deployments) = reflect_children(scope, Kind::Deployment);
         let (pod_store, pods) = reflect_pods(scope);
+        let (mut workload_stores, mut workloads) = (BTreeMap::new(), Vec::new());
         let (mut other_stores, mut others) = (BTreeMap::new(), Vec::new());
-        for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_workload()) {
-            let (store, touched) = reflect_children(scope, kind);
-            other_stores.insert(kind, store);
-            others.push((kind, touched));
+        for kind in Kind::ALL {
+            if kind.is_workload() {
+                let (store, touched) = reflect_children(scope, kind);
+                workload_stores.insert(kind, store);
+                workloads.push((kind, touched));
+            } else {
+                let (store, touched) = reflect_children(scope, kind);
+                other_stores.insert(kind, store);
+                others.push((kind, touched));
+            }
         }
         let cluster = Cluster {
             apps: app_store,
             overrides: override_store,
-            deployments: deployment_store,
+            workloads: workload_stores,
             others: other_stores,
             pods: pod_store,
         };
-        Self { cluster, apps, overrides, deployments, others, pods }
+        Self { cluster, apps, overrides, workloads, others, pods }
     }
 }
 
@@ -110,11 +116,11 @@ pub async fn run(
         Some(((), (leadership, true)))
     });
     // Not by owner alone, because somebody may have removed it.
-    let controller = Controller::for_stream(watches.apps, watches.cluster.apps.clone()).watches_stream_with(
-        watches.deployments,
-        |child| app_of(&child),
-        Kind::Deployment,
-    );
+    let controller = Controller::for_stream(watches.apps, watches.cluster.apps.clone());
+    let workloads = watches.workloads.into_iter();
+    let controller = workloads.fold(controller, |controller, (kind, touched)| {
+        controller.watches_stream_with(touched, |child| app_of(&child), kind)
+    });
     let others = watches.others.into_iter();
     others
         .fold(controller, |controller, (kind, touched)| {

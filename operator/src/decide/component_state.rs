@@ -2,7 +2,7 @@
 
 use crate::observe::cluster::workload::{LiveRevision, Problem, deadline_exceeded};
 use scalableapp_crds::limits::{self, clip};
-use scalableapp_crds::{DecisionRecord, ScalableAppStatus, ScalingMemory, condition_type};
+use scalableapp_crds::{DecisionRecord, ScalableAppStatus, ScalingMemory, Tier, condition_type};
 use scalableapp_engine::reason::{self, Reason};
 
 /// Name of the stage that reports another writer of the replicas.
@@ -25,6 +25,8 @@ pub struct WriteState {
 pub struct ComponentState {
     /// Name of the component.
     pub name: String,
+    /// Its kind.
+    pub tier: Tier,
     /// Minimum replicas of the spec.
     pub min: i32,
     /// Whether this pass decided it. If not, its earlier scaling status stays.
@@ -109,7 +111,7 @@ impl ComponentState {
     pub fn gave_up(&self) -> bool {
         self.revisions
             .iter()
-            .any(|revision| revision.hash == self.target && deadline_exceeded(&revision.deployment))
+            .any(|revision| revision.hash == self.target && deadline_exceeded(&revision.workload))
     }
 
     /// The limits of `desired` as one text, for example `MaxReplicas`, cut to the maximum of the status.

@@ -23,10 +23,16 @@ impl Evidence for AppEvidence<'_> {
     }
 
     fn reading(&self, component: &str, metric: &str) -> Option<Cow<'_, Reading>> {
-        let key = &self.app.service(component)?.key;
+        let key = &self.app.component(component)?.key;
         // Until the next tick the samples are those of the app before an edit.
         let is_of_this_edit = self.samples.source(key, metric) == self.memory.source(component, metric);
         is_of_this_edit.then(|| self.samples.reading(key, metric))?.map(Cow::Owned)
+    }
+
+    fn backlog(&self, component: &str, metric: &str) -> Option<Cow<'_, BacklogReading>> {
+        let key = &self.app.component(component)?.key;
+        let is_of_this_edit = self.samples.source(key, metric) == self.memory.source(component, metric);
+        is_of_this_edit.then(|| self.samples.backlog(key))?.map(Cow::Borrowed)
     }
 
     fn usage(&self, pod: &Pod, resource: Resource) -> Option<PodSample> {
@@ -34,11 +40,7 @@ impl Evidence for AppEvidence<'_> {
     }
 
     fn season(&self, component: &str, metric: &str) -> Option<Cow<'_, Seasonal>> {
-        let key = &self.app.service(component)?.key;
+        let key = &self.app.component(component)?.key;
         self.samples.season(key, metric).map(Cow::Borrowed)
-    }
-
-    fn backlog(&self, _component: &str, _metric: &str) -> Option<Cow<'_, BacklogReading>> {
-        None
     }
 }

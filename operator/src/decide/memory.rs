@@ -5,7 +5,7 @@ use crate::{
         cluster::workload::LiveRevision,
         query_plan::{Source, Sources, sources},
     },
-    resolve::app::{App, Service},
+    resolve::app::{App, Component},
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -63,13 +63,13 @@ impl DecideMemory {
     }
 
     /// Records that the replicas of a decision were written, or may have been.
-    pub fn commit(&mut self, service: &Service, decision: &ComponentDecision, is_certain: bool) {
-        self.decisions.commit(service.name.as_str(), decision, &service.declared.behavior, is_certain);
+    pub fn commit(&mut self, component: &Component, decision: &ComponentDecision, is_certain: bool) {
+        self.decisions.commit(component.name.as_str(), decision, &component.declared.behavior, is_certain);
     }
 
     /// Removes the components that the app no longer has.
     pub(super) fn retain(&mut self, app: &App) {
-        self.components.retain(|name, _| app.service(name).is_some());
+        self.components.retain(|name, _| app.component(name).is_some());
     }
 
     /// The replicas of the writes that the cache does not show yet, by revision. A Deployment that is missing from the
@@ -80,8 +80,8 @@ impl DecideMemory {
         };
         awaited.retain(|name, awaited| {
             revisions.iter().any(|revision| {
-                revision.deployment.name_any() == *name
-                    && revision.deployment.metadata.generation.unwrap_or_default() < awaited.generation
+                revision.workload.name_any() == *name
+                    && revision.workload.metadata.generation.unwrap_or_default() < awaited.generation
             })
         });
         awaited.values().map(|one| (one.revision.clone(), one.replicas)).collect()
@@ -89,13 +89,13 @@ impl DecideMemory {
 
     /// Prepares the decision on a component: the first time from the status, and without the memory of metrics whose
     /// source has changed.
-    pub(super) fn begin(&mut self, service: &Service, known: Option<&ComponentStatus>, now: Timestamp) {
-        let name = service.name.as_str();
+    pub(super) fn begin(&mut self, component: &Component, known: Option<&ComponentStatus>, now: Timestamp) {
+        let name = component.name.as_str();
         if !self.decisions.components.contains_key(name) {
             self.decisions.components.insert(name.to_owned(), ComponentMemory::restore(known, now));
         }
         let followed = self.components.entry(name.to_owned()).or_default();
-        let sources = sources(service);
+        let sources = sources(component);
         if followed.sources == sources {
             return;
         }

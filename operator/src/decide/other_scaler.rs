@@ -25,7 +25,7 @@ pub(super) fn stage(state: &ComponentState, decision: &ComponentDecision) -> Opt
 
 /// The field manager of the replicas, if it is somebody else's.
 pub(super) fn manager(state: &ComponentState) -> Option<&str> {
-    state.revisions.iter().find_map(|revision| revision.deployment.part.scaled_by.as_deref())
+    state.revisions.iter().find_map(|revision| revision.workload.part.scaled_by.as_deref())
 }
 
 /// Adds that stage to the front of a record. The decision in the log has no such stage, because a replay would not

@@ -16,7 +16,7 @@ use crate::{
         snapshot::Samples,
     },
     resolve::{
-        app::{App, Service},
+        app::{App, Component},
         overrides::InForce,
     },
 };
@@ -89,7 +89,7 @@ pub struct ComponentPass {
 
 /// The state of a component before its app is decided.
 struct Before<'a> {
-    service: &'a Service,
+    resolved: &'a Component,
     state: ComponentState,
     undecided: Option<Undecided>,
 }
@@ -97,25 +97,25 @@ struct Before<'a> {
 /// Decides an app.
 pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory: &mut DecideMemory) -> Pass {
     memory.retain(app);
-    let is_known = |name: &str| app.service(name).is_some();
+    let is_known = |name: &str| app.component(name).is_some();
     let in_force = InForce::of(view.observed.readable_overrides(), is_known, view.now);
     let paused = in_force.pause.map(pause);
     let (mut state, mut limits) = (State::default(), Limits::default());
     limits.grants.clone_from(view.grants);
-    let mut before = Vec::with_capacity(app.services.len());
-    for service in &app.services {
-        let mut component = component_state(app, service, known, view);
+    let mut before = Vec::with_capacity(app.components.len());
+    for resolved in &app.components {
+        let mut component = component_state(app, resolved, known, view);
         component.paused.clone_from(&paused);
-        let observed = observed(service, &component, view, memory);
-        let name = service.name.as_str();
+        let observed = observed(resolved, &component, view, memory);
+        let name = resolved.name.as_str();
         if observed.undecided.is_none() {
-            memory.begin(service, known.and_then(|known| known.component(name)), view.now);
+            memory.begin(resolved, known.and_then(|known| known.component(name)), view.now);
             let overrides = in_force.component(name);
             if overrides != Overrides::default() {
                 limits.overrides.insert(name.to_owned(), overrides);
             }
         }
-        before.push(Before { service, state: component, undecided: observed.undecided });
+        before.push(Before { resolved, state: component, undecided: observed.undecided });
         state.components.insert(name.to_owned(), observed);
     }
     let evidence = AppEvidence { app, samples: view.samples, memory };
@@ -154,16 +154,16 @@ fn decided(input: &Input<'_>, recording: bool) -> (Decision, Option<RecordedInpu
 
 /// The observed component, as the engine's input.
 fn observed(
-    service: &Service,
+    resolved: &Component,
     component: &ComponentState,
     view: View<'_>,
     memory: &mut DecideMemory,
 ) -> state::Observed {
-    let name = service.name.as_str();
+    let name = resolved.name.as_str();
     let unshown = memory.unshown(name, &component.revisions);
-    let is_measured = service.declared.metrics().is_empty() || view.samples.were_taken();
+    let is_measured = resolved.declared.metrics().is_empty() || view.samples.were_taken();
     let is_new = component.revisions.is_empty();
-    let undecided = if !service.is_valid() {
+    let undecided = if !resolved.is_valid() {
         Some(Undecided::InvalidSpec)
     } else if component.paused.is_some() {
         Some(Undecided::Paused)
@@ -204,24 +204,24 @@ struct After<'a> {
 
 impl After<'_> {
     fn component(self, before: Before<'_>) -> ComponentPass {
-        let Before { service, mut state, undecided } = before;
-        self.note_failure(service, &mut state, undecided);
+        let Before { resolved, mut state, undecided } = before;
+        self.note_failure(resolved, &mut state, undecided);
         let mut record = None;
-        if let Some(decision) = self.decision.components.get(service.name.as_str()) {
-            record = self.note_decision(service, &mut state, decision);
+        if let Some(decision) = self.decision.components.get(resolved.name.as_str()) {
+            record = self.note_decision(resolved, &mut state, decision);
         }
         ComponentPass { state, decision: None, record }
     }
 
     /// Sets the problem that blocks the generation.
-    fn note_failure(self, service: &Service, state: &mut ComponentState, undecided: Option<Undecided>) {
+    fn note_failure(self, resolved: &Component, state: &mut ComponentState, undecided: Option<Undecided>) {
         if undecided == Some(Undecided::InvalidSpec) {
-            let sentences: Vec<String> = service.problems.iter().map(ToString::to_string).collect();
+            let sentences: Vec<String> = resolved.problems.iter().map(ToString::to_string).collect();
             state.failure = Some(Failure { reason: reason::INVALID_SPEC, message: sentences.join("; ") });
             return;
         }
         state.was_applied = was_applied(self.known, self.app.generation);
-        let writes = self.view.writes.get(service.name.as_str());
+        let writes = self.view.writes.get(resolved.name.as_str());
         state.failure = writes.and_then(|writes| writes.failure.clone());
         if let Some(paused) = state.paused.as_ref().filter(|_| !state.was_applied) {
             let message = format!("generation {} is not applied: {paused}", self.app.generation);
@@ -232,12 +232,12 @@ impl After<'_> {
     /// Notes the decision, and returns its record.
     fn note_decision(
         self,
-        service: &Service,
+        resolved: &Component,
         state: &mut ComponentState,
         decision: &ComponentDecision,
     ) -> Option<DecisionRecord> {
         let Self { known, view, input, .. } = self;
-        let (name, now) = (service.name.as_str(), view.now);
+        let (name, now) = (resolved.name.as_str(), view.now);
         let known = known.and_then(|known| known.component(name));
         let memory = self.decision.memory.components.get(name);
         state.decided = true;
@@ -246,13 +246,13 @@ impl After<'_> {
         let overrides = input.limits.overrides.get(name);
         state.limit = limit(decision, overrides, view.observed);
         let pods = input.state.components.get(name).map_or(&[][..], |observed| &observed.pods);
-        state.measured = metrics_state(service, view.samples, decision, pods, state.ready(), now);
+        state.measured = metrics_state(resolved, view.samples, decision, pods, state.ready(), now);
         let other = other_scaler::stage(state, decision);
         state.record = news::record(state, known, decision, other.is_some(), now);
         if let (Some(change), Some(memory)) = (&decision.change, memory) {
             let mut memory = memory.clone();
-            memory.record(change, &service.declared.behavior);
-            state.memory = Some(memory.persist(now, &service.declared.behavior));
+            memory.record(change, &resolved.declared.behavior);
+            state.memory = Some(memory.persist(now, &resolved.declared.behavior));
         }
         let record = view.recording.then(|| state.record.clone()).flatten();
         other_scaler::tell_of(other, state.record.as_mut());
@@ -262,20 +262,21 @@ impl After<'_> {
 
 fn component_state(
     app: &App,
-    service: &Service,
+    resolved: &Component,
     known: Option<&ScalableAppStatus>,
     view: View<'_>,
 ) -> ComponentState {
-    let name = service.name.as_str();
-    let revisions = workload::revisions(view.observed, &app.uid, name);
-    let target = service.declared.revision.clone();
+    let name = resolved.name.as_str();
+    let revisions = workload::revisions(view.observed, &app.uid, resolved);
+    let target = resolved.declared.revision.clone();
     let (declared, others): (Vec<_>, Vec<_>) = revisions.iter().partition(|one| one.hash == target);
     let problem =
         |revisions: &[&LiveRevision]| workload::problem(revisions, view.observed.pods_of(name), view.now);
     let (problem, problem_of_others) = (problem(&declared), problem(&others));
     ComponentState {
         name: name.to_owned(),
-        min: service.declared.min_replicas,
+        tier: resolved.tier,
+        min: resolved.declared.min_replicas,
         desired: known.and_then(|known| known.component(name)).map_or(0, |known| known.desired),
         target,
         problem,
@@ -314,7 +315,7 @@ mod tests {
             component_state::{MetricsState, OTHER_SCALER},
             news::{evidence_is_news, hold_is_news},
         },
-        observe::cluster::cached::CachedDeployment,
+        observe::cluster::cached::CachedWorkload,
         resolve::resolve,
     };
     use jiff::SignedDuration;
@@ -421,7 +422,7 @@ mod tests {
     #[test]
     fn a_deployment_that_came_back_and_could_not_be_scaled_yet_is_no_wish() {
         let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
-        let target = app.services[0].revision.to_string();
+        let target = app.components[0].revision.to_string();
         let mut memory = DecideMemory::default();
         let mut current = |observed: &Observed| {
             let samples = Samples::default();
@@ -434,7 +435,7 @@ mod tests {
         assert_eq!(current(&one), (1, 5), "somebody has set one replica");
         assert_eq!((current(&none), current(&one)), ((5, 5), (5, 5)));
         let decision = decided(Some(&known(5))).0.decision.expect("a decision");
-        memory.commit(&app.services[0], &decision, true);
+        memory.commit(&app.components[0], &decision, true);
         let (pass, _) = only(&app, Some(&known(5)), view(&one, &Samples::default()), &mut memory);
         assert_eq!(pass.decision.expect("a decision").current, 1, "they were written");
     }
@@ -443,7 +444,7 @@ mod tests {
     fn refused_replicas_are_not_decided_again_at_once() {
         let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
         let (observed, samples) =
-            (deployed("1", &[(&app.services[0].revision.to_string(), 3)]), Samples::default());
+            (deployed("1", &[(&app.components[0].revision.to_string(), 3)]), Samples::default());
         let now = Timestamp::UNIX_EPOCH;
         let refused = WriteError::Refused { kind: "Deployment", message: "a policy says no".to_owned() };
         let mut written = ApplyMemory::default();
@@ -501,13 +502,14 @@ mod tests {
             }));
             Arc::new(deployment.expect("a Deployment"))
         };
-        Observed { deployments: Arc::new(revisions.iter().map(deployment).collect()), ..Observed::default() }
+        let deployments = Arc::new(revisions.iter().map(deployment).collect());
+        Observed { workloads: BTreeMap::from([(Kind::Deployment, deployments)]), ..Observed::default() }
     }
 
     #[test]
     fn what_was_said_and_not_written_is_no_start_for_the_next_change() {
         let app = app_of(&json!({"minReplicas": 7, "maxReplicas": 7}));
-        let observed = deployed("1", &[("old", 8), (&app.services[0].revision.to_string(), 2)]);
+        let observed = deployed("1", &[("old", 8), (&app.components[0].revision.to_string(), 2)]);
         let samples = Samples::default();
         let view = view(&observed, &samples);
         let mut memory = DecideMemory::default();
@@ -515,7 +517,7 @@ mod tests {
             let (pass, _) = only(&app, Some(&known(said)), view, &mut memory);
             let decision = pass.decision.expect("a decision");
             if is_written {
-                memory.commit(&app.services[0], &decision, true);
+                memory.commit(&app.components[0], &decision, true);
             }
             decision.current
         };
@@ -550,9 +552,9 @@ mod tests {
     #[test]
     fn a_copy_of_a_deployment_is_no_revision() {
         let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
-        let target = app.services[0].revision.to_string();
+        let target = app.components[0].revision.to_string();
         let mut observed = deployed("1", &[(&target, 5), (&target, 5)]);
-        let copy = &mut Arc::make_mut(&mut observed.deployments)[1];
+        let copy = &mut Arc::make_mut(observed.workloads.get_mut(&Kind::Deployment).expect("Deployments"))[1];
         Arc::make_mut(copy).metadata.name = Some("copy".to_owned());
         let samples = Samples::default();
         let view = view(&observed, &samples);
@@ -564,7 +566,7 @@ mod tests {
     #[test]
     fn replicas_that_somebody_changed_are_put_right_on_record() {
         let app = app_of(&json!({"minReplicas": 5, "maxReplicas": 5}));
-        let target = app.services[0].revision.to_string();
+        let target = app.components[0].revision.to_string();
         let mut known = known(5);
         let mut record = |replicas: i32| {
             let (observed, samples) = (deployed("1", &[(&target, replicas)]), Samples::default());
@@ -580,12 +582,12 @@ mod tests {
 
     #[test]
     fn somebody_elses_write_is_told_by_its_field_manager_and_not_as_a_decision() {
-        let target = app().services[0].revision.to_string();
+        let target = app().components[0].revision.to_string();
         let told = |replicas: i32| {
             let mut observed = deployed("1", &[(&target, replicas)]);
-            let mut deployment = CachedDeployment::clone(&observed.deployments[0]);
+            let mut deployment = CachedWorkload::clone(&observed.workloads[&Kind::Deployment][0]);
             deployment.part.scaled_by = Some("kube-controller-manager".into());
-            observed.deployments = Arc::new(vec![Arc::new(deployment)]);
+            observed.workloads.insert(Kind::Deployment, Arc::new(vec![Arc::new(deployment)]));
             let samples = Samples::default();
             let view = view(&observed, &samples);
             let app = app_of(&json!({"minReplicas": 2, "maxReplicas": 2}));
@@ -602,12 +604,12 @@ mod tests {
 
     #[test]
     fn what_an_earlier_process_said_and_did_not_write_is_not_restored() {
-        let target = app().services[0].revision.to_string();
+        let target = app().components[0].revision.to_string();
         let desired = |scaled_by: Option<&str>| {
             let mut observed = deployed("1", &[(&target, 1)]);
-            let mut deployment = CachedDeployment::clone(&observed.deployments[0]);
+            let mut deployment = CachedWorkload::clone(&observed.workloads[&Kind::Deployment][0]);
             deployment.part.scaled_by = scaled_by.map(Into::into);
-            observed.deployments = Arc::new(vec![Arc::new(deployment)]);
+            observed.workloads.insert(Kind::Deployment, Arc::new(vec![Arc::new(deployment)]));
             let samples = Samples::without_any(Timestamp::UNIX_EPOCH);
             let view = view(&observed, &samples);
             let (pass, _) = only(&app(), Some(&known(3)), view, &mut DecideMemory::default());
@@ -619,14 +621,14 @@ mod tests {
     #[test]
     fn somebody_elses_write_is_told_where_the_api_server_names_nobody() {
         let app = app_of(&json!({"minReplicas": 2, "maxReplicas": 2}));
-        let target = app.services[0].revision.to_string();
+        let target = app.components[0].revision.to_string();
         let samples = Samples::default();
         let mut memory = DecideMemory::default();
         let mut told = |replicas: i32, is_certain: bool| {
             let observed = deployed("1", &[(&target, replicas)]);
             let view = view(&observed, &samples);
             let (pass, _) = only(&app, Some(&known(2)), view, &mut memory);
-            memory.commit(&app.services[0], &pass.decision.expect("a decision"), is_certain);
+            memory.commit(&app.components[0], &pass.decision.expect("a decision"), is_certain);
             pass.state
                 .record
                 .is_some_and(|record| record.message.starts_with("somebody has set replicas to 1;"))

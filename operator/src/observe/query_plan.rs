@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::propose::metric::Target;
 
-use crate::resolve::app::{App, ComponentKey, Service};
+use crate::resolve::app::{App, Component, ComponentKey};
 
 /// A signal: one set of queries for all apps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ pub enum Signal {
     Cpu,
     /// Memory working set of each pod.
     Memory,
+    /// Jobs of the queues of a pool of workers.
+    Jobs,
 }
 
 /// Namespace and name of an app.
@@ -51,6 +53,8 @@ pub enum Source {
     Quantile(f64),
     /// A signal of each pod.
     Pods(Signal),
+    /// The jobs of these queues of the app.
+    Backlog(Vec<String>),
     /// A custom query.
     Custom(CustomQuery),
 }
@@ -62,6 +66,7 @@ impl Source {
         match self {
             Self::Component(signal) | Self::Pods(signal) => Some(*signal),
             Self::Quantile(_) => Some(Signal::Latency),
+            Self::Backlog(_) => Some(Signal::Jobs),
             Self::Custom(_) => None,
         }
     }
@@ -73,21 +78,21 @@ pub type Sources = BTreeMap<String, Source>;
 /// For each component the sources of its metrics.
 pub type Components = HashMap<ComponentKey, Sources>;
 
-/// The sources of a service's metrics.
+/// The sources of a component's metrics.
 #[must_use]
-pub fn sources(service: &Service) -> Sources {
+pub fn sources(component: &Component) -> Sources {
     let source = |name: &str, target: &Target| match target {
         Target::RequestRate { .. } => Some(Source::Component(Signal::RequestRate)),
         Target::Latency { quantile, .. } => Some(Source::Quantile(*quantile)),
         Target::Cpu(_) => Some(Source::Pods(Signal::Cpu)),
         Target::Memory(_) => Some(Source::Pods(Signal::Memory)),
-        Target::Backlog(_) => None,
-        Target::Prometheus { .. } => service.queries.get(name).map(|text| {
-            let namespace = service.key.namespace.clone();
+        Target::Backlog(_) => Some(Source::Backlog(component.queues.clone())),
+        Target::Prometheus { .. } => component.queries.get(name).map(|text| {
+            let namespace = component.key.namespace.clone();
             Source::Custom(CustomQuery { namespace, text: text.clone() })
         }),
     };
-    let metrics = service.declared.metrics().iter();
+    let metrics = component.declared.metrics().iter();
     metrics.filter_map(|one| Some((one.name.clone(), source(&one.name, &one.target)?))).collect()
 }
 
@@ -107,12 +112,13 @@ impl QueryPlan {
         let (mut components, mut forecasts) = (HashMap::new(), BTreeMap::new());
         let mut scraped = BTreeSet::new();
         for app in apps {
-            for service in app.services.iter().filter(|service| service.is_valid()) {
-                if service.pod.metrics_port.is_some() {
+            for component in app.components.iter().filter(|component| component.is_valid()) {
+                if component.pod.metrics_port.is_some() {
                     scraped.insert((app.namespace.clone(), app.name.to_string()));
                 }
-                forecasts.extend(service.declared.forecast().map(|forecast| (service.key.clone(), forecast)));
-                components.insert(service.key.clone(), sources(service));
+                forecasts
+                    .extend(component.declared.forecast().map(|forecast| (component.key.clone(), forecast)));
+                components.insert(component.key.clone(), sources(component));
             }
         }
         Self::new(components, forecasts, scraped)
@@ -222,7 +228,7 @@ mod tests {
     fn a_signal_that_no_app_uses_is_not_wanted() {
         let metrics = json!([{"name": "cpu", "cpu": {"utilization": 70}}]);
         let mut app = app("shop", "shop", &metrics);
-        app.services[0].pod.metrics_port = None;
+        app.components[0].pod.metrics_port = None;
         assert_eq!(QueryPlan::of(&[app]).signals.keys().collect::<Vec<_>>(), [&Signal::Cpu]);
         assert!(QueryPlan::of(&[]).signals.is_empty());
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds::LiveLatency;
+use scalableapp_engine::evidence::backlog::BacklogReading;
 use scalableapp_engine::evidence::sample::{Coverage, Reading, Window};
 use scalableapp_engine::forecast::season::Seasonal;
 use scalableapp_engine::hpa::pod::{self, PodSample, Resource};
@@ -13,6 +14,7 @@ use super::prometheus::custom::Answers;
 use super::prometheus::history::Seasons;
 use super::prometheus::quantile::quantile;
 use super::prometheus::signals::family::Measurements;
+use super::prometheus::signals::jobs::{PoolBacklog, QUEUE_DEPTH};
 use super::prometheus::signals::requests::Traffic;
 use super::prometheus::signals::scraped::Measured;
 use super::prometheus::signals::usage::pod_sample;
@@ -88,7 +90,7 @@ impl Samples {
                 let values = quantile(*wanted, &histogram.value).into_iter().collect();
                 Reading { values, ..reading_of(histogram) }
             }),
-            Source::Pods(_) => None,
+            Source::Pods(_) | Source::Backlog(_) => None,
             Source::Custom(query) => self.custom.get(query).map(|answer| Reading {
                 values: answer.values.clone(),
                 at: answer.at,
@@ -107,6 +109,15 @@ impl Samples {
             resets,
         });
         Reading { values: vec![rate], window, in_flight, ..reading_of(measured) }
+    }
+
+    /// Backlog of a pool of workers; `None` where it is not known, or may be incomplete.
+    #[must_use]
+    pub fn backlog(&self, key: &ComponentKey) -> Option<&BacklogReading> {
+        match self.evidence.backlogs.get(key)? {
+            Measured { value: PoolBacklog::Known(reading), is_partial: false, .. } => Some(reading),
+            _ => None,
+        }
     }
 
     /// Usage of a pod, if every container and sidecar of it was measured.
@@ -135,6 +146,9 @@ impl Samples {
         if let Some(problem) = self.evidence.problem(source.signal()?, key) {
             return Some(problem.to_owned());
         }
+        if let Source::Backlog(_) = source {
+            return self.unknown_backlog(key);
+        }
         let targets = self.targets.as_ref().filter(|_| self.lacks(key, source))?;
         // A window holds at least four scrapes.
         let half = self.request_window / 2;
@@ -142,6 +156,21 @@ impl Samples {
             pods.iter().filter(|pod| pod.is_ready_for(half, now)).map(|pod| &*pod.name).peekable();
         scraped.peek()?;
         Some(targets.explain(&key.namespace, scraped).to_string())
+    }
+
+    /// Why the backlog of a pool is not known, as a sentence.
+    fn unknown_backlog(&self, key: &ComponentKey) -> Option<String> {
+        let measured = self.evidence.backlogs.get(key)?;
+        match &measured.value {
+            PoolBacklog::Unknown(queue) => Some(format!(
+                "no pod of the app exports {QUEUE_DEPTH} of queue {queue}: export it from a component that always runs, \
+                 such as a service, and set its metricsPort"
+            )),
+            PoolBacklog::Known(_) if measured.is_partial => {
+                Some("Prometheus answered for some of its servers only".to_owned())
+            }
+            PoolBacklog::Known(_) => None,
+        }
     }
 
     /// Why a latency is unknown, as a sentence, if its query was unanswered for so long that the last value is stale.
@@ -166,7 +195,7 @@ impl Samples {
         match source {
             Source::Component(_) => !self.evidence.traffic.contains_key(key),
             Source::Quantile(_) => !self.evidence.latencies.contains_key(key),
-            Source::Pods(_) | Source::Custom(_) => false,
+            Source::Pods(_) | Source::Custom(_) | Source::Backlog(_) => false,
         }
     }
 

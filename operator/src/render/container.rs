@@ -1,28 +1,39 @@
 //! The component's own container. Pure.
 
 use super::names;
-use crate::resolve::app::{App, HTTP_PORT, METRICS_PORT, Pod, Service};
+use crate::resolve::app::{App, Component, HTTP_PORT, METRICS_PORT, Pod};
 use crate::resolve::probe::{Action, Probe};
+use scalableapp_crds::Tier;
 use serde_json::{Value, json};
 
 /// Seconds for which a stopping container continues to serve. Requests still arrive until every node knows that it
 /// stops, which takes longer than the signal to stop. Without this wait those requests would fail.
 const PRE_STOP_SECONDS: u32 = 5;
 
-/// The fields of the container that the operator or the service itself sets.
-pub(super) fn container(app: &App, service: &Service) -> Value {
-    let pod = &service.pod;
+/// The fields of the container that the operator or the component itself sets.
+pub(super) fn container(app: &App, component: &Component) -> Value {
+    let pod = &component.pod;
     let mut container = json!({
-        "name": service.name.as_str(),
+        "name": component.name.as_str(),
         "image": pod.image,
-        "env": env(app, service),
+        "env": env(app, component),
         "ports": ports(pod),
         "resources": pod.resources,
-        "readinessProbe": probe(&pod.probes.readiness),
-        "livenessProbe": probe(&pod.probes.liveness),
-        "startupProbe": probe(&pod.probes.startup),
-        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
     });
+    let probes = &pod.probes;
+    for (field, declared) in [
+        ("readinessProbe", &probes.readiness),
+        ("livenessProbe", &probes.liveness),
+        ("startupProbe", &probes.startup),
+    ] {
+        if let Some(declared) = declared {
+            container[field] = probe(declared);
+        }
+    }
+    // Nobody connects to a worker.
+    if component.tier == Tier::Service {
+        container["lifecycle"] = json!({"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}});
+    }
     for (field, words) in [("command", &pod.command), ("args", &pod.args)] {
         if !words.is_empty() {
             container[field] = json!(words);
@@ -35,17 +46,19 @@ pub(super) fn container(app: &App, service: &Service) -> Value {
 /// user's counts.
 ///
 /// None of them may differ between pods of a revision or change while they run: they are part of their template.
-fn env(app: &App, service: &Service) -> Vec<Value> {
-    let pod = &service.pod;
-    let deployment = names::deployment(app.name.as_str(), service.name.as_str(), service.revision.as_str());
+fn env(app: &App, component: &Component) -> Vec<Value> {
+    let pod = &component.pod;
+    let deployment =
+        names::deployment(app.name.as_str(), component.name.as_str(), component.revision.as_str());
     let resource = format!(
         "service.namespace={},k8s.namespace.name={},k8s.deployment.name={deployment}",
         app.name, app.namespace
     );
     let given = [
-        ("PORT", Some(pod.port.to_string())),
+        ("PORT", pod.port.map(|port| port.to_string())),
         ("METRICS_PORT", pod.metrics_port.map(|port| port.to_string())),
-        ("OTEL_SERVICE_NAME", Some(service.name.to_string())),
+        ("DRAIN_TIMEOUT", pod.drain_seconds.map(|seconds| seconds.to_string())),
+        ("OTEL_SERVICE_NAME", Some(component.name.to_string())),
         ("OTEL_RESOURCE_ATTRIBUTES", Some(resource)),
     ];
     let is_set = |name: &str| pod.env.iter().any(|variable| variable.name == name);
@@ -59,11 +72,9 @@ fn env(app: &App, service: &Service) -> Vec<Value> {
 
 fn ports(pod: &Pod) -> Vec<Value> {
     let port = |name: &str, port: i32| json!({"name": name, "containerPort": port, "protocol": "TCP"});
-    let metrics_port = pod.metrics_port.filter(|metrics_port| *metrics_port != pod.port);
-    [Some(port(HTTP_PORT, pod.port)), metrics_port.map(|number| port(METRICS_PORT, number))]
-        .into_iter()
-        .flatten()
-        .collect()
+    let metrics_port = pod.metrics_port.filter(|number| Some(*number) != pod.port);
+    let ports = [(HTTP_PORT, pod.port), (METRICS_PORT, metrics_port)];
+    ports.into_iter().filter_map(|(name, number)| Some(port(name, number?))).collect()
 }
 
 fn probe(probe: &Probe) -> Value {

@@ -3,18 +3,18 @@
 //! The app's own labels are not passed on: tools that track applied objects by label would claim the children.
 
 use crate::labels::{APP, COMPONENT, REVISION, TIER};
-use crate::resolve::app::{App, Service};
+use crate::resolve::app::{App, Component};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use std::collections::BTreeMap;
 
-/// Labels of every child of a service.
+/// Labels of every child of a component.
 #[must_use]
-pub fn component(app: &App, service: &Service) -> BTreeMap<String, String> {
-    let mut labels = selected_by_component(app, service);
+pub fn of_component(app: &App, component: &Component) -> BTreeMap<String, String> {
+    let mut labels = selected_by_component(app, component);
     labels.extend(
         [
-            (TIER, "service"),
-            ("app.kubernetes.io/name", service.name.as_str()),
+            (TIER, component.tier.name()),
+            ("app.kubernetes.io/name", component.name.as_str()),
             ("app.kubernetes.io/part-of", app.name.as_str()),
             ("app.kubernetes.io/managed-by", "scalableapp"),
         ]
@@ -25,23 +25,23 @@ pub fn component(app: &App, service: &Service) -> BTreeMap<String, String> {
 
 /// Labels of the current revision's Deployment and of its pods.
 #[must_use]
-pub fn revision(app: &App, service: &Service) -> BTreeMap<String, String> {
-    let mut labels = component(app, service);
-    labels.insert(REVISION.to_owned(), service.revision.to_string());
+pub fn of_revision(app: &App, component: &Component) -> BTreeMap<String, String> {
+    let mut labels = of_component(app, component);
+    labels.insert(REVISION.to_owned(), component.revision.to_string());
     labels
 }
 
 /// Selects the pods of all revisions.
 #[must_use]
-pub fn selected_by_component(app: &App, service: &Service) -> BTreeMap<String, String> {
-    BTreeMap::from([(APP, app.name.as_str()), (COMPONENT, service.name.as_str())].map(owned))
+pub fn selected_by_component(app: &App, component: &Component) -> BTreeMap<String, String> {
+    BTreeMap::from([(APP, app.name.as_str()), (COMPONENT, component.name.as_str())].map(owned))
 }
 
 /// Selects the pods of the current revision.
 #[must_use]
-pub fn selected_by_revision(app: &App, service: &Service) -> BTreeMap<String, String> {
-    let mut labels = selected_by_component(app, service);
-    labels.insert(REVISION.to_owned(), service.revision.to_string());
+pub fn selected_by_revision(app: &App, component: &Component) -> BTreeMap<String, String> {
+    let mut labels = selected_by_component(app, component);
+    labels.insert(REVISION.to_owned(), component.revision.to_string());
     labels
 }
 

@@ -12,10 +12,7 @@ mod service_account;
 
 use crate::kinds::Kind;
 use crate::names;
-use crate::resolve::app::{App, Service};
-use k8s_openapi::api::core::v1::{Service as ClusterService, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use crate::resolve::app::{App, Component};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::Value;
@@ -24,36 +21,16 @@ use std::collections::BTreeMap;
 pub use deployment::deployment;
 pub use pod_template::METRICS_PORT_ANNOTATION;
 
-/// The children of a service that remain over its revisions, in the order of their apply: pods need their
-/// ServiceAccount.
+/// The children of a component.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ServiceChildren {
-    /// The identity of the pods.
-    pub service_account: ServiceAccount,
-    /// The address of the pods of all revisions.
-    pub service: ClusterService,
-    /// How many pods of all revisions may be evicted at once.
-    pub pod_disruption_budget: PodDisruptionBudget,
-    /// Who may connect to the pods.
-    pub network_policy: NetworkPolicy,
-    /// The Deployment of the current revision, without replicas, which belong to scaling. Deployments of earlier
+pub struct ComponentChildren {
+    /// Those that remain over its revisions, in the order of their apply: pods need their ServiceAccount.
+    pub others: Vec<(Kind, Value)>,
+    /// Kind of the workload.
+    pub kind: Kind,
+    /// The workload of the current revision, without replicas, which belong to scaling. Deployments of earlier
     /// revisions are not changed, so their pods are not restarted.
-    pub deployment: Value,
-}
-
-impl ServiceChildren {
-    /// The children except the Deployment, in the order of their apply.
-    #[must_use]
-    pub fn others(&self) -> [(Kind, Value); 4] {
-        // Without `..`, so that a new kind of child cannot be rendered and then forgotten here.
-        let Self { service_account, service, pod_disruption_budget, network_policy, deployment: _ } = self;
-        [
-            (Kind::ServiceAccount, to_value(service_account)),
-            (Kind::Service, to_value(service)),
-            (Kind::PodDisruptionBudget, to_value(pod_disruption_budget)),
-            (Kind::NetworkPolicy, to_value(network_policy)),
-        ]
-    }
+    pub workload: Value,
 }
 
 fn to_value(child: &impl Serialize) -> Value {
@@ -61,29 +38,37 @@ fn to_value(child: &impl Serialize) -> Value {
     serde_json::to_value(child).unwrap_or(Value::Null)
 }
 
-/// The children of each valid service, by its name. `epoch` is that of the leader.
+/// The children of each valid component, by its name. `epoch` is that of the leader.
 #[must_use]
-pub fn render(app: &App, epoch: u64) -> BTreeMap<String, ServiceChildren> {
-    let valid = app.services.iter().filter(|one| one.is_valid());
-    valid.map(|service| (service.name.to_string(), children(app, service, epoch))).collect()
+pub fn render(app: &App, epoch: u64) -> BTreeMap<String, ComponentChildren> {
+    let valid = app.components.iter().filter(|one| one.is_valid());
+    valid.map(|component| (component.name.to_string(), children(app, component, epoch))).collect()
 }
 
-fn children(app: &App, service: &Service, epoch: u64) -> ServiceChildren {
-    ServiceChildren {
-        service_account: service_account::service_account(app, service),
-        service: service::service(app, service),
-        pod_disruption_budget: pod_disruption_budget::pod_disruption_budget(app, service),
-        network_policy: network_policy::network_policy(app, service),
-        deployment: deployment(app, service, epoch),
+fn children(app: &App, component: &Component, epoch: u64) -> ComponentChildren {
+    let service_account = Some(to_value(&service_account::service_account(app, component)));
+    let service = service::service(app, component).as_ref().map(to_value);
+    let budget = Some(to_value(&pod_disruption_budget::pod_disruption_budget(app, component)));
+    let network_policy = Some(to_value(&network_policy::network_policy(app, component)));
+    let others = [
+        (Kind::ServiceAccount, service_account),
+        (Kind::Service, service),
+        (Kind::PodDisruptionBudget, budget),
+        (Kind::NetworkPolicy, network_policy),
+    ];
+    ComponentChildren {
+        others: others.into_iter().filter_map(|(kind, child)| Some((kind, child?))).collect(),
+        kind: component.workload_kind(),
+        workload: deployment(app, component, epoch),
     }
 }
 
-/// Metadata of a child of a service that remains over its revisions.
-fn metadata(app: &App, service: &Service) -> ObjectMeta {
+/// Metadata of a child of a component that remains over its revisions.
+fn metadata(app: &App, component: &Component) -> ObjectMeta {
     ObjectMeta {
-        name: Some(names::component(app.name.as_str(), service.name.as_str())),
+        name: Some(names::component(app.name.as_str(), component.name.as_str())),
         namespace: Some(app.namespace.clone()),
-        labels: Some(labels::component(app, service)),
+        labels: Some(labels::of_component(app, component)),
         owner_references: Some(vec![app.owner_reference()]),
         ..ObjectMeta::default()
     }

@@ -1,7 +1,7 @@
 //! How many of a component's pods may be evicted at once. Pure.
 
 use super::{labels, metadata};
-use crate::resolve::app::{App, Service};
+use crate::resolve::app::{App, Component};
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -10,12 +10,12 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 const MAX_UNAVAILABLE: &str = "10%";
 
 /// One budget over the pods of all revisions. A pod that is not ready may always be evicted.
-pub(super) fn pod_disruption_budget(app: &App, service: &Service) -> PodDisruptionBudget {
+pub(super) fn pod_disruption_budget(app: &App, component: &Component) -> PodDisruptionBudget {
     PodDisruptionBudget {
-        metadata: metadata(app, service),
+        metadata: metadata(app, component),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::String(MAX_UNAVAILABLE.to_owned())),
-            selector: Some(labels::selector(labels::selected_by_component(app, service))),
+            selector: Some(labels::selector(labels::selected_by_component(app, component))),
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
             ..PodDisruptionBudgetSpec::default()
         }),

@@ -3,7 +3,7 @@
 
 use super::merge::merge;
 use super::{container, labels, names};
-use crate::resolve::app::{App, Service};
+use crate::resolve::app::{App, Component};
 use serde_json::{Value, json};
 
 /// Annotation of a pod that serves `/metrics`, with the port. Discovery uses it, because a pod with metrics on its
@@ -13,12 +13,15 @@ pub const METRICS_PORT_ANNOTATION: &str = "scalableapp.dev/metrics-port";
 /// Seconds that a pod has to stop, the wait before the signal included.
 const TERMINATION_GRACE_PERIOD_SECONDS: u32 = 40;
 
+/// Seconds of a worker's grace period after its jobs had their time: it has to end, too.
+const SECONDS_TO_END: u32 = 5;
+
 /// The template of the current revision's pods. It depends on the revision and on names only.
-pub(super) fn pod_template(app: &App, service: &Service) -> Value {
-    let mut template = defaults(app, service);
-    merge(&mut template, Value::Object(service.pod.template.object()));
-    merge(&mut template, owned(app, service));
-    if is_windows(service) {
+pub(super) fn pod_template(app: &App, component: &Component) -> Value {
+    let mut template = defaults(app, component);
+    merge(&mut template, Value::Object(component.pod.template.object()));
+    merge(&mut template, owned(app, component));
+    if is_windows(component) {
         return template;
     }
     for list in ["/spec/containers", "/spec/initContainers"] {
@@ -30,43 +33,48 @@ pub(super) fn pod_template(app: &App, service: &Service) -> Value {
 }
 
 /// The fields that a user may change.
-fn defaults(app: &App, service: &Service) -> Value {
+fn defaults(app: &App, component: &Component) -> Value {
     let mut context = json!({"runAsNonRoot": true});
-    if !is_windows(service) {
+    if !is_windows(component) {
         context["seccompProfile"] = json!({"type": "RuntimeDefault"});
     }
     json!({"spec": {
         // The component's own container comes first, so its ports are found first by name.
-        "containers": [{"name": service.name.as_str()}],
+        "containers": [{"name": component.name.as_str()}],
         "enableServiceLinks": false,
         "securityContext": context,
-        "terminationGracePeriodSeconds": TERMINATION_GRACE_PERIOD_SECONDS,
+        "terminationGracePeriodSeconds": grace_period_seconds(component),
         "topologySpreadConstraints": [{
             "maxSkew": 1,
             "topologyKey": "kubernetes.io/hostname",
             "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": labels::selected_by_component(app, service)},
+            "labelSelector": {"matchLabels": labels::selected_by_component(app, component)},
         }],
     }})
 }
 
+fn grace_period_seconds(component: &Component) -> u32 {
+    let drain = component.pod.drain_seconds.map(|seconds| seconds.saturating_add(SECONDS_TO_END));
+    drain.unwrap_or(TERMINATION_GRACE_PERIOD_SECONDS)
+}
+
 /// Whether the pods are for Windows, where an API server refuses fields that protect a Linux host.
-fn is_windows(service: &Service) -> bool {
-    let os = service.pod.template.object().get("spec").and_then(|spec| spec.pointer("/os/name").cloned());
+fn is_windows(component: &Component) -> bool {
+    let os = component.pod.template.object().get("spec").and_then(|spec| spec.pointer("/os/name").cloned());
     os.is_some_and(|name| name == json!("windows"))
 }
 
-fn owned(app: &App, service: &Service) -> Value {
-    let mut metadata = json!({"labels": labels::revision(app, service)});
-    if let Some(port) = service.pod.metrics_port {
+fn owned(app: &App, component: &Component) -> Value {
+    let mut metadata = json!({"labels": labels::of_revision(app, component)});
+    if let Some(port) = component.pod.metrics_port {
         metadata["annotations"] = json!({METRICS_PORT_ANNOTATION: port.to_string()});
     }
     json!({
         "metadata": metadata,
         "spec": {
             "automountServiceAccountToken": false,
-            "containers": [container::container(app, service)],
-            "serviceAccountName": names::component(app.name.as_str(), service.name.as_str()),
+            "containers": [container::container(app, component)],
+            "serviceAccountName": names::component(app.name.as_str(), component.name.as_str()),
         },
     })
 }

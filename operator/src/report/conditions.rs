@@ -243,7 +243,14 @@ mod tests {
     use std::sync::Arc;
 
     fn revision(hash: &str, ready: i32) -> LiveRevision {
-        LiveRevision { hash: hash.into(), deployment: Arc::default(), replicas: ready, pods: ready, ready }
+        LiveRevision {
+            hash: hash.into(),
+            kind: Kind::Deployment,
+            workload: Arc::default(),
+            replicas: ready,
+            pods: ready,
+            ready,
+        }
     }
 
     fn web(ready: i32) -> ComponentState {

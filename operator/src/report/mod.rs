@@ -10,7 +10,7 @@ use crate::decide::component_state::{ComponentState, Failure};
 use conditions::Verdict;
 use jiff::Timestamp;
 use scalableapp_crds::limits::{self, Clip, clip};
-use scalableapp_crds::{ComponentStatus, RevisionStatus, ScalableAppStatus, Tier};
+use scalableapp_crds::{ComponentStatus, RevisionStatus, ScalableAppStatus};
 use scalableapp_engine::reason;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -143,7 +143,7 @@ fn component(state: &ComponentState, known: Option<&ScalableAppStatus>) -> Compo
     let limited_by = undecided.map(|known| known.limited_by.clone());
     ComponentStatus {
         name: state.name.clone(),
-        tier: Tier::Service,
+        tier: state.tier,
         desired: state.desired,
         ready: state.ready(),
         limited_by: limited_by.unwrap_or_else(|| state.limited_by_names()),
@@ -223,7 +223,14 @@ mod tests {
 
     fn web() -> ComponentState {
         let (hash, target) = ("new".to_owned(), "new".to_owned());
-        let revision = LiveRevision { hash, deployment: Arc::default(), replicas: 2, pods: 2, ready: 2 };
+        let revision = LiveRevision {
+            hash,
+            kind: Kind::Deployment,
+            workload: Arc::default(),
+            replicas: 2,
+            pods: 2,
+            ready: 2,
+        };
         ComponentState {
             name: "web".to_owned(),
             min: 2,

@@ -4,8 +4,8 @@ use crate::resolve::overrides::InForce;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
-    ConditionStatus, ScalableApp, ScalingOverride, ScalingOverrideSpec, ScalingOverrideStatus, Service,
-    Unreadable, condition_type::IN_FORCE, set_condition,
+    ConditionStatus, ScalableApp, ScalingOverride, ScalingOverrideSpec, ScalingOverrideStatus, Unreadable,
+    condition_type::IN_FORCE, set_condition,
 };
 use scalableapp_engine::{
     bounds::overrides::Effect,
@@ -30,7 +30,7 @@ impl Counting {
         overrides: impl Iterator<Item = &'a ScalingOverride>,
         now: Timestamp,
     ) -> Self {
-        let components = || app.spec.services.iter().map(|service| service.name.as_str());
+        let components = || app.spec.replica_bounds().map(|(name, _)| name);
         let is_known = |name: &str| components().any(|component| component == name);
         let in_force = InForce::of(overrides, is_known, now);
         let names = components().map(|name| (name.to_owned(), in_force.names([name].into_iter()))).collect();
@@ -123,7 +123,7 @@ fn verdict(
             return no(reason::APP_NOT_FOUND, missing);
         }
         Target::Unreadable => Vec::new(),
-        Target::App(app) => app.spec.services.iter().map(|service| service.name.as_str()).collect(),
+        Target::App(app) => app.spec.replica_bounds().map(|(name, _)| name).collect(),
     };
     match component {
         Some(name) if !components.is_empty() && !components.contains(&name.as_str()) => {
@@ -154,16 +154,14 @@ fn acts(
     let Some(bounds) = replicas else {
         return superseded.unwrap_or((ConditionStatus::True, reason::IN_FORCE, words));
     };
-    let concerns = |service: &&Service| component.as_ref().is_none_or(|name| *name == service.name);
+    let concerns = |name: &str| component.as_ref().is_none_or(|own| own == name);
     let (effects, remarks): (Vec<Effect>, Vec<Option<String>>) = app
         .spec
-        .services
-        .iter()
-        .filter(concerns)
-        .map(|service| {
-            let (min, max) = service.replica_bounds();
+        .replica_bounds()
+        .filter(|(name, _)| concerns(name))
+        .map(|(name, (min, max))| {
             let effect = Effect::of(bounds.least(), bounds.most(), Range { min, max });
-            (effect, effect.remark(&service.name, Range { min, max }))
+            (effect, effect.remark(name, Range { min, max }))
         })
         .unzip();
     let remarks = remarks.into_iter().flatten().collect::<Vec<_>>().join("; ");

@@ -4,11 +4,12 @@ use super::invalid::Invalid;
 use super::name::{AppName, ComponentName};
 use super::probe::Probes;
 use super::revision::Revision;
+use crate::kinds::Kind;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
-use scalableapp_crds::{EnvVar, PodTemplate, Resources, ScalableApp};
-use scalableapp_engine::stack::{Component, Stack};
+use scalableapp_crds::{EnvVar, PodTemplate, Resources, ScalableApp, Tier};
+use scalableapp_engine::stack::{self, Stack};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
@@ -19,7 +20,7 @@ pub const HTTP_PORT: &str = "http";
 /// Name of the container's port for `/metrics`, where it is another one.
 pub const METRICS_PORT: &str = "metrics";
 
-/// A resolved app. A mistake in one service does not affect the others.
+/// A resolved app. A mistake in one component does not affect the others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct App {
     /// Its name.
@@ -32,22 +33,22 @@ pub struct App {
     pub created: Option<Timestamp>,
     /// The `metadata.generation` that was resolved.
     pub generation: i64,
-    /// Its services, in the order of the spec.
-    pub services: Vec<Service>,
-    /// The input of decisions on its services.
+    /// Its components, in the order of the spec.
+    pub components: Vec<Component>,
+    /// The input of decisions on its components.
     pub stack: Stack,
 }
 
 impl App {
-    /// The service of this name.
+    /// The component of this name.
     #[must_use]
-    pub fn service(&self, name: &str) -> Option<&Service> {
-        self.services.iter().find(|service| service.name.as_str() == name)
+    pub fn component(&self, name: &str) -> Option<&Component> {
+        self.components.iter().find(|component| component.name.as_str() == name)
     }
 
-    /// The problems of its services, in the order of the spec.
+    /// The problems of its components, in the order of the spec.
     pub fn problems(&self) -> impl Iterator<Item = &Invalid> {
-        self.services.iter().flat_map(|service| &service.problems)
+        self.components.iter().flat_map(|component| &component.problems)
     }
 
     /// The controlling owner of each child, so that the garbage collector deletes it together with the app.
@@ -102,27 +103,50 @@ impl fmt::Display for ComponentKey {
     }
 }
 
-/// A resolved service.
+/// A resolved component.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Service {
+pub struct Component {
     /// Its key.
     pub key: ComponentKey,
-    /// Name of the component.
+    /// Its name.
     pub name: ComponentName,
+    /// Its kind.
+    pub tier: Tier,
     /// The declaration of its pods.
     pub pod: Pod,
     /// Name of the pods' content: the same revision always means the same pods.
     pub revision: Revision,
     /// The input of decisions: replicas, metrics, and the rollout of a new revision.
-    pub declared: Arc<Component>,
+    pub declared: Arc<stack::Component>,
     /// The custom query of each metric that has one, by the name of the metric. It is as the user wrote it, so it must
     /// be confined to the app's namespace before it is sent.
     pub queries: BTreeMap<String, String>,
+    /// The queues of a worker's backlog; empty without one.
+    pub queues: Vec<String>,
     /// Its problems. With any problem the rest is a placeholder, which must not be used.
     pub problems: Vec<Invalid>,
 }
 
-impl Service {
+impl Component {
+    /// Kind of its workload.
+    #[must_use]
+    pub fn workload_kind(&self) -> Kind {
+        match self.tier {
+            Tier::Service | Tier::Worker => Kind::Deployment,
+        }
+    }
+
+    /// Whether it has children of this kind.
+    #[must_use]
+    pub fn has(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::ServiceAccount | Kind::PodDisruptionBudget | Kind::NetworkPolicy => true,
+            Kind::Service => self.pod.port.is_some(),
+            Kind::ConfigMap => false,
+            Kind::Deployment | Kind::StatefulSet => kind == self.workload_kind(),
+        }
+    }
+
     /// Whether it has no problem.
     #[must_use]
     pub fn is_valid(&self) -> bool {
@@ -141,14 +165,16 @@ pub struct Pod {
     pub args: Vec<String>,
     /// Environment, in order, because a variable may refer to an earlier one.
     pub env: Vec<EnvVar>,
-    /// Port of the container.
-    pub port: i32,
+    /// Port of the container; `None` for a worker.
+    pub port: Option<i32>,
     /// Port of `/metrics`; it may equal `port`.
     pub metrics_port: Option<i32>,
     /// CPU and memory.
     pub resources: Resources,
     /// Health probes.
     pub probes: Probes,
+    /// Seconds from SIGTERM until the pod is killed; `None` for the default of its tier.
+    pub drain_seconds: Option<u32>,
     /// Any other part of a PodTemplateSpec, in canonical form and without fields that the operator owns.
     pub template: PodTemplate,
 }

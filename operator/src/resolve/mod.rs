@@ -5,9 +5,12 @@
 
 pub mod app;
 mod canonical;
+mod component;
 mod container;
+mod declaration;
 pub mod invalid;
 pub mod list_keys;
+mod metric;
 pub mod name;
 pub mod overrides;
 mod path;
@@ -19,14 +22,15 @@ pub mod revision;
 mod rolling;
 mod scaling;
 mod schedule;
-mod service;
 mod syntax;
+mod worker;
 
 use app::App;
+use component::Shared;
 use invalid::{Invalid, Problems};
 use name::AppName;
 use path::Path;
-use scalableapp_crds::{PodTemplate, ScalableApp};
+use scalableapp_crds::{PodTemplate, ScalableApp, ScalableAppSpec, Service, Worker, limits};
 use scalableapp_engine::stack::Stack;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,8 +38,8 @@ use std::sync::Arc;
 /// Values in the free JSON of one app. They are kept for each app, and a small one takes 700 bytes.
 const MOST_VALUES: usize = 5000;
 
-/// Resolves an app, or returns all problems of the app as a whole. Problems of one service are recorded in that service
-/// and do not affect the others.
+/// Resolves an app, or returns all problems of the app as a whole. Problems of one component are recorded in that
+/// component and do not affect the others.
 ///
 /// The result depends only on `metadata.{name,namespace,uid,creationTimestamp,generation}` and `spec`, so it may be
 /// cached while uid and generation stay the same.
@@ -60,46 +64,65 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
         Path::Field(&in_metadata, "name"),
         &mut problems,
     );
-    let services = if is_moderate(app, &mut problems) {
-        services(app, (&namespace, name.as_str()), &mut problems)
-    } else {
-        Vec::new()
-    };
+    let shared = Shared { namespace: &namespace, app: name.as_str(), image: app.spec.image.as_deref() };
+    let components =
+        if is_moderate(app, &mut problems) { components(app, shared, &mut problems) } else { Vec::new() };
     let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let declared = |service: &app::Service| (service.name.to_string(), Arc::clone(&service.declared));
-    let stack = Stack { components: services.iter().map(declared).collect() };
+    let declared = |one: &app::Component| (one.name.to_string(), Arc::clone(&one.declared));
+    let stack = Stack { components: components.iter().map(declared).collect() };
     let generation = metadata.generation.unwrap_or(0);
-    problems.or(App { name, namespace, uid, created, generation, services, stack })
+    problems.or(App { name, namespace, uid, created, generation, components, stack })
 }
 
 /// Whether the free JSON of an app is small enough to be checked.
 fn is_moderate(app: &ScalableApp, problems: &mut Problems) -> bool {
-    let templates = app.spec.services.iter().filter_map(|service| service.pod_template.as_ref());
-    let values: usize = templates.map(PodTemplate::values).sum();
+    let of_services = app.spec.services.iter().filter_map(|service| service.pod_template.as_ref());
+    let of_workers = app.spec.workers.iter().filter_map(|worker| worker.pod_template.as_ref());
+    let values: usize = of_services.chain(of_workers).map(PodTemplate::values).sum();
     if values > MOST_VALUES {
         let sentence = format!(
-            "write at most {MOST_VALUES} values in the podTemplates of all services together, not {values}: move files to a ConfigMap"
+            "write at most {MOST_VALUES} values in the podTemplates of all components together, not {values}: move files to a ConfigMap"
         );
         problems.refuse(Path::Field(&Path::Root, "services"), sentence);
     }
     values <= MOST_VALUES
 }
 
-fn services(app: &ScalableApp, named: (&str, &str), problems: &mut Problems) -> Vec<app::Service> {
-    let list = Path::Field(&Path::Root, "services");
-    if app.spec.services.is_empty() {
-        problems.refuse(list, "add at least one service");
+/// Resolves the components of all tiers, whose names are unique over the app.
+fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) -> Vec<app::Component> {
+    let ScalableAppSpec { image: _, services, workers } = &app.spec;
+    let lists = ["services", "workers"].map(|name| Path::Field(&Path::Root, name));
+    let [of_services, of_workers] = &lists;
+    if services.is_empty() && workers.is_empty() {
+        problems.refuse(*of_services, "add at least one service or worker");
     }
+    let all = services.len() + workers.len();
+    if all > limits::COMPONENTS {
+        let sentence = format!("use at most {} components, not {all}", limits::COMPONENTS);
+        problems.refuse(*of_services, sentence);
+    }
+    let services = services.iter().map(|one| (of_services, &one.name, Written::Service(one)));
+    let workers = workers.iter().map(|one| (of_workers, &one.name, Written::Worker(one)));
     let mut names = BTreeSet::new();
-    let mut resolved = Vec::with_capacity(app.spec.services.len());
-    for written in &app.spec.services {
-        let path = Path::Item(&list, &written.name);
-        if !names.insert(&written.name) {
-            problems.refuse(path, "give each service a name of its own");
-        }
-        resolved.push(service::resolve(written, named, app.spec.image.as_deref(), path));
-    }
-    resolved
+    services
+        .chain(workers)
+        .map(|(list, name, written)| {
+            let path = Path::Item(list, name);
+            if !names.insert(name) {
+                problems.refuse(path, "give each component a name of its own");
+            }
+            match written {
+                Written::Service(written) => component::of_service(written, shared, path),
+                Written::Worker(written) => component::of_worker(written, shared, path),
+            }
+        })
+        .collect()
+}
+
+/// A component as it is written.
+enum Written<'a> {
+    Service(&'a Service),
+    Worker(&'a Worker),
 }
 
 #[cfg(test)]
@@ -144,7 +167,7 @@ mod tests {
     #[test]
     fn a_service_without_anything_optional_has_the_documented_defaults() {
         let app = resolve(&app(&json!({}))).expect("no problem");
-        let web = &app.services[0];
+        let web = &app.components[0];
         assert_eq!((web.declared.min_replicas, web.declared.max_replicas), (1, 1));
         assert_eq!(web.declared.behavior, scalableapp_engine::hpa::behavior::Behavior::default());
         assert_eq!(web.declared.rolling, scalableapp_engine::rollout::rolling::Rolling::default());
@@ -176,7 +199,7 @@ mod tests {
             .services
             .push(serde_json::from_value(json!({"name": "api", "image": "api:1", "port": 80})).unwrap());
         let resolved = resolve(&app).expect("an app");
-        let valid: Vec<bool> = resolved.services.iter().map(app::Service::is_valid).collect();
+        let valid: Vec<bool> = resolved.components.iter().map(app::Component::is_valid).collect();
         assert_eq!(valid, [false, true]);
         let sentence = "services[web].podTemplate.spec.nodeSelectors: Kubernetes has no such field: did you mean nodeSelector?";
         assert_eq!(problems(&app), [sentence]);
@@ -424,7 +447,7 @@ mod tests {
     #[test]
     fn a_template_of_many_values_is_refused_before_they_are_looked_at() {
         let sentence =
-            "services: write at most 5000 values in the podTemplates of all services together, not 40002";
+            "services: write at most 5000 values in the podTemplates of all components together, not 40002";
         let problems = problems(&with_template(&json!({"volumes": vec![json!({"a": 1}); 20_000]})));
         assert_eq!(problems, [format!("{sentence}: move files to a ConfigMap")]);
     }
@@ -438,7 +461,7 @@ mod tests {
             let resolved = resolve(&memory).expect("an app");
             assert_eq!(problems(&memory), Vec::<String>::new(), "{text}");
             let Target::Memory(PodTarget::AverageValue(usage)) =
-                resolved.services[0].declared.metrics()[1].target
+                resolved.components[0].declared.metrics()[1].target
             else {
                 panic!("another target")
             };

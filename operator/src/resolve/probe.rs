@@ -5,15 +5,18 @@ use super::invalid::Problems;
 use super::path::Path;
 use scalableapp_crds as api;
 
-/// The probes of a component's container.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Port of a refused probe.
+const PLACEHOLDER: i32 = 1;
+
+/// The probes of a component's container; `None` for those that it does not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probes {
     /// Whether a pod may get traffic.
-    pub readiness: Probe,
+    pub readiness: Option<Probe>,
     /// Whether the container must be restarted.
-    pub liveness: Probe,
+    pub liveness: Option<Probe>,
     /// Whether the container has started.
-    pub startup: Probe,
+    pub startup: Option<Probe>,
 }
 
 /// One probe. Times are whole seconds, as Kubernetes counts them.
@@ -72,9 +75,10 @@ impl Probe {
     }
 }
 
+/// The probes with their defaults, which are on `port`; without a port there are no defaults.
 pub(super) fn resolve(
     written: Option<&api::Probes>,
-    port: i32,
+    port: Option<i32>,
     path: Path<'_>,
     problems: &mut Problems,
 ) -> Probes {
@@ -82,16 +86,17 @@ pub(super) fn resolve(
         probe.map(|probe| resolve_one(probe, port, Path::Field(&path, name), problems))
     };
     let readiness = given("readiness", written.and_then(|probes| probes.readiness.as_ref()))
-        .unwrap_or_else(|| Probe::get("/readyz", port, 5, 2));
+        .or_else(|| Some(Probe::get("/readyz", port?, 5, 2)));
     let liveness = given("liveness", written.and_then(|probes| probes.liveness.as_ref()))
-        .unwrap_or_else(|| Probe::get("/livez", port, 10, 3));
-    let startup = given("startup", written.and_then(|probes| probes.startup.as_ref())).unwrap_or_else(|| {
-        Probe { initial_delay_seconds: 0, period_seconds: 1, failure_threshold: 60, ..readiness.clone() }
+        .or_else(|| Some(Probe::get("/livez", port?, 10, 3)));
+    let startup = given("startup", written.and_then(|probes| probes.startup.as_ref())).or_else(|| {
+        let readiness = readiness.clone()?;
+        Some(Probe { initial_delay_seconds: 0, period_seconds: 1, failure_threshold: 60, ..readiness })
     });
     Probes { readiness, liveness, startup }
 }
 
-fn resolve_one(written: &api::Probe, port: i32, path: Path<'_>, problems: &mut Problems) -> Probe {
+fn resolve_one(written: &api::Probe, port: Option<i32>, path: Path<'_>, problems: &mut Problems) -> Probe {
     let mut seconds = |name: &str, written: &Option<api::GoDuration>, least: u32, default: u32| {
         written
             .as_ref()
@@ -108,12 +113,19 @@ fn resolve_one(written: &api::Probe, port: i32, path: Path<'_>, problems: &mut P
     Probe { action, initial_delay_seconds, period_seconds, timeout_seconds, failure_threshold }
 }
 
-/// The action of the probe, by default on the service's port.
-fn action(written: &api::Probe, service_port: i32, path: Path<'_>, problems: &mut Problems) -> Action {
+/// The action of the probe, by default on the component's port.
+fn action(written: &api::Probe, default: Option<i32>, path: Path<'_>, problems: &mut Problems) -> Action {
     let mut port = |field: &str, written: Option<i32>| {
-        written.map_or(service_port, |port| {
-            container::port(port, Path::Field(&Path::Field(&path, field), "port"), problems)
-        })
+        let (of_field, given) = (Path::Field(&path, field), written.or(default));
+        let at = Path::Field(&of_field, "port");
+        match given {
+            Some(port) if written.is_some() => container::port(port, at, problems),
+            Some(port) => port,
+            None => {
+                problems.refuse(at, "set a port, or the component's metricsPort");
+                PLACEHOLDER
+            }
+        }
     };
     match (&written.http_get, &written.tcp_socket, &written.grpc, &written.exec) {
         (Some(get), None, None, None) => {
@@ -126,7 +138,7 @@ fn action(written: &api::Probe, service_port: i32, path: Path<'_>, problems: &mu
         (None, None, None, Some(exec)) => Action::Exec { command: exec.command.clone() },
         _ => {
             problems.refuse(path, "set exactly one of httpGet, tcpSocket, grpc, exec");
-            Action::TcpSocket { port: service_port }
+            Action::TcpSocket { port: PLACEHOLDER }
         }
     }
 }

@@ -24,7 +24,7 @@ impl Revision {
     /// pods of an unchanged app. For the same reason absent fields are left out. Values that are equal for Kubernetes
     /// have the same hash, such as `1` and `1000m`.
     pub(super) fn of(pod: &Pod, probes: &Probes) -> Self {
-        let inputs = json!({
+        let mut inputs = json!({
             "renderVersion": RENDER_VERSION,
             "image": pod.image,
             "command": pod.command,
@@ -36,6 +36,9 @@ impl Revision {
             "probes": with_lengths(json!(probes)),
             "podTemplate": meaning(&pod.template.object()),
         });
+        if let Some(seconds) = pod.drain_seconds {
+            inputs["drainSeconds"] = seconds.into();
+        }
         let digest = Sha256::digest(canonical(&inputs).to_string());
         let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         hex.truncate(LENGTH);
@@ -103,7 +106,7 @@ mod tests {
         let metadata = r#"{"name": "shop", "namespace": "shop", "uid": "1"}"#;
         let app = format!(r#"{{"metadata": {metadata}, "spec": {{"services": [{service}]}}}}"#);
         let app = resolve(&serde_json::from_str(&app).expect("an app")).expect("no problem");
-        app.services[0].revision.clone()
+        app.components[0].revision.clone()
     }
 
     /// The same value as text, with the keys of each object in an order that depends on the seed.

@@ -1,29 +1,23 @@
-//! Replicas and metrics of a service, in the types of the engine. Pure.
+//! Replicas and metrics of a component, in the types of the engine. Pure.
 
+use super::declaration::Declaration;
 use super::invalid::Problems;
 use super::path::Path;
-use super::schedule;
+use super::{metric, schedule, worker};
 use jiff::SignedDuration;
 use scalableapp_crds as api;
 use scalableapp_engine::bounds::fallback::Fallback;
 use scalableapp_engine::bounds::schedule::Schedule;
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::hpa::behavior::Behavior;
-use scalableapp_engine::hpa::signal::PodTarget;
 use scalableapp_engine::propose::metric::{Metric, Target};
-use scalableapp_engine::stack::Service;
+use scalableapp_engine::stack::{Service, Worker, Workload};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The largest maximum replicas of a component.
 pub(super) const MOST_REPLICAS: i32 = 10_000;
-
-/// The largest target for the usage of one pod, in thousandths: the sum over a thousand pods fits an `i64`.
-const MOST_USAGE: i64 = i64::MAX / 1000;
-
-/// The longest latency target.
-const MOST_LATENCY: Duration = Duration::from_secs(3600);
 
 /// The shortest and the longest horizon.
 const HORIZONS: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(1800);
@@ -37,12 +31,12 @@ const FALLBACKS: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::
 /// The scaling of a component.
 #[derive(Debug)]
 pub(super) struct Scaling {
-    /// Minimum replicas, at least 1.
+    /// Minimum replicas, at least 1 for a service.
     pub min_replicas: i32,
     /// Maximum replicas, at least `min_replicas`.
     pub max_replicas: i32,
-    /// The metrics that decide between the two.
-    pub workload: Service,
+    /// What decides between the two.
+    pub workload: Workload,
     /// The custom query of each metric that has one, by the name of the metric.
     pub queries: BTreeMap<String, String>,
     /// How fast replicas may change.
@@ -53,62 +47,111 @@ pub(super) struct Scaling {
     pub fallback: Option<Fallback>,
 }
 
+/// The written scaling of a service or a worker.
+struct Written<'a> {
+    min_replicas: i32,
+    max_replicas: i32,
+    metrics: &'a [api::Metric],
+    behavior: Option<&'a api::Behavior>,
+    schedules: Option<&'a [api::Schedule]>,
+    fallback: Option<&'a api::Fallback>,
+}
+
 /// Resolves the scaling of a service; without any it has one replica.
-pub(super) fn resolve(service: &api::Service, path: Path<'_>, problems: &mut Problems) -> Scaling {
+pub(super) fn of_service(service: &api::Service, path: Path<'_>, problems: &mut Problems) -> Scaling {
     let path = Path::Field(&path, "scaling");
     let Some(written) = &service.scaling else {
         return Scaling {
             min_replicas: 1,
             max_replicas: 1,
-            workload: Service::default(),
+            workload: Workload::Service(Service::default()),
             queries: BTreeMap::new(),
             behavior: Behavior::default(),
             schedules: Vec::new(),
             fallback: None,
         };
     };
-    let metrics = written.metrics.as_deref().unwrap_or_default();
-    let (min_replicas, max_replicas) = bounds(written, path, problems);
-    let schedules = schedule::resolve(written.schedules.as_deref(), path, problems);
-    check_choice(metrics, min_replicas == max_replicas || !schedules.is_empty(), path, problems);
-    let list = Path::Field(&path, "metrics");
-    let mut names = BTreeSet::new();
-    let mut queries = BTreeMap::new();
-    let metrics: Vec<Metric> = metrics
-        .iter()
-        .map(|metric| {
-            let item = Path::Item(&list, &metric.name);
-            if !names.insert(&metric.name) {
-                problems.refuse(item, "give each metric a name of its own");
-            }
-            if let Some(prometheus) = &metric.prometheus {
-                queries.insert(metric.name.clone(), prometheus.query.clone());
-            }
-            Metric { name: metric.name.clone(), target: target(metric, service, item, problems) }
-        })
-        .collect();
-    let behavior = behavior(written.behavior.as_ref(), Path::Field(&path, "behavior"), problems);
-    let forecast = written.forecast.as_ref().and_then(|written| forecast(written, &metrics, path, problems));
-    let fallback =
-        written.fallback.as_ref().and_then(|written| fallback(written, max_replicas, path, problems));
-    let workload = Service { metrics, forecast };
-    Scaling { min_replicas, max_replicas, workload, queries, behavior, schedules, fallback }
-}
-
-fn bounds(written: &api::Scaling, path: Path<'_>, problems: &mut Problems) -> (i32, i32) {
-    let (min, max) = (written.min_replicas.unwrap_or(1), written.max_replicas);
-    if min < 1 {
+    let (min_replicas, max_replicas) = service.replica_bounds();
+    if min_replicas < 1 {
         let sentence =
             "use at least 1: a service at zero replicas could not answer the request that should wake it";
         problems.refuse(Path::Field(&path, "minReplicas"), sentence);
     }
+    let written_metrics = written.metrics.as_deref().unwrap_or_default();
+    let common = Written {
+        min_replicas,
+        max_replicas,
+        metrics: written_metrics,
+        behavior: written.behavior.as_ref(),
+        schedules: written.schedules.as_deref(),
+        fallback: written.fallback.as_ref(),
+    };
+    let (metrics, mut scaling) = resolve(&common, service.into(), None, path, problems);
+    let forecast = written.forecast.as_ref().and_then(|written| forecast(written, &metrics, path, problems));
+    scaling.workload = Workload::Service(Service { metrics, forecast });
+    scaling
+}
+
+/// Resolves the scaling of a worker.
+pub(super) fn of_worker(worker: &api::Worker, path: Path<'_>, problems: &mut Problems) -> Scaling {
+    let path = Path::Field(&path, "scaling");
+    let written = &worker.scaling;
+    let (min_replicas, max_replicas) = worker.replica_bounds();
+    let backlog = written.backlog.as_ref().map(|backlog| worker::backlog(backlog, path, problems));
+    let common = Written {
+        min_replicas,
+        max_replicas,
+        metrics: written.metrics.as_deref().unwrap_or_default(),
+        behavior: written.behavior.as_ref(),
+        schedules: written.schedules.as_deref(),
+        fallback: written.fallback.as_ref(),
+    };
+    worker::check_wakes(written, min_replicas, path, problems);
+    let (metrics, mut scaling) = resolve(&common, worker.into(), backlog, path, problems);
+    scaling.workload = Workload::Worker(Worker { metrics });
+    scaling
+}
+
+/// The metrics with `first` before them, and the rest of the scaling without its workload.
+fn resolve(
+    written: &Written<'_>,
+    declaration: Declaration<'_>,
+    first: Option<Metric>,
+    path: Path<'_>,
+    problems: &mut Problems,
+) -> (Vec<Metric>, Scaling) {
+    let (min_replicas, max_replicas) = (written.min_replicas, written.max_replicas);
+    check_bounds(min_replicas, max_replicas, path, problems);
+    let schedules = schedule::resolve(written.schedules, path, problems);
+    let is_settled = min_replicas == max_replicas || !schedules.is_empty() || first.is_some();
+    check_choice(written.metrics, is_settled, path, problems);
+    let list = Path::Field(&path, "metrics");
+    let (mut names, mut queries) = (BTreeSet::new(), BTreeMap::new());
+    let mut metrics: Vec<Metric> = first.into_iter().collect();
+    for metric in written.metrics {
+        let item = Path::Item(&list, &metric.name);
+        if !names.insert(&metric.name) || metrics.iter().any(|one| one.name == metric.name) {
+            problems.refuse(item, "give each metric a name of its own");
+        }
+        if let Some(prometheus) = &metric.prometheus {
+            queries.insert(metric.name.clone(), prometheus.query.clone());
+        }
+        let target = metric::target(metric, declaration, item, problems);
+        metrics.push(Metric { name: metric.name.clone(), target });
+    }
+    let behavior = behavior(written.behavior, Path::Field(&path, "behavior"), problems);
+    let fallback = written.fallback.and_then(|written| fallback(written, max_replicas, path, problems));
+    let workload = Workload::Service(Service::default());
+    (metrics, Scaling { min_replicas, max_replicas, workload, queries, behavior, schedules, fallback })
+}
+
+fn check_bounds(min: i32, max: i32, path: Path<'_>, problems: &mut Problems) {
     if max > MOST_REPLICAS {
         problems.refuse(Path::Field(&path, "maxReplicas"), format!("use at most {MOST_REPLICAS}"));
     }
     if max < min.max(1) {
         problems.refuse(Path::Field(&path, "maxReplicas"), "use no less than minReplicas");
     }
-    (min, max)
 }
 
 /// Something must decide between the bounds, and it must be able to propose fewer replicas, too.
@@ -184,130 +227,6 @@ fn fallback(
     None
 }
 
-fn target(metric: &api::Metric, service: &api::Service, path: Path<'_>, problems: &mut Problems) -> Target {
-    let api::Metric { name: _, request_rate, latency, cpu, memory, prometheus } = metric;
-    let field = |name| Path::Field(&path, name);
-    match (request_rate, latency, cpu, memory, prometheus) {
-        (Some(rate), None, None, None, None) => {
-            let path = field("requestRate");
-            check_scraped(service, path, problems);
-            Target::RequestRate { per_replica: above_zero(&rate.per_replica, "perReplica", path, problems) }
-        }
-        (None, Some(latency), None, None, None) => {
-            check_scraped(service, field("latency"), problems);
-            latency_target(latency, field("latency"), problems)
-        }
-        (None, None, Some(cpu), None, None) => {
-            Target::Cpu(pod_target(cpu, "cpu", service, field("cpu"), problems))
-        }
-        (None, None, None, Some(memory), None) => {
-            Target::Memory(pod_target(memory, "memory", service, field("memory"), problems))
-        }
-        (None, None, None, None, Some(prometheus)) => {
-            let path = field("prometheus");
-            if prometheus.query.trim().is_empty() {
-                problems.refuse(Path::Field(&path, "query"), "write a query in PromQL");
-            }
-            Target::Prometheus {
-                per_replica: above_zero(&prometheus.per_replica, "perReplica", path, problems),
-            }
-        }
-        _ => {
-            problems.refuse(path, "set exactly one of requestRate, latency, cpu, memory, prometheus");
-            Target::RequestRate { per_replica: 1 }
-        }
-    }
-}
-
-fn check_scraped(service: &api::Service, path: Path<'_>, problems: &mut Problems) {
-    if service.metrics_port.is_none() {
-        let sentence =
-            "set the service's metricsPort to the port that serves /metrics: the value is read there";
-        problems.refuse(path, sentence);
-    }
-}
-
-fn latency_target(latency: &api::Latency, path: Path<'_>, problems: &mut Problems) -> Target {
-    let quantile = fraction(&latency.quantile).unwrap_or_else(|| {
-        problems
-            .refuse(Path::Field(&path, "quantile"), "use a quantile between 0 and 1, for example \"0.99\"");
-        0.5
-    });
-    let target = match latency.target.parse() {
-        Ok(duration) if !duration.is_zero() && duration <= MOST_LATENCY => {
-            SignedDuration::try_from(duration).unwrap_or_default()
-        }
-        Ok(_) => {
-            problems.refuse(Path::Field(&path, "target"), "use a latency longer than 0s and of at most 1h");
-            SignedDuration::ZERO
-        }
-        Err(invalid) => {
-            problems.refuse(Path::Field(&path, "target"), invalid.to_string());
-            SignedDuration::ZERO
-        }
-    };
-    Target::Latency { quantile, target }
-}
-
-/// A quantity strictly between 0 and 1. It is not read in thousandths, which would round 0.9999 to 1.
-fn fraction(quantity: &api::Quantity) -> Option<f64> {
-    let (number, unit) = match quantity.0.strip_suffix('m') {
-        Some(number) => (number, 1000.0),
-        None => (quantity.0.as_str(), 1.0),
-    };
-    let fraction = number.parse::<f64>().ok()? / unit;
-    (fraction > 0.0 && fraction < 1.0).then_some(fraction)
-}
-
-fn pod_target(
-    written: &api::ResourceTarget,
-    resource: &str,
-    service: &api::Service,
-    path: Path<'_>,
-    problems: &mut Problems,
-) -> PodTarget {
-    match (&written.utilization, &written.average_value) {
-        (Some(percent), None) => {
-            if !(1..=10_000).contains(percent) {
-                problems.refuse(Path::Field(&path, "utilization"), "use 1 to 10000 percent");
-            }
-            // As in Kubernetes, a limit counts as a missing request.
-            let has_request = service.resources.as_ref().is_some_and(|resources| {
-                resources.requests.contains_key(resource) || resources.limits.contains_key(resource)
-            });
-            if !has_request {
-                let sentence = format!(
-                    "set the service's resources.requests.{resource}: utilization is a percentage of the request"
-                );
-                problems.refuse(Path::Field(&path, "utilization"), sentence);
-            }
-            PodTarget::Utilization(*percent)
-        }
-        (None, Some(value)) => {
-            PodTarget::AverageValue(above_zero(value, "averageValue", path, problems).min(MOST_USAGE))
-        }
-        _ => {
-            problems.refuse(path, "set exactly one of utilization, averageValue");
-            PodTarget::Utilization(100)
-        }
-    }
-}
-
-/// A quantity above 0, in thousandths. Kubernetes rounds any smaller value up to one thousandth.
-fn above_zero(quantity: &api::Quantity, field: &str, path: Path<'_>, problems: &mut Problems) -> i64 {
-    let path = Path::Field(&path, field);
-    let is_less_than_one = quantity.nano().is_some_and(|nano| nano < 1_000_000);
-    match quantity.milli() {
-        Ok(milli) if milli > 0 && is_less_than_one => {
-            problems.refuse(path, "use at least 0.001: smaller quantities are not distinguished");
-        }
-        Ok(milli) if milli > 0 => return milli,
-        Ok(_) => problems.refuse(path, "use a quantity above 0"),
-        Err(invalid) => problems.refuse(path, invalid.to_string()),
-    }
-    1
-}
-
 fn behavior(written: Option<&api::Behavior>, path: Path<'_>, problems: &mut Problems) -> Behavior {
     let Some(written) = written else { return Behavior::default() };
     for (name, rules) in [("scaleUp", &written.scale_up), ("scaleDown", &written.scale_down)] {
@@ -341,21 +260,6 @@ fn check_rules(rules: &api::ScalingRules, path: Path<'_>, problems: &mut Problem
             Ok(milli) if milli >= 0 => {}
             Ok(_) => problems.refuse(path, "use a tolerance that is not negative"),
             Err(invalid) => problems.refuse(path, invalid.to_string()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quantile_keeps_every_digit() {
-        let fraction = |text: &str| fraction(&api::Quantity(text.to_owned()));
-        assert_eq!(fraction("0.9999"), Some(0.9999));
-        assert_eq!(fraction("999m"), Some(0.999));
-        for text in ["0", "1", "1000m", "-0.5", "nan", "inf", "", "half"] {
-            assert_eq!(fraction(text), None, "{text}");
         }
     }
 }

@@ -163,10 +163,11 @@ impl ApiServer {
         let (deployments, touched) = reflect_children(&Scope::new(client.clone(), &[]), Kind::Deployment);
         tokio::spawn(touched.for_each(|_| async {}));
         timeout(LIMIT, deployments.synced()).await.unwrap().unwrap();
+        let workloads = BTreeMap::from([(Kind::Deployment, deployments)]);
         context(
             &client,
             leadership,
-            Cluster { deployments, ..Watches::new(&Scope::new(client.clone(), &[])).cluster },
+            Cluster { workloads, ..Watches::new(&Scope::new(client.clone(), &[])).cluster },
         )
     }
 

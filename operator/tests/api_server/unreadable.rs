@@ -9,7 +9,7 @@ use http::StatusCode;
 use kube::core::NamespaceResourceScope;
 use kube::{Client, Resource};
 use scalableapp_operator::kinds::Kind;
-use scalableapp_operator::observe::cluster::cached::{CachedChild, CachedDeployment};
+use scalableapp_operator::observe::cluster::cached::{CachedChild, CachedWorkload};
 use scalableapp_operator::observe::cluster::caches::{
     Scope, Touched, reflect_children, reflect_pods, reflect_written,
 };
@@ -100,7 +100,7 @@ async fn one_unreadable_object_of_a_kind_is_left_out_alone() {
     let kept = (vec!["good".to_owned(), "time".to_owned()], true);
     let scope = Scope::new(client(), &[]);
     assert_eq!(children(reflect_pods(&scope)).await, kept);
-    assert_eq!(children(reflect_children::<CachedDeployment>(&scope, Kind::Deployment)).await, kept);
+    assert_eq!(children(reflect_children::<CachedWorkload>(&scope, Kind::Deployment)).await, kept);
     for kind in Kind::ALL {
         assert_eq!(children(reflect_children::<CachedChild>(&scope, kind)).await, kept, "{kind:?}");
     }

@@ -72,7 +72,7 @@ fn app(template: &Value) -> Result<App, Vec<Invalid>> {
 }
 
 fn rendered(app: &App) -> Value {
-    deployment(app, &app.services[0], 7)["spec"]["template"].clone()
+    deployment(app, &app.components[0], 7)["spec"]["template"].clone()
 }
 
 /// Whether all of `part` is in `whole`; items of a list are matched by name.

@@ -7,6 +7,7 @@ use jiff::{Timestamp, ToSpan};
 use scalableapp_engine::evidence::sample::{Quality, judge};
 use scalableapp_operator::decide::component_state::MetricsState;
 use scalableapp_operator::decide::{DecideMemory, View, pass};
+use scalableapp_operator::kinds::Kind;
 use scalableapp_operator::observe::cluster::caches::Observed;
 use scalableapp_operator::observe::query_plan::{QueryPlan, Source};
 use scalableapp_operator::observe::{snapshot::Samples, store::SampleStore};
@@ -141,7 +142,7 @@ fn app(index: usize) -> App {
 }
 
 fn with_a_ready_pod(app: &App) -> Observed {
-    let (name, revision) = (app.name.as_str(), app.services[0].revision.to_string());
+    let (name, revision) = (app.name.as_str(), app.components[0].revision.to_string());
     let deployment = serde_json::from_value(json!({
         "metadata": {"name": format!("{name}-web-{revision}"), "labels": {
             "scalableapp.dev/app": name, "scalableapp.dev/component": "web", "scalableapp.dev/revision": revision,
@@ -151,7 +152,8 @@ fn with_a_ready_pod(app: &App) -> Observed {
         }]},
         "spec": {"replicas": 1}, "status": {"replicas": 1, "readyReplicas": 1},
     }));
-    Observed { deployments: Arc::new(vec![Arc::new(deployment.unwrap())]), ..Observed::default() }
+    let deployments = Arc::new(vec![Arc::new(deployment.unwrap())]);
+    Observed { workloads: [(Kind::Deployment, deployments)].into(), ..Observed::default() }
 }
 
 #[tokio::test]

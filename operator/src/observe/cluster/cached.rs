@@ -31,47 +31,47 @@ pub struct CachedChild<P = IgnoredAny> {
     pub unreadable: Option<Box<str>>,
 }
 
-/// A cached Deployment.
-pub type CachedDeployment = CachedChild<DeploymentPart>;
+/// A cached Deployment or StatefulSet.
+pub type CachedWorkload = CachedChild<WorkloadPart>;
 
-/// The fields of a Deployment that are read.
+/// The fields of a workload that are read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct DeploymentPart {
+pub struct WorkloadPart {
     /// The spec.
-    pub spec: DeploymentSpecPart,
+    pub spec: WorkloadSpecPart,
     /// The status.
-    pub status: DeploymentStatusPart,
+    pub status: WorkloadStatusPart,
     /// The field manager of its replicas, unless that is this operator.
     #[serde(rename = "metadata", deserialize_with = "other_scaler")]
     pub scaled_by: Option<Box<str>>,
 }
 
-/// The fields of a Deployment's spec that are read.
+/// The fields of a workload's spec that are read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct DeploymentSpecPart {
+pub struct WorkloadSpecPart {
     /// Desired pods; `None` means one.
     pub replicas: Option<i32>,
 }
 
-/// The fields of a Deployment's status that are read.
+/// The fields of a workload's status that are read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct DeploymentStatusPart {
+pub struct WorkloadStatusPart {
     /// Existing pods.
     pub replicas: i32,
     /// Ready pods.
     pub ready_replicas: i32,
     /// The conditions that report problems.
     #[serde(deserialize_with = "troubles")]
-    pub conditions: Vec<DeploymentCondition>,
+    pub conditions: Vec<WorkloadCondition>,
 }
 
-/// The fields of a Deployment's condition that are read.
+/// The fields of a workload's condition that are read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct DeploymentCondition {
+pub struct WorkloadCondition {
     /// Type of the condition.
     #[serde(rename = "type")]
     pub type_: String,
@@ -120,8 +120,8 @@ fn other_scaler<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box
     Ok(scalers.into_iter().next().filter(|_| !is_ours))
 }
 
-fn troubles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<DeploymentCondition>, D::Error> {
-    let mut conditions = Vec::<DeploymentCondition>::deserialize(deserializer)?;
+fn troubles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WorkloadCondition>, D::Error> {
+    let mut conditions = Vec::<WorkloadCondition>::deserialize(deserializer)?;
     conditions.retain(|condition| condition.type_ == REFUSED || condition.reason.as_deref() == Some(GAVE_UP));
     conditions.shrink_to_fit();
     Ok(conditions)
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn deployment(change: impl FnOnce(&mut Value)) -> CachedDeployment {
+    fn deployment(change: impl FnOnce(&mut Value)) -> CachedWorkload {
         let mut object = json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -280,7 +280,7 @@ mod tests {
             (&metadata.labels, &metadata.annotations, &metadata.managed_fields),
             (&None, &None, &None)
         );
-        let DeploymentPart { spec, status, .. } = &seen.part;
+        let WorkloadPart { spec, status, .. } = &seen.part;
         assert_eq!((spec.replicas, status.replicas, status.ready_replicas), (Some(3), 3, 2));
         let troubles: Vec<&str> = status.conditions.iter().map(|one| one.type_.as_str()).collect();
         assert_eq!(troubles, ["ReplicaFailure", "Progressing"]);

@@ -23,7 +23,7 @@ use std::{
 use tokio::time::timeout;
 
 use super::{
-    cached::{CachedChild, CachedDeployment},
+    cached::{CachedChild, CachedWorkload},
     children::{Children, OfApp, Siblings},
     labelled::Labelled,
     merged::{WatchEvents, merged},
@@ -54,19 +54,19 @@ pub struct Cluster {
     pub apps: Store<GuardedApp>,
     /// The overrides.
     pub overrides: Children<GuardedOverride>,
-    /// The operator's Deployments.
-    pub deployments: Children<CachedDeployment>,
+    /// The operator's workloads of each kind.
+    pub workloads: BTreeMap<Kind, Children<CachedWorkload>>,
     /// The children of every other kind.
     pub others: BTreeMap<Kind, Children<CachedChild>>,
-    /// Pods of the operator's Deployments.
+    /// Pods of the operator's workloads.
     pub pods: Children<CachedPod>,
 }
 
 /// The cached objects of one app.
 #[derive(Clone, Default)]
 pub struct Observed {
-    /// Its Deployments, in the order of their names.
-    pub deployments: Siblings<CachedDeployment>,
+    /// Its workloads of each kind, in the order of their names.
+    pub workloads: BTreeMap<Kind, Siblings<CachedWorkload>>,
     /// Its pods, in the order of their names.
     pub pods: Siblings<CachedPod>,
     /// Its overrides, in force or not.
@@ -83,7 +83,9 @@ impl Cluster {
         while let Err(_elapsed) = timeout(LOOK_AGAIN, self.apps.wait_until_ready()).await {}
         self.apps.wait_until_ready().await?;
         self.overrides.synced().await?;
-        self.deployments.synced().await?;
+        for workloads in self.workloads.values() {
+            workloads.synced().await?;
+        }
         for children in self.others.values() {
             children.synced().await?;
         }
@@ -94,7 +96,7 @@ impl Cluster {
     #[must_use]
     pub fn of_app(&self, namespace: &str, app: &str) -> Observed {
         Observed {
-            deployments: self.deployments.of_app(namespace, app),
+            workloads: self.workloads.iter().map(|(kind, all)| (*kind, all.of_app(namespace, app))).collect(),
             pods: self.pods.of_app(namespace, app),
             overrides: self.overrides.of_app(namespace, app),
         }
@@ -102,9 +104,9 @@ impl Cluster {
 }
 
 impl Observed {
-    /// The Deployments of one component, in the order of their names.
-    pub fn deployments_of(&self, component: &str) -> impl Iterator<Item = &Arc<CachedDeployment>> {
-        of_component(&self.deployments, component)
+    /// The workloads of one kind of one component, in the order of their names.
+    pub fn workloads_of(&self, kind: Kind, component: &str) -> impl Iterator<Item = &Arc<CachedWorkload>> {
+        self.workloads.get(&kind).into_iter().flat_map(move |all| of_component(all, component))
     }
 
     /// The readable overrides, in force or not.

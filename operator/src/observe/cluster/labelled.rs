@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::children::OfApp;
-use crate::{labels, names};
+use crate::{kinds::Kind, labels, names};
 
 /// The labels that are read; `None` for missing ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,10 +31,14 @@ impl OwnLabels {
         }
     }
 
-    /// Name of the operator's Deployment with these labels. A copy of it has the same labels and another name.
+    /// Name of the operator's workload with these labels. A copy of it has the same labels and another name.
     #[must_use]
-    pub fn deployment(&self) -> Option<String> {
-        Some(names::deployment(self.app.as_deref()?, self.component.as_deref()?, self.revision.as_deref()?))
+    pub fn workload(&self, kind: Kind) -> Option<String> {
+        let (app, component) = (self.app.as_deref()?, self.component.as_deref()?);
+        Some(match kind {
+            Kind::StatefulSet => names::component(app, component),
+            _ => names::deployment(app, component, self.revision.as_deref()?),
+        })
     }
 }
 

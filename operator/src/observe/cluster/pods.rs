@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::labelled::{Labelled, OwnLabels};
 use super::trouble::Trouble;
+use crate::kinds::Kind;
 
 /// A pod, by far the most frequent object, reduced as soon as it is read.
 #[derive(Resource, Clone, Debug)]
@@ -170,15 +171,24 @@ impl Labelled for CachedPod {
     }
 }
 
-/// The labels of a pod of the operator's Deployment, but not of a copy with the same labels. Its owner is a ReplicaSet,
-/// `<Deployment>-<pod-template-hash>`, and the labels give the name of the Deployment.
+/// The labels of a pod of the operator's workload, but not of a copy with the same labels. The owner of a Deployment's
+/// pod is a ReplicaSet, `<Deployment>-<pod-template-hash>`. The labels give the name of the workload.
 fn labels_of_component(metadata: &ObjectMeta) -> OwnLabels {
     let Some(labels) = &metadata.labels else { return OwnLabels::default() };
     let own = OwnLabels::of(labels);
-    let owners = metadata.owner_references.as_deref().unwrap_or_default();
-    let owner = owners.iter().find(|owner| owner.controller == Some(true) && owner.kind == "ReplicaSet");
-    let is_made =
-        || Some(owner?.name == format!("{}-{}", own.deployment()?, labels.get("pod-template-hash")?));
+    let mut owners = metadata.owner_references.iter().flatten();
+    let is_made = || {
+        let owner = owners.find(|owner| owner.controller == Some(true))?;
+        let name = match owner.kind.as_str() {
+            "ReplicaSet" => {
+                format!("{}-{}", own.workload(Kind::Deployment)?, labels.get("pod-template-hash")?)
+            }
+            "StatefulSet" => own.workload(Kind::StatefulSet)?,
+            _ => return None,
+        };
+        Some(owner.name == name)
+    };
+    let mut is_made = is_made;
     if is_made() == Some(true) { own } else { OwnLabels::default() }
 }
 

@@ -1,11 +1,12 @@
-//! The revisions of a component and their problems, from its Deployments and pods. Pure.
+//! The revisions of a component and their problems, from its workloads and pods. Pure.
 
 use super::{
-    cached::{CachedDeployment, GAVE_UP, REFUSED},
+    cached::{CachedWorkload, GAVE_UP, REFUSED},
     caches::Observed,
     owner::Controlled,
     pods::CachedPod,
 };
+use crate::{kinds::Kind, resolve::app::Component};
 use jiff::Timestamp;
 use scalableapp_engine::reason::{self, Reason};
 use std::sync::Arc;
@@ -15,8 +16,10 @@ use std::sync::Arc;
 pub struct LiveRevision {
     /// Hash of the user's pod inputs.
     pub hash: String,
-    /// Its cached Deployment.
-    pub deployment: Arc<CachedDeployment>,
+    /// Kind of its workload.
+    pub kind: Kind,
+    /// Its cached workload.
+    pub workload: Arc<CachedWorkload>,
     /// `spec.replicas`.
     pub replicas: i32,
     /// Existing pods.
@@ -35,31 +38,38 @@ pub struct Problem {
 }
 
 impl LiveRevision {
-    /// The revision of a Deployment.
+    /// The revision of a workload.
     #[must_use]
-    pub fn of(deployment: Arc<CachedDeployment>, hash: &str) -> Self {
+    pub fn of(kind: Kind, workload: Arc<CachedWorkload>, hash: &str) -> Self {
         Self {
             hash: hash.to_owned(),
-            replicas: deployment.part.spec.replicas.unwrap_or(1),
-            pods: deployment.part.status.replicas,
-            ready: deployment.part.status.ready_replicas,
-            deployment,
+            kind,
+            replicas: workload.part.spec.replicas.unwrap_or(1),
+            pods: workload.part.status.replicas,
+            ready: workload.part.status.ready_replicas,
+            workload,
         }
     }
 }
 
-/// The live revisions of a component, by name of their Deployments. Those of an earlier app of the same name are
+/// The live revisions of a component, by name of their workloads. Those of an earlier app of the same name are
 /// excluded, and so are copies, whatever their labels; `uid` is that of this app.
+///
+/// A StatefulSet has one revision, the declared one: its pods are replaced in place.
 #[must_use]
-pub fn revisions(observed: &Observed, uid: &str, component: &str) -> Vec<LiveRevision> {
+pub fn revisions(observed: &Observed, uid: &str, component: &Component) -> Vec<LiveRevision> {
+    let kind = component.workload_kind();
     observed
-        .deployments_of(component)
-        .filter(|deployment| deployment.metadata.deletion_timestamp.is_none())
-        .filter(|deployment| deployment.controller_owner() == Some(uid))
-        .filter(|deployment| deployment.labels.deployment() == deployment.metadata.name)
-        .filter_map(|deployment| {
-            let hash = deployment.labels.revision.as_deref()?;
-            Some(LiveRevision::of(Arc::clone(deployment), hash))
+        .workloads_of(kind, component.name.as_str())
+        .filter(|workload| workload.metadata.deletion_timestamp.is_none())
+        .filter(|workload| workload.controller_owner() == Some(uid))
+        .filter(|workload| workload.labels.workload(kind) == workload.metadata.name)
+        .filter_map(|workload| {
+            let hash = match kind {
+                Kind::StatefulSet => component.revision.as_str(),
+                _ => workload.labels.revision.as_deref()?,
+            };
+            Some(LiveRevision::of(kind, Arc::clone(workload), hash))
         })
         .collect()
 }
@@ -81,7 +91,7 @@ pub fn problem<'a>(
 }
 
 fn refused_pods(revision: &LiveRevision) -> Option<Problem> {
-    let conditions = &revision.deployment.part.status.conditions;
+    let conditions = &revision.workload.part.status.conditions;
     let failure = conditions.iter().find(|one| one.type_ == REFUSED && one.status == "True")?;
     let words = failure.message.as_deref().unwrap_or("no reason was given");
     // `pods "shop-web-1a2b-x7k2p" is forbidden: …`: each attempt has another name, but a message must stay the same.
@@ -90,10 +100,10 @@ fn refused_pods(revision: &LiveRevision) -> Option<Problem> {
     Some(Problem { reason: reason::PODS_REFUSED, message })
 }
 
-/// Whether the Deployment exceeded its progress deadline.
+/// Whether the workload exceeded its progress deadline.
 #[must_use]
-pub fn deadline_exceeded(deployment: &CachedDeployment) -> bool {
-    let conditions = &deployment.part.status.conditions;
+pub fn deadline_exceeded(workload: &CachedWorkload) -> bool {
+    let conditions = &workload.part.status.conditions;
     conditions.iter().any(|one| one.type_ == "Progressing" && one.reason.as_deref() == Some(GAVE_UP))
 }
 
@@ -121,7 +131,7 @@ mod tests {
         };
         let pods = [pod("web-a", "old"), pod("web-b", "older")];
         let told = |revision: &str| {
-            let revision = LiveRevision::of(Arc::default(), revision);
+            let revision = LiveRevision::of(Kind::Deployment, Arc::default(), revision);
             problem(&[&revision], &pods, Timestamp::UNIX_EPOCH).map(|problem| problem.message)
         };
         assert_eq!(told("new"), None);

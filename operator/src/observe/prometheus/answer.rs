@@ -140,6 +140,10 @@ pub struct Labels<'a> {
     pub container: Option<Text<'a>>,
     /// Upper bound of a histogram's bucket.
     pub le: Option<Text<'a>>,
+    /// Name of a queue of jobs.
+    pub queue: Option<Text<'a>>,
+    /// State of the jobs in a queue.
+    pub state: Option<Text<'a>>,
     /// End of the window for a count of pods: `start` or `end`.
     pub at: Option<Text<'a>>,
 }
@@ -185,6 +189,12 @@ impl Labels<'_> {
         })
     }
 
+    /// Namespace, app and name of the queue.
+    #[must_use]
+    pub fn queue_name(&self) -> Option<(&str, &str, &str)> {
+        Some((self.namespace.as_deref()?, self.scalableapp.as_deref()?, self.queue.as_deref()?))
+    }
+
     /// Namespace and name of the pod.
     #[must_use]
     pub fn pod_name(&self) -> Option<(&str, &str)> {
@@ -202,6 +212,8 @@ impl<'a> Data<'a> {
             pod: None,
             container: None,
             le: None,
+            queue: None,
+            state: None,
             at: None,
         };
         let (vector, scalar) = match self {

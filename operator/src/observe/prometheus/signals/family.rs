@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::jobs::PoolBacklog;
 use super::requests::Traffic;
 use super::scraped::ByComponent;
 use super::template::{Misread, Template, TemplateAnswers};
 use super::usage::ByContainer;
-use super::{cpu, latency, memory, requests};
+use super::{cpu, jobs, latency, memory, requests};
 use crate::observe::prometheus::parts::{Part, PartProblems};
 use crate::observe::prometheus::quantile::Bucket;
 use crate::observe::query_plan::{QueryPlan, Signal};
@@ -28,7 +29,7 @@ pub struct Family {
 
 impl Signal {
     /// All signals.
-    pub const ALL: [Self; 4] = [Self::RequestRate, Self::Latency, Self::Cpu, Self::Memory];
+    pub const ALL: [Self; 5] = [Self::RequestRate, Self::Latency, Self::Cpu, Self::Memory, Self::Jobs];
 
     /// Its family.
     #[must_use]
@@ -38,6 +39,7 @@ impl Signal {
             Self::Latency => latency::FAMILY,
             Self::Cpu => cpu::FAMILY,
             Self::Memory => memory::FAMILY,
+            Self::Jobs => jobs::FAMILY,
         }
     }
 }
@@ -64,6 +66,8 @@ pub struct Measurements {
     pub cpu: Arc<ByContainer>,
     /// Memory.
     pub memory: Arc<ByContainer>,
+    /// Backlogs of pools of workers.
+    pub backlogs: Arc<ByComponent<PoolBacklog>>,
     /// Why the last attempts at each signal failed.
     pub problems: BTreeMap<Signal, PartProblems>,
 }

@@ -9,6 +9,7 @@
 pub mod cpu;
 pub mod family;
 pub mod in_flight;
+pub mod jobs;
 pub mod latency;
 pub mod memory;
 pub mod requests;

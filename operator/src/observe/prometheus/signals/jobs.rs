@@ -1,0 +1,213 @@
+//! The jobs of the queues of each pool of workers. Pure.
+//!
+//! Any component of the app may export the depth and the age of a queue, so that they are known while no worker runs.
+//! Where several pods export the same queue, the largest value counts.
+
+use hashbrown::HashMap;
+use jiff::Timestamp;
+use promql_parser::util::display_duration;
+use scalableapp_engine::evidence::backlog::BacklogReading;
+
+use super::family::{Family, Measurements, Sampling, renew};
+use super::scraped::{ByComponent, Measured};
+use super::selection::{Selection, once};
+use super::template::{Misread, Template, TemplateAnswers};
+use crate::observe::prometheus::answer::{Data, taken};
+use crate::observe::prometheus::parts::Part;
+use crate::observe::query_plan::{QueryPlan, Source};
+
+/// Jobs by queue and state, as the freshest pods export them.
+pub const DEPTH: Template = Template { name: "queue_depth", query: depth };
+/// Age in seconds of the oldest due job, by queue.
+pub const OLDEST: Template = Template { name: "oldest_job", query: oldest };
+/// Jobs that were enqueued, per second, by queue.
+pub const ENQUEUED: Template = Template { name: "enqueued_jobs", query: enqueued };
+/// Jobs that ended, per second, by queue.
+pub const FINISHED: Template = Template { name: "finished_jobs", query: finished };
+/// Mean duration of a job in seconds, by queue.
+pub const DURATION: Template = Template { name: "job_duration", query: duration };
+/// Age in seconds of the newest sample of the depth, by queue.
+pub const DEPTH_AGE: Template = Template { name: "queue_depth_age", query: depth_age };
+
+/// Jobs.
+pub const FAMILY: Family = Family {
+    templates: &[DEPTH, OLDEST, ENQUEUED, FINISHED, DURATION, DEPTH_AGE],
+    read,
+    forget: |evidence| evidence.backlogs = <_>::default(),
+};
+
+/// The gauge of jobs by `queue` and `state`.
+pub const QUEUE_DEPTH: &str = "jobs_queue_depth";
+/// Labels of a queue.
+const QUEUE: &str = "namespace, scalableapp, queue";
+/// Windows of a request rate in which the duration of jobs is averaged: few may end in one.
+const DURATION_WINDOWS: u32 = 5;
+
+/// The backlog of a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PoolBacklog {
+    /// The sum over its queues.
+    Known(BacklogReading),
+    /// No pod of the app exports the depth of this queue.
+    Unknown(String),
+}
+
+fn depth(selection: &Selection, part: &Part<'_>) -> String {
+    let selector = selection.of_apps(QUEUE_DEPTH, part);
+    format!("max by ({QUEUE}, state) ({selector} and {})", selection.fresh(&selector))
+}
+
+fn oldest(selection: &Selection, part: &Part<'_>) -> String {
+    let selector = selection.of_apps("jobs_oldest_age_seconds", part);
+    format!("max by ({QUEUE}) ({selector} and {})", selection.fresh(&selector))
+}
+
+fn depth_age(selection: &Selection, part: &Part<'_>) -> String {
+    format!("time() - max by ({QUEUE}) (timestamp({}))", selection.of_apps(QUEUE_DEPTH, part))
+}
+
+fn enqueued(selection: &Selection, part: &Part<'_>) -> String {
+    rate(selection, &selection.of_apps("jobs_enqueued_total", part), 1)
+}
+
+/// Runs that are retried or were returned untried are no throughput.
+fn finished(selection: &Selection, part: &Part<'_>) -> String {
+    let selector = selection.of_apps("jobs_finished_total", part);
+    let ended = selector.replacen('{', "{outcome=~\"done|dead\",", 1);
+    rate(selection, &ended, 1)
+}
+
+fn duration(selection: &Selection, part: &Part<'_>) -> String {
+    let of = |suffix: &str| {
+        let selector = selection.of_apps(&format!("job_duration_seconds_{suffix}"), part);
+        rate(selection, &selector, DURATION_WINDOWS)
+    };
+    format!("{} / {}", of("sum"), of("count"))
+}
+
+fn rate(selection: &Selection, selector: &str, windows: u32) -> String {
+    let window = display_duration(&(selection.request_window * windows));
+    format!("sum by ({QUEUE}) ({})", once(&format!("rate({selector}[{window}])")))
+}
+
+/// A queue in the labels of a series: namespace, app and name.
+type QueueName<'a> = (&'a str, &'a str, &'a str);
+
+/// The measurements of one queue.
+#[derive(Clone, Copy, Debug, Default)]
+struct Queue {
+    waiting: f64,
+    running: f64,
+    oldest: f64,
+    enqueued: f64,
+    finished: f64,
+    seconds: Option<f64>,
+    at: Option<Timestamp>,
+    has_depth: bool,
+}
+
+fn read(
+    evidence: &mut Measurements,
+    sampling: &Sampling<'_>,
+    answers: &mut TemplateAnswers<'_>,
+) -> Result<(), Misread> {
+    let (queues, is_partial) = queues(answers, sampling.now)?;
+    let backlogs = pools(&queues, sampling.wanted, sampling.part, is_partial);
+    renew(&mut evidence.backlogs, sampling.part, backlogs);
+    Ok(())
+}
+
+/// The queues in the answers, and whether one of these is partial.
+fn queues<'a>(
+    answers: &mut TemplateAnswers<'a>,
+    now: Timestamp,
+) -> Result<(HashMap<QueueName<'a>, Queue>, bool), Misread> {
+    let mut queues: HashMap<QueueName<'a>, Queue> = HashMap::new();
+    let depth = answers.take(DEPTH)?;
+    let mut is_partial = depth.is_partial;
+    if let Data::Vector(series) = &depth.data {
+        for one in series {
+            let labels = &one.labels;
+            let (Some(name), Some(state)) = (labels.queue_name(), labels.state.as_deref()) else { continue };
+            let queue = queues.entry(name).or_default();
+            queue.has_depth = true;
+            match state {
+                "available" => queue.waiting = one.sample.1,
+                "running" => queue.running = one.sample.1,
+                _ => {}
+            }
+        }
+    }
+    let sets: [(Template, fn(&mut Queue, f64, Timestamp)); 5] = [
+        (OLDEST, |queue, value, _| queue.oldest = value),
+        (ENQUEUED, |queue, value, _| queue.enqueued = value),
+        (FINISHED, |queue, value, _| queue.finished = value),
+        // Without a job in the window it is not a number.
+        (DURATION, |queue, value, _| queue.seconds = Some(value).filter(|value| value.is_finite())),
+        (DEPTH_AGE, |queue, value, now| queue.at = taken(now, value)),
+    ];
+    for (template, set) in sets {
+        let outcome = answers.take(template)?;
+        is_partial |= outcome.is_partial;
+        if let Data::Vector(series) = &outcome.data {
+            for one in series {
+                if let Some(name) = one.labels.queue_name() {
+                    set(queues.entry(name).or_default(), one.sample.1, now);
+                }
+            }
+        }
+    }
+    Ok((queues, is_partial))
+}
+
+/// The backlog of each needed pool of a part.
+fn pools(
+    queues: &HashMap<QueueName<'_>, Queue>,
+    wanted: &QueryPlan,
+    part: &Part<'_>,
+    is_partial: bool,
+) -> ByComponent<PoolBacklog> {
+    let mut pools = HashMap::new();
+    for (key, sources) in wanted.components() {
+        let names = sources.values().find_map(|source| match source {
+            Source::Backlog(names) => Some(names),
+            _ => None,
+        });
+        let Some(names) = names.filter(|_| part.has_app(&key.namespace, &key.app)) else { continue };
+        let of_app = names.iter().map(|name| {
+            let found = queues.get(&(key.namespace.as_str(), key.app.as_str(), name.as_str()));
+            found.filter(|queue| queue.has_depth).ok_or(name)
+        });
+        let value = match of_app.collect::<Result<Vec<&Queue>, &String>>() {
+            Ok(found) => PoolBacklog::Known(sum(&found)),
+            Err(name) => PoolBacklog::Unknown(name.clone()),
+        };
+        let at = match &value {
+            PoolBacklog::Known(reading) => reading.at,
+            PoolBacklog::Unknown(_) => None,
+        };
+        pools.insert(key.clone(), Measured { value, at, scraped: None, is_partial });
+    }
+    pools
+}
+
+/// The backlog of several queues together.
+fn sum(queues: &[&Queue]) -> BacklogReading {
+    let (mut reading, mut busy, mut weight) = (BacklogReading::default(), 0.0, 0.0);
+    reading.at = queues.iter().map(|queue| queue.at).min().flatten();
+    for queue in queues {
+        reading.waiting += queue.waiting;
+        reading.running += queue.running;
+        reading.arrivals_per_second += queue.enqueued;
+        reading.finished_per_second += queue.finished;
+        reading.oldest_seconds = reading.oldest_seconds.max(queue.oldest);
+        if let Some(seconds) = queue.seconds {
+            // Weighted by throughput. A queue whose jobs ended before the last window still counts a little.
+            let jobs = queue.finished.max(f64::EPSILON);
+            busy += seconds * jobs;
+            weight += jobs;
+        }
+    }
+    reading.seconds_per_job = (weight > 0.0).then(|| busy / weight);
+    reading
+}

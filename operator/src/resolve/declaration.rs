@@ -1,0 +1,98 @@
+//! The declaration of pods, which services and workers share. Pure.
+
+use super::app::Pod;
+use super::invalid::Problems;
+use super::path::Path;
+use super::{canonical, container, pod_fields, pod_security, pod_template, probe};
+use scalableapp_crds as api;
+
+/// The fields of a service or a worker that declare its pods.
+#[derive(Clone, Copy)]
+pub(super) struct Declaration<'a> {
+    pub name: &'a str,
+    pub image: Option<&'a str>,
+    pub command: &'a [String],
+    pub args: &'a [String],
+    pub env: &'a [api::EnvVar],
+    pub port: Option<i32>,
+    pub metrics_port: Option<i32>,
+    pub resources: Option<&'a api::Resources>,
+    pub probes: Option<&'a api::Probes>,
+    pub pod_template: Option<&'a api::PodTemplate>,
+}
+
+impl<'a> From<&'a api::Service> for Declaration<'a> {
+    fn from(written: &'a api::Service) -> Self {
+        Self {
+            name: &written.name,
+            image: written.image.as_deref(),
+            command: &written.command,
+            args: &written.args,
+            env: &written.env,
+            port: Some(written.port),
+            metrics_port: written.metrics_port,
+            resources: written.resources.as_ref(),
+            probes: written.probes.as_ref(),
+            pod_template: written.pod_template.as_ref(),
+        }
+    }
+}
+
+impl<'a> From<&'a api::Worker> for Declaration<'a> {
+    fn from(written: &'a api::Worker) -> Self {
+        Self {
+            name: &written.name,
+            image: written.image.as_deref(),
+            command: &written.command,
+            args: &written.args,
+            env: &written.env,
+            port: None,
+            metrics_port: written.metrics_port,
+            resources: written.resources.as_ref(),
+            probes: written.probes.as_ref(),
+            pod_template: written.pod_template.as_ref(),
+        }
+    }
+}
+
+impl Declaration<'_> {
+    /// The pods, with their problems; `default_image` is that of the app.
+    pub(super) fn pod(
+        &self,
+        default_image: Option<&str>,
+        drain_seconds: Option<u32>,
+        path: Path<'_>,
+        problems: &mut Problems,
+    ) -> Pod {
+        let image = container::image(self.image.or(default_image), path, problems);
+        container::check_env(self.env, Path::Field(&path, "env"), problems);
+        let mut port = |name, port: Option<i32>| {
+            port.map(|port| container::port(port, Path::Field(&path, name), problems))
+        };
+        let (port, metrics_port) = (port("port", self.port), port("metricsPort", self.metrics_port));
+        let resources = self.resources.cloned().unwrap_or_default();
+        container::check_resources(&resources, Path::Field(&path, "resources"), problems);
+        let probes =
+            probe::resolve(self.probes, port.or(metrics_port), Path::Field(&path, "probes"), problems);
+        let template = self.pod_template.map(|template| {
+            let at = Path::Field(&path, "podTemplate");
+            let template = canonical::canonical_object(&template.object());
+            pod_fields::check(&template, at, problems);
+            pod_template::check(&template, self.name, at, problems);
+            pod_security::check(&template, at, problems);
+            template
+        });
+        Pod {
+            image,
+            command: self.command.to_vec(),
+            args: self.args.to_vec(),
+            env: self.env.to_vec(),
+            port,
+            metrics_port,
+            resources,
+            probes,
+            drain_seconds,
+            template: template.unwrap_or_default().into(),
+        }
+    }
+}
