@@ -1,0 +1,127 @@
+# shellcheck shell=bash
+# Whether the primary can have this reader; if not, a sentence that says what to change.
+
+# The settings in which a standby must not be below its primary, and how pg_controldata calls them.
+FOLLOWED=(max_connections max_worker_processes max_wal_senders max_prepared_transactions max_locks_per_transaction)
+IN_CONTROL_FILE=(max_connections max_worker_processes max_wal_senders max_prepared_xacts max_locks_per_xact)
+declare -a PRIMARY_VALUES
+SYSTEM_IDENTIFIER=""
+SUPERUSER=""
+DATABASE=""
+
+# Returns once the primary can have this reader. What may pass by itself is asked again for a while.
+check_primary() {
+    local deadline PROBLEM LASTING
+    now
+    deadline=$((NOW + CHECK_SECONDS * 1000))
+    while :; do
+        PROBLEM=""
+        LASTING=yes
+        read_secret || refuse "$SECRET_PROBLEM"
+        if examine; then
+            return 0
+        fi
+        now
+        if [[ -n $LASTING ]] || ((NOW >= deadline)); then
+            refuse "$PROBLEM"
+        fi
+        pause 1000
+    done
+}
+
+psql_primary() {
+    psql -XqAtw -F $'\x1f' -v ON_ERROR_STOP=1 "$@" 2>"$STATE/error"
+}
+
+examine() {
+    local row
+    row=$(psql_primary -d "$CONNINFO" -v "application_name=$APPLICATION_NAME" -f "$here/check.sql") || {
+        explain_connection
+        return 1
+    }
+    examine_row "$row" || return 1
+    # Needs the entry for replication in pg_hba.conf, as the clone will.
+    row=$(psql_primary -d "$(conninfo_with replication=true)" -c IDENTIFY_SYSTEM) || {
+        explain_connection
+        return 1
+    }
+    SYSTEM_IDENTIFIER=${row%%$'\x1f'*}
+    psql_primary -d "$CONNINFO" -f "$here/settings.sql" >"$STATE/primary.conf" || {
+        explain_connection
+        return 1
+    }
+}
+
+examine_row() {
+    local version recovery wal_level senders slots synchronous replication user tablespace image values
+    IFS=$'\x1f' read -r version recovery wal_level senders slots synchronous replication user tablespace \
+        SUPERUSER DATABASE values <<<"$1"
+    IFS=$'\x1f' read -r -a PRIMARY_VALUES <<<"$values"
+    image=$(postgres --version)
+    [[ $image =~ ([0-9]+) ]]
+    image=${BASH_REMATCH[1]}
+    if [[ $version != "$image" ]]; then
+        PROBLEM="The primary at $ADDRESS is PostgreSQL $version and the reader's image is PostgreSQL $image: use an image of PostgreSQL $version."
+    elif [[ $recovery == t ]]; then
+        PROBLEM="The server at $ADDRESS is itself a replica: name the primary in the Secret."
+    elif [[ $wal_level == minimal ]]; then
+        PROBLEM="The primary at $ADDRESS has wal_level = minimal: set it to 'replica' and restart the primary."
+    elif [[ $replication != t ]]; then
+        PROBLEM="The role '$user' must not replicate: run ALTER ROLE \"$user\" REPLICATION on the primary."
+    elif [[ $synchronous == '*' ]]; then
+        PROBLEM="The primary's synchronous_standby_names contains '*', by which readers would hold up commits: name its synchronous standbys one by one."
+    elif [[ -n $synchronous ]]; then
+        PROBLEM="The primary's synchronous_standby_names contains this reader, '$APPLICATION_NAME', which would hold up commits: take that name out."
+    elif [[ -n $tablespace ]]; then
+        PROBLEM="The primary has the tablespace '$tablespace', for which a reader has no volume: move its tables to pg_default and drop it."
+    elif [[ -z $SUPERUSER ]]; then
+        PROBLEM="The primary has no superuser that can log in, and the reader's monitor uses one on the reader's own socket: give one LOGIN."
+    else
+        examine_room "$senders" "$slots"
+        return
+    fi
+    return 1
+}
+
+# Another clone may be about to end.
+examine_room() {
+    local needed=2
+    ! has_copy || needed=1
+    LASTING=""
+    if (($1 < needed)); then
+        PROBLEM="The primary at $ADDRESS has room for $1 more WAL senders and the reader needs $needed: raise max_wal_senders on the primary, which is ${PRIMARY_VALUES[2]}."
+    elif (($2 < 1)); then
+        PROBLEM="The primary at $ADDRESS has no room for the reader's temporary slot: raise max_replication_slots on the primary, or drop slots that nobody uses."
+    else
+        return 0
+    fi
+    return 1
+}
+
+# The primary may speak another language: then its own words are passed on.
+explain_connection() {
+    local error
+    error=$(<"$STATE/error")
+    error=${error//$'\n'/ }
+    case "$error" in
+        *"password authentication failed"* | *"no password supplied"*)
+            PROBLEM="The primary at $ADDRESS refuses the password: correct user and password in the Secret."
+            ;;
+        *"no pg_hba.conf entry for replication"*)
+            PROBLEM="The primary at $ADDRESS lets this role not replicate from here: add an entry for the database 'replication' to its pg_hba.conf."
+            ;;
+        *"no pg_hba.conf entry"* | *"pg_hba.conf rejects"*)
+            PROBLEM="The primary at $ADDRESS lets this role not in from here: add an entry to its pg_hba.conf. (${error##*FATAL: })"
+            ;;
+        *"role "*" does not exist"* | *"database "*" does not exist"*)
+            PROBLEM="The primary at $ADDRESS does not know what the Secret names: correct it. (${error##*FATAL: })"
+            ;;
+        *certificate* | *SSL* | *sslmode*)
+            PROBLEM="The TLS connection to the primary at $ADDRESS fails: correct the TLS mode or the certificate authority. ($error)"
+            ;;
+        *)
+            LASTING=""
+            PROBLEM="The primary at $ADDRESS cannot be reached for $CHECK_SECONDS s: correct host and port in the Secret, or let the network through. ($error)"
+            ;;
+    esac
+}

@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# A read replica of a PostgreSQL primary, for one pod: checks the primary, clones it, streams from it, and leaves by drain.
+# It is never promoted. Where the state of its copy is in doubt, it clones again.
+set -euo pipefail
+shopt -s dotglob nullglob
+export LC_ALL=C
+umask 077
+
+here="${BASH_SOURCE[0]%/*}"
+# shellcheck source-path=SCRIPTDIR
+source "$here/words.sh"
+source "$here/secret.sh"
+source "$here/check.sh"
+source "$here/session.sh"
+source "$here/clone.sh"
+source "$here/server.sh"
+source "$here/monitor.sh"
+source "$here/drain.sh"
+
+TERMINATION_LOG="${TERMINATION_LOG:-/dev/termination-log}"
+: "${PRIMARY_SECRET_DIR:?}" "${PGDATA:?}" "${MAX_LAG:?}" "${APPLICATION_NAME:?}"
+PORT="${PORT:-5432}"
+RUN_DIR="${RUN_DIR:-/var/run/postgresql}"
+LISTEN_ADDRESSES="${LISTEN_ADDRESSES:-*}"
+WHEN_PRIMARY_IS_GONE="${WHEN_PRIMARY_IS_GONE:-serve}"
+DRAIN_SECONDS="${DRAIN_SECONDS:-30}"
+CHECK_SECONDS="${CHECK_SECONDS:-30}"
+RECLONE_SECONDS="${RECLONE_SECONDS:-60}"
+SHARED_BUFFERS="${SHARED_BUFFERS:-128MB}"
+HOT_STANDBY_FEEDBACK="${HOT_STANDBY_FEEDBACK:-off}"
+MAX_RATE="${MAX_RATE:-}"
+SSLMODE="${SSLMODE:-}"
+SSLROOTCERT="${SSLROOTCERT:-}"
+
+# Outlives the container, as the pod's folder does.
+STATE="$RUN_DIR/reader"
+SERVER=""
+TERMINATING=""
+
+# No server runs while the primary is checked or cloned: there is nothing to drain.
+on_term() {
+    TERMINATING=yes
+    if [[ -z $SERVER ]]; then
+        say "SIGTERM came before the reader served: it ends."
+        exit 0
+    fi
+}
+
+end_children() {
+    local child
+    rm -f "$STATE/eligible"
+    for child in $(jobs -p); do
+        if [[ $child == "$SERVER" ]]; then
+            kill -INT "$child" 2>/dev/null || true
+        else
+            kill -TERM "$child" 2>/dev/null || true
+        fi
+    done
+}
+
+validate_environment() {
+    local name
+    for name in MAX_LAG DRAIN_SECONDS PORT CHECK_SECONDS RECLONE_SECONDS; do
+        [[ ${!name} =~ ^[0-9]+$ ]] || refuse "$name is '${!name}': set it to a whole number."
+    done
+    ((MAX_LAG > 0)) || refuse "MAX_LAG is 0: set it to 1 s or more."
+    # It is part of a URI.
+    [[ $APPLICATION_NAME =~ ^[A-Za-z0-9._-]+$ ]] ||
+        refuse "APPLICATION_NAME is '$APPLICATION_NAME': use letters, digits, '.', '_' and '-' only."
+    [[ $WHEN_PRIMARY_IS_GONE =~ ^(serve|fail)$ ]] ||
+        refuse "WHEN_PRIMARY_IS_GONE is '$WHEN_PRIMARY_IS_GONE': set it to 'serve' or 'fail'."
+    [[ $PGDATA == /*/* ]] || refuse "PGDATA is '$PGDATA': set it to a folder inside of the data volume."
+}
+
+# One life of the server, from the check of the primary until something asks for the next.
+serve() {
+    check_primary
+    copy_is_usable || clone
+    start_server
+    monitor
+    case "$EVENT" in
+        term)
+            drain
+            stop_server
+            say "The reader has stopped."
+            exit 0
+            ;;
+        ended) refuse_ended_server ;;
+        parameters)
+            say "The primary has raised a setting that the reader must follow: the server starts again with it."
+            stop_server
+            ;;
+        doubt)
+            say "The copy cannot follow the primary ($DOUBT): it is cloned again."
+            stop_server
+            distrust_copy
+            ;;
+    esac
+}
+
+main() {
+    validate_environment
+    mkdir -p "$STATE"
+    # Of a container before this one.
+    rm -f "$STATE"/{eligible,lag,doubt,parameters}
+    trap on_term TERM INT
+    trap end_children EXIT
+    # A session of psql may end while it is written to; a handler, since children would inherit an ignored signal.
+    trap : PIPE
+    make_pause
+    while :; do
+        serve
+    done
+}
+
+main
