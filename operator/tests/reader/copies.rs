@@ -16,7 +16,7 @@ fn half_a_clone_is_cloned_again() {
     fs::write(pod.path("data/pgdata/PG_VERSION"), "15\n").unwrap();
     fs::write(pod.path("data/pgdata/.half"), "").unwrap();
 
-    let _container = pod.start().wait_until_eligible();
+    let _container = pod.start_eligible();
     assert!(pod.log().contains(CLONED), "{}", pod.log());
     assert!(!pod.path("data/pgdata/.half").exists());
 }
@@ -25,12 +25,12 @@ fn half_a_clone_is_cloned_again() {
 fn a_container_that_starts_again_uses_the_copy_it_has() {
     let primary = Primary::start("");
     let pod = Pod::of(&primary);
-    pod.start().wait_until_eligible().kill();
+    pod.start_eligible().kill();
     primary.sql("INSERT INTO t VALUES (7)");
 
     fs::remove_file(pod.path("log")).unwrap();
     fs::remove_file(pod.path("run/reader/eligible")).unwrap();
-    let _container = pod.start().wait_until_eligible();
+    let _container = pod.start_eligible();
     assert_eq!(pod.sql("SELECT x FROM t"), "7");
     assert!(pod.log().contains(USED_AGAIN) && !pod.log().contains(CLONED), "{}", pod.log());
 }
@@ -39,7 +39,7 @@ fn a_container_that_starts_again_uses_the_copy_it_has() {
 fn a_container_that_starts_again_is_not_eligible_by_what_was_before() {
     let mut primary = Primary::start("");
     let pod = Pod::of(&primary);
-    pod.start().wait_until_eligible().kill();
+    pod.start_eligible().kill();
     primary.stop();
 
     assert!(pod.is_eligible());
@@ -51,12 +51,12 @@ fn a_container_that_starts_again_is_not_eligible_by_what_was_before() {
 fn a_copy_of_another_primary_is_cloned_again() {
     let (first, second) = (Primary::start(""), Primary::start(""));
     let pod = Pod::of(&first);
-    pod.start().wait_until_eligible().kill();
+    pod.start_eligible().kill();
 
     pod.write_secret("port", &second.port.to_string());
     fs::remove_file(pod.path("run/reader/eligible")).unwrap();
     second.sql("INSERT INTO t VALUES (2)");
-    let _container = pod.start().wait_until_eligible();
+    let _container = pod.start_eligible();
     pod.wait_until_it_says("The data folder is a copy of another primary: it is cloned again.");
     assert_eq!(pod.sql("SELECT x FROM t"), "2");
 }
@@ -65,7 +65,7 @@ fn a_copy_of_another_primary_is_cloned_again() {
 fn a_reader_whose_wal_is_gone_from_the_primary_is_cloned_again() {
     let primary = Primary::start("max_wal_size = 2MB");
     let pod = Pod::of(&primary);
-    let container = pod.start().wait_until_eligible();
+    let container = pod.start_eligible();
     primary.end_replication();
     container.wait_until_ineligible();
     primary.outrun_its_wal();
@@ -82,7 +82,7 @@ fn a_reader_whose_receiver_is_kept_away_for_long_is_cloned_again_or_says_why_not
     let primary = Primary::start("");
     let mut pod = Pod::of(&primary);
     pod.set("RECLONE_SECONDS", "2");
-    let container = pod.start().wait_until_eligible();
+    let container = pod.start_eligible();
 
     primary.end_replication();
     let refusal = container.refusal();
@@ -95,7 +95,7 @@ fn a_reader_whose_receiver_is_kept_away_for_long_is_cloned_again_or_says_why_not
 fn a_reader_follows_a_setting_that_the_primary_raises() {
     let mut primary = Primary::start("max_connections = 20");
     let pod = Pod::of(&primary);
-    let _container = pod.start().wait_until_eligible();
+    let _container = pod.start_eligible();
     assert_eq!(pod.sql("SHOW max_connections"), "20");
 
     primary.stop();
@@ -111,13 +111,13 @@ fn a_reader_follows_a_setting_that_the_primary_raises() {
 fn a_reader_starts_although_the_primary_lowered_a_setting() {
     let mut primary = Primary::start("max_connections = 40");
     let pod = Pod::of(&primary);
-    pod.start().wait_until_eligible().kill();
+    pod.start_eligible().kill();
     primary.stop();
     primary.set("max_connections = 20");
     primary.resume();
 
     fs::remove_file(pod.path("run/reader/eligible")).unwrap();
-    let _container = pod.start().wait_until_eligible();
+    let _container = pod.start_eligible();
     assert!(!pod.log().contains("cloned again"), "{}", pod.log());
 }
 
@@ -129,7 +129,7 @@ fn one_reader_clones_at_a_time() {
     let _first = first.start();
     first.wait_until_it_says("is being cloned.");
 
-    let _second = second.start().wait_until_eligible();
+    let _second = second.start_eligible();
     assert!(second.log().contains("this one waits for it."), "{}", second.log());
     assert!(first.log().contains(CLONED), "{}", first.log());
 }

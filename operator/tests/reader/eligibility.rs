@@ -14,7 +14,7 @@ const LONGER_THAN_MAX_LAG: Duration = Duration::from_secs(6);
 fn a_reader_clones_becomes_eligible_and_shows_what_is_written() {
     let primary = Primary::start("");
     let pod = Pod::of(&primary);
-    let _container = pod.start().wait_until_eligible();
+    let _container = pod.start_eligible();
 
     primary.sql("INSERT INTO t VALUES (7)");
     pod.wait_until_it_shows("SELECT x FROM t", "7");
@@ -28,7 +28,7 @@ fn a_reader_clones_becomes_eligible_and_shows_what_is_written() {
 fn a_reader_that_falls_behind_is_ineligible_until_it_has_caught_up() {
     let primary = Primary::start("");
     let pod = Pod::of(&primary);
-    let container = pod.start().wait_until_eligible();
+    let container = pod.start_eligible();
 
     pod.administer("SELECT pg_wal_replay_pause()");
     primary.sql("INSERT INTO t VALUES (7)");
@@ -45,7 +45,7 @@ fn a_reader_that_falls_behind_is_ineligible_until_it_has_caught_up() {
 fn a_reader_of_an_idle_primary_stays_eligible() {
     let primary = Primary::start("");
     let pod = Pod::of(&primary);
-    let _container = pod.start().wait_until_eligible();
+    let _container = pod.start_eligible();
 
     thread::sleep(LONGER_THAN_MAX_LAG);
     // The insert position is now behind the header of a page that is not sent.
@@ -59,7 +59,7 @@ fn a_reader_whose_primary_is_gone_is_ineligible_if_the_app_wants_no_stale_reads(
     let mut primary = Primary::start("");
     let mut pod = Pod::of(&primary);
     pod.set("WHEN_PRIMARY_IS_GONE", "fail");
-    let container = pod.start().wait_until_eligible();
+    let container = pod.start_eligible();
 
     primary.stop();
     let took = container.wait_until_ineligible();
@@ -75,7 +75,7 @@ fn a_reader_whose_primary_is_gone_goes_on_to_serve_if_the_app_takes_stale_reads(
     let mut primary = Primary::start("");
     let pod = Pod::of(&primary);
     primary.sql("INSERT INTO t VALUES (7)");
-    let _container = pod.start().wait_until_eligible();
+    let _container = pod.start_eligible();
 
     primary.stop();
     thread::sleep(LONGER_THAN_MAX_LAG);
@@ -89,7 +89,7 @@ fn a_reader_whose_primary_is_gone_goes_on_to_serve_if_the_app_takes_stale_reads(
 fn a_reader_whose_wal_receiver_is_cut_off_is_ineligible_although_the_primary_is_idle() {
     let primary = Primary::start("");
     let pod = Pod::of(&primary);
-    let container = pod.start().wait_until_eligible();
+    let container = pod.start_eligible();
     // The receiver had time to come back since the primary first answered.
     thread::sleep(LONGER_THAN_MAX_LAG);
 

@@ -22,7 +22,7 @@ fn session(pod: &Pod, statement: &str) -> Process {
 fn a_reader_that_drains_closes_idle_sessions_and_lets_a_statement_finish() {
     let primary = Primary::start("");
     let pod = Pod::of(&primary);
-    let container = pod.start().wait_until_eligible();
+    let container = pod.start_eligible();
     let mut idle = session(&pod, "SELECT 'idle'");
     let mut busy = session(&pod, "SELECT pg_sleep(8), 'finished'");
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'";
@@ -49,7 +49,7 @@ fn a_statement_that_never_ends_does_not_hold_the_reader() {
     let primary = Primary::start("");
     let mut pod = Pod::of(&primary);
     pod.set("DRAIN_SECONDS", "4");
-    let container = pod.start().wait_until_eligible();
+    let container = pod.start_eligible();
     let _busy = session(&pod, "SELECT pg_sleep(600)");
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'";
     until(|| pod.sql(sessions) == "2", || pod.sql(sessions));
@@ -70,7 +70,7 @@ fn no_slot_is_left_on_the_primary(#[case] ended: bool, #[values(false, true)] wh
         pod.set("MAX_RATE", "1M");
         pod.start()
     } else {
-        pod.start().wait_until_eligible()
+        pod.start_eligible()
     };
     until(|| primary.sql(slots) == "1", || pod.log());
 

@@ -97,6 +97,13 @@ impl Pod {
         Container { pod: self, process: Process(process.unwrap()) }
     }
 
+    /// The same, and returns once it is eligible for reads.
+    pub(crate) fn start_eligible(&self) -> Container<'_> {
+        let container = self.start();
+        container.wait_until_eligible();
+        container
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
@@ -111,7 +118,11 @@ impl Pod {
 
     /// What a statement returns to the role `app`, over TCP.
     pub(crate) fn sql(&self, statement: &str) -> String {
-        run(client(self.port, "app").args(["-v", "ON_ERROR_STOP=1", "-c", statement]))
+        let output =
+            client(self.port, "app").args(["-v", "ON_ERROR_STOP=1", "-c", statement]).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{statement}: {error}{}", self.log());
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
     /// Runs a statement as a superuser, over the reader's own socket.
@@ -147,14 +158,16 @@ impl Pod {
     }
 
     pub(crate) fn wait_until_it_shows(&self, statement: &str, result: &str) {
-        until(|| self.shows(statement, result), || format!("Not '{result}' for {statement}: {}", self.log()));
+        until(
+            || self.shows(statement, result),
+            || format!("{statement} is not '{result}' but {}", self.sql(statement)),
+        );
     }
 }
 
 impl Container<'_> {
-    pub(crate) fn wait_until_eligible(self) -> Self {
+    pub(crate) fn wait_until_eligible(&self) {
         until(|| self.pod.is_eligible(), || format!("It does not become eligible: {}", self.pod.log()));
-        self
     }
 
     /// Returns how long that took.

@@ -82,7 +82,7 @@ fn a_primary_that_does_not_answer_is_asked_for_a_while() {
 fn a_replica_is_no_primary() {
     let primary = Primary::start("");
     let first = Pod::of(&primary);
-    let _first = first.start().wait_until_eligible();
+    let _first = first.start_eligible();
     let second = Pod::of(&primary);
     second.write_secret("port", &first.port.to_string());
     let refusal = second.start().refusal();

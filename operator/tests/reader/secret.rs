@@ -11,7 +11,7 @@ use crate::process::until;
 fn a_reader_survives_a_new_password() {
     let primary = Primary::start("");
     let pod = Pod::of(&primary);
-    let container = pod.start().wait_until_eligible();
+    let container = pod.start_eligible();
 
     primary.change_password("the next one");
     // Whoever is connected stays so: a new connection needs the new password.
@@ -22,7 +22,7 @@ fn a_reader_survives_a_new_password() {
     pod.write_secret("password", "the next one");
 
     until(|| ![String::new(), before.clone()].contains(&primary.sql(receiver)), || pod.log());
-    let container = container.wait_until_eligible();
+    container.wait_until_eligible();
     primary.sql("INSERT INTO t VALUES (7)");
     pod.wait_until_it_shows("SELECT x FROM t", "7");
     assert!(!pod.log().contains("cloned again"), "{}", pod.log());
@@ -33,7 +33,7 @@ fn a_reader_survives_a_new_password() {
 fn a_reader_follows_a_primary_that_moves() {
     let mut primary = Primary::start("");
     let pod = Pod::of(&primary);
-    let _container = pod.start().wait_until_eligible();
+    let _container = pod.start_eligible();
 
     primary.move_to_another_port();
     pod.write_secret("port", &primary.port.to_string());
@@ -57,7 +57,7 @@ fn a_uri_may_hold_any_password() {
         &format!("postgresql://reader:{password}@127.0.0.1:{port}/postgres?sslmode=disable"),
     );
 
-    let _container = pod.start().wait_until_eligible();
+    let _container = pod.start_eligible();
     pod.sql("SELECT 1");
 }
 
@@ -68,7 +68,7 @@ fn the_password_is_in_its_passfile_and_nowhere_else() {
     let plain = "plain-and-easy-to-find";
     primary.change_password(plain);
     pod.write_secret("password", plain);
-    let container = pod.start().wait_until_eligible();
+    let container = pod.start_eligible();
 
     for process in container.processes() {
         for file in ["cmdline", "environ"] {

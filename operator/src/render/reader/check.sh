@@ -107,14 +107,14 @@ explain_connection() {
         *"password authentication failed"* | *"no password supplied"*)
             PROBLEM="The primary at $ADDRESS refuses the password: correct user and password in the Secret."
             ;;
-        *"no pg_hba.conf entry for replication"*)
-            PROBLEM="The primary at $ADDRESS lets this role not replicate from here: add an entry for the database 'replication' to its pg_hba.conf."
+        *"no pg_hba.conf entry for replication"* | *"pg_hba.conf rejects replication"*)
+            PROBLEM="The primary at $ADDRESS lets no replication in from here: add an entry for the database 'replication' to its pg_hba.conf."
             ;;
         *"no pg_hba.conf entry"* | *"pg_hba.conf rejects"*)
-            PROBLEM="The primary at $ADDRESS lets this role not in from here: add an entry to its pg_hba.conf. (${error##*FATAL: })"
+            PROBLEM="The primary at $ADDRESS does not let the role of the Secret in from here: add an entry to its pg_hba.conf. (${error##*FATAL:  })"
             ;;
         *"role "*" does not exist"* | *"database "*" does not exist"*)
-            PROBLEM="The primary at $ADDRESS does not know what the Secret names: correct it. (${error##*FATAL: })"
+            PROBLEM="The primary at $ADDRESS does not know what the Secret names: correct it. (${error##*FATAL:  })"
             ;;
         *certificate* | *SSL* | *sslmode*)
             PROBLEM="The TLS connection to the primary at $ADDRESS fails: correct the TLS mode or the certificate authority. ($error)"
