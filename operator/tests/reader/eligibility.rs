@@ -101,3 +101,17 @@ fn a_reader_whose_wal_receiver_is_cut_off_is_ineligible_although_the_primary_is_
     primary.admit_replication();
     container.wait_until_eligible();
 }
+
+#[test]
+fn a_primary_that_accepts_and_does_not_answer_counts_as_gone() {
+    let primary = Primary::start("");
+    let mut pod = Pod::of(&primary);
+    pod.set("WHEN_PRIMARY_IS_GONE", "fail");
+    let container = pod.start_eligible();
+
+    let suspended = primary.suspend();
+    let took = container.wait_until_ineligible();
+    assert!(took < SOON, "{took:?}");
+    drop(suspended);
+    container.wait_until_eligible();
+}

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::primary::{PASSWORD, Primary, client, own};
-use crate::process::{Process, as_postgres, free_port, is_root, path, run, send, until};
+use crate::process::{Process, as_postgres, children, free_port, is_root, path, run, send, until};
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/render/reader");
 
@@ -157,6 +157,15 @@ impl Pod {
         self.set("PATH", &path);
     }
 
+    /// As if the locale of the primary's image had another version.
+    pub(crate) fn pretend_that_the_primary_sorts_otherwise(&self) {
+        let file = self.path("scripts/check.sql");
+        let check = fs::read_to_string(&file).unwrap();
+        let expression = "'pg_database_collation_actual_version(oid)'";
+        assert!(check.contains(expression));
+        fs::write(&file, check.replace(expression, "'text ''1.0'''")).unwrap();
+    }
+
     pub(crate) fn wait_until_it_shows(&self, statement: &str, result: &str) {
         until(
             || self.shows(statement, result),
@@ -220,10 +229,4 @@ impl Container<'_> {
         let id = self.process.0.id();
         if is_root() { *children(id).first().unwrap() } else { id }
     }
-}
-
-fn children(process: u32) -> Vec<u32> {
-    let file = format!("/proc/{process}/task/{process}/children");
-    let text = fs::read_to_string(Path::new(&file)).unwrap_or_default();
-    text.split_whitespace().map(|id| id.parse().unwrap()).collect()
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::process::{Process, as_postgres, free_port, is_root, path, run, send, until};
+use crate::process::{Process, as_postgres, children, free_port, is_root, path, run, send, try_send, until};
 
 /// With characters that a passfile, a URI and a connection string must escape.
 pub(crate) const PASSWORD: &str = r"se:c\ret'% @/?";
@@ -115,6 +115,16 @@ impl Primary {
         );
     }
 
+    /// It goes on taking connections, and answers none, until what this returns is dropped.
+    pub(crate) fn suspend(&self) -> Suspended {
+        let server = self.server.as_ref().unwrap().0.id();
+        send("STOP", server);
+        let mut processes = children(server);
+        processes.retain(|process| try_send("STOP", *process));
+        processes.push(server);
+        Suspended(processes)
+    }
+
     /// Makes more WAL than it keeps.
     pub(crate) fn outrun_its_wal(&self) {
         for _ in 0..3 {
@@ -144,6 +154,17 @@ impl Primary {
 
     fn log(&self) -> PathBuf {
         self.folder.path().join("log")
+    }
+}
+
+/// The processes of a server that stand still.
+pub(crate) struct Suspended(Vec<u32>);
+
+impl Drop for Suspended {
+    fn drop(&mut self) {
+        for process in &self.0 {
+            try_send("CONT", *process);
+        }
     }
 }
 

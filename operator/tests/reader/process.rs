@@ -47,6 +47,18 @@ pub(crate) fn send(signal: &str, process: u32) {
     run(Command::new("kill").args([&format!("-{signal}"), &process.to_string()]));
 }
 
+/// Whether the process was there.
+pub(crate) fn try_send(signal: &str, process: u32) -> bool {
+    let mut kill = Command::new("kill");
+    kill.args([&format!("-{signal}"), &process.to_string()]).output().unwrap().status.success()
+}
+
+pub(crate) fn children(process: u32) -> Vec<u32> {
+    let file = format!("/proc/{process}/task/{process}/children");
+    let text = fs::read_to_string(file).unwrap_or_default();
+    text.split_whitespace().map(|id| id.parse().unwrap()).collect()
+}
+
 /// What it prints.
 pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();

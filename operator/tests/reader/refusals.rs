@@ -131,3 +131,13 @@ fn a_secret_that_lacks_something_is_refused(#[case] name: &str, #[case] sentence
     pod.forget_secret(name);
     assert_eq!(pod.start().refusal(), sentence.replace("PORT", &primary.port.to_string()));
 }
+
+#[test]
+fn an_image_that_sorts_otherwise_than_the_primary_is_refused() {
+    let primary = Primary::start("");
+    let pod = Pod::of(&primary);
+    pod.pretend_that_the_primary_sorts_otherwise();
+    let refusal = pod.start().refusal();
+    assert!(refusal.contains("by which indexes answer wrongly: use the primary's image."), "{refusal}");
+    assert!(!pod.log().contains("is eligible"), "{}", pod.log());
+}

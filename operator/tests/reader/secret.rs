@@ -26,7 +26,6 @@ fn a_reader_survives_a_new_password() {
     primary.sql("INSERT INTO t VALUES (7)");
     pod.wait_until_it_shows("SELECT x FROM t", "7");
     assert!(!pod.log().contains("cloned again"), "{}", pod.log());
-    drop(container);
 }
 
 #[test]

@@ -8,6 +8,7 @@ declare -a PRIMARY_VALUES
 SYSTEM_IDENTIFIER=""
 SUPERUSER=""
 DATABASE=""
+PRIMARY_COLLATION=""
 
 # Returns once the primary can have this reader. What may pass by itself is asked again for a while.
 check_primary() {
@@ -55,11 +56,9 @@ examine() {
 examine_row() {
     local version recovery wal_level senders slots synchronous replication user tablespace image values
     IFS=$'\x1f' read -r version recovery wal_level senders slots synchronous replication user tablespace \
-        SUPERUSER DATABASE values <<<"$1"
+        SUPERUSER DATABASE PRIMARY_COLLATION values <<<"$1"
     IFS=$'\x1f' read -r -a PRIMARY_VALUES <<<"$values"
-    image=$(postgres --version)
-    [[ $image =~ ([0-9]+) ]]
-    image=${BASH_REMATCH[1]}
+    image=$(image_version)
     if [[ $version != "$image" ]]; then
         PROBLEM="The primary at $ADDRESS is PostgreSQL $version and the reader's image is PostgreSQL $image: use an image of PostgreSQL $version."
     elif [[ $recovery == t ]]; then
@@ -81,6 +80,14 @@ examine_row() {
         return
     fi
     return 1
+}
+
+# The major version of PostgreSQL in the reader's image.
+image_version() {
+    local text
+    text=$(postgres --version)
+    [[ $text =~ ([0-9]+) ]]
+    printf '%s' "${BASH_REMATCH[1]}"
 }
 
 # Another clone may be about to end.

@@ -1,4 +1,6 @@
 -- What the reader must know of the primary before it clones it; one row.
+SELECT CASE WHEN current_setting('server_version_num')::int >= 150000
+            THEN 'pg_database_collation_actual_version(oid)' ELSE 'NULL' END AS collation_version \gset
 SELECT current_setting('server_version_num')::int / 10000,
        pg_is_in_recovery(),
        current_setting('wal_level'),
@@ -14,6 +16,7 @@ SELECT current_setting('server_version_num')::int / 10000,
        coalesce((SELECT min(spcname) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')), ''),
        coalesce((SELECT rolname FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY oid LIMIT 1), ''),
        current_database(),
+       coalesce((SELECT :collation_version FROM pg_database WHERE datname = current_database()), ''),
        current_setting('max_connections'),
        current_setting('max_worker_processes'),
        current_setting('max_wal_senders'),

@@ -36,7 +36,7 @@ reset_monitor() {
     SERVER_ENDED=""
 }
 
-# Returns when something asks for more than a sample: with EVENT `term`, `ended`, `parameters` or `doubt`.
+# Returns when something asks for more than a sample: with EVENT `term`, `ended`, `parameters`, `collation` or `doubt`.
 monitor() {
     local started
     reset_monitor
@@ -60,6 +60,8 @@ monitor() {
 notice_event() {
     if [[ -n $TERMINATING ]]; then
         EVENT=term
+    elif [[ -n $EVENT ]]; then
+        return 0
     elif [[ -e $STATE/parameters ]]; then
         EVENT=parameters
     elif [[ -e $STATE/doubt ]]; then
@@ -163,7 +165,18 @@ ask_local() {
     IFS=$'\x1f' read -r recovery replayed receiver <<<"$ANSWER"
     [[ $replayed == "$REPLAYED" ]] || STUCK_SINCE=""
     REPLAYED=$replayed
-    [[ -e $STATE/started ]] || : >"$STATE/started"
+    [[ -e $STATE/started ]] || compare_collation
+}
+
+# At the first answer. A locale of another version may sort text otherwise than the indexes, which are copies.
+compare_collation() {
+    COLLATION=""
+    if (($(image_version) >= 15)); then
+        ask local "SELECT coalesce(pg_database_collation_actual_version(oid), '') FROM pg_database WHERE datname = current_database();" 1 || return 1
+        COLLATION=$ANSWER
+    fi
+    : >"$STATE/started"
+    [[ $COLLATION == "$PRIMARY_COLLATION" ]] || EVENT=collation
 }
 
 local_conninfo() {

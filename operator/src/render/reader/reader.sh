@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck source-path=SCRIPTDIR
 # A read replica of a PostgreSQL primary, for one pod: checks the primary, clones it, streams from it, and leaves by drain.
 # It is never promoted. Where the state of its copy is in doubt, it clones again.
 set -euo pipefail
@@ -7,7 +8,6 @@ export LC_ALL=C
 umask 077
 
 here="${BASH_SOURCE[0]%/*}"
-# shellcheck source-path=SCRIPTDIR
 source "$here/words.sh"
 source "$here/secret.sh"
 source "$here/check.sh"
@@ -36,6 +36,7 @@ SSLROOTCERT="${SSLROOTCERT:-}"
 STATE="$RUN_DIR/reader"
 SERVER=""
 TERMINATING=""
+REFUSED=""
 
 # No server runs while the primary is checked or cloned: there is nothing to drain.
 on_term() {
@@ -46,8 +47,12 @@ on_term() {
     fi
 }
 
-end_children() {
-    local child
+# However the reader ends, a sentence says why.
+on_exit() {
+    local status=$? child
+    if ((status != 0)) && [[ -z $REFUSED ]]; then
+        printf 'The reader ended by an error of its own, with status %s: see its log.\n' "$status" >"$TERMINATION_LOG" || true
+    fi
     rm -f "$STATE/eligible"
     for child in $(jobs -p); do
         if [[ $child == "$SERVER" ]]; then
@@ -90,6 +95,10 @@ serve() {
             say "The primary has raised a setting that the reader must follow: the server starts again with it."
             stop_server
             ;;
+        collation)
+            stop_server
+            refuse "The primary sorts text by version '$PRIMARY_COLLATION' of its locale and the reader by '$COLLATION', by which indexes answer wrongly: use the primary's image."
+            ;;
         doubt)
             say "The copy cannot follow the primary ($DOUBT): it is cloned again."
             stop_server
@@ -104,7 +113,7 @@ main() {
     # Of a container before this one.
     rm -f "$STATE"/{eligible,lag,doubt,parameters}
     trap on_term TERM INT
-    trap end_children EXIT
+    trap on_exit EXIT
     # A session of psql may end while it is written to; a handler, since children would inherit an ignored signal.
     trap : PIPE
     make_pause

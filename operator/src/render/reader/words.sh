@@ -9,6 +9,7 @@ say() {
 refuse() {
     say "$*"
     printf '%s\n' "$*" >"$TERMINATION_LOG" || true
+    REFUSED=yes
     exit 1
 }
 
