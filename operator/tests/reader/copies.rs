@@ -133,3 +133,41 @@ fn one_reader_clones_at_a_time() {
     assert!(second.log().contains("this one waits for it."), "{}", second.log());
     assert!(first.log().contains(CLONED), "{}", first.log());
 }
+
+#[test]
+fn a_reader_follows_a_failover() {
+    let mut primary = Primary::start("");
+    let standby = primary.standby();
+    let pod = Pod::of(&primary);
+    let container = pod.start_eligible();
+    standby.wait_for(&primary);
+
+    primary.stop();
+    standby.promote();
+    pod.write_secret("port", &standby.port.to_string());
+    standby.sql("INSERT INTO t VALUES (7)");
+    pod.wait_until_it_shows("SELECT x FROM t", "7");
+    container.wait_until_eligible();
+    assert!(!pod.log().contains("cloned again"), "{}", pod.log());
+}
+
+#[test]
+fn a_reader_that_is_ahead_of_a_new_primary_is_cloned_again() {
+    let mut primary = Primary::start("");
+    let mut standby = primary.standby();
+    let pod = Pod::of(&primary);
+    let container = pod.start_eligible();
+    standby.wait_for(&primary);
+    standby.stop();
+    primary.sql("INSERT INTO t VALUES (1)");
+    pod.wait_until_it_shows("SELECT x FROM t", "1");
+    primary.stop();
+
+    standby.resume();
+    standby.promote();
+    standby.sql("INSERT INTO t VALUES (2)");
+    pod.write_secret("port", &standby.port.to_string());
+    pod.wait_until_it_says("The copy cannot follow the primary");
+    pod.wait_until_it_shows("SELECT x FROM t", "2");
+    container.wait_until_eligible();
+}

@@ -82,3 +82,17 @@ fn no_slot_is_left_on_the_primary(#[case] ended: bool, #[values(false, true)] wh
     }
     until(|| primary.sql(slots) == "0", || primary.sql("SELECT * FROM pg_replication_slots"));
 }
+
+#[test]
+fn a_reader_whose_server_is_killed_ends_and_uses_its_copy_again() {
+    let primary = Primary::start("");
+    let pod = Pod::of(&primary);
+    let container = pod.start_eligible();
+
+    container.kill_server();
+    let refusal = container.refusal();
+    assert_eq!(refusal, "The reader's server ended by itself with status 137: see its log.");
+    assert!(!pod.is_eligible());
+    let _container = pod.start_eligible();
+    assert!(!pod.log().contains("This is clone 2"), "{}", pod.log());
+}

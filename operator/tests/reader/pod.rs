@@ -225,6 +225,15 @@ impl Container<'_> {
         found
     }
 
+    /// Kills the PostgreSQL server in it.
+    pub(crate) fn kill_server(&self) {
+        let is_server = |process: &&u32| {
+            let words = fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            words.starts_with("postgres\0-D\0")
+        };
+        send("KILL", *self.processes().iter().find(is_server).unwrap());
+    }
+
     fn first_process(&self) -> u32 {
         let id = self.process.0.id();
         if is_root() { *children(id).first().unwrap() } else { id }

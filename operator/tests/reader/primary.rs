@@ -63,6 +63,37 @@ impl Primary {
         primary
     }
 
+    /// A standby of it, for a failover.
+    pub(crate) fn standby(&self) -> Self {
+        let folder = tempfile::Builder::new().prefix("reader-standby-").tempdir().unwrap();
+        own(folder.path());
+        let mut standby = Self { port: free_port(), folder, server: None };
+        self.admit(&format!("host replication postgres 127.0.0.1/32 trust\n{ACCESS}"));
+        let mut copy = as_postgres("pg_basebackup", "KILL");
+        copy.args([
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "postgres",
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "--no-sync",
+            "-p",
+        ]);
+        run(copy.arg(self.port.to_string()).arg("-D").arg(standby.data()));
+        standby.set(&format!("port = {}", standby.port));
+        standby.resume();
+        standby
+    }
+
+    /// Makes a standby the primary.
+    pub(crate) fn promote(&self) {
+        self.sql("SELECT pg_promote()");
+    }
+
     pub(crate) fn change_password(&self, password: &str) {
         self.sql(&format!("ALTER ROLE reader PASSWORD '{}'", password.replace('\'', "''")));
     }
@@ -70,6 +101,13 @@ impl Primary {
     /// What a statement returns, columns separated by `|`.
     pub(crate) fn sql(&self, statement: &str) -> String {
         run(client(self.port, "postgres").args(["-v", "ON_ERROR_STOP=1", "-c", statement]))
+    }
+
+    /// Returns once it has what the other has.
+    pub(crate) fn wait_for(&self, other: &Self) {
+        let position = other.sql("SELECT pg_current_wal_flush_lsn()");
+        let reached = format!("SELECT pg_last_wal_replay_lsn() >= '{position}'");
+        until(|| self.sql(&reached) == "t", || self.sql("SELECT * FROM pg_stat_wal_receiver"));
     }
 
     /// Adds to its settings, from its next start on.

@@ -141,3 +141,16 @@ fn an_image_that_sorts_otherwise_than_the_primary_is_refused() {
     assert!(refusal.contains("by which indexes answer wrongly: use the primary's image."), "{refusal}");
     assert!(!pod.log().contains("is eligible"), "{}", pod.log());
 }
+
+#[test]
+fn a_server_setting_that_is_wrong_is_refused_and_the_copy_kept() {
+    let primary = Primary::start("");
+    let mut pod = Pod::of(&primary);
+    pod.set("SHARED_BUFFERS", "plenty");
+    let refusal = pod.start().refusal();
+    assert!(refusal.starts_with("The reader's settings are wrong: correct SHARED_BUFFERS"), "{refusal}");
+
+    pod.set("SHARED_BUFFERS", "16MB");
+    let _container = pod.start_eligible();
+    assert!(pod.log().contains("it is used again."), "{}", pod.log());
+}

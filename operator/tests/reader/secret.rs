@@ -58,6 +58,7 @@ fn a_uri_may_hold_any_password() {
 
     let _container = pod.start_eligible();
     pod.sql("SELECT 1");
+    assert!(!pod.log().contains("cannot be used"), "{}", pod.log());
 }
 
 #[test]

@@ -16,6 +16,7 @@ write_settings() {
 listen_addresses = $(quote_setting "$LISTEN_ADDRESSES")
 port = $PORT
 unix_socket_directories = $(quote_setting "$RUN_DIR")
+unix_socket_permissions = 0700
 hba_file = $(quote_setting "$STATE/pg_hba.conf")
 ident_file = $(quote_setting "$STATE/pg_ident.conf")
 cluster_name = $(quote_setting "$APPLICATION_NAME")
@@ -66,7 +67,11 @@ start_server() {
     # Of a container before this one, in which the process ids meant others.
     rm -f "$PGDATA/postmaster.pid" "$RUN_DIR/.s.PGSQL.$PORT" "$RUN_DIR/.s.PGSQL.$PORT.lock"
     rm -f "$STATE"/{doubt,parameters,started}
-    postgres -D "$PGDATA" -c config_file="$STATE/postgresql.conf" </dev/null 2> >(watch_log) &
+    local server=(postgres -D "$PGDATA" -c "config_file=$STATE/postgresql.conf")
+    # A copy is not in doubt for a setting that is wrong.
+    "${server[@]}" -C port >/dev/null 2>"$STATE/error" ||
+        refuse "The reader's settings are wrong: correct SHARED_BUFFERS, or use the primary's image. ($(tr '\n' ' ' <"$STATE/error"))"
+    "${server[@]}" </dev/null 2> >(watch_log) &
     SERVER=$!
 }
 
