@@ -29,6 +29,10 @@ pub(crate) struct Container<'a> {
 impl Pod {
     /// With a Secret that names this primary, and a lag of at most 2 s.
     pub(crate) fn of(primary: &Primary) -> Self {
+        Self::of_port(primary.port)
+    }
+
+    pub(crate) fn of_port(primary: u16) -> Self {
         let folder = tempfile::Builder::new().prefix("reader-pod-").tempdir().unwrap();
         for name in ["scripts", "secret", "run", "data"] {
             fs::create_dir(folder.path().join(name)).unwrap();
@@ -52,7 +56,7 @@ impl Pod {
             pod.set(name, pod.path(file).to_str().unwrap());
         }
         pod.write_secret("host", "127.0.0.1");
-        pod.write_secret("port", &primary.port.to_string());
+        pod.write_secret("port", &primary.to_string());
         pod.write_secret("user", "reader");
         pod.write_secret("password", PASSWORD);
         pod

@@ -1,9 +1,11 @@
 //! A PostgreSQL primary that a reader clones.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
 use crate::process::{Process, as_postgres, children, free_port, is_root, path, run, send, try_send, until};
@@ -92,6 +94,19 @@ impl Primary {
     /// Makes a standby the primary.
     pub(crate) fn promote(&self) {
         self.sql("SELECT pg_promote()");
+    }
+
+    /// From now on it admits only connections with TLS. Returns the certificate of the authority that vouches for
+    /// `localhost`.
+    pub(crate) fn require_tls(&self) -> PathBuf {
+        let authority = certify(self.folder.path());
+        self.set("ssl = on\nssl_cert_file = '../server.pem'\nssl_key_file = '../server.key'");
+        self.admit(
+            &ACCESS
+                .replace("host all all", "hostssl all all")
+                .replace("host replication", "hostssl replication"),
+        );
+        authority
     }
 
     pub(crate) fn change_password(&self, password: &str) {
@@ -214,6 +229,29 @@ impl Drop for Primary {
             let _ = server.0.wait();
         }
     }
+}
+
+/// An authority, and a certificate that it signed for `localhost`.
+pub(crate) fn certify(folder: &Path) -> PathBuf {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.distinguished_name.push(DnType::CommonName, "the tests' authority");
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let server =
+        CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let files = [
+        ("authority.pem", authority.pem()),
+        ("server.pem", server.pem()),
+        ("server.key", key.serialize_pem()),
+    ];
+    for (name, text) in files {
+        let file = folder.join(name);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        own(&file);
+    }
+    folder.join("authority.pem")
 }
 
 /// Gives a file or a folder to the user that PostgreSQL runs as.

@@ -1,10 +1,11 @@
 //! The Secret of the primary: its forms, its change, and that nobody else learns the password.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::pod::Pod;
-use crate::primary::{PASSWORD, Primary};
+use crate::primary::{PASSWORD, Primary, certify};
 use crate::process::until;
 
 #[test]
@@ -82,4 +83,23 @@ fn the_password_is_in_its_passfile_and_nowhere_else() {
         found.lines().map(|file| &file[pod.folder.path().to_str().unwrap().len()..]).collect();
     found.sort_unstable();
     assert_eq!(found, ["/run/reader/passfile", "/secret/password"]);
+}
+
+#[test]
+fn a_reader_checks_the_certificate_of_the_primary() {
+    let primary = Primary::start("");
+    let authority = primary.require_tls();
+    let mut pod = Pod::of(&primary);
+    pod.write_secret("host", "localhost");
+    pod.set("SSLMODE", "verify-full");
+    pod.set("SSLROOTCERT", authority.to_str().unwrap());
+    let container = pod.start_eligible();
+    assert_eq!(primary.sql("SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_replication USING (pid)"), "t");
+    drop(container);
+
+    let others = tempfile::tempdir().unwrap();
+    fs::set_permissions(others.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    pod.set("SSLROOTCERT", certify(others.path()).to_str().unwrap());
+    let refusal = pod.start().refusal();
+    assert!(refusal.contains("correct the TLS mode or the certificate authority."), "{refusal}");
 }

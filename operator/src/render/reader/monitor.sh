@@ -30,7 +30,6 @@ reset_monitor() {
     GOOD=0
     BAD=0
     ELIGIBLE_SINCE=""
-    REASON=""
     EVENT=""
     DOUBT=""
     SERVER_ENDED=""
@@ -86,6 +85,7 @@ follow_secret() {
         kill -HUP "$SERVER" 2>/dev/null || true
         close_session primary
         ASKED=""
+        ANSWERED_SINCE=""
     fi
 }
 
@@ -237,8 +237,7 @@ judge() {
         ELIGIBLE_SINCE=""
         rm -f "$STATE/eligible"
         say "The reader is not eligible: $2."
-    elif [[ -z $ELIGIBLE_SINCE && -n $2 && $2 != "$REASON" ]] && ((BAD == BAD_SAMPLES)); then
+    elif [[ -z $ELIGIBLE_SINCE ]] && ((BAD == BAD_SAMPLES || BAD > 0 && BAD % 60 == 0)); then
         say "The reader is not eligible yet: $2."
     fi
-    REASON=$2
 }

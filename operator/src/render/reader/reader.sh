@@ -2,6 +2,24 @@
 # shellcheck source-path=SCRIPTDIR
 # A read replica of a PostgreSQL primary, for one pod: checks the primary, clones it, streams from it, and leaves by drain.
 # It is never promoted. Where the state of its copy is in doubt, it clones again.
+#
+# The environment that the pod gives; times are whole seconds:
+#   PRIMARY_SECRET_DIR    folder with the files host, port, user or username, password and dbname, or with the file uri
+#   PGDATA                folder inside of the data volume
+#   MAX_LAG               the lag up to which the reader is eligible for reads, from 1
+#   APPLICATION_NAME      the pod's name
+#   WHEN_PRIMARY_IS_GONE  `serve` (default): a reader that was eligible stays so; `fail`: until its lag passes MAX_LAG
+#   DRAIN_SECONDS         how long sessions may last after SIGTERM; 30
+#   PORT, LISTEN_ADDRESSES, RUN_DIR            5432, *, /var/run/postgresql
+#   SSLMODE, SSLROOTCERT                       as libpq has them; those of a uri count more
+#   MAX_RATE                                   as pg_basebackup has it; no limit
+#   SHARED_BUFFERS, HOT_STANDBY_FEEDBACK       as PostgreSQL has them; 128MB, off
+#   CHECK_SECONDS         how long a primary is asked that does not answer or has no room; 30
+#   RECLONE_SECONDS       how long the WAL receiver may be kept away from a primary that answers; 60
+#   TERMINATION_LOG       where the sentence goes that says why the reader ended; /dev/termination-log
+#
+# The server has no TLS: whoever needs it sets it in front of the reader.
+# Exit codes: 0 after SIGTERM; 1 with a sentence in TERMINATION_LOG.
 set -euo pipefail
 shopt -s dotglob nullglob
 export LC_ALL=C
@@ -34,6 +52,8 @@ SSLROOTCERT="${SSLROOTCERT:-}"
 
 # Outlives the container, as the pod's folder does.
 STATE="$RUN_DIR/reader"
+# libpq finds no files of the image's user there.
+export HOME="$STATE"
 SERVER=""
 TERMINATING=""
 REFUSED=""
