@@ -12,7 +12,8 @@ use crate::process::{Process, until};
 /// A client that runs a statement and then waits for the next.
 fn session(pod: &Pod, statement: &str) -> Process {
     let mut psql = client(pod.port, "app");
-    let mut process = Process(psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap());
+    let mut process =
+        Process(psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
     std::io::Write::write_all(process.0.stdin.as_mut().unwrap(), format!("{statement};\n").as_bytes())
         .unwrap();
     process
