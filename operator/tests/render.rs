@@ -5,6 +5,7 @@
 use kube::core::cel::validate_cel;
 use rstest::rstest;
 use scalableapp_crds::ScalableApp;
+use scalableapp_operator::kinds::Kind;
 use scalableapp_operator::render::{METRICS_PORT_ANNOTATION, ComponentChildren, deployment, render};
 use scalableapp_operator::resolve::app::App;
 use scalableapp_operator::resolve::resolve;
@@ -56,6 +57,12 @@ fn template(app: &App) -> Value {
 fn as_json(children: &ComponentChildren) -> Vec<Value> {
     let others = children.others.iter().map(|(_, child)| child.clone());
     others.chain([children.workload.clone()]).collect()
+}
+
+/// The child of this kind.
+fn child(children: &ComponentChildren, kind: Kind) -> Value {
+    let found = children.others.iter().find(|(one, _)| *one == kind);
+    found.map(|(_, child)| child.clone()).expect("a child of this kind")
 }
 
 #[test]
@@ -157,11 +164,11 @@ fn the_pods_of_each_example_meet_the_restricted_standard_and_get_no_token() {
     for path in examples() {
         let app = resolved(read(&path));
         for children in render(&app, EPOCH).into_values() {
-            let template = &children.deployment["spec"]["template"];
+            let template = &children.workload["spec"]["template"];
             let name = path.display().to_string();
             assert_restricted(template, &name);
             assert_eq!(template["spec"]["automountServiceAccountToken"], json!(false), "{name}");
-            assert_eq!(children.service_account.automount_service_account_token, Some(false), "{name}");
+            assert_eq!(child(children, Kind::ServiceAccount)["automountServiceAccountToken"], false, "{name}");
         }
     }
 }
@@ -225,7 +232,7 @@ fn metrics_are_found_on_a_port_of_their_own_or_on_the_services(
 
 #[test]
 fn the_network_policy_of_a_new_revision_lets_in_to_the_old_one() {
-    let policy = |ports: &Value| render(&app(ports), EPOCH)["web"].network_policy.clone();
+    let policy = |ports: &Value| child(&render(&app(ports), EPOCH)["web"], Kind::NetworkPolicy);
     let old = policy(&json!({"port": 8080, "metricsPort": 9090}));
     assert_eq!(policy(&json!({"port": 9090})), old);
 }
@@ -236,7 +243,7 @@ fn every_port_of_the_operators_and_no_other_is_open_by_its_name() {
     let names = |ports: &Value, name: &str| -> Vec<Value> {
         ports.as_array().into_iter().flatten().map(|port| port[name].clone()).collect()
     };
-    let open = json!(render(&app, EPOCH)["web"].network_policy)["spec"]["ingress"][0]["ports"].clone();
+    let open = child(&render(&app, EPOCH)["web"], Kind::NetworkPolicy)["spec"]["ingress"][0]["ports"].clone();
     let served = &template(&app)["spec"]["containers"][0]["ports"];
     assert_eq!(names(&open, "port"), names(served, "name"));
 }
@@ -275,7 +282,7 @@ fn a_new_leader_changes_the_deployment_and_not_its_pods() {
 #[test]
 fn replicas_are_left_to_scaling() {
     let app = app(&json!({"scaling": {"minReplicas": 3, "maxReplicas": 3}}));
-    assert!(render(&app, EPOCH)["web"].deployment["spec"].get("replicas").is_none());
+    assert!(render(&app, EPOCH)["web"].workload["spec"].get("replicas").is_none());
 }
 
 #[test]
