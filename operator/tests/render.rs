@@ -6,7 +6,7 @@ use kube::core::cel::validate_cel;
 use rstest::rstest;
 use scalableapp_crds::ScalableApp;
 use scalableapp_operator::kinds::Kind;
-use scalableapp_operator::render::{METRICS_PORT_ANNOTATION, ComponentChildren, deployment, render};
+use scalableapp_operator::render::{ComponentChildren, METRICS_PORT_ANNOTATION, deployment, render};
 use scalableapp_operator::resolve::app::App;
 use scalableapp_operator::resolve::resolve;
 use serde_json::{Value, json};
@@ -168,7 +168,11 @@ fn the_pods_of_each_example_meet_the_restricted_standard_and_get_no_token() {
             let name = path.display().to_string();
             assert_restricted(template, &name);
             assert_eq!(template["spec"]["automountServiceAccountToken"], json!(false), "{name}");
-            assert_eq!(child(children, Kind::ServiceAccount)["automountServiceAccountToken"], false, "{name}");
+            assert_eq!(
+                child(&children, Kind::ServiceAccount)["automountServiceAccountToken"],
+                false,
+                "{name}"
+            );
         }
     }
 }

@@ -12,8 +12,8 @@ use scalableapp_crds::{
     DecisionRecord, LastGood, Proposal, Quantity, ScalableAppStatus, ScaleEvent, ScalingMemory, Stage, crds,
 };
 use scalableapp_engine::reason::{self, Reason};
-use scalableapp_operator::kinds::Kind;
 use scalableapp_operator::decide::component_state::{ComponentState, Failure, MetricsState};
+use scalableapp_operator::kinds::Kind;
 use scalableapp_operator::observe::cluster::workload::LiveRevision;
 use scalableapp_operator::report::StatusUpdate;
 use serde_json::Value;

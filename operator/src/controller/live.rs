@@ -112,6 +112,7 @@ fn metrics(decision: &ComponentDecision) -> impl Iterator<Item = LiveMetric> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::Kind;
     use crate::{
         observe::cluster::{
             caches::{GuardedOverride, Observed},
@@ -123,7 +124,7 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
     use scalableapp_crds::{Condition, ScalableAppStatus};
     use serde_json::{Value, json};
-    use std::sync::Arc;
+    use std::{collections::BTreeMap, sync::Arc};
 
     /// An app of one component with its own clock, whose pods start at once, up to a quota.
     struct Stack {

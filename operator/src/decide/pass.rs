@@ -309,6 +309,7 @@ fn limit(decision: &ComponentDecision, overrides: Option<&Overrides>, observed: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::Kind;
     use crate::{
         apply::{failing::TRIED_AGAIN_AFTER, memory::ApplyMemory, writer::WriteError},
         decide::{

@@ -239,6 +239,7 @@ fn rollout(components: &[&ComponentState]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::Kind;
     use crate::observe::cluster::workload::LiveRevision;
     use std::sync::Arc;
 

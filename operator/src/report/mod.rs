@@ -200,6 +200,7 @@ fn limited_by(known: &str, components: &[&ComponentState]) -> String {
 mod tests {
     use super::*;
     use crate::decide::component_state::MetricsState;
+    use crate::kinds::Kind;
     use crate::observe::cluster::workload::LiveRevision;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use scalableapp_crds::{DecisionRecord, ScalingMemory};
