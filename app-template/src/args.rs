@@ -27,9 +27,10 @@ pub struct Args {
     #[arg(long, env = "ADDRESS", global = true, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
     pub address: IpAddr,
 
-    /// Port of the service and its health routes; 0 takes any free port.
-    #[arg(long, env = "PORT", global = true, default_value_t = 8080, value_parser = port)]
-    pub port: u16,
+    /// Port of the service and its health routes, by default 8080; 0 takes any free port. A worker has it only if it is
+    /// given.
+    #[arg(long, env = "PORT", global = true, value_parser = port)]
+    port: Option<u16>,
 
     /// Port of /metrics; 0 takes any free port.
     #[arg(long, env = "METRICS_PORT", global = true, default_value_t = 9090, value_parser = port)]
@@ -142,6 +143,12 @@ impl Args {
     /// How many requests compute at the same time.
     ///
     /// The default comes from the CPU affinity and the cgroup's quota, which is what a container's CPU limit
+    /// The port of the service, which a worker need not have.
+    pub fn port(&self) -> Option<u16> {
+        let usual = if self.command.is_some() { None } else { Some(8080) };
+        self.port.or(usual)
+    }
+
     /// becomes.
     pub fn cpu_workers(&self) -> usize {
         self.cpu_workers.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get)

@@ -197,10 +197,13 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     };
     let app = router::service(modules, state);
 
-    let service = server::listen(SocketAddr::new(args.address, args.port), "--port").await?;
+    let service = match args.port() {
+        Some(port) => Some(server::listen(SocketAddr::new(args.address, port), "--port").await?),
+        None => None,
+    };
     let scrape = server::listen(SocketAddr::new(args.address, args.metrics_port), "--metrics-port").await?;
     tracing::info!(
-        service = %service.address,
+        service = service.as_ref().map(|service| tracing::field::display(service.address)),
         metrics = %scrape.address,
         cpu_workers = args.cpu_workers(),
         cpu_queue = args.cpu_queue,
@@ -215,13 +218,17 @@ pub async fn run(args: Args) -> Result<(), RunError> {
         (Connections::new("service", server::affordable_connections(args.connections())), patience);
     let working = match (args.command, shop) {
         (Some(Command::Worker(worker)), Some(shop)) => {
-            jobs::work(shop, modules::works(), worker, phase.clone(), args.drain).left_future()
+            jobs::work(shop, modules::works(), worker, phase, args.drain).left_future()
         }
         _ => ready(()).right_future(),
     };
-    let (outcome, ()) = tokio::join!(server::serve(service, app, connections, phase, args.drain), working);
+    let (outcome, ()) = tokio::join!(serving, working);
     metrics.abort();
     tracing::info!(clean = outcome.is_ok(), "stopped");
+    let serving = match service {
+        Some(service) => server::serve(service, app, connections, phase.clone(), args.drain).left_future(),
+        None => ready(Ok(())).right_future(),
+    };
     Ok(outcome?)
 }
 

@@ -26,6 +26,11 @@ pub struct WorkerArgs {
     /// The pause before the first retry; it doubles with each, up to 10 minutes, and is drawn from 0 to that.
     #[arg(long, env = "WORKER_BACKOFF", default_value = "1s", value_parser = time)]
     pub backoff: Duration,
+
+    /// How long the jobs in flight may take to finish after SIGTERM, for example 1m; by default as long as requests
+    /// may (--drain). The next worker takes the others at once.
+    #[arg(id = "worker-drain", long = "worker-drain", env = "WORKER_DRAIN", value_parser = drain)]
+    pub drain: Option<Duration>,
 }
 
 fn queue(text: &str) -> Result<String, String> {
@@ -44,6 +49,11 @@ fn time(text: &str) -> Result<Duration, String> {
     duration(text, range, "from 10ms to 1h, for example 30s")
 }
 
+fn drain(text: &str) -> Result<Duration, String> {
+    let range = Duration::from_secs(1)..=Duration::from_secs(3600);
+    duration(text, range, "from 1s to 1h, for example 1m")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -58,6 +68,10 @@ mod tests {
             match time(&text) {
                 Ok(time) => prop_assert!((Duration::from_millis(10)..=Duration::from_secs(3600)).contains(&time)),
                 Err(reason) => prop_assert!(reason.contains("for example 30s")),
+            }
+            match drain(&text) {
+                Ok(time) => prop_assert!((Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&time)),
+                Err(reason) => prop_assert!(reason.contains("for example 1m")),
             }
             match concurrency(&text) {
                 Ok(count) => prop_assert!((1..=1000).contains(&count)),

@@ -26,8 +26,8 @@ const POLL: Duration = Duration::from_millis(400);
 type Running = Arc<Mutex<Tasks>>;
 type Tasks = BTreeMap<Uuid, (String, AbortHandle)>;
 
-/// Runs jobs until the process begins to leave; then finishes those that it holds, for at most `drain`, and gives
-/// back the rest.
+/// Runs jobs until the process begins to leave; then finishes those that it holds, for at most the time of its
+/// arguments, or else `drain`, and gives back the rest.
 pub(crate) async fn run<S: JobState>(
     state: S,
     works: Vec<Work<S>>,
@@ -35,6 +35,7 @@ pub(crate) async fn run<S: JobState>(
     phase: watch::Receiver<Phase>,
     drain: Duration,
 ) {
+    let drain = args.drain.unwrap_or(drain);
     let worker = Worker::new(state, works, args);
     let mut tasks = JoinSet::new();
     let heartbeat = tokio::spawn(keep_leases(worker.clone()));

@@ -76,7 +76,9 @@ impl Service {
         let mut read = logs.up_to("serving");
         let serving = read.pop().unwrap();
         logs.earlier.extend(read);
-        let (address, metrics) = (address(&serving, "service"), address(&serving, "metrics"));
+        let metrics = address(&serving, "metrics");
+        // A worker without a port has the one of its metrics only.
+        let address = if serving["service"].is_null() { metrics } else { address(&serving, "service") };
         Self { process, logs: Mutex::new(logs), address, metrics }
     }
 

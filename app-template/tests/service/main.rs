@@ -45,3 +45,4 @@ mod start;
 mod tls;
 mod traces;
 mod webhooks;
+mod workers;
