@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `parse` | values of arguments, read within their limits |
 //! | `secret` | a value that may hold a credential, which nothing shows |
+//! | `endpoint` | a host and a port |
 //! | `settings` | what may change while the process runs |
 //! | `signing` | signatures with a shared key |
 //! | `position` | a place in the write-ahead log, and what a read has to show of it |
@@ -60,6 +61,7 @@ mod database;
 mod degraded;
 mod guard;
 mod health;
+mod endpoint;
 mod http_cache;
 mod http_client;
 mod input;
@@ -306,7 +308,8 @@ fn open_shop(
         return Err(RunError::ReplicasNeedKey);
     }
     let settings = Settings::new(args.settings.clone());
-    let database = database::open(&args.database, url.reveal(), settings, &schema::STEPS)?;
+    let is_signed = args.signing_key.is_some();
+    let database = database::open(&args.database, url.reveal(), settings, &schema::STEPS, is_signed)?;
     let webhooks = match value("WEBHOOK_KEY", args.webhook_key.as_ref(), str::parse)? {
         Some(key) => Some(Webhooks::new(key, &args.webhook_hosts)?),
         None => None,

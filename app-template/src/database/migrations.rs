@@ -13,7 +13,7 @@ use tokio_postgres::{Client, NoTls};
 use super::error::{DatabaseError, OpenError};
 use super::servers::Database;
 use super::session;
-use super::steps::{self, Step};
+use super::steps::Step;
 
 /// Any number, as long as nothing else in the database locks the same one.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7260571)";
@@ -121,9 +121,6 @@ async fn apply(mut client: Client, steps: &[Step]) -> Result<usize, MigrationErr
 }
 
 async fn replica_has_schema(database: &Database) -> bool {
-    let Some(replicas) = &database.0.replicas else { return false };
-    match replicas.pool().get().await {
-        Ok(connection) => steps::has_all(&connection, database.0.steps).await,
-        Err(_) => false,
-    }
+    let Some(replicas) = database.replicas() else { return false };
+    replicas.answer().await
 }

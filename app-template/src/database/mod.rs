@@ -16,17 +16,21 @@
 //! | `watch` | looking at both servers a few times a second |
 //! | `migrations` | the schema, brought up to date by whichever pod comes first |
 //! | `sizes` | pools as large as they are told to be |
+//! | `read_host` | replicas where they are told to be |
+//! | `follow` | both, while the process runs |
 //! | `statements` | the statements that cost the server most |
 //! | `open` | beginning all of that |
 
 mod args;
 mod error;
+mod follow;
 mod lag;
 mod migrations;
 mod observed;
 mod open;
 mod pool;
 mod query;
+mod read_host;
 mod replicas;
 mod servers;
 mod session;

@@ -2,12 +2,15 @@
 
 use super::args::DatabaseArgs;
 use super::error::OpenError;
+use super::read_host::ReadHost;
 use super::servers::Database;
 use super::steps::Step;
-use super::{migrations, sizes, statements, watch};
+use super::{follow, migrations, statements, watch};
 use crate::settings::Settings;
 
 /// Prepares the pools and begins to watch the servers; connects in the background only. The schema is to have `steps`.
+///
+/// `is_signed` says whether what clients have written is signed, without which no replicas of the settings are read from.
 ///
 /// To be called on the runtime.
 ///
@@ -18,11 +21,13 @@ pub(crate) fn open(
     url: &str,
     settings: Settings,
     steps: &'static [Step],
+    is_signed: bool,
 ) -> Result<Database, OpenError> {
     let database = Database::new(args, url, steps)?;
     tokio::spawn(migrations::keep_trying(database.clone(), url.to_owned()));
     tokio::spawn(watch::run(database.clone()));
-    tokio::spawn(sizes::follow(database.clone(), settings));
+    let read_host = ReadHost::new(url.to_owned(), is_signed);
+    tokio::spawn(follow::run(database.clone(), settings, args.clone(), read_host));
     tokio::spawn(statements::run(database.clone()));
     Ok(database)
 }

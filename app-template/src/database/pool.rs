@@ -9,12 +9,12 @@ use metrics::{
     Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram,
 };
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_postgres::Row;
+use tokio_postgres::{Config, Row};
 
 use super::args::DatabaseArgs;
 use super::error::{DatabaseError, OpenError};
 use super::query::{Parameters, Query};
-use super::session::{Session, Sessions, config};
+use super::session::{Session, Sessions};
 
 /// Longer than a connection attempt may take.
 const CREATE: Duration = Duration::from_secs(2);
@@ -35,15 +35,13 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// `name` is `write` or `read`, and `variable` the one that holds the URL. Connects when a connection is first
-    /// asked for.
+    /// `name` is `write` or `read`. Connects when a connection is first asked for.
     pub(super) fn open(
         name: &'static str,
-        (variable, url): (&'static str, &str),
+        config: Config,
         size: usize,
         args: &DatabaseArgs,
     ) -> Result<Self, OpenError> {
-        let config = config(url, variable, args.database_statement_timeout)?;
         let sessions = managed::Pool::builder(Sessions::new(name, config)?)
             .config(PoolConfig {
                 max_size: size,
@@ -99,21 +97,25 @@ impl Pool {
 
     /// Sets the gauges to what the pool is now.
     pub(super) fn show(&self) {
-        let status = self.status();
-        let used = status.size.saturating_sub(status.available);
-        for (state, count) in [("idle", status.available), ("used", used)] {
-            metrics::gauge!(
-                "db_client_connection_count",
-                "db_client_connection_pool_name" => self.name,
-                "db_client_connection_state" => state,
-            )
-            .set(count as f64);
-        }
-        metrics::gauge!("db_client_connection_max", "db_client_connection_pool_name" => self.name)
-            .set(status.max_size as f64);
-        metrics::gauge!("db_client_connection_pending_requests", "db_client_connection_pool_name" => self.name)
-            .set(status.waiting as f64);
+        show(self.name, &self.status());
     }
+}
+
+/// Sets the gauges of a pool.
+pub(super) fn show(name: &'static str, status: &Status) {
+    let used = status.size.saturating_sub(status.available);
+    for (state, count) in [("idle", status.available), ("used", used)] {
+        metrics::gauge!(
+            "db_client_connection_count",
+            "db_client_connection_pool_name" => name,
+            "db_client_connection_state" => state,
+        )
+        .set(count as f64);
+    }
+    metrics::gauge!("db_client_connection_max", "db_client_connection_pool_name" => name)
+        .set(status.max_size as f64);
+    metrics::gauge!("db_client_connection_pending_requests", "db_client_connection_pool_name" => name)
+        .set(status.waiting as f64);
 }
 
 /// The one connection of a request; it goes back to its pool when dropped.

@@ -7,14 +7,17 @@ use std::time::{Duration, Instant};
 
 use metrics::{Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use tokio::time::sleep;
+use tokio_postgres::Config;
 use tokio_postgres::types::PgLsn;
 
 use super::args::DatabaseArgs;
-use super::error::DatabaseError;
+use super::error::{DatabaseError, OpenError};
 use super::observed::Observed;
 use super::pool::{Connection, Pool};
 use super::query::Query;
+use super::session::{READ_URL, config, config_at};
 use super::steps::{self, Step};
+use crate::endpoint::Endpoint;
 use crate::position::{Position, ReadAfter};
 
 /// How old the memory of a connection's position may be when a read has no position to wait for.
@@ -60,8 +63,40 @@ impl Behind {
 }
 
 impl Replicas {
-    pub(super) fn new(pool: Pool, args: &DatabaseArgs, steps: &'static [Step]) -> Self {
-        Self { pool, max_lag: args.database_max_lag, wait: args.database_replay_wait, steps }
+    /// Those of the URL, if there is one.
+    pub(super) fn of_url(args: &DatabaseArgs, steps: &'static [Step]) -> Result<Option<Self>, OpenError> {
+        let Some(url) = &args.read_url else { return Ok(None) };
+        let config = config(url.reveal(), READ_URL, args.database_statement_timeout)?;
+        Self::open(config, args.read_pool, args, steps).map(Some)
+    }
+
+    /// Those at `endpoint`, where all else is as the primary's `url` says, with at most `size` connections.
+    pub(super) fn at(
+        endpoint: &Endpoint,
+        url: &str,
+        size: usize,
+        args: &DatabaseArgs,
+        steps: &'static [Step],
+    ) -> Result<Self, OpenError> {
+        Self::open(config_at(endpoint, url, args.database_statement_timeout)?, size, args, steps)
+    }
+
+    fn open(
+        config: Config,
+        size: usize,
+        args: &DatabaseArgs,
+        steps: &'static [Step],
+    ) -> Result<Self, OpenError> {
+        let pool = Pool::open("read", config, size, args)?;
+        Ok(Self { pool, max_lag: args.database_max_lag, wait: args.database_replay_wait, steps })
+    }
+
+    /// Whether one of them answers and has the schema.
+    pub(super) async fn answer(&self) -> bool {
+        match self.pool.get().await {
+            Ok(connection) => steps::has_all(&connection, self.steps).await,
+            Err(_) => false,
+        }
     }
 
     pub(super) fn pool(&self) -> &Pool {

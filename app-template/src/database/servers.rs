@@ -1,6 +1,6 @@
 //! The primary and its replicas, as everybody else sees them. I/O: PostgreSQL.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
@@ -10,19 +10,20 @@ use super::error::{DatabaseError, OpenError};
 use super::observed::{Observed, Seen};
 use super::pool::{self, Connection, Pool};
 use super::replicas::{self, Replicas, Routed};
-use super::session::{READ_URL, WRITE_URL};
+use super::session::{WRITE_URL, config};
 use super::steps::Step;
 use super::transaction::Transaction;
 use crate::position::ReadAfter;
 
-/// The primary and, if there are any, its replicas.
+/// The primary and, while there are any, its replicas.
 #[derive(Debug, Clone)]
 pub(crate) struct Database(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) primary: Pool,
-    pub(super) replicas: Option<Replicas>,
+    /// A read keeps those that it began with.
+    replicas: RwLock<Option<Arc<Replicas>>>,
     /// How many reads meant for a replica the primary answers at the same time: replicas that lag must not take
     /// the primary down.
     fallback: Arc<Semaphore>,
@@ -55,23 +56,28 @@ impl Database {
     pub(super) fn new(args: &DatabaseArgs, url: &str, steps: &'static [Step]) -> Result<Self, OpenError> {
         pool::describe();
         replicas::describe();
-        let primary = Pool::open("write", (WRITE_URL, url), args.pool, args)?;
-        let replicas = match &args.read_url {
-            Some(url) => {
-                let url = (READ_URL, url.reveal().as_str());
-                Some(Replicas::new(Pool::open("read", url, args.read_pool, args)?, args, steps))
-            }
-            None => None,
-        };
+        let config = config(url, WRITE_URL, args.database_statement_timeout)?;
+        let primary = Pool::open("write", config, args.pool, args)?;
+        let replicas = Replicas::of_url(args, steps)?.map(Arc::new);
         Ok(Self(Arc::new(Inner {
             primary,
-            replicas,
+            replicas: RwLock::new(replicas),
             fallback: Arc::new(Semaphore::new(args.primary_fallback())),
             observed: Observed::default(),
             routed: Routed::new(),
             migrated: watch::Sender::new(false),
             steps,
         })))
+    }
+
+    /// The replicas that are read from now.
+    pub(super) fn replicas(&self) -> Option<Arc<Replicas>> {
+        self.0.replicas.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads that begin from here on go to `replicas`, or to the primary without them.
+    pub(super) fn read_from(&self, replicas: Option<Arc<Replicas>>) {
+        *self.0.replicas.write().unwrap_or_else(PoisonError::into_inner) = replicas;
     }
 
     /// A transaction on the primary. Dropping it rolls it back.
@@ -102,7 +108,7 @@ impl Database {
     }
 
     async fn fresh(&self, after: ReadAfter) -> Result<Connection, Unserved> {
-        let Some(replicas) = &self.0.replicas else {
+        let Some(replicas) = self.replicas() else {
             let primary = self.0.primary.get().await?;
             self.0.routed.count("primary", "no_replica");
             return Ok(primary);
@@ -154,7 +160,7 @@ impl Database {
             })
         };
         let mut servers = vec![describe("primary", &self.0.primary, self.0.observed.primary())];
-        if let Some(replicas) = &self.0.replicas {
+        if let Some(replicas) = self.replicas() {
             servers.push(describe("replicas", replicas.pool(), self.0.observed.replica()));
         }
         servers

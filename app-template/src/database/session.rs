@@ -12,6 +12,7 @@ use tokio_postgres::config::{Config, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::error::OpenError;
+use crate::endpoint::Endpoint;
 use crate::position::Position;
 
 /// A connection is replaced after about this time, so that a replica that joined gets its share.
@@ -86,7 +87,7 @@ impl managed::Manager for Sessions {
     }
 }
 
-/// Reads `url` and adds the limits that hold on the server, so that a process that died cannot hold a lock for long.
+/// What `url` says, with the limits that hold on the server.
 pub(super) fn config(
     url: &str,
     variable: &'static str,
@@ -96,15 +97,61 @@ pub(super) fn config(
     if config.get_hosts().is_empty() || config.get_dbname().is_none() {
         return Err(OpenError::Incomplete(variable));
     }
+    if variable == WRITE_URL {
+        // Of several hosts in the URL, and through an address that leads to another server after a failover.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
+    limit(&mut config, statement_timeout);
+    Ok(config)
+}
+
+/// The same as `url` says, with the limits, but at another host and port, and whether writes are taken there or not.
+pub(super) fn config_at(
+    endpoint: &Endpoint,
+    url: &str,
+    statement_timeout: Duration,
+) -> Result<Config, OpenError> {
+    let given: Config = url.parse().map_err(|source| OpenError::Url { variable: WRITE_URL, source })?;
+    let mut config = Config::new();
+    config.host(&endpoint.host).port(endpoint.port);
+    if let Some(user) = given.get_user() {
+        config.user(user);
+    }
+    if let Some(password) = given.get_password() {
+        config.password(password);
+    }
+    if let Some(name) = given.get_dbname() {
+        config.dbname(name);
+    }
+    if let Some(options) = given.get_options() {
+        config.options(options);
+    }
+    if let Some(name) = given.get_application_name() {
+        config.application_name(name);
+    }
+    if let Some(interval) = given.get_keepalives_interval() {
+        config.keepalives_interval(interval);
+    }
+    if let Some(retries) = given.get_keepalives_retries() {
+        config.keepalives_retries(retries);
+    }
+    config
+        .ssl_mode(given.get_ssl_mode())
+        .ssl_negotiation(given.get_ssl_negotiation())
+        .channel_binding(given.get_channel_binding())
+        .load_balance_hosts(given.get_load_balance_hosts())
+        .keepalives(given.get_keepalives());
+    limit(&mut config, statement_timeout);
+    Ok(config)
+}
+
+/// Adds limits of the server, so that a process that died cannot hold a lock for long, and of the connection.
+fn limit(config: &mut Config, statement_timeout: Duration) {
     let limits = format!(
         "-c statement_timeout={} -c idle_in_transaction_session_timeout={}",
         statement_timeout.as_millis(),
         (statement_timeout * 5).as_millis()
     );
-    if variable == WRITE_URL {
-        // Of several hosts in the URL, and through an address that leads to another server after a failover.
-        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-    }
     let options = config.get_options().map_or(limits.clone(), |given| format!("{limits} {given}"));
     config
         .options(options)
@@ -116,7 +163,6 @@ pub(super) fn config(
         let host = std::env::var("HOSTNAME").unwrap_or_default();
         config.application_name(format!("{}/{host}", env!("CARGO_PKG_NAME")).trim_end_matches('/'));
     }
-    Ok(config)
 }
 
 /// TLS that trusts what the system trusts, or the file in `SSL_CERT_FILE`.
@@ -154,5 +200,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn another_host_changes_the_host_and_the_port_and_nothing_else() {
+        let url = "postgres://shop:secret@a,b:1/shop?sslmode=require&options=-c%20geqo%3Doff&application_name=it\
+                   &target_session_attrs=read-write&keepalives=0&keepalives_retries=7&channel_binding=disable";
+        let read = |url: &str| config(url, READ_URL, Duration::from_secs(1)).unwrap();
+        let endpoint = "replicas.shop:5433".parse().unwrap();
+        let moved = config_at(&endpoint, url, Duration::from_secs(1)).unwrap();
+        let wanted =
+            url.replace("@a,b:1/", "@replicas.shop:5433/").replace("&target_session_attrs=read-write", "");
+        assert_eq!(moved, read(&wanted));
     }
 }

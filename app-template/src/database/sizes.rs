@@ -2,33 +2,37 @@
 //!
 //! How many connections a pod may have depends on how many pods there are, which whoever scales them knows.
 
-use std::time::Duration;
-
-use tokio::time::{MissedTickBehavior, interval};
-
-use super::args::pool_size;
+use super::args::{DatabaseArgs, pool_size};
 use super::pool::Pool;
 use super::servers::Database;
 use crate::settings::Settings;
 
-const EVERY: Duration = Duration::from_secs(1);
+const WRITE_POOL: &str = "DATABASE_MAIN_POOL";
+const READ_POOL: &str = "DATABASE_MAIN_READ_POOL";
 
-/// Follows the settings for as long as the process lives.
-pub(super) async fn follow(database: Database, settings: Settings) {
-    let configured = |pool: &Pool| pool.status().max_size;
-    let write = configured(&database.0.primary);
-    let read = database.0.replicas.as_ref().map(|replicas| configured(replicas.pool()));
-    let mut refused = [None, None];
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let [of_write, of_read] = &mut refused;
-        apply(&settings, "DATABASE_MAIN_POOL", (&database.0.primary, write), of_write).await;
-        if let (Some(replicas), Some(read)) = (&database.0.replicas, read) {
-            apply(&settings, "DATABASE_MAIN_READ_POOL", (replicas.pool(), read), of_read).await;
+/// What was last refused of each size.
+#[derive(Debug, Default)]
+pub(super) struct Sizes {
+    refused_of_write: Option<String>,
+    refused_of_read: Option<String>,
+}
+
+impl Sizes {
+    /// Gives each pool the size of its setting.
+    pub(super) async fn apply(&mut self, database: &Database, settings: &Settings, args: &DatabaseArgs) {
+        let write = (&database.0.primary, args.pool);
+        apply(settings, WRITE_POOL, write, &mut self.refused_of_write).await;
+        if let Some(replicas) = database.replicas() {
+            let read = (replicas.pool(), args.read_pool);
+            apply(settings, READ_POOL, read, &mut self.refused_of_read).await;
         }
     }
+}
+
+/// The size that a pool for reads begins with.
+pub(super) async fn of_reads(settings: &Settings, args: &DatabaseArgs) -> usize {
+    let size = settings.read(READ_POOL).await.and_then(|text| pool_size(&text).ok());
+    size.unwrap_or(args.read_pool)
 }
 
 /// Without a setting the pool has the size that it began with; one that cannot be read changes nothing.

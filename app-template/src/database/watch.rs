@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use deadpool::managed::Status;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::error::DatabaseError;
 use super::observed::Seen;
+use super::pool::{self, Pool};
 use super::replicas;
 use super::servers::Database;
 use crate::position::Position;
@@ -16,10 +18,17 @@ const EVERY: Duration = Duration::from_millis(500);
 pub(super) async fn run(database: Database) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut had_replicas = false;
     loop {
         ticks.tick().await;
         look_at_primary(&database).await;
-        look_at_replica(&database).await;
+        let replicas = database.replicas();
+        match &replicas {
+            Some(replicas) => look_at_replica(&database, replicas.pool()).await,
+            None if had_replicas => show_no_replica(&database),
+            None => {}
+        }
+        had_replicas = replicas.is_some();
     }
 }
 
@@ -34,9 +43,7 @@ async fn look_at_primary(database: &Database) {
     tell("primary", &mut seen.primary, &position);
 }
 
-async fn look_at_replica(database: &Database) {
-    let Some(replicas) = &database.0.replicas else { return };
-    let pool = replicas.pool();
+async fn look_at_replica(database: &Database, pool: &Pool) {
     let position = async { replicas::ask(&mut pool.get().await?).await }.await;
     pool.show();
     let mut seen = database.0.observed.servers();
@@ -44,6 +51,13 @@ async fn look_at_replica(database: &Database) {
     // A replica that cannot be asked has no lag, rather than none: absent is not zero.
     seen.replica.lag = position.ok().and_then(|at| seen.history.lag(Instant::now(), at));
     metrics::gauge!("db_replica_lag_seconds").set(seen.replica.lag.map_or(f64::NAN, |lag| lag.as_secs_f64()));
+}
+
+/// Of replicas that are no longer read from nothing is known.
+fn show_no_replica(database: &Database) {
+    database.0.observed.servers().replica = Seen::default();
+    pool::show("read", &Status { max_size: 0, size: 0, available: 0, waiting: 0 });
+    metrics::gauge!("db_replica_lag_seconds").set(f64::NAN);
 }
 
 /// Notes whether the server answers, and logs when that changes. A pool without a free connection says nothing.

@@ -37,6 +37,7 @@ mod media;
 mod orders;
 mod overload;
 mod payments;
+mod read_host;
 mod reads;
 mod sessions;
 mod shop;
