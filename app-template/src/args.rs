@@ -78,8 +78,8 @@ pub struct Args {
     #[command(flatten)]
     pub database: DatabaseArgs,
 
-    /// A folder with a file for each value that may change while the process runs: DATABASE_MAIN_POOL and
-    /// DATABASE_MAIN_READ_POOL.
+    /// A folder with a file for each value that may change while the process runs: DATABASE_MAIN_POOL,
+    /// DATABASE_MAIN_READ_POOL, DATABASE_MAIN_READ_HOST and CACHE_SESSIONS_ENDPOINTS.
     #[arg(long, env = "SCALABLEAPP_SETTINGS", global = true)]
     pub settings: Option<PathBuf>,
 
@@ -97,6 +97,15 @@ pub struct Args {
     /// itself, and the module visits is off.
     #[arg(long, env = "REDIS_URL")]
     pub redis_url: Option<Secret>,
+
+    /// The shards of Redis in place of one server: 1 to 64, as host:port, separated by commas. The file of the same name
+    /// in the settings overrides it.
+    #[arg(long, env = "CACHE_SESSIONS_ENDPOINTS")]
+    pub cache_sessions_endpoints: Option<String>,
+
+    /// The password of all shards.
+    #[arg(long, env = "CACHE_SESSIONS_PASSWORD")]
+    pub cache_sessions_password: Option<Secret>,
 
     /// How long a call to Redis may take; then the answer is made without it.
     #[arg(long, env = "REDIS_TIMEOUT", default_value = "50ms", value_parser = redis_timeout)]
@@ -134,6 +143,12 @@ pub enum Command {
 }
 
 impl Args {
+    /// The port of the service, which a worker need not have.
+    pub fn port(&self) -> Option<u16> {
+        let usual = if self.command.is_some() { None } else { Some(8080) };
+        self.port.or(usual)
+    }
+
     /// How many connections are open at the same time: all that are answered, as many that wait for their clients, and
     /// some for probes.
     pub fn connections(&self) -> usize {
@@ -143,12 +158,6 @@ impl Args {
     /// How many requests compute at the same time.
     ///
     /// The default comes from the CPU affinity and the cgroup's quota, which is what a container's CPU limit
-    /// The port of the service, which a worker need not have.
-    pub fn port(&self) -> Option<u16> {
-        let usual = if self.command.is_some() { None } else { Some(8080) };
-        self.port.or(usual)
-    }
-
     /// becomes.
     pub fn cpu_workers(&self) -> usize {
         self.cpu_workers.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get)
@@ -258,6 +267,7 @@ mod tests {
             "--webhook-key",
             "--payments-url",
             "--redis-url",
+            "--cache-sessions-password",
             "--media-url",
             "--database-url",
             "--database-read-url",

@@ -28,7 +28,9 @@
 //! | `telemetry` | where logs and spans go |
 //! | `resilience/` | for each dependency its bulkhead, time-outs, retries and circuit breaker |
 //! | `cpu_pool` | computing without stalling the reactor, and saying no in time |
-//! | `shared_store` | the Redis that all pods share |
+//! | `rendezvous` | which shard has a key |
+//! | `shard` | one server of the shared Redis |
+//! | `shared_store` | the Redis that all pods share: one server, or shards that come and go |
 //! | `cache/` | values kept in the process and in Redis, and how they become outdated |
 //! | `sessions` | sessions in Redis, so that any pod answers any request |
 //! | `payments` | the client of the payment provider |
@@ -59,9 +61,9 @@ mod counted;
 mod cpu_pool;
 mod database;
 mod degraded;
+mod endpoint;
 mod guard;
 mod health;
-mod endpoint;
 mod http_cache;
 mod http_client;
 mod input;
@@ -77,6 +79,7 @@ mod position;
 mod problem;
 mod refusals;
 mod refused_head;
+mod rendezvous;
 mod resilience;
 mod router;
 mod schema;
@@ -84,6 +87,7 @@ mod secret;
 mod server;
 mod sessions;
 mod settings;
+mod shard;
 mod shared_store;
 mod shop;
 mod signing;
@@ -121,7 +125,7 @@ use resilience::Dependencies;
 use server::{Patience, ServerError};
 use sessions::Sessions;
 use settings::Settings;
-use shared_store::SharedStore;
+use shared_store::{Access, ENDPOINTS, SharedStore};
 use shop::{Shared, Shop};
 
 /// Connections of the metrics port: scrapers and probes.
@@ -143,6 +147,9 @@ pub enum RunError {
     /// The client of Redis could not be made.
     #[error("failed to make the client of Redis: {0}")]
     Redis(#[from] redis::RedisError),
+    /// There are two caches.
+    #[error("failed to choose a Redis: set either REDIS_URL or CACHE_SESSIONS_ENDPOINTS")]
+    TwoCaches,
     /// A port could not be opened, or requests were still open when the drain time ran out.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -190,7 +197,7 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     let phase = phase::advance_on_signal(args.lame_duck, args.drain).map_err(RunError::Signals)?;
 
     let exposition = if args.unobserved { metrics::detached() } else { metrics::install()? };
-    let (state, own) = open(&args, phase.clone())?;
+    let (state, own) = open(&args, phase.clone()).await?;
     let shop = state.shop.clone();
     let scraping = router::metrics(exposition, state.clone());
     let modules = match args.command {
@@ -218,6 +225,10 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     let metrics = tokio::spawn(server::serve_to_the_end(scrape, scraping, (metrics, patience)));
     let connections =
         (Connections::new("service", server::affordable_connections(args.connections())), patience);
+    let serving = match service {
+        Some(service) => server::serve(service, app, connections, phase.clone(), args.drain).left_future(),
+        None => ready(Ok(())).right_future(),
+    };
     let working = match (args.command, shop) {
         (Some(Command::Worker(worker)), Some(shop)) => {
             jobs::work(shop, modules::works(), worker, phase, args.drain).left_future()
@@ -227,29 +238,22 @@ pub async fn run(args: Args) -> Result<(), RunError> {
     let (outcome, ()) = tokio::join!(serving, working);
     metrics.abort();
     tracing::info!(clean = outcome.is_ok(), "stopped");
-    let serving = match service {
-        Some(service) => server::serve(service, app, connections, phase.clone(), args.drain).left_future(),
-        None => ready(Ok(())).right_future(),
-    };
     Ok(outcome?)
 }
 
 /// Opens what the handlers share, and what single modules have for themselves.
-fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<(AppState, Option<OwnStates>), RunError> {
-    check_modules(args)?;
-    let mut dependencies = Dependencies::default();
-    let redis = match value("REDIS_URL", args.redis_url.as_ref(), shared_store::plain_redis)? {
-        Some(url) => Some(SharedStore::new(&url, args.redis_timeout, &mut dependencies)?),
-        None => None,
-    };
+async fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<(AppState, Option<OwnStates>), RunError> {
+    let dependencies = Dependencies::default();
+    let redis = open_redis(args, &dependencies).await?;
+    check_modules(args, redis.is_some())?;
     let sessions = redis.clone().map(Sessions::new);
     let caches = Caches::new(redis);
     let policy = if args.command.is_some() { payments::FOR_JOBS } else { payments::FOR_REQUESTS };
     let payments = match value("PAYMENTS_URL", args.payments_url.as_ref(), http_client::plain_http)? {
-        Some(url) => Some(Arc::new(Payments::new(url, policy, &mut dependencies, &caches)?)),
+        Some(url) => Some(Arc::new(Payments::new(url, policy, &dependencies, &caches)?)),
         None => None,
     };
-    let (shop, own) = open_shop(args, payments.clone(), &caches, &mut dependencies)?.unzip();
+    let (shop, own) = open_shop(args, payments.clone(), &caches, &dependencies)?.unzip();
     let state = AppState {
         guards: Guards::new(
             args.max_requests,
@@ -267,6 +271,33 @@ fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<(AppState, Option<
     Ok((state, own))
 }
 
+/// Opens the Redis that all pods share, if there is one, and follows the list of its shards.
+async fn open_redis(args: &Args, dependencies: &Dependencies) -> Result<Option<SharedStore>, RunError> {
+    let url = value("REDIS_URL", args.redis_url.as_ref(), shard::plain_redis)?;
+    let settings = Settings::new(args.settings.clone());
+    let read = |text: &String| {
+        shared_store::endpoints(text).map_err(|reason| RunError::Value { variable: ENDPOINTS, reason })
+    };
+    let configured = args.cache_sessions_endpoints.as_ref().map(read).transpose()?;
+    let listed = settings.read(ENDPOINTS).await.filter(|text| !text.is_empty());
+    let first = listed.as_ref().map(read).transpose()?.or_else(|| configured.clone());
+    match (url, first) {
+        (Some(_), Some(_)) => Err(RunError::TwoCaches),
+        (Some(url), None) => Ok(Some(SharedStore::one(&url, args.redis_timeout, dependencies)?)),
+        (None, Some(first)) => {
+            let access = Access {
+                password: args.cache_sessions_password.clone(),
+                timeout: args.redis_timeout,
+                dependencies: dependencies.clone(),
+            };
+            let (store, list) = SharedStore::sharded(&first, access)?;
+            tokio::spawn(list.follow(settings, configured));
+            Ok(Some(store))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
 /// What `read` makes of a value that may hold a credential; the reason for a refusal does not quote it.
 fn value<T>(
     variable: &'static str,
@@ -278,13 +309,13 @@ fn value<T>(
 }
 
 /// Refuses a module that was asked for by name and lacks what it needs.
-fn check_modules(args: &Args) -> Result<(), RunError> {
+fn check_modules(args: &Args, has_redis: bool) -> Result<(), RunError> {
     type Needs = fn(&str) -> bool;
     let needs: [(Needs, bool, _, _); 4] = [
         (modules::needs_database, args.database.url.is_some(), "a database", "DATABASE_MAIN_URL"),
         (|name| name == modules::MEDIA, args.media_url.is_some(), "an object store", "MEDIA_URL"),
         (|name| name == modules::PAYMENTS, args.payments_url.is_some(), "a payment provider", "PAYMENTS_URL"),
-        (|name| name == modules::VISITS, args.redis_url.is_some(), "Redis", "REDIS_URL"),
+        (|name| name == modules::VISITS, has_redis, "Redis", "REDIS_URL"),
     ];
     for (needs, is_there, what, variable) in needs {
         if let Some(module) = args.modules.iter().find(|module| !is_there && needs(module)) {
@@ -299,7 +330,7 @@ fn open_shop(
     args: &Args,
     payments: Option<Arc<Payments>>,
     caches: &Caches,
-    dependencies: &mut Dependencies,
+    dependencies: &Dependencies,
 ) -> Result<Option<(Shop, OwnStates)>, RunError> {
     let Some(url) = &args.database.url else {
         return if args.command.is_some() { Err(RunError::WorkerNeedsDatabase) } else { Ok(None) };

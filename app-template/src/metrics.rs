@@ -131,7 +131,18 @@ pub(crate) async fn expose(
     Collector::default().collect();
     // A breaker turns with time, not only with calls.
     dependencies.standings();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], exposition.render())
+    let exposition = without(&dependencies.removed(), exposition.render());
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], exposition)
+}
+
+/// Without the series of these names: the recorder forgets none, and a shard that is gone has no breaker.
+fn without(names: &[&str], exposition: String) -> String {
+    if names.is_empty() {
+        return exposition;
+    }
+    let names: Vec<String> = names.iter().map(|name| format!("{{name=\"{name}\"")).collect();
+    let is_shown = |line: &&str| !names.iter().any(|name| line.contains(name));
+    exposition.split_inclusive('\n').filter(is_shown).collect()
 }
 
 /// A request that is being answered; recorded when it is dropped, so that an abandoned one is recorded too.
@@ -223,6 +234,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn series_of_what_is_no_longer_called_are_not_shown() {
+        let line = |name| format!("circuit_breaker_state{{name=\"{name}\",state=\"open\"}} 0\n");
+        let shown = ["redis a:1", "redis a:11", "redis"].map(line).concat();
+        assert_eq!(without(&["redis a:1"], shown), ["redis a:11", "redis"].map(line).concat());
+    }
 
     proptest! {
         #[test]

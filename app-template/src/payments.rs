@@ -115,7 +115,7 @@ impl Payments {
     pub(crate) fn new(
         url: Url,
         policy: Policy,
-        dependencies: &mut Dependencies,
+        dependencies: &Dependencies,
         caches: &Caches,
     ) -> Result<Self, reqwest::Error> {
         // The policy's time-outs hold for connecting too. A redirect is no answer that a provider gives.

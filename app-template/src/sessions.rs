@@ -13,7 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::shared_store::{Operation, SharedStore, StoreError};
+use crate::shard::{Operation, StoreError};
+use crate::shared_store::SharedStore;
 
 static GETEX: Operation = Operation::new("GETEX");
 static SET: Operation = Operation::new("SET");
@@ -53,9 +54,9 @@ impl Sessions {
         if let Some(id) = id(headers) {
             let mut command = cmd("GETEX");
             command.arg(key(id)).arg("EX").arg(LIFETIME.as_secs());
-            let command = &command;
+            let (command, shard) = (&command, self.0.home(&key(id)));
             let found: Option<Vec<u8>> =
-                self.0.call(&GETEX, |mut redis| async move { command.query_async(&mut redis).await }).await?;
+                shard.call(&GETEX, |mut redis| async move { command.query_async(&mut redis).await }).await?;
             // Data in a form of another revision is as good as none.
             if let Some(data) = found.and_then(|data| serde_json::from_slice(&data).ok()) {
                 return Ok(Session { id, data });
@@ -72,8 +73,8 @@ impl Sessions {
         let data = serde_json::to_vec(&session.data)?;
         let mut command = cmd("SET");
         command.arg(key(session.id)).arg(data).arg("EX").arg(LIFETIME.as_secs());
-        let command = &command;
-        let () = self.0.call(&SET, |mut redis| async move { command.query_async(&mut redis).await }).await?;
+        let (command, shard) = (&command, self.0.home(&key(session.id)));
+        let () = shard.call(&SET, |mut redis| async move { command.query_async(&mut redis).await }).await?;
         let (id, seconds) = (session.id.simple(), LIFETIME.as_secs());
         Ok(format!("{COOKIE_NAME}={id}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Lax"))
     }

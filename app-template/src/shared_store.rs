@@ -1,132 +1,157 @@
-//! The Redis that all pods share, called by its policy. I/O: Redis.
+//! The Redis that all pods share: one server, or shards that are added and removed while the process runs. I/O: reads
+//! the settings.
+//!
+//! A key is on one shard, and moves only if the list of shards changes. What it had stays behind, and is not copied:
+//! a value is loaded anew, and a session begins anew.
 
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
-use metrics::{Histogram, histogram};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, FromRedisValue, RedisError, RedisResult};
+use redis::RedisResult;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
 
-use crate::resilience::{Backoff, BreakerSettings, CallError, Dependencies, Dependency, Fault, Policy};
-use crate::store_duration::STORE_DURATION;
+use crate::endpoint::Endpoint;
+use crate::rendezvous::{Located, Shards};
+use crate::resilience::Dependencies;
+use crate::secret::Secret;
+use crate::settings::Settings;
+use crate::shard::Shard;
 
-/// Nothing that Redis holds is worth a second try.
-const fn policy(timeout: Duration) -> Policy {
-    Policy {
-        concurrency: 512,
-        attempt_timeout: timeout,
-        deadline: timeout,
-        retries: 0,
-        backoff: Backoff { base: Duration::ZERO, max: Duration::ZERO },
-        retry_share: 0.0,
-        breaker: BreakerSettings {
-            window: Duration::from_secs(10),
-            minimum_calls: 20,
-            failure_share: 0.5,
-            open_for: Duration::from_secs(2),
-            probes: 3,
-        },
-        fallback: "values come from their source and stay in the process; requests with a session get 503",
-    }
+/// The variable, and the file of the settings, that list the shards.
+pub(crate) const ENDPOINTS: &str = "CACHE_SESSIONS_ENDPOINTS";
+
+/// Each has a subscription of every process, and hears of every invalidation.
+const MOST: usize = 64;
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The shards as they are listed now.
+pub(crate) type Listed = Arc<Shards<Arc<Shard>>>;
+
+/// All shards, and which has a key.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedStore(watch::Receiver<Listed>);
+
+/// How shards are called.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// That of all of them.
+    pub(crate) password: Option<Secret>,
+    pub(crate) timeout: Duration,
+    pub(crate) dependencies: Dependencies,
 }
 
-const CONNECT: Duration = Duration::from_secs(1);
-
-pub(crate) type StoreError = CallError<RedisError>;
-
-impl Fault for RedisError {
-    fn is_fault(&self) -> bool {
-        true
-    }
+/// The list of shards, for whoever changes it.
+#[derive(Debug)]
+pub(crate) struct ShardList {
+    access: Access,
+    listed: watch::Sender<Listed>,
 }
 
-/// The address of a Redis without TLS.
-///
-/// Checked apart from the argument parser, which would show a password that is in the URL.
+/// The shards that `text` lists: 1 to 64, each once, as `host:port`, separated by commas.
 ///
 /// # Errors
-/// A sentence that says what to write and does not quote `text`.
-pub(crate) fn plain_redis(text: &str) -> Result<String, String> {
-    let is_plain = ["redis://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme));
-    let usable = is_plain && redis::parse_redis_url(text).is_some();
-    usable.then(|| text.to_owned()).ok_or_else(|| "give a URL like redis://127.0.0.1:6379".to_owned())
-}
-
-/// A kind of call, under the name of its command.
-#[derive(Debug)]
-pub(crate) struct Operation {
-    name: &'static str,
-    /// Its series, named at the first call.
-    duration: OnceLock<Histogram>,
-}
-
-impl Operation {
-    pub(crate) const fn new(name: &'static str) -> Self {
-        Self { name, duration: OnceLock::new() }
-    }
-
-    fn duration(&self) -> &Histogram {
-        self.duration.get_or_init(
-            || histogram!(STORE_DURATION, "db_system_name" => "redis", "db_operation_name" => self.name),
-        )
-    }
-}
-
-/// A connection to Redis that is made when it is first used, and again after it broke.
-#[derive(Clone)]
-pub(crate) struct SharedStore {
-    client: Client,
-    connection: ConnectionManager,
-    dependency: Arc<Dependency>,
+/// A sentence that says what to write.
+pub(crate) fn endpoints(text: &str) -> Result<Shards<Endpoint>, String> {
+    let read: Option<Vec<Endpoint>> = text.split(',').map(|one| one.trim().parse().ok()).collect();
+    let fits =
+        |all: &Vec<Endpoint>| all.len() <= MOST && all.iter().collect::<BTreeSet<_>>().len() == all.len();
+    read.filter(fits).and_then(Shards::of).ok_or_else(|| {
+        format!("give 1 to {MOST} shards as host:port, each once, separated by commas, for example cache-0:6379,cache-1:6379")
+    })
 }
 
 impl SharedStore {
-    /// Redis need not be there yet. No call takes longer than `timeout`.
+    /// One server, which has all keys for the life of the process. No call takes longer than `timeout`.
     ///
     /// # Errors
     /// A URL that Redis' client cannot use.
-    pub(crate) fn new(url: &str, timeout: Duration, dependencies: &mut Dependencies) -> RedisResult<Self> {
-        let client = Client::open(url)?;
-        // A call that finds no connection tries once to make one; whether to try at all is the breaker's
-        // business.
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(None)
-            .set_number_of_retries(0);
-        let connection = client.get_connection_manager_lazy(config)?;
-        Ok(Self { client, connection, dependency: dependencies.add("redis", policy(timeout)) })
+    pub(crate) fn one(url: &str, timeout: Duration, dependencies: &Dependencies) -> RedisResult<Self> {
+        let only = Arc::new(Shard::of_url(url, timeout, dependencies)?);
+        Ok(Self(watch::channel(Arc::new(Shards::one(only))).1))
     }
 
-    /// Sends what `command` asks of the connection that it is given.
-    pub(crate) async fn call<T, F>(
-        &self,
-        operation: &Operation,
-        command: impl Fn(ConnectionManager) -> F,
-    ) -> Result<T, StoreError>
-    where
-        T: FromRedisValue,
-        F: Future<Output = RedisResult<T>>,
-    {
-        let begun = Instant::now();
-        let answer = self.dependency.call(|| command(self.connection.clone())).await;
-        operation.duration().record(begun.elapsed());
-        answer
+    /// Several servers, and what changes their list.
+    ///
+    /// # Errors
+    /// When a client of Redis cannot be made.
+    pub(crate) fn sharded(first: &Shards<Endpoint>, access: Access) -> RedisResult<(Self, ShardList)> {
+        let opened = first.try_map(|endpoint| access.open(endpoint).map(Arc::new))?;
+        let (sender, listed) = watch::channel(Arc::new(opened));
+        Ok((Self(listed), ShardList { access, listed: sender }))
     }
 
-    /// Counts an answer that was made without Redis.
-    pub(crate) fn fell_back(&self) {
-        self.dependency.fell_back();
+    /// The shard that has `key` now.
+    pub(crate) fn home(&self, key: &str) -> Arc<Shard> {
+        Arc::clone(self.0.borrow().home(key))
     }
 
-    /// For a connection of one's own.
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
+    /// The list as it is now, and its changes.
+    pub(crate) fn listed(&self) -> watch::Receiver<Listed> {
+        self.0.clone()
     }
 }
 
-impl std::fmt::Debug for SharedStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SharedStore").field("dependency", &self.dependency).finish_non_exhaustive()
+impl Access {
+    fn open(&self, endpoint: &Endpoint) -> RedisResult<Shard> {
+        Shard::at(endpoint, self.password.as_ref(), self.timeout, &self.dependencies)
+    }
+}
+
+impl ShardList {
+    /// Follows the settings for as long as the process lives. Without them the shards are those `configured`, if they
+    /// are, else those that were listed last.
+    pub(crate) async fn follow(self, settings: Settings, configured: Option<Shards<Endpoint>>) {
+        let mut refused = None;
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let text = settings.read(ENDPOINTS).await.filter(|text| !text.is_empty());
+            let wanted = match text.as_deref().map(endpoints) {
+                None => configured.clone(),
+                Some(Ok(listed)) => Some(listed),
+                Some(Err(reason)) => {
+                    if refused != text {
+                        tracing::warn!(name = ENDPOINTS, text, reason, "a setting cannot be used");
+                        refused = text;
+                    }
+                    continue;
+                }
+            };
+            refused = None;
+            if let Some(Err(error)) = wanted.map(|wanted| self.replace(&wanted)) {
+                tracing::error!(%error, "failed to make the client of a shard, the shards stay as they were");
+            }
+        }
+    }
+
+    /// Makes `wanted` the list; shards that stay keep their connections and breakers.
+    ///
+    /// # Errors
+    /// When a client of Redis cannot be made; then the list stays as it was.
+    pub(crate) fn replace(&self, wanted: &Shards<Endpoint>) -> RedisResult<()> {
+        let before = Arc::clone(&self.listed.borrow());
+        let names = |shards: &Shards<Arc<Shard>>| -> BTreeSet<String> {
+            shards.iter().map(|shard| shard.endpoint().to_owned()).collect()
+        };
+        let after = wanted.try_map(|endpoint| {
+            let name = endpoint.to_string();
+            match before.iter().find(|shard| shard.endpoint() == name) {
+                Some(shard) => Ok(Arc::clone(shard)),
+                None => self.access.open(endpoint).map(Arc::new),
+            }
+        })?;
+        let (old, new) = (names(&before), names(&after));
+        if old != new {
+            self.listed.send_replace(Arc::new(after));
+            let gone = before.iter().filter(|shard| !new.contains(shard.endpoint()));
+            gone.for_each(|shard| self.access.dependencies.remove(shard.dependency()));
+            tracing::info!(?old, ?new, "the shards of the cache are others");
+        }
+        Ok(())
     }
 }
 
@@ -138,21 +163,37 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_plain_address_or_refused_in_words(text in "rediss?(\\+unix)?://\\PC*|.*") {
-            match plain_redis(&text) {
-                Ok(url) => prop_assert!(url == text && url.starts_with("redis")),
-                Err(reason) => prop_assert!(reason.contains("like redis://")),
+        fn any_text_lists_shards_or_is_refused_in_words(text in "([a-c]:[1-3],? ?){0,4}|\\PC*") {
+            match endpoints(&text) {
+                Ok(shards) => prop_assert!((1..=MOST).contains(&shards.iter().count())),
+                Err(reason) => prop_assert!(reason.contains("give 1 to 64 shards as host:port")),
             }
         }
     }
 
     #[test]
-    fn a_bad_address_says_what_to_write() {
-        for good in ["redis://:secret@cache:6379/1", "redis+unix:///run/redis.sock"] {
-            assert!(plain_redis(good).is_ok(), "{good}");
+    fn a_list_has_one_to_64_shards_each_once() {
+        let list =
+            |count: u16| (1..=count).map(|port| format!("cache:{port}")).collect::<Vec<_>>().join(", ");
+        for count in [1, 2, 64] {
+            assert_eq!(endpoints(&list(count)).unwrap().iter().count(), usize::from(count));
         }
-        for bad in ["", "cache:6379", "rediss://cache", "http://cache"] {
-            assert!(plain_redis(bad).unwrap_err().contains("like redis://"), "{bad}");
+        for bad in [list(0), list(65), "a:1,a:1".to_owned(), "a:1,".to_owned(), "redis://a:1".to_owned()] {
+            assert!(endpoints(&bad).is_err(), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn shards_that_stay_are_the_same_and_those_that_go_are_no_longer_listed() {
+        let dependencies = Dependencies::default();
+        let access = Access { password: None, timeout: EVERY, dependencies: dependencies.clone() };
+        let (store, list) = SharedStore::sharded(&endpoints("a:1,b:2").unwrap(), access).unwrap();
+        let find = |name| store.listed().borrow().iter().find(|shard| shard.endpoint() == name).cloned();
+        let stays = find("b:2").unwrap();
+        list.replace(&endpoints("c:3,b:2").unwrap()).unwrap();
+        assert!(Arc::ptr_eq(&stays, &find("b:2").unwrap()) && find("a:1").is_none());
+        let standings = format!("{:?}", dependencies.standings());
+        assert!(standings.contains("redis b:2") && standings.contains("redis c:3"), "{standings}");
+        assert!(!standings.contains("redis a:1"), "{standings}");
     }
 }

@@ -103,6 +103,11 @@ impl Generations {
         self.stripe(key).map_or(ReadAfter::Nothing, |stripe| stripe.changes().after())
     }
 
+    /// What has to be shown by whatever is loaded for any key.
+    pub(super) fn latest(&self) -> ReadAfter {
+        self.stripes.iter().map(|stripe| stripe.changes().after()).max().unwrap_or(ReadAfter::Nothing)
+    }
+
     fn stripe(&self, key: &str) -> Option<&Stripe> {
         self.stripes.get(self.hash.hash_one(key) as usize % STRIPES)
     }
@@ -123,6 +128,7 @@ mod tests {
             generations.advance("a", ReadAfter::At(Position::at(lsn)));
         }
         assert_eq!(generations.after("a"), ReadAfter::At(Position::at(5)));
+        assert_eq!(generations.latest(), ReadAfter::At(Position::at(5)));
         tokio::time::advance(REMEMBERED + Duration::from_secs(1)).await;
         assert_eq!(generations.after("a"), ReadAfter::Nothing);
     }

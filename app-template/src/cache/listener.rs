@@ -1,36 +1,74 @@
-//! Hears from other processes which keys are outdated. I/O: a connection to Redis of its own.
+//! Hears from other processes which keys are outdated. I/O: connections to Redis of its own, one for each shard.
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::StreamExt;
-use metrics::gauge;
+use metrics::{Gauge, gauge};
 use redis::aio::{PubSubSink, PubSubStream};
 use redis::{Client, Value};
+use tokio::sync::watch;
 use tokio::time::error::Elapsed;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::generations::Generations;
-use super::shared::{CHANNEL, read_message};
+use super::members::{Member, Members, pass_on};
+use super::shared::{CHANNEL, Message, PATIENCE};
 
-/// How often the connection is tried, and how long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// On how many shards the process is subscribed. Each tells of all changes, so that one is enough.
+pub(super) struct Subscribed {
+    count: AtomicUsize,
+    up: Gauge,
+}
 
-/// Listens for as long as the process lives.
-pub(super) async fn follow(client: Client, generations: Arc<Generations>) {
-    let up = gauge!("cache_invalidations_up");
-    up.set(0.0);
+impl Subscribed {
+    pub(super) fn none() -> Self {
+        let up = gauge!("cache_invalidations_up");
+        up.set(0.0);
+        Self { count: AtomicUsize::new(0), up }
+    }
+
+    fn enter(&self) -> Subscription<'_> {
+        if self.count.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.up.set(1.0);
+        }
+        Subscription(self)
+    }
+}
+
+/// Ends with its listening, also if the shard goes.
+struct Subscription<'a>(&'a Subscribed);
+
+impl Drop for Subscription<'_> {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.up.set(0.0);
+        }
+    }
+}
+
+/// Listens on one shard for as long as it is listed.
+pub(super) async fn follow(
+    member: &Member,
+    members: watch::Receiver<Arc<Members>>,
+    generations: &Arc<Generations>,
+    subscribed: &Subscribed,
+) -> Infallible {
     loop {
-        match subscribe(&client).await {
+        let subscription = subscribe(member.shard.client()).await;
+        if subscription.is_ok() {
+            // What was announced while nobody listened is not known.
+            generations.advance_all();
+        }
+        member.was_tried.store(true, Ordering::SeqCst);
+        match subscription {
             Ok(channel) => {
-                // What was announced while nobody listened is not known.
-                generations.advance_all();
-                up.set(1.0);
-                tracing::info!("hearing of changes in other processes");
-                let Err(error) = listen(channel, &generations).await;
-                up.set(0.0);
-                tracing::warn!(%error, "no longer hearing of changes in other processes");
+                let _subscription = subscribed.enter();
+                let server = member.shard.name();
+                tracing::info!(server, "hearing of changes in other processes");
+                let Err(error) = listen(channel, &members, generations).await;
+                tracing::warn!(server, %error, "no longer hearing of changes in other processes");
             }
             Err(error) => tracing::debug!(%error, "not hearing of changes in other processes"),
         }
@@ -57,7 +95,8 @@ async fn subscribe(client: &Client) -> Result<(PubSubSink, PubSubStream), Listen
 /// Listens until the connection breaks or falls silent.
 async fn listen(
     (mut sink, mut messages): (PubSubSink, PubSubStream),
-    generations: &Generations,
+    members: &watch::Receiver<Arc<Members>>,
+    generations: &Arc<Generations>,
 ) -> Result<Infallible, ListenError> {
     let mut ticks = interval(PATIENCE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -65,13 +104,29 @@ async fn listen(
         tokio::select! {
             message = messages.next() => {
                 let message: String = message.ok_or(ListenError::Closed)?.get_payload()?;
-                let (key, change) = read_message(&message);
-                generations.advance(key, change);
+                hear(&message, members, generations);
             }
             _ = ticks.tick() => {
                 // On a connection that is subscribed the answer is a list, not a text as elsewhere.
                 let _: Value = timeout(PATIENCE, sink.ping()).await??;
             }
         }
+    }
+}
+
+fn hear(message: &str, members: &watch::Receiver<Arc<Members>>, generations: &Arc<Generations>) {
+    let Some(Message { change, told, key }) = Message::read(message) else {
+        // Of a version that writes others: it may be about any key.
+        return generations.advance_all();
+    };
+    generations.advance(key, change);
+    let untold = members.borrow().untold(told);
+    if !untold.is_empty() {
+        let (key, generations) = (key.to_owned(), Arc::clone(generations));
+        tokio::spawn(async move {
+            pass_on(untold, &key, change).await;
+            // What was found there meanwhile may be kept.
+            generations.advance(&key, change);
+        });
     }
 }

@@ -6,11 +6,14 @@
 //!   valid before, from neither tier, whichever process filled it and however late. Other processes learn
 //!   of it from Redis at once, and by the end of the local lifetime (at most a second) if that message is
 //!   lost.
-//! - What goes wrong with Redis is a miss, and takes at most 50 ms.
+//! - All this holds while shards of Redis are added and removed, too (`members`).
+//! - What goes wrong with Redis is a miss, and takes at most 50 ms. A shard that is dead costs its own keys that.
 
+mod follow;
 mod generations;
 mod lifetime;
 mod listener;
+mod members;
 mod shared;
 
 use std::fmt;
@@ -23,12 +26,15 @@ use moka::Expiry;
 use moka::future::Cache as LocalCache;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use crate::position::ReadAfter;
-use crate::shared_store::{SharedStore, StoreError};
+use crate::shard::{Shard, StoreError};
+use crate::shared_store::SharedStore;
 use generations::Generations;
 use lifetime::{Lifetime, jittered};
-use shared::{Found, Lease};
+use members::Members;
+use shared::{Found, Lease, PREFIX};
 
 /// How many values of a cache a process keeps.
 const CAPACITY: u64 = 10_000;
@@ -36,7 +42,7 @@ const CAPACITY: u64 = 10_000;
 /// What all caches of the process have in common: Redis, if there is one, and who is told of invalidations.
 #[derive(Debug, Clone)]
 pub(crate) struct Caches {
-    store: Option<SharedStore>,
+    members: Option<watch::Receiver<Arc<Members>>>,
     generations: Arc<Generations>,
 }
 
@@ -44,10 +50,18 @@ impl Caches {
     /// Listens to other processes from now on; to be called on the runtime.
     pub(crate) fn new(store: Option<SharedStore>) -> Self {
         let generations = Arc::new(Generations::new());
-        if let Some(store) = &store {
-            tokio::spawn(listener::follow(store.client().clone(), Arc::clone(&generations)));
-        }
-        Self { store, generations }
+        let members = store.map(|store| {
+            let mut listed = store.listed();
+            let (sender, members) = watch::channel(Arc::new(Members::first(&listed.borrow_and_update())));
+            tokio::spawn(follow::run(listed, sender, Arc::clone(&generations)));
+            members
+        });
+        Self { members, generations }
+    }
+
+    /// The shards as they are listed now.
+    fn members(&self) -> Option<Arc<Members>> {
+        Some(Arc::clone(&self.members.as_ref()?.borrow()))
     }
 
     /// A cache of its own name, whose series are shown from now on.
@@ -63,7 +77,7 @@ impl Caches {
     ) -> Cache<V> {
         let lifetime = Lifetime::within(tolerance);
         Cache {
-            prefix: format!("cache:{name}:v{version}:"),
+            prefix: format!("{PREFIX}{name}:v{version}:"),
             local: LocalCache::builder()
                 .max_capacity(CAPACITY)
                 .expire_after(Jittered(lifetime.local))
@@ -128,20 +142,30 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     /// long as the cache's tolerance says. Repeating is safe.
     pub(crate) async fn invalidate(&self, id: &str, change: ReadAfter) -> Result<(), StoreError> {
         let key = format!("{}{id}", self.prefix);
-        let told = match &self.shared.store {
-            Some(store) => shared::invalidate(store, &key, change).await,
-            None => Ok(()),
-        };
-        // After Redis: whoever fills from now on must not find the old value there.
-        self.shared.generations.advance(&key, change);
-        told
+        loop {
+            let members = self.shared.members();
+            let told = match &members {
+                Some(members) => members.tell(&key, change).await,
+                None => Ok(()),
+            };
+            // After Redis: whoever fills from now on must not find the old value there.
+            self.shared.generations.advance(&key, change);
+            // A shard that was added meanwhile, and cleared perhaps before the change, has to be told too.
+            let is_current =
+                self.shared.members().zip(members).is_none_or(|(now, told)| Arc::ptr_eq(&now, &told));
+            if is_current {
+                return told;
+            }
+        }
     }
 
     async fn fill<E, F>(&self, key: &str, load: impl FnOnce(ReadAfter) -> F) -> Result<Arc<V>, E>
     where
         F: Future<Output = Result<V, E>>,
     {
-        let (lease, after) = match self.find(key).await {
+        let members = self.shared.members();
+        let shard = members.as_ref().and_then(|members| members.used_home(key));
+        let (lease, after) = match find(shard, key).await {
             Ok(Found::Value(value)) => {
                 self.results.hit.increment(1);
                 return Ok(value);
@@ -153,40 +177,39 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
             Err(error) => {
                 tracing::debug!(%error, "a miss, for want of Redis");
                 self.results.error.increment(1);
-                self.shared.store.iter().for_each(SharedStore::fell_back);
+                shard.iter().for_each(|shard| shard.fell_back());
                 (None, ReadAfter::Nothing)
             }
         };
         let value = load(after.max(self.shared.generations.after(key))).await?;
-        if let Some(lease) = lease {
-            self.store(key, &lease, &value).await;
+        if let (Some(lease), Some(shard)) = (lease, shard) {
+            self.store(shard, key, &lease, &value).await;
         }
         Ok(Arc::new(value))
     }
 
-    async fn find(&self, key: &str) -> Result<Found<Arc<V>>, StoreError> {
-        let nothing = Found::Nothing { lease: None, after: ReadAfter::Nothing };
-        let Some(store) = &self.shared.store else { return Ok(nothing) };
-        Ok(match shared::find(store, key).await? {
-            // What cannot be read was written by a revision that forgot to change the version; it runs out.
-            Found::Value(bytes) => {
-                serde_json::from_slice(&bytes).map_or(nothing, |value| Found::Value(Arc::new(value)))
-            }
-            Found::Nothing { lease, after } => Found::Nothing { lease, after },
-        })
-    }
-
     /// What is not stored is not lost: the next who asks loads it again.
-    async fn store(&self, key: &str, lease: &Lease, value: &V) {
-        let Some(store) = &self.shared.store else { return };
+    async fn store(&self, shard: &Shard, key: &str, lease: &Lease, value: &V) {
         let bytes = match serde_json::to_vec(value) {
             Ok(bytes) => bytes,
             Err(error) => return tracing::error!(%error, key, "failed to write a cached value as JSON"),
         };
-        if let Err(error) = shared::store(store, key, lease, &bytes, jittered(self.lifetime.shared)).await {
+        if let Err(error) = shared::store(shard, key, lease, &bytes, jittered(self.lifetime.shared)).await {
             tracing::debug!(%error, "not stored");
         }
     }
+}
+
+async fn find<V: DeserializeOwned>(shard: Option<&Shard>, key: &str) -> Result<Found<Arc<V>>, StoreError> {
+    let nothing = Found::Nothing { lease: None, after: ReadAfter::Nothing };
+    let Some(shard) = shard else { return Ok(nothing) };
+    Ok(match shared::find(shard, key).await? {
+        // What cannot be read was written by a revision that forgot to change the version; it runs out.
+        Found::Value(bytes) => {
+            serde_json::from_slice(&bytes).map_or(nothing, |value| Found::Value(Arc::new(value)))
+        }
+        Found::Nothing { lease, after } => Found::Nothing { lease, after },
+    })
 }
 
 impl<V> fmt::Debug for Cache<V> {

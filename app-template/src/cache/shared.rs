@@ -7,7 +7,8 @@
 //!
 //! Beside the key, an invalidation leaves the place of the change in the database's log. It stays when a value takes the
 //! key, and outlives it: whatever is loaded after that has to show that place, because a replica may not. A change whose
-//! place is not known leaves a mark of its own, whose time no other change renews.
+//! place is not known leaves a mark of its own, whose time no other change renews. The same marks of the key `FLOOR` hold
+//! for all keys: whoever clears a shard leaves them there.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -15,10 +16,22 @@ use std::time::Duration;
 use redis::{Script, cmd};
 
 use crate::position::ReadAfter;
-use crate::shared_store::{Operation, SharedStore, StoreError};
+use crate::shard::{Operation, Shard, StoreError};
 
-/// Where invalidated keys are announced, each after the place of its change and a blank.
+/// How all keys of values begin.
+pub(super) const PREFIX: &str = "cache:";
+
+/// Where invalidated keys are announced, as [`Message`]s.
 pub(super) const CHANNEL: &str = "cache-invalidations";
+
+/// How often a subscription is tried, and how long its answer may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Stands for all keys.
+const FLOOR: &str = "cache-floor";
+
+/// How many keys a step of clearing looks at: well within a millisecond of Redis.
+const STEP: u32 = 1000;
 
 /// Who has not loaded by then will not store; meanwhile other processes load for themselves.
 const LEASE: Duration = Duration::from_secs(3);
@@ -42,8 +55,8 @@ static REPLACE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Removes what the key holds, and remembers and tells the place of the change. Of two places the later counts,
-/// whichever is told first.
+/// Removes what the key holds, remembers the place of the change, and tells of it unless no shards are named. Of two
+/// places the later counts, whichever is told first.
 static INVALIDATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('DEL', KEYS[1])
@@ -54,13 +67,17 @@ static INVALIDATE: LazyLock<Script> = LazyLock::new(|| {
              if not place or place < ARGV[1] then place = ARGV[1] end
              redis.call('SET', KEYS[2], place, 'PX', ARGV[2])
          end
-         redis.call('PUBLISH', ARGV[3], ARGV[1] .. ' ' .. KEYS[1])",
+         if ARGV[5] ~= '' then
+             redis.call('PUBLISH', ARGV[3], ARGV[1] .. ' ' .. ARGV[5] .. ' ' .. KEYS[1])
+         end",
     )
 });
 
 static GET: Operation = Operation::new("GET");
 static SET: Operation = Operation::new("SET");
 static EVALSHA: Operation = Operation::new("EVALSHA");
+static SCAN: Operation = Operation::new("SCAN");
+static UNLINK: Operation = Operation::new("UNLINK");
 
 /// The right to store one value, once.
 #[derive(Debug)]
@@ -80,27 +97,27 @@ pub(super) enum Found<T> {
 }
 
 /// Finds the value, or takes the lease.
-pub(super) async fn find(store: &SharedStore, key: &str) -> Result<Found<Vec<u8>>, StoreError> {
+pub(super) async fn find(shard: &Shard, key: &str) -> Result<Found<Vec<u8>>, StoreError> {
     let mut command = cmd("GET");
     command.arg(key);
     let command = &command;
     let held: Option<Vec<u8>> =
-        store.call(&GET, |mut connection| async move { command.query_async(&mut connection).await }).await?;
+        shard.call(&GET, |mut connection| async move { command.query_async(&mut connection).await }).await?;
     match held.map(value) {
         Some(Ok(value)) => Ok(Found::Value(value)),
-        _ => take(store, key).await,
+        _ => take(shard, key).await,
     }
 }
 
 /// Takes the lease, unless there is something by now.
-async fn take(store: &SharedStore, key: &str) -> Result<Found<Vec<u8>>, StoreError> {
+async fn take(shard: &Shard, key: &str) -> Result<Found<Vec<u8>>, StoreError> {
     let lease = new_lease();
     let mut pipeline = redis::pipe();
     pipeline.cmd("SET").arg(key).arg(&lease.0).arg("NX").arg("GET").arg("PX").arg(LEASE.as_millis() as u64);
-    pipeline.mget(&[changed(key), unknown(key)]);
+    pipeline.mget(&[changed(key), unknown(key), changed(FLOOR), unknown(FLOOR)]);
     let pipeline = &pipeline;
     let (held, marks): (Option<Vec<u8>>, Vec<Option<String>>) =
-        store.call(&SET, |mut connection| async move { pipeline.query_async(&mut connection).await }).await?;
+        shard.call(&SET, |mut connection| async move { pipeline.query_async(&mut connection).await }).await?;
     let after = marks.iter().flatten().map(|mark| read_place(mark)).max().unwrap_or(ReadAfter::Nothing);
     Ok(match held.map(value) {
         Some(Ok(value)) => Found::Value(value),
@@ -111,7 +128,7 @@ async fn take(store: &SharedStore, key: &str) -> Result<Found<Vec<u8>>, StoreErr
 
 /// Stores the value if the lease still holds, and says whether it did.
 pub(super) async fn store(
-    store: &SharedStore,
+    shard: &Shard,
     key: &str,
     lease: &Lease,
     value: &[u8],
@@ -122,25 +139,77 @@ pub(super) async fn store(
     let mut script = REPLACE.prepare_invoke();
     script.key(key).arg(&lease.0).arg(marked).arg(lifetime.as_millis().max(1) as u64);
     let script = &script;
-    store.call(&EVALSHA, |mut connection| async move { script.invoke_async(&mut connection).await }).await
+    shard.call(&EVALSHA, |mut connection| async move { script.invoke_async(&mut connection).await }).await
 }
 
-/// Makes what the key holds outdated by a change, and tells all processes.
-pub(super) async fn invalidate(store: &SharedStore, key: &str, change: ReadAfter) -> Result<(), StoreError> {
+/// Makes what the key holds outdated by a change, and tells all processes that `told`, the shards of these names, are
+/// told; nobody without them.
+pub(super) async fn invalidate(
+    shard: &Shard,
+    key: &str,
+    change: ReadAfter,
+    told: Option<&str>,
+) -> Result<(), StoreError> {
     let place = match change {
         ReadAfter::At(place) => place.to_string(),
         ReadAfter::Nothing | ReadAfter::Everything => UNKNOWN.to_owned(),
     };
     let mut script = INVALIDATE.prepare_invoke();
     script.key(key).key(changed(key)).key(unknown(key));
-    script.arg(place).arg(REMEMBERED.as_millis() as u64).arg(CHANNEL).arg(UNKNOWN);
+    script
+        .arg(place)
+        .arg(REMEMBERED.as_millis() as u64)
+        .arg(CHANNEL)
+        .arg(UNKNOWN)
+        .arg(told.unwrap_or_default());
     let script = &script;
-    store.call(&EVALSHA, |mut connection| async move { script.invoke_async(&mut connection).await }).await
+    shard.call(&EVALSHA, |mut connection| async move { script.invoke_async(&mut connection).await }).await
 }
 
-/// What a message on the channel says: which key was changed, and what has to be shown since.
-pub(super) fn read_message(message: &str) -> (&str, ReadAfter) {
-    message.split_once(' ').map_or((message, ReadAfter::Everything), |(place, key)| (key, read_place(place)))
+/// Removes all values and leases; what is loaded from here on shows `latest`.
+pub(super) async fn clear(shard: &Shard, latest: ReadAfter) -> Result<(), StoreError> {
+    if latest != ReadAfter::Nothing {
+        invalidate(shard, FLOOR, latest, None).await?;
+    }
+    let mut cursor = 0_u64;
+    loop {
+        let mut scan = cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(format!("{PREFIX}*")).arg("COUNT").arg(STEP);
+        let scan = &scan;
+        let (next, keys): (u64, Vec<String>) = shard
+            .call(&SCAN, |mut connection| async move { scan.query_async(&mut connection).await })
+            .await?;
+        if !keys.is_empty() {
+            let mut unlink = cmd("UNLINK");
+            unlink.arg(keys);
+            let unlink = &unlink;
+            let () = shard
+                .call(&UNLINK, |mut connection| async move { unlink.query_async(&mut connection).await })
+                .await?;
+        }
+        if next == 0 {
+            return Ok(());
+        }
+        cursor = next;
+    }
+}
+
+/// What is announced of a change.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Message<'a> {
+    /// What has to be shown since.
+    pub(super) change: ReadAfter,
+    /// The names of the shards that are told of it.
+    pub(super) told: &'a str,
+    pub(super) key: &'a str,
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn read(text: &'a str) -> Option<Self> {
+        let (place, rest) = text.split_once(' ')?;
+        let (told, key) = rest.split_once(' ')?;
+        Some(Self { change: read_place(place), told, key })
+    }
 }
 
 fn read_place(text: &str) -> ReadAfter {

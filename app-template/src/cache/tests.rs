@@ -8,7 +8,9 @@ use tokio::time::sleep;
 use super::redis_server::RedisServer;
 use super::*;
 use crate::position::Position;
+use crate::rendezvous::Shards;
 use crate::resilience::Dependencies;
+use crate::shared_store::{Access, ShardList, endpoints};
 
 /// Longer than any test runs: what disappears was invalidated.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -28,9 +30,37 @@ impl Process {
     }
 
     fn start_with(redis: &RedisServer, timeout: Duration) -> Self {
-        let mut dependencies = Dependencies::default();
-        let caches = Caches::new(Some(SharedStore::new(&redis.url(), timeout, &mut dependencies).unwrap()));
+        let dependencies = Dependencies::default();
+        let caches = Caches::new(Some(SharedStore::one(&redis.url(), timeout, &dependencies).unwrap()));
         Self { dependencies, cache: caches.cache("test", 1, HOUR), caches }
+    }
+
+    /// With shards, and what changes their list.
+    fn sharded(servers: &[&RedisServer], timeout: Duration) -> (Self, ShardList) {
+        let dependencies = Dependencies::default();
+        let access = Access { password: None, timeout, dependencies: dependencies.clone() };
+        let (store, list) = SharedStore::sharded(&listed(servers), access).unwrap();
+        let caches = Caches::new(Some(store));
+        (Self { dependencies, cache: caches.cache("test", 1, HOUR), caches }, list)
+    }
+
+    /// Waits until each key has a shard that is used.
+    async fn uses_all(&self) {
+        until("all shards are used", async || {
+            let members = self.caches.members().unwrap();
+            (0..100).all(|key| members.used_home(&key.to_string()).is_some())
+        })
+        .await;
+    }
+
+    /// Ids whose values are on this server.
+    fn at_home(&self, server: &RedisServer, count: usize) -> Vec<String> {
+        let members = self.caches.members().unwrap();
+        let is_there = |id: &String| {
+            let home = members.used_home(&format!("{}{id}", self.cache.prefix));
+            home.is_some_and(|home| home.name().ends_with(&server.endpoint()))
+        };
+        (0..).map(|id| id.to_string()).filter(is_there).take(count).collect()
     }
 
     /// Makes `id` outdated by a change at this place of the log.
@@ -50,6 +80,11 @@ impl Process {
     async fn get(&self, id: &str, value: u64) -> u64 {
         *self.cache.get(id, async move |_| Ok::<_, Infallible>(value)).await.unwrap()
     }
+}
+
+fn listed(servers: &[&RedisServer]) -> Shards<crate::endpoint::Endpoint> {
+    let text: Vec<String> = servers.iter().map(|server| server.endpoint()).collect();
+    endpoints(&text.join(",")).unwrap()
 }
 
 /// Tries until it holds.
@@ -168,8 +203,9 @@ async fn a_process_that_has_not_heard_of_a_change_finds_its_place_also_after_the
     // The one that is told last is the earlier one.
     process.change("a", 7).await.unwrap();
     process.change("a", 5).await.unwrap();
-    let store = process.caches.store.as_ref().unwrap();
     let key = format!("{}a", process.cache.prefix);
+    let members = process.caches.members().unwrap();
+    let store = members.used_home(&key).unwrap();
     let place = ReadAfter::At(Position::at(7));
 
     let Found::Nothing { lease: Some(lease), after } = shared::find(store, &key).await.unwrap() else {
@@ -282,10 +318,14 @@ const WRITERS: u32 = 4;
 
 impl World {
     fn new(redis: &RedisServer, with_replica: bool) -> Arc<Self> {
+        Self::of([Process::start(redis), Process::start(redis)], with_replica)
+    }
+
+    fn of([one, other]: [Process; 2], with_replica: bool) -> Arc<Self> {
         let versions = || IDS.into_iter().map(|id| (id, AtomicU64::new(0))).collect::<BTreeMap<_, _>>();
         Arc::new(Self {
             source: versions(),
-            processes: [(Process::start(redis), versions()), (Process::start(redis), versions())],
+            processes: [(one, versions()), (other, versions())],
             writing: AtomicU32::new(WRITERS),
             acknowledged: AtomicU32::new(0),
             replica: with_replica.then(versions),
@@ -395,4 +435,102 @@ async fn nor_while_redis_is_killed_and_comes_back_empty() {
     })
     .await;
     assert!(acknowledged > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nor_while_shards_come_and_go_and_processes_hear_of_that_at_other_times() {
+    let mut first = RedisServer::start();
+    let others = [(); 3].map(|()| RedisServer::start());
+    let all: Vec<String> = [&first].into_iter().chain(&others).map(RedisServer::endpoint).collect();
+    let all_but = |one: usize| {
+        let mut some = all.clone();
+        some.remove(one);
+        endpoints(&some.join(",")).unwrap()
+    };
+    let [(one, list_of_one), (other, list_of_other)] =
+        [(); 2].map(|()| Process::sharded(&[&first, &others[0], &others[1]], PATIENCE));
+    let world = World::of([one, other], true);
+    let acknowledged = run_world(world, 1500, &mut first, async |_| {
+        for round in 0..24 {
+            let lists =
+                if round % 2 == 0 { [&list_of_one, &list_of_other] } else { [&list_of_other, &list_of_one] };
+            for list in lists {
+                list.replace(&all_but(round % 4)).unwrap();
+                sleep(Duration::from_millis(fastrand::u64(5..60))).await;
+            }
+        }
+    })
+    .await;
+    assert_eq!(acknowledged, WRITERS * 1500);
+}
+
+#[tokio::test]
+async fn a_shard_that_the_changing_process_does_not_have_is_told_by_one_that_has_it() {
+    let [old, new] = [(); 2].map(|()| RedisServer::start());
+    let (behind, _list) = Process::sharded(&[&old], PATIENCE);
+    let (ahead, _list) = Process::sharded(&[&old, &new], PATIENCE);
+    ahead.uses_all().await;
+    let id = ahead.at_home(&new, 1).remove(0);
+    assert_eq!(ahead.get(&id, 1).await, 1);
+    behind.change(&id, 7).await.unwrap();
+    until("the new shard is told", async || ahead.get(&id, 2).await == 2).await;
+    let (late, _list) = Process::sharded(&[&old, &new], PATIENCE);
+    late.uses_all().await;
+    assert_eq!(late.get(&id, 3).await, 2);
+    assert_eq!(late.after(&format!("{id}0000")).await, ReadAfter::Nothing, "of another key");
+
+    // And the other way round: the shard is removed, and one has it still.
+    let (ahead, list) = Process::sharded(&[&old, &new], PATIENCE);
+    ahead.uses_all().await;
+    list.replace(&listed(&[&old])).unwrap();
+    until("the list is another", async || ahead.caches.members().unwrap().untold("").len() == 1).await;
+    ahead.change(&id, 8).await.unwrap();
+    until("the old shard is told", async || late.get(&id, 4).await == 4).await;
+}
+
+#[tokio::test]
+async fn a_shard_that_comes_back_shows_nothing_from_before() {
+    let [stays, comes] = [(); 2].map(|()| RedisServer::start());
+    let (process, list) = Process::sharded(&[&stays, &comes], PATIENCE);
+    process.uses_all().await;
+    let id = process.at_home(&comes, 1).remove(0);
+    assert_eq!(process.get(&id, 1).await, 1);
+    assert_eq!(comes.ask::<String>(&["SET", "session:1", "kept"]), "OK");
+
+    list.replace(&listed(&[&stays])).unwrap();
+    until("the list is another", async || process.caches.members().unwrap().untold("").len() == 1).await;
+    process.change(&id, 7).await.unwrap();
+    list.replace(&listed(&[&stays, &comes])).unwrap();
+    until("the shard is back", async || process.caches.members().unwrap().untold("").len() == 2).await;
+    assert_eq!(process.get(&id, 2).await, 2);
+    process.uses_all().await;
+    assert_eq!(comes.ask::<String>(&["GET", "session:1"]), "kept", "sessions stay");
+    let (late, _list) = Process::sharded(&[&stays, &comes], PATIENCE);
+    late.uses_all().await;
+    let another = late.at_home(&comes, 2).remove(1);
+    let shown = late.after(&another).await;
+    assert_eq!(shown, ReadAfter::At(Position::at(7)), "the shard was not told of each change");
+}
+
+#[tokio::test]
+async fn a_dead_shard_costs_its_own_keys_and_no_other() {
+    let mut servers = [(); 3].map(|()| RedisServer::start());
+    let (process, _list) = Process::sharded(&servers.each_ref(), PATIENCE);
+    process.uses_all().await;
+    let ids = servers.each_ref().map(|server| process.at_home(server, 30));
+    let (other, _list) = Process::sharded(&servers.each_ref(), PATIENCE);
+    other.uses_all().await;
+    servers[0].kill();
+    for (number, ids) in ids.iter().enumerate() {
+        for id in ids {
+            assert_eq!(process.get(id, 1).await, 1);
+            let found = other.get(id, 2).await;
+            assert_eq!(found, if number == 0 { 2 } else { 1 }, "{id} on server {number}");
+            let told = process.change(id, 1).await;
+            assert_eq!(told.is_ok(), number != 0, "{id} on server {number}: {told:?}");
+        }
+    }
+    let standings = format!("{:?}", process.dependencies.standings());
+    assert_eq!(standings.matches("\"closed\"").count(), 2, "{standings}");
+    assert_eq!(standings.matches("\"open\"").count(), 1, "{standings}");
 }

@@ -93,7 +93,7 @@ impl Webhooks {
     }
 
     /// The same in a worker that runs `concurrency` jobs of a queue at a time, of which one receiver gets half.
-    pub(crate) fn sending(mut self, concurrency: usize, dependencies: &mut Dependencies) -> Self {
+    pub(crate) fn sending(mut self, concurrency: usize, dependencies: &Dependencies) -> Self {
         let policy = policy((concurrency / 2).max(1));
         for receiver in &self.receivers {
             // Kept for the life of the process, as all names of series are: once for each host that is configured.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::module::Module;
 use crate::problem::Problem;
 use crate::sessions::{SaveError, Sessions};
-use crate::shared_store::StoreError;
+use crate::shard::StoreError;
 
 pub(super) fn routes(module: Module<Sessions>) -> Module<Sessions> {
     module.post("/visits", StatusCode::OK, visit)

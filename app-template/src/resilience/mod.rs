@@ -8,7 +8,7 @@ mod breaker;
 mod bulkhead;
 mod dependency;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
 use serde::Serialize;
@@ -20,7 +20,14 @@ pub(crate) use dependency::{CallError, Dependency, Fault, Policy};
 
 /// Everything that this process calls.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Dependencies(Vec<Arc<Dependency>>);
+pub(crate) struct Dependencies(Arc<Mutex<Called>>);
+
+#[derive(Debug, Default)]
+struct Called {
+    now: Vec<Arc<Dependency>>,
+    /// Names of those that are no longer called.
+    no_longer: Vec<&'static str>,
+}
 
 /// Statuses of a client's error that may be another a moment later. 409 and 423 say that an earlier request with the
 /// same key is still being processed.
@@ -47,16 +54,37 @@ pub(crate) struct Standing {
 
 impl Dependencies {
     /// Adds a dependency, whose series are shown from now on.
-    pub(crate) fn add(&mut self, name: &'static str, policy: Policy) -> Arc<Dependency> {
+    pub(crate) fn add(&self, name: &'static str, policy: Policy) -> Arc<Dependency> {
         let dependency = Arc::new(Dependency::new(name, policy));
-        self.0.push(Arc::clone(&dependency));
+        let mut called = self.called();
+        called.no_longer.retain(|gone| *gone != name);
+        called.now.push(Arc::clone(&dependency));
         dependency
+    }
+
+    /// Adds one that may be removed again.
+    pub(crate) fn add_passing(&self, name: &str, policy: Policy) -> Arc<Dependency> {
+        let known = self.called().no_longer.iter().copied().find(|known| *known == name);
+        // Kept for the life of the process, as all names of series are: once for each name.
+        self.add(known.unwrap_or_else(|| name.to_owned().leak()), policy)
+    }
+
+    /// Removes a dependency, whose series are no longer to be shown.
+    pub(crate) fn remove(&self, dependency: &Arc<Dependency>) {
+        let mut called = self.called();
+        called.now.retain(|one| !Arc::ptr_eq(one, dependency));
+        called.no_longer.push(dependency.name());
+    }
+
+    /// The names of those that were removed, which a recorder may still know.
+    pub(crate) fn removed(&self) -> Vec<&'static str> {
+        self.called().no_longer.clone()
     }
 
     /// How each of them stands now; their series are brought up to date.
     pub(crate) fn standings(&self) -> Vec<Standing> {
-        self.0
-            .iter()
+        let now = self.called().now.clone();
+        now.iter()
             .map(|dependency| Standing {
                 name: dependency.name(),
                 breaker: dependency.state().word(),
@@ -64,10 +92,16 @@ impl Dependencies {
             })
             .collect()
     }
+
+    fn called(&self) -> MutexGuard<'_, Called> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -79,5 +113,26 @@ mod tests {
         for code in [200, 302, 408, 409, 423, 425, 429, 500, 503] {
             assert!(!is_refusal(code), "{code}");
         }
+    }
+
+    #[test]
+    fn what_was_removed_is_shown_again_once_it_is_called_again() {
+        let policy = Policy {
+            concurrency: 1,
+            attempt_timeout: Duration::ZERO,
+            deadline: Duration::ZERO,
+            retries: 0,
+            backoff: Backoff { base: Duration::ZERO, max: Duration::ZERO },
+            retry_share: 0.0,
+            breaker: BreakerSettings::USUAL,
+            fallback: "none",
+        };
+        let dependencies = Dependencies::default();
+        let passing = dependencies.add_passing("a:1", policy);
+        dependencies.remove(&passing);
+        assert_eq!((dependencies.standings().len(), dependencies.removed()), (0, vec!["a:1"]));
+        let again = dependencies.add_passing("a:1", policy);
+        assert!(std::ptr::eq(passing.name(), again.name()), "a name is kept once");
+        assert_eq!((dependencies.standings().len(), dependencies.removed().len()), (1, 0));
     }
 }

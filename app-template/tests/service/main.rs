@@ -40,6 +40,7 @@ mod payments;
 mod read_host;
 mod reads;
 mod sessions;
+mod shards;
 mod shop;
 mod slow_clients;
 mod start;

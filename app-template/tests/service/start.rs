@@ -92,3 +92,24 @@ fn a_database_that_cannot_be_used_as_asked_is_refused_in_words() {
     );
     assert!(stderr.contains("at least 32 characters") && !stderr.contains("abc123"), "{stderr}");
 }
+
+#[test]
+fn two_places_for_the_cache_or_a_list_that_is_none_are_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("CACHE_SESSIONS_ENDPOINTS"), "cache-0.cache:6379").unwrap();
+    let with_redis = |name: &str, value: &std::ffi::OsStr| {
+        refusal(command(&["--redis-url", "redis://cache.example"]).env(name, value)).1
+    };
+    for (name, value) in [
+        ("CACHE_SESSIONS_ENDPOINTS", "cache-0:6379".as_ref()),
+        ("SCALABLEAPP_SETTINGS", folder.path().as_os_str()),
+    ] {
+        let stderr = with_redis(name, value);
+        assert!(stderr.contains("set either REDIS_URL or CACHE_SESSIONS_ENDPOINTS"), "{stderr}");
+    }
+    let (_, stderr) = refusal(command(&[]).env("CACHE_SESSIONS_ENDPOINTS", "redis://cache-0"));
+    assert!(
+        stderr.contains("failed to read CACHE_SESSIONS_ENDPOINTS: give 1 to 64 shards as host:port"),
+        "{stderr}"
+    );
+}

@@ -66,7 +66,7 @@ pub(crate) struct Media {
 
 impl Media {
     /// `url` is `file:///folder`, or `s3://bucket/folder` with what the `AWS_*` variables say.
-    pub(crate) fn open(url: &str, dependencies: &mut Dependencies) -> Result<Self, MediaError> {
+    pub(crate) fn open(url: &str, dependencies: &Dependencies) -> Result<Self, MediaError> {
         let address = |error: &dyn std::error::Error| MediaError::Address(error.to_string());
         let parsed: Url = url.parse().map_err(|error| address(&error))?;
         let below = Path::from_url_path(parsed.path()).map_err(|error| address(&error))?;
@@ -126,7 +126,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_address_is_used_or_refused_in_words(text in "(file|s3|http)?:?/{0,3}\\PC{0,20}|.*") {
-            if let Err(error) = Media::open(&text, &mut Dependencies::default()) {
+            if let Err(error) = Media::open(&text, &Dependencies::default()) {
                 prop_assert!(error.to_string().contains("give file:///folder or s3://bucket"), "{}", error);
             }
         }
