@@ -125,9 +125,11 @@ fn the_full_example_shows_every_field_of_the_api() {
     let full = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/full.yaml"));
     let mut shown = BTreeSet::new();
     used(&json!(full.spec), "spec", &mut shown);
-    // Probes, directions and pod metrics have the same fields as others of their type; each field once is enough.
+    // Probes, directions, pod metrics and workers have the same fields as others of their type; each field once is
+    // enough.
     let same = |path: &str| {
-        path.replace(".liveness", ".readiness")
+        path.replace("spec.workers", "spec.services")
+            .replace(".liveness", ".readiness")
             .replace(".startup", ".readiness")
             .replace(".scaleDown", ".scaleUp")
             .replace(".metrics.memory", ".metrics.cpu")

@@ -101,8 +101,8 @@ fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) ->
         let sentence = format!("use at most {} components, not {all}", limits::COMPONENTS);
         problems.refuse(*of_services, sentence);
     }
-    let services = services.iter().map(|one| (of_services, &one.name, Written::Service(one)));
-    let workers = workers.iter().map(|one| (of_workers, &one.name, Written::Worker(one)));
+    let services = services.iter().map(|one| (of_services, &one.name, WrittenComponent::Service(one)));
+    let workers = workers.iter().map(|one| (of_workers, &one.name, WrittenComponent::Worker(one)));
     let mut names = BTreeSet::new();
     services
         .chain(workers)
@@ -112,15 +112,15 @@ fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) ->
                 problems.refuse(path, "give each component a name of its own");
             }
             match written {
-                Written::Service(written) => component::of_service(written, shared, path),
-                Written::Worker(written) => component::of_worker(written, shared, path),
+                WrittenComponent::Service(written) => component::of_service(written, shared, path),
+                WrittenComponent::Worker(written) => component::of_worker(written, shared, path),
             }
         })
         .collect()
 }
 
 /// A component as it is written.
-enum Written<'a> {
+enum WrittenComponent<'a> {
     Service(&'a Service),
     Worker(&'a Worker),
 }
@@ -219,7 +219,7 @@ mod tests {
     fn two_services_of_one_name_are_refused() {
         let mut app = app(&json!({}));
         app.spec.services.push(app.spec.services[0].clone());
-        assert_eq!(problems(&app), ["services[web]: give each service a name of its own"]);
+        assert_eq!(problems(&app), ["services[web]: give each component a name of its own"]);
     }
 
     #[rstest]
@@ -424,7 +424,7 @@ mod tests {
     )]
     #[case(
         json!({"memory": {"utilization": 50}}),
-        ".memory.utilization: set the service's resources.requests.memory: utilization is a percentage of the request"
+        ".memory.utilization: set the component's resources.requests.memory: utilization is a percentage of the request"
     )]
     #[case(
         json!({"prometheus": {"query": " ", "perReplica": 1}}),
@@ -494,7 +494,7 @@ mod tests {
         let mut app = with_metric(&json!({"name": "rps", "requestRate": {"perReplica": 1}}));
         app.spec.services[0].metrics_port = None;
         let sentence =
-            "set the service's metricsPort to the port that serves /metrics: the value is read there";
+            "set the component's metricsPort to the port that serves /metrics: the value is read there";
         assert_eq!(problems(&app), [format!("services[web].scaling.metrics[rps].requestRate: {sentence}")]);
     }
 

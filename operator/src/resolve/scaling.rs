@@ -48,7 +48,7 @@ pub(super) struct Scaling {
 }
 
 /// The written scaling of a service or a worker.
-struct Written<'a> {
+struct WrittenScaling<'a> {
     min_replicas: i32,
     max_replicas: i32,
     metrics: &'a [api::Metric],
@@ -78,7 +78,7 @@ pub(super) fn of_service(service: &api::Service, path: Path<'_>, problems: &mut 
         problems.refuse(Path::Field(&path, "minReplicas"), sentence);
     }
     let written_metrics = written.metrics.as_deref().unwrap_or_default();
-    let common = Written {
+    let common = WrittenScaling {
         min_replicas,
         max_replicas,
         metrics: written_metrics,
@@ -98,7 +98,7 @@ pub(super) fn of_worker(worker: &api::Worker, path: Path<'_>, problems: &mut Pro
     let written = &worker.scaling;
     let (min_replicas, max_replicas) = worker.replica_bounds();
     let backlog = written.backlog.as_ref().map(|backlog| worker::backlog(backlog, path, problems));
-    let common = Written {
+    let common = WrittenScaling {
         min_replicas,
         max_replicas,
         metrics: written.metrics.as_deref().unwrap_or_default(),
@@ -114,7 +114,7 @@ pub(super) fn of_worker(worker: &api::Worker, path: Path<'_>, problems: &mut Pro
 
 /// The metrics with `first` before them, and the rest of the scaling without its workload.
 fn resolve(
-    written: &Written<'_>,
+    written: &WrittenScaling<'_>,
     declaration: Declaration<'_>,
     first: Option<Metric>,
     path: Path<'_>,
