@@ -30,9 +30,11 @@ impl World {
         let mut app: Value =
             serde_saphyr::from_str(&text).with_context(|| format!("failed to read {path}"))?;
         app["spec"]["image"] = json!(self.images().app);
-        for service in app["spec"]["services"].as_array_mut().context("the example has no services")? {
-            if let Some(cpu) = service.pointer_mut("/resources/requests/cpu") {
-                *cpu = json!("10m");
+        for list in ["services", "workers"] {
+            for component in app["spec"][list].as_array_mut().into_iter().flatten() {
+                if let Some(cpu) = component.pointer_mut("/resources/requests/cpu") {
+                    *cpu = json!("10m");
+                }
             }
         }
         Ok(app)
@@ -59,10 +61,12 @@ impl World {
     /// When the example cannot be read.
     pub fn shop_of(&self, components: &[&str]) -> Result<Value> {
         let mut app = self.example("examples/shop.yaml")?;
-        let services = app["spec"]["services"].as_array_mut().context("the example has no services")?;
-        services.retain(|service| components.iter().any(|component| service["name"] == *component));
-        for service in services {
-            service["scaling"] = json!({"minReplicas": 1, "maxReplicas": 1});
+        for list in ["services", "workers"] {
+            let all = app["spec"][list].as_array_mut().context("the example has no such list")?;
+            all.retain(|one| components.iter().any(|component| one["name"] == *component));
+            for one in all {
+                one["scaling"] = json!({"minReplicas": 1, "maxReplicas": 1});
+            }
         }
         Ok(app)
     }

@@ -28,3 +28,4 @@ mod scales_out;
 mod shop_serves_from_its_image;
 mod two_operators_at_once;
 mod worker_gone_mid_job_loses_no_job;
+mod workers_reach_zero_and_return;

@@ -64,7 +64,9 @@ pub async fn apply(
         let failing = failing.entry(pass.state.name.clone()).or_default();
         let mut round = WriteRound::new(&mut failing.children, &mut unanswered, now);
         let applier = Applier { leader, app, component, records, unpublished, round: &mut round };
-        let applied = Box::pin(applier.component(children, &mut pass.state)).await?;
+        // The API server would start a pod.
+        let replicas = pass.decision.as_ref().map(|one| one.desired).filter(|desired| *desired == 0);
+        let applied = Box::pin(applier.component(children, replicas, &mut pass.state)).await?;
         if applied.is_adopted {
             // The pass did not know its replicas. The write triggers a reconcile, which decides with them.
             pass.decision = None;
@@ -102,19 +104,20 @@ impl Applier<'_, '_> {
     async fn component(
         mut self,
         children: ComponentChildren,
+        replicas: Option<i32>,
         state: &mut ComponentState,
     ) -> Result<Applied, WriteError> {
         let name = names::component(self.app.name.as_str(), self.component.name.as_str());
         let (cluster, namespace) = (self.leader.cluster, self.app.namespace.as_str());
         for (kind, desired) in children.others {
             let cached = cluster.others.get(&kind).and_then(|children| children.get(namespace, &name));
-            self.child(kind, cached, desired).await?;
+            self.child(kind, cached, desired, None).await?;
         }
         let cached = state.revisions.iter().find(|one| one.hash == state.target);
         let cached = cached.map(|revision| Arc::clone(&revision.workload));
         let is_new = cached.is_none();
         let kind = children.kind;
-        let written = self.child::<CachedWorkload>(kind, cached, children.workload).await?;
+        let written = self.child::<CachedWorkload>(kind, cached, children.workload, replicas).await?;
         let (workload, is_adopted) = match written {
             None => return Ok(Applied { is_written: false, is_adopted: false }),
             Some(WrittenChild::Applied(workload)) => (workload, false),
@@ -132,6 +135,7 @@ impl Applier<'_, '_> {
         kind: Kind,
         cached: Option<Arc<K>>,
         desired: Value,
+        replicas: Option<i32>,
     ) -> Result<Option<WrittenChild<K>>, WriteError> {
         let App { name, namespace, uid, created, .. } = self.app;
         let owner = Owner { namespace, name: name.as_str(), uid, created: *created };
@@ -140,7 +144,7 @@ impl Applier<'_, '_> {
             return Ok(None);
         }
         let write = (Operation::Apply, kind, name_of(&desired).to_owned());
-        let request = ensure(self.leader.writer, self.records, owner, kind, cached, &desired);
+        let request = ensure(self.leader.writer, self.records, owner, kind, cached, &desired, replicas);
         match self.round.make(write, &desired, request).await? {
             None | Some(Ensured::Kept) => Ok(None),
             Some(Ensured::Written(child)) => Ok(Some(WrittenChild::Applied(child))),

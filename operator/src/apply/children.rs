@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     kinds::{Kind, OfKind},
-    labels::{self, MANAGER},
+    labels::{self, MANAGER, SCALER},
     observe::cluster::{cached::CachedChild, labelled::Labelled, owner::Controlled},
 };
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::{
     Api, ResourceExt,
     api::{ApiResource, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
-    core::DynamicObject,
+    core::{DynamicObject, Request},
 };
 use scalableapp_crds::ScalableApp;
 use serde::de::DeserializeOwned;
@@ -71,7 +71,7 @@ pub fn is_kept<K: Child>(
         && records.drift(kind, name_of(desired), desired, cached) == Drift::None
 }
 
-/// Applies one child. `cached` is its cached state.
+/// Applies one child. `cached` is its cached state. A new workload starts with `replicas`, where they are known.
 ///
 /// # Errors
 /// [`WriteError::NameTaken`] when the object belongs to somebody else; otherwise as [`Writer::send`].
@@ -82,6 +82,7 @@ pub async fn ensure<K: Child>(
     kind: Kind,
     cached: Option<&K>,
     desired: &Value,
+    replicas: Option<i32>,
 ) -> Result<Ensured<K>, WriteError> {
     let name = name_of(desired);
     let api: Api<K> = Api::namespaced_with(writer.client(), owner.namespace, &kind);
@@ -94,6 +95,9 @@ pub async fn ensure<K: Child>(
         }
     };
     let Some(existing) = existing else {
+        if let Some(replicas) = replicas {
+            writer.send(kind.name(), create(&api, desired, replicas)).await?;
+        }
         let created = writer.send(kind.name(), apply(&api, name, desired)).await?;
         records.applied(kind, name, desired, None, &created);
         return Ok(Ensured::Written(created));
@@ -172,6 +176,18 @@ fn whose<K: Child>(existing: &K, owner: Owner<'_>, desired: &Value) -> String {
          serviceaccount,networkpolicy,poddisruptionbudget -n {namespace} -l {selector}. Or keep it: name this ScalableApp, \
          uid {uid}, as its controller in metadata.ownerReferences"
     )
+}
+
+/// Creates a workload with these replicas, which belong to the scaler: an apply without them would let the API server
+/// start a pod.
+async fn create<K: Child>(api: &Api<K>, desired: &Value, replicas: i32) -> kube::Result<()> {
+    let mut body = desired.clone();
+    body["spec"]["replicas"] = replicas.into();
+    let params = PostParams { field_manager: Some(SCALER.to_owned()), ..PostParams::default() };
+    let (client, url) = (api.clone().into_client(), api.resource_url());
+    let body = serde_json::to_vec(&body).map_err(kube::Error::SerdeError)?;
+    let request = Request::new(url).create(&params, body).map_err(kube::Error::BuildRequest)?;
+    client.request::<K>(request).await.map(drop)
 }
 
 async fn apply<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Result<K> {

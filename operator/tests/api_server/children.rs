@@ -68,7 +68,7 @@ impl ApiServer {
     async fn ensure(&self, desired: &Value) -> Result<Ensured<Budget>, WriteError> {
         let writer = Writer::new(self.client(), lead(self.client()).await);
         let owner = Owner { namespace: "shop", name: "shop", uid: "1", created: Some(Timestamp::UNIX_EPOCH) };
-        ensure(&writer, &mut Records::default(), owner, Kind::PodDisruptionBudget, None, desired).await
+        ensure(&writer, &mut Records::default(), owner, Kind::PodDisruptionBudget, None, desired, None).await
     }
 }
 
