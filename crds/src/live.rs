@@ -45,6 +45,9 @@ pub struct LiveComponent {
     /// HTTP latency; null if no metric uses it. Up to 12 s and a tick older than the rate unless an app scales on it.
     #[serde(default)]
     pub latency: Option<LiveLatency>,
+    /// Jobs of a pool of workers; null for other components, and while they are not known.
+    #[serde(default)]
+    pub backlog: Option<LiveBacklog>,
     /// One entry for each metric of the component.
     #[serde(default)]
     pub metrics: Vec<LiveMetric>,
@@ -65,6 +68,24 @@ pub struct LiveLatency {
     /// 99th percentile.
     #[serde(default)]
     pub p99: Option<f64>,
+}
+
+/// The jobs of a pool of workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveBacklog {
+    /// Jobs that are due and do not run.
+    #[serde(default)]
+    pub waiting: f64,
+    /// Jobs that run.
+    #[serde(default)]
+    pub running: f64,
+    /// Age of the oldest waiting job in seconds, 0 without one.
+    #[serde(default)]
+    pub oldest_seconds: f64,
+    /// Pods that complete their jobs before they end.
+    #[serde(default)]
+    pub draining: u32,
 }
 
 /// One metric.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
-    ComponentStatus, Condition, ConditionStatus, LiveApp, LiveComponent, LiveMetric, Proposal, ScalableApp,
+    ComponentStatus, Condition, ConditionStatus, LiveApp, LiveBacklog, LiveComponent, LiveMetric, Proposal, ScalableApp,
     ScalableAppStatus, ScalingOverride, Unreadable, condition_type,
 };
 use scalableapp_engine::reason::{self, Reason};
@@ -64,6 +64,8 @@ pub struct Component {
     pub desired: i32,
     /// Why its spec is not applied, or else the last decision, as a sentence; empty before the first.
     pub reason: String,
+    /// The jobs of a pool of workers; nothing if not measured.
+    pub backlog: Option<LiveBacklog>,
     /// Measurements of its metrics; `None` without live measurements.
     pub metrics: Vec<LiveMetric>,
 }
@@ -215,6 +217,7 @@ impl Component {
             ready: measured.map_or(component.ready, |measured| measured.ready),
             desired: measured.map_or(component.desired, |measured| measured.desired),
             reason: failure(&component.name, status).or_else(said).or_else(recorded).unwrap_or_default(),
+            backlog: measured.and_then(|measured| measured.backlog),
             metrics: measured.map(|measured| measured.metrics.clone()).unwrap_or_default(),
         }
     }

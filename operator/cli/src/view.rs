@@ -1,7 +1,7 @@
 //! Statuses as text for people. Pure.
 
 use jiff::Timestamp;
-use scalableapp_crds::{LiveMetric, condition_type};
+use scalableapp_crds::{LiveBacklog, LiveMetric, condition_type};
 
 use crate::printable::printable;
 use crate::status::{AppStatus, Component, Decision, Deviation, Health, Override};
@@ -24,6 +24,12 @@ fn render_app(app: &AppStatus, columns: usize) -> String {
     blocks.push(table(
         ["COMPONENT", "REQ/S", "P99", "READY/DESIRED", "REASON"],
         app.components.iter().map(|component| component_row(app, component)),
+        columns,
+    ));
+    let pools = app.components.iter().filter_map(|component| Some((component, component.backlog?)));
+    blocks.push(table(
+        ["WORKERS", "WAITING", "OLDEST", "IN FLIGHT", "DRAINING"],
+        pools.map(|(component, backlog)| backlog_row(component, backlog)),
         columns,
     ));
     blocks.push(table(
@@ -162,6 +168,17 @@ fn metric_row(component: &Component, metric: &LiveMetric) -> [String; 5] {
     let doubt = if metric.quality == "Fresh" { String::new() } else { format!(" ({})", metric.quality) };
     let value = format!("{}{doubt}", metric.value);
     [component.name.clone(), metric.name.clone(), asks, metric.target.clone(), value]
+}
+
+fn backlog_row(component: &Component, backlog: LiveBacklog) -> [String; 5] {
+    let LiveBacklog { waiting, running, oldest_seconds, draining } = backlog;
+    [
+        component.name.clone(),
+        format!("{waiting:.0}"),
+        format!("{oldest_seconds:.0} s"),
+        format!("{running:.0}"),
+        draining.to_string(),
+    ]
 }
 
 fn decision_row(decision: &Decision) -> [String; 4] {

@@ -7,13 +7,16 @@ use crate::{
         self, ComponentPass, View,
         component_state::{ComponentState, Failure},
     },
-    observe::{cluster::caches::app_ref, snapshot::Samples},
+    observe::{
+        cluster::caches::{Observed, app_ref},
+        snapshot::Samples,
+    },
     resolve::app::Component,
     runtime::{clock, live::LiveSource, metrics},
 };
 use futures::{FutureExt, future::BoxFuture};
 use kube::ResourceExt;
-use scalableapp_crds::{LiveApp, LiveComponent, LiveMetric};
+use scalableapp_crds::{LiveApp, LiveBacklog, LiveComponent, LiveMetric};
 use scalableapp_engine::{ComponentDecision, reason};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -60,12 +63,17 @@ async fn show(context: &Context, namespace: &str, name: &str) -> Option<LiveApp>
         components: pass
             .components
             .iter()
-            .filter_map(|pass| Some(component(resolved.component(&pass.state.name)?, pass, &samples)))
+            .filter_map(|pass| Some(live_component(resolved.component(&pass.state.name)?, pass, &samples, &observed)))
             .collect(),
     })
 }
 
-fn component(service: &Component, pass: &ComponentPass, samples: &Samples) -> LiveComponent {
+fn live_component(
+    component: &Component,
+    pass: &ComponentPass,
+    samples: &Samples,
+    observed: &Observed,
+) -> LiveComponent {
     let ComponentPass { state, decision, .. } = pass;
     let decision = decision.as_ref();
     let (reason, message) = told(state, decision);
@@ -74,12 +82,24 @@ fn component(service: &Component, pass: &ComponentPass, samples: &Samples) -> Li
         desired: state.desired,
         ready: state.ready(),
         current: state.revisions.iter().map(|revision| revision.replicas).sum(),
-        request_rate: samples.request_rate(&service.key),
-        latency: samples.latency(&service.key),
+        request_rate: samples.request_rate(&component.key),
+        latency: samples.latency(&component.key),
+        backlog: backlog(component, samples, observed),
         metrics: decision.into_iter().flat_map(metrics).collect(),
         reason,
         message,
     }
+}
+
+fn backlog(component: &Component, samples: &Samples, observed: &Observed) -> Option<LiveBacklog> {
+    let reading = samples.fresh_backlog(&component.key)?;
+    let draining = observed.pods_of(component.name.as_str()).filter(|pod| pod.pod.deleting).count();
+    Some(LiveBacklog {
+        waiting: reading.waiting,
+        running: reading.running,
+        oldest_seconds: reading.oldest_seconds,
+        draining: u32::try_from(draining).unwrap_or(u32::MAX),
+    })
 }
 
 /// The reason of a component and its sentence, as in conditions and events.

@@ -216,6 +216,12 @@ impl Samples {
         })
     }
 
+    /// Backlog of a pool of workers, if it is fresh.
+    #[must_use]
+    pub fn fresh_backlog(&self, key: &ComponentKey) -> Option<&BacklogReading> {
+        self.backlog(key).filter(|reading| self.is_fresh(reading.at))
+    }
+
     fn is_fresh(&self, at: Option<Timestamp>) -> bool {
         at.zip(self.taken).is_some_and(|(at, taken)| taken.duration_since(at) <= self.max_age)
     }
