@@ -4,6 +4,7 @@
 //! together with its behavior in the operator; no field is accepted and ignored.
 
 mod behavior;
+mod cache;
 mod condition;
 mod container;
 mod decision;
@@ -32,6 +33,7 @@ use kube::CustomResourceExt;
 use serde_json::json;
 
 pub use behavior::{Behavior, PolicyType, ScalingPolicyRule, ScalingRules, SelectPolicy};
+pub use cache::{Cache, CacheEngine, CacheTarget, Eviction, Redis, Shards};
 pub use condition::{Condition, ConditionStatus, condition_type, set_condition};
 pub use container::{EnvVar, EnvVarSource, FieldSelector, KeySelector, ResourceFieldSelector, Resources};
 pub use decision::{DecisionRecord, LastGood, LatencyStep, Proposal, ScaleEvent, ScalingMemory, Stage};

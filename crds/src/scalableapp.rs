@@ -1,6 +1,6 @@
 //! `ScalableApp`: the stack that a team declares. Pure.
 
-use crate::{ScalableAppStatus, Service, Worker};
+use crate::{Cache, ScalableAppStatus, Service, Worker};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     shortname = "sapp",
     category = "scalable",
-    doc = "An application of services and workers that the operator runs and scales.",
+    doc = "An application of services, workers and caches that the operator runs and scales.",
     validation = ("self.metadata.name.size() <= 30 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", "metadata.name must be at most 30 lower case letters, digits and hyphens, and start with a letter: it becomes part of the names of Services and Deployments"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
@@ -29,8 +29,9 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = ("has(self.image) || ((!has(self.services) || self.services.all(s, has(s.image))) && (!has(self.workers) || self.workers.all(w, has(w.image))))", "set image, or an image for each service and worker"),
     validation = ("(has(self.services) && size(self.services) > 0) || (has(self.workers) && size(self.workers) > 0)", "add at least one service or worker"),
-    validation = ("(has(self.services) ? size(self.services) : 0) + (has(self.workers) ? size(self.workers) : 0) <= 20", "use at most 20 components: services and workers together"),
-    validation = ("!has(self.services) || !has(self.workers) || self.workers.all(w, !self.services.exists(s, s.name == w.name))", "give each service and worker a name of its own")
+    validation = ("(has(self.services) ? size(self.services) : 0) + (has(self.workers) ? size(self.workers) : 0) + (has(self.caches) ? size(self.caches) : 0) <= 20", "use at most 20 components: services, workers and caches together"),
+    validation = ("!has(self.services) || !has(self.workers) || self.workers.all(w, !self.services.exists(s, s.name == w.name))", "give each service and worker a name of its own"),
+    validation = ("!has(self.caches) || self.caches.all(c, (!has(self.services) || !self.services.exists(s, s.name == c.name)) && (!has(self.workers) || !self.workers.exists(w, w.name == c.name)))", "give each cache a name that no service or worker has")
 )]
 pub struct ScalableAppSpec {
     /// Container image of every service and worker that sets no `image` of its own.
@@ -47,12 +48,19 @@ pub struct ScalableAppSpec {
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub workers: Vec<Worker>,
+    /// Caches of the app, at most 20, for its services and workers alone. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub caches: Vec<Cache>,
 }
 
 impl ScalableAppSpec {
     /// Name, minimum and maximum replicas of each component, with their defaults, in the order of the spec.
     pub fn replica_bounds(&self) -> impl Iterator<Item = (&str, (i32, i32))> {
         let services = self.services.iter().map(|one| (one.name.as_str(), one.replica_bounds()));
-        services.chain(self.workers.iter().map(|one| (one.name.as_str(), one.replica_bounds())))
+        let workers = self.workers.iter().map(|one| (one.name.as_str(), one.replica_bounds()));
+        let caches = self.caches.iter().map(|one| (one.name.as_str(), one.replica_bounds()));
+        services.chain(workers).chain(caches)
     }
 }

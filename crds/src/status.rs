@@ -109,6 +109,8 @@ pub enum Tier {
     Service,
     /// A pool of workers.
     Worker,
+    /// A cache, whose replicas are its shards.
+    Cache,
 }
 
 impl Tier {
@@ -118,6 +120,7 @@ impl Tier {
         match self {
             Self::Service => "service",
             Self::Worker => "worker",
+            Self::Cache => "cache",
         }
     }
 }

@@ -10,6 +10,8 @@ pub enum Kind {
     ServiceAccount,
     /// The files of the pods: settings that may change while they run, or a script.
     ConfigMap,
+    /// The password of a cache. It is only created: never listed, watched, read, changed or pruned.
+    Secret,
     /// The address of the pods.
     Service,
     /// How many pods may be evicted at once.
@@ -29,7 +31,7 @@ struct Row {
 }
 
 impl Kind {
-    /// All kinds, in the order in which they are applied.
+    /// The watched kinds, in the order in which they are applied.
     pub const ALL: [Self; 7] = [
         Self::ServiceAccount,
         Self::ConfigMap,
@@ -44,6 +46,7 @@ impl Kind {
         let (name, group, plural) = match self {
             Self::ServiceAccount => ("ServiceAccount", "", "serviceaccounts"),
             Self::ConfigMap => ("ConfigMap", "", "configmaps"),
+            Self::Secret => ("Secret", "", "secrets"),
             Self::Service => ("Service", "", "services"),
             Self::PodDisruptionBudget => ("PodDisruptionBudget", "policy", "poddisruptionbudgets"),
             Self::NetworkPolicy => ("NetworkPolicy", "networking.k8s.io", "networkpolicies"),

@@ -6,11 +6,12 @@ use kube::core::cel::validate_cel;
 use rstest::rstest;
 use scalableapp_crds::ScalableApp;
 use scalableapp_operator::kinds::Kind;
-use scalableapp_operator::render::{ComponentChildren, METRICS_PORT_ANNOTATION, deployment, render};
+use scalableapp_operator::render::settings::Settings;
+use scalableapp_operator::render::{ComponentChildren, METRICS_PORT_ANNOTATION, deployment};
 use scalableapp_operator::resolve::app::App;
 use scalableapp_operator::resolve::resolve;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,22 @@ fn app(service: &Value) -> App {
     resolved(serde_json::from_value(app).expect("an app"))
 }
 
+/// The children of each component, with these shards of each cache.
+fn rendered(app: &App, shards: &[(&str, i32)]) -> BTreeMap<String, ComponentChildren> {
+    let shards = shards.iter().map(|(cache, shards)| ((*cache).to_owned(), *shards)).collect();
+    scalableapp_operator::render::render(app, EPOCH, &Settings { shards })
+}
+
+fn render(app: &App) -> BTreeMap<String, ComponentChildren> {
+    rendered(app, &[])
+}
+
+/// The child of this kind.
+fn child(children: &ComponentChildren, kind: Kind) -> Value {
+    let found = children.others.iter().find(|(one, _)| *one == kind);
+    found.unwrap_or_else(|| panic!("no {kind:?}")).1.clone()
+}
+
 fn template(app: &App) -> Value {
     deployment(app, &app.components[0], EPOCH)["spec"]["template"].clone()
 }
@@ -69,7 +86,8 @@ fn child(children: &ComponentChildren, kind: Kind) -> Value {
 fn each_example_has_the_children_of_its_snapshot() {
     for path in examples() {
         let app = resolved(read(&path));
-        let rendered = render(&app, EPOCH);
+        let shards: Vec<_> = app.components.iter().map(|one| (one.name.as_str(), 2)).collect();
+        let rendered = rendered(&app, &shards);
         let children: Vec<Value> =
             app.components.iter().flat_map(|service| as_json(&rendered[service.name.as_str()])).collect();
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
@@ -165,16 +183,13 @@ fn assert_restricted(template: &Value, name: &str) {
 fn the_pods_of_each_example_meet_the_restricted_standard_and_get_no_token() {
     for path in examples() {
         let app = resolved(read(&path));
-        for children in render(&app, EPOCH).into_values() {
+        for children in render(&app).into_values() {
             let template = &children.workload["spec"]["template"];
             let name = path.display().to_string();
             assert_restricted(template, &name);
             assert_eq!(template["spec"]["automountServiceAccountToken"], json!(false), "{name}");
-            assert_eq!(
-                child(&children, Kind::ServiceAccount)["automountServiceAccountToken"],
-                false,
-                "{name}"
-            );
+            let account = child(&children, Kind::ServiceAccount);
+            assert_eq!(account["automountServiceAccountToken"], json!(false), "{name}");
         }
     }
 }
@@ -238,7 +253,7 @@ fn metrics_are_found_on_a_port_of_their_own_or_on_the_services(
 
 #[test]
 fn the_network_policy_of_a_new_revision_lets_in_to_the_old_one() {
-    let policy = |ports: &Value| child(&render(&app(ports), EPOCH)["web"], Kind::NetworkPolicy);
+    let policy = |ports: &Value| child(&render(&app(ports))["web"], Kind::NetworkPolicy);
     let old = policy(&json!({"port": 8080, "metricsPort": 9090}));
     assert_eq!(policy(&json!({"port": 9090})), old);
 }
@@ -249,7 +264,7 @@ fn every_port_of_the_operators_and_no_other_is_open_by_its_name() {
     let names = |ports: &Value, name: &str| -> Vec<Value> {
         ports.as_array().into_iter().flatten().map(|port| port[name].clone()).collect()
     };
-    let open = child(&render(&app, EPOCH)["web"], Kind::NetworkPolicy)["spec"]["ingress"][0]["ports"].clone();
+    let open = child(&render(&app)["web"], Kind::NetworkPolicy)["spec"]["ingress"][0]["ports"].clone();
     let served = &template(&app)["spec"]["containers"][0]["ports"];
     assert_eq!(names(&open, "port"), names(served, "name"));
 }
@@ -288,14 +303,14 @@ fn a_new_leader_changes_the_deployment_and_not_its_pods() {
 #[test]
 fn replicas_are_left_to_scaling() {
     let app = app(&json!({"scaling": {"minReplicas": 3, "maxReplicas": 3}}));
-    assert!(render(&app, EPOCH)["web"].workload["spec"].get("replicas").is_none());
+    assert!(render(&app)["web"].workload["spec"].get("replicas").is_none());
 }
 
 #[test]
 fn every_child_is_owned_by_the_app_and_carries_none_of_its_labels() {
     let mut written = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/minimal.yaml"));
     written.metadata.labels = Some([("argocd.argoproj.io/instance".to_owned(), "x".to_owned())].into());
-    for child in render(&resolved(written), EPOCH).values().flat_map(as_json) {
+    for child in render(&resolved(written)).values().flat_map(as_json) {
         let metadata = &child["metadata"];
         assert_eq!(metadata["ownerReferences"][0]["uid"], json!("3d1a7e4c"));
         assert_eq!(metadata["ownerReferences"][0]["controller"], json!(true));
@@ -310,7 +325,117 @@ fn the_longest_names_fit() {
     let service = json!({"name": name(20), "image": "shop:1", "port": 8080});
     let app = json!({"metadata": {"name": name(30)}, "spec": {"services": [service]}});
     let app = resolved(serde_json::from_value(app).expect("an app"));
-    for child in render(&app, EPOCH).values().flat_map(as_json) {
+    for child in render(&app).values().flat_map(as_json) {
         assert!(child["metadata"]["name"].as_str().is_some_and(|name| name.len() <= 63), "{child}");
     }
+}
+
+/// A service and a cache, whose `redis` has these fields beside its shards and memory.
+fn app_with_cache(redis: &Value) -> App {
+    let mut cache = json!({"shards": {"min": 1, "max": 3}, "memory": "100Mi"});
+    for (field, value) in redis.as_object().into_iter().flatten() {
+        cache[field] = value.clone();
+    }
+    let app = json!({"metadata": {"name": "shop"}, "spec": {
+        "services": [{"name": "web", "image": "shop:1", "port": 8080}],
+        "workers": [{"name": "reports", "image": "shop:1", "scaling": {"minReplicas": 1, "maxReplicas": 1}}],
+        "caches": [{"name": "hot-items", "redis": cache}],
+    }});
+    resolved(serde_json::from_value(app).expect("an app"))
+}
+
+#[test]
+fn the_password_of_a_cache_is_in_its_secret_alone() {
+    let app = app_with_cache(&json!({}));
+    let cache = app.component("hot-items").expect("the cache");
+    let secret = json!(scalableapp_operator::render::cache::secret(&app, cache, "0123"));
+    assert_eq!(secret["metadata"]["name"], "shop-hot-items");
+    assert_eq!(secret["metadata"]["ownerReferences"][0]["uid"], "3d1a7e4c");
+    assert_eq!(secret["stringData"], json!({"password": "0123", "redis.conf": "requirepass 0123\n"}));
+    let of = |name: &str| render(&app)[name].workload["spec"]["template"]["spec"].clone();
+    let key = |optional: Option<bool>| {
+        let mut key = json!({"name": "shop-hot-items", "key": "password"});
+        if let Some(optional) = optional {
+            key["optional"] = optional.into();
+        }
+        key
+    };
+    let shard = of("hot-items");
+    for (container, variable) in [(0, "REDISCLI_AUTH"), (1, "REDIS_PASSWORD")] {
+        let env = shard["containers"][container]["env"].as_array().expect("env").clone();
+        let found = env.iter().find(|one| one["name"] == variable).expect("the variable");
+        assert_eq!(found["valueFrom"]["secretKeyRef"], key(None));
+    }
+    assert!(!shard["containers"][0]["args"].to_string().contains("pass "), "{shard}");
+    let env = of("web")["containers"][0]["env"].as_array().expect("env").clone();
+    let found = env.iter().find(|one| one["name"] == "CACHE_HOT_ITEMS_PASSWORD").expect("the variable");
+    assert_eq!(found["valueFrom"]["secretKeyRef"], key(Some(true)), "a service starts without its cache");
+}
+
+#[rstest]
+#[case(json!({}), "valkey-server", "docker.io/valkey/valkey:8")]
+#[case(json!({"engine": "redis"}), "redis-server", "docker.io/library/redis:7.4")]
+#[case(json!({"engine": "redis", "image": "cache:1"}), "redis-server", "cache:1")]
+fn an_engine_has_its_own_server_and_image(#[case] redis: Value, #[case] server: &str, #[case] image: &str) {
+    let app = app_with_cache(&redis);
+    let shard = render(&app)["hot-items"].workload["spec"]["template"]["spec"]["containers"][0].clone();
+    assert_eq!((&shard["command"], &shard["image"]), (&json!([server]), &json!(image)));
+}
+
+#[test]
+fn the_data_of_a_shard_leaves_room_in_its_memory() {
+    let app = app_with_cache(&json!({"eviction": "volatile-lfu", "maxClients": 7}));
+    let shard = render(&app)["hot-items"].workload["spec"]["template"]["spec"]["containers"][0].clone();
+    let args: Vec<&str> = shard["args"].as_array().expect("args").iter().filter_map(Value::as_str).collect();
+    let value = |name: &str| args[args.iter().position(|arg| *arg == name).expect("an argument") + 1];
+    let bytes = 100 * 1024 * 1024 / 100 * 72;
+    assert_eq!(value("--maxmemory"), bytes.to_string());
+    assert_eq!((value("--maxmemory-policy"), value("--maxclients")), ("volatile-lfu", "7"));
+    assert_eq!((value("--save"), value("--appendonly")), ("", "no"));
+    assert_eq!(shard["resources"]["limits"], json!({"memory": "100Mi"}));
+}
+
+#[test]
+fn only_pods_of_the_app_reach_its_cache_and_anyone_its_metrics() {
+    let policy = child(&render(&app_with_cache(&json!({})))["hot-items"], Kind::NetworkPolicy);
+    let ingress = &policy["spec"]["ingress"];
+    let of_app = json!([{"podSelector": {"matchLabels": {"scalableapp.dev/app": "shop"}}}]);
+    assert_eq!((&ingress[0]["from"], &ingress[0]["ports"][0]["port"]), (&of_app, &json!(6379)));
+    assert_eq!((&ingress[1]["from"], &ingress[1]["ports"][0]["port"]), (&Value::Null, &json!(9121)));
+    assert_eq!(ingress.as_array().expect("rules").len(), 2);
+}
+
+#[rstest]
+#[case(0, "")]
+#[case(1, "shop-hot-items-0.shop-hot-items.shop.svc:6379")]
+#[case(2, "shop-hot-items-0.shop-hot-items.shop.svc:6379,shop-hot-items-1.shop-hot-items.shop.svc:6379")]
+fn every_consumer_gets_the_listed_shards_as_a_file(#[case] shards: i32, #[case] endpoints: &str) {
+    let app = app_with_cache(&json!({}));
+    let rendered = rendered(&app, &[("hot-items", shards)]);
+    for name in ["web", "reports"] {
+        let settings = child(&rendered[name], Kind::ConfigMap);
+        assert_eq!(settings["metadata"]["name"], format!("shop-{name}"));
+        assert_eq!(settings["data"], json!({"CACHE_HOT_ITEMS_ENDPOINTS": endpoints}));
+        assert_eq!(rendered[name].workload, render(&app)[name].workload, "no pod restarts for it");
+    }
+    assert!(!rendered["hot-items"].others.iter().any(|(kind, _)| *kind == Kind::ConfigMap));
+}
+
+#[test]
+fn a_cache_changes_the_pods_of_its_own_app_alone() {
+    let with = app_with_cache(&json!({}));
+    let without = app(&json!({}));
+    let volumes = |app: &App| template(app)["spec"]["volumes"].clone();
+    assert_eq!(volumes(&without), Value::Null);
+    assert_eq!(volumes(&with)[0]["configMap"], json!({"name": "shop-web", "optional": true}));
+    assert_ne!(with.components[0].revision, without.components[0].revision);
+}
+
+#[test]
+fn the_metrics_of_a_shard_are_found_as_those_of_a_service_are() {
+    let template = render(&app_with_cache(&json!({})))["hot-items"].workload["spec"]["template"].clone();
+    let metadata = &template["metadata"];
+    assert_eq!(metadata["annotations"][METRICS_PORT_ANNOTATION], "9121");
+    assert_eq!(metadata["labels"]["scalableapp.dev/component"], "hot-items");
+    assert_eq!(template["spec"]["containers"][1]["ports"][0]["containerPort"], 9121);
 }

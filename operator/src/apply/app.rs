@@ -5,6 +5,7 @@ use super::{
     children::{Child, Ensured, Owner, delete, ensure, is_kept, name_of},
     fence::{fence, is_fenced},
     memory::ApplyMemory,
+    passwords,
     record::Records,
     writer::{WriteError, Writer},
 };
@@ -24,6 +25,7 @@ use crate::{
     runtime::clock,
 };
 use kube::ResourceExt;
+use scalableapp_crds::Tier;
 use scalableapp_engine::{reason, rollout::Plan};
 use serde_json::Value;
 use std::{
@@ -56,14 +58,20 @@ pub async fn apply(
     memory: &mut ApplyMemory,
     Pass { components, plan, .. }: &mut Pass,
 ) -> Result<(), WriteError> {
-    let ApplyMemory { failing, records, leftovers, unpublished, .. } = memory;
+    let ApplyMemory { failing, records, passwords, leftovers, unpublished, .. } = memory;
     let (mut unanswered, now) = (0, clock::wall());
-    for pass in components {
+    // The password of a cache is there before the pods that get it.
+    let (caches, others): (Vec<_>, Vec<_>) =
+        components.iter_mut().partition(|one| one.state.tier == Tier::Cache);
+    for pass in caches.into_iter().chain(others) {
         let declared = app.component(&pass.state.name);
         let Some((component, children)) = declared.zip(children.remove(&pass.state.name)) else { continue };
         let failing = failing.entry(pass.state.name.clone()).or_default();
         let mut round = WriteRound::new(&mut failing.children, &mut unanswered, now);
-        let applier = Applier { leader, app, component, records, unpublished, round: &mut round };
+        let mut applier = Applier { leader, app, component, records, unpublished, round: &mut round };
+        if component.has(Kind::Secret) {
+            applier.password(passwords).await?;
+        }
         // The API server would start a pod.
         let replicas = pass.decision.as_ref().map(|one| one.desired).filter(|desired| *desired == 0);
         let applied = Box::pin(applier.component(children, replicas, &mut pass.state)).await?;
@@ -100,6 +108,21 @@ struct Applier<'a, 'r> {
 }
 
 impl Applier<'_, '_> {
+    /// Creates the password of a cache, once in a tenure.
+    async fn password(&mut self, created: &mut BTreeSet<String>) -> Result<(), WriteError> {
+        let Self { leader, app, component, .. } = *self;
+        if created.contains(component.name.as_str()) {
+            return Ok(());
+        }
+        let name = names::component(app.name.as_str(), component.name.as_str());
+        let write = (Operation::Apply, Kind::Secret, name);
+        let request = passwords::create(leader.writer, app, component);
+        if self.round.make(write, &Value::Null, request).await?.is_some() {
+            created.insert(component.name.to_string());
+        }
+        Ok(())
+    }
+
     /// Applies the children of one component, the workload last.
     async fn component(
         mut self,

@@ -172,8 +172,8 @@ fn whose<K: Child>(existing: &K, owner: Owner<'_>, desired: &Value) -> String {
     let app = existing.app().unwrap_or_default();
     let selector = format!("{}={app}", labels::APP);
     format!(
-        "is left from an earlier ScalableApp of this name. Delete all that is left: kubectl delete deployment,service,\
-         serviceaccount,networkpolicy,poddisruptionbudget -n {namespace} -l {selector}. Or keep it: name this ScalableApp, \
+        "is left from an earlier ScalableApp of this name. Delete all that is left: kubectl delete deployment,statefulset,\
+         service,configmap,serviceaccount,networkpolicy,poddisruptionbudget -n {namespace} -l {selector}. Or keep it: name this ScalableApp, \
          uid {uid}, as its controller in metadata.ownerReferences"
     )
 }

@@ -11,7 +11,7 @@ use crate::{
     resolve::app::{App, Component},
 };
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A failed status write.
 pub struct Unreported {
@@ -28,6 +28,8 @@ pub struct ApplyMemory {
     pub failing: BTreeMap<String, Failing>,
     /// The applied children.
     pub records: Records,
+    /// Caches with a Secret, by name. One that is deleted by hand is not seen.
+    pub passwords: BTreeSet<String>,
     /// Children of removed components that could not be deleted.
     pub leftovers: Attempts,
     /// The failed status write.
@@ -39,7 +41,9 @@ pub struct ApplyMemory {
 impl ApplyMemory {
     /// Forgets failures of components that are gone or invalid: nothing of them is written, so nothing is tried again.
     pub fn forget_unwritten(&mut self, app: &App) {
-        self.failing.retain(|name, _| app.component(name).is_some_and(Component::is_valid));
+        let is_written = |name: &str| app.component(name).is_some_and(Component::is_valid);
+        self.failing.retain(|name, _| is_written(name));
+        self.passwords.retain(|name| is_written(name));
     }
 
     /// The components whose writes failed, by name: what is said of it, and whether their replicas are decided. `was_applied`

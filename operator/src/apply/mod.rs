@@ -8,6 +8,7 @@ pub mod events;
 pub mod failing;
 pub mod fence;
 pub mod memory;
+mod passwords;
 pub mod record;
 pub mod replicas;
 pub mod scale;

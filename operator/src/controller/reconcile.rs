@@ -9,7 +9,7 @@ use crate::{
     apply::{self, app::Leader, attempts::REFUSED_CAP, writer::WriteError},
     decide::{self, Pass, View, component_state::Failure},
     observe::cluster::caches::GuardedApp,
-    render::render,
+    render::{render, settings::Settings},
     report::{self, StatusUpdate, joined::joined},
     resolve::invalid::Invalid,
     runtime::{clock, metrics},
@@ -85,7 +85,8 @@ async fn pipeline(
         say(context, app, memory, &pass, None).await?;
         return Ok(Action::requeue(RESYNC));
     }
-    let children = render(resolved, u64::try_from(epoch).unwrap_or_default());
+    let settings = Settings { shards: pass.shards(&observed) };
+    let children = render(resolved, u64::try_from(epoch).unwrap_or_default(), &settings);
     let leader = Leader { writer: &context.writer, cluster: &context.cluster, epoch };
     apply::app::apply(leader, resolved, &observed, children, &mut memory.apply, &mut pass).await?;
     // The status comes before the replicas: a change that was recorded but not made delays the next leader's changes,

@@ -9,6 +9,7 @@ mod metrics_state;
 mod news;
 mod other_scaler;
 mod pass;
+mod shards;
 
 pub use memory::DecideMemory;
 pub use pass::{ComponentPass, Pass, View, pass};

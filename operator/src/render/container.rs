@@ -1,6 +1,6 @@
 //! The component's own container. Pure.
 
-use super::names;
+use super::{names, settings};
 use crate::resolve::app::{App, Component, HTTP_PORT, METRICS_PORT, Pod};
 use crate::resolve::probe::{Action, Probe};
 use scalableapp_crds::Tier;
@@ -34,6 +34,9 @@ pub(super) fn container(app: &App, component: &Component) -> Value {
     if component.tier == Tier::Service {
         container["lifecycle"] = json!({"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}});
     }
+    if !pod.caches.is_empty() {
+        container["volumeMounts"] = settings::mounts();
+    }
     for (field, words) in [("command", &pod.command), ("args", &pod.args)] {
         if !words.is_empty() {
             container[field] = json!(words);
@@ -61,11 +64,12 @@ fn env(app: &App, component: &Component) -> Vec<Value> {
         ("OTEL_SERVICE_NAME", Some(component.name.to_string())),
         ("OTEL_RESOURCE_ATTRIBUTES", Some(resource)),
     ];
-    let is_set = |name: &str| pod.env.iter().any(|variable| variable.name == name);
+    let is_set = |given: &Value| pod.env.iter().any(|variable| given["name"] == variable.name.as_str());
     given
         .into_iter()
-        .filter(|(name, _)| !is_set(name))
         .filter_map(|(name, value)| Some(json!({"name": name, "value": value?})))
+        .chain(settings::env(app, component))
+        .filter(|given| !is_set(given))
         .chain(pod.env.iter().map(|variable| json!(variable)))
         .collect()
 }

@@ -1,5 +1,6 @@
 //! From a resolved app to its children. Pure.
 
+pub mod cache;
 mod container;
 mod deployment;
 mod labels;
@@ -9,17 +10,22 @@ mod pod_disruption_budget;
 mod pod_template;
 mod service;
 mod service_account;
+pub mod settings;
+mod stateful_set;
 
 use crate::kinds::Kind;
 use crate::names;
 use crate::resolve::app::{App, Component};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use scalableapp_crds::Tier;
 use serde::Serialize;
 use serde_json::Value;
+use settings::Settings;
 use std::collections::BTreeMap;
 
 pub use deployment::deployment;
 pub use pod_template::METRICS_PORT_ANNOTATION;
+pub use stateful_set::stateful_set;
 
 /// The children of a component.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,18 +46,20 @@ fn to_value(child: &impl Serialize) -> Value {
 
 /// The children of each valid component, by its name. `epoch` is that of the leader.
 #[must_use]
-pub fn render(app: &App, epoch: u64) -> BTreeMap<String, ComponentChildren> {
+pub fn render(app: &App, epoch: u64, settings: &Settings) -> BTreeMap<String, ComponentChildren> {
     let valid = app.components.iter().filter(|one| one.is_valid());
-    valid.map(|component| (component.name.to_string(), children(app, component, epoch))).collect()
+    valid.map(|component| (component.name.to_string(), children(app, component, epoch, settings))).collect()
 }
 
-fn children(app: &App, component: &Component, epoch: u64) -> ComponentChildren {
+fn children(app: &App, component: &Component, epoch: u64, settings: &Settings) -> ComponentChildren {
     let service_account = Some(to_value(&service_account::service_account(app, component)));
+    let config_map = settings::config_map(app, component, settings).as_ref().map(to_value);
     let service = service::service(app, component).as_ref().map(to_value);
     let budget = Some(to_value(&pod_disruption_budget::pod_disruption_budget(app, component)));
     let network_policy = Some(to_value(&network_policy::network_policy(app, component)));
     let others = [
         (Kind::ServiceAccount, service_account),
+        (Kind::ConfigMap, config_map),
         (Kind::Service, service),
         (Kind::PodDisruptionBudget, budget),
         (Kind::NetworkPolicy, network_policy),
@@ -59,7 +67,10 @@ fn children(app: &App, component: &Component, epoch: u64) -> ComponentChildren {
     ComponentChildren {
         others: others.into_iter().filter_map(|(kind, child)| Some((kind, child?))).collect(),
         kind: component.workload_kind(),
-        workload: deployment(app, component, epoch),
+        workload: match component.tier {
+            Tier::Service | Tier::Worker => deployment(app, component, epoch),
+            Tier::Cache => stateful_set(app, component, epoch),
+        },
     }
 }
 

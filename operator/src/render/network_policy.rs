@@ -1,30 +1,53 @@
 //! Who may connect to a component's pods. Pure.
 
 use super::{labels, metadata};
+use crate::labels::APP;
 use crate::resolve::app::{App, Component, HTTP_PORT, METRICS_PORT};
+use crate::resolve::cache;
 use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPort, NetworkPolicySpec,
+    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use scalableapp_crds::Tier;
 
-/// Anyone may connect to the service port and the metrics port, nobody to any other.
+/// Anyone may connect to the service port and the metrics port, nobody to any other. To a shard only pods of the same app
+/// may connect, beside its metrics.
 ///
 /// The ports are selected by name: the pods of two revisions may have other numbers, or only one revision has both.
 ///
 /// Egress is not restricted: the API does not declare yet what a component calls, and a guess could block its database.
 pub(super) fn network_policy(app: &App, component: &Component) -> NetworkPolicy {
-    let ports = [HTTP_PORT, METRICS_PORT].map(|name| NetworkPolicyPort {
-        port: Some(IntOrString::String(name.to_owned())),
-        protocol: Some("TCP".to_owned()),
-        ..NetworkPolicyPort::default()
-    });
+    let ingress = match component.tier {
+        Tier::Service | Tier::Worker => vec![rule(None, [HTTP_PORT, METRICS_PORT].map(named).to_vec())],
+        Tier::Cache => of_cache(app),
+    };
     NetworkPolicy {
         metadata: metadata(app, component),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(labels::selector(labels::selected_by_component(app, component))),
             policy_types: Some(vec!["Ingress".to_owned()]),
-            ingress: Some(vec![NetworkPolicyIngressRule { from: None, ports: Some(ports.to_vec()) }]),
+            ingress: Some(ingress),
             egress: None,
         }),
     }
+}
+
+/// A cache trusts whoever has its password, so nobody else may try one.
+fn of_cache(app: &App) -> Vec<NetworkPolicyIngressRule> {
+    let of_app = labels::selector([(APP.to_owned(), app.name.to_string())].into());
+    let from = NetworkPolicyPeer { pod_selector: Some(of_app), ..NetworkPolicyPeer::default() };
+    let port = |port| tcp(IntOrString::Int(port));
+    vec![rule(Some(vec![from]), vec![port(cache::PORT)]), rule(None, vec![port(cache::METRICS_PORT)])]
+}
+
+fn rule(from: Option<Vec<NetworkPolicyPeer>>, ports: Vec<NetworkPolicyPort>) -> NetworkPolicyIngressRule {
+    NetworkPolicyIngressRule { from, ports: Some(ports) }
+}
+
+fn named(name: &str) -> NetworkPolicyPort {
+    tcp(IntOrString::String(name.to_owned()))
+}
+
+fn tcp(port: IntOrString) -> NetworkPolicyPort {
+    NetworkPolicyPort { port: Some(port), protocol: Some("TCP".to_owned()), ..NetworkPolicyPort::default() }
 }

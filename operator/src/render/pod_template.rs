@@ -2,7 +2,7 @@
 //! fields that the operator owns. Pure.
 
 use super::merge::merge;
-use super::{container, labels, names};
+use super::{cache, container, labels, names, settings};
 use crate::resolve::app::{App, Component};
 use serde_json::{Value, json};
 
@@ -38,6 +38,9 @@ fn defaults(app: &App, component: &Component) -> Value {
     if !is_windows(component) {
         context["seccompProfile"] = json!({"type": "RuntimeDefault"});
     }
+    if component.pod.cache.is_some() {
+        merge(&mut context, cache::security_context());
+    }
     json!({"spec": {
         // The component's own container comes first, so its ports are found first by name.
         "containers": [{"name": component.name.as_str()}],
@@ -69,14 +72,20 @@ fn owned(app: &App, component: &Component) -> Value {
     if let Some(port) = component.pod.metrics_port {
         metadata["annotations"] = json!({METRICS_PORT_ANNOTATION: port.to_string()});
     }
-    json!({
-        "metadata": metadata,
-        "spec": {
-            "automountServiceAccountToken": false,
-            "containers": [container::container(app, component)],
-            "serviceAccountName": names::component(app.name.as_str(), component.name.as_str()),
-        },
-    })
+    let mut spec = json!({
+        "automountServiceAccountToken": false,
+        "serviceAccountName": names::component(app.name.as_str(), component.name.as_str()),
+    });
+    if let Some(cache) = &component.pod.cache {
+        spec["containers"] = cache::containers(app, component, cache).into();
+        spec["volumes"] = cache::volumes(app, component);
+    } else {
+        spec["containers"] = json!([container::container(app, component)]);
+        if !component.pod.caches.is_empty() {
+            spec["volumes"] = settings::volumes(app, component);
+        }
+    }
+    json!({"metadata": metadata, "spec": spec})
 }
 
 /// Fills in the fields that the restricted Pod Security Standard requires of each container, below the user's fields.

@@ -4,21 +4,29 @@ use super::{labels, metadata};
 use crate::resolve::app::{App, Component, HTTP_PORT};
 use k8s_openapi::api::core::v1::{Service as ClusterService, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use scalableapp_crds::Tier;
 
 /// A Service over the ready pods of all revisions, so that a rollout never changes the address; none for a component
 /// without a port.
 pub(super) fn service(app: &App, component: &Component) -> Option<ClusterService> {
-    let port = component.pod.port?;
+    let number = component.pod.port?;
+    let port = match component.tier {
+        // No port of a shard is found by its name, so that a sidecar may have a port of the same name.
+        Tier::Cache => ("redis", IntOrString::Int(number)),
+        Tier::Service | Tier::Worker => (HTTP_PORT, IntOrString::String(HTTP_PORT.to_owned())),
+    };
     Some(ClusterService {
         metadata: metadata(app, component),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
+            // Each shard has a name of its own, which resolves while it is ready.
+            cluster_ip: (component.tier == Tier::Cache).then(|| "None".to_owned()),
             selector: Some(labels::selected_by_component(app, component)),
             ports: Some(vec![ServicePort {
-                name: Some(HTTP_PORT.to_owned()),
+                name: Some(port.0.to_owned()),
                 protocol: Some("TCP".to_owned()),
-                port,
-                target_port: Some(IntOrString::String(HTTP_PORT.to_owned())),
+                port: number,
+                target_port: Some(port.1),
                 ..ServicePort::default()
             }]),
             ..ServiceSpec::default()

@@ -8,7 +8,7 @@ use crate::kinds::Kind;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
-use scalableapp_crds::{EnvVar, PodTemplate, Resources, ScalableApp, Tier};
+use scalableapp_crds::{CacheEngine, EnvVar, Eviction, PodTemplate, Resources, ScalableApp, Tier};
 use scalableapp_engine::stack::{self, Stack};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -133,6 +133,7 @@ impl Component {
     pub fn workload_kind(&self) -> Kind {
         match self.tier {
             Tier::Service | Tier::Worker => Kind::Deployment,
+            Tier::Cache => Kind::StatefulSet,
         }
     }
 
@@ -142,7 +143,8 @@ impl Component {
         match kind {
             Kind::ServiceAccount | Kind::PodDisruptionBudget | Kind::NetworkPolicy => true,
             Kind::Service => self.pod.port.is_some(),
-            Kind::ConfigMap => false,
+            Kind::ConfigMap => !self.pod.caches.is_empty(),
+            Kind::Secret => self.tier == Tier::Cache,
             Kind::Deployment | Kind::StatefulSet => kind == self.workload_kind(),
         }
     }
@@ -175,6 +177,25 @@ pub struct Pod {
     pub probes: Probes,
     /// Seconds from SIGTERM until the pod is killed; `None` for the default of its tier.
     pub drain_seconds: Option<u32>,
+    /// The server of a shard; `None` for other components.
+    pub cache: Option<Cache>,
+    /// Names of the app's caches, whose shards and passwords a service or a worker gets.
+    pub caches: Vec<String>,
     /// Any other part of a PodTemplateSpec, in canonical form and without fields that the operator owns.
     pub template: PodTemplate,
+}
+
+/// The server of a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// The software.
+    pub engine: CacheEngine,
+    /// Image of the exporter.
+    pub exporter_image: String,
+    /// Bytes of data, from which on keys are evicted.
+    pub max_memory: i64,
+    /// Which keys leave.
+    pub eviction: Eviction,
+    /// Clients that may be connected; `None` for the server's own default.
+    pub max_clients: Option<i32>,
 }

@@ -6,7 +6,7 @@ use super::invalid::Problems;
 use super::name::ComponentName;
 use super::path::Path;
 use super::revision::Revision;
-use super::{rolling, scaling, worker};
+use super::{cache, rolling, scaling, worker};
 use scalableapp_crds as api;
 use scalableapp_engine::stack;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub(super) struct Shared<'a> {
     pub app: &'a str,
     /// Image of components without one of their own.
     pub image: Option<&'a str>,
+    /// Names of the app's caches.
+    pub caches: &'a [String],
 }
 
 /// Resolves a service, with its problems.
@@ -27,6 +29,7 @@ pub(super) fn of_service(written: &api::Service, shared: Shared<'_>, path: Path<
     let mut problems = Problems::default();
     let declaration = Declaration::from(written);
     let pod = declaration.pod(shared.image, None, path, &mut problems);
+    let pod = Pod { caches: shared.caches.to_vec(), ..pod };
     let scaling = scaling::of_service(written, path, &mut problems);
     component(
         api::Tier::Service,
@@ -45,12 +48,22 @@ pub(super) fn of_worker(written: &api::Worker, shared: Shared<'_>, path: Path<'_
     let declaration = Declaration::from(written);
     let drain = worker::drain_seconds(written.drain.as_ref(), path, &mut problems);
     let pod = declaration.pod(shared.image, drain, path, &mut problems);
+    let pod = Pod { caches: shared.caches.to_vec(), ..pod };
     let scaling = scaling::of_worker(written, path, &mut problems);
     let rollout = written.rollout.as_ref();
     let component =
         component(api::Tier::Worker, declaration, rollout, (pod, scaling), shared, path, problems);
     let queues = written.scaling.backlog.as_ref().map(|backlog| backlog.queues.clone());
     app::Component { queues: queues.unwrap_or_default(), ..component }
+}
+
+/// Resolves a cache, with its problems.
+pub(super) fn of_cache(written: &api::Cache, shared: Shared<'_>, path: Path<'_>) -> app::Component {
+    let mut problems = Problems::default();
+    let declaration = cache::declaration(written);
+    let pod = cache::pod(written, declaration, path, &mut problems);
+    let scaling = cache::scaling(written, path, &mut problems);
+    component(api::Tier::Cache, declaration, None, (pod, scaling), shared, path, problems)
 }
 
 fn component(

@@ -5,6 +5,7 @@ use super::invalid::Problems;
 use super::path::Path;
 use super::{canonical, container, pod_fields, pod_security, pod_template, probe};
 use scalableapp_crds as api;
+use serde_json::{Map, Value};
 
 /// The fields of a service or a worker that declare its pods.
 #[derive(Clone, Copy)]
@@ -74,14 +75,9 @@ impl Declaration<'_> {
         container::check_resources(&resources, Path::Field(&path, "resources"), problems);
         let probes =
             probe::resolve(self.probes, port.or(metrics_port), Path::Field(&path, "probes"), problems);
-        let template = self.pod_template.map(|template| {
-            let at = Path::Field(&path, "podTemplate");
-            let template = canonical::canonical_object(&template.object());
-            pod_fields::check(&template, at, problems);
-            pod_template::check(&template, self.name, at, problems);
-            pod_security::check(&template, at, problems);
-            template
-        });
+        let template = self
+            .pod_template
+            .map(|written| template(written, self.name, Path::Field(&path, "podTemplate"), problems));
         Pod {
             image,
             command: self.command.to_vec(),
@@ -92,7 +88,23 @@ impl Declaration<'_> {
             resources,
             probes,
             drain_seconds,
+            cache: None,
+            caches: Vec::new(),
             template: template.unwrap_or_default().into(),
         }
     }
+}
+
+/// The template in canonical form, with its problems. `own` is the name of the component's own container.
+pub(super) fn template(
+    written: &api::PodTemplate,
+    own: &str,
+    path: Path<'_>,
+    problems: &mut Problems,
+) -> Map<String, Value> {
+    let template = canonical::canonical_object(&written.object());
+    pod_fields::check(&template, path, problems);
+    pod_template::check(&template, own, path, problems);
+    pod_security::check(&template, path, problems);
+    template
 }

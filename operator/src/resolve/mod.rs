@@ -4,6 +4,7 @@
 //! because the rest of the operator uses resolved types only and checks nothing twice.
 
 pub mod app;
+pub mod cache;
 mod canonical;
 mod component;
 mod container;
@@ -30,7 +31,7 @@ use component::Shared;
 use invalid::{Invalid, Problems};
 use name::AppName;
 use path::Path;
-use scalableapp_crds::{PodTemplate, ScalableApp, ScalableAppSpec, Service, Worker, limits};
+use scalableapp_crds::{Cache, PodTemplate, ScalableApp, ScalableAppSpec, Service, Worker, limits};
 use scalableapp_engine::stack::Stack;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -64,7 +65,9 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
         Path::Field(&in_metadata, "name"),
         &mut problems,
     );
-    let shared = Shared { namespace: &namespace, app: name.as_str(), image: app.spec.image.as_deref() };
+    let caches: Vec<String> = app.spec.caches.iter().map(|cache| cache.name.clone()).collect();
+    let image = app.spec.image.as_deref();
+    let shared = Shared { namespace: &namespace, app: name.as_str(), image, caches: &caches };
     let components =
         if is_moderate(app, &mut problems) { components(app, shared, &mut problems) } else { Vec::new() };
     let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
@@ -78,7 +81,8 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
 fn is_moderate(app: &ScalableApp, problems: &mut Problems) -> bool {
     let of_services = app.spec.services.iter().filter_map(|service| service.pod_template.as_ref());
     let of_workers = app.spec.workers.iter().filter_map(|worker| worker.pod_template.as_ref());
-    let values: usize = of_services.chain(of_workers).map(PodTemplate::values).sum();
+    let of_caches = app.spec.caches.iter().filter_map(|cache| cache.pod_template.as_ref());
+    let values: usize = of_services.chain(of_workers).chain(of_caches).map(PodTemplate::values).sum();
     if values > MOST_VALUES {
         let sentence = format!(
             "write at most {MOST_VALUES} values in the podTemplates of all components together, not {values}: move files to a ConfigMap"
@@ -90,22 +94,24 @@ fn is_moderate(app: &ScalableApp, problems: &mut Problems) -> bool {
 
 /// Resolves the components of all tiers, whose names are unique over the app.
 fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) -> Vec<app::Component> {
-    let ScalableAppSpec { image: _, services, workers } = &app.spec;
-    let lists = ["services", "workers"].map(|name| Path::Field(&Path::Root, name));
-    let [of_services, of_workers] = &lists;
+    let ScalableAppSpec { image: _, services, workers, caches } = &app.spec;
+    let lists = ["services", "workers", "caches"].map(|name| Path::Field(&Path::Root, name));
+    let [of_services, of_workers, of_caches] = &lists;
     if services.is_empty() && workers.is_empty() {
         problems.refuse(*of_services, "add at least one service or worker");
     }
-    let all = services.len() + workers.len();
+    let all = services.len() + workers.len() + caches.len();
     if all > limits::COMPONENTS {
         let sentence = format!("use at most {} components, not {all}", limits::COMPONENTS);
         problems.refuse(*of_services, sentence);
     }
     let services = services.iter().map(|one| (of_services, &one.name, WrittenComponent::Service(one)));
     let workers = workers.iter().map(|one| (of_workers, &one.name, WrittenComponent::Worker(one)));
+    let caches = caches.iter().map(|one| (of_caches, &one.name, WrittenComponent::Cache(one)));
     let mut names = BTreeSet::new();
     services
         .chain(workers)
+        .chain(caches)
         .map(|(list, name, written)| {
             let path = Path::Item(list, name);
             if !names.insert(name) {
@@ -114,6 +120,7 @@ fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) ->
             match written {
                 WrittenComponent::Service(written) => component::of_service(written, shared, path),
                 WrittenComponent::Worker(written) => component::of_worker(written, shared, path),
+                WrittenComponent::Cache(written) => component::of_cache(written, shared, path),
             }
         })
         .collect()
@@ -123,6 +130,7 @@ fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) ->
 enum WrittenComponent<'a> {
     Service(&'a Service),
     Worker(&'a Worker),
+    Cache(&'a Cache),
 }
 
 #[cfg(test)]

@@ -39,6 +39,9 @@ const OWNED_BY_CONTAINER: [(&str, &str); 9] = [
 /// Names of the ports of the component's own container.
 const PORT_NAMES: [&str; 2] = [HTTP_PORT, METRICS_PORT];
 
+/// How the names of the operator's own volumes begin.
+const VOLUME_PREFIX: &str = "scalableapp-";
+
 /// Labels of the operator, besides all that begin with `scalableapp.dev/`.
 const OWNED_LABELS: [&str; 5] = [
     "app.kubernetes.io/component",
@@ -123,10 +126,15 @@ fn check_ports_of_others(
     }
 }
 
-/// The pod's volumes are those of its template: the operator adds none.
+/// The pod's volumes are those of its template. Those of the operator are for its own containers, under names with a
+/// prefix of their own.
 fn check_mounts(spec: &Map<String, Value>, path: Path<'_>, problems: &mut Problems) {
     let name = |item: &'_ Value| item.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let volumes: BTreeSet<String> = list(spec, "volumes").iter().map(name).collect();
+    for volume in volumes.iter().filter(|name| name.starts_with(VOLUME_PREFIX)) {
+        let sentence = format!("give the volume a name that does not begin with {VOLUME_PREFIX}");
+        problems.refuse(Path::Item(&Path::Field(&path, "volumes"), volume), sentence);
+    }
     for field in ["containers", "initContainers"] {
         let containers = Path::Field(&path, field);
         for container in list(spec, field).iter().filter_map(Value::as_object) {

@@ -39,6 +39,20 @@ impl Revision {
         if let Some(seconds) = pod.drain_seconds {
             inputs["drainSeconds"] = seconds.into();
         }
+        if let Some(cache) = &pod.cache {
+            inputs["cache"] = json!({
+                "engine": cache.engine,
+                "exporterImage": cache.exporter_image,
+                "maxMemory": cache.max_memory,
+                "eviction": cache.eviction,
+                "maxClients": cache.max_clients,
+            });
+        }
+        if !pod.caches.is_empty() {
+            let mut caches = pod.caches.clone();
+            caches.sort();
+            inputs["caches"] = caches.into();
+        }
         let digest = Sha256::digest(canonical(&inputs).to_string());
         let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         hex.truncate(LENGTH);

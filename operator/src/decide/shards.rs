@@ -1,0 +1,68 @@
+//! Which shards of a cache its consumers may use. Pure.
+
+use super::pass::Pass;
+use crate::observe::cluster::{caches::Observed, pods::CachedPod};
+use scalableapp_crds::Tier;
+use scalableapp_engine::hpa::pod::ReadyStatus;
+use std::collections::BTreeMap;
+
+impl Pass {
+    /// Listed shards of each cache, by its name: those of the ordinals below this number.
+    #[must_use]
+    pub fn shards(&self, observed: &Observed) -> BTreeMap<String, i32> {
+        let states = self.components.iter().map(|one| &one.state).filter(|state| state.tier == Tier::Cache);
+        let listed = states.map(|state| {
+            let planned = self.plan.replicas.get(&state.name);
+            let planned = planned.map_or_else(
+                || state.revisions.iter().map(|revision| revision.replicas).sum(),
+                |planned| planned.values().sum(),
+            );
+            let ready = observed.pods_of(&state.name).filter(|pod| is_ready(pod));
+            (state.name.clone(), listed(planned, ready.filter_map(|pod| ordinal(&pod.pod.name))))
+        });
+        listed.collect()
+    }
+}
+
+/// A new shard is listed when it is ready. A leaving one is not from the decision on, before its replicas are written. A
+/// crashed one stays, so that its keys stay where they are, unless no ready one is above it.
+fn listed(planned: i32, ready: impl Iterator<Item = i32>) -> i32 {
+    ready.max().map_or(0, |highest| highest.saturating_add(1)).min(planned)
+}
+
+fn is_ready(pod: &CachedPod) -> bool {
+    let ready = pod.pod.ready.as_ref();
+    !pod.pod.deleting && ready.is_some_and(|ready| ready.status == ReadyStatus::True)
+}
+
+fn ordinal(pod: &str) -> Option<i32> {
+    pod.rsplit_once('-')?.1.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::before_the_first_is_ready(2, &[], 0)]
+    #[case::all_are_ready(3, &[0, 1, 2], 3)]
+    #[case::a_new_one_starts(3, &[0, 1], 2)]
+    #[case::one_leaves_that_is_ready(1, &[0, 1], 1)]
+    #[case::one_crashed_below_another(3, &[0, 2], 3)]
+    #[case::the_last_one_crashed(3, &[0, 1], 2)]
+    #[case::all_leave(0, &[0], 0)]
+    fn a_shard_is_listed_from_ready_until_it_is_to_leave(
+        #[case] planned: i32,
+        #[case] ready: &[i32],
+        #[case] expected: i32,
+    ) {
+        assert_eq!(listed(planned, ready.iter().copied()), expected);
+    }
+
+    #[test]
+    fn the_ordinal_of_a_shard_is_the_end_of_its_name() {
+        assert_eq!(ordinal("shop-sessions-12"), Some(12));
+        assert_eq!(ordinal("shop-sessions"), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! The containers and volumes of a shard. Pure.
+//!
+//! The password is in no argument: the server reads it from a file of the Secret, the others from their environment.
+
+use super::{container, metadata, names};
+use crate::resolve::app::{App, Cache, Component};
+use crate::resolve::cache::{METRICS_PORT, PORT, exporter};
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::{Value, json};
+
+/// Key of the password in the Secret.
+const PASSWORD: &str = "password";
+/// Key of the server's configuration in the Secret, which has the password and nothing else.
+const CONFIGURATION: &str = "redis.conf";
+
+/// User and group of the default images, for any image: the server needs no user of its own.
+const USER: u32 = 999;
+/// Read by owner and group, in decimal because JSON has no octal numbers.
+const READ_ONLY: u32 = 0o440;
+
+const DATA: &str = "scalableapp-data";
+const DATA_FOLDER: &str = "/data";
+const SECRET: &str = "scalableapp-password";
+const SECRET_FOLDER: &str = "/etc/scalableapp/password";
+
+/// The shard's own container and its exporter.
+pub(super) fn containers(app: &App, component: &Component, cache: &Cache) -> Vec<Value> {
+    let mut shard = container::container(app, component);
+    shard["command"] = json!([format!("{}-server", cache.engine.name())]);
+    shard["args"] = json!(args(cache));
+    // Clients of both engines read this variable.
+    shard["env"] = json!([password(app, component.name.as_str(), "REDISCLI_AUTH", false)]);
+    shard["ports"] = json!([{"name": "redis", "containerPort": PORT, "protocol": "TCP"}]);
+    shard["volumeMounts"] = json!([
+        {"name": DATA, "mountPath": DATA_FOLDER},
+        {"name": SECRET, "mountPath": SECRET_FOLDER, "readOnly": true},
+    ]);
+    let exporter = json!({
+        "name": exporter(component.name.as_str()),
+        "image": cache.exporter_image,
+        "env": [
+            {"name": "REDIS_ADDR", "value": format!("redis://127.0.0.1:{PORT}")},
+            password(app, component.name.as_str(), "REDIS_PASSWORD", false),
+        ],
+        "ports": [{"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}],
+        // Utilization needs a request of every container.
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
+    });
+    vec![shard, exporter]
+}
+
+/// Nothing is saved: a fork for a snapshot could double the memory. Clients get at most a part of it.
+fn args(cache: &Cache) -> Vec<String> {
+    let configuration = format!("{SECRET_FOLDER}/{CONFIGURATION}");
+    let max_memory = cache.max_memory.to_string();
+    let port = PORT.to_string();
+    let fixed = [
+        configuration.as_str(),
+        "--port",
+        &port,
+        "--dir",
+        DATA_FOLDER,
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--maxmemory",
+        &max_memory,
+        "--maxmemory-policy",
+        cache.eviction.name(),
+        "--maxmemory-samples",
+        "10",
+        "--maxmemory-clients",
+        "5%",
+    ];
+    let mut args = fixed.map(str::to_owned).to_vec();
+    if let Some(clients) = cache.max_clients {
+        args.extend(["--maxclients".to_owned(), clients.to_string()]);
+    }
+    args
+}
+
+/// The volumes of a shard.
+pub(super) fn volumes(app: &App, component: &Component) -> Value {
+    let secret = names::component(app.name.as_str(), component.name.as_str());
+    json!([
+        {"name": DATA, "emptyDir": {}},
+        {"name": SECRET, "secret": {
+            "secretName": secret,
+            "defaultMode": READ_ONLY,
+            "items": [{"key": CONFIGURATION, "path": CONFIGURATION}],
+        }},
+    ])
+}
+
+/// User and groups of the pods, which a podTemplate may change.
+pub(super) fn security_context() -> Value {
+    json!({"runAsUser": USER, "runAsGroup": USER, "fsGroup": USER})
+}
+
+/// A variable with the password of a cache. A container with an `optional` one starts without the Secret, too.
+pub(super) fn password(app: &App, cache: &str, variable: &str, optional: bool) -> Value {
+    let secret = names::component(app.name.as_str(), cache);
+    let mut key = json!({"name": secret, "key": PASSWORD});
+    if optional {
+        key["optional"] = true.into();
+    }
+    json!({"name": variable, "valueFrom": {"secretKeyRef": key}})
+}
+
+/// The Secret of a cache with its password, which is in this object alone.
+#[must_use]
+pub fn secret(app: &App, component: &Component, password: &str) -> Secret {
+    let configuration = format!("requirepass {password}\n");
+    let data = [(PASSWORD, password.to_owned()), (CONFIGURATION, configuration)];
+    Secret {
+        metadata: metadata(app, component),
+        string_data: Some(data.map(|(key, value)| (key.to_owned(), value)).into()),
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    }
+}

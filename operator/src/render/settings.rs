@@ -1,0 +1,70 @@
+//! What the operator decides while pods run, as files that they read again: each key of a ConfigMap is a file. Pure.
+//!
+//! None of it is in a template, so none of it restarts a pod.
+
+use super::{cache, metadata, names};
+use crate::resolve::app::{App, Component};
+use crate::resolve::cache::PORT;
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Folder of the files.
+const FOLDER: &str = "/etc/scalableapp/settings";
+/// The variable with the folder.
+const FOLDER_VARIABLE: &str = "SCALABLEAPP_SETTINGS";
+const VOLUME: &str = "scalableapp-settings";
+
+/// What is decided while pods run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Listed shards of each cache, by its name: those of the ordinals below this number.
+    pub shards: BTreeMap<String, i32>,
+}
+
+/// The settings of a service or a worker; `None` for a component that has none.
+pub(super) fn config_map(app: &App, component: &Component, settings: &Settings) -> Option<ConfigMap> {
+    let caches = &component.pod.caches;
+    let endpoints = caches.iter().map(|cache| {
+        let shards = settings.shards.get(cache).copied().unwrap_or_default();
+        (variable(cache, "ENDPOINTS"), endpoints(app, cache, shards))
+    });
+    (!caches.is_empty()).then(|| ConfigMap {
+        metadata: metadata(app, component),
+        data: Some(endpoints.collect()),
+        ..ConfigMap::default()
+    })
+}
+
+/// The addresses of the first shards, separated by commas. A consumer hashes them, so each is the same for ever.
+fn endpoints(app: &App, cache: &str, shards: i32) -> String {
+    let service = names::component(app.name.as_str(), cache);
+    let endpoint = |ordinal| format!("{service}-{ordinal}.{service}.{}.svc:{PORT}", app.namespace);
+    (0..shards).map(endpoint).collect::<Vec<_>>().join(",")
+}
+
+/// The variables of the operator for a component with settings. A password is optional: a component must start without
+/// its cache.
+pub(super) fn env(app: &App, component: &Component) -> Vec<Value> {
+    let caches = &component.pod.caches;
+    let folder = (!caches.is_empty()).then(|| json!({"name": FOLDER_VARIABLE, "value": FOLDER}));
+    let passwords = caches.iter().map(|name| cache::password(app, name, &variable(name, "PASSWORD"), true));
+    folder.into_iter().chain(passwords).collect()
+}
+
+/// `CACHE_<NAME>_<suffix>`.
+fn variable(cache: &str, suffix: &str) -> String {
+    format!("CACHE_{}_{suffix}", cache.to_uppercase().replace('-', "_"))
+}
+
+/// The mount of the files.
+pub(super) fn mounts() -> Value {
+    // No subPath, which would never show a change.
+    json!([{"name": VOLUME, "mountPath": FOLDER, "readOnly": true}])
+}
+
+/// The volume of the files. It is optional: a component must start without its settings.
+pub(super) fn volumes(app: &App, component: &Component) -> Value {
+    let name = names::component(app.name.as_str(), component.name.as_str());
+    json!([{"name": VOLUME, "configMap": {"name": name, "optional": true}}])
+}

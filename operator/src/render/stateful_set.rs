@@ -1,0 +1,34 @@
+//! The StatefulSet of a cache. Pure.
+
+use super::{labels, pod_template};
+use crate::labels::EPOCH;
+use crate::names;
+use crate::resolve::app::{App, Component};
+use serde_json::{Value, json};
+
+/// The StatefulSet of a cache. It has no replicas, because they belong to scaling. A change of its template replaces one
+/// shard after another in place. Shards come and go at once, because none of them needs another.
+#[must_use]
+pub fn stateful_set(app: &App, component: &Component, epoch: u64) -> Value {
+    let name = names::component(app.name.as_str(), component.name.as_str());
+    let mut labels = labels::of_revision(app, component);
+    labels.insert(EPOCH.to_owned(), epoch.to_string());
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {
+            "name": name,
+            "namespace": app.namespace,
+            "labels": labels,
+            "ownerReferences": [app.owner_reference()],
+        },
+        "spec": {
+            "podManagementPolicy": "Parallel",
+            "revisionHistoryLimit": 1,
+            "selector": labels::selector(labels::selected_by_component(app, component)),
+            "serviceName": name,
+            "template": pod_template::pod_template(app, component),
+            "updateStrategy": {"type": "RollingUpdate"},
+        },
+    })
+}
