@@ -7,6 +7,7 @@ mod behavior;
 mod cache;
 mod condition;
 mod container;
+mod database;
 mod decision;
 mod duration;
 mod fallback;
@@ -36,6 +37,10 @@ pub use behavior::{Behavior, PolicyType, ScalingPolicyRule, ScalingRules, Select
 pub use cache::{Cache, CacheEngine, CacheTarget, Eviction, Redis, Shards};
 pub use condition::{Condition, ConditionStatus, condition_type, set_condition};
 pub use container::{EnvVar, EnvVarSource, FieldSelector, KeySelector, ResourceFieldSelector, Resources};
+pub use database::{
+    Database, Postgres, Primary, ReadReplicaDrain, ReadReplicaTarget, ReadReplicas, SecretRef,
+    WhenPrimaryIsGone,
+};
 pub use decision::{DecisionRecord, LastGood, LatencyStep, Proposal, ScaleEvent, ScalingMemory, Stage};
 pub use duration::{GoDuration, InvalidDuration};
 pub use fallback::Fallback;

@@ -1,6 +1,6 @@
 //! `ScalableApp`: the stack that a team declares. Pure.
 
-use crate::{Cache, ScalableAppStatus, Service, Worker};
+use crate::{Cache, Database, ScalableAppStatus, Service, Worker};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -29,9 +29,10 @@ use serde::{Deserialize, Serialize};
 #[x_kube(
     validation = ("has(self.image) || ((!has(self.services) || self.services.all(s, has(s.image))) && (!has(self.workers) || self.workers.all(w, has(w.image))))", "set image, or an image for each service and worker"),
     validation = ("(has(self.services) && size(self.services) > 0) || (has(self.workers) && size(self.workers) > 0)", "add at least one service or worker"),
-    validation = ("(has(self.services) ? size(self.services) : 0) + (has(self.workers) ? size(self.workers) : 0) + (has(self.caches) ? size(self.caches) : 0) <= 20", "use at most 20 components: services, workers and caches together"),
+    validation = ("(has(self.services) ? size(self.services) : 0) + (has(self.workers) ? size(self.workers) : 0) + (has(self.caches) ? size(self.caches) : 0) + (has(self.databases) ? size(self.databases) : 0) <= 20", "use at most 20 components: services, workers, caches and databases together"),
     validation = ("!has(self.services) || !has(self.workers) || self.workers.all(w, !self.services.exists(s, s.name == w.name))", "give each service and worker a name of its own"),
-    validation = ("!has(self.caches) || self.caches.all(c, (!has(self.services) || !self.services.exists(s, s.name == c.name)) && (!has(self.workers) || !self.workers.exists(w, w.name == c.name)))", "give each cache a name that no service or worker has")
+    validation = ("!has(self.caches) || self.caches.all(c, (!has(self.services) || !self.services.exists(s, s.name == c.name)) && (!has(self.workers) || !self.workers.exists(w, w.name == c.name)))", "give each cache a name that no service or worker has"),
+    validation = ("!has(self.databases) || self.databases.all(d, (!has(self.services) || !self.services.exists(s, s.name == d.name)) && (!has(self.caches) || !self.caches.exists(c, c.name == d.name)) && (!has(self.workers) || !self.workers.exists(w, w.name == d.name)))", "give each database a name that no service, worker or cache has")
 )]
 pub struct ScalableAppSpec {
     /// Container image of every service and worker that sets no `image` of its own.
@@ -53,6 +54,11 @@ pub struct ScalableAppSpec {
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub caches: Vec<Cache>,
+    /// Databases of the app, at most 20. One with read replicas has its own pods, Service and scaling. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub databases: Vec<Database>,
 }
 
 impl ScalableAppSpec {
@@ -61,6 +67,10 @@ impl ScalableAppSpec {
         let services = self.services.iter().map(|one| (one.name.as_str(), one.replica_bounds()));
         let workers = self.workers.iter().map(|one| (one.name.as_str(), one.replica_bounds()));
         let caches = self.caches.iter().map(|one| (one.name.as_str(), one.replica_bounds()));
-        services.chain(workers).chain(caches)
+        let databases = self.databases.iter().filter_map(|one| {
+            let replicas = one.postgres.read_replicas.as_ref()?;
+            Some((one.name.as_str(), (replicas.min, replicas.max)))
+        });
+        services.chain(workers).chain(caches).chain(databases)
     }
 }

@@ -111,6 +111,8 @@ pub enum Tier {
     Worker,
     /// A cache, whose replicas are its shards.
     Cache,
+    /// Read replicas of a database.
+    Database,
 }
 
 impl Tier {
@@ -121,6 +123,7 @@ impl Tier {
             Self::Service => "service",
             Self::Worker => "worker",
             Self::Cache => "cache",
+            Self::Database => "database",
         }
     }
 }

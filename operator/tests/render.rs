@@ -82,14 +82,28 @@ fn child(children: &ComponentChildren, kind: Kind) -> Value {
     found.map(|(_, child)| child.clone()).expect("a child of this kind")
 }
 
+/// The child with the names of the script's files alone: their text has tests of its own.
+fn without_script(mut child: Value) -> Value {
+    let files =
+        child.get_mut("data").and_then(Value::as_object_mut).filter(|files| files.contains_key("reader.sh"));
+    for text in files.into_iter().flat_map(serde_json::Map::values_mut) {
+        *text = json!("the file of this name in operator/src/render/reader");
+    }
+    child
+}
+
 #[test]
 fn each_example_has_the_children_of_its_snapshot() {
     for path in examples() {
         let app = resolved(read(&path));
         let shards: Vec<_> = app.components.iter().map(|one| (one.name.as_str(), 2)).collect();
         let rendered = rendered(&app, &shards);
-        let children: Vec<Value> =
-            app.components.iter().flat_map(|service| as_json(&rendered[service.name.as_str()])).collect();
+        let children: Vec<Value> = app
+            .components
+            .iter()
+            .flat_map(|service| as_json(&rendered[service.name.as_str()]))
+            .map(without_script)
+            .collect();
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         insta::with_settings!({
             sort_maps => true,

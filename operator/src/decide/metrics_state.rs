@@ -26,10 +26,8 @@ pub(super) fn metrics_state(
     if !samples.were_taken() {
         return MetricsState::NotYet;
     }
-    // The first replicas of a service are decided without its metrics.
-    if component.tier == Tier::Service
-        && ready == 0
-        && (decision.current == 0 || !decision.invalid.is_empty())
+    // The first replicas of a service or a database are decided without its metrics.
+    if component.tier != Tier::Worker && ready == 0 && (decision.current == 0 || !decision.invalid.is_empty())
     {
         return MetricsState::NoPodReady;
     }

@@ -25,9 +25,10 @@ impl Pass {
 }
 
 /// A new shard is listed when it is ready. A leaving one is not from the decision on, before its replicas are written. A
-/// crashed one stays, so that its keys stay where they are, unless no ready one is above it.
+/// crashed one stays, so that its keys stay where they are, unless no ready one is above it. Without any ready one all
+/// are listed: consumers that start now must know where the cache will be.
 fn listed(planned: i32, ready: impl Iterator<Item = i32>) -> i32 {
-    ready.max().map_or(0, |highest| highest.saturating_add(1)).min(planned)
+    ready.max().map_or(planned, |highest| highest.saturating_add(1)).min(planned)
 }
 
 fn is_ready(pod: &CachedPod) -> bool {
@@ -45,7 +46,7 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::before_the_first_is_ready(2, &[], 0)]
+    #[case::before_the_first_is_ready(2, &[], 2)]
     #[case::all_are_ready(3, &[0, 1, 2], 3)]
     #[case::a_new_one_starts(3, &[0, 1], 2)]
     #[case::one_leaves_that_is_ready(1, &[0, 1], 1)]

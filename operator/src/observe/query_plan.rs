@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
+use scalableapp_crds::Tier;
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::propose::metric::Target;
 
@@ -21,6 +22,8 @@ pub enum Signal {
     Memory,
     /// Jobs of the queues of a pool of workers.
     Jobs,
+    /// Running queries of the read replicas of a database.
+    Activity,
 }
 
 /// Namespace and name of an app.
@@ -87,6 +90,9 @@ pub fn sources(component: &Component) -> Sources {
         Target::Cpu(_) => Some(Source::Pods(Signal::Cpu)),
         Target::Memory(_) => Some(Source::Pods(Signal::Memory)),
         Target::Backlog(_) => Some(Source::Backlog(component.queues.clone())),
+        Target::Prometheus { .. } if component.tier == Tier::Database => {
+            Some(Source::Component(Signal::Activity))
+        }
         Target::Prometheus { .. } => component.queries.get(name).map(|text| {
             let namespace = component.key.namespace.clone();
             Source::Custom(CustomQuery { namespace, text: text.clone() })

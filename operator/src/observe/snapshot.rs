@@ -19,7 +19,7 @@ use super::prometheus::signals::requests::Traffic;
 use super::prometheus::signals::scraped::Measured;
 use super::prometheus::signals::usage::pod_sample;
 use super::prometheus::targets::Targets;
-use super::query_plan::{QueryPlan, Source};
+use super::query_plan::{QueryPlan, Signal, Source};
 use crate::resolve::app::ComponentKey;
 
 /// The samples of one tick.
@@ -84,6 +84,11 @@ impl Samples {
 
     fn read(&self, key: &ComponentKey, source: &Source) -> Option<Reading> {
         match source {
+            Source::Component(Signal::Activity) => self
+                .evidence
+                .activity
+                .get(key)
+                .map(|measured| Reading { values: vec![measured.value], ..reading_of(measured) }),
             Source::Component(_) => self.evidence.traffic.get(key).map(|measured| self.rate(measured)),
             // A histogram without observations has no value: no traffic, so the latency is not known.
             Source::Quantile(wanted) => self.evidence.latencies.get(key).map(|histogram| {
@@ -193,6 +198,7 @@ impl Samples {
 
     fn lacks(&self, key: &ComponentKey, source: &Source) -> bool {
         match source {
+            Source::Component(Signal::Activity) => !self.evidence.activity.contains_key(key),
             Source::Component(_) => !self.evidence.traffic.contains_key(key),
             Source::Quantile(_) => !self.evidence.latencies.contains_key(key),
             Source::Pods(_) | Source::Custom(_) | Source::Backlog(_) => false,

@@ -1,7 +1,7 @@
 //! The component's own container. Pure.
 
 use super::{names, settings};
-use crate::resolve::app::{App, Component, HTTP_PORT, METRICS_PORT, Pod};
+use crate::resolve::app::{App, Component, HTTP_PORT, METRICS_PORT, POSTGRES_PORT, Pod};
 use crate::resolve::probe::{Action, Probe};
 use scalableapp_crds::Tier;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ pub(super) fn container(app: &App, component: &Component) -> Value {
     if component.tier == Tier::Service {
         container["lifecycle"] = json!({"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}});
     }
-    if !pod.caches.is_empty() {
+    if pod.has_settings() {
         container["volumeMounts"] = settings::mounts();
     }
     for (field, words) in [("command", &pod.command), ("args", &pod.args)] {
@@ -51,6 +51,9 @@ pub(super) fn container(app: &App, component: &Component) -> Value {
 /// None of them may differ between pods of a revision or change while they run: they are part of their template.
 fn env(app: &App, component: &Component) -> Vec<Value> {
     let pod = &component.pod;
+    if pod.reader.is_some() {
+        return pod.env.iter().map(|variable| json!(variable)).collect();
+    }
     let deployment =
         names::deployment(app.name.as_str(), component.name.as_str(), component.revision.as_str());
     let resource = format!(
@@ -70,12 +73,15 @@ fn env(app: &App, component: &Component) -> Vec<Value> {
         .filter_map(|(name, value)| Some(json!({"name": name, "value": value?})))
         .chain(settings::env(app, component))
         .filter(|given| !is_set(given))
-        .chain(pod.env.iter().map(|variable| json!(variable)))
+        .chain(pod.databases.iter().chain(&pod.env).map(|variable| json!(variable)))
         .collect()
 }
 
 fn ports(pod: &Pod) -> Vec<Value> {
     let port = |name: &str, port: i32| json!({"name": name, "containerPort": port, "protocol": "TCP"});
+    if pod.reader.is_some() {
+        return pod.port.map(|number| port(POSTGRES_PORT, number)).into_iter().collect();
+    }
     let metrics_port = pod.metrics_port.filter(|number| Some(*number) != pod.port);
     let ports = [(HTTP_PORT, pod.port), (METRICS_PORT, metrics_port)];
     ports.into_iter().filter_map(|(name, number)| Some(port(name, number?))).collect()

@@ -8,6 +8,7 @@ mod merge;
 mod network_policy;
 mod pod_disruption_budget;
 mod pod_template;
+mod reader;
 mod service;
 mod service_account;
 pub mod settings;
@@ -52,6 +53,9 @@ pub fn render(app: &App, epoch: u64, settings: &Settings) -> BTreeMap<String, Co
 }
 
 fn children(app: &App, component: &Component, epoch: u64, settings: &Settings) -> ComponentChildren {
+    if let Some(reader) = &component.pod.reader {
+        return reader::children(app, component, reader, epoch);
+    }
     let service_account = Some(to_value(&service_account::service_account(app, component)));
     let config_map = settings::config_map(app, component, settings).as_ref().map(to_value);
     let service = service::service(app, component).as_ref().map(to_value);

@@ -2,7 +2,7 @@
 //! fields that the operator owns. Pure.
 
 use super::merge::merge;
-use super::{cache, container, labels, names, settings};
+use super::{cache, container, labels, names, reader, settings};
 use crate::resolve::app::{App, Component};
 use serde_json::{Value, json};
 
@@ -15,12 +15,21 @@ const TERMINATION_GRACE_PERIOD_SECONDS: u32 = 40;
 
 /// Seconds of a worker's grace period after its jobs had their time: it has to end, too.
 const SECONDS_TO_END: u32 = 5;
+/// The same of a read replica after its queries had their time: the server writes its last checkpoint.
+const SECONDS_TO_STOP_A_SERVER: u32 = 30;
 
 /// The template of the current revision's pods. It depends on the revision and on names only.
 pub(super) fn pod_template(app: &App, component: &Component) -> Value {
     let mut template = defaults(app, component);
+    let reader = component.pod.reader.as_ref();
+    if let Some(reader) = reader {
+        merge(&mut template, reader::defaults(reader));
+    }
     merge(&mut template, Value::Object(component.pod.template.object()));
     merge(&mut template, owned(app, component));
+    if let Some(reader) = reader {
+        merge(&mut template, reader::owned(app, component, reader));
+    }
     if is_windows(component) {
         return template;
     }
@@ -57,7 +66,8 @@ fn defaults(app: &App, component: &Component) -> Value {
 }
 
 fn grace_period_seconds(component: &Component) -> u32 {
-    let drain = component.pod.drain_seconds.map(|seconds| seconds.saturating_add(SECONDS_TO_END));
+    let to_end = if component.pod.reader.is_some() { SECONDS_TO_STOP_A_SERVER } else { SECONDS_TO_END };
+    let drain = component.pod.drain_seconds.map(|seconds| seconds.saturating_add(to_end));
     drain.unwrap_or(TERMINATION_GRACE_PERIOD_SECONDS)
 }
 
@@ -81,7 +91,7 @@ fn owned(app: &App, component: &Component) -> Value {
         spec["volumes"] = cache::volumes(app, component);
     } else {
         spec["containers"] = json!([container::container(app, component)]);
-        if !component.pod.caches.is_empty() {
+        if component.pod.has_settings() {
             spec["volumes"] = settings::volumes(app, component);
         }
     }

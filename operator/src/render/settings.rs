@@ -24,14 +24,15 @@ pub struct Settings {
 
 /// The settings of a service or a worker; `None` for a component that has none.
 pub(super) fn config_map(app: &App, component: &Component, settings: &Settings) -> Option<ConfigMap> {
-    let caches = &component.pod.caches;
-    let endpoints = caches.iter().map(|cache| {
+    let pod = &component.pod;
+    let endpoints = pod.caches.iter().map(|cache| {
         let shards = settings.shards.get(cache).copied().unwrap_or_default();
         (variable(cache, "ENDPOINTS"), endpoints(app, cache, shards))
     });
-    (!caches.is_empty()).then(|| ConfigMap {
+    let hosts = pod.read_hosts().map(|host| (host.name.clone(), host.value.clone().unwrap_or_default()));
+    pod.has_settings().then(|| ConfigMap {
         metadata: metadata(app, component),
-        data: Some(endpoints.collect()),
+        data: Some(endpoints.chain(hosts).collect()),
         ..ConfigMap::default()
     })
 }
@@ -47,7 +48,7 @@ fn endpoints(app: &App, cache: &str, shards: i32) -> String {
 /// its cache.
 pub(super) fn env(app: &App, component: &Component) -> Vec<Value> {
     let caches = &component.pod.caches;
-    let folder = (!caches.is_empty()).then(|| json!({"name": FOLDER_VARIABLE, "value": FOLDER}));
+    let folder = component.pod.has_settings().then(|| json!({"name": FOLDER_VARIABLE, "value": FOLDER}));
     let passwords = caches.iter().map(|name| cache::password(app, name, &variable(name, "PASSWORD"), true));
     folder.into_iter().chain(passwords).collect()
 }

@@ -1,5 +1,6 @@
 //! The resolved app, which every later stage reads instead of the spec. Pure.
 
+use super::database::Reader;
 use super::invalid::Invalid;
 use super::name::{AppName, ComponentName};
 use super::probe::Probes;
@@ -17,6 +18,10 @@ use std::sync::Arc;
 
 /// Name of the container's port for the Service.
 pub const HTTP_PORT: &str = "http";
+/// Name of the container's port for PostgreSQL.
+pub const POSTGRES_PORT: &str = "postgresql";
+/// End of the variable with the address of a database's read replicas.
+pub const READ_HOST: &str = "_READ_HOST";
 /// Name of the container's port for `/metrics`, where it is another one.
 pub const METRICS_PORT: &str = "metrics";
 
@@ -133,7 +138,7 @@ impl Component {
     pub fn workload_kind(&self) -> Kind {
         match self.tier {
             Tier::Service | Tier::Worker => Kind::Deployment,
-            Tier::Cache => Kind::StatefulSet,
+            Tier::Cache | Tier::Database => Kind::StatefulSet,
         }
     }
 
@@ -143,7 +148,7 @@ impl Component {
         match kind {
             Kind::ServiceAccount | Kind::PodDisruptionBudget | Kind::NetworkPolicy => true,
             Kind::Service => self.pod.port.is_some(),
-            Kind::ConfigMap => !self.pod.caches.is_empty(),
+            Kind::ConfigMap => self.pod.reader.is_some() || self.pod.has_settings(),
             Kind::Secret => self.tier == Tier::Cache,
             Kind::Deployment | Kind::StatefulSet => kind == self.workload_kind(),
         }
@@ -153,6 +158,19 @@ impl Component {
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.problems.is_empty()
+    }
+}
+
+impl Pod {
+    /// Whether the pods read files with what is decided while they run: shards of caches, addresses of read replicas.
+    #[must_use]
+    pub fn has_settings(&self) -> bool {
+        !self.caches.is_empty() || self.read_hosts().next().is_some()
+    }
+
+    /// The addresses of the read replicas of the app's databases, by variable.
+    pub fn read_hosts(&self) -> impl Iterator<Item = &EnvVar> {
+        self.databases.iter().filter(|one| one.name.ends_with(READ_HOST))
     }
 }
 
@@ -181,6 +199,10 @@ pub struct Pod {
     pub cache: Option<Cache>,
     /// Names of the app's caches, whose shards and passwords a service or a worker gets.
     pub caches: Vec<String>,
+    /// Variables for the databases of the app, which the user's own may refer to.
+    pub databases: Vec<EnvVar>,
+    /// What only the pods of read replicas have; `None` for all others.
+    pub reader: Option<Reader>,
     /// Any other part of a PodTemplateSpec, in canonical form and without fields that the operator owns.
     pub template: PodTemplate,
 }

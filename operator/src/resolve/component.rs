@@ -6,7 +6,7 @@ use super::invalid::Problems;
 use super::name::ComponentName;
 use super::path::Path;
 use super::revision::Revision;
-use super::{cache, rolling, scaling, worker};
+use super::{cache, database, rolling, scaling, worker};
 use scalableapp_crds as api;
 use scalableapp_engine::stack;
 use std::sync::Arc;
@@ -22,6 +22,17 @@ pub(super) struct Shared<'a> {
     pub image: Option<&'a str>,
     /// Names of the app's caches.
     pub caches: &'a [String],
+    /// Variables for the databases of the app.
+    pub databases: &'a [api::EnvVar],
+}
+
+impl Shared<'_> {
+    /// The pods with what the app's caches and databases give them; `own` variables count more.
+    fn given_to(&self, pod: Pod, own: &[api::EnvVar]) -> Pod {
+        let is_given = |given: &&api::EnvVar| own.iter().all(|one| one.name != given.name);
+        let databases = self.databases.iter().filter(is_given).cloned().collect();
+        Pod { caches: self.caches.to_vec(), databases, ..pod }
+    }
 }
 
 /// Resolves a service, with its problems.
@@ -29,7 +40,7 @@ pub(super) fn of_service(written: &api::Service, shared: Shared<'_>, path: Path<
     let mut problems = Problems::default();
     let declaration = Declaration::from(written);
     let pod = declaration.pod(shared.image, None, path, &mut problems);
-    let pod = Pod { caches: shared.caches.to_vec(), ..pod };
+    let pod = shared.given_to(pod, &written.env);
     let scaling = scaling::of_service(written, path, &mut problems);
     component(
         api::Tier::Service,
@@ -48,7 +59,7 @@ pub(super) fn of_worker(written: &api::Worker, shared: Shared<'_>, path: Path<'_
     let declaration = Declaration::from(written);
     let drain = worker::drain_seconds(written.drain.as_ref(), path, &mut problems);
     let pod = declaration.pod(shared.image, drain, path, &mut problems);
-    let pod = Pod { caches: shared.caches.to_vec(), ..pod };
+    let pod = shared.given_to(pod, &written.env);
     let scaling = scaling::of_worker(written, path, &mut problems);
     let rollout = written.rollout.as_ref();
     let component =
@@ -64,6 +75,41 @@ pub(super) fn of_cache(written: &api::Cache, shared: Shared<'_>, path: Path<'_>)
     let pod = cache::pod(written, declaration, path, &mut problems);
     let scaling = cache::scaling(written, path, &mut problems);
     component(api::Tier::Cache, declaration, None, (pod, scaling), shared, path, problems)
+}
+
+/// Resolves the read replicas of a database, with their problems; `None` if it has none. Problems of the primary are
+/// those of the whole app.
+pub(super) fn of_database(
+    written: &api::Database,
+    shared: Shared<'_>,
+    path: Path<'_>,
+    of_app: &mut Problems,
+) -> Option<app::Component> {
+    database::check_primary(&written.postgres.primary, path, of_app);
+    let Some(replicas) = &written.postgres.read_replicas else {
+        ComponentName::resolve(&written.name, Path::Field(&path, "name"), of_app);
+        return None;
+    };
+    let mut problems = Problems::default();
+    let at = Path::Field(&path, "postgres");
+    let at = Path::Field(&at, "readReplicas");
+    let script = database::Script::of(&written.postgres.primary, replicas, at, &mut problems);
+    let (command, env) = (script.command.clone(), script.env.clone());
+    let declaration = Declaration {
+        name: &written.name,
+        image: Some(&replicas.image),
+        command: &command,
+        args: &[],
+        env: &env,
+        port: Some(database::POSTGRES),
+        metrics_port: script.metrics_port,
+        resources: replicas.resources.as_ref(),
+        probes: None,
+        pod_template: replicas.pod_template.as_ref(),
+    };
+    let pod = script.pod(declaration, replicas, at, &mut problems);
+    let scaling = database::scaling(replicas, at, &mut problems);
+    Some(component(api::Tier::Database, declaration, None, (pod, scaling), shared, path, problems))
 }
 
 fn component(

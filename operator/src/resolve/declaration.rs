@@ -90,6 +90,8 @@ impl Declaration<'_> {
             drain_seconds,
             cache: None,
             caches: Vec::new(),
+            databases: Vec::new(),
+            reader: None,
             template: template.unwrap_or_default().into(),
         }
     }

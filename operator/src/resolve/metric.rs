@@ -131,7 +131,12 @@ fn pod_target(
 }
 
 /// A quantity above 0, in thousandths. Kubernetes rounds any smaller value up to one thousandth.
-fn above_zero(quantity: &api::Quantity, field: &str, path: Path<'_>, problems: &mut Problems) -> i64 {
+pub(super) fn above_zero(
+    quantity: &api::Quantity,
+    field: &str,
+    path: Path<'_>,
+    problems: &mut Problems,
+) -> i64 {
     let path = Path::Field(&path, field);
     let is_less_than_one = quantity.nano().is_some_and(|nano| nano < 1_000_000);
     match quantity.milli() {

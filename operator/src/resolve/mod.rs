@@ -8,6 +8,7 @@ pub mod cache;
 mod canonical;
 mod component;
 mod container;
+pub mod database;
 mod declaration;
 pub mod invalid;
 pub mod list_keys;
@@ -31,7 +32,7 @@ use component::Shared;
 use invalid::{Invalid, Problems};
 use name::AppName;
 use path::Path;
-use scalableapp_crds::{Cache, PodTemplate, ScalableApp, ScalableAppSpec, Service, Worker, limits};
+use scalableapp_crds::{Cache, Database, PodTemplate, ScalableApp, ScalableAppSpec, Service, Worker, limits};
 use scalableapp_engine::stack::Stack;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -66,8 +67,15 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
         &mut problems,
     );
     let caches: Vec<String> = app.spec.caches.iter().map(|cache| cache.name.clone()).collect();
+    let databases = database::variables(&app.spec.databases, name.as_str(), &namespace);
     let image = app.spec.image.as_deref();
-    let shared = Shared { namespace: &namespace, app: name.as_str(), image, caches: &caches };
+    let shared = Shared {
+        namespace: &namespace,
+        app: name.as_str(),
+        image,
+        caches: &caches,
+        databases: &databases,
+    };
     let components =
         if is_moderate(app, &mut problems) { components(app, shared, &mut problems) } else { Vec::new() };
     let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
@@ -82,7 +90,10 @@ fn is_moderate(app: &ScalableApp, problems: &mut Problems) -> bool {
     let of_services = app.spec.services.iter().filter_map(|service| service.pod_template.as_ref());
     let of_workers = app.spec.workers.iter().filter_map(|worker| worker.pod_template.as_ref());
     let of_caches = app.spec.caches.iter().filter_map(|cache| cache.pod_template.as_ref());
-    let values: usize = of_services.chain(of_workers).chain(of_caches).map(PodTemplate::values).sum();
+    let replicas = app.spec.databases.iter().filter_map(|database| database.postgres.read_replicas.as_ref());
+    let of_replicas = replicas.filter_map(|replicas| replicas.pod_template.as_ref());
+    let all = of_services.chain(of_workers).chain(of_caches).chain(of_replicas);
+    let values: usize = all.map(PodTemplate::values).sum();
     if values > MOST_VALUES {
         let sentence = format!(
             "write at most {MOST_VALUES} values in the podTemplates of all components together, not {values}: move files to a ConfigMap"
@@ -94,13 +105,14 @@ fn is_moderate(app: &ScalableApp, problems: &mut Problems) -> bool {
 
 /// Resolves the components of all tiers, whose names are unique over the app.
 fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) -> Vec<app::Component> {
-    let ScalableAppSpec { image: _, services, workers, caches } = &app.spec;
-    let lists = ["services", "workers", "caches"].map(|name| Path::Field(&Path::Root, name));
-    let [of_services, of_workers, of_caches] = &lists;
+    let ScalableAppSpec { image: _, services, workers, caches, databases } = &app.spec;
+    let lists =
+        ["services", "workers", "caches", "databases"].map(|name| Path::Field(&Path::Root, name));
+    let [of_services, of_workers, of_caches, of_databases] = &lists;
     if services.is_empty() && workers.is_empty() {
         problems.refuse(*of_services, "add at least one service or worker");
     }
-    let all = services.len() + workers.len() + caches.len();
+    let all = services.len() + workers.len() + caches.len() + databases.len();
     if all > limits::COMPONENTS {
         let sentence = format!("use at most {} components, not {all}", limits::COMPONENTS);
         problems.refuse(*of_services, sentence);
@@ -108,19 +120,24 @@ fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) ->
     let services = services.iter().map(|one| (of_services, &one.name, WrittenComponent::Service(one)));
     let workers = workers.iter().map(|one| (of_workers, &one.name, WrittenComponent::Worker(one)));
     let caches = caches.iter().map(|one| (of_caches, &one.name, WrittenComponent::Cache(one)));
+    let databases = databases.iter().map(|one| (of_databases, &one.name, WrittenComponent::Database(one)));
     let mut names = BTreeSet::new();
     services
         .chain(workers)
         .chain(caches)
-        .map(|(list, name, written)| {
+        .chain(databases)
+        .filter_map(|(list, name, written)| {
             let path = Path::Item(list, name);
             if !names.insert(name) {
                 problems.refuse(path, "give each component a name of its own");
             }
             match written {
-                WrittenComponent::Service(written) => component::of_service(written, shared, path),
-                WrittenComponent::Worker(written) => component::of_worker(written, shared, path),
-                WrittenComponent::Cache(written) => component::of_cache(written, shared, path),
+                WrittenComponent::Service(written) => Some(component::of_service(written, shared, path)),
+                WrittenComponent::Worker(written) => Some(component::of_worker(written, shared, path)),
+                WrittenComponent::Cache(written) => Some(component::of_cache(written, shared, path)),
+                WrittenComponent::Database(written) => {
+                    component::of_database(written, shared, path, problems)
+                }
             }
         })
         .collect()
@@ -131,6 +148,7 @@ enum WrittenComponent<'a> {
     Service(&'a Service),
     Worker(&'a Worker),
     Cache(&'a Cache),
+    Database(&'a Database),
 }
 
 #[cfg(test)]

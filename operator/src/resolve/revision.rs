@@ -53,6 +53,12 @@ impl Revision {
             caches.sort();
             inputs["caches"] = caches.into();
         }
+        if !pod.databases.is_empty() {
+            inputs["databases"] = meaning_in_container("env", &json!(pod.databases));
+        }
+        if let Some(reader) = &pod.reader {
+            inputs["reader"] = reader.inputs();
+        }
         let digest = Sha256::digest(canonical(&inputs).to_string());
         let mut hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         hex.truncate(LENGTH);

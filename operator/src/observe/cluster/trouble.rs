@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, Probe, Volume,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use scalableapp_crds::{limits::clip, printable};
 use scalableapp_engine::reason::{self, Reason};
 use std::collections::BTreeSet;
 
@@ -16,6 +17,8 @@ use std::collections::BTreeSet;
 const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 /// The same for a restarted container: after this time the kubelet treats it as healthy.
 const RESTARTED_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+/// Characters of what a container itself says about its end.
+const LAST_WORDS: usize = 400;
 
 /// The problem of a pod now, and its problem if nothing changes for a while.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -201,6 +204,8 @@ impl PodView<'_> {
                 reason::PROBE_FAILS,
                 format!("is stopped with exit code {code}: its probe ({probes}) fails{doubt}"),
             )
+        } else if let Some(words) = last_words(ended, spec) {
+            return Some(self.problem(reason::CONTAINER_CRASHES, &words));
         } else {
             let words = format!("keeps ending with exit code {code}: {}", self.log(name, " --previous"));
             (reason::CONTAINER_CRASHES, words)
@@ -252,6 +257,14 @@ fn last_end(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
         |state: &'_ Option<ContainerState>| state.as_ref().is_some_and(|state| state.terminated.is_some());
     let state = if ended(&status.state) { &status.state } else { &status.last_state };
     state.as_ref()?.terminated.as_ref()
+}
+
+/// What a container itself said about its end. The end of its log is not taken for it: it may differ each time.
+fn last_words(ended: &ContainerStateTerminated, spec: Option<&Container>) -> Option<String> {
+    let policy = spec?.termination_message_policy.as_deref();
+    let words = ended.message.as_deref().filter(|_| policy.is_none_or(|policy| policy == "File"))?;
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    (!words.is_empty()).then(|| clip(&printable(&words), LAST_WORDS).into_owned())
 }
 
 /// The probes whose failure may have ended a container, in words; `None` if it ran for less time than a probe takes to

@@ -10,7 +10,7 @@ use super::requests::Traffic;
 use super::scraped::ByComponent;
 use super::template::{Misread, Template, TemplateAnswers};
 use super::usage::ByContainer;
-use super::{cpu, jobs, latency, memory, requests};
+use super::{activity, cpu, jobs, latency, memory, requests};
 use crate::observe::prometheus::parts::{Part, PartProblems};
 use crate::observe::prometheus::quantile::Bucket;
 use crate::observe::query_plan::{QueryPlan, Signal};
@@ -29,7 +29,8 @@ pub struct Family {
 
 impl Signal {
     /// All signals.
-    pub const ALL: [Self; 5] = [Self::RequestRate, Self::Latency, Self::Cpu, Self::Memory, Self::Jobs];
+    pub const ALL: [Self; 6] =
+        [Self::RequestRate, Self::Latency, Self::Cpu, Self::Memory, Self::Jobs, Self::Activity];
 
     /// Its family.
     #[must_use]
@@ -40,6 +41,7 @@ impl Signal {
             Self::Cpu => cpu::FAMILY,
             Self::Memory => memory::FAMILY,
             Self::Jobs => jobs::FAMILY,
+            Self::Activity => activity::FAMILY,
         }
     }
 }
@@ -68,6 +70,8 @@ pub struct Measurements {
     pub memory: Arc<ByContainer>,
     /// Backlogs of pools of workers.
     pub backlogs: Arc<ByComponent<PoolBacklog>>,
+    /// Running queries of read replicas.
+    pub activity: Arc<ByComponent<f64>>,
     /// Why the last attempts at each signal failed.
     pub problems: BTreeMap<Signal, PartProblems>,
 }

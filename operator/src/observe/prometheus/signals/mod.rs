@@ -6,6 +6,7 @@
 //! the signal backs off, and is not retried within a tick until it was answered again. Signals without a metric are
 //! only displayed, and queried less often.
 
+pub mod activity;
 pub mod cpu;
 pub mod family;
 pub mod in_flight;

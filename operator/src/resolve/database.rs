@@ -1,0 +1,281 @@
+//! The databases of an app: the variables for its other pods, and the pods of read replicas. Pure.
+
+use super::app::Pod;
+use super::declaration::Declaration;
+use super::invalid::Problems;
+use super::metric::above_zero;
+use super::path::Path;
+use super::pod_template::list;
+use super::probe::{Action, Probe, Probes};
+use super::scaling::Scaling;
+use super::syntax::Syntax;
+use crate::names;
+use scalableapp_crds as api;
+use scalableapp_engine::hpa::behavior::Behavior;
+use scalableapp_engine::hpa::signal::PodTarget;
+use scalableapp_engine::propose::metric::{Metric, Target};
+use scalableapp_engine::stack::{Service, Workload};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Port of PostgreSQL.
+pub const POSTGRES: i32 = 5432;
+/// Port on which the exporter serves `/metrics`.
+pub const EXPORTER: i32 = 9187;
+/// `application_name` of the exporter's sessions, which are not counted.
+pub const EXPORTER_SESSION: &str = "scalableapp_exporter";
+/// Folder of the script, in the container.
+pub const SCRIPT_FOLDER: &str = "/etc/reader";
+/// Folder of the primary's Secret, in the container.
+pub const SECRET_FOLDER: &str = "/etc/primary";
+/// Folder of the data volume, in the container.
+pub const DATA_FOLDER: &str = "/data";
+/// Folder of the server's socket, which no other container may have: whoever comes by it is the superuser.
+pub const RUN_FOLDER: &str = "/var/run/postgresql";
+/// Volumes of the operator in the pods of read replicas.
+pub const VOLUMES: [&str; 5] = ["data", "primary", "run", "script", "tmp"];
+
+/// Name of the metric of the running queries.
+const ACTIVE_QUERIES: &str = "active-queries";
+/// The exporter of `activeQueries`.
+const EXPORTER_IMAGE: &str = "docker.io/prometheuscommunity/postgres-exporter:v0.19.1";
+/// The file that the script keeps while the replica is eligible for reads.
+const ELIGIBLE: &str = "/var/run/postgresql/reader/eligible";
+/// The most replicas.
+const MOST_REPLICAS: i32 = 100;
+/// The shortest and the longest lag or drain.
+const TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
+/// What only the pods of read replicas have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reader {
+    /// Secret of the primary.
+    pub secret: String,
+    /// Key of its URI.
+    pub uri_key: String,
+    /// Size of each replica's claim; `None` for an emptyDir.
+    pub storage: Option<api::Quantity>,
+    /// StorageClass of the claims; `None` for that of the cluster.
+    pub storage_class: Option<String>,
+    /// Image of the exporter; `None` without one.
+    pub exporter: Option<String>,
+}
+
+impl Reader {
+    fn of(primary: &api::Primary, written: &api::ReadReplicas) -> Self {
+        let counts = written.target.as_ref().is_some_and(|target| target.active_queries.is_some());
+        let default = || counts.then(|| EXPORTER_IMAGE.to_owned());
+        Self {
+            secret: primary.secret_ref.name.clone(),
+            uri_key: uri_key(primary).to_owned(),
+            storage: written.storage.clone(),
+            storage_class: written.storage_class.clone(),
+            exporter: written.exporter_image.clone().or_else(default),
+        }
+    }
+
+    /// The parts that make the pods. The size of a claim is none of them.
+    pub(super) fn inputs(&self) -> Value {
+        json!({
+            "secret": self.secret,
+            "uriKey": self.uri_key,
+            "exporter": self.exporter,
+            "hasClaim": self.storage.is_some(),
+        })
+    }
+}
+
+fn uri_key(primary: &api::Primary) -> &str {
+    primary.uri_key.as_deref().unwrap_or("uri")
+}
+
+/// The variables of every service and worker of an app, for its databases.
+pub(super) fn variables(databases: &[api::Database], app: &str, namespace: &str) -> Vec<api::EnvVar> {
+    databases
+        .iter()
+        .flat_map(|database| [url(database), read_host(database, app, namespace)])
+        .flatten()
+        .collect()
+}
+
+fn url(database: &api::Database) -> Option<api::EnvVar> {
+    let primary = &database.postgres.primary;
+    let (name, key) = (primary.secret_ref.name.clone(), uri_key(primary).to_owned());
+    let secret_key_ref = Some(api::KeySelector { name, key, optional: None });
+    let value_from = Some(api::EnvVarSource { secret_key_ref, ..api::EnvVarSource::default() });
+    Some(api::EnvVar { name: variable(&database.name, "URL"), value: None, value_from })
+}
+
+/// Host and port of the read Service, where there is one.
+fn read_host(database: &api::Database, app: &str, namespace: &str) -> Option<api::EnvVar> {
+    database.postgres.read_replicas.as_ref()?;
+    let host = format!("{}.{namespace}.svc:{POSTGRES}", names::component(app, &database.name));
+    Some(api::EnvVar { name: variable(&database.name, "READ_HOST"), value: Some(host), value_from: None })
+}
+
+fn variable(database: &str, what: &str) -> String {
+    format!("DATABASE_{}_{what}", database.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// Checks where the primary is: the other pods depend on it, too.
+pub(super) fn check_primary(primary: &api::Primary, path: Path<'_>, problems: &mut Problems) {
+    let path = Path::Field(&path, "postgres");
+    let path = Path::Field(&path, "primary");
+    let secret = Path::Field(&path, "secretRef");
+    Syntax::DnsSubdomain.check(&primary.secret_ref.name, Path::Field(&secret, "name"), problems);
+    Syntax::DataKey.check(uri_key(primary), Path::Field(&path, "uriKey"), problems);
+}
+
+/// The command and environment of a replica's container.
+pub(super) struct Script {
+    pub command: [String; 2],
+    pub env: Vec<api::EnvVar>,
+    /// Port of the exporter, if it runs.
+    pub metrics_port: Option<i32>,
+    drain_seconds: u32,
+    reader: Reader,
+}
+
+impl Script {
+    pub(super) fn of(
+        primary: &api::Primary,
+        written: &api::ReadReplicas,
+        path: Path<'_>,
+        problems: &mut Problems,
+    ) -> Self {
+        let seconds = |time: Option<&api::GoDuration>, default, path, problems: &mut Problems| {
+            time.map_or(default, |time| whole_seconds(time, path, problems))
+        };
+        let max_lag = seconds(written.max_lag.as_ref(), 5, Path::Field(&path, "maxLag"), problems);
+        let drain = Path::Field(&path, "drain");
+        let timeout = written.drain.as_ref().map(|drain| &drain.timeout);
+        let drain_seconds = seconds(timeout, 30, Path::Field(&drain, "timeout"), problems);
+        let reader = Reader::of(primary, written);
+        let of = |name: &str, value: String| api::EnvVar {
+            name: name.to_owned(),
+            value: Some(value),
+            value_from: None,
+        };
+        let field_ref = Some(api::FieldSelector { field_path: "metadata.name".to_owned() });
+        let pod_name = api::EnvVarSource { field_ref, ..api::EnvVarSource::default() };
+        let env = vec![
+            of("PRIMARY_SECRET_DIR", SECRET_FOLDER.to_owned()),
+            of("PGDATA", format!("{DATA_FOLDER}/pgdata")),
+            of("MAX_LAG", max_lag.to_string()),
+            of("WHEN_PRIMARY_IS_GONE", written.when_primary_is_gone.unwrap_or_default().name().to_owned()),
+            of("DRAIN_SECONDS", drain_seconds.to_string()),
+            api::EnvVar { name: "APPLICATION_NAME".to_owned(), value: None, value_from: Some(pod_name) },
+        ];
+        let command = ["bash".to_owned(), format!("{SCRIPT_FOLDER}/reader.sh")];
+        let metrics_port = reader.exporter.is_some().then_some(EXPORTER);
+        Self { command, env, metrics_port, drain_seconds, reader }
+    }
+
+    /// The pods of a replica, with their problems.
+    pub(super) fn pod(
+        self,
+        declaration: Declaration<'_>,
+        written: &api::ReadReplicas,
+        path: Path<'_>,
+        problems: &mut Problems,
+    ) -> Pod {
+        let pod = declaration.pod(None, Some(self.drain_seconds), path, problems);
+        check(written, path, problems);
+        let action = Action::Exec { command: ["test", "-e", ELIGIBLE].map(str::to_owned).to_vec() };
+        let (initial_delay_seconds, period_seconds, timeout_seconds) = (0, 1, 5);
+        let failure_threshold = 1;
+        let readiness =
+            Some(Probe { action, initial_delay_seconds, period_seconds, timeout_seconds, failure_threshold });
+        let probes = Probes { readiness, liveness: None, startup: None };
+        Pod { probes, reader: Some(self.reader), ..pod }
+    }
+}
+
+fn check(written: &api::ReadReplicas, path: Path<'_>, problems: &mut Problems) {
+    if let Some(storage) = &written.storage {
+        above_zero(storage, "storage", path, problems);
+    }
+    if let Some(class) = &written.storage_class {
+        let path = Path::Field(&path, "storageClass");
+        Syntax::DnsSubdomain.check(class, path, problems);
+        if written.storage.is_none() {
+            problems.refuse(path, "set storage, too: a class is that of a claim");
+        }
+    }
+    if written.exporter_image.as_ref().is_some_and(|image| image.trim().is_empty()) {
+        problems
+            .refuse(Path::Field(&path, "exporterImage"), "set an image, or remove it for the default one");
+    }
+    let template = written.pod_template.as_ref().map(api::PodTemplate::object).unwrap_or_default();
+    let path = Path::Field(&path, "podTemplate");
+    let (spec, path) = (template.get("spec").and_then(Value::as_object), Path::Field(&path, "spec"));
+    let volumes = Path::Field(&path, "volumes");
+    for volume in spec.into_iter().flat_map(|spec| list(spec, "volumes")) {
+        let name = volume.get("name").and_then(Value::as_str).unwrap_or_default();
+        if VOLUMES.contains(&name) {
+            let sentence = "give the volume another name: a volume of the operator has this one";
+            problems.refuse(Path::Item(&volumes, name), sentence);
+        }
+    }
+}
+
+/// The seconds of a time of 1s to 1h.
+fn whole_seconds(written: &api::GoDuration, path: Path<'_>, problems: &mut Problems) -> u32 {
+    match written.parse() {
+        Ok(time) if TIMES.contains(&time) && time.subsec_nanos() == 0 => {
+            return u32::try_from(time.as_secs()).unwrap_or(1);
+        }
+        Ok(_) => problems.refuse(path, "use whole seconds, from 1s to 1h"),
+        Err(invalid) => problems.refuse(path, invalid.to_string()),
+    }
+    1
+}
+
+/// The scaling of read replicas.
+pub(super) fn scaling(written: &api::ReadReplicas, path: Path<'_>, problems: &mut Problems) -> Scaling {
+    let (min_replicas, max_replicas) = (written.min, written.max);
+    if !(1..=MOST_REPLICAS).contains(&min_replicas) {
+        problems.refuse(Path::Field(&path, "min"), format!("use 1 to {MOST_REPLICAS}"));
+    }
+    if !(min_replicas..=MOST_REPLICAS).contains(&max_replicas) {
+        problems
+            .refuse(Path::Field(&path, "max"), format!("use at most {MOST_REPLICAS}, and no less than min"));
+    }
+    let metrics = metrics(written, Path::Field(&path, "target"), problems);
+    if metrics.is_empty() && min_replicas != max_replicas {
+        let sentence =
+            "set activeQueries or cpuUtilization, or make min and max equal for a fixed number of replicas";
+        problems.refuse(Path::Field(&path, "target"), sentence);
+    }
+    Scaling {
+        min_replicas,
+        max_replicas,
+        workload: Workload::Service(Service { metrics, forecast: None }),
+        queries: BTreeMap::new(),
+        behavior: Behavior::default(),
+        schedules: Vec::new(),
+        fallback: None,
+    }
+}
+
+fn metrics(written: &api::ReadReplicas, path: Path<'_>, problems: &mut Problems) -> Vec<Metric> {
+    let Some(target) = &written.target else { return Vec::new() };
+    let queries = target.active_queries.as_ref().map(|queries| {
+        let per_replica = above_zero(queries, "activeQueries", path, problems);
+        Metric { name: ACTIVE_QUERIES.to_owned(), target: Target::Prometheus { per_replica } }
+    });
+    let cpu = target.cpu_utilization.map(|percent| {
+        let path = Path::Field(&path, "cpuUtilization");
+        if !(1..=10_000).contains(&percent) {
+            problems.refuse(path, "use 1 to 10000 percent");
+        }
+        let is_set = |list: &BTreeMap<String, api::Quantity>| list.contains_key("cpu");
+        if !written.resources.as_ref().is_some_and(|one| is_set(&one.requests) || is_set(&one.limits)) {
+            problems.refuse(path, "set resources.requests.cpu: utilization is a percentage of the request");
+        }
+        Metric { name: "cpu".to_owned(), target: Target::Cpu(PodTarget::Utilization(percent)) }
+    });
+    queries.into_iter().chain(cpu).collect()
+}
