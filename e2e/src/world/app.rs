@@ -27,13 +27,17 @@ impl World {
     pub fn example(&self, path: &str) -> Result<Value> {
         let file = Path::new(CRATE_DIR).join("..").join(path);
         let text = std::fs::read_to_string(&file).with_context(|| format!("failed to read {path}"))?;
+        let text = self.with_server_images(&text)?;
         let mut app: Value =
             serde_saphyr::from_str(&text).with_context(|| format!("failed to read {path}"))?;
         app["spec"]["image"] = json!(self.images().app);
-        for list in ["services", "workers"] {
+        let requests = ["/resources/requests/cpu", "/redis/cpu", "/postgres/readReplicas/resources/requests/cpu"];
+        for list in ["services", "workers", "caches", "databases"] {
             for component in app["spec"][list].as_array_mut().into_iter().flatten() {
-                if let Some(cpu) = component.pointer_mut("/resources/requests/cpu") {
-                    *cpu = json!("10m");
+                for request in requests {
+                    if let Some(cpu) = component.pointer_mut(request) {
+                        *cpu = json!("10m");
+                    }
                 }
             }
         }

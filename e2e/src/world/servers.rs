@@ -37,8 +37,8 @@ impl Server {
 }
 
 impl World {
-    /// Starts the primary and `others`, waits until they are ready, and creates the Secret with their addresses for
-    /// `examples/shop.yaml`.
+    /// Starts the primary and `others`, waits until they are ready, and creates the Secrets with their addresses for
+    /// `examples/shop.yaml` and `examples/stack.yaml`.
     ///
     /// # Errors
     /// When they are not ready in time.
@@ -55,6 +55,10 @@ impl World {
         }
         self.make_secret("servers", &json!({"password": password})).await?;
         self.make_secret("shop", &shop).await?;
+        let primary = json!({
+            "uri": postgres(PRIMARY), "host": PRIMARY, "user": "shop", "password": password, "dbname": "shop",
+        });
+        self.make_secret("shop-db", &primary).await?;
         let names: Vec<&str> =
             [PRIMARY].into_iter().chain(others.iter().map(|server| server.name())).collect();
         for name in &names {
@@ -81,10 +85,19 @@ impl World {
     fn server_manifest(&self, name: &str) -> Result<String> {
         let file = Path::new(CRATE_DIR).join("servers").join(format!("{name}.yaml"));
         let text = fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))?;
-        Ok(text
-            .replace("localhost/postgres:debian", self.images.postgres()?)
-            .replace("localhost/redis:debian", self.images.redis()?)
-            .replace("localhost/app-template:dev", &self.images.app))
+        Ok(self.with_server_images(&text)?.replace("localhost/app-template:dev", &self.images.app))
+    }
+
+    /// A manifest with the cluster's images of the servers.
+    pub(super) fn with_server_images(&self, manifest: &str) -> Result<String> {
+        let mut text = manifest.to_owned();
+        if text.contains("localhost/postgres:debian") {
+            text = text.replace("localhost/postgres:debian", self.images.postgres()?);
+        }
+        if text.contains("localhost/redis:debian") {
+            text = text.replace("localhost/redis:debian", self.images.redis()?);
+        }
+        Ok(text)
     }
 
     async fn pod_is_ready(&self, name: &str) -> Result<()> {

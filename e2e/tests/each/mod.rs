@@ -26,6 +26,7 @@ mod refused_replicas_stop_no_other;
 pub(crate) mod scales_in;
 mod scales_out;
 mod shop_serves_from_its_image;
+mod stack_comes_up_and_is_used;
 mod two_operators_at_once;
 mod worker_gone_mid_job_loses_no_job;
 mod workers_reach_zero_and_return;
