@@ -5,7 +5,11 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 /// Of the CustomResourceDefinition as JSON. Client-side apply stores a second copy in an annotation of at most 256 KiB.
 const SIZE_LIMIT: usize = 200_000;
@@ -122,27 +126,35 @@ fn no_text_is_refused_by_a_pattern() {
 /// An API server has no type for it or for a map of it, and refuses a rule that reads it.
 #[test]
 fn no_rule_reads_a_number_or_text() {
-    let untyped = |schema: &Value| {
-        let is_untyped = |schema: &Value| {
-            schema["x-kubernetes-preserve-unknown-fields"] == true && schema.get("type").is_none()
-        };
-        is_untyped(schema) || is_untyped(&schema["additionalProperties"])
-    };
-    let names = std::cell::RefCell::new(std::collections::BTreeSet::new());
-    none_breaks_in_specs(|node| {
-        let fields = node.schema["properties"].as_object().into_iter().flatten();
-        names
-            .borrow_mut()
-            .extend(fields.filter(|(_, schema)| untyped(schema)).map(|(name, _)| format!(".{name}")));
-        node.is_number_or_text() && node.has("x-kubernetes-validations")
-    });
-    let names = names.into_inner();
-    assert!(names.contains(".averageValue") && names.contains(".requests"), "{names:?}");
+    none_breaks_in_specs(|node| node.is_number_or_text() && node.has("x-kubernetes-validations"));
     none_breaks(|node| {
+        let mut names = BTreeSet::new();
+        collect_untyped(node.schema, &mut names);
         let rules = node.schema["x-kubernetes-validations"].as_array().into_iter().flatten();
         let mut texts = rules.filter_map(|rule| rule["rule"].as_str());
         texts.any(|text| names.iter().any(|name| text.contains(name.as_str())))
     });
+    let mut names = BTreeSet::new();
+    roots().values().for_each(|root| collect_untyped(root, &mut names));
+    assert!(names.contains(".averageValue") && names.contains(".requests"), "{names:?}");
+}
+
+/// The fields below a schema that have no type, or whose values have none, each with a point before its name.
+fn collect_untyped(schema: &Value, names: &mut BTreeSet<String>) {
+    let is_untyped = |schema: &Value| {
+        schema["x-kubernetes-preserve-unknown-fields"] == true && schema.get("type").is_none()
+    };
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        if is_untyped(property) || is_untyped(&property["additionalProperties"]) {
+            names.insert(format!(".{name}"));
+        }
+        collect_untyped(property, names);
+    }
+    for keyword in ["items", "additionalProperties"] {
+        if schema[keyword].is_object() {
+            collect_untyped(&schema[keyword], names);
+        }
+    }
 }
 
 /// One schema within the CustomResourceDefinition's.

@@ -76,12 +76,6 @@ fn as_json(children: &ComponentChildren) -> Vec<Value> {
     others.chain([children.workload.clone()]).collect()
 }
 
-/// The child of this kind.
-fn child(children: &ComponentChildren, kind: Kind) -> Value {
-    let found = children.others.iter().find(|(one, _)| *one == kind);
-    found.map(|(_, child)| child.clone()).expect("a child of this kind")
-}
-
 /// The child with the names of the script's files alone: their text has tests of its own.
 fn without_script(mut child: Value) -> Value {
     let files =

@@ -31,7 +31,8 @@ impl World {
         let mut app: Value =
             serde_saphyr::from_str(&text).with_context(|| format!("failed to read {path}"))?;
         app["spec"]["image"] = json!(self.images().app);
-        let requests = ["/resources/requests/cpu", "/redis/cpu", "/postgres/readReplicas/resources/requests/cpu"];
+        let requests =
+            ["/resources/requests/cpu", "/redis/cpu", "/postgres/readReplicas/resources/requests/cpu"];
         for list in ["services", "workers", "caches", "databases"] {
             for component in app["spec"][list].as_array_mut().into_iter().flatten() {
                 for request in requests {

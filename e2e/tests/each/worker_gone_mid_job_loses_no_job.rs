@@ -41,8 +41,7 @@ async fn worker_gone_mid_job_loses_no_job() -> Result<()> {
         world.start_servers(&[Server::Payments]).await?;
         let mut app = world.shop_of(&["web", "worker"])?;
         app["spec"]["services"][0]["args"] = json!(["--modules", "catalog,accounts,orders"]);
-        app["spec"]["workers"][0]["args"] =
-            json!(["worker", "--queue", "payments,reports", "--lease", "6s"]);
+        app["spec"]["workers"][0]["args"] = json!(["worker", "--queue", "payments,reports", "--lease", "6s"]);
         let pod = &mut app["spec"]["workers"][0]["podTemplate"]["spec"];
         pod["shareProcessNamespace"] = json!(true);
         let shell =

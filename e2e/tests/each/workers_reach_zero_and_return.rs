@@ -56,11 +56,13 @@ async fn workers_reach_zero_and_return() -> Result<()> {
 
         let begun = Instant::now();
         order_reports(world, 0..1).await?;
-        wait_until("the first job is done", Duration::from_secs(60), async || are_done(world, 1).await).await?;
+        wait_until("the first job is done", Duration::from_secs(60), async || are_done(world, 1).await)
+            .await?;
         println!("first job to its result: {:.1} s", begun.elapsed().as_secs_f64());
 
         order_reports(world, 1..BURST).await?;
-        wait_until("every job is done", Duration::from_secs(120), async || are_done(world, BURST).await).await?;
+        wait_until("every job is done", Duration::from_secs(120), async || are_done(world, BURST).await)
+            .await?;
         wait_until("no worker is left", Duration::from_secs(180), async || has_none(world).await).await?;
         let runs = world.sql("SELECT sum(attempts) FROM jobs.jobs WHERE queue = 'reports'").await?;
         ensure!(runs == BURST.to_string(), "{runs} runs of {BURST} jobs");

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
-    ComponentStatus, Condition, ConditionStatus, LiveApp, LiveBacklog, LiveComponent, LiveMetric, Proposal, ScalableApp,
-    ScalableAppStatus, ScalingOverride, Unreadable, condition_type,
+    ComponentStatus, Condition, ConditionStatus, LiveApp, LiveBacklog, LiveComponent, LiveMetric, Proposal,
+    ScalableApp, ScalableAppStatus, ScalingOverride, Unreadable, condition_type,
 };
 use scalableapp_engine::reason::{self, Reason};
 use serde::Serialize;

@@ -63,7 +63,9 @@ async fn show(context: &Context, namespace: &str, name: &str) -> Option<LiveApp>
         components: pass
             .components
             .iter()
-            .filter_map(|pass| Some(live_component(resolved.component(&pass.state.name)?, pass, &samples, &observed)))
+            .filter_map(|pass| {
+                Some(live_component(resolved.component(&pass.state.name)?, pass, &samples, &observed))
+            })
             .collect(),
     })
 }

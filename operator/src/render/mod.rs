@@ -53,17 +53,17 @@ pub fn render(app: &App, epoch: u64, settings: &Settings) -> BTreeMap<String, Co
 }
 
 fn children(app: &App, component: &Component, epoch: u64, settings: &Settings) -> ComponentChildren {
-    if let Some(reader) = &component.pod.reader {
-        return reader::children(app, component, reader, epoch);
-    }
     let service_account = Some(to_value(&service_account::service_account(app, component)));
-    let config_map = settings::config_map(app, component, settings).as_ref().map(to_value);
+    let config_map = match component.tier {
+        Tier::Database => Some(reader::config_map(app, component)),
+        Tier::Service | Tier::Worker | Tier::Cache => settings::config_map(app, component, settings),
+    };
     let service = service::service(app, component).as_ref().map(to_value);
     let budget = Some(to_value(&pod_disruption_budget::pod_disruption_budget(app, component)));
     let network_policy = Some(to_value(&network_policy::network_policy(app, component)));
     let others = [
         (Kind::ServiceAccount, service_account),
-        (Kind::ConfigMap, config_map),
+        (Kind::ConfigMap, config_map.as_ref().map(to_value)),
         (Kind::Service, service),
         (Kind::PodDisruptionBudget, budget),
         (Kind::NetworkPolicy, network_policy),
@@ -73,7 +73,7 @@ fn children(app: &App, component: &Component, epoch: u64, settings: &Settings) -
         kind: component.workload_kind(),
         workload: match component.tier {
             Tier::Service | Tier::Worker => deployment(app, component, epoch),
-            Tier::Cache => stateful_set(app, component, epoch),
+            Tier::Cache | Tier::Database => stateful_set(app, component, epoch),
         },
     }
 }

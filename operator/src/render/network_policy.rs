@@ -2,7 +2,7 @@
 
 use super::{labels, metadata};
 use crate::labels::APP;
-use crate::resolve::app::{App, Component, HTTP_PORT, METRICS_PORT};
+use crate::resolve::app::{App, Component, HTTP_PORT, METRICS_PORT, POSTGRES_PORT};
 use crate::resolve::cache;
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
@@ -10,8 +10,8 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use scalableapp_crds::Tier;
 
-/// Anyone may connect to the service port and the metrics port, nobody to any other. To a shard only pods of the same app
-/// may connect, beside its metrics.
+/// Anyone may connect to the service port and the metrics port, nobody to any other. To a shard or a read replica only
+/// pods of the same app may connect, beside its metrics.
 ///
 /// The ports are selected by name: the pods of two revisions may have other numbers, or only one revision has both.
 ///
@@ -19,7 +19,10 @@ use scalableapp_crds::Tier;
 pub(super) fn network_policy(app: &App, component: &Component) -> NetworkPolicy {
     let ingress = match component.tier {
         Tier::Service | Tier::Worker => vec![rule(None, [HTTP_PORT, METRICS_PORT].map(named).to_vec())],
-        Tier::Cache => of_cache(app),
+        Tier::Cache => {
+            of_data(app, tcp(IntOrString::Int(cache::PORT)), tcp(IntOrString::Int(cache::METRICS_PORT)))
+        }
+        Tier::Database => of_data(app, named(POSTGRES_PORT), named(METRICS_PORT)),
     };
     NetworkPolicy {
         metadata: metadata(app, component),
@@ -32,12 +35,11 @@ pub(super) fn network_policy(app: &App, component: &Component) -> NetworkPolicy 
     }
 }
 
-/// A cache trusts whoever has its password, so nobody else may try one.
-fn of_cache(app: &App) -> Vec<NetworkPolicyIngressRule> {
+/// A data tier trusts whoever has its password, so nobody else may try one.
+fn of_data(app: &App, port: NetworkPolicyPort, metrics: NetworkPolicyPort) -> Vec<NetworkPolicyIngressRule> {
     let of_app = labels::selector([(APP.to_owned(), app.name.to_string())].into());
     let from = NetworkPolicyPeer { pod_selector: Some(of_app), ..NetworkPolicyPeer::default() };
-    let port = |port| tcp(IntOrString::Int(port));
-    vec![rule(Some(vec![from]), vec![port(cache::PORT)]), rule(None, vec![port(cache::METRICS_PORT)])]
+    vec![rule(Some(vec![from]), vec![port]), rule(None, vec![metrics])]
 }
 
 fn rule(from: Option<Vec<NetworkPolicyPeer>>, ports: Vec<NetworkPolicyPort>) -> NetworkPolicyIngressRule {

@@ -10,14 +10,14 @@ use scalableapp_crds::Tier;
 /// node with the only pod, and a fixed number would make the drain of a large component very slow.
 const MAX_UNAVAILABLE: &str = "10%";
 
-/// Each shard that is evicted loses its keys, so a cache loses one at a time.
-const OF_A_CACHE: i32 = 1;
+/// An evicted shard loses its keys, and the next read replica to leave may be the only other one that is not behind.
+const OF_DATA: i32 = 1;
 
 /// One budget over the pods of all revisions. A pod that is not ready may always be evicted.
 pub(super) fn pod_disruption_budget(app: &App, component: &Component) -> PodDisruptionBudget {
     let max_unavailable = match component.tier {
         Tier::Service | Tier::Worker => IntOrString::String(MAX_UNAVAILABLE.to_owned()),
-        Tier::Cache => IntOrString::Int(OF_A_CACHE),
+        Tier::Cache | Tier::Database => IntOrString::Int(OF_DATA),
     };
     PodDisruptionBudget {
         metadata: metadata(app, component),

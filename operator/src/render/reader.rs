@@ -1,18 +1,15 @@
-//! The children of the read replicas of a database. Pure.
+//! What only the read replicas of a database have. Pure.
 //!
 //! Their script is in the folder beside this file. A replica is ready while it is eligible for reads, so a Service over
 //! ready pods is the read address, and nothing else decides where reads go.
 
-use super::{
-    ComponentChildren, labels, metadata, pod_disruption_budget, pod_template, service_account, to_value,
-};
-use crate::kinds::Kind;
-use crate::labels::{APP, EPOCH};
+use super::{labels, metadata};
 use crate::names;
-use crate::resolve::app::{App, Component, METRICS_PORT, POSTGRES_PORT};
+use crate::resolve::app::{App, Component, METRICS_PORT};
 use crate::resolve::database::{
     DATA_FOLDER, EXPORTER, EXPORTER_SESSION, POSTGRES, RUN_FOLDER, Reader, SCRIPT_FOLDER, SECRET_FOLDER,
 };
+use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 
 /// The files of the script; `reader.sh` is its entry.
@@ -33,87 +30,19 @@ const FILES: [(&str, &str); 11] = [
 /// User and group of PostgreSQL in the official image.
 const POSTGRES_USER: u32 = 999;
 
-/// The children, in the order of their apply.
-pub(super) fn children(app: &App, component: &Component, reader: &Reader, epoch: u64) -> ComponentChildren {
-    let others = vec![
-        (Kind::ServiceAccount, to_value(&service_account::service_account(app, component))),
-        (Kind::ConfigMap, config_map(app, component)),
-        (Kind::Service, service(app, component)),
-        (Kind::PodDisruptionBudget, budget(app, component)),
-        (Kind::NetworkPolicy, network_policy(app, component)),
-    ];
-    ComponentChildren {
-        others,
-        kind: Kind::StatefulSet,
-        workload: stateful_set(app, component, reader, epoch),
-    }
+/// The script.
+pub(super) fn config_map(app: &App, component: &Component) -> ConfigMap {
+    let data = FILES.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    ConfigMap { metadata: metadata(app, component), data: Some(data.into()), ..ConfigMap::default() }
 }
 
-fn config_map(app: &App, component: &Component) -> Value {
-    let data: serde_json::Map<String, Value> =
-        FILES.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect();
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(app, component), "data": data})
-}
-
-/// The address of the replicas that are eligible for reads.
-fn service(app: &App, component: &Component) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata(app, component),
-        "spec": {
-            "type": "ClusterIP",
-            "selector": labels::selected_by_component(app, component),
-            "ports": [{"name": POSTGRES_PORT, "protocol": "TCP", "port": POSTGRES, "targetPort": POSTGRES_PORT}],
-        },
-    })
-}
-
-/// One replica at a time: the next one to leave may hold the only other copy that is near the primary.
-fn budget(app: &App, component: &Component) -> Value {
-    let mut budget = to_value(&pod_disruption_budget::pod_disruption_budget(app, component));
-    budget["spec"]["maxUnavailable"] = json!(1);
-    budget
-}
-
-/// The pods of the app may read, and anyone may scrape.
-fn network_policy(app: &App, component: &Component) -> Value {
-    let port = |name: &str| json!([{"port": name, "protocol": "TCP"}]);
-    let of_app = json!([{"podSelector": {"matchLabels": {APP: app.name.as_str()}}}]);
-    json!({
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": metadata(app, component),
-        "spec": {
-            "podSelector": {"matchLabels": labels::selected_by_component(app, component)},
-            "policyTypes": ["Ingress"],
-            "ingress": [{"from": of_app, "ports": port(POSTGRES_PORT)}, {"ports": port(METRICS_PORT)}],
-        },
-    })
-}
-
-/// The StatefulSet, without replicas, which belong to scaling.
+/// What the StatefulSet has beside that of a cache: a claim for the data of each pod, deleted with the pod.
 ///
-/// Its pods are created at the same time, because the script clones one at a time: with `OrderedReady` a pod that never
-/// becomes ready would block the template that repairs it.
-fn stateful_set(app: &App, component: &Component, reader: &Reader, epoch: u64) -> Value {
-    let mut metadata = to_value(&metadata(app, component));
-    metadata["labels"][EPOCH] = json!(epoch.to_string());
-    let name = names::component(app.name.as_str(), component.name.as_str());
-    let mut stateful_set = json!({
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": metadata,
-        "spec": {
-            "minReadySeconds": 0,
-            "podManagementPolicy": "Parallel",
-            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Delete"},
-            "selector": {"matchLabels": labels::selected_by_component(app, component)},
-            "serviceName": name,
-            "template": pod_template::pod_template(app, component),
-            "updateStrategy": {"type": "RollingUpdate"},
-        },
-    });
+/// Its pods are created at the same time, too, because the script clones one at a time: with `OrderedReady` a pod that
+/// never becomes ready would block the template that repairs it.
+pub(super) fn claims(app: &App, component: &Component, reader: &Reader) -> Value {
+    let mut spec =
+        json!({"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Delete"}});
     if let Some(size) = &reader.storage {
         let mut claim = json!({
             "accessModes": ["ReadWriteOnce"],
@@ -122,14 +51,14 @@ fn stateful_set(app: &App, component: &Component, reader: &Reader, epoch: u64) -
         if let Some(class) = &reader.storage_class {
             claim["storageClassName"] = json!(class);
         }
-        stateful_set["spec"]["volumeClaimTemplates"] = json!([{
+        spec["volumeClaimTemplates"] = json!([{
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
             "metadata": {"name": "data", "labels": labels::of_component(app, component)},
             "spec": claim,
         }]);
     }
-    stateful_set
+    json!({"spec": spec})
 }
 
 /// The fields of the pods that a user may change: the user of the processes, and the exporter.

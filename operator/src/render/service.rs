@@ -1,7 +1,7 @@
 //! The address of a component. Pure.
 
 use super::{labels, metadata};
-use crate::resolve::app::{App, Component, HTTP_PORT};
+use crate::resolve::app::{App, Component, HTTP_PORT, POSTGRES_PORT};
 use k8s_openapi::api::core::v1::{Service as ClusterService, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use scalableapp_crds::Tier;
@@ -13,6 +13,8 @@ pub(super) fn service(app: &App, component: &Component) -> Option<ClusterService
     let port = match component.tier {
         // No port of a shard is found by its name, so that a sidecar may have a port of the same name.
         Tier::Cache => ("redis", IntOrString::Int(number)),
+        // Read replicas are ready while they are eligible for reads.
+        Tier::Database => (POSTGRES_PORT, IntOrString::String(POSTGRES_PORT.to_owned())),
         Tier::Service | Tier::Worker => (HTTP_PORT, IntOrString::String(HTTP_PORT.to_owned())),
     };
     Some(ClusterService {

@@ -1,19 +1,20 @@
-//! The StatefulSet of a cache. Pure.
+//! The StatefulSet of a cache or of read replicas. Pure.
 
-use super::{labels, pod_template};
+use super::merge::merge;
+use super::{labels, pod_template, reader};
 use crate::labels::EPOCH;
 use crate::names;
 use crate::resolve::app::{App, Component};
 use serde_json::{Value, json};
 
-/// The StatefulSet of a cache. It has no replicas, because they belong to scaling. A change of its template replaces one
-/// shard after another in place. Shards come and go at once, because none of them needs another.
+/// The StatefulSet. It has no replicas, because they belong to scaling. A change of its template replaces one pod after
+/// another in place. Pods come and go at once, because none of them needs another.
 #[must_use]
 pub fn stateful_set(app: &App, component: &Component, epoch: u64) -> Value {
     let name = names::component(app.name.as_str(), component.name.as_str());
     let mut labels = labels::of_revision(app, component);
     labels.insert(EPOCH.to_owned(), epoch.to_string());
-    json!({
+    let mut stateful_set = json!({
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
         "metadata": {
@@ -30,5 +31,9 @@ pub fn stateful_set(app: &App, component: &Component, epoch: u64) -> Value {
             "template": pod_template::pod_template(app, component),
             "updateStrategy": {"type": "RollingUpdate"},
         },
-    })
+    });
+    if let Some(reader) = &component.pod.reader {
+        merge(&mut stateful_set, reader::claims(app, component, reader));
+    }
+    stateful_set
 }

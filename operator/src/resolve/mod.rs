@@ -69,13 +69,8 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
     let caches: Vec<String> = app.spec.caches.iter().map(|cache| cache.name.clone()).collect();
     let databases = database::variables(&app.spec.databases, name.as_str(), &namespace);
     let image = app.spec.image.as_deref();
-    let shared = Shared {
-        namespace: &namespace,
-        app: name.as_str(),
-        image,
-        caches: &caches,
-        databases: &databases,
-    };
+    let shared =
+        Shared { namespace: &namespace, app: name.as_str(), image, caches: &caches, databases: &databases };
     let components =
         if is_moderate(app, &mut problems) { components(app, shared, &mut problems) } else { Vec::new() };
     let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
@@ -106,8 +101,7 @@ fn is_moderate(app: &ScalableApp, problems: &mut Problems) -> bool {
 /// Resolves the components of all tiers, whose names are unique over the app.
 fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) -> Vec<app::Component> {
     let ScalableAppSpec { image: _, services, workers, caches, databases } = &app.spec;
-    let lists =
-        ["services", "workers", "caches", "databases"].map(|name| Path::Field(&Path::Root, name));
+    let lists = ["services", "workers", "caches", "databases"].map(|name| Path::Field(&Path::Root, name));
     let [of_services, of_workers, of_caches, of_databases] = &lists;
     if services.is_empty() && workers.is_empty() {
         problems.refuse(*of_services, "add at least one service or worker");
