@@ -31,11 +31,11 @@ const POSTGRES_PROGRAMS: [&str; 7] =
     ["initdb", "pg_basebackup", "pg_controldata", "pg_ctl", "pg_isready", "postgres", "psql"];
 
 /// A shell, which initdb needs, and the programs that scripts find in the public images of these servers.
-const SCRIPT_PROGRAMS: [&str; 40] = [
+const SCRIPT_PROGRAMS: [&str; 41] = [
     "awk", "basename", "bash", "cat", "chmod", "cp", "cut", "date", "dirname", "du", "env", "false", "grep",
-    "head", "id", "ln", "ls", "mkdir", "mktemp", "mv", "nproc", "od", "printf", "readlink", "rm", "rmdir",
-    "sed", "seq", "sh", "sleep", "sort", "stat", "sync", "tail", "test", "timeout", "touch", "tr", "true",
-    "wc",
+    "head", "id", "ln", "ls", "mkdir", "mkfifo", "mktemp", "mv", "nproc", "od", "printf", "readlink", "rm",
+    "rmdir", "sed", "seq", "sh", "sleep", "sort", "stat", "sync", "tail", "test", "timeout", "touch", "tr",
+    "true", "wc",
 ];
 
 /// The path in the first line of a script (`#!/usr/bin/env bash`).

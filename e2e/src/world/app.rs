@@ -34,7 +34,8 @@ impl World {
         let requests =
             ["/resources/requests/cpu", "/redis/cpu", "/postgres/readReplicas/resources/requests/cpu"];
         for list in ["services", "workers", "caches", "databases"] {
-            for component in app["spec"][list].as_array_mut().into_iter().flatten() {
+            let components = app["spec"].get_mut(list).and_then(Value::as_array_mut);
+            for component in components.into_iter().flatten() {
                 for request in requests {
                     if let Some(cpu) = component.pointer_mut(request) {
                         *cpu = json!("10m");
@@ -67,7 +68,8 @@ impl World {
     pub fn shop_of(&self, components: &[&str]) -> Result<Value> {
         let mut app = self.example("examples/shop.yaml")?;
         for list in ["services", "workers"] {
-            let all = app["spec"][list].as_array_mut().context("the example has no such list")?;
+            let all = app["spec"].get_mut(list).and_then(Value::as_array_mut);
+            let all = all.context("the example has no such list")?;
             all.retain(|one| components.iter().any(|component| one["name"] == *component));
             for one in all {
                 one["scaling"] = json!({"minReplicas": 1, "maxReplicas": 1});
