@@ -47,7 +47,8 @@ pub use fallback::Fallback;
 pub use forecast::Forecast;
 pub use guarded::{Cause, Guarded, LARGEST, Unreadable};
 pub use live::{
-    LIVE_GROUP, LIVE_VERSION, LiveApp, LiveBacklog, LiveComponent, LiveLatency, LiveMetric, live_path,
+    LIVE_GROUP, LIVE_VERSION, LiveApp, LiveBacklog, LiveCache, LiveComponent, LiveLatency, LiveMetric,
+    live_path,
 };
 pub use metric::{Latency, Metric, Prometheus, RequestRate, ResourceTarget};
 pub use pod_template::PodTemplate;

@@ -48,6 +48,9 @@ pub struct LiveComponent {
     /// Jobs of a pool of workers; null for other components, and while they are not known.
     #[serde(default)]
     pub backlog: Option<LiveBacklog>,
+    /// The use of a cache; null for other components, or without a fresh sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<LiveCache>,
     /// One entry for each metric of the component.
     #[serde(default)]
     pub metrics: Vec<LiveMetric>,
@@ -86,6 +89,20 @@ pub struct LiveBacklog {
     /// Pods that complete their jobs before they end.
     #[serde(default)]
     pub draining: u32,
+}
+
+/// The use of a cache over all of its shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LiveCache {
+    /// Shards that report.
+    pub shards: u32,
+    /// Share of reads that found their key in the last 5 minutes, 0 to 1; null without a read.
+    pub hit_ratio: Option<f64>,
+    /// Keys that were evicted, per second.
+    pub evictions_per_second: f64,
+    /// Share of the memory for data that is in use, 0 to 1; null if it is not known.
+    pub used_memory_ratio: Option<f64>,
 }
 
 /// One metric.

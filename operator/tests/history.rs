@@ -20,7 +20,7 @@ use scalableapp_engine::record::Record;
 use scalableapp_operator::decide::{ComponentPass, DecideMemory, View, pass};
 use scalableapp_operator::observe::cluster::caches::Observed;
 use scalableapp_operator::observe::prometheus::client::Prometheus;
-use scalableapp_operator::observe::query_plan::{CustomQuery, QueryPlan, Signal, Source};
+use scalableapp_operator::observe::query_plan::{CustomQuery, QueryPlan, Shown, Signal, Source};
 use scalableapp_operator::observe::{snapshot::Samples, store::SampleStore};
 use scalableapp_operator::resolve::app::ComponentKey;
 use scalableapp_operator::resolve::{app::App, resolve};
@@ -128,7 +128,7 @@ fn wanted_of_season(season: SignedDuration, count: usize, source: &Source) -> Ar
             .map(|index| (component(index), BTreeMap::from([("rps".to_owned(), source.clone())])))
             .collect(),
         (0..count).map(|index| (component(index), forecast)).collect(),
-        BTreeSet::new(),
+        Shown::default(),
     ))
 }
 

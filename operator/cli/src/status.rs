@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
-    ComponentStatus, Condition, ConditionStatus, LiveApp, LiveBacklog, LiveComponent, LiveMetric, Proposal,
-    ScalableApp, ScalableAppStatus, ScalingOverride, Unreadable, condition_type,
+    ComponentStatus, Condition, ConditionStatus, LiveApp, LiveBacklog, LiveCache, LiveComponent, LiveMetric,
+    Proposal, ScalableApp, ScalableAppStatus, ScalingOverride, Unreadable, condition_type,
 };
 use scalableapp_engine::reason::{self, Reason};
 use serde::Serialize;
@@ -58,6 +58,9 @@ pub struct Component {
     pub request_rate: Option<f64>,
     /// The 99th percentile of the latency in seconds; nothing if not measured.
     pub p99: Option<f64>,
+    /// The use of a cache; nothing for other components, or if not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<LiveCache>,
     /// Pods that are ready.
     pub ready: i32,
     /// Desired replicas of the last decision.
@@ -214,6 +217,7 @@ impl Component {
             name: component.name.clone(),
             request_rate: measured.and_then(|measured| measured.request_rate),
             p99: measured.and_then(|measured| measured.latency).and_then(|latency| latency.p99),
+            cache: measured.and_then(|measured| measured.cache),
             ready: measured.map_or(component.ready, |measured| measured.ready),
             desired: measured.map_or(component.desired, |measured| measured.desired),
             reason: failure(&component.name, status).or_else(said).or_else(recorded).unwrap_or_default(),

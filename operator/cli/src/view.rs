@@ -33,6 +33,11 @@ fn render_app(app: &AppStatus, columns: usize) -> String {
         columns,
     ));
     blocks.push(table(
+        ["CACHE", "SHARDS", "HIT RATIO", "EVICTED/S", "MEMORY"],
+        app.components.iter().filter_map(cache_row),
+        columns,
+    ));
+    blocks.push(table(
         ["COMPONENT", "METRIC", "ASKS FOR", "TARGET", "VALUE"],
         app.components
             .iter()
@@ -132,6 +137,19 @@ pub(crate) fn component_row(app: &AppStatus, component: &Component) -> [String; 
         replicas(component),
         reason,
     ]
+}
+
+/// The use of a component's cache; `None` for a component that is none.
+fn cache_row(component: &Component) -> Option<[String; 5]> {
+    let cache = component.cache?;
+    let percent = |ratio: Option<f64>| ratio.map_or_else(missing, |ratio| format!("{:.1}%", ratio * 100.0));
+    Some([
+        component.name.clone(),
+        cache.shards.to_string(),
+        percent(cache.hit_ratio),
+        format!("{:.1}", cache.evictions_per_second),
+        percent(cache.used_memory_ratio),
+    ])
 }
 
 /// The conditions as rows. A cause that an earlier row gives is not repeated.

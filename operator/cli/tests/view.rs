@@ -11,7 +11,7 @@ use kubectl_scalableapp::live::Unavailable;
 use kubectl_scalableapp::overview;
 use kubectl_scalableapp::status::AppStatus;
 use kubectl_scalableapp::view::{changes, render};
-use scalableapp_crds::{LiveApp, ScalableApp, ScalingOverride};
+use scalableapp_crds::{LiveApp, LiveCache, ScalableApp, ScalingOverride};
 use serde_json::{Value, json};
 
 /// Unlimited width, as for a pipe.
@@ -75,6 +75,21 @@ fn live() -> LiveApp {
 fn live_view_shows_measurements_and_what_deviates() {
     let status = AppStatus::new(&scaling_out(), &Ok(live()));
     insta::assert_snapshot!(render(&[status], WIDE));
+}
+
+#[test]
+fn a_cache_is_shown_with_its_shards_and_hits_and_another_component_is_not() {
+    let mut live = live();
+    live.components[1].cache = Some(LiveCache {
+        shards: 3,
+        hit_ratio: Some(0.9512),
+        evictions_per_second: 2.54,
+        used_memory_ratio: None,
+    });
+    let text = render(&[AppStatus::new(&scaling_out(), &Ok(live))], WIDE);
+    let rows: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("CACHE ")).take(3).collect();
+    let header = "CACHE     SHARDS  HIT RATIO  EVICTED/S  MEMORY";
+    assert_eq!(rows, [header, "checkout  3       95.1%      2.5        -", ""], "{text}");
 }
 
 #[test]

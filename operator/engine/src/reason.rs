@@ -67,6 +67,7 @@ reasons! {
     SCALE_UP_STABILIZED = "ScaleUpStabilized": "A lower recommendation within the scale-up stabilization window delays replicas, or did within the last minute.";
     SCALE_DOWN_STABILIZED = "ScaleDownStabilized": "A higher recommendation within the scale-down stabilization window keeps replicas, or did within the last minute.";
     WINDOW_INCOMPLETE = "WindowIncomplete": "The averaging window of a metric is incomplete: it has a gap, a counter was reset, or all pods are new. Nothing scales in until it is complete.";
+    KEYS_ARE_EVICTED = "KeysAreEvicted": "A cache evicts keys, so none of its shards leaves.";
     THROUGHPUT_DOES_NOT_RISE = "ThroughputDoesNotRise": "The throughput of the workers has not risen with their number, so the pool does not grow further. Look for a poison job, a lock or a slow dependency.";
 
     // Why a metric is invalid.

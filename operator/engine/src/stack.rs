@@ -24,7 +24,7 @@ pub struct Stack {
 pub struct Component {
     /// The part that differs between tiers.
     pub workload: Workload,
-    /// Minimum replicas: at least 1 for a service, at least 0 for a worker.
+    /// Minimum replicas: at least 1 for a service or a cache, at least 0 for a worker.
     pub min_replicas: i32,
     /// Maximum replicas, at least 1 and at least `min_replicas`.
     pub max_replicas: i32,
@@ -47,6 +47,8 @@ pub enum Workload {
     Service(Service),
     /// A pool of workers that take jobs from queues.
     Worker(Worker),
+    /// A cache of shards.
+    Cache(Cache),
 }
 
 /// A stateless service.
@@ -68,6 +70,14 @@ pub struct Worker {
     pub metrics: Vec<Metric>,
 }
 
+/// A cache. Its replicas are shards, each with keys of its own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cache {
+    /// The metrics, in order; empty for a fixed number of shards.
+    pub metrics: Vec<Metric>,
+}
+
 impl Component {
     /// The declared metrics, in order.
     #[must_use]
@@ -75,15 +85,16 @@ impl Component {
         match &self.workload {
             Workload::Service(service) => &service.metrics,
             Workload::Worker(worker) => &worker.metrics,
+            Workload::Cache(cache) => &cache.metrics,
         }
     }
 
-    /// The forecast of the load; `None` without one. A worker has none.
+    /// The forecast of the load; `None` without one. A worker and a cache have none.
     #[must_use]
     pub fn forecast(&self) -> Option<Forecast> {
         match &self.workload {
             Workload::Service(service) => service.forecast,
-            Workload::Worker(_) => None,
+            Workload::Worker(_) | Workload::Cache(_) => None,
         }
     }
 }

@@ -87,6 +87,7 @@ fn live_component(
         request_rate: samples.request_rate(&component.key),
         latency: samples.latency(&component.key),
         backlog: backlog(component, samples, observed),
+        cache: samples.cache_use(&component.key),
         metrics: decision.into_iter().flat_map(metrics).collect(),
         reason,
         message,
@@ -134,8 +135,8 @@ fn metrics(decision: &ComponentDecision) -> impl Iterator<Item = LiveMetric> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::Kind;
     use crate::{
+        kinds::Kind,
         observe::cluster::{
             caches::{GuardedOverride, Observed},
             children::Siblings,

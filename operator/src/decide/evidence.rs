@@ -4,7 +4,7 @@ use super::memory::DecideMemory;
 use crate::{observe::snapshot::Samples, resolve::app::App};
 use jiff::SignedDuration;
 use scalableapp_engine::{
-    evidence::{Evidence, backlog::BacklogReading, sample::Reading},
+    evidence::{Evidence, backlog::BacklogReading, cache::CacheReading, sample::Reading},
     forecast::season::Seasonal,
     hpa::pod::{Pod, PodSample, Resource},
 };
@@ -33,6 +33,12 @@ impl Evidence for AppEvidence<'_> {
         let key = &self.app.component(component)?.key;
         let is_of_this_edit = self.samples.source(key, metric) == self.memory.source(component, metric);
         is_of_this_edit.then(|| self.samples.backlog(key))?.map(Cow::Borrowed)
+    }
+
+    fn cache(&self, component: &str, metric: &str) -> Option<Cow<'_, CacheReading>> {
+        let key = &self.app.component(component)?.key;
+        let is_of_this_edit = self.samples.source(key, metric) == self.memory.source(component, metric);
+        is_of_this_edit.then(|| self.samples.cache(key))?.map(Cow::Borrowed)
     }
 
     fn usage(&self, pod: &Pod, resource: Resource) -> Option<PodSample> {

@@ -26,7 +26,7 @@ pub(super) fn metrics_state(
     if !samples.were_taken() {
         return MetricsState::NotYet;
     }
-    // The first replicas of a service or a database are decided without its metrics.
+    // The first replicas of a service, a cache or a database are decided without its metrics.
     if component.tier != Tier::Worker && ready == 0 && (decision.current == 0 || !decision.invalid.is_empty())
     {
         return MetricsState::NoPodReady;

@@ -8,6 +8,7 @@ use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::propose::metric::Target;
 
 use crate::resolve::app::{App, Component, ComponentKey};
+use scalableapp_crds::Tier;
 
 /// A signal: one set of queries for all apps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +25,8 @@ pub enum Signal {
     Jobs,
     /// Running queries of the read replicas of a database.
     Activity,
+    /// Evictions, hits and memory of a cache.
+    Cache,
 }
 
 /// Namespace and name of an app.
@@ -36,6 +39,15 @@ pub struct QueryScope {
     pub apps: BTreeSet<AppKey>,
     /// Whether a metric uses it. Otherwise it is only displayed.
     pub decides: bool,
+}
+
+/// The apps whose measurements are displayed, whatever they scale on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Those with a service or a worker that serves metrics: their traffic.
+    pub traffic: BTreeSet<AppKey>,
+    /// Those with a cache.
+    pub caches: BTreeSet<AppKey>,
 }
 
 /// A custom query, as its author wrote it.
@@ -58,6 +70,8 @@ pub enum Source {
     Pods(Signal),
     /// The jobs of these queues of the app.
     Backlog(Vec<String>),
+    /// The evictions of a cache.
+    Evictions,
     /// A custom query.
     Custom(CustomQuery),
 }
@@ -70,6 +84,7 @@ impl Source {
             Self::Component(signal) | Self::Pods(signal) => Some(*signal),
             Self::Quantile(_) => Some(Signal::Latency),
             Self::Backlog(_) => Some(Signal::Jobs),
+            Self::Evictions => Some(Signal::Cache),
             Self::Custom(_) => None,
         }
     }
@@ -93,6 +108,7 @@ pub fn sources(component: &Component) -> Sources {
         Target::Prometheus { .. } if component.tier == Tier::Database => {
             Some(Source::Component(Signal::Activity))
         }
+        Target::Evictions => Some(Source::Evictions),
         Target::Prometheus { .. } => component.queries.get(name).map(|text| {
             let namespace = component.key.namespace.clone();
             Source::Custom(CustomQuery { namespace, text: text.clone() })
@@ -116,34 +132,36 @@ impl QueryPlan {
     #[must_use]
     pub fn of<'a>(apps: impl IntoIterator<Item = &'a App>) -> Self {
         let (mut components, mut forecasts) = (HashMap::new(), BTreeMap::new());
-        let mut scraped = BTreeSet::new();
+        let mut shown = Shown::default();
         for app in apps {
             for component in app.components.iter().filter(|component| component.is_valid()) {
-                if component.pod.metrics_port.is_some() {
-                    scraped.insert((app.namespace.clone(), app.name.to_string()));
+                let key = || (app.namespace.clone(), app.name.to_string());
+                match component.tier {
+                    Tier::Cache => {
+                        shown.caches.insert(key());
+                    }
+                    Tier::Service | Tier::Worker if component.pod.metrics_port.is_some() => {
+                        shown.traffic.insert(key());
+                    }
+                    Tier::Service | Tier::Worker => {}
                 }
                 forecasts
                     .extend(component.declared.forecast().map(|forecast| (component.key.clone(), forecast)));
                 components.insert(component.key.clone(), sources(component));
             }
         }
-        Self::new(components, forecasts, scraped)
+        Self::new(components, forecasts, shown)
     }
 
-    /// The needs of these components. `scraped` are the apps with a component that serves metrics: their traffic is
-    /// displayed, whatever they scale on.
+    /// The needs of these components, and what is displayed.
     #[must_use]
-    pub fn new(
-        components: Components,
-        forecasts: BTreeMap<ComponentKey, Forecast>,
-        scraped: BTreeSet<AppKey>,
-    ) -> Self {
+    pub fn new(components: Components, forecasts: BTreeMap<ComponentKey, Forecast>, shown: Shown) -> Self {
         let sources = components.values().flat_map(BTreeMap::values);
         let custom = sources.filter_map(|source| match source {
             Source::Custom(query) => Some(query.clone()),
             _ => None,
         });
-        Self { signals: signals(&components, scraped), custom: custom.collect(), components, forecasts }
+        Self { signals: signals(&components, shown), custom: custom.collect(), components, forecasts }
     }
 
     /// For each component the source of each metric.
@@ -158,7 +176,7 @@ impl QueryPlan {
         &self.forecasts
     }
 
-    /// The measured signals: those of metrics, and the traffic of all components that serve metrics.
+    /// The measured signals: those of metrics, and those that are displayed.
     #[must_use]
     pub fn signals(&self) -> &BTreeMap<Signal, QueryScope> {
         &self.signals
@@ -181,12 +199,15 @@ impl QueryPlan {
     }
 }
 
-fn signals(components: &Components, scraped: BTreeSet<AppKey>) -> BTreeMap<Signal, QueryScope> {
+fn signals(components: &Components, shown: Shown) -> BTreeMap<Signal, QueryScope> {
+    let Shown { traffic, caches } = shown;
     let mut signals: BTreeMap<Signal, QueryScope> = BTreeMap::new();
-    if !scraped.is_empty() {
-        let shown = QueryScope { apps: scraped, decides: false };
-        signals.insert(Signal::RequestRate, shown.clone());
-        signals.insert(Signal::Latency, shown);
+    for (signal, apps) in
+        [(Signal::RequestRate, traffic.clone()), (Signal::Latency, traffic), (Signal::Cache, caches)]
+    {
+        if !apps.is_empty() {
+            signals.insert(signal, QueryScope { apps, decides: false });
+        }
     }
     for (key, sources) in components {
         for signal in sources.values().filter_map(Source::signal) {
@@ -237,6 +258,23 @@ mod tests {
         app.components[0].pod.metrics_port = None;
         assert_eq!(QueryPlan::of(&[app]).signals.keys().collect::<Vec<_>>(), [&Signal::Cpu]);
         assert!(QueryPlan::of(&[]).signals.is_empty());
+    }
+
+    #[test]
+    fn a_cache_is_measured_whether_or_not_it_scales_and_no_traffic_of_it_is() {
+        let signals = |max: i32| {
+            let app = serde_json::from_value(json!({
+                "metadata": {"name": "shop", "namespace": "shop", "uid": "1"},
+                "spec": {
+                    "services": [{"name": "web", "image": "shop:1", "port": 8080}],
+                    "caches": [{"name": "hot", "redis": {"shards": {"min": 1, "max": max}, "memory": "64Mi"}}],
+                },
+            }));
+            let wanted = QueryPlan::of(&[resolve(&app.unwrap()).unwrap()]);
+            wanted.signals.iter().map(|(signal, scope)| (*signal, scope.decides)).collect::<Vec<_>>()
+        };
+        assert_eq!(signals(1), [(Signal::Cache, false)]);
+        assert_eq!(signals(2), [(Signal::Cpu, true), (Signal::Cache, true)]);
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use scalableapp_crds::LiveLatency;
+use scalableapp_crds::{LiveCache, LiveLatency};
 use scalableapp_engine::evidence::backlog::BacklogReading;
+use scalableapp_engine::evidence::cache::CacheReading;
 use scalableapp_engine::evidence::sample::{Coverage, Reading, Window};
 use scalableapp_engine::forecast::season::Seasonal;
 use scalableapp_engine::hpa::pod::{self, PodSample, Resource};
@@ -13,6 +14,7 @@ use scalableapp_engine::hpa::pod::{self, PodSample, Resource};
 use super::prometheus::custom::Answers;
 use super::prometheus::history::Seasons;
 use super::prometheus::quantile::quantile;
+use super::prometheus::signals::cache::CacheUse;
 use super::prometheus::signals::family::Measurements;
 use super::prometheus::signals::jobs::{PoolBacklog, QUEUE_DEPTH};
 use super::prometheus::signals::requests::Traffic;
@@ -95,7 +97,7 @@ impl Samples {
                 let values = quantile(*wanted, &histogram.value).into_iter().collect();
                 Reading { values, ..reading_of(histogram) }
             }),
-            Source::Pods(_) | Source::Backlog(_) => None,
+            Source::Pods(_) | Source::Backlog(_) | Source::Evictions => None,
             Source::Custom(query) => self.custom.get(query).map(|answer| Reading {
                 values: answer.values.clone(),
                 at: answer.at,
@@ -123,6 +125,13 @@ impl Samples {
             Measured { value: PoolBacklog::Known(reading), is_partial: false, .. } => Some(reading),
             _ => None,
         }
+    }
+
+    /// Evictions and hits of a cache; `None` where they are not known, or may be incomplete.
+    #[must_use]
+    pub fn cache(&self, key: &ComponentKey) -> Option<&CacheReading> {
+        let measured = self.evidence.caches.get(key).filter(|measured| !measured.is_partial)?;
+        Some(&measured.value.reading)
     }
 
     /// Usage of a pod, if every container and sidecar of it was measured.
@@ -202,6 +211,7 @@ impl Samples {
             Source::Component(_) => !self.evidence.traffic.contains_key(key),
             Source::Quantile(_) => !self.evidence.latencies.contains_key(key),
             Source::Pods(_) | Source::Custom(_) | Source::Backlog(_) => false,
+            Source::Evictions => !self.evidence.caches.contains_key(key),
         }
     }
 
@@ -226,6 +236,19 @@ impl Samples {
     #[must_use]
     pub fn fresh_backlog(&self, key: &ComponentKey) -> Option<&BacklogReading> {
         self.backlog(key).filter(|reading| self.is_fresh(reading.at))
+    }
+
+    /// The use of a cache, if the sample is fresh.
+    #[must_use]
+    pub fn cache_use(&self, key: &ComponentKey) -> Option<LiveCache> {
+        let measured = self.evidence.caches.get(key)?;
+        let CacheUse { reading, used_memory } = measured.value;
+        self.is_fresh(measured.at).then_some(LiveCache {
+            shards: reading.shards,
+            hit_ratio: reading.hit_ratio,
+            evictions_per_second: reading.evictions_per_second,
+            used_memory_ratio: used_memory,
+        })
     }
 
     fn is_fresh(&self, at: Option<Timestamp>) -> bool {

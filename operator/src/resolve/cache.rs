@@ -11,7 +11,7 @@ use scalableapp_crds::{self as api, CacheEngine, Eviction, Quantity, Resources};
 use scalableapp_engine::hpa::behavior::{Behavior, Limit, Policy};
 use scalableapp_engine::hpa::signal::PodTarget;
 use scalableapp_engine::propose::metric::{Metric, Target};
-use scalableapp_engine::stack::{Service, Workload};
+use scalableapp_engine::stack::{self, Workload};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -216,12 +216,13 @@ pub(super) fn scaling(written: &api::Cache, path: Path<'_>, problems: &mut Probl
         let target = Path::Field(&path, "target");
         problems.refuse(Path::Field(&target, "cpuUtilization"), "use 1 to 10000 percent");
     }
-    let cpu = || Metric { name: "cpu".to_owned(), target: Target::Cpu(PodTarget::Utilization(target)) };
-    let metrics = if min_replicas == max_replicas { Vec::new() } else { vec![cpu()] };
+    let targets = [("cpu", Target::Cpu(PodTarget::Utilization(target))), ("evictions", Target::Evictions)];
+    let metrics = targets.map(|(name, target)| Metric { name: name.to_owned(), target });
+    let metrics = if min_replicas == max_replicas { Vec::new() } else { metrics.to_vec() };
     Scaling {
         min_replicas,
         max_replicas,
-        workload: Workload::Service(Service { metrics, forecast: None }),
+        workload: Workload::Cache(stack::Cache { metrics }),
         queries: BTreeMap::new(),
         behavior: behavior(),
         schedules: Vec::new(),
@@ -229,11 +230,13 @@ pub(super) fn scaling(written: &api::Cache, path: Path<'_>, problems: &mut Probl
     }
 }
 
-/// One shard more in a minute and one less in five: each change makes its share of the keys miss once.
+/// One shard more or less in five minutes: each change makes its share of the keys miss once, and its effect is seen
+/// only when they are back.
 fn behavior() -> Behavior {
     let mut behavior = Behavior::default();
-    behavior.scale_up.policies = vec![Policy { limit: Limit::Pods(1), period_seconds: 60 }];
-    behavior.scale_down.policies = vec![Policy { limit: Limit::Pods(1), period_seconds: 300 }];
+    let policies = vec![Policy { limit: Limit::Pods(1), period_seconds: 300 }];
+    behavior.scale_up.policies.clone_from(&policies);
+    behavior.scale_down.policies = policies;
     behavior
 }
 

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, ToSpan};
 use scalableapp_engine::evidence::sample::{Coverage, Quality};
 use scalableapp_engine::hpa::pod::Resource;
 use scalableapp_operator::observe::cluster::pods::CachedPod;
-use scalableapp_operator::observe::query_plan::{QueryPlan, Signal, Source};
+use scalableapp_operator::observe::query_plan::{QueryPlan, Shown, Signal, Source};
 use serde_json::{Value, json};
 
 use crate::fake::{Fake, Reply, apps, component, healthy, now, problem, quality, reading, ready_for, wanted};
@@ -83,8 +83,9 @@ async fn a_signal_that_no_app_uses_is_not_queried() {
 async fn what_is_only_shown_is_asked_for_at_every_third_tick() {
     let fake = Fake::start(healthy).await;
     let rps = BTreeMap::from([("rps".to_owned(), Source::Component(Signal::RequestRate))]);
-    let scraped = BTreeSet::from([("team-0".to_owned(), "app-0".to_owned())]);
-    let wanted = Arc::new(QueryPlan::new([(component(0), rps)].into(), BTreeMap::new(), scraped));
+    let traffic = BTreeSet::from([("team-0".to_owned(), "app-0".to_owned())]);
+    let shown = Shown { traffic, ..Shown::default() };
+    let wanted = Arc::new(QueryPlan::new([(component(0), rps)].into(), BTreeMap::new(), shown));
     let store = fake.store(&[]);
     let mut asked = Vec::new();
     for _ in 0..5 {

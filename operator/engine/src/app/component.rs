@@ -5,6 +5,7 @@ use crate::app::explain;
 use crate::app::limits;
 use crate::app::recommendation::{Recommendation, is_latency};
 use crate::app::subject::Subject;
+use crate::bounds::evicting;
 use crate::bounds::fallback;
 use crate::bounds::incomplete_window;
 use crate::bounds::last_decision;
@@ -84,6 +85,7 @@ pub(crate) fn bound(mut proposed: Proposed<'_>) -> Bounded<'_> {
     let held = subject.overrides.held(declared.clone(), replicas);
     let decided = last_decision::floor(subject, held.range().max).filter(|_| is_blind);
     let floors = forecast.floor.take().into_iter().chain(fallback).chain(incomplete).chain(decided);
+    let floors = floors.chain(evicting::floor(subject, signals));
     let floor = floors.fold(held.floor.clone(), |floor, other| floor.or_higher(Some(other)));
     let stalled = throughput::ceiling(subject, signals, floor.replicas, &held.ceiling);
     let bounds = Bounds { floor, ceiling: stalled.unwrap_or_else(|| held.ceiling.clone()) };

@@ -87,11 +87,9 @@ fn proposal(signal: &Signal<'_>, last_good: Option<&LastGood>, now: Timestamp) -
             format!("{}; {age} s ago {}", invalid.why, target.show(good.milli))
         }
         (MetricResult::Keeps { latency, why }, _) => format!("{}; {why}", target.show(*latency)),
-        (MetricResult::Silent { latency: Some(latency), why }, _) if why.is_empty() => target.show(*latency),
-        (MetricResult::Silent { latency: Some(latency), why }, _) => {
-            format!("{}; {why}", target.show(*latency))
-        }
-        (MetricResult::Silent { latency: None, why }, _) => format!("{why}; scale-in is not blocked"),
+        (MetricResult::Silent { measured: Some(value), why }, _) if why.is_empty() => target.show(*value),
+        (MetricResult::Silent { measured: Some(value), why }, _) => format!("{}; {why}", target.show(*value)),
+        (MetricResult::Silent { measured: None, why }, _) => format!("{why}; scale-in is not blocked"),
     };
     Proposal {
         metric: name.clone(),

@@ -3,6 +3,7 @@
 use crate::bounds::overrides::Overrides;
 use crate::evidence::Evidence;
 use crate::evidence::backlog::BacklogReading;
+use crate::evidence::cache::CacheReading;
 use crate::evidence::sample::Reading;
 use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{Pod, Resource, living};
@@ -73,6 +74,11 @@ impl<'a> Subject<'a> {
     /// The backlog of a metric.
     pub(crate) fn backlog(&self, metric: &str) -> Option<Cow<'_, BacklogReading>> {
         self.evidence.backlog(self.name, metric)
+    }
+
+    /// The evictions of a cache, for its metric.
+    pub(crate) fn cache(&self, metric: &str) -> Option<Cow<'_, CacheReading>> {
+        self.evidence.cache(self.name, metric)
     }
 
     /// State of a metric's season.

@@ -1,6 +1,7 @@
 //! Minimum and maximum replicas of a component, and their sources. Pure.
 
 pub mod cron;
+pub(crate) mod evicting;
 pub mod fallback;
 pub(crate) mod incomplete_window;
 pub(crate) mod last_decision;

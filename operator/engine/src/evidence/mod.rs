@@ -1,6 +1,7 @@
 //! The measurements, and whether they are valid. Pure.
 
 pub mod backlog;
+pub mod cache;
 pub(crate) mod exact;
 pub mod recorded;
 pub mod sample;
@@ -9,6 +10,7 @@ pub mod zero;
 use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{Pod, PodSample, Resource};
 use backlog::BacklogReading;
+use cache::CacheReading;
 use jiff::SignedDuration;
 use sample::Reading;
 use std::borrow::Cow;
@@ -31,4 +33,7 @@ pub trait Evidence {
 
     /// The backlog of a pool of workers, for its metric; `None` where a query was not answered.
     fn backlog(&self, component: &str, metric: &str) -> Option<Cow<'_, BacklogReading>>;
+
+    /// The evictions of a cache, for its metric; `None` where a query was not answered.
+    fn cache(&self, component: &str, metric: &str) -> Option<Cow<'_, CacheReading>>;
 }

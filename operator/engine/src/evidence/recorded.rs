@@ -2,6 +2,7 @@
 
 use crate::evidence::Evidence;
 use crate::evidence::backlog::BacklogReading;
+use crate::evidence::cache::CacheReading;
 use crate::evidence::sample::Reading;
 use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{ByResource, Pod, PodSample, Resource};
@@ -26,6 +27,9 @@ pub struct RecordedEvidence {
     /// Backlogs, by component and metric.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub backlogs: BTreeMap<String, BTreeMap<String, BacklogReading>>,
+    /// Evictions of caches, by component and metric.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub caches: BTreeMap<String, BTreeMap<String, CacheReading>>,
 }
 
 impl Evidence for RecordedEvidence {
@@ -47,6 +51,10 @@ impl Evidence for RecordedEvidence {
 
     fn backlog(&self, component: &str, metric: &str) -> Option<Cow<'_, BacklogReading>> {
         self.backlogs.get(component)?.get(metric).map(Cow::Borrowed)
+    }
+
+    fn cache(&self, component: &str, metric: &str) -> Option<Cow<'_, CacheReading>> {
+        self.caches.get(component)?.get(metric).map(Cow::Borrowed)
     }
 }
 
@@ -107,5 +115,13 @@ impl Evidence for Recorder<'_> {
         let of_component = read.backlogs.entry(component.to_owned()).or_default();
         of_component.insert(metric.to_owned(), *backlog);
         Some(backlog)
+    }
+
+    fn cache(&self, component: &str, metric: &str) -> Option<Cow<'_, CacheReading>> {
+        let cache = self.evidence.cache(component, metric)?;
+        let mut read = self.read.borrow_mut();
+        let of_component = read.caches.entry(component.to_owned()).or_default();
+        of_component.insert(metric.to_owned(), *cache);
+        Some(cache)
     }
 }

@@ -5,6 +5,7 @@ use crate::evidence::sample::{Reading, SampleError, Window, judge, judge_value, 
 use crate::evidence::zero::{Doubts, doubt};
 use crate::hpa::pod::{Pod, Resource};
 use crate::hpa::signal::{PodMetric, PodTarget, PodTiming, Proposal, SignalError, average_of_total};
+use crate::propose::cache::on_evictions;
 use crate::propose::latency::{LatencyEvidence, LatencyMemory, Opinion};
 use crate::propose::metric::{Metric, Target, micros};
 use crate::propose::throughput::GrowthMemory;
@@ -25,6 +26,8 @@ pub(crate) struct Signal<'a> {
     pub(crate) window: Option<Window>,
     /// The proposal of a backlog, with its words.
     pub(crate) backlog: Option<BacklogProposal>,
+    /// Evicted keys per second of a cache, where the evidence is complete.
+    pub(crate) evictions: Option<f64>,
 }
 
 /// Memory of the measurements, by the name of the metric.
@@ -71,10 +74,10 @@ pub(crate) enum MetricResult {
         /// Why it does not propose more.
         why: &'static str,
     },
-    /// No proposal, and no obstacle to a scale-in: latency, or the usage of pods where there are none.
+    /// No proposal, and no obstacle to a scale-in: latency, evictions, or the usage of pods where there are none.
     Silent {
-        /// Latency in microseconds, if it is known.
-        latency: Option<i64>,
+        /// The value in thousandths of its displayed unit, if it is known.
+        measured: Option<i64>,
         /// Why it has no proposal; empty while it is not above its target.
         why: String,
     },
@@ -131,6 +134,13 @@ pub(crate) fn evaluate<'a>(subject: &Subject<'a>, least: i32, memory: &mut Signa
                 let memory = memory.backlogs.entry(metric.name.clone()).or_default();
                 Value::of_backlog(on_backlog(subject, name, target, memory))
             }
+            Target::Evictions => match on_evictions(subject, name) {
+                Ok(evictions) => {
+                    let evicted = Some(evictions.per_second);
+                    Value { evictions: evicted, ..Value::without_total(Ok(evictions.result)) }
+                }
+                Err(invalid) => Value::without_total(Err(invalid)),
+            },
             Target::Latency { target, .. } => {
                 latencies.push((metric, micros(*target)));
                 continue;
@@ -150,7 +160,7 @@ pub(crate) fn evaluate<'a>(subject: &Subject<'a>, least: i32, memory: &mut Signa
     let load = signals.iter().filter_map(ratio).filter(|ratio| ratio.is_finite()).reduce(f64::max);
     for (metric, target) in latencies {
         let result = on_latency(subject, &pods, &mut memory.latency, metric, target, load);
-        signals.push(Signal { metric, result, load: None, window: None, backlog: None });
+        signals.push(Signal { metric, result, load: None, window: None, backlog: None, evictions: None });
     }
     signals
 }
@@ -161,11 +171,12 @@ struct Value {
     load: Option<f64>,
     window: Option<Window>,
     backlog: Option<BacklogProposal>,
+    evictions: Option<f64>,
 }
 
 impl Value {
     fn without_total(result: Result<MetricResult, Invalid>) -> Self {
-        Self { result, load: None, window: None, backlog: None }
+        Self { result, load: None, window: None, backlog: None, evictions: None }
     }
 
     fn of_backlog(result: Result<BacklogProposal, Invalid>) -> Self {
@@ -184,7 +195,7 @@ impl<'a> Signal<'a> {
         let result = value.result.unwrap_or_else(MetricResult::Invalid);
         let is_whole = matches!(result, MetricResult::Asks(_));
         let (load, window) = (value.load.filter(|_| is_whole), value.window.filter(|_| is_whole));
-        Self { metric, result, load, window, backlog: value.backlog }
+        Self { metric, result, load, window, backlog: value.backlog, evictions: value.evictions }
     }
 }
 
@@ -213,7 +224,7 @@ fn on_pods(
     target: PodTarget,
 ) -> Result<MetricResult, Invalid> {
     if subject.current_replicas == 0 {
-        return Ok(MetricResult::Silent { latency: None, why: "no pods".to_owned() });
+        return Ok(MetricResult::Silent { measured: None, why: "no pods".to_owned() });
     }
     let sampled = |pod: &Pod| pod.usage.get(resource).is_some();
     let metric = PodMetric {
@@ -246,7 +257,7 @@ fn on_total(
     };
     let result = of_total(subject, reading, fresh.value, per_replica, doubt);
     let window = reading.and_then(|reading| reading.window);
-    Value { result, load: Some(fresh.value), window, backlog: None }
+    Value { load: Some(fresh.value), window, ..Value::without_total(result) }
 }
 
 /// An incomplete value is a lower bound of the total, as HPA counts missing pods as idle where more replicas are
@@ -291,7 +302,7 @@ fn on_latency(
     let reading = subject.reading(&metric.name);
     let fresh = match judge(reading.as_deref(), &subject.pods, subject.now, subject.max_age()) {
         Ok(fresh) => fresh,
-        Err(error) => return MetricResult::Silent { latency: None, why: error.to_string() },
+        Err(error) => return MetricResult::Silent { measured: None, why: error.to_string() },
     };
     let latency = (fresh.value * 1_000_000.0).round() as i64;
     let evidence = LatencyEvidence {
@@ -306,7 +317,7 @@ fn on_latency(
     match memory.judge(&evidence) {
         Opinion::More(proposal) => MetricResult::Asks(proposal),
         Opinion::Keep(why) => MetricResult::Keeps { latency, why },
-        Opinion::Nothing(why) => MetricResult::Silent { latency: Some(latency), why: why.to_owned() },
-        Opinion::Content => MetricResult::Silent { latency: Some(latency), why: String::new() },
+        Opinion::Nothing(why) => MetricResult::Silent { measured: Some(latency), why: why.to_owned() },
+        Opinion::Content => MetricResult::Silent { measured: Some(latency), why: String::new() },
     }
 }

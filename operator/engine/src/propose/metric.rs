@@ -39,6 +39,8 @@ pub enum Target {
     },
     /// The backlog of the queues of a pool of workers.
     Backlog(Backlog),
+    /// The keys that a cache evicts.
+    Evictions,
 }
 
 /// How soon the jobs of a pool of workers should be done.
@@ -72,6 +74,7 @@ impl Target {
             // Latency is counted in microseconds, which are thousandths of a millisecond.
             Self::Latency { .. } => format!("{}ms", decimal(milli)),
             Self::Backlog(_) => format!("{} waiting", decimal(milli)),
+            Self::Evictions => format!("{}/s evicted", decimal(milli)),
         }
     }
 
@@ -101,6 +104,7 @@ impl Target {
                 let oldest = backlog.oldest_within.map(|age| format!(", none older than {}s", age.as_secs()));
                 format!("drained within {}s{}", backlog.drain_within.as_secs(), oldest.unwrap_or_default())
             }
+            Self::Evictions => "a hit ratio that does not fall".to_owned(),
         }
     }
 }

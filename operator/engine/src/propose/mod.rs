@@ -1,5 +1,6 @@
 //! PROPOSE: the proposal of each metric. Pure.
 
+pub(crate) mod cache;
 pub(crate) mod evaluate;
 pub(crate) mod latency;
 pub mod metric;

@@ -112,6 +112,7 @@ impl InputV1 {
                 usage,
                 seasons: only(name, self.seasons),
                 backlogs: BTreeMap::new(),
+                caches: BTreeMap::new(),
             },
             limits: Limits { overrides: only(name, self.overrides), ..Limits::default() },
             memory: AppMemory { components: only(name, memory) },

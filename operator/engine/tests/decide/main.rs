@@ -3,6 +3,7 @@
 
 mod app;
 mod bounds;
+mod caches;
 mod evidence;
 #[path = "../fixture/mod.rs"]
 mod fixture;

@@ -330,12 +330,11 @@ fn names(series: &RangeVector, component: &ComponentKey) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::query_plan::CustomQuery;
+    use crate::observe::query_plan::{CustomQuery, Shown};
     use crate::runtime::args::Args;
     use clap::Parser;
     use hashbrown::HashMap;
     use serde_json::json;
-    use std::collections::BTreeSet;
     use std::time::Duration;
 
     const SEASON: SignedDuration = SignedDuration::from_hours(24);
@@ -354,7 +353,7 @@ mod tests {
         let wanted = QueryPlan::new(
             HashMap::from([(key.0.clone(), BTreeMap::from([(key.1.clone(), source.clone())]))]),
             BTreeMap::from([(key.0.clone(), Forecast { horizon, season: Some(SEASON) })]),
-            BTreeSet::new(),
+            Shown::default(),
         );
         histories.want(&wanted);
         (histories, key, SeasonRequest { source, season: SEASON, horizon })

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::cache::CacheUse;
 use super::jobs::PoolBacklog;
 use super::requests::Traffic;
 use super::scraped::ByComponent;
 use super::template::{Misread, Template, TemplateAnswers};
 use super::usage::ByContainer;
-use super::{activity, cpu, jobs, latency, memory, requests};
+use super::{activity, cache, cpu, jobs, latency, memory, requests};
 use crate::observe::prometheus::parts::{Part, PartProblems};
 use crate::observe::prometheus::quantile::Bucket;
 use crate::observe::query_plan::{QueryPlan, Signal};
@@ -29,8 +30,8 @@ pub struct Family {
 
 impl Signal {
     /// All signals.
-    pub const ALL: [Self; 6] =
-        [Self::RequestRate, Self::Latency, Self::Cpu, Self::Memory, Self::Jobs, Self::Activity];
+    pub const ALL: [Self; 7] =
+        [Self::RequestRate, Self::Latency, Self::Cpu, Self::Memory, Self::Jobs, Self::Activity, Self::Cache];
 
     /// Its family.
     #[must_use]
@@ -42,6 +43,7 @@ impl Signal {
             Self::Memory => memory::FAMILY,
             Self::Jobs => jobs::FAMILY,
             Self::Activity => activity::FAMILY,
+            Self::Cache => cache::FAMILY,
         }
     }
 }
@@ -72,6 +74,8 @@ pub struct Measurements {
     pub backlogs: Arc<ByComponent<PoolBacklog>>,
     /// Running queries of read replicas.
     pub activity: Arc<ByComponent<f64>>,
+    /// Evictions, hits and memory of caches.
+    pub caches: Arc<ByComponent<CacheUse>>,
     /// Why the last attempts at each signal failed.
     pub problems: BTreeMap<Signal, PartProblems>,
 }
@@ -117,8 +121,9 @@ mod tests {
     use super::super::{in_flight, latency::BUCKETS};
     use super::*;
     use crate::observe::prometheus::answer::Outcome;
-    use crate::observe::query_plan::AppKey;
+    use crate::observe::query_plan::{AppKey, Shown};
     use jiff::ToSpan;
+    use scalableapp_engine::evidence::cache::CacheReading;
     use serde_json::{Value, json};
     use std::collections::BTreeSet;
 
@@ -142,7 +147,7 @@ mod tests {
             (*template, answered.map_or(&none, |(_, outcome)| outcome))
         };
         let answers = signal.family().templates.iter().map(answer).collect();
-        let wanted = QueryPlan::new([(key(), BTreeMap::new())].into(), BTreeMap::new(), BTreeSet::new());
+        let wanted = QueryPlan::new([(key(), BTreeMap::new())].into(), BTreeMap::new(), Shown::default());
         let part =
             Part { start: AppKey::default(), apps: Vec::new(), is_whole: true, cuts_a_namespace: false };
         let mut evidence = Measurements::default();
@@ -192,6 +197,30 @@ mod tests {
             is_partial: false,
         };
         assert_eq!(evidence.traffic[&key()], expected);
+    }
+
+    #[test]
+    fn a_cache_is_known_by_its_evictions_and_without_a_read_has_no_hit_ratio() {
+        let answered = [
+            (cache::EVICTIONS, Outcome::vector(&[(web(), "2.5")])),
+            (cache::EVICTIONS_AGE, Outcome::vector(&[(web(), "3.5")])),
+            (cache::SHARDS, Outcome::vector(&[(web(), "3")])),
+            (cache::HIT_RATIO, Outcome::vector(&[(web(), "NaN")])),
+            (cache::EARLIER_HIT_RATIO, Outcome::vector(&[(web(), "0.9")])),
+            (cache::USED_MEMORY, Outcome::vector(&[(web(), "0.5")])),
+        ];
+        let at = Some(now() - 3500.milliseconds());
+        let reading = CacheReading {
+            at,
+            shards: 3,
+            evictions_per_second: 2.5,
+            hit_ratio: None,
+            earlier_hit_ratio: Some(0.9),
+        };
+        let value = CacheUse { reading, used_memory: Some(0.5) };
+        let expected = Measured { value, at, scraped: None, is_partial: false };
+        assert_eq!(read(Signal::Cache, &answered).caches[&key()], expected);
+        assert!(read(Signal::Cache, &answered[1..]).caches.is_empty(), "no evictions are not none");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! only displayed, and queried less often.
 
 pub mod activity;
+pub mod cache;
 pub mod cpu;
 pub mod family;
 pub mod in_flight;

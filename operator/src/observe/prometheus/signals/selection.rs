@@ -115,12 +115,12 @@ pub(super) fn once(series: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::template::Template;
-    use super::super::{cpu, in_flight, latency, memory, requests, scraped};
+    use super::super::{cache, cpu, in_flight, latency, memory, requests, scraped};
     use super::*;
     use crate::observe::prometheus::parts::Parts;
     use crate::observe::prometheus::promql::read_matchers;
 
-    const ALL: [Template; 10] = [
+    const ALL: [Template; 16] = [
         requests::RATE,
         latency::BUCKETS,
         scraped::AGE,
@@ -131,6 +131,12 @@ mod tests {
         cpu::AGE,
         memory::USAGE,
         memory::AGE,
+        cache::EVICTIONS,
+        cache::EVICTIONS_AGE,
+        cache::SHARDS,
+        cache::HIT_RATIO,
+        cache::EARLIER_HIT_RATIO,
+        cache::USED_MEMORY,
     ];
 
     fn selection(matchers: &str) -> Selection {

@@ -1,0 +1,125 @@
+//! Evictions, hits and memory of each cache, from the exporters beside its shards. Pure.
+
+use hashbrown::HashMap;
+use promql_parser::util::display_duration;
+use scalableapp_engine::evidence::cache::CacheReading;
+use std::time::Duration;
+
+use super::family::{Family, Measurements, Sampling, renew};
+use super::scraped::Measured;
+use super::selection::{COMPONENT, Selection, once};
+use super::template::{Misread, Template, TemplateAnswers};
+use crate::observe::prometheus::answer::taken;
+use crate::observe::prometheus::parts::Part;
+
+/// Evicted keys per second, by component.
+pub const EVICTIONS: Template = Template { name: "evictions", query: evictions };
+/// Age in seconds of the oldest fresh sample of the evictions, by component.
+pub const EVICTIONS_AGE: Template = Template { name: "evictions_age", query: age };
+/// Shards with a fresh sample of the evictions, by component.
+pub const SHARDS: Template = Template { name: "cache_shards", query: shards };
+/// Share of reads that found their key in the last [`NOW`], by component.
+pub const HIT_RATIO: Template = Template { name: "hit_ratio", query: hit_ratio };
+/// The same in the [`BEFORE`] before, by component.
+pub const EARLIER_HIT_RATIO: Template = Template { name: "earlier_hit_ratio", query: earlier_hit_ratio };
+/// Share of the memory for data that is in use, by component.
+pub const USED_MEMORY: Template = Template { name: "cache_memory", query: used_memory };
+
+/// Caches.
+pub const FAMILY: Family = Family {
+    templates: &[EVICTIONS, EVICTIONS_AGE, SHARDS, HIT_RATIO, EARLIER_HIT_RATIO, USED_MEMORY],
+    read,
+    forget: |evidence| evidence.caches = <_>::default(),
+};
+
+/// The counter of evicted keys of a shard.
+pub const EVICTED_KEYS: &str = "redis_evicted_keys_total";
+const NOW: Duration = Duration::from_secs(300);
+const BEFORE: Duration = Duration::from_secs(1800);
+
+/// The measurements of a cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CacheUse {
+    /// Evictions and hits.
+    pub reading: CacheReading,
+    /// Share of the memory for data that is in use; `None` if it is not known.
+    pub used_memory: Option<f64>,
+}
+
+fn evictions(selection: &Selection, part: &Part<'_>) -> String {
+    let window = display_duration(&selection.request_window);
+    let selector = selection.of_apps(EVICTED_KEYS, part);
+    format!("sum by ({COMPONENT}) ({})", once(&format!("rate({selector}[{window}])")))
+}
+
+fn age(selection: &Selection, part: &Part<'_>) -> String {
+    let selector = selection.of_apps(EVICTED_KEYS, part);
+    format!("time() - min by ({COMPONENT}) ({})", selection.fresh(&selector))
+}
+
+fn shards(selection: &Selection, part: &Part<'_>) -> String {
+    let selector = selection.of_apps(EVICTED_KEYS, part);
+    let pods = format!("max by ({COMPONENT}, pod) ({selector} and {})", selection.fresh(&selector));
+    format!("count by ({COMPONENT}) ({pods})")
+}
+
+fn hit_ratio(selection: &Selection, part: &Part<'_>) -> String {
+    ratio_of_hits(selection, part, &format!("[{}]", display_duration(&NOW)))
+}
+
+fn earlier_hit_ratio(selection: &Selection, part: &Part<'_>) -> String {
+    let (before, now) = (display_duration(&BEFORE), display_duration(&NOW));
+    ratio_of_hits(selection, part, &format!("[{before}] offset {now}"))
+}
+
+/// Only commands that read a key count.
+fn ratio_of_hits(selection: &Selection, part: &Part<'_>, range: &str) -> String {
+    let rate = |series: &str| {
+        let selector = selection.of_apps(series, part);
+        format!("sum by ({COMPONENT}) ({})", once(&format!("rate({selector}{range})")))
+    };
+    let (hits, misses) = (rate("redis_keyspace_hits_total"), rate("redis_keyspace_misses_total"));
+    format!("{hits} / ({hits} + {misses})")
+}
+
+fn used_memory(selection: &Selection, part: &Part<'_>) -> String {
+    let sum = |series: &str| {
+        let selector = selection.of_apps(series, part);
+        format!("sum by ({COMPONENT}) ({})", once(&format!("{selector} and {}", selection.fresh(&selector))))
+    };
+    format!("{} / {}", sum("redis_memory_used_bytes"), sum("redis_memory_max_bytes"))
+}
+
+fn read(
+    evidence: &mut Measurements,
+    sampling: &Sampling<'_>,
+    answers: &mut TemplateAnswers<'_>,
+) -> Result<(), Misread> {
+    let outcomes = [EVICTIONS, EVICTIONS_AGE, SHARDS, HIT_RATIO, EARLIER_HIT_RATIO, USED_MEMORY];
+    let mut is_partial = false;
+    let mut by_component = Vec::with_capacity(outcomes.len());
+    for template in outcomes {
+        let outcome = answers.take(template)?;
+        is_partial |= outcome.is_partial;
+        by_component.push(outcome.data.by_component());
+    }
+    let mut measured = HashMap::new();
+    let [evictions, ages, shards, hits, earlier, memory] = by_component.as_slice() else { return Ok(()) };
+    for (named, per_second) in evictions {
+        let Some((key, _)) = sampling.wanted.components().get_key_value(named) else { continue };
+        // Without a read in its window a ratio is not a number.
+        let ratio = |of: Option<&f64>| of.copied().filter(|ratio| ratio.is_finite());
+        let at = ages.get(named).and_then(|age| taken(sampling.now, *age));
+        let reading = CacheReading {
+            at,
+            shards: shards.get(named).map_or(0, |shards| *shards as u32),
+            evictions_per_second: *per_second,
+            hit_ratio: ratio(hits.get(named)),
+            earlier_hit_ratio: ratio(earlier.get(named)),
+        };
+        let value = CacheUse { reading, used_memory: ratio(memory.get(named)) };
+        measured.insert(key.clone(), Measured { value, at, scraped: None, is_partial });
+    }
+    renew(&mut evidence.caches, sampling.part, measured);
+    Ok(())
+}
