@@ -43,7 +43,14 @@ fn ordinal(pod: &str) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::{DecideMemory, View, pass};
+    use crate::kinds::Kind;
+    use crate::observe::{cluster::cached::CachedWorkload, snapshot::Samples};
+    use crate::resolve::resolve;
+    use jiff::Timestamp;
     use rstest::rstest;
+    use serde_json::json;
+    use std::sync::Arc;
 
     #[rstest]
     #[case::before_the_first_is_ready(2, &[], 2)]
@@ -59,6 +66,51 @@ mod tests {
         #[case] expected: i32,
     ) {
         assert_eq!(listed(planned, ready.iter().copied()), expected);
+    }
+
+    /// Listed shards of a cache with a StatefulSet of this size and these ready shards.
+    fn shards(replicas: i32, wanted: i32, ready: &[i32]) -> Option<i32> {
+        let app = json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1"},
+            "spec": {
+                "services": [{"name": "web", "image": "shop:1", "port": 8080}],
+                "caches": [{"name": "hot", "redis": {"shards": {"min": wanted, "max": wanted}, "memory": "64Mi"}}],
+            },
+        });
+        let app = resolve(&serde_json::from_value(app).expect("an app")).expect("no problem");
+        let labels = json!({"scalableapp.dev/app": "shop", "scalableapp.dev/component": "hot"});
+        let owner = |kind: &str, name: &str| json!([{"apiVersion": "v1", "kind": kind, "name": name, "uid": "1", "controller": true}]);
+        let set: CachedWorkload = serde_json::from_value(json!({
+            "metadata": {"name": "shop-hot", "namespace": "shop", "uid": "2", "labels": labels,
+                "ownerReferences": owner("ScalableApp", "shop")},
+            "spec": {"replicas": replicas}, "status": {"replicas": replicas},
+        }))
+        .expect("a StatefulSet");
+        let pod = |ordinal: i32| -> Arc<CachedPod> {
+            let status = if ready.contains(&ordinal) { "True" } else { "False" };
+            let pod = serde_json::from_value(json!({
+                "metadata": {"name": format!("shop-hot-{ordinal}"), "namespace": "shop", "labels": labels,
+                    "ownerReferences": owner("StatefulSet", "shop-hot")},
+                "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
+            }));
+            Arc::new(pod.expect("a pod"))
+        };
+        let observed = Observed {
+            workloads: BTreeMap::from([(Kind::StatefulSet, Arc::new(vec![Arc::new(set)]))]),
+            pods: Arc::new((0..replicas).map(pod).collect()),
+            ..Observed::default()
+        };
+        let samples = Samples::default();
+        let view = View::new(&observed, &samples, Timestamp::UNIX_EPOCH);
+        let pass = pass(&app, None, view, &mut DecideMemory::default());
+        pass.shards(&observed).remove("hot")
+    }
+
+    #[test]
+    fn shards_are_listed_by_their_pods_and_by_the_plan() {
+        assert_eq!(shards(2, 2, &[0]), Some(1), "the second one is not ready yet");
+        assert_eq!(shards(3, 2, &[0, 1, 2]), Some(2), "the third one is to leave");
+        assert_eq!(shards(2, 3, &[0, 1]), Some(2), "a third one is to come");
     }
 
     #[test]
