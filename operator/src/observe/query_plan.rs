@@ -8,7 +8,6 @@ use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::propose::metric::Target;
 
 use crate::resolve::app::{App, Component, ComponentKey};
-use scalableapp_crds::Tier;
 
 /// A signal: one set of queries for all apps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,7 +142,7 @@ impl QueryPlan {
                     Tier::Service | Tier::Worker if component.pod.metrics_port.is_some() => {
                         shown.traffic.insert(key());
                     }
-                    Tier::Service | Tier::Worker => {}
+                    Tier::Service | Tier::Worker | Tier::Database => {}
                 }
                 forecasts
                     .extend(component.declared.forecast().map(|forecast| (component.key.clone(), forecast)));
