@@ -97,7 +97,7 @@ pub(super) fn of_database(
     let (command, env) = (script.command.clone(), script.env.clone());
     let declaration = Declaration {
         name: &written.name,
-        image: Some(&replicas.image),
+        image: Some(database::image(replicas, at, &mut problems)),
         command: &command,
         args: &[],
         env: &env,

@@ -128,6 +128,16 @@ pub(super) fn check_primary(primary: &api::Primary, path: Path<'_>, problems: &m
     Syntax::DataKey.check(uri_key(primary), Path::Field(&path, "uriKey"), problems);
 }
 
+/// The image of PostgreSQL. The app's own is none.
+pub(super) fn image<'a>(written: &'a api::ReadReplicas, path: Path<'_>, problems: &mut Problems) -> &'a str {
+    if written.image.trim().is_empty() {
+        let sentence = "set the image of the primary's major version, for example postgres:17";
+        problems.refuse(Path::Field(&path, "image"), sentence);
+        return "refused";
+    }
+    &written.image
+}
+
 /// The command and environment of a replica's container.
 pub(super) struct Script {
     pub command: [String; 2],
@@ -278,4 +288,179 @@ fn metrics(written: &api::ReadReplicas, path: Path<'_>, problems: &mut Problems)
         Metric { name: "cpu".to_owned(), target: Target::Cpu(PodTarget::Utilization(percent)) }
     });
     queries.into_iter().chain(cpu).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::Kind;
+    use crate::resolve::app::{App, Component};
+    use crate::resolve::invalid::Invalid;
+    use crate::resolve::resolve;
+    use rstest::rstest;
+
+    /// An app with a service and a database `main` of these read replicas, if any.
+    fn written(replicas: &Value) -> api::ScalableApp {
+        let mut postgres = json!({"primary": {"secretRef": {"name": "shop-db"}}});
+        if let Some(fields) = replicas.as_object() {
+            let mut all = json!({"min": 1, "max": 1, "image": "postgres:17"});
+            all.as_object_mut().expect("an object").extend(fields.clone());
+            postgres["readReplicas"] = all;
+        }
+        serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 3},
+            "spec": {
+                "services": [{"name": "web", "image": "shop:1", "port": 8080}],
+                "databases": [{"name": "main", "postgres": postgres}],
+            },
+        }))
+        .expect("an app")
+    }
+
+    fn resolved(replicas: &Value) -> App {
+        let app = resolve(&written(replicas)).unwrap_or_else(|problems| panic!("{problems:?}"));
+        assert_eq!(app.problems().next(), None);
+        app
+    }
+
+    fn problems(app: &api::ScalableApp) -> Vec<String> {
+        let found = resolve(app).map_or_else(|problems| problems, |app| app.problems().cloned().collect());
+        found.iter().map(Invalid::to_string).collect()
+    }
+
+    fn variables_of(component: &Component) -> Vec<&str> {
+        component.pod.databases.iter().map(|variable| variable.name.as_str()).collect()
+    }
+
+    #[rstest]
+    #[case(json!({"min": 0, "max": 0}), "min: use 1 to 100")]
+    #[case(json!({"max": 101, "target": {"cpuUtilization": 70}, "resources": {"requests": {"cpu": 1}}}), "max: use at most 100, and no less than min")]
+    #[case(json!({"image": " "}), "image: set the image of the primary's major version, for example postgres:17")]
+    #[case(json!({"maxLag": "1500ms"}), "maxLag: use whole seconds, from 1s to 1h")]
+    #[case(json!({"maxLag": "0s"}), "maxLag: use whole seconds, from 1s to 1h")]
+    #[case(json!({"maxLag": "soon"}), "maxLag: \"soon\" is not a duration such as 300ms, 30s or 1h30m")]
+    #[case(json!({"drain": {"timeout": "2h"}}), "drain.timeout: use whole seconds, from 1s to 1h")]
+    #[case(json!({"storage": "0"}), "storage: use a quantity above 0")]
+    #[case(json!({"storage": "20GB"}), "storage: \"20GB\" is not a quantity such as 50, 0.5, 500m or 2Gi: write 20G")]
+    #[case(json!({"storageClass": "fast"}), "storageClass: set storage, too: a class is that of a claim")]
+    #[case(json!({"exporterImage": ""}), "exporterImage: set an image, or remove it for the default one")]
+    #[case(
+        json!({"max": 2, "target": {}}),
+        "target: set activeQueries or cpuUtilization, or make min and max equal for a fixed number of replicas"
+    )]
+    #[case(json!({"max": 2, "target": {"activeQueries": 0}}), "target.activeQueries: use a quantity above 0")]
+    #[case(
+        json!({"max": 2, "target": {"cpuUtilization": 70}}),
+        "target.cpuUtilization: set resources.requests.cpu: utilization is a percentage of the request"
+    )]
+    #[case(
+        json!({"podTemplate": {"spec": {"volumes": [{"name": "run", "emptyDir": {}}]}}}),
+        "podTemplate.spec.volumes[run]: give the volume another name: a volume of the operator has this one"
+    )]
+    #[case(
+        json!({"podTemplate": {"spec": {"containers": [{"name": "spy", "volumeMounts": [{"name": "run", "mountPath": "/run"}]}]}}}),
+        "podTemplate.spec.containers[spy].volumeMounts[/run].name: add a volume of this name to podTemplate.spec.volumes"
+    )]
+    fn what_read_replicas_must_change_is_said_in_one_sentence(
+        #[case] replicas: Value,
+        #[case] sentence: &str,
+    ) {
+        let said = problems(&written(&replicas));
+        assert_eq!(said, [format!("databases[main].postgres.readReplicas.{sentence}")]);
+    }
+
+    #[test]
+    fn a_mistake_in_read_replicas_stops_no_service() {
+        let app = resolve(&written(&json!({"maxLag": "0s"}))).expect("an app");
+        let valid: Vec<bool> = app.components.iter().map(Component::is_valid).collect();
+        assert_eq!(valid, [true, false]);
+    }
+
+    #[rstest]
+    #[case("/name", "shop/db", "databases[main].postgres.primary.secretRef.name: use at most 253 lower case")]
+    #[case("/key", "a/b", "databases[main].postgres.primary.uriKey: use at most 253 letters")]
+    fn what_no_secret_can_be_called_is_refused(#[case] field: &str, #[case] text: &str, #[case] start: &str) {
+        let mut app = written(&Value::Null);
+        let primary = &mut app.spec.databases[0].postgres.primary;
+        match field {
+            "/name" => text.clone_into(&mut primary.secret_ref.name),
+            _ => primary.uri_key = Some(text.to_owned()),
+        }
+        let said = problems(&app);
+        assert!(said.len() == 1 && said[0].starts_with(start), "{said:?}");
+    }
+
+    #[test]
+    fn a_database_has_a_name_of_its_own() {
+        let mut app = written(&json!({}));
+        "web".clone_into(&mut app.spec.databases[0].name);
+        assert_eq!(problems(&app), ["databases[web]: give each component a name of its own"]);
+    }
+
+    #[test]
+    fn a_database_without_read_replicas_is_no_component() {
+        let app = resolved(&Value::Null);
+        assert_eq!(app.components.len(), 1);
+        assert_eq!(variables_of(&app.components[0]), ["DATABASE_MAIN_URL"]);
+    }
+
+    #[test]
+    fn read_replicas_are_a_stateful_set_with_a_script_and_their_address_is_given_to_the_others() {
+        let app = resolved(&json!({}));
+        let [web, main] = &app.components[..] else { panic!("two components") };
+        assert_eq!((main.tier, main.workload_kind()), (api::Tier::Database, Kind::StatefulSet));
+        let has: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| main.has(*kind)).collect();
+        assert_eq!(has, Kind::ALL.into_iter().filter(|kind| *kind != Kind::Deployment).collect::<Vec<_>>());
+        assert_eq!(variables_of(web), ["DATABASE_MAIN_URL", "DATABASE_MAIN_READ_HOST"]);
+        assert_eq!(web.pod.databases[1].value.as_deref(), Some("shop-main.shop.svc:5432"));
+        assert_eq!(variables_of(main), [""; 0]);
+    }
+
+    #[test]
+    fn a_variable_that_a_service_sets_itself_is_not_given_to_it() {
+        let mut app = written(&json!({}));
+        let own = json!([{"name": "DATABASE_MAIN_URL", "value": "postgres://other"}]);
+        app.spec.services[0].env = serde_json::from_value(own).expect("variables");
+        let app = resolve(&app).expect("no problem");
+        assert_eq!(variables_of(&app.components[0]), ["DATABASE_MAIN_READ_HOST"]);
+    }
+
+    #[test]
+    fn only_what_makes_the_pods_of_read_replicas_makes_a_revision() {
+        let of = |replicas: &Value| resolved(replicas).components[1].revision.to_string();
+        let base = of(&json!({}));
+        for same in [json!({"max": 1}), json!({"maxLag": "5000ms"}), json!({"drain": {"timeout": "30s"}})] {
+            assert_eq!(of(&same), base, "{same}");
+        }
+        let mut others = vec![base];
+        for other in [
+            json!({"image": "postgres:18"}),
+            json!({"maxLag": "6s"}),
+            json!({"whenPrimaryIsGone": "fail"}),
+            json!({"drain": {"timeout": "31s"}}),
+            json!({"storage": "1Gi"}),
+            json!({"exporterImage": "exporter:1"}),
+            json!({"resources": {"requests": {"cpu": 1}}}),
+        ] {
+            others.push(of(&other));
+        }
+        assert_eq!(of(&json!({"storage": "2Gi"})), of(&json!({"storage": "1Gi"})));
+        let count = others.len();
+        others.sort();
+        others.dedup();
+        assert_eq!(others.len(), count);
+    }
+
+    #[test]
+    fn the_exporter_runs_for_running_queries_or_where_it_is_named() {
+        let of = |replicas: &Value| {
+            let main = resolved(replicas).components.remove(1);
+            (main.pod.metrics_port, main.pod.reader.and_then(|reader| reader.exporter))
+        };
+        let named = json!({"exporterImage": "exporter:1"});
+        let counted = json!({"max": 2, "target": {"activeQueries": 8}});
+        assert_eq!(of(&json!({})), (None, None));
+        assert_eq!(of(&named), (Some(EXPORTER), Some("exporter:1".to_owned())));
+        assert_eq!(of(&counted), (Some(EXPORTER), Some(EXPORTER_IMAGE.to_owned())));
+    }
 }

@@ -7,6 +7,7 @@ use super::workload::Problem;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, Probe, Volume,
+    VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use scalableapp_crds::{limits::clip, printable};
@@ -227,8 +228,11 @@ impl PodView<'_> {
             _ => return None,
         };
         let name = &status.name;
-        let words =
+        let mut words =
             format!("container {name} runs, and its {kind} probe ({}) does not succeed", action(probe));
+        if probe.exec.is_some() {
+            words = format!("{words}: {}", self.log(name, ""));
+        }
         Some((started.max(since(self.0, "Ready")), self.problem(reason::PROBE_FAILS, &words)))
     }
 
@@ -292,6 +296,14 @@ fn source(volume: &Volume) -> Option<String> {
     }
     if let Some(source) = volume.secret.as_ref().filter(|source| must(source.optional)) {
         return Some(format!("Secret {}", source.secret_name.as_deref().unwrap_or_default()));
+    }
+    let mut projected = volume.projected.iter().flat_map(|one| one.sources.iter().flatten());
+    let secret = |source: &VolumeProjection| {
+        let secret = source.secret.as_ref().filter(|source| must(source.optional))?;
+        Some(format!("Secret {}", secret.name))
+    };
+    if let Some(source) = projected.find_map(secret) {
+        return Some(source);
     }
     let claim = volume.persistent_volume_claim.as_ref()?;
     Some(format!("PersistentVolumeClaim {}", claim.claim_name))
@@ -403,6 +415,10 @@ mod tests {
         json!({"terminated": {"exitCode": code, "reason": reason, "startedAt": START, "finishedAt": after(seconds)}})
     }
 
+    fn says(message: &str) -> Value {
+        json!({"terminated": {"exitCode": 1, "reason": "Error", "message": message}})
+    }
+
     fn running() -> Value {
         json!({"running": {"startedAt": START}})
     }
@@ -437,6 +453,10 @@ mod tests {
                 "container web cannot be created: in its words".to_owned()),
             (web(2, &crash, &ended(1, "Error")), "ContainerCrashes",
                 format!("{ends} 1: read kubectl logs web-1 -c web --previous")),
+            (web(2, &crash, &says("The primary's wal_level\tis minimal:\nset it to replica.\u{1b}[2J\n")), "ContainerCrashes",
+                r"The primary's wal_level is minimal: set it to replica.\u{1b}[2J".to_owned()),
+            (web(2, &crash, &says(" \n")), "ContainerCrashes",
+                format!("{ends} 1: read kubectl logs web-1 -c web --previous")),
             (web(2, &running(), &ended(137, "OOMKilled")), "ContainerCrashes",
                 "container web runs out of memory: raise its memory limit".to_owned()),
             (web(2, &running(), &ran(60, 143, "Error")), "ProbeFails",
@@ -448,6 +468,30 @@ mod tests {
         ] {
             assert_eq!(told(&status, 0), Some((reason, words)), "{status}");
         }
+    }
+
+    #[test]
+    fn what_a_container_says_about_its_end_is_told_in_part_and_the_end_of_its_log_is_not() {
+        let status = web(2, &running(), &says(&"the primary is gone ".repeat(200)));
+        let (_, words) = told(&status, 0).expect("a problem");
+        assert!(words.chars().count() <= 400 && words.ends_with('…'), "{words}");
+        let mut pod = pod(&status);
+        let policy = Some("FallbackToLogsOnError".to_owned());
+        pod.spec.as_mut().expect("a spec").containers[0].termination_message_policy = policy;
+        let told = Trouble::of(&pod).and_then(|trouble| trouble.at(after(0)).cloned()).expect("a problem");
+        assert!(told.message.ends_with("read kubectl logs web-1 -c web --previous"), "{}", told.message);
+    }
+
+    #[test]
+    fn a_secret_that_a_pod_may_wait_for_is_named_in_whichever_volume_it_is() {
+        let volume = |sources: Value| -> Volume {
+            serde_json::from_value(json!({"name": "primary", "projected": {"sources": sources}}))
+                .expect("a volume")
+        };
+        let must = json!({"secret": {"name": "shop-db"}});
+        let may = json!({"secret": {"name": "more", "optional": true}});
+        assert_eq!(source(&volume(json!([may, must]))), Some("Secret shop-db".to_owned()));
+        assert_eq!(source(&volume(json!([may]))), None);
     }
 
     #[test]

@@ -224,6 +224,21 @@ mod tests {
     }
 
     #[test]
+    fn replicas_that_report_no_query_run_none_and_replicas_that_do_not_report_are_not_measured() {
+        let of = |answered: &[(Template, Outcome<'static>)]| {
+            let evidence = read(Signal::Activity, answered);
+            evidence.activity.get(&key()).map(|one| (one.value, one.at, one.scraped))
+        };
+        let queries = || (activity::QUERIES, Outcome::vector(&[(web(), "12")]));
+        let reporting = || (activity::REPORTING, Outcome::vector(&[(web(), "2")]));
+        let age = || (activity::AGE, Outcome::vector(&[(web(), "3.5")]));
+        let (at, scraped) = (Some(now() - 3500.milliseconds()), Some(Scraped { at_start: 0, at_end: 2 }));
+        assert_eq!(of(&[queries(), reporting(), age()]), Some((12.0, at, scraped)));
+        assert_eq!(of(&[reporting(), age()]), Some((0.0, at, scraped)));
+        assert_eq!(of(&[queries(), age()]), None);
+    }
+
+    #[test]
     fn a_value_without_recent_samples_has_no_age() {
         let evidence = read(Signal::RequestRate, &[(RATE, Outcome::vector(&[(web(), "12.5")]))]);
         let value = Traffic { rate: 12.5, ..Traffic::default() };

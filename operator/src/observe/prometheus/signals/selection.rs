@@ -115,12 +115,12 @@ pub(super) fn once(series: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::template::Template;
-    use super::super::{cache, cpu, in_flight, latency, memory, requests, scraped};
+    use super::super::{activity, cache, cpu, in_flight, jobs, latency, memory, requests, scraped};
     use super::*;
     use crate::observe::prometheus::parts::Parts;
     use crate::observe::prometheus::promql::read_matchers;
 
-    const ALL: [Template; 16] = [
+    const ALL: [Template; 25] = [
         requests::RATE,
         latency::BUCKETS,
         scraped::AGE,
@@ -137,6 +137,15 @@ mod tests {
         cache::HIT_RATIO,
         cache::EARLIER_HIT_RATIO,
         cache::USED_MEMORY,
+        activity::QUERIES,
+        activity::REPORTING,
+        activity::AGE,
+        jobs::DEPTH,
+        jobs::OLDEST,
+        jobs::ENQUEUED,
+        jobs::FINISHED,
+        jobs::DURATION,
+        jobs::DEPTH_AGE,
     ];
 
     fn selection(matchers: &str) -> Selection {
