@@ -46,7 +46,7 @@ pub struct LiveComponent {
     #[serde(default)]
     pub latency: Option<LiveLatency>,
     /// Jobs of a pool of workers; null for other components, and while they are not known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backlog: Option<LiveBacklog>,
     /// The use of a cache; null for other components, or without a fresh sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -216,6 +216,7 @@ fn shop() -> LiveApp {
             current: 2,
             request_rate: Some(120.5),
             latency: Some(LiveLatency { p50: Some(0.02), p99: None }),
+            backlog: None,
             cache: None,
             metrics: vec![LiveMetric {
                 name: "rps".to_owned(),
