@@ -93,6 +93,9 @@ fn rate(selection: &Selection, selector: &str, windows: u32) -> String {
 /// A queue in the labels of a series: namespace, app and name.
 type QueueName<'a> = (&'a str, &'a str, &'a str);
 
+/// Sets the value of a template, read at this time.
+type SetValue = fn(&mut Queue, f64, Timestamp);
+
 /// The measurements of one queue.
 #[derive(Clone, Copy, Debug, Default)]
 struct Queue {
@@ -138,7 +141,7 @@ fn queues<'a>(
             }
         }
     }
-    let sets: [(Template, fn(&mut Queue, f64, Timestamp)); 5] = [
+    let sets: [(Template, SetValue); 5] = [
         (OLDEST, |queue, value, _| queue.oldest = value),
         (ENQUEUED, |queue, value, _| queue.enqueued = value),
         (FINISHED, |queue, value, _| queue.finished = value),
