@@ -51,7 +51,7 @@ async fn dead_database_does_not_kill_pods() -> Result<()> {
             ensure!(answer.headers.contains_key("retry-after") && answer.headers["x-degraded"] == "shed", "{answer:?}");
             refused += 1;
             for (pod, _) in &before {
-                world.get(&format!("pods/{pod}:8080"), "/readyz").await?.has(200)?;
+                world.get(&format!("pods/{pod}:9090"), "/readyz").await?.has(200)?;
             }
             world.get(WEB, "/products").await?.has(200)?;
             world.is_up().await?;
