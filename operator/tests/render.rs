@@ -447,3 +447,96 @@ fn the_metrics_of_a_shard_are_found_as_those_of_a_service_are() {
     assert_eq!(metadata["labels"]["scalableapp.dev/component"], "hot-items");
     assert_eq!(template["spec"]["containers"][1]["ports"][0]["containerPort"], 9121);
 }
+
+/// The children of the read replicas of `examples/replicas.yaml`, with these fields of them changed.
+fn replicas(fields: &Value) -> ComponentChildren {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/replicas.yaml");
+    let mut written = json!(read(&path));
+    let postgres = written.pointer_mut("/spec/databases/0/postgres").expect("a database");
+    for (pointer, value) in fields.as_object().expect("an object") {
+        let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
+        postgres.pointer_mut(parent).expect("a parent")[field] = value.clone();
+    }
+    let app = resolved(serde_json::from_value(written).expect("an app"));
+    render(&app).remove("main").expect("read replicas")
+}
+
+#[test]
+fn every_file_of_the_readers_script_is_in_its_pods() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/render/reader");
+    let children = replicas(&json!({}));
+    let mut files = child(&children, Kind::ConfigMap)["data"].as_object().expect("files").clone();
+    for entry in fs::read_dir(folder).expect("the script") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        // The settings of a linter.
+        if name.starts_with('.') {
+            continue;
+        }
+        let written = fs::read_to_string(&path).expect("text");
+        assert!(files.remove(&name) == Some(json!(written)), "{name}");
+    }
+    assert!(files.is_empty(), "{:?}", files.keys());
+    let command = &children.workload["spec"]["template"]["spec"]["containers"][0]["command"];
+    assert_eq!(*command, json!(["bash", "/etc/reader/reader.sh"]));
+}
+
+#[test]
+fn only_pods_of_the_app_may_connect_to_read_replicas_and_anyone_may_scrape_them() {
+    let ingress = child(&replicas(&json!({})), Kind::NetworkPolicy)["spec"]["ingress"].clone();
+    let of_app = json!([{"podSelector": {"matchLabels": {"scalableapp.dev/app": "shop"}}}]);
+    let port = |name: &str| json!([{"port": name, "protocol": "TCP"}]);
+    assert_eq!(ingress, json!([{"from": of_app, "ports": port("postgresql")}, {"ports": port("metrics")}]));
+}
+
+#[test]
+fn no_container_but_postgresql_has_the_folder_of_its_socket() {
+    let children = replicas(&json!({}));
+    let containers =
+        children.workload["spec"]["template"]["spec"]["containers"].as_array().expect("a list").clone();
+    let mounts = |container: &Value| container["volumeMounts"].to_string().contains("/var/run");
+    assert_eq!(containers.iter().map(mounts).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
+fn a_key_of_another_name_is_there_under_the_name_that_the_script_reads() {
+    let volumes =
+        replicas(&json!({"/primary/uriKey": "url"})).workload["spec"]["template"]["spec"]["volumes"].clone();
+    let sources = &volumes[0]["projected"]["sources"];
+    let renamed = |key: &str, path: &str| json!({"secret": {"name": "shop-db", "items": [{"key": key, "path": path}], "optional": true}});
+    let whole = json!({"secret": {"name": "shop-db"}});
+    assert_eq!(*sources, json!([whole, renamed("username", "user"), renamed("url", "uri")]));
+}
+
+#[test]
+fn a_replica_without_storage_keeps_its_copy_on_the_node() {
+    let with = replicas(&json!({"/readReplicas/storageClass": "fast"})).workload;
+    let claim = &with["spec"]["volumeClaimTemplates"][0];
+    assert_eq!(
+        (&claim["metadata"]["name"], &claim["spec"]["storageClassName"]),
+        (&json!("data"), &json!("fast"))
+    );
+    let without = replicas(&json!({"/readReplicas/storage": null})).workload;
+    assert!(without["spec"].get("volumeClaimTemplates").is_none());
+    let volumes = without["spec"]["template"]["spec"]["volumes"].as_array().expect("a list").clone();
+    assert!(volumes.contains(&json!({"name": "data", "emptyDir": {}})));
+}
+
+#[test]
+fn the_user_and_the_exporter_of_read_replicas_may_be_changed_and_their_volumes_may_not() {
+    let template = json!({"spec": {
+        "securityContext": {"runAsUser": 26},
+        "containers": [{"name": "exporter", "resources": {"limits": {"memory": "128Mi"}}}],
+    }});
+    let workload =
+        replicas(&json!({"/readReplicas/podTemplate": template, "/readReplicas/drain": {"timeout": "2m"}}))
+            .workload;
+    let spec = &workload["spec"]["template"]["spec"];
+    assert_eq!(
+        (&spec["securityContext"]["runAsUser"], &spec["securityContext"]["fsGroup"]),
+        (&json!(26), &json!(999))
+    );
+    assert_eq!(spec["containers"][1]["resources"]["limits"]["memory"], json!("128Mi"));
+    assert_eq!(spec["containers"][1]["ports"][0]["containerPort"], json!(9187));
+    assert_eq!(spec["terminationGracePeriodSeconds"], json!(150));
+}

@@ -39,6 +39,8 @@ pub struct ComponentState {
     pub target: String,
     /// Its live revisions.
     pub revisions: Vec<LiveRevision>,
+    /// Pods of a StatefulSet that do not have the declared revision yet.
+    pub outdated: usize,
     /// The problem that keeps pods of the declared revision from being ready.
     pub problem: Option<Problem>,
     /// The same of the other revisions.
@@ -85,7 +87,8 @@ impl ComponentState {
     /// Whether the declared revision is the only one that has pods.
     #[must_use]
     pub fn is_rolled_out(&self) -> bool {
-        self.revisions.iter().any(|revision| revision.hash == self.target)
+        self.outdated == 0
+            && self.revisions.iter().any(|revision| revision.hash == self.target)
             && self.revisions.iter().all(|revision| revision.hash == self.target || revision.pods == 0)
     }
 

@@ -8,9 +8,11 @@ use super::{
     news, other_scaler,
 };
 use crate::{
+    kinds::Kind,
     observe::{
         cluster::{
             caches::Observed,
+            pods::CachedPod,
             workload::{self, LiveRevision},
         },
         snapshot::Samples,
@@ -36,6 +38,7 @@ use scalableapp_engine::{
     state::{self, State, Undecided},
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The input of a pass.
 #[derive(Clone, Copy)]
@@ -273,12 +276,18 @@ fn component_state(
     let problem =
         |revisions: &[&LiveRevision]| workload::problem(revisions, view.observed.pods_of(name), view.now);
     let (problem, problem_of_others) = (problem(&declared), problem(&others));
+    let is_outdated = |pod: &&Arc<CachedPod>| pod.labels.revision.as_deref() != Some(target.as_str());
+    let outdated = match resolved.workload_kind() {
+        Kind::StatefulSet => view.observed.pods_of(name).filter(is_outdated).count(),
+        _ => 0,
+    };
     ComponentState {
         name: name.to_owned(),
         tier: resolved.tier,
         min: resolved.declared.min_replicas,
         desired: known.and_then(|known| known.component(name)).map_or(0, |known| known.desired),
         target,
+        outdated,
         problem,
         problem_of_others,
         revisions,
@@ -539,6 +548,55 @@ mod tests {
         let view = view(&observed, &samples);
         let (_, planned) = only(&app, Some(&known(8)), view, &mut DecideMemory::default());
         assert_eq!(planned.get("old"), Some(&8));
+    }
+
+    #[test]
+    fn replicas_are_rolled_out_once_each_pod_has_the_declared_revision() {
+        let app = resolve(
+            &serde_json::from_value(json!({
+                "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1},
+                "spec": {
+                    "services": [{"name": "web", "image": "shop:2", "port": 80}],
+                    "databases": [{"name": "main", "postgres": {
+                        "primary": {"secretRef": {"name": "shop-db"}},
+                        "readReplicas": {"min": 2, "max": 2, "image": "postgres:17"},
+                    }}],
+                },
+            }))
+            .expect("an app"),
+        )
+        .expect("no problem");
+        let main = app.component("main").expect("a component");
+        let owner = json!([{"apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp", "name": "shop", "uid": "1",
+            "controller": true}]);
+        let labels = |revision: &str| {
+            json!({"scalableapp.dev/app": "shop", "scalableapp.dev/component": "main",
+            "scalableapp.dev/revision": revision})
+        };
+        let replicas = serde_json::from_value(json!({
+            "metadata": {"name": "shop-main", "labels": labels(""), "ownerReferences": owner},
+            "spec": {"replicas": 2}, "status": {"replicas": 2, "readyReplicas": 2},
+        }));
+        let workloads =
+            BTreeMap::from([(Kind::StatefulSet, Arc::new(vec![Arc::new(replicas.expect("a StatefulSet"))]))]);
+        let pod = |index: usize, revision: &str| {
+            let pod = serde_json::from_value(json!({
+                "metadata": {"name": format!("shop-main-{index}"), "labels": labels(revision), "ownerReferences": [{
+                    "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "shop-main", "uid": "2", "controller": true,
+                }]},
+                "status": {"phase": "Running"},
+            }));
+            Arc::new(pod.expect("a pod"))
+        };
+        let is_rolled_out = |revisions: [&str; 2]| {
+            let pods = revisions.iter().enumerate().map(|(index, revision)| pod(index, revision)).collect();
+            let observed =
+                Observed { workloads: workloads.clone(), pods: Arc::new(pods), ..Observed::default() };
+            let samples = Samples::default();
+            component_state(&app, main, None, view(&observed, &samples)).is_rolled_out()
+        };
+        let new = main.revision.as_str();
+        assert_eq!([is_rolled_out([new, "old"]), is_rolled_out([new, new])], [false, true]);
     }
 
     #[test]

@@ -10,5 +10,6 @@ mod lease;
 mod namespaces;
 mod overrides;
 mod refusals;
+mod removed;
 mod tick;
 mod unreadable;

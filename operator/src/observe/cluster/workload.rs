@@ -82,8 +82,12 @@ pub fn problem<'a>(
     pods: impl IntoIterator<Item = &'a Arc<CachedPod>>,
     now: Timestamp,
 ) -> Option<Problem> {
+    // A StatefulSet replaces its pods in place: those that wait for that are its own, too.
     let is_of = |pod: &CachedPod| {
-        revisions.iter().any(|revision| pod.labels.revision.as_deref() == Some(revision.hash.as_str()))
+        revisions.iter().any(|revision| {
+            revision.kind == Kind::StatefulSet
+                || pod.labels.revision.as_deref() == Some(revision.hash.as_str())
+        })
     };
     let mut pods = pods.into_iter().filter(|pod| is_of(pod));
     let told = || pods.find_map(|pod| pod.trouble.as_ref()?.at(now).cloned());
@@ -130,11 +134,13 @@ mod tests {
             Arc::new(pod.expect("a pod"))
         };
         let pods = [pod("web-a", "old"), pod("web-b", "older")];
-        let told = |revision: &str| {
-            let revision = LiveRevision::of(Kind::Deployment, Arc::default(), revision);
+        let told_of = |kind: Kind, revision: &str| {
+            let revision = LiveRevision::of(kind, Arc::default(), revision);
             problem(&[&revision], &pods, Timestamp::UNIX_EPOCH).map(|problem| problem.message)
         };
+        let told = |revision: &str| told_of(Kind::Deployment, revision);
         assert_eq!(told("new"), None);
+        assert!(told_of(Kind::StatefulSet, "new").is_some_and(|message| message.starts_with("pod web-a")));
         assert!(
             told("older")
                 .is_some_and(|message| message.starts_with("pod web-b of revision older: image web:1"))
