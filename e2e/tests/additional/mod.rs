@@ -1,7 +1,11 @@
-//! What `make test` shows in less time, at HPA's default window of stabilization: on a real cluster, by `make test-all`.
+//! What takes longer than `make test` has: HPA's default window of stabilization, and data tiers that grow and shrink under
+//! load. On a real cluster, by `make test-all`.
 
 mod at_rest_for_a_default_window;
+mod cache_scales_and_survives;
+mod readers_scale_without_errors;
 mod scales_in_after_the_default_window;
+mod stack;
 
 use std::time::Duration;
 
