@@ -357,7 +357,7 @@ fn the_password_of_a_cache_is_in_its_secret_alone() {
     let app = app_with_cache(&json!({}));
     let cache = app.component("hot-items").expect("the cache");
     let secret = json!(scalableapp_operator::render::cache::secret(&app, cache, "0123"));
-    assert_eq!(secret["metadata"]["name"], "shop-hot-items");
+    assert_eq!(secret["metadata"]["name"], "shop-hot-items-3d1a7e4c");
     assert_eq!(secret["metadata"]["ownerReferences"][0]["uid"], "3d1a7e4c");
     assert_eq!(secret["stringData"], json!({"password": "0123", "redis.conf": "requirepass 0123\n"}));
     let of = |name: &str| render(&app)[name].workload["spec"]["template"]["spec"].clone();

@@ -86,7 +86,7 @@ reasons! {
     ROLLING_OUT = "RollingOut": "A new revision is taking over from the old one.";
     ROLLED_OUT = "RolledOut": "Every component runs one revision, the declared one.";
     CONVERGED = "Converged": "The declared state is reached.";
-    NOT_STALLED = "NotStalled": "No problem needs a change by a user.";
+    NOT_STALLED = "NotStalled": "The operator goes on by itself; Ready says what is not up.";
     INVALID_SPEC = "InvalidSpec": "The spec is invalid; what runs stays as it is.";
     UNREADABLE = "Unreadable": "This version of the operator cannot read the stored object.";
     TOO_LARGE = "TooLarge": "The stored object is larger than the operator reads; what runs stays as it is.";

@@ -163,6 +163,11 @@ impl Samples {
         if let Source::Backlog(_) = source {
             return self.unknown_backlog(key);
         }
+        if *source == Source::Component(Signal::Activity) {
+            let words =
+                "no exporter reports that it reaches its replica: read the log of the container exporter";
+            return self.lacks(key, source).then(|| words.to_owned());
+        }
         let targets = self.targets.as_ref().filter(|_| self.lacks(key, source))?;
         // A window holds at least four scrapes.
         let half = self.request_window / 2;

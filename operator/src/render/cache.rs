@@ -6,6 +6,7 @@ use super::{container, metadata, names};
 use crate::resolve::app::{App, Cache, Component};
 use crate::resolve::cache::{METRICS_PORT, PORT, exporter};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 /// Key of the password in the Secret.
@@ -82,7 +83,7 @@ fn args(cache: &Cache) -> Vec<String> {
 
 /// The volumes of a shard.
 pub(super) fn volumes(app: &App, component: &Component) -> Value {
-    let secret = names::component(app.name.as_str(), component.name.as_str());
+    let secret = names::password(app.name.as_str(), component.name.as_str(), &app.uid);
     json!([
         {"name": DATA, "emptyDir": {}},
         {"name": SECRET, "secret": {
@@ -100,7 +101,7 @@ pub(super) fn security_context() -> Value {
 
 /// A variable with the password of a cache. A container with an `optional` one starts without the Secret, too.
 pub(super) fn password(app: &App, cache: &str, variable: &str, optional: bool) -> Value {
-    let secret = names::component(app.name.as_str(), cache);
+    let secret = names::password(app.name.as_str(), cache, &app.uid);
     let mut key = json!({"name": secret, "key": PASSWORD});
     if optional {
         key["optional"] = true.into();
@@ -113,8 +114,9 @@ pub(super) fn password(app: &App, cache: &str, variable: &str, optional: bool) -
 pub fn secret(app: &App, component: &Component, password: &str) -> Secret {
     let configuration = format!("requirepass {password}\n");
     let data = [(PASSWORD, password.to_owned()), (CONFIGURATION, configuration)];
+    let name = names::password(app.name.as_str(), component.name.as_str(), &app.uid);
     Secret {
-        metadata: metadata(app, component),
+        metadata: ObjectMeta { name: Some(name), ..metadata(app, component) },
         string_data: Some(data.map(|(key, value)| (key.to_owned(), value)).into()),
         type_: Some("Opaque".to_owned()),
         ..Secret::default()

@@ -221,6 +221,11 @@ fn check(written: &api::ReadReplicas, path: Path<'_>, problems: &mut Problems) {
     let template = written.pod_template.as_ref().map(api::PodTemplate::object).unwrap_or_default();
     let path = Path::Field(&path, "podTemplate");
     let (spec, path) = (template.get("spec").and_then(Value::as_object), Path::Field(&path, "spec"));
+    let shared = "shareProcessNamespace";
+    if spec.and_then(|spec| spec.get(shared)).is_some_and(|value| *value != false) {
+        let sentence = "remove it: a sidecar could read the Secret and the data of the replica";
+        problems.refuse(Path::Field(&path, shared), sentence);
+    }
     let volumes = Path::Field(&path, "volumes");
     for volume in spec.into_iter().flat_map(|spec| list(spec, "volumes")) {
         let name = volume.get("name").and_then(Value::as_str).unwrap_or_default();

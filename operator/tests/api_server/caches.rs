@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::fake::{self, Answer, LIMIT, context, failure, lead, not_found};
 
-const SECRET: &str = "/api/v1/namespaces/store/secrets/shop-sessions";
+const SECRET: &str = "/api/v1/namespaces/store/secrets/shop-sessions-shop";
 const SHARDS: &str = "/apis/apps/v1/namespaces/store/statefulsets/shop-sessions";
 const SETTINGS: &str = "/api/v1/namespaces/store/configmaps/shop-web";
 

@@ -1,7 +1,7 @@
 //! The running queries of the read replicas of each database, as the exporter beside each of them counts them. Pure.
 //!
-//! The query of the exporter itself is not counted. It is in every answer of a server, so its presence says which
-//! replicas reported: without a running query there is no other series.
+//! The query of the exporter itself is not counted. Without a running query there is no series of sessions, so another
+//! one says which replicas reported: whether the exporter reached its server.
 
 use hashbrown::HashMap;
 use jiff::Timestamp;
@@ -31,28 +31,24 @@ pub const FAMILY: Family = Family {
 
 /// Sessions by state, as postgres-exporter counts them.
 const SESSIONS: &str = "pg_stat_activity_count";
-
-/// The active sessions of clients, those of the exporter (`=`) or of others (`!=`).
-fn sessions(selection: &Selection, part: &Part<'_>, matches: &str) -> String {
-    let active = "state=\"active\",backend_type=\"client backend\"";
-    let matchers = format!("{{{active},application_name{matches}\"{EXPORTER_SESSION}\",");
-    selection.of_apps(SESSIONS, part).replacen('{', &matchers, 1)
-}
+/// Whether postgres-exporter reached its server, 1 or 0.
+const UP: &str = "pg_up";
 
 fn queries(selection: &Selection, part: &Part<'_>) -> String {
-    let selector = sessions(selection, part, "!=");
+    let active = "state=\"active\",backend_type=\"client backend\"";
+    let matchers = format!("{{{active},application_name!=\"{EXPORTER_SESSION}\",");
+    let selector = selection.of_apps(SESSIONS, part).replacen('{', &matchers, 1);
     format!("sum by ({COMPONENT}) ({})", once(&format!("{selector} and {}", selection.fresh(&selector))))
 }
 
 fn reporting(selection: &Selection, part: &Part<'_>) -> String {
-    let selector = sessions(selection, part, "=");
-    let fresh = format!("{selector} and {}", selection.fresh(&selector));
-    format!("count by ({COMPONENT}) (max by ({COMPONENT}, pod) ({fresh}))")
+    let up = selection.of_apps(UP, part);
+    let fresh = format!("{up} and {}", selection.fresh(&up));
+    format!("count by ({COMPONENT}) (max by ({COMPONENT}, pod) ({fresh}) == 1)")
 }
 
 fn age(selection: &Selection, part: &Part<'_>) -> String {
-    let selector = sessions(selection, part, "=");
-    format!("time() - min by ({COMPONENT}) ({})", selection.fresh(&selector))
+    format!("time() - min by ({COMPONENT}) ({})", selection.fresh(&selection.of_apps(UP, part)))
 }
 
 fn read(
