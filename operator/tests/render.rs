@@ -362,7 +362,7 @@ fn the_password_of_a_cache_is_in_its_secret_alone() {
     assert_eq!(secret["stringData"], json!({"password": "0123", "redis.conf": "requirepass 0123\n"}));
     let of = |name: &str| render(&app)[name].workload["spec"]["template"]["spec"].clone();
     let key = |optional: Option<bool>| {
-        let mut key = json!({"name": "shop-hot-items", "key": "password"});
+        let mut key = json!({"name": "shop-hot-items-3d1a7e4c", "key": "password"});
         if let Some(optional) = optional {
             key["optional"] = optional.into();
         }
