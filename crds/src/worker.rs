@@ -75,8 +75,9 @@ impl Worker {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Drain {
-    /// Time from SIGTERM until the pod is killed, in whole seconds, 1s to 24h, for example `10m`. The pods get it as
-    /// the variable `DRAIN_TIMEOUT`, in seconds. It holds for a scale-in, a rollout and the drain of a node.
+    /// Time from SIGTERM for the jobs that the pod runs, in whole seconds, 1s to 24h, for example `10m`. The pods get it
+    /// as the variable `DRAIN_TIMEOUT`, in seconds, and are killed 5 seconds later. It holds for a scale-in, a rollout and
+    /// the drain of a node.
     #[x_kube(validation = (TIMEOUT_RANGE, "timeout must be a duration of 1s to 24h, such as 10m"))]
     pub timeout: GoDuration,
 }

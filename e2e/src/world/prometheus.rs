@@ -47,6 +47,20 @@ impl World {
     }
 }
 
+impl World {
+    /// Sum of the series of this test's apps in the cluster's Prometheus, 0 without one. `NAMESPACE` in the selector is
+    /// the matcher of the test's namespace.
+    ///
+    /// # Errors
+    /// As [`Prometheus::query`].
+    pub async fn sum_of(&self, selector: &str) -> Result<f64> {
+        let selector = selector.replace("NAMESPACE", &format!("namespace=\"{}\"", self.namespace()));
+        let prometheus = self.prometheus("scalableapp-system", "scalableapp-prometheus:9090");
+        let samples = prometheus.query(&format!("sum({selector})")).await?;
+        Ok(samples.first().map_or(0.0, |sample| sample.value))
+    }
+}
+
 impl Prometheus<'_> {
     /// The current instant vector of a query; without series it is an empty list.
     ///

@@ -1,7 +1,7 @@
 //! A cache grows from two to four shards, loses one, and shrinks to one while the app reads: no request fails, and most
 //! reads still find their value.
 
-use super::stack::{STACK_UP, component_is_ready, served, stack};
+use super::stack::{STACK_UP, component_is_ready, stack};
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams};
@@ -44,8 +44,8 @@ async fn cache_scales_and_survives() -> Result<()> {
         let load = world.start_load("load", &url, "90s@30").await?;
         scale(world, &app).await?;
         let report = load.finish().await?;
-        let hits = served(world, "cache_requests_total{NAMESPACE,result=\"hit\"}").await?;
-        let misses = served(world, "cache_requests_total{NAMESPACE,result=~\"miss|error\"}").await?;
+        let hits = world.sum_of("cache_requests_total{NAMESPACE,result=\"hit\"}").await?;
+        let misses = world.sum_of("cache_requests_total{NAMESPACE,result=~\"miss|error\"}").await?;
         println!("cache_scales_and_survives: {hits} hits, {misses} misses and errors, {report:?}");
         ensure!(report.failed.total() == 0, "{report:?}");
         ensure!(hits > 0.0 && misses / (hits + misses) <= MOST_MISSES, "{hits} hits, {misses} misses");

@@ -30,11 +30,3 @@ pub(super) async fn component_is_ready(world: &World, name: &str, replicas: i32)
     })
     .await
 }
-
-/// Sum of the series that a selector finds in the test's namespace.
-pub(super) async fn served(world: &World, selector: &str) -> Result<f64> {
-    let selector = selector.replace("NAMESPACE", &format!("namespace=\"{}\"", world.namespace()));
-    let prometheus = world.prometheus("scalableapp-system", "scalableapp-prometheus:9090");
-    let samples = prometheus.query(&format!("sum({selector})")).await?;
-    Ok(samples.first().map_or(0.0, |sample| sample.value))
-}

@@ -14,14 +14,6 @@ const WEB: &str = "services/shop-web:8080";
 const REPORTS: &str = "services/shop-reports:8080";
 const SLOTS: &str = "SELECT count(*) FILTER (WHERE NOT temporary), count(*) FROM pg_replication_slots";
 
-/// Sum of the series that a selector finds in the test's namespace.
-async fn sum(world: &World, selector: &str) -> Result<f64> {
-    let selector = selector.replace("NAMESPACE", &format!("namespace=\"{}\"", world.namespace()));
-    let prometheus = world.prometheus("scalableapp-system", "scalableapp-prometheus:9090");
-    let samples = prometheus.query(&format!("sum({selector})")).await?;
-    Ok(samples.first().map_or(0.0, |sample| sample.value))
-}
-
 /// Reads that replicas and cache can answer, and a session.
 async fn use_it(world: &World, product: &Value) -> Result<()> {
     let path = format!("/products/{product}");
@@ -34,7 +26,7 @@ async fn use_it(world: &World, product: &Value) -> Result<()> {
 async fn is_measured(world: &World, product: &Value, selector: &str) -> Result<()> {
     wait_until("the counter moves", Duration::from_secs(60), async || {
         use_it(world, product).await?;
-        let value = sum(world, selector).await?;
+        let value = world.sum_of(selector).await?;
         ensure!(value > 0.0, "{selector} is {value}");
         Ok(())
     })

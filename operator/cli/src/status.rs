@@ -312,12 +312,17 @@ fn failure(component: &str, status: &ScalableAppStatus) -> Option<String> {
     let ready = status.conditions.iter().find(is_failed)?;
     let known = FAILURES.iter().find(|one| one.name == ready.reason)?;
     let is_first = ready.message.strip_prefix(component).is_some_and(|rest| rest.starts_with(": "));
-    let invalid = format!("{component}: services[{component}]");
     let is_part = |(place, _): (usize, &str)| place == 0 || ready.message[..place].ends_with("; ");
-    let is_invalid = || ready.message.match_indices(&invalid).any(is_part);
+    let is_invalid = || {
+        let mut starts = LISTS.iter().map(|list| format!("{component}: {list}[{component}]"));
+        starts.any(|start| ready.message.match_indices(&start).any(is_part))
+    };
     let failure = if is_first { Some(known) } else { is_invalid().then_some(&reason::INVALID_SPEC) }?;
     Some(format!("{}: {}", failure.name, failure.sentence))
 }
+
+/// The lists of components in a spec, with which the path of a mistake begins.
+const LISTS: [&str; 4] = ["services", "workers", "caches", "databases"];
 
 /// Why the spec of a component is not applied.
 const FAILURES: [Reason; 4] =
@@ -398,6 +403,10 @@ mod tests {
         let of_two = "web: services[web].port: set one; web: no name; api: services[api].probes: set one";
         for (component, said) in [("web", invalid), ("api", invalid), ("worker", ""), ("we", ""), ("b", "")] {
             assert_eq!(row(component, "InvalidSpec", of_two), said, "{component}");
+        }
+        for list in ["workers", "caches", "databases"] {
+            let second = format!("web: services[web].port: set one; api: {list}[api].name: set one");
+            assert_eq!(row("api", "InvalidSpec", &second), invalid, "{list}");
         }
         let after_another = "web: the API server refuses it; api: services[api].port: set one";
         assert!(row("web", "ChildRefused", after_another).starts_with("ChildRefused: "));

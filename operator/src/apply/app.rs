@@ -114,7 +114,7 @@ impl Applier<'_, '_> {
         if created.contains(component.name.as_str()) {
             return Ok(());
         }
-        let name = names::component(app.name.as_str(), component.name.as_str());
+        let name = names::password(app.name.as_str(), component.name.as_str(), &app.uid);
         let write = (Operation::Apply, Kind::Secret, name);
         let request = passwords::create(leader.writer, app, component);
         if self.round.make(write, &Value::Null, request).await?.is_some() {

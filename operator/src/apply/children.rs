@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::{
     Api, ResourceExt,
     api::{ApiResource, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
-    core::{DynamicObject, Request},
+    core::DynamicObject,
 };
 use scalableapp_crds::ScalableApp;
 use serde::de::DeserializeOwned;
@@ -96,7 +96,7 @@ pub async fn ensure<K: Child>(
     };
     let Some(existing) = existing else {
         if let Some(replicas) = replicas {
-            writer.send(kind.name(), create(&api, desired, replicas)).await?;
+            writer.send(kind.name(), create(&api, kind, desired, replicas)).await?;
         }
         let created = writer.send(kind.name(), apply(&api, name, desired)).await?;
         records.applied(kind, name, desired, None, &created);
@@ -180,14 +180,18 @@ fn whose<K: Child>(existing: &K, owner: Owner<'_>, desired: &Value) -> String {
 
 /// Creates a workload with these replicas, which belong to the scaler: an apply without them would let the API server
 /// start a pod.
-async fn create<K: Child>(api: &Api<K>, desired: &Value, replicas: i32) -> kube::Result<()> {
+async fn create<K: Child>(api: &Api<K>, kind: Kind, desired: &Value, replicas: i32) -> kube::Result<()> {
     let mut body = desired.clone();
     body["spec"]["replicas"] = replicas.into();
     let params = PostParams { field_manager: Some(SCALER.to_owned()), ..PostParams::default() };
-    let (client, url) = (api.clone().into_client(), api.resource_url());
-    let body = serde_json::to_vec(&body).map_err(kube::Error::SerdeError)?;
-    let request = Request::new(url).create(&params, body).map_err(kube::Error::BuildRequest)?;
-    client.request::<K>(request).await.map(drop)
+    let object: DynamicObject = serde_json::from_value(body).map_err(kube::Error::SerdeError)?;
+    whole(api, kind).create(&params, &object).await.map(drop)
+}
+
+/// The same objects with all of their fields, which the caches do not keep.
+fn whole<K: Child>(api: &Api<K>, kind: Kind) -> Api<DynamicObject> {
+    let namespace = api.namespace().unwrap_or_default();
+    Api::namespaced_with(api.clone().into_client(), namespace, &ApiResource::erase::<K>(&kind))
 }
 
 async fn apply<K: Child>(api: &Api<K>, name: &str, desired: &Value) -> kube::Result<K> {
@@ -219,10 +223,7 @@ async fn replace<K: Child>(
     name: &str,
     desired: &Value,
 ) -> kube::Result<(K, Option<String>)> {
-    let namespace = api.namespace().unwrap_or_default();
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(api.clone().into_client(), namespace, &ApiResource::erase::<K>(&kind));
-    // The caches do not keep the fields that must stay.
+    let api = whole(api, kind);
     let live = api.get(name).await?;
     let mut body = desired.clone();
     for pointer in ["/spec/replicas", "/spec/clusterIP", "/spec/clusterIPs"] {

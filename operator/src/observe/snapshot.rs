@@ -16,7 +16,7 @@ use super::prometheus::history::Seasons;
 use super::prometheus::quantile::quantile;
 use super::prometheus::signals::cache::CacheUse;
 use super::prometheus::signals::family::Measurements;
-use super::prometheus::signals::jobs::{PoolBacklog, QUEUE_DEPTH};
+use super::prometheus::signals::jobs::PoolBacklog;
 use super::prometheus::signals::requests::Traffic;
 use super::prometheus::signals::scraped::Measured;
 use super::prometheus::signals::usage::pod_sample;
@@ -181,8 +181,8 @@ impl Samples {
     fn unknown_backlog(&self, key: &ComponentKey) -> Option<String> {
         let measured = self.evidence.backlogs.get(key)?;
         match &measured.value {
-            PoolBacklog::Unknown(queue) => Some(format!(
-                "no pod of the app exports {QUEUE_DEPTH} of queue {queue}: export it from a component that always runs, \
+            PoolBacklog::Unknown(series, queue) => Some(format!(
+                "no pod of the app exports {series} of queue {queue}: export it from a component that always runs, \
                  such as a service, and set its metricsPort"
             )),
             PoolBacklog::Known(_) if measured.is_partial => {

@@ -58,7 +58,7 @@ pub(super) fn of_worker(written: &api::Worker, shared: Shared<'_>, path: Path<'_
     let mut problems = Problems::default();
     let declaration = Declaration::from(written);
     let drain = worker::drain_seconds(written.drain.as_ref(), path, &mut problems);
-    let pod = declaration.pod(shared.image, drain, path, &mut problems);
+    let pod = declaration.pod(shared.image, Some(drain), path, &mut problems);
     let pod = shared.given_to(pod, &written.env);
     let scaling = scaling::of_worker(written, path, &mut problems);
     let rollout = written.rollout.as_ref();

@@ -86,10 +86,11 @@ pub(super) fn of_service(service: &api::Service, path: Path<'_>, problems: &mut 
         schedules: written.schedules.as_deref(),
         fallback: written.fallback.as_ref(),
     };
-    let (metrics, mut scaling) = resolve(&common, service.into(), None, path, problems);
-    let forecast = written.forecast.as_ref().and_then(|written| forecast(written, &metrics, path, problems));
-    scaling.workload = Workload::Service(Service { metrics, forecast });
-    scaling
+    resolve(&common, service.into(), None, path, problems, |metrics, problems| {
+        let forecast =
+            written.forecast.as_ref().and_then(|written| forecast(written, &metrics, path, problems));
+        Workload::Service(Service { metrics, forecast })
+    })
 }
 
 /// Resolves the scaling of a worker.
@@ -107,19 +108,20 @@ pub(super) fn of_worker(worker: &api::Worker, path: Path<'_>, problems: &mut Pro
         fallback: written.fallback.as_ref(),
     };
     worker::check_wakes(written, min_replicas, path, problems);
-    let (metrics, mut scaling) = resolve(&common, worker.into(), backlog, path, problems);
-    scaling.workload = Workload::Worker(Worker { metrics });
-    scaling
+    resolve(&common, worker.into(), backlog, path, problems, |metrics, _| {
+        Workload::Worker(Worker { metrics })
+    })
 }
 
-/// The metrics with `first` before them, and the rest of the scaling without its workload.
+/// The scaling, whose `workload` has the metrics with `first` before them.
 fn resolve(
     written: &WrittenScaling<'_>,
     declaration: Declaration<'_>,
     first: Option<Metric>,
     path: Path<'_>,
     problems: &mut Problems,
-) -> (Vec<Metric>, Scaling) {
+    workload: impl FnOnce(Vec<Metric>, &mut Problems) -> Workload,
+) -> Scaling {
     let (min_replicas, max_replicas) = (written.min_replicas, written.max_replicas);
     check_bounds(min_replicas, max_replicas, path, problems);
     let schedules = schedule::resolve(written.schedules, path, problems);
@@ -141,8 +143,8 @@ fn resolve(
     }
     let behavior = behavior(written.behavior, Path::Field(&path, "behavior"), problems);
     let fallback = written.fallback.and_then(|written| fallback(written, max_replicas, path, problems));
-    let workload = Workload::Service(Service::default());
-    (metrics, Scaling { min_replicas, max_replicas, workload, queries, behavior, schedules, fallback })
+    let workload = workload(metrics, problems);
+    Scaling { min_replicas, max_replicas, workload, queries, behavior, schedules, fallback }
 }
 
 fn check_bounds(min: i32, max: i32, path: Path<'_>, problems: &mut Problems) {

@@ -59,19 +59,19 @@ pub(super) fn check_wakes(
     }
 }
 
-/// Whole seconds from SIGTERM until the pod is killed; `None` for the default.
-pub(super) fn drain_seconds(
-    written: Option<&api::Drain>,
-    path: Path<'_>,
-    problems: &mut Problems,
-) -> Option<u32> {
-    let (drain, path) = (written?, Path::Field(&path, "drain"));
+/// Seconds of a drain that is not written.
+const DRAIN_SECONDS: u32 = 30;
+
+/// Whole seconds for the jobs of a stopping pod.
+pub(super) fn drain_seconds(written: Option<&api::Drain>, path: Path<'_>, problems: &mut Problems) -> u32 {
+    let Some(drain) = written else { return DRAIN_SECONDS };
+    let path = Path::Field(&path, "drain");
     let path = Path::Field(&path, "timeout");
     let time = time(&drain.timeout, path, problems);
     if time.subsec_nanos() != 0 {
         problems.refuse(path, "use whole seconds");
     }
-    u32::try_from(time.as_secs()).ok()
+    u32::try_from(time.as_secs()).unwrap_or(DRAIN_SECONDS)
 }
 
 /// A time of 1s to 24h.

@@ -177,19 +177,21 @@ fn labels_of_component(metadata: &ObjectMeta) -> OwnLabels {
     let Some(labels) = &metadata.labels else { return OwnLabels::default() };
     let own = OwnLabels::of(labels);
     let mut owners = metadata.owner_references.iter().flatten();
-    let is_made = || {
-        let owner = owners.find(|owner| owner.controller == Some(true))?;
-        let name = match owner.kind.as_str() {
-            "ReplicaSet" => {
-                format!("{}-{}", own.workload(Kind::Deployment)?, labels.get("pod-template-hash")?)
-            }
-            "StatefulSet" => own.workload(Kind::StatefulSet)?,
-            _ => return None,
-        };
-        Some(owner.name == name)
-    };
-    let mut is_made = is_made;
-    if is_made() == Some(true) { own } else { OwnLabels::default() }
+    let owner = owners.find(|owner| owner.controller == Some(true));
+    let is_made =
+        owner.is_some_and(|owner| Some(&owner.name) == owner_name(&owner.kind, &own, labels).as_ref());
+    if is_made { own } else { OwnLabels::default() }
+}
+
+/// The name that the owner of a pod with these labels has, by its kind.
+fn owner_name(kind: &str, own: &OwnLabels, labels: &BTreeMap<String, String>) -> Option<String> {
+    match kind {
+        "ReplicaSet" => {
+            Some(format!("{}-{}", own.workload(Kind::Deployment)?, labels.get("pod-template-hash")?))
+        }
+        "StatefulSet" => own.workload(Kind::StatefulSet),
+        _ => None,
+    }
 }
 
 fn reduced(pod: &v1::Pod) -> Pod {

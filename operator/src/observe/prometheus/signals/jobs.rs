@@ -37,7 +37,11 @@ pub const FAMILY: Family = Family {
 };
 
 /// The gauge of jobs by `queue` and `state`.
-pub const QUEUE_DEPTH: &str = "jobs_queue_depth";
+const QUEUE_DEPTH: &str = "jobs_queue_depth";
+/// The gauge of the age of the oldest due job, by `queue`.
+const OLDEST_AGE: &str = "jobs_oldest_age_seconds";
+/// The counter of new jobs, by `queue`.
+const ENQUEUED_TOTAL: &str = "jobs_enqueued_total";
 /// Labels of a queue.
 const QUEUE: &str = "namespace, scalableapp, queue";
 /// Windows of a request rate in which the duration of jobs is averaged: few may end in one.
@@ -48,8 +52,8 @@ const DURATION_WINDOWS: u32 = 5;
 pub enum PoolBacklog {
     /// The sum over its queues.
     Known(BacklogReading),
-    /// No pod of the app exports the depth of this queue.
-    Unknown(String),
+    /// No pod of the app exports this series of this queue.
+    Unknown(&'static str, String),
 }
 
 fn depth(selection: &Selection, part: &Part<'_>) -> String {
@@ -58,7 +62,7 @@ fn depth(selection: &Selection, part: &Part<'_>) -> String {
 }
 
 fn oldest(selection: &Selection, part: &Part<'_>) -> String {
-    let selector = selection.of_apps("jobs_oldest_age_seconds", part);
+    let selector = selection.of_apps(OLDEST_AGE, part);
     format!("max by ({QUEUE}) ({selector} and {})", selection.fresh(&selector))
 }
 
@@ -67,7 +71,7 @@ fn depth_age(selection: &Selection, part: &Part<'_>) -> String {
 }
 
 fn enqueued(selection: &Selection, part: &Part<'_>) -> String {
-    rate(selection, &selection.of_apps("jobs_enqueued_total", part), 1)
+    rate(selection, &selection.of_apps(ENQUEUED_TOTAL, part), 1)
 }
 
 /// Runs that are retried or were returned untried are no throughput.
@@ -101,12 +105,24 @@ type SetValue = fn(&mut Queue, f64, Timestamp);
 struct Queue {
     waiting: f64,
     running: f64,
-    oldest: f64,
-    enqueued: f64,
+    oldest: Option<f64>,
+    enqueued: Option<f64>,
     finished: f64,
     seconds: Option<f64>,
     at: Option<Timestamp>,
     has_depth: bool,
+}
+
+impl Queue {
+    /// The first missing series of those that must be known while no worker runs. Absent is not zero.
+    fn missing(&self) -> Option<&'static str> {
+        let known = [
+            (QUEUE_DEPTH, self.has_depth),
+            (OLDEST_AGE, self.oldest.is_some()),
+            (ENQUEUED_TOTAL, self.enqueued.is_some()),
+        ];
+        known.into_iter().find(|(_, is_known)| !is_known).map(|(series, _)| series)
+    }
 }
 
 fn read(
@@ -142,8 +158,8 @@ fn queues<'a>(
         }
     }
     let sets: [(Template, SetValue); 5] = [
-        (OLDEST, |queue, value, _| queue.oldest = value),
-        (ENQUEUED, |queue, value, _| queue.enqueued = value),
+        (OLDEST, |queue, value, _| queue.oldest = Some(value)),
+        (ENQUEUED, |queue, value, _| queue.enqueued = Some(value)),
         (FINISHED, |queue, value, _| queue.finished = value),
         // Without a job in the window it is not a number.
         (DURATION, |queue, value, _| queue.seconds = Some(value).filter(|value| value.is_finite())),
@@ -179,15 +195,16 @@ fn pools(
         let Some(names) = names.filter(|_| part.has_app(&key.namespace, &key.app)) else { continue };
         let of_app = names.iter().map(|name| {
             let found = queues.get(&(key.namespace.as_str(), key.app.as_str(), name.as_str()));
-            found.filter(|queue| queue.has_depth).ok_or(name)
+            let queue = found.copied().unwrap_or_default();
+            queue.missing().map_or(Ok(queue), |series| Err((series, name)))
         });
-        let value = match of_app.collect::<Result<Vec<&Queue>, &String>>() {
+        let value = match of_app.collect::<Result<Vec<Queue>, _>>() {
             Ok(found) => PoolBacklog::Known(sum(&found)),
-            Err(name) => PoolBacklog::Unknown(name.clone()),
+            Err((series, name)) => PoolBacklog::Unknown(series, name.clone()),
         };
         let at = match &value {
             PoolBacklog::Known(reading) => reading.at,
-            PoolBacklog::Unknown(_) => None,
+            PoolBacklog::Unknown(..) => None,
         };
         pools.insert(key.clone(), Measured { value, at, scraped: None, is_partial });
     }
@@ -195,15 +212,15 @@ fn pools(
 }
 
 /// The backlog of several queues together.
-fn sum(queues: &[&Queue]) -> BacklogReading {
+fn sum(queues: &[Queue]) -> BacklogReading {
     let (mut reading, mut busy, mut weight) = (BacklogReading::default(), 0.0, 0.0);
     reading.at = queues.iter().map(|queue| queue.at).min().flatten();
     for queue in queues {
         reading.waiting += queue.waiting;
         reading.running += queue.running;
-        reading.arrivals_per_second += queue.enqueued;
+        reading.arrivals_per_second += queue.enqueued.unwrap_or_default();
         reading.finished_per_second += queue.finished;
-        reading.oldest_seconds = reading.oldest_seconds.max(queue.oldest);
+        reading.oldest_seconds = reading.oldest_seconds.max(queue.oldest.unwrap_or_default());
         if let Some(seconds) = queue.seconds {
             // Weighted by throughput. A queue whose jobs ended before the last window still counts a little.
             let jobs = queue.finished.max(f64::EPSILON);
@@ -213,4 +230,82 @@ fn sum(queues: &[&Queue]) -> BacklogReading {
     }
     reading.seconds_per_job = (weight > 0.0).then(|| busy / weight);
     reading
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::prometheus::answer::Outcome;
+    use crate::observe::query_plan::Shown;
+    use crate::resolve::app::ComponentKey;
+    use jiff::ToSpan;
+    use serde_json::{Value, json};
+    use std::collections::BTreeMap;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn queue(name: &str) -> Value {
+        json!({"namespace": "shop", "scalableapp": "shop", "queue": name})
+    }
+
+    fn depth_of(name: &str, state: &str) -> Value {
+        json!({"namespace": "shop", "scalableapp": "shop", "queue": name, "state": state})
+    }
+
+    /// The backlog of a pool with the queues `mail` and `sms`; the answer to `without` is empty.
+    fn backlog(without: Option<Template>) -> PoolBacklog {
+        let depth = [
+            (depth_of("mail", "available"), "30"),
+            (depth_of("mail", "running"), "4"),
+            (depth_of("mail", "dead"), "99"),
+            (depth_of("sms", "available"), "10"),
+            (depth_of("other", "available"), "1000"),
+        ];
+        let both = |mail, sms| Outcome::vector(&[(queue("mail"), mail), (queue("sms"), sms)]);
+        let answers = [
+            (DEPTH, Outcome::vector(&depth)),
+            (OLDEST, both("90", "5")),
+            (ENQUEUED, both("2", "1")),
+            (FINISHED, Outcome::vector(&[(queue("mail"), "3")])),
+            (DURATION, both("0.5", "NaN")),
+            (DEPTH_AGE, both("2", "4")),
+        ];
+        let none = Outcome::vector(&[]);
+        let answer =
+            |(template, outcome)| (template, if Some(template) == without { &none } else { outcome });
+        let mut answers: TemplateAnswers<'_> =
+            answers.iter().map(|(template, outcome)| answer((*template, outcome))).collect();
+        let (queues, is_partial) = queues(&mut answers, NOW).expect("all answers");
+        let key = ComponentKey::new("shop", "shop", "pool");
+        let sources = [("backlog".to_owned(), Source::Backlog(vec!["mail".to_owned(), "sms".to_owned()]))];
+        let components = [(key.clone(), BTreeMap::from(sources))].into();
+        let wanted = QueryPlan::new(components, BTreeMap::new(), Shown::default());
+        let app = ("shop".to_owned(), "shop".to_owned());
+        let part = Part { start: app.clone(), apps: vec![&app], is_whole: true, cuts_a_namespace: false };
+        pools(&queues, &wanted, &part, is_partial)[&key].value.clone()
+    }
+
+    #[test]
+    fn the_backlog_of_a_pool_is_that_of_its_own_queues_together() {
+        let expected = BacklogReading {
+            at: Some(NOW - 4.seconds()),
+            arrivals_per_second: 3.0,
+            finished_per_second: 3.0,
+            waiting: 40.0,
+            running: 4.0,
+            oldest_seconds: 90.0,
+            seconds_per_job: Some(0.5),
+        };
+        assert_eq!(backlog(None), PoolBacklog::Known(expected));
+    }
+
+    #[test]
+    fn a_backlog_without_depth_age_or_new_jobs_is_not_known_and_without_workers_it_is() {
+        for (template, series) in [(DEPTH, QUEUE_DEPTH), (OLDEST, OLDEST_AGE), (ENQUEUED, ENQUEUED_TOTAL)] {
+            assert_eq!(backlog(Some(template)), PoolBacklog::Unknown(series, "mail".to_owned()));
+        }
+        for template in [FINISHED, DURATION] {
+            assert!(matches!(backlog(Some(template)), PoolBacklog::Known(_)), "{template:?}");
+        }
+    }
 }
