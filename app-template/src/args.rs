@@ -79,7 +79,7 @@ pub struct Args {
     pub database: DatabaseArgs,
 
     /// A folder with a file for each value that may change while the process runs: DATABASE_MAIN_POOL,
-    /// DATABASE_MAIN_READ_POOL, DATABASE_MAIN_READ_HOST and CACHE_SESSIONS_ENDPOINTS.
+    /// DATABASE_MAIN_READ_POOL, DATABASE_MAIN_READ_HOST, CACHE_SESSIONS_ENDPOINTS and CACHE_SESSIONS_PASSWORD.
     #[arg(long, env = "SCALABLEAPP_SETTINGS", global = true)]
     pub settings: Option<PathBuf>,
 
@@ -103,7 +103,7 @@ pub struct Args {
     #[arg(long, env = "CACHE_SESSIONS_ENDPOINTS")]
     pub cache_sessions_endpoints: Option<String>,
 
-    /// The password of all shards.
+    /// The password of all shards. The file of the same name in the settings overrides it.
     #[arg(long, env = "CACHE_SESSIONS_PASSWORD")]
     pub cache_sessions_password: Option<Secret>,
 

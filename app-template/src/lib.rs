@@ -285,11 +285,12 @@ async fn open_redis(args: &Args, dependencies: &Dependencies) -> Result<Option<S
         (Some(_), Some(_)) => Err(RunError::TwoCaches),
         (Some(url), None) => Ok(Some(SharedStore::one(&url, args.redis_timeout, dependencies)?)),
         (None, Some(first)) => {
-            let access = Access {
+            let mut access = Access {
                 password: args.cache_sessions_password.clone(),
                 timeout: args.redis_timeout,
                 dependencies: dependencies.clone(),
             };
+            access.follow(&settings).await;
             let (store, list) = SharedStore::sharded(&first, access)?;
             tokio::spawn(list.follow(settings, configured));
             Ok(Some(store))

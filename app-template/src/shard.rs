@@ -102,14 +102,17 @@ impl Shard {
         timeout: Duration,
         dependencies: &Dependencies,
     ) -> RedisResult<Self> {
-        let mut settings = RedisConnectionInfo::default();
-        if let Some(password) = password {
-            settings = settings.set_password(password.reveal());
-        }
-        let address = (endpoint.host.as_str(), endpoint.port).into_connection_info()?;
-        let client = Client::open(address.set_redis_settings(settings))?;
+        let client = client(endpoint, password)?;
         let dependency = dependencies.add_passing(&format!("redis {endpoint}"), policy(timeout));
         Self::open(endpoint.to_string(), client, dependency)
+    }
+
+    /// The same server with another password, and with the breaker of this one.
+    ///
+    /// # Errors
+    /// When Redis' client cannot be made.
+    pub(crate) fn reopened(&self, endpoint: &Endpoint, password: Option<&Secret>) -> RedisResult<Self> {
+        Self::open(self.endpoint.clone(), client(endpoint, password)?, Arc::clone(&self.dependency))
     }
 
     fn open(endpoint: String, client: Client, dependency: Arc<Dependency>) -> RedisResult<Self> {
@@ -158,6 +161,15 @@ impl Shard {
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
+}
+
+fn client(endpoint: &Endpoint, password: Option<&Secret>) -> RedisResult<Client> {
+    let mut settings = RedisConnectionInfo::default();
+    if let Some(password) = password {
+        settings = settings.set_password(password.reveal());
+    }
+    let address = (endpoint.host.as_str(), endpoint.port).into_connection_info()?;
+    Client::open(address.set_redis_settings(settings))
 }
 
 impl Located for Arc<Shard> {

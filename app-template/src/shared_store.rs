@@ -21,6 +21,8 @@ use crate::shard::Shard;
 
 /// The variable, and the file of the settings, that list the shards.
 pub(crate) const ENDPOINTS: &str = "CACHE_SESSIONS_ENDPOINTS";
+/// The same for their password.
+pub(crate) const PASSWORD: &str = "CACHE_SESSIONS_PASSWORD";
 
 /// Each has a subscription of every process, and hears of every invalidation.
 const MOST: usize = 64;
@@ -47,6 +49,7 @@ pub(crate) struct Access {
 #[derive(Debug)]
 pub(crate) struct ShardList {
     access: Access,
+    first: Shards<Endpoint>,
     listed: watch::Sender<Listed>,
 }
 
@@ -80,7 +83,7 @@ impl SharedStore {
     pub(crate) fn sharded(first: &Shards<Endpoint>, access: Access) -> RedisResult<(Self, ShardList)> {
         let opened = first.try_map(|endpoint| access.open(endpoint).map(Arc::new))?;
         let (sender, listed) = watch::channel(Arc::new(opened));
-        Ok((Self(listed), ShardList { access, listed: sender }))
+        Ok((Self(listed), ShardList { access, first: first.clone(), listed: sender }))
     }
 
     /// The shard that has `key` now.
@@ -95,20 +98,38 @@ impl SharedStore {
 }
 
 impl Access {
+    /// Takes the password of the settings, if there is one, and returns whether it is another one.
+    pub(crate) async fn follow(&mut self, settings: &Settings) -> bool {
+        let Some(text) = settings.read(PASSWORD).await.filter(|text| !text.is_empty()) else { return false };
+        let is_other = self.password.as_ref().is_none_or(|password| *password.reveal() != text);
+        if is_other {
+            self.password = Some(Secret::new(text));
+        }
+        is_other
+    }
+
     fn open(&self, endpoint: &Endpoint) -> RedisResult<Shard> {
         Shard::at(endpoint, self.password.as_ref(), self.timeout, &self.dependencies)
+    }
+
+    fn reopen(&self, shard: &Shard, endpoint: &Endpoint) -> RedisResult<Shard> {
+        shard.reopened(endpoint, self.password.as_ref())
     }
 }
 
 impl ShardList {
     /// Follows the settings for as long as the process lives. Without them the shards are those `configured`, if they
     /// are, else those that were listed last.
-    pub(crate) async fn follow(self, settings: Settings, configured: Option<Shards<Endpoint>>) {
-        let mut refused = None;
+    pub(crate) async fn follow(mut self, settings: Settings, configured: Option<Shards<Endpoint>>) {
+        let (mut current, mut refused) = (self.first.clone(), None);
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            let is_anew = self.access.follow(&settings).await;
+            if is_anew {
+                tracing::info!("the password of the cache is another one");
+            }
             let text = settings.read(ENDPOINTS).await.filter(|text| !text.is_empty());
             let wanted = match text.as_deref().map(endpoints) {
                 None => configured.clone(),
@@ -116,14 +137,18 @@ impl ShardList {
                 Some(Err(reason)) => {
                     if refused != text {
                         tracing::warn!(name = ENDPOINTS, text, reason, "a setting cannot be used");
-                        refused = text;
+                        refused = text.clone();
                     }
-                    continue;
+                    None
                 }
             };
-            refused = None;
-            if let Some(Err(error)) = wanted.map(|wanted| self.replace(&wanted)) {
-                tracing::error!(%error, "failed to make the client of a shard, the shards stay as they were");
+            refused = refused.filter(|refused| text.as_ref() == Some(refused));
+            let wanted = wanted.unwrap_or_else(|| current.clone());
+            match self.open(&wanted, is_anew) {
+                Ok(()) => current = wanted,
+                Err(error) => {
+                    tracing::error!(%error, "failed to make the client of a shard, the shards stay as they were");
+                }
             }
         }
     }
@@ -132,7 +157,14 @@ impl ShardList {
     ///
     /// # Errors
     /// When a client of Redis cannot be made; then the list stays as it was.
+    #[cfg(test)]
     pub(crate) fn replace(&self, wanted: &Shards<Endpoint>) -> RedisResult<()> {
+        self.open(wanted, false)
+    }
+
+    /// Makes `wanted` the list. Shards that stay keep their breakers, and their connections unless those are made
+    /// `anew`.
+    fn open(&self, wanted: &Shards<Endpoint>, anew: bool) -> RedisResult<()> {
         let before = Arc::clone(&self.listed.borrow());
         let names = |shards: &Shards<Arc<Shard>>| -> BTreeSet<String> {
             shards.iter().map(|shard| shard.endpoint().to_owned()).collect()
@@ -140,12 +172,15 @@ impl ShardList {
         let after = wanted.try_map(|endpoint| {
             let name = endpoint.to_string();
             match before.iter().find(|shard| shard.endpoint() == name) {
+                Some(shard) if anew => self.access.reopen(shard, endpoint).map(Arc::new),
                 Some(shard) => Ok(Arc::clone(shard)),
                 None => self.access.open(endpoint).map(Arc::new),
             }
         })?;
         let (old, new) = (names(&before), names(&after));
-        if old != new {
+        if anew && old == new {
+            self.listed.send_replace(Arc::new(after));
+        } else if old != new {
             self.listed.send_replace(Arc::new(after));
             let gone = before.iter().filter(|shard| !new.contains(shard.endpoint()));
             gone.for_each(|shard| self.access.dependencies.remove(shard.dependency()));

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A cache: shards that know nothing of one another, without replicas and without a disk. Services and workers of the
-/// app get the shards as the file `CACHE_<NAME>_ENDPOINTS` in the folder `SCALABLEAPP_SETTINGS`, and the password as
-/// the variable `CACHE_<NAME>_PASSWORD`. They choose the shard of each key, and work without the cache where it is down.
+/// app get the shards as the file `CACHE_<NAME>_ENDPOINTS` in the folder `SCALABLEAPP_SETTINGS`. The password is the
+/// file `CACHE_<NAME>_PASSWORD` there, and the variable of that name. They choose the shard of each key, and work without the cache where it is down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cache {
@@ -33,7 +33,7 @@ pub struct Redis {
     /// or later. The tests of this operator run on Redis 7.0 of Debian 12. Default: `valkey`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<CacheEngine>,
-    /// Container image of the server, with `<engine>-server`, `<engine>-cli` and `sh`. Default:
+    /// Container image of the server, with `<engine>-server`, `<engine>-cli`, `sh`, `cat` and `sleep`. Default:
     /// `docker.io/valkey/valkey:8` or `docker.io/library/redis:7.4`. Set it to choose when the shards restart: a later
     /// release may have another default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,8 @@ pub struct Redis {
     #[schemars(length(min = 1, max = 512))]
     pub exporter_image: Option<String>,
     /// Number of shards, which changes by at most one in 5 minutes. One more, or one less, moves its share of the keys,
-    /// which are then missed once. None leaves while keys are evicted. Evictions ask for one more while the share of
+    /// which are then missed once. A leaving one stays until nobody uses it, at most 5 minutes. None leaves while keys are
+    /// evicted. Evictions ask for one more while the share of
     /// reads that find their key falls: by 0.02 within 5 minutes, against the 30 minutes before.
     pub shards: Shards,
     /// Memory of a shard, request and limit, 32Mi to 1Ti. The data has 72 percent of it, and is evicted from there on;

@@ -78,10 +78,11 @@ fn as_json(children: &ComponentChildren) -> Vec<Value> {
 
 /// The child with the names of the script's files alone: their text has tests of its own.
 fn without_script(mut child: Value) -> Value {
-    let files =
-        child.get_mut("data").and_then(Value::as_object_mut).filter(|files| files.contains_key("reader.sh"));
-    for text in files.into_iter().flat_map(serde_json::Map::values_mut) {
-        *text = json!("the file of this name in operator/src/render/reader");
+    let files = child.get_mut("data").and_then(Value::as_object_mut);
+    for (name, text) in files.into_iter().flatten() {
+        if [".sh", ".sql"].iter().any(|end| name.ends_with(end)) {
+            *text = json!("the file of this name below operator/src/render");
+        }
     }
     child
 }
@@ -378,26 +379,31 @@ fn the_password_of_a_cache_is_in_its_secret_alone() {
     let env = of("web")["containers"][0]["env"].as_array().expect("env").clone();
     let found = env.iter().find(|one| one["name"] == "CACHE_HOT_ITEMS_PASSWORD").expect("the variable");
     assert_eq!(found["valueFrom"]["secretKeyRef"], key(Some(true)), "a service starts without its cache");
+    let files = of("web")["volumes"][0]["projected"]["sources"][1]["secret"].clone();
+    let items = json!([{"key": "password", "path": "CACHE_HOT_ITEMS_PASSWORD"}]);
+    assert_eq!(files, json!({"name": "shop-hot-items-3d1a7e4c", "optional": true, "items": items}));
 }
 
 #[rstest]
-#[case(json!({}), "valkey-server", "docker.io/valkey/valkey:8")]
-#[case(json!({"engine": "redis"}), "redis-server", "docker.io/library/redis:7.4")]
-#[case(json!({"engine": "redis", "image": "cache:1"}), "redis-server", "cache:1")]
-fn an_engine_has_its_own_server_and_image(#[case] redis: Value, #[case] server: &str, #[case] image: &str) {
+#[case(json!({}), "valkey", "docker.io/valkey/valkey:8")]
+#[case(json!({"engine": "redis"}), "redis", "docker.io/library/redis:7.4")]
+#[case(json!({"engine": "redis", "image": "cache:1"}), "redis", "cache:1")]
+fn an_engine_has_its_own_server_and_image(#[case] redis: Value, #[case] engine: &str, #[case] image: &str) {
     let app = app_with_cache(&redis);
     let shard = render(&app)["hot-items"].workload["spec"]["template"]["spec"]["containers"][0].clone();
-    assert_eq!((&shard["command"], &shard["image"]), (&json!([server]), &json!(image)));
+    let command = json!(["sh", "/etc/scalableapp/shard/shard.sh", engine]);
+    assert_eq!((&shard["command"], &shard["image"]), (&command, &json!(image)));
 }
 
 #[test]
 fn the_data_of_a_shard_leaves_room_in_its_memory() {
     let app = app_with_cache(&json!({"eviction": "volatile-lfu", "maxClients": 7}));
-    let shard = render(&app)["hot-items"].workload["spec"]["template"]["spec"]["containers"][0].clone();
+    let rendered = render(&app);
+    let shard = rendered["hot-items"].workload["spec"]["template"]["spec"]["containers"][0].clone();
     let args: Vec<&str> = shard["args"].as_array().expect("args").iter().filter_map(Value::as_str).collect();
     let value = |name: &str| args[args.iter().position(|arg| *arg == name).expect("an argument") + 1];
-    let bytes = 100 * 1024 * 1024 / 100 * 72;
-    assert_eq!(value("--maxmemory"), bytes.to_string());
+    let memory = child(&rendered["hot-items"], Kind::ConfigMap)["data"]["memory"].clone();
+    assert_eq!(memory, (100 * 1024 * 1024).to_string(), "its script gives a part of it to the data");
     assert_eq!((value("--maxmemory-policy"), value("--maxclients")), ("volatile-lfu", "7"));
     assert_eq!((value("--save"), value("--appendonly")), ("", "no"));
     assert_eq!(shard["resources"]["limits"], json!({"memory": "100Mi"}));
@@ -426,7 +432,6 @@ fn every_consumer_gets_the_listed_shards_as_a_file(#[case] shards: i32, #[case] 
         assert_eq!(settings["data"], json!({"CACHE_HOT_ITEMS_ENDPOINTS": endpoints}));
         assert_eq!(rendered[name].workload, render(&app)[name].workload, "no pod restarts for it");
     }
-    assert!(!rendered["hot-items"].others.iter().any(|(kind, _)| *kind == Kind::ConfigMap));
 }
 
 #[test]
@@ -435,7 +440,8 @@ fn a_cache_changes_the_pods_of_its_own_app_alone() {
     let without = app(&json!({}));
     let volumes = |app: &App| template(app)["spec"]["volumes"].clone();
     assert_eq!(volumes(&without), Value::Null);
-    assert_eq!(volumes(&with)[0]["configMap"], json!({"name": "shop-web", "optional": true}));
+    let decided = json!({"configMap": {"name": "shop-web", "optional": true}});
+    assert_eq!(volumes(&with)[0]["projected"]["sources"][0], decided);
     assert_ne!(with.components[0].revision, without.components[0].revision);
 }
 

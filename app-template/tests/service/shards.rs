@@ -256,3 +256,33 @@ fn all_shards_have_one_password_and_a_bad_list_changes_nothing() {
     assert!(warning["reason"].as_str().unwrap().starts_with("give 1 to 64 shards as host:port"), "{warning}");
     assert_eq!(visit(&mut connection, "").unwrap().0, 1);
 }
+
+#[test]
+fn another_password_in_the_settings_is_used_without_a_restart() {
+    let server = RedisServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let password = |text: &str| {
+        fs::write(folder.path().join("next"), text).unwrap();
+        fs::rename(folder.path().join("next"), folder.path().join("CACHE_SESSIONS_PASSWORD")).unwrap();
+    };
+    list(folder.path(), std::slice::from_ref(&server));
+    password("first");
+    assert_eq!(server.ask::<String>(&["CONFIG", "SET", "requirepass", "first"]), "OK");
+    let mut command = crate::child::command(&["--redis-timeout", "10s"]);
+    command.env("CACHE_SESSIONS_PASSWORD", "none").env("SCALABLEAPP_SETTINGS", folder.path());
+    let pod = Service::spawn(&mut command);
+    let mut connection = pod.connect();
+    let (_, session) = visit(&mut connection, "").unwrap();
+
+    let url = server.url().replace("://", "://:first@");
+    let mut admin = redis::Client::open(url).unwrap().get_connection().unwrap();
+    let set: String =
+        redis::cmd("ACL").arg(&["SETUSER", "default", "resetpass", ">second"]).query(&mut admin).unwrap();
+    let _: i64 = redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal"]).query(&mut admin).unwrap();
+    assert_eq!((set.as_str(), visit(&mut connection, &session)), ("OK", Err(503)));
+    password("second");
+    pod.wait_for_log("the password of the cache is another one");
+    until("the session is found again", || {
+        visit(&mut connection, &session).is_ok_and(|(number, _)| number == 2)
+    });
+}

@@ -5,7 +5,7 @@ use super::{
     children::{Child, Ensured, Owner, delete, ensure, is_kept, name_of},
     fence::{fence, is_fenced},
     memory::ApplyMemory,
-    passwords,
+    passwords::{self, Passwords},
     record::Records,
     writer::{WriteError, Writer},
 };
@@ -70,7 +70,7 @@ pub async fn apply(
         let mut round = WriteRound::new(&mut failing.children, &mut unanswered, now);
         let mut applier = Applier { leader, app, component, records, unpublished, round: &mut round };
         if component.has(Kind::Secret) {
-            applier.password(passwords).await?;
+            applier.password(passwords, &pass.state).await?;
         }
         // The API server would start a pod.
         let replicas = pass.decision.as_ref().map(|one| one.desired).filter(|desired| *desired == 0);
@@ -108,17 +108,25 @@ struct Applier<'a, 'r> {
 }
 
 impl Applier<'_, '_> {
-    /// Creates the password of a cache, once in a tenure.
-    async fn password(&mut self, created: &mut BTreeSet<String>) -> Result<(), WriteError> {
+    /// Creates the password of a cache, once in a tenure, and while a pod waits for its files.
+    async fn password(&mut self, known: &mut Passwords, state: &ComponentState) -> Result<(), WriteError> {
         let Self { leader, app, component, .. } = *self;
-        if created.contains(component.name.as_str()) {
+        let (cache, now) = (component.name.as_str(), clock::wall());
+        if !known.may_be_missing(cache, state.problem.as_ref(), now) {
             return Ok(());
         }
-        let name = names::password(app.name.as_str(), component.name.as_str(), &app.uid);
-        let write = (Operation::Apply, Kind::Secret, name);
+        let name = names::password(app.name.as_str(), cache, &app.uid);
+        let write = (Operation::Apply, Kind::Secret, name.clone());
         let request = passwords::create(leader.writer, app, component);
-        if self.round.make(write, &Value::Null, request).await?.is_some() {
-            created.insert(component.name.to_string());
+        let created = self.round.make(write, &Value::Null, request).await?;
+        if created.is_some() {
+            known.note(cache, now);
+        }
+        // The shards were made after the first one.
+        if created == Some(true) && !state.revisions.is_empty() {
+            let note = format!("Secret {name}: {}", reason::PASSWORD_RENEWED.sentence);
+            let reason = reason::PASSWORD_RENEWED.name;
+            self.unpublished.push(Event { warning: true, reason, action: "Create", note });
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::{
     attempts::{Attempt, Attempts},
     failing::Failing,
+    passwords::Passwords,
     record::Records,
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     resolve::app::{App, Component},
 };
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A failed status write.
 pub struct Unreported {
@@ -28,8 +29,8 @@ pub struct ApplyMemory {
     pub failing: BTreeMap<String, Failing>,
     /// The applied children.
     pub records: Records,
-    /// Caches with a Secret, by name. One that is deleted by hand is not seen.
-    pub passwords: BTreeSet<String>,
+    /// The Secrets of the caches.
+    pub passwords: Passwords,
     /// Children of removed components that could not be deleted.
     pub leftovers: Attempts,
     /// The failed status write.
@@ -43,7 +44,7 @@ impl ApplyMemory {
     pub fn forget_unwritten(&mut self, app: &App) {
         let is_written = |name: &str| app.component(name).is_some_and(Component::is_valid);
         self.failing.retain(|name, _| is_written(name));
-        self.passwords.retain(|name| is_written(name));
+        self.passwords.retain(is_written);
     }
 
     /// The components whose writes failed, by name: what is said of it, and whether their replicas are decided. `was_applied`

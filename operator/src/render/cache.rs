@@ -1,11 +1,12 @@
-//! The containers and volumes of a shard. Pure.
+//! The containers, files and volumes of a shard. Pure.
 //!
-//! The password is in no argument: the server reads it from a file of the Secret, the others from their environment.
+//! The script that starts it is in the folder beside this file. The password is in no argument: the server reads it from
+//! a file of the Secret, the others from their environment.
 
 use super::{container, metadata, names};
 use crate::resolve::app::{App, Cache, Component};
 use crate::resolve::cache::{METRICS_PORT, PORT, exporter};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
@@ -23,11 +24,29 @@ const DATA: &str = "scalableapp-data";
 const DATA_FOLDER: &str = "/data";
 const SECRET: &str = "scalableapp-password";
 const SECRET_FOLDER: &str = "/etc/scalableapp/password";
+const SHARD: &str = "scalableapp-shard";
+const SHARD_FOLDER: &str = "/etc/scalableapp/shard";
+
+/// Key of the script that starts the server.
+const SCRIPT: &str = "shard.sh";
+const SCRIPT_TEXT: &str = include_str!("cache/shard.sh");
+/// Key of the memory of a shard in bytes, which the script follows.
+const MEMORY: &str = "memory";
+
+/// The files of the shards: their script, and what they follow.
+pub(super) fn config_map(app: &App, component: &Component, cache: &Cache) -> ConfigMap {
+    let data = [(SCRIPT, SCRIPT_TEXT.to_owned()), (MEMORY, cache.memory.to_string())];
+    ConfigMap {
+        metadata: metadata(app, component),
+        data: Some(data.map(|(key, value)| (key.to_owned(), value)).into()),
+        ..ConfigMap::default()
+    }
+}
 
 /// The shard's own container and its exporter.
 pub(super) fn containers(app: &App, component: &Component, cache: &Cache) -> Vec<Value> {
     let mut shard = container::container(app, component);
-    shard["command"] = json!([format!("{}-server", cache.engine.name())]);
+    shard["command"] = json!(["sh", format!("{SHARD_FOLDER}/{SCRIPT}"), cache.engine.name()]);
     shard["args"] = json!(args(cache));
     // Clients of both engines read this variable.
     shard["env"] = json!([password(app, component.name.as_str(), "REDISCLI_AUTH", false)]);
@@ -35,6 +54,7 @@ pub(super) fn containers(app: &App, component: &Component, cache: &Cache) -> Vec
     shard["volumeMounts"] = json!([
         {"name": DATA, "mountPath": DATA_FOLDER},
         {"name": SECRET, "mountPath": SECRET_FOLDER, "readOnly": true},
+        {"name": SHARD, "mountPath": SHARD_FOLDER, "readOnly": true},
     ]);
     let exporter = json!({
         "name": exporter(component.name.as_str()),
@@ -50,23 +70,16 @@ pub(super) fn containers(app: &App, component: &Component, cache: &Cache) -> Vec
     vec![shard, exporter]
 }
 
-/// Nothing is saved: a fork for a snapshot could double the memory. Clients get at most a part of it.
+/// What the script gives the server, beside its port and its memory. Nothing is saved: a fork for a snapshot could double
+/// the memory. Clients get at most a part of it.
 fn args(cache: &Cache) -> Vec<String> {
-    let configuration = format!("{SECRET_FOLDER}/{CONFIGURATION}");
-    let max_memory = cache.max_memory.to_string();
-    let port = PORT.to_string();
     let fixed = [
-        configuration.as_str(),
-        "--port",
-        &port,
         "--dir",
         DATA_FOLDER,
         "--save",
         "",
         "--appendonly",
         "no",
-        "--maxmemory",
-        &max_memory,
         "--maxmemory-policy",
         cache.eviction.name(),
         "--maxmemory-samples",
@@ -84,19 +97,27 @@ fn args(cache: &Cache) -> Vec<String> {
 /// The volumes of a shard.
 pub(super) fn volumes(app: &App, component: &Component) -> Value {
     let secret = names::password(app.name.as_str(), component.name.as_str(), &app.uid);
+    let items = [CONFIGURATION, PASSWORD].map(|key| json!({"key": key, "path": key}));
     json!([
         {"name": DATA, "emptyDir": {}},
         {"name": SECRET, "secret": {
             "secretName": secret,
             "defaultMode": READ_ONLY,
-            "items": [{"key": CONFIGURATION, "path": CONFIGURATION}],
+            "items": items,
         }},
+        {"name": SHARD, "configMap": {"name": names::component(app.name.as_str(), component.name.as_str())}},
     ])
 }
 
 /// User and groups of the pods, which a podTemplate may change.
 pub(super) fn security_context() -> Value {
     json!({"runAsUser": USER, "runAsGroup": USER, "fsGroup": USER})
+}
+
+/// The password of a cache as a file of its consumers. They start without it, and get it when it is there.
+pub(super) fn password_file(app: &App, cache: &str, file: &str) -> Value {
+    let secret = names::password(app.name.as_str(), cache, &app.uid);
+    json!({"secret": {"name": secret, "optional": true, "items": [{"key": PASSWORD, "path": file}]}})
 }
 
 /// A variable with the password of a cache. A container with an `optional` one starts without the Secret, too.

@@ -54,9 +54,10 @@ pub fn render(app: &App, epoch: u64, settings: &Settings) -> BTreeMap<String, Co
 
 fn children(app: &App, component: &Component, epoch: u64, settings: &Settings) -> ComponentChildren {
     let service_account = Some(to_value(&service_account::service_account(app, component)));
-    let config_map = match component.tier {
-        Tier::Database => Some(reader::config_map(app, component)),
-        Tier::Service | Tier::Worker | Tier::Cache => settings::config_map(app, component, settings),
+    let config_map = match (component.tier, &component.pod.cache) {
+        (Tier::Database, _) => Some(reader::config_map(app, component)),
+        (_, Some(cache)) => Some(cache::config_map(app, component, cache)),
+        (Tier::Service | Tier::Worker | Tier::Cache, None) => settings::config_map(app, component, settings),
     };
     let service = service::service(app, component).as_ref().map(to_value);
     let budget = Some(to_value(&pod_disruption_budget::pod_disruption_budget(app, component)));

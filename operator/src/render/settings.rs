@@ -64,8 +64,13 @@ pub(super) fn mounts() -> Value {
     json!([{"name": VOLUME, "mountPath": FOLDER, "readOnly": true}])
 }
 
-/// The volume of the files. It is optional: a component must start without its settings.
+/// The volume of the files: what the operator decides, and the passwords of the caches. All of it is optional: a component
+/// must start without its settings.
 pub(super) fn volumes(app: &App, component: &Component) -> Value {
     let name = names::component(app.name.as_str(), component.name.as_str());
-    json!([{"name": VOLUME, "configMap": {"name": name, "optional": true}}])
+    let decided = json!({"configMap": {"name": name, "optional": true}});
+    let password = |cache: &String| cache::password_file(app, cache, &variable(cache, "PASSWORD"));
+    let sources: Vec<Value> =
+        [decided].into_iter().chain(component.pod.caches.iter().map(password)).collect();
+    json!([{"name": VOLUME, "projected": {"sources": sources}}])
 }

@@ -148,7 +148,9 @@ impl Component {
         match kind {
             Kind::ServiceAccount | Kind::PodDisruptionBudget | Kind::NetworkPolicy => true,
             Kind::Service => self.pod.port.is_some(),
-            Kind::ConfigMap => self.pod.reader.is_some() || self.pod.has_settings(),
+            Kind::ConfigMap => {
+                self.pod.reader.is_some() || self.pod.cache.is_some() || self.pod.has_settings()
+            }
             Kind::Secret => self.tier == Tier::Cache,
             Kind::Deployment | Kind::StatefulSet => kind == self.workload_kind(),
         }
@@ -214,8 +216,8 @@ pub struct Cache {
     pub engine: CacheEngine,
     /// Image of the exporter.
     pub exporter_image: String,
-    /// Bytes of data, from which on keys are evicted.
-    pub max_memory: i64,
+    /// Memory of a shard in bytes. Its script gives 72 percent of it to the data.
+    pub memory: i64,
     /// Which keys leave.
     pub eviction: Eviction,
     /// Clients that may be connected; `None` for the server's own default.

@@ -29,8 +29,6 @@ const EXPORTER_IMAGE: &str = "docker.io/oliver006/redis_exporter:v1.88.0";
 const CPU: &str = "250m";
 /// Target of the CPU, in percent of the requests.
 const CPU_UTILIZATION: i32 = 70;
-/// Percent of the memory limit for the data. The kernel kills a shard whose connections and fragmentation exceed the rest.
-const DATA_PERCENT: i64 = 72;
 
 const MIB: i64 = 1 << 20;
 /// Memory of a shard in bytes: below, the server itself is most of it.
@@ -120,7 +118,7 @@ fn cache(redis: &api::Redis, path: Path<'_>, problems: &mut Problems) -> Cache {
     Cache {
         engine: redis.engine.unwrap_or_default(),
         exporter_image: exporter_image.to_owned(),
-        max_memory: memory / 100 * DATA_PERCENT,
+        memory,
         eviction,
         max_clients: redis.max_clients,
     }

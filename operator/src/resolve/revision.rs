@@ -43,7 +43,6 @@ impl Revision {
             inputs["cache"] = json!({
                 "engine": cache.engine,
                 "exporterImage": cache.exporter_image,
-                "maxMemory": cache.max_memory,
                 "eviction": cache.eviction,
                 "maxClients": cache.max_clients,
             });

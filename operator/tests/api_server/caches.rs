@@ -10,7 +10,9 @@ use kube::Client;
 use scalableapp_crds::Guarded;
 use scalableapp_operator::controller::{Context, Watches, reconcile::reconcile};
 use scalableapp_operator::kinds::Kind;
-use scalableapp_operator::observe::cluster::caches::{Cluster, GuardedApp, Scope, reflect_children};
+use scalableapp_operator::observe::cluster::caches::{
+    Cluster, GuardedApp, Scope, reflect_children, reflect_pods,
+};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -25,6 +27,8 @@ const SETTINGS: &str = "/api/v1/namespaces/store/configmaps/shop-web";
 struct ApiServer {
     objects: Arc<Mutex<BTreeMap<String, Value>>>,
     requests: Arc<Mutex<Vec<String>>>,
+    /// The notes of the events.
+    events: Arc<Mutex<Vec<String>>>,
 }
 
 impl ApiServer {
@@ -37,6 +41,9 @@ impl ApiServer {
                     pending::<()>().await;
                 }
                 let path = head.uri.path();
+                if path.contains("/events") {
+                    server.events.lock().unwrap().push(body["note"].as_str().unwrap_or_default().to_owned());
+                }
                 if !path.contains("/leases") && !path.contains("/events") {
                     server.requests.lock().unwrap().push(format!("{} {path}", head.method));
                 }
@@ -49,7 +56,7 @@ impl ApiServer {
         let mut objects = self.objects.lock().unwrap();
         let plural = path.rsplit('/').next().unwrap();
         match method.as_str() {
-            "GET" if Kind::ALL.iter().any(|kind| kind.plural() == plural) => {
+            "GET" if plural == "pods" || Kind::ALL.iter().any(|kind| kind.plural() == plural) => {
                 let of_kind = objects.iter().filter(|(one, _)| one.contains(&format!("/{plural}/")));
                 let items: Vec<&Value> = of_kind.map(|(_, object)| object).collect();
                 (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
@@ -105,8 +112,11 @@ impl ApiServer {
                 others.insert(kind, store);
             }
         }
+        let (pods, touched) = reflect_pods(&scope);
+        tokio::spawn(touched.for_each(|_| async {}));
+        timeout(LIMIT, pods.synced()).await.unwrap().unwrap();
         self.requests.lock().unwrap().clear();
-        context(&client, leadership, Cluster { workloads, others, ..Watches::new(&scope).cluster })
+        context(&client, leadership, Cluster { workloads, others, pods, ..Watches::new(&scope).cluster })
     }
 
     /// The app of this generation with these caches, and with the last written status.
@@ -139,6 +149,10 @@ impl ApiServer {
     fn writes(&self) -> Vec<String> {
         let requests = self.requests.lock().unwrap();
         requests.iter().filter(|one| !one.starts_with("GET")).cloned().collect()
+    }
+
+    fn events(&self) -> Vec<String> {
+        self.events.lock().unwrap().clone()
     }
 
     fn password(&self) -> String {
@@ -190,4 +204,41 @@ async fn a_removed_cache_goes_with_the_settings_of_its_consumers_and_leaves_its_
     assert!(!api.has(SETTINGS));
     let requests = api.requests.lock().unwrap();
     assert!(!requests.iter().any(|one| one.contains("/secrets")), "{requests:?}");
+}
+
+/// A shard whose containers are not created, for this reason.
+fn waiting_shard(reason: &str) -> Value {
+    let labels = json!({"scalableapp.dev/app": "shop", "scalableapp.dev/component": "sessions"});
+    let container = json!({
+        "name": "sessions", "image": "valkey", "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": reason, "message": "secret \"shop-sessions-shop\" not found"}},
+    });
+    json!({
+        "metadata": {"name": "shop-sessions-0", "namespace": "store", "uid": "pod", "resourceVersion": "1",
+            "labels": labels, "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet",
+                "name": "shop-sessions", "uid": "set", "controller": true}]},
+        "spec": {"containers": [{"name": "sessions"}]},
+        "status": {"phase": "Pending", "containerStatuses": [container]},
+    })
+}
+
+#[tokio::test]
+async fn a_deleted_password_is_made_anew_for_the_pods_that_wait_for_it_and_that_is_said() {
+    let api = ApiServer::default();
+    reconcile(api.app(1, &["sessions"]), api.operator().await).await.unwrap();
+    let password = api.password();
+    api.objects.lock().unwrap().remove(SECRET);
+    let pod = "/api/v1/namespaces/store/pods/shop-sessions-0";
+    api.objects.lock().unwrap().insert(pod.to_owned(), waiting_shard("CreateContainerConfigError"));
+    let operator = api.operator().await;
+    reconcile(api.app(1, &["sessions"]), Arc::clone(&operator)).await.unwrap();
+    assert_ne!(api.password(), password);
+    assert!(
+        api.events()
+            .iter()
+            .any(|note| note.contains("Secret shop-sessions-shop: The Secret of a cache was missing"))
+    );
+    reconcile(api.app(1, &["sessions"]), operator).await.unwrap();
+    let made = api.requests.lock().unwrap().iter().filter(|one| one.starts_with("POST")).count();
+    assert_eq!(made, 1, "not again before its time");
 }
