@@ -1,5 +1,7 @@
 //! The script of a shard, with a real server: what it follows while the server runs.
 
+#![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
+
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;

@@ -41,7 +41,7 @@ async fn cache_scales_and_survives() -> Result<()> {
         let order = world.stock_shop().await?;
         let product = &order["items"][0]["product"];
         let url = format!("http://shop-web.{}.svc:8080/products/{product}", world.namespace());
-        let load = world.start_load("load", &url, "90s@30").await?;
+        let load = world.start_load("load", &url, "240s@30").await?;
         scale(world, &app).await?;
         let report = load.finish().await?;
         let hits = world.sum_of("cache_requests_total{NAMESPACE,result=\"hit\"}").await?;

@@ -3,6 +3,7 @@
 
 mod at_rest_for_a_default_window;
 mod cache_scales_and_survives;
+mod no_scale_in_while_evicting;
 mod readers_scale_without_errors;
 mod scales_in_after_the_default_window;
 mod stack;

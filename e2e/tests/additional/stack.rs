@@ -20,9 +20,10 @@ pub(super) fn stack(world: &World) -> Result<Value> {
     Ok(app)
 }
 
-/// Waits until a component of `shop` has this many desired and ready replicas.
+/// Waits until a component of `shop` has this many desired and ready replicas. A shard that leaves a cache may stay for
+/// five minutes.
 pub(super) async fn component_is_ready(world: &World, name: &str, replicas: i32) -> Result<()> {
-    wait_until("the replicas are ready", Duration::from_secs(120), async || {
+    wait_until("the replicas are ready", Duration::from_secs(420), async || {
         let status = world.apps().get("shop").await?.status.context("there is no status yet")?;
         let component = status.component(name).context("it is not in the status")?;
         ensure!(component.desired == replicas && component.ready == replicas, "{component:?}");

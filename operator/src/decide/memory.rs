@@ -1,5 +1,6 @@
 //! The memory of the decisions on one app between two passes. Pure.
 
+use super::leaving::Leaving;
 use crate::{
     observe::{
         cluster::workload::LiveRevision,
@@ -9,7 +10,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
-use scalableapp_crds::ComponentStatus;
+use scalableapp_crds::{ComponentStatus, Tier};
 use scalableapp_engine::{
     ComponentDecision,
     memory::{AppMemory, ComponentMemory},
@@ -22,6 +23,8 @@ pub struct DecideMemory {
     /// The engine's memory.
     pub(super) decisions: AppMemory,
     components: BTreeMap<String, Followed>,
+    /// The shards that leave a cache, by its name.
+    leaving: BTreeMap<String, Leaving>,
 }
 
 /// Where one component is measured, and which writes of it are in flight.
@@ -64,12 +67,28 @@ impl DecideMemory {
 
     /// Records that the replicas of a decision were written, or may have been.
     pub fn commit(&mut self, component: &Component, decision: &ComponentDecision, is_certain: bool) {
-        self.decisions.commit(component.name.as_str(), decision, &component.declared.behavior, is_certain);
+        let name = component.name.as_str();
+        self.decisions.commit(name, decision, &component.declared.behavior, is_certain);
+        if let Some(change) = decision.change.as_ref().filter(|_| component.tier == Tier::Cache) {
+            let earlier = self.leaving.remove(name);
+            let leaving = Leaving::after(earlier, (change.from, change.to), change.at);
+            self.leaving.extend(leaving.map(|leaving| (name.to_owned(), leaving)));
+        }
+    }
+
+    /// The shards that leave a cache with this StatefulSet, if any do.
+    pub(super) fn leaving(&mut self, cache: &str, replicas: i32) -> Option<Leaving> {
+        let leaving = self.leaving.get(cache).copied().filter(|leaving| leaving.listed(replicas) < replicas);
+        if leaving.is_none() {
+            self.leaving.remove(cache);
+        }
+        leaving
     }
 
     /// Removes the components that the app no longer has.
     pub(super) fn retain(&mut self, app: &App) {
         self.components.retain(|name, _| app.component(name).is_some());
+        self.leaving.retain(|name, _| app.component(name).is_some());
     }
 
     /// The replicas of the writes that the cache does not show yet, by revision. A Deployment that is missing from the

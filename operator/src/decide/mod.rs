@@ -4,6 +4,7 @@
 pub mod component_state;
 mod evidence;
 pub mod fleet;
+mod leaving;
 pub mod memory;
 mod metrics_state;
 mod news;

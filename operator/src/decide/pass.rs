@@ -3,6 +3,7 @@
 use super::{
     component_state::{ComponentState, Failure, WriteState, was_applied},
     evidence::AppEvidence,
+    leaving::{Leaving, ordinal},
     memory::DecideMemory,
     metrics_state::metrics_state,
     news, other_scaler,
@@ -24,7 +25,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
-use scalableapp_crds::{DecisionRecord, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec};
+use scalableapp_crds::{DecisionRecord, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec, Tier};
 use scalableapp_engine::{
     ComponentDecision, Decision, Input,
     allot::grants::{AppDemands, AppGrants},
@@ -74,6 +75,8 @@ pub struct Pass {
     pub components: Vec<ComponentPass>,
     /// The replicas that each revision of the decided components should have now.
     pub plan: Plan,
+    /// The shards of each cache that do not leave, by its name.
+    pub kept: BTreeMap<String, i32>,
     /// The app's needs from shared budgets.
     pub demands: AppDemands,
     /// The decisions to record with everything that they depended on, if there are any and decisions are recorded.
@@ -137,12 +140,40 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         one.decision = decision.components.remove(&one.state.name);
     }
     memory.decisions = decision.memory;
+    let mut plan = decision.plan;
+    let kept = keep_leaving_shards(&mut plan, &components, view, memory);
     let records = components.iter_mut().filter_map(|one| Some((one.state.name.clone(), one.record.take()?)));
     let records: BTreeMap<String, DecisionRecord> = records.collect();
     let recorded = recorded
         .filter(|_| !records.is_empty())
         .map(|input| Record::new((&app.namespace, app.name.as_str()), input, records));
-    Pass { components, plan: decision.plan, demands: decision.demands, recorded }
+    Pass { components, plan, kept, demands: decision.demands, recorded }
+}
+
+/// Keeps shards that are no longer listed in the plan until they may go. Returns the shards of each cache that do not leave.
+fn keep_leaving_shards(
+    plan: &mut Plan,
+    components: &[ComponentPass],
+    view: View<'_>,
+    memory: &mut DecideMemory,
+) -> BTreeMap<String, i32> {
+    let mut kept = BTreeMap::new();
+    for ComponentPass { state, .. } in components.iter().filter(|one| one.state.tier == Tier::Cache) {
+        let name = state.name.as_str();
+        let current = state.revisions.iter().map(|revision| revision.replicas).sum();
+        let leaving = memory.leaving(name, current);
+        let planned = plan.replicas.get_mut(name).and_then(|planned| planned.get_mut(&state.target));
+        let Some(planned) = planned else {
+            kept.insert(name.to_owned(), leaving.map_or(current, |leaving| leaving.listed(current)));
+            continue;
+        };
+        kept.insert(name.to_owned(), *planned);
+        if *planned < current {
+            let pods = view.observed.pods_of(name);
+            *planned = Leaving::replicas(leaving, (*planned, current), pods, view.samples, view.now);
+        }
+    }
+    kept
 }
 
 /// The decision, with its input if it is `recording`.
@@ -179,16 +210,27 @@ fn observed(
     } else {
         None
     };
+    // A cache is as large as its list.
+    let shards = component.revisions.iter().map(|live| live.replicas).sum();
+    let leaving = if component.tier == Tier::Cache { memory.leaving(name, shards) } else { None };
+    let listed = leaving.map_or(i32::MAX, |leaving| leaving.listed(shards));
+    let counts =
+        |pod: &CachedPod| leaving.is_none() || ordinal(&pod.pod.name).is_some_and(|one| one < listed);
     let revision = |live: &LiveRevision| Revision {
         hash: live.hash.clone(),
-        replicas: live.replicas,
+        replicas: live.replicas.min(listed),
         available: live.ready,
         is_target: live.hash == component.target,
     };
     state::Observed {
         revisions: component.revisions.iter().map(revision).collect(),
         existing_replicas: component.revisions.iter().map(|revision| revision.pods).sum(),
-        pods: view.observed.pods_of(name).map(|cached| cached.pod.clone()).collect(),
+        pods: view
+            .observed
+            .pods_of(name)
+            .filter(|pod| counts(pod))
+            .map(|cached| cached.pod.clone())
+            .collect(),
         scaled_by_other: other_scaler::manager(component).is_some(),
         unshown,
         undecided,

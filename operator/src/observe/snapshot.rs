@@ -22,6 +22,8 @@ use super::prometheus::signals::scraped::Measured;
 use super::prometheus::signals::usage::pod_sample;
 use super::prometheus::targets::Targets;
 use super::query_plan::{QueryPlan, Signal, Source};
+#[cfg(test)]
+use super::{namespaced::NamespacedName, prometheus::signals::cache::ShardUse};
 use crate::resolve::app::ComponentKey;
 
 /// The samples of one tick.
@@ -43,6 +45,20 @@ impl Samples {
     /// The samples of a tick without any.
     pub(crate) fn without_any(taken: Timestamp) -> Self {
         Self { taken: Some(taken), ..Self::default() }
+    }
+
+    /// The samples of a tick that read these commands per second of shards in a namespace, over a minute.
+    pub(crate) fn of_shards(
+        namespace: &str,
+        taken: Timestamp,
+        commands: impl IntoIterator<Item = (String, f64)>,
+    ) -> Self {
+        let shards = commands.into_iter().map(|(pod, commands_per_second)| {
+            (NamespacedName::new(namespace, &pod), ShardUse { commands_per_second, at: taken })
+        });
+        let evidence = Measurements { shards: Arc::new(shards.collect()), ..Measurements::default() };
+        let request_window = SignedDuration::from_secs(60);
+        Self { evidence, request_window, ..Self::without_any(taken) }
     }
 }
 
@@ -253,6 +269,15 @@ impl Samples {
             hit_ratio: reading.hit_ratio,
             evictions_per_second: reading.evictions_per_second,
             used_memory_ratio: used_memory,
+        })
+    }
+
+    /// Whether no consumer used a shard for a whole window of requests after this time, as far as is known.
+    #[must_use]
+    pub fn is_unused_since(&self, namespace: &str, pod: &str, since: Timestamp) -> bool {
+        let used = self.evidence.shards.get(&(namespace, pod));
+        used.filter(|used| self.is_fresh(Some(used.at))).is_some_and(|used| {
+            used.commands_per_second == 0.0 && used.at.duration_since(since) >= self.request_window
         })
     }
 

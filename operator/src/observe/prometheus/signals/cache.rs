@@ -1,15 +1,18 @@
 //! Evictions, hits and memory of each cache, from the exporters beside its shards. Pure.
 
 use hashbrown::HashMap;
+use jiff::Timestamp;
 use promql_parser::util::display_duration;
 use scalableapp_engine::evidence::cache::CacheReading;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::family::{Family, Measurements, Sampling, renew};
 use super::scraped::Measured;
 use super::selection::{COMPONENT, Selection, once};
 use super::template::{Misread, Template, TemplateAnswers};
-use crate::observe::prometheus::answer::taken;
+use crate::observe::namespaced::NamespacedName;
+use crate::observe::prometheus::answer::{Outcome, taken};
 use crate::observe::prometheus::parts::Part;
 
 /// Evicted keys per second, by component.
@@ -24,13 +27,24 @@ pub const HIT_RATIO: Template = Template { name: "hit_ratio", query: hit_ratio }
 pub const EARLIER_HIT_RATIO: Template = Template { name: "earlier_hit_ratio", query: earlier_hit_ratio };
 /// Share of the memory for data that is in use, by component.
 pub const USED_MEMORY: Template = Template { name: "cache_memory", query: used_memory };
+/// Commands of consumers per second, by shard, where its samples are fresh.
+pub const SHARD_COMMANDS: Template = Template { name: "shard_commands", query: shard_commands };
 
 /// Caches.
 pub const FAMILY: Family = Family {
-    templates: &[EVICTIONS, EVICTIONS_AGE, SHARDS, HIT_RATIO, EARLIER_HIT_RATIO, USED_MEMORY],
+    templates: &[EVICTIONS, EVICTIONS_AGE, SHARDS, HIT_RATIO, EARLIER_HIT_RATIO, USED_MEMORY, SHARD_COMMANDS],
     read,
-    forget: |evidence| evidence.caches = <_>::default(),
+    forget: |evidence| {
+        evidence.caches = <_>::default();
+        evidence.shards = <_>::default();
+    },
 };
+
+/// Labels of a shard.
+const SHARD: &str = "namespace, pod";
+/// Commands that tell nothing about consumers: those of the exporter, the probes and the script of the shard, and those by
+/// which a client connects and keeps its connection.
+const NOT_OF_CONSUMERS: &str = "cmd!~\"(?:acl|auth|client|cluster|command|config|hello|info|latency|memory|ping|quit|reset|select|slowlog)(?:[|].*)?\"";
 
 /// The counter of evicted keys of a shard.
 pub const EVICTED_KEYS: &str = "redis_evicted_keys_total";
@@ -90,11 +104,49 @@ fn used_memory(selection: &Selection, part: &Part<'_>) -> String {
     format!("{} / {}", sum("redis_memory_used_bytes"), sum("redis_memory_max_bytes"))
 }
 
+/// A shard without any such command has no series of them, so one that reports its evictions counts as unused.
+fn shard_commands(selection: &Selection, part: &Part<'_>) -> String {
+    let window = display_duration(&selection.request_window);
+    let commands = selection.of_apps_where("redis_commands_total", NOT_OF_CONSUMERS, part);
+    let reports = selection.of_apps(EVICTED_KEYS, part);
+    let fresh = selection.fresh(&reports);
+    let used = format!("sum by ({SHARD}) ({})", once(&format!("rate({commands}[{window}])")));
+    let reports = format!("max by ({SHARD}) ({reports} and {fresh})");
+    format!("{used} and {reports} or 0 * {reports}")
+}
+
+/// The use of a shard.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShardUse {
+    /// Commands of consumers per second.
+    pub commands_per_second: f64,
+    /// End of the window.
+    pub at: Timestamp,
+}
+
+/// The use of each shard, by its pod.
+pub type ByShard = HashMap<NamespacedName, ShardUse>;
+
+/// Replaces the shards of a part.
+fn renew_shards(all: &mut Arc<ByShard>, sampling: &Sampling<'_>, outcome: &Outcome<'_>) {
+    let Sampling { part, now, .. } = *sampling;
+    let used = outcome.data.series().filter_map(|(labels, rate)| {
+        let (namespace, pod) = labels.pod_name().filter(|_| rate.is_finite())?;
+        Some((NamespacedName::new(namespace, pod), ShardUse { commands_per_second: rate, at: now }))
+    });
+    let kept = Arc::make_mut(all);
+    kept.retain(|shard, _| !part.has_pod(shard.namespace(), shard.name()));
+    if !outcome.is_partial {
+        kept.extend(used);
+    }
+}
+
 fn read(
     evidence: &mut Measurements,
     sampling: &Sampling<'_>,
     answers: &mut TemplateAnswers<'_>,
 ) -> Result<(), Misread> {
+    renew_shards(&mut evidence.shards, sampling, answers.take(SHARD_COMMANDS)?);
     let outcomes = [EVICTIONS, EVICTIONS_AGE, SHARDS, HIT_RATIO, EARLIER_HIT_RATIO, USED_MEMORY];
     let mut is_partial = false;
     let mut by_component = Vec::with_capacity(outcomes.len());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::cache::CacheUse;
+use super::cache::{ByShard, CacheUse};
 use super::jobs::PoolBacklog;
 use super::requests::Traffic;
 use super::scraped::ByComponent;
@@ -76,6 +76,8 @@ pub struct Measurements {
     pub activity: Arc<ByComponent<f64>>,
     /// Evictions, hits and memory of caches.
     pub caches: Arc<ByComponent<CacheUse>>,
+    /// Commands per second of each shard.
+    pub shards: Arc<ByShard>,
     /// Why the last attempts at each signal failed.
     pub problems: BTreeMap<Signal, PartProblems>,
 }

@@ -59,6 +59,12 @@ impl Selection {
         self.selector(series, &known(&part.apps, by_name))
     }
 
+    /// Those of them that this matcher selects.
+    pub(super) fn of_apps_where(&self, series: &str, matcher: &str, part: &Part<'_>) -> String {
+        let by_name = part.apps.len() <= NAMED || part.cuts_a_namespace;
+        self.selector(series, &format!("{matcher},{}", known(&part.apps, by_name)))
+    }
+
     /// The kubelets' measurements of these apps' pods.
     pub(super) fn of_pods(&self, series: &str, part: &Part<'_>) -> String {
         self.selector(series, &pods_of(part))
@@ -120,7 +126,7 @@ mod tests {
     use crate::observe::prometheus::parts::Parts;
     use crate::observe::prometheus::promql::read_matchers;
 
-    const ALL: [Template; 25] = [
+    const ALL: [Template; 26] = [
         requests::RATE,
         latency::BUCKETS,
         scraped::AGE,
@@ -137,6 +143,7 @@ mod tests {
         cache::HIT_RATIO,
         cache::EARLIER_HIT_RATIO,
         cache::USED_MEMORY,
+        cache::SHARD_COMMANDS,
         activity::QUERIES,
         activity::REPORTING,
         activity::AGE,
