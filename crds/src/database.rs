@@ -45,6 +45,13 @@ pub struct Primary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub uri_key: Option<String>,
+    /// Key of the Secret with the certificate authority of the primary, in PEM, for example `ca.crt`. With it, read
+    /// replicas clone and stream by TLS only, and the certificate of the primary must be of this authority and for its
+    /// host (`sslmode=verify-full`). It does not change `DATABASE_<NAME>_URL`. Default: none, and TLS as the URI says, or
+    /// without a check of the certificate where the primary offers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub ca_key: Option<String>,
 }
 
 /// A Secret.
@@ -85,8 +92,8 @@ pub struct ReadReplicas {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when_primary_is_gone: Option<WhenPrimaryIsGone>,
     /// Size of a PersistentVolumeClaim for each replica, for example `20Gi`; a replica keeps its copy over a restart.
-    /// The claim is deleted with its replica. Default: an emptyDir on the node. A later change is refused by the API
-    /// server until the StatefulSet `<app>-<database>` is deleted, which the operator then creates again.
+    /// The claim is deleted when its replica leaves by scaling. Default: an emptyDir on the node. A later change is refused
+    /// until the StatefulSet `<app>-<database>` is deleted, which the operator then creates again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "above_zero")]
     pub storage: Option<Quantity>,
@@ -94,9 +101,17 @@ pub struct ReadReplicas {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub storage_class: Option<String>,
+    /// What happens to the claims when the read replicas or the app are removed, or the StatefulSet is deleted. Claims
+    /// that were kept are used again by read replicas of the same name. It needs `storage`. Default: `Delete`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_policy: Option<StoragePolicy>,
     /// Resource requests and limits of PostgreSQL. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// TLS of the connections that the replicas accept. With it they accept no others. Default: none, and connections
+    /// without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ReadReplicaTls>,
     /// What decides the number of replicas. Required unless `min` equals `max`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<ReadReplicaTarget>,
@@ -114,6 +129,27 @@ pub struct ReadReplicas {
     pub pod_template: Option<PodTemplate>,
 }
 
+/// What happens to claims when what uses them is removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StoragePolicy {
+    /// They are deleted.
+    #[default]
+    Delete,
+    /// They are kept.
+    Retain,
+}
+
+impl StoragePolicy {
+    /// Its name, for example `Delete`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delete => "Delete",
+            Self::Retain => "Retain",
+        }
+    }
+}
+
 /// What read replicas do while the primary does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -121,7 +157,7 @@ pub enum WhenPrimaryIsGone {
     /// Replicas that were eligible for reads remain so, with data as old as the outage.
     #[default]
     Serve,
-    /// They remain eligible until their lag passes `maxLag`.
+    /// They remain eligible until their lag passes `maxLag`. After 30 s their sessions end, too.
     Fail,
 }
 
@@ -151,6 +187,15 @@ pub struct ReadReplicaTarget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub cpu_utilization: Option<i32>,
+}
+
+/// TLS of read replicas.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadReplicaTls {
+    /// Secret with the keys `tls.crt` and `tls.key`, as cert-manager writes it. The certificate must be for the host
+    /// `<app>-<database>.<namespace>.svc`. Only the kubelet reads it. A change of it is followed.
+    pub secret_ref: SecretRef,
 }
 
 /// How a read replica stops: it gets no new connections, closes idle ones, and ends when the others have ended.

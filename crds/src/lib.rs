@@ -38,8 +38,8 @@ pub use cache::{Cache, CacheEngine, CacheTarget, Eviction, Redis, Shards};
 pub use condition::{Condition, ConditionStatus, condition_type, set_condition};
 pub use container::{EnvVar, EnvVarSource, FieldSelector, KeySelector, ResourceFieldSelector, Resources};
 pub use database::{
-    Database, Postgres, Primary, ReadReplicaDrain, ReadReplicaTarget, ReadReplicas, SecretRef,
-    WhenPrimaryIsGone,
+    Database, Postgres, Primary, ReadReplicaDrain, ReadReplicaTarget, ReadReplicaTls, ReadReplicas,
+    SecretRef, StoragePolicy, WhenPrimaryIsGone,
 };
 pub use decision::{DecisionRecord, LastGood, LatencyStep, Proposal, ScaleEvent, ScalingMemory, Stage};
 pub use duration::{GoDuration, InvalidDuration};

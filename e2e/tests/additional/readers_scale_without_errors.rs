@@ -1,41 +1,13 @@
 //! Read replicas grow from one to three and shrink to one while the app reads: no request fails, and nobody is shown less
 //! than they have written.
 
+use super::readers::{own_writes, with_readers};
 use super::stack::{STACK_UP, component_is_ready, stack};
 use anyhow::{Result, ensure};
-use hyper::Request;
 use scalableapp_e2e::world::{Server, World, wait_until};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-const WEB: &str = "services/shop-web:8080";
-
-fn with_readers(app: &Value, readers: i32) -> Value {
-    let mut app = app.clone();
-    let replicas = &mut app["spec"]["databases"][0]["postgres"]["readReplicas"];
-    (replicas["min"], replicas["max"]) = (json!(readers), json!(readers));
-    app
-}
-
-/// Writes a name and reads it back, again and again; returns how often, and how often the read showed less.
-async fn own_writes(world: &World, account: &Value, is_over: &AtomicBool) -> Result<(u32, u32)> {
-    let (mut writes, mut stale) = (0, 0);
-    while !is_over.load(Ordering::Relaxed) {
-        writes += 1;
-        let name = format!("Ada {writes}");
-        let path = format!("/accounts/{account}/name");
-        let write = Request::put(path).header("content-type", "application/json");
-        let answer = world.call(WEB, write.body(json!({"name": name}).to_string())?).await?;
-        answer.has(200)?;
-        let token = answer.headers["x-consistency-token"].to_str()?.to_owned();
-        let read = Request::get(format!("/accounts/{account}")).header("x-consistency-token", token);
-        let shown = world.call(WEB, read.body(String::new())?).await?.json(200)?;
-        stale += u32::from(shown["name"] != name.as_str());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    Ok((writes, stale))
-}
 
 /// Grows to three and shrinks to one; prints how long a new reader takes.
 async fn scale(world: &World, app: &Value) -> Result<()> {

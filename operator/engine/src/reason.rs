@@ -68,6 +68,7 @@ reasons! {
     SCALE_DOWN_STABILIZED = "ScaleDownStabilized": "A higher recommendation within the scale-down stabilization window keeps replicas, or did within the last minute.";
     WINDOW_INCOMPLETE = "WindowIncomplete": "The averaging window of a metric is incomplete: it has a gap, a counter was reset, or all pods are new. Nothing scales in until it is complete.";
     KEYS_ARE_EVICTED = "KeysAreEvicted": "A cache evicts keys, so none of its shards leaves.";
+    PRIMARY_HAS_NO_ROOM = "PrimaryHasNoRoom": "A read replica waits for a WAL sender or a replication slot of the primary, so no further one is added.";
     THROUGHPUT_DOES_NOT_RISE = "ThroughputDoesNotRise": "The throughput of the workers has not risen with their number, so the pool does not grow further. Look for a poison job, a lock or a slow dependency.";
 
     // Why a metric is invalid.
@@ -101,6 +102,10 @@ reasons! {
     CONTAINER_CRASHES = "ContainerCrashes": "A container keeps exiting.";
     PROBE_FAILS = "ProbeFails": "A container runs, and one of its probes fails.";
     CONTAINER_NOT_CREATED = "ContainerNotCreated": "A container cannot be created, for example because a Secret is missing.";
+    PRIMARY_NOT_USABLE = "PrimaryNotUsable": "A read replica cannot use the primary as it is: its settings, a role or the Secret must be changed.";
+    PRIMARY_UNREACHABLE = "PrimaryUnreachable": "The primary does not answer a read replica that is of no use without it.";
+    REPLICA_NOT_COPIED = "ReplicaNotCopied": "A read replica is being cloned, waits until another one is cloned, or catches up with the primary.";
+    REPLICA_BEHIND = "ReplicaBehind": "A read replica has left the read Service, because it does not follow the primary closely enough.";
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded": "The pods of the declared revision did not become ready in time.";
 
     // Conditions of metrics and limits.
@@ -128,7 +133,7 @@ reasons! {
 }
 
 /// Problems that keep pods from being ready.
-pub const PROBLEMS: [Reason; 8] = [
+pub const PROBLEMS: [Reason; 13] = [
     PODS_REFUSED,
     UNSCHEDULABLE,
     IMAGE_PULL_FAILED,
@@ -137,6 +142,11 @@ pub const PROBLEMS: [Reason; 8] = [
     CONTAINER_CRASHES,
     PROBE_FAILS,
     CONTAINER_NOT_CREATED,
+    PRIMARY_NOT_USABLE,
+    PRIMARY_UNREACHABLE,
+    PRIMARY_HAS_NO_ROOM,
+    REPLICA_NOT_COPIED,
+    REPLICA_BEHIND,
 ];
 
 #[cfg(test)]

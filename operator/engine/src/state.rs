@@ -1,6 +1,7 @@
 //! The observed app, writes in flight included. Pure.
 
 use crate::hpa::pod::Pod;
+use crate::reason::Reason;
 use crate::rollout::rolling::Revision;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub struct Observed {
     pub scaled_by_other: bool,
     /// Replicas that were written to a revision but are not in the cache yet, by the revision's hash.
     pub unshown: BTreeMap<String, i32>,
+    /// Why pods of it wait for what others must grant; `None` if none does.
+    pub ungranted: Option<Reason>,
     /// Why it is not decided; `None` where it is.
     pub undecided: Option<Undecided>,
 }

@@ -134,7 +134,8 @@ impl WriteError {
                 Self::Api { kind, source: Box::new(kube::Error::Api(status)) }
             }
             kube::Error::Api(status) if is_refused(&status) => {
-                Self::Refused { kind, message: status.message.clone() }
+                let message = fixed_fields(kind, &status).unwrap_or_else(|| status.message.clone());
+                Self::Refused { kind, message }
             }
             source => Self::Api { kind, source: Box::new(source) },
         }
@@ -165,6 +166,19 @@ fn without_patterns(message: &str) -> String {
     }
     words.push_str(rest);
     words
+}
+
+/// What to do about fields that a StatefulSet cannot change: of those that are rendered, the claims.
+fn fixed_fields(kind: &str, status: &Status) -> Option<String> {
+    if kind != "StatefulSet" || !status.message.contains("updates to statefulset spec for fields other than")
+    {
+        return None;
+    }
+    let name = status.details.as_ref().map_or("", |details| details.name.as_str());
+    Some(format!(
+        "Kubernetes cannot change storage and storageClass of StatefulSet {name}: restore them, or run kubectl delete statefulset \
+         {name}, and the operator creates it again with new claims"
+    ))
 }
 
 /// Whether an answer refuses the object or the request, at any time.
@@ -252,6 +266,19 @@ mod tests {
             "cpu: not a quantity such as 50, 0.5, 500m or 2Gi; no"
         );
         assert_eq!(words("exceeded quota (of few)"), "exceeded quota (of few)");
+    }
+
+    #[test]
+    fn claims_that_cannot_be_changed_are_told_with_what_to_do() {
+        let text = "StatefulSet.apps \"shop-main\" is invalid: spec: Forbidden: updates to statefulset spec for fields other \
+            than 'replicas', 'ordinals', 'template' are forbidden";
+        let status = serde_json::json!({"status": "Failure", "message": text, "reason": "Invalid", "code": 422,
+            "details": {"name": "shop-main"}});
+        let status: Status = serde_json::from_value(status).expect("a status");
+        let error = |kind| WriteError::from_api(kind, kube::Error::Api(Box::new(status.clone()))).words();
+        let start = "Kubernetes cannot change storage and storageClass of StatefulSet shop-main:";
+        assert!(error("StatefulSet").starts_with(start));
+        assert_eq!(error("Deployment"), text);
     }
 
     #[test]

@@ -233,6 +233,7 @@ fn observed(
             .collect(),
         scaled_by_other: other_scaler::manager(component).is_some(),
         unshown,
+        ungranted: workload::ungranted(view.observed.pods_of(name), view.now),
         undecided,
     }
 }

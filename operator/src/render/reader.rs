@@ -8,6 +8,7 @@ use crate::names;
 use crate::resolve::app::{App, Component, METRICS_PORT};
 use crate::resolve::database::{
     DATA_FOLDER, EXPORTER, EXPORTER_SESSION, POSTGRES, RUN_FOLDER, Reader, SCRIPT_FOLDER, SECRET_FOLDER,
+    TLS_FOLDER,
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
@@ -36,13 +37,14 @@ pub(super) fn config_map(app: &App, component: &Component) -> ConfigMap {
     ConfigMap { metadata: metadata(app, component), data: Some(data.into()), ..ConfigMap::default() }
 }
 
-/// What the StatefulSet has beside that of a cache: a claim for the data of each pod, deleted with the pod.
+/// What the StatefulSet has beside that of a cache: a claim for the data of each pod, deleted when the pod leaves.
 ///
 /// Its pods are created at the same time, too, because the script clones one at a time: with `OrderedReady` a pod that
 /// never becomes ready would block the template that repairs it.
 pub(super) fn claims(app: &App, component: &Component, reader: &Reader) -> Value {
+    let policy = reader.storage_policy.name();
     let mut spec =
-        json!({"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Delete"}});
+        json!({"persistentVolumeClaimRetentionPolicy": {"whenDeleted": policy, "whenScaled": "Delete"}});
     if let Some(size) = &reader.storage {
         let mut claim = json!({
             "accessModes": ["ReadWriteOnce"],
@@ -82,16 +84,20 @@ pub(super) fn defaults(reader: &Reader) -> Value {
 
 /// The fields of the pods that the operator owns, beside those of every component.
 pub(super) fn owned(app: &App, component: &Component, reader: &Reader) -> Value {
+    let mut mounts = vec![
+        json!({"name": "data", "mountPath": DATA_FOLDER}),
+        json!({"name": "primary", "mountPath": SECRET_FOLDER, "readOnly": true}),
+        json!({"name": "run", "mountPath": RUN_FOLDER}),
+        json!({"name": "script", "mountPath": SCRIPT_FOLDER, "readOnly": true}),
+        json!({"name": "tmp", "mountPath": "/tmp"}),
+    ];
+    if reader.tls_secret.is_some() {
+        mounts.push(json!({"name": "tls", "mountPath": TLS_FOLDER, "readOnly": true}));
+    }
     let own = json!({
         "name": component.name.as_str(),
         "terminationMessagePolicy": "File",
-        "volumeMounts": [
-            {"name": "data", "mountPath": DATA_FOLDER},
-            {"name": "primary", "mountPath": SECRET_FOLDER, "readOnly": true},
-            {"name": "run", "mountPath": RUN_FOLDER},
-            {"name": "script", "mountPath": SCRIPT_FOLDER, "readOnly": true},
-            {"name": "tmp", "mountPath": "/tmp"},
-        ],
+        "volumeMounts": mounts,
     });
     let exporter = reader.exporter.as_ref().map(|_| exporter());
     let containers: Vec<Value> = [own].into_iter().chain(exporter).collect();
@@ -130,6 +136,9 @@ fn volumes(app: &App, component: &Component, reader: &Reader) -> Vec<Value> {
         json!({"name": "script", "configMap": {"name": script}}),
         json!({"name": "tmp", "emptyDir": {}}),
     ];
+    if let Some(secret) = &reader.tls_secret {
+        volumes.push(json!({"name": "tls", "secret": {"secretName": secret}}));
+    }
     if reader.storage.is_none() {
         volumes.push(json!({"name": "data", "emptyDir": {}}));
     }

@@ -30,12 +30,14 @@ pub const EXPORTER_SESSION: &str = "scalableapp_exporter";
 pub const SCRIPT_FOLDER: &str = "/etc/reader";
 /// Folder of the primary's Secret, in the container.
 pub const SECRET_FOLDER: &str = "/etc/primary";
+/// Folder of the Secret of the replicas' certificate, in the container.
+pub const TLS_FOLDER: &str = "/etc/tls";
 /// Folder of the data volume, in the container.
 pub const DATA_FOLDER: &str = "/data";
 /// Folder of the server's socket, which no other container may have: whoever comes by it is the superuser.
 pub const RUN_FOLDER: &str = "/var/run/postgresql";
 /// Volumes of the operator in the pods of read replicas.
-pub const VOLUMES: [&str; 5] = ["data", "primary", "run", "script", "tmp"];
+pub const VOLUMES: [&str; 6] = ["data", "primary", "run", "script", "tls", "tmp"];
 
 /// Name of the metric of the running queries.
 const ACTIVE_QUERIES: &str = "active-queries";
@@ -43,6 +45,8 @@ const ACTIVE_QUERIES: &str = "active-queries";
 const EXPORTER_IMAGE: &str = "docker.io/prometheuscommunity/postgres-exporter:v0.19.1";
 /// The file that the script keeps while the replica is eligible for reads.
 const ELIGIBLE: &str = "/var/run/postgresql/reader/eligible";
+/// The file that it keeps once it has found the primary usable.
+const CHECKED: &str = "/var/run/postgresql/reader/checked";
 /// The most replicas.
 const MOST_REPLICAS: i32 = 100;
 /// The shortest and the longest lag or drain.
@@ -55,10 +59,16 @@ pub struct Reader {
     pub secret: String,
     /// Key of its URI.
     pub uri_key: String,
+    /// Key of the primary's certificate authority; `None` without a check.
+    pub ca_key: Option<String>,
     /// Size of each replica's claim; `None` for an emptyDir.
     pub storage: Option<api::Quantity>,
     /// StorageClass of the claims; `None` for that of the cluster.
     pub storage_class: Option<String>,
+    /// Secret of their certificate; `None` without TLS.
+    pub tls_secret: Option<String>,
+    /// What happens to the claims when the replicas are removed.
+    pub storage_policy: api::StoragePolicy,
     /// Image of the exporter; `None` without one.
     pub exporter: Option<String>,
 }
@@ -70,8 +80,11 @@ impl Reader {
         Self {
             secret: primary.secret_ref.name.clone(),
             uri_key: uri_key(primary).to_owned(),
+            ca_key: primary.ca_key.clone(),
             storage: written.storage.clone(),
             storage_class: written.storage_class.clone(),
+            tls_secret: written.tls.as_ref().map(|tls| tls.secret_ref.name.clone()),
+            storage_policy: written.storage_policy.unwrap_or_default(),
             exporter: written.exporter_image.clone().or_else(default),
         }
     }
@@ -82,6 +95,7 @@ impl Reader {
             "secret": self.secret,
             "uriKey": self.uri_key,
             "exporter": self.exporter,
+            "tlsSecret": self.tls_secret,
             "hasClaim": self.storage.is_some(),
         })
     }
@@ -126,6 +140,9 @@ pub(super) fn check_primary(primary: &api::Primary, path: Path<'_>, problems: &m
     let secret = Path::Field(&path, "secretRef");
     Syntax::DnsSubdomain.check(&primary.secret_ref.name, Path::Field(&secret, "name"), problems);
     Syntax::DataKey.check(uri_key(primary), Path::Field(&path, "uriKey"), problems);
+    if let Some(key) = &primary.ca_key {
+        Syntax::DataKey.check(key, Path::Field(&path, "caKey"), problems);
+    }
 }
 
 /// The image of PostgreSQL. The app's own is none.
@@ -170,7 +187,8 @@ impl Script {
         };
         let field_ref = Some(api::FieldSelector { field_path: "metadata.name".to_owned() });
         let pod_name = api::EnvVarSource { field_ref, ..api::EnvVarSource::default() };
-        let env = vec![
+        let mut env = vec![
+            of("PRIMARY_SECRET", reader.secret.clone()),
             of("PRIMARY_SECRET_DIR", SECRET_FOLDER.to_owned()),
             of("PGDATA", format!("{DATA_FOLDER}/pgdata")),
             of("MAX_LAG", max_lag.to_string()),
@@ -178,6 +196,14 @@ impl Script {
             of("DRAIN_SECONDS", drain_seconds.to_string()),
             api::EnvVar { name: "APPLICATION_NAME".to_owned(), value: None, value_from: Some(pod_name) },
         ];
+        if let Some(key) = &reader.ca_key {
+            env.push(of("SSLMODE", "verify-full".to_owned()));
+            env.push(of("SSLROOTCERT", format!("{SECRET_FOLDER}/{key}")));
+        }
+        if let Some(secret) = &reader.tls_secret {
+            env.push(of("TLS_SECRET", secret.clone()));
+            env.push(of("TLS_DIR", TLS_FOLDER.to_owned()));
+        }
         let command = ["bash".to_owned(), format!("{SCRIPT_FOLDER}/reader.sh")];
         let metrics_port = reader.exporter.is_some().then_some(EXPORTER);
         Self { command, env, metrics_port, drain_seconds, reader }
@@ -193,14 +219,20 @@ impl Script {
     ) -> Pod {
         let pod = declaration.pod(None, Some(self.drain_seconds), path, problems);
         check(written, path, problems);
-        let action = Action::Exec { command: ["test", "-e", ELIGIBLE].map(str::to_owned).to_vec() };
-        let (initial_delay_seconds, period_seconds, timeout_seconds) = (0, 1, 5);
-        let failure_threshold = 1;
-        let readiness =
-            Some(Probe { action, initial_delay_seconds, period_seconds, timeout_seconds, failure_threshold });
-        let probes = Probes { readiness, liveness: None, startup: None };
+        // The script waits for the primary for as long as it takes.
+        let probes = Probes {
+            readiness: Some(exists(ELIGIBLE, 1)),
+            liveness: None,
+            startup: Some(exists(CHECKED, i32::MAX)),
+        };
         Pod { probes, reader: Some(self.reader), ..pod }
     }
+}
+
+/// A probe that looks for a file each second.
+fn exists(file: &str, failure_threshold: i32) -> Probe {
+    let action = Action::Exec { command: ["test", "-e", file].map(str::to_owned).to_vec() };
+    Probe { action, initial_delay_seconds: 0, period_seconds: 1, timeout_seconds: 5, failure_threshold }
 }
 
 fn check(written: &api::ReadReplicas, path: Path<'_>, problems: &mut Problems) {
@@ -213,6 +245,15 @@ fn check(written: &api::ReadReplicas, path: Path<'_>, problems: &mut Problems) {
         if written.storage.is_none() {
             problems.refuse(path, "set storage, too: a class is that of a claim");
         }
+    }
+    if written.storage_policy.is_some() && written.storage.is_none() {
+        let sentence = "set storage, too: without it there are no claims to keep or delete";
+        problems.refuse(Path::Field(&path, "storagePolicy"), sentence);
+    }
+    if let Some(tls) = &written.tls {
+        let path = Path::Field(&path, "tls");
+        let path = Path::Field(&path, "secretRef");
+        Syntax::DnsSubdomain.check(&tls.secret_ref.name, Path::Field(&path, "name"), problems);
     }
     if written.exporter_image.as_ref().is_some_and(|image| image.trim().is_empty()) {
         problems
@@ -348,6 +389,10 @@ mod tests {
     #[case(json!({"storage": "0"}), "storage: use a quantity above 0")]
     #[case(json!({"storage": "20GB"}), "storage: \"20GB\" is not a quantity such as 50, 0.5, 500m or 2Gi: write 20G")]
     #[case(json!({"storageClass": "fast"}), "storageClass: set storage, too: a class is that of a claim")]
+    #[case(
+        json!({"storagePolicy": "Retain"}),
+        "storagePolicy: set storage, too: without it there are no claims to keep or delete"
+    )]
     #[case(json!({"exporterImage": ""}), "exporterImage: set an image, or remove it for the default one")]
     #[case(
         json!({"max": 2, "target": {}}),
@@ -384,11 +429,13 @@ mod tests {
     #[rstest]
     #[case("/name", "shop/db", "databases[main].postgres.primary.secretRef.name: use at most 253 lower case")]
     #[case("/key", "a/b", "databases[main].postgres.primary.uriKey: use at most 253 letters")]
+    #[case("/ca", "a/b", "databases[main].postgres.primary.caKey: use at most 253 letters")]
     fn what_no_secret_can_be_called_is_refused(#[case] field: &str, #[case] text: &str, #[case] start: &str) {
         let mut app = written(&Value::Null);
         let primary = &mut app.spec.databases[0].postgres.primary;
         match field {
             "/name" => text.clone_into(&mut primary.secret_ref.name),
+            "/ca" => primary.ca_key = Some(text.to_owned()),
             _ => primary.uri_key = Some(text.to_owned()),
         }
         let said = problems(&app);
@@ -445,11 +492,14 @@ mod tests {
             json!({"drain": {"timeout": "31s"}}),
             json!({"storage": "1Gi"}),
             json!({"exporterImage": "exporter:1"}),
+            json!({"tls": {"secretRef": {"name": "shop-main-tls"}}}),
             json!({"resources": {"requests": {"cpu": 1}}}),
         ] {
             others.push(of(&other));
         }
-        assert_eq!(of(&json!({"storage": "2Gi"})), of(&json!({"storage": "1Gi"})));
+        let claim = of(&json!({"storage": "1Gi"}));
+        assert_eq!(of(&json!({"storage": "2Gi"})), claim);
+        assert_eq!(of(&json!({"storage": "1Gi", "storagePolicy": "Retain"})), claim);
         let count = others.len();
         others.sort();
         others.dedup();

@@ -43,7 +43,7 @@ fn a_container_that_starts_again_is_not_eligible_by_what_was_before() {
     primary.stop();
 
     assert!(pod.is_eligible());
-    pod.start().refusal();
+    pod.start().refusal_with(11);
     assert!(!pod.is_eligible());
 }
 
@@ -132,6 +132,34 @@ fn one_reader_clones_at_a_time() {
     let _second = second.start_eligible();
     assert!(second.log().contains("this one waits for it."), "{}", second.log());
     assert!(first.log().contains(CLONED), "{}", first.log());
+}
+
+#[test]
+fn a_clone_whose_primary_goes_is_cloned_again_when_it_is_back() {
+    let mut primary = Primary::start("");
+    let mut pod = Pod::of(&primary);
+    pod.set("MAX_RATE", "1M");
+    pod.set("CHECK_SECONDS", "60");
+    let container = pod.start();
+    pod.wait_until_it_says("is being cloned.");
+    primary.stop();
+    pod.wait_until_it_says("failed: ");
+    primary.resume();
+    pod.wait_until_it_says("This is clone 2");
+    container.terminate();
+    assert_eq!(container.wait(), 0, "{}", pod.log());
+}
+
+#[test]
+fn a_clone_whose_primary_goes_for_long_says_so() {
+    let mut primary = Primary::start("");
+    let mut pod = Pod::of(&primary);
+    pod.set("MAX_RATE", "1M");
+    let container = pod.start();
+    pod.wait_until_it_says("is being cloned.");
+    primary.stop();
+    let refusal = container.refusal_with(11);
+    assert!(refusal.contains("cannot be reached for 2 s"), "{refusal}");
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn a_reader_whose_primary_is_gone_is_ineligible_if_the_app_wants_no_stale_reads(
     let mut primary = Primary::start("");
     let mut pod = Pod::of(&primary);
     pod.set("WHEN_PRIMARY_IS_GONE", "fail");
+    pod.set("CHECK_SECONDS", "60");
     let container = pod.start_eligible();
 
     primary.stop();
@@ -68,6 +69,24 @@ fn a_reader_whose_primary_is_gone_is_ineligible_if_the_app_wants_no_stale_reads(
 
     primary.resume();
     container.wait_until_eligible();
+}
+
+#[test]
+fn a_reader_that_wants_no_stale_reads_says_that_its_primary_is_gone_and_serves_when_it_is_back() {
+    let mut primary = Primary::start("");
+    let mut pod = Pod::of(&primary);
+    pod.set("WHEN_PRIMARY_IS_GONE", "fail");
+    let container = pod.start_eligible();
+
+    primary.stop();
+    let refusal = container.refusal_with(11);
+    let words = "has not answered for 2 s: bring it back, or name another one in the Secret shop-db.";
+    assert!(refusal.ends_with(words), "{refusal}");
+    let container = pod.start();
+    thread::sleep(LONGER_THAN_MAX_LAG);
+    primary.resume();
+    container.wait_until_eligible();
+    assert!(pod.log().contains("it is used again."), "{}", pod.log());
 }
 
 #[test]
@@ -107,6 +126,7 @@ fn a_primary_that_accepts_and_does_not_answer_counts_as_gone() {
     let primary = Primary::start("");
     let mut pod = Pod::of(&primary);
     pod.set("WHEN_PRIMARY_IS_GONE", "fail");
+    pod.set("CHECK_SECONDS", "60");
     let container = pod.start_eligible();
 
     let suspended = primary.suspend();

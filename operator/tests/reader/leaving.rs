@@ -91,7 +91,7 @@ fn a_reader_whose_server_is_killed_ends_and_uses_its_copy_again() {
     let container = pod.start_eligible();
 
     container.kill_server();
-    let refusal = container.refusal();
+    let refusal = container.refusal_with(1);
     assert_eq!(refusal, "The reader's server ended by itself with status 137: see its log.");
     assert!(!pod.is_eligible());
     let _container = pod.start_eligible();

@@ -47,6 +47,7 @@ impl Pod {
         pod.set("PORT", &pod.port.to_string());
         pod.set("LISTEN_ADDRESSES", "127.0.0.1");
         pod.set("CHECK_SECONDS", "2");
+        pod.set("PRIMARY_SECRET", "shop-db");
         for (name, file) in [
             ("PRIMARY_SECRET_DIR", "secret"),
             ("PGDATA", "data/pgdata"),
@@ -208,10 +209,15 @@ impl Container<'_> {
         status.unwrap().code().unwrap()
     }
 
-    /// What it asks to be changed, when it has ended.
+    /// What it asks to be changed on the primary or in the Secret, when it has ended.
     pub(crate) fn refusal(self) -> String {
+        self.refusal_with(10)
+    }
+
+    /// What it says, when it has ended with this exit code.
+    pub(crate) fn refusal_with(self, code: i32) -> String {
         let pod = self.pod;
-        assert_eq!(self.wait(), 1, "{}", pod.log());
+        assert_eq!(self.wait(), code, "{}", pod.log());
         fs::read_to_string(pod.path("termination-log")).unwrap().trim_end().to_owned()
     }
 

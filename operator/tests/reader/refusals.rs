@@ -1,9 +1,12 @@
 //! What a reader cannot work with, and the sentence that says what to change.
 
+use std::thread;
+use std::time::Duration;
+
 use rstest::rstest;
 
 use crate::pod::Pod;
-use crate::primary::Primary;
+use crate::primary::{PASSWORD, Primary};
 
 #[rstest]
 #[case::wal_level(
@@ -31,7 +34,7 @@ use crate::primary::Primary;
 #[case::password(
     "",
     "ALTER ROLE reader PASSWORD 'another'",
-    "refuses the password: correct user and password in the Secret."
+    "refuses the password: correct user and password in the Secret shop-db."
 )]
 #[case::no_superuser("", "ALTER ROLE postgres NOLOGIN", "has no superuser that can log in")]
 fn the_reader_says_what_to_change_on_the_primary(
@@ -42,7 +45,8 @@ fn the_reader_says_what_to_change_on_the_primary(
     let primary = Primary::start(settings);
     primary.sql(statement);
     let pod = Pod::of(&primary);
-    let refusal = pod.start().refusal();
+    let code = if sentence.contains("raise max_") { 12 } else { 10 };
+    let refusal = pod.start().refusal_with(code);
     assert!(refusal.contains(sentence), "{refusal}");
     assert_eq!(refusal.lines().count(), 1, "{refusal}");
     assert!(!pod.path("data/pgdata").exists());
@@ -69,13 +73,41 @@ fn a_primary_that_does_not_answer_is_asked_for_a_while() {
     let mut primary = Primary::start("");
     primary.stop();
     let pod = Pod::of(&primary);
-    let refusal = pod.start().refusal();
-    assert!(refusal.contains("cannot be reached for 2 s: correct host and port in the Secret"), "{refusal}");
+    let refusal = pod.start().refusal_with(11);
+    assert!(
+        refusal.contains("cannot be reached for 2 s: correct host and port in the Secret shop-db"),
+        "{refusal}"
+    );
     assert!(refusal.contains("Connection refused"), "{refusal}");
 
+    // It has told that, and waits now for as long as it takes.
     let container = pod.start();
+    thread::sleep(Duration::from_secs(5));
+    assert!(!pod.path("run/reader/checked").exists());
     primary.resume();
     container.wait_until_eligible();
+    assert!(pod.path("run/reader/checked").exists());
+}
+
+#[test]
+fn what_is_repaired_is_noticed_without_another_start_and_another_problem_is_told() {
+    let primary = Primary::start("");
+    let pod = Pod::of(&primary);
+    pod.write_secret("password", "wrong");
+    assert!(pod.start().refusal().contains("refuses the password"));
+
+    let container = pod.start();
+    pod.write_secret("password", PASSWORD);
+    container.wait_until_eligible();
+    drop(container);
+
+    pod.write_secret("password", "wrong");
+    assert!(pod.start().refusal().contains("refuses the password"), "it was right in between");
+    primary.sql("ALTER ROLE reader NOREPLICATION");
+    let container = pod.start();
+    pod.write_secret("password", PASSWORD);
+    let refusal = container.refusal();
+    assert!(refusal.contains("run ALTER ROLE"), "{refusal}");
 }
 
 #[test]
@@ -86,7 +118,7 @@ fn a_replica_is_no_primary() {
     let second = Pod::of(&primary);
     second.write_secret("port", &first.port.to_string());
     let refusal = second.start().refusal();
-    assert!(refusal.contains("is itself a replica: name the primary in the Secret."), "{refusal}");
+    assert!(refusal.contains("is itself a replica: name the primary in the Secret shop-db."), "{refusal}");
 }
 
 #[test]
@@ -112,15 +144,14 @@ fn a_wrong_setting_of_the_reader_is_refused(
 ) {
     let mut pod = Pod::of_port(1);
     pod.set(name, value);
-    assert_eq!(pod.start().refusal(), sentence);
+    assert_eq!(pod.start().refusal_with(1), sentence);
 }
 
 #[test]
 fn a_secret_without_a_host_is_refused() {
     let pod = Pod::of_port(1);
     pod.forget_secret("host");
-    let sentence =
-        "The Secret of the primary lacks 'host' or 'user': give it host, user and password, or a uri.";
+    let sentence = "The Secret shop-db lacks 'host' or 'user': give it host, user and password, or a uri.";
     assert_eq!(pod.start().refusal(), sentence);
 }
 
@@ -130,7 +161,10 @@ fn a_secret_without_a_password_is_refused() {
     let pod = Pod::of(&primary);
     pod.forget_secret("password");
     let refusal = pod.start().refusal();
-    assert!(refusal.ends_with("refuses the password: correct user and password in the Secret."), "{refusal}");
+    assert!(
+        refusal.ends_with("refuses the password: correct user and password in the Secret shop-db."),
+        "{refusal}"
+    );
 }
 
 #[test]
@@ -138,7 +172,7 @@ fn an_image_that_sorts_otherwise_than_the_primary_is_refused() {
     let primary = Primary::start("");
     let pod = Pod::of(&primary);
     pod.pretend_that_the_primary_sorts_otherwise();
-    let refusal = pod.start().refusal();
+    let refusal = pod.start().refusal_with(1);
     assert!(refusal.contains("by which indexes answer wrongly: use the primary's image."), "{refusal}");
     assert!(!pod.log().contains("is eligible"), "{}", pod.log());
 }
@@ -148,7 +182,7 @@ fn a_server_setting_that_is_wrong_is_refused_and_the_copy_kept() {
     let primary = Primary::start("");
     let mut pod = Pod::of(&primary);
     pod.set("SHARED_BUFFERS", "plenty");
-    let refusal = pod.start().refusal();
+    let refusal = pod.start().refusal_with(1);
     assert!(refusal.starts_with("The reader's settings are wrong: correct SHARED_BUFFERS"), "{refusal}");
 
     pod.set("SHARED_BUFFERS", "16MB");

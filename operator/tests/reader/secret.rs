@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::pod::Pod;
 use crate::primary::{PASSWORD, Primary, certify};
-use crate::process::until;
+use crate::process::{path, until};
 
 #[test]
 fn a_reader_survives_a_new_password() {
@@ -102,4 +103,96 @@ fn a_reader_checks_the_certificate_of_the_primary() {
     pod.set("SSLROOTCERT", certify(others.path()).to_str().unwrap());
     let refusal = pod.start().refusal();
     assert!(refusal.contains("correct the TLS mode or the certificate authority."), "{refusal}");
+}
+
+#[test]
+fn a_certificate_for_another_host_is_refused_whatever_the_uri_says() {
+    let primary = Primary::start("");
+    let authority = primary.require_tls();
+    let password: String = PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let uri = format!("postgresql://reader:{password}@127.0.0.1:{}/postgres?sslmode=require", primary.port);
+    for uri in [None, Some(uri)] {
+        let mut pod = Pod::of(&primary);
+        pod.set("SSLMODE", "verify-full");
+        pod.set("SSLROOTCERT", authority.to_str().unwrap());
+        if let Some(uri) = uri {
+            pod.write_secret("uri", &uri);
+        }
+        let refusal = pod.start().refusal();
+        assert!(refusal.contains("correct the TLS mode or the certificate authority."), "{refusal}");
+    }
+}
+
+#[test]
+fn an_authority_that_the_secret_lacks_is_named() {
+    let mut pod = Pod::of_port(1);
+    pod.set("SSLMODE", "verify-full");
+    pod.set("SSLROOTCERT", pod.path("secret/ca.crt").to_str().unwrap());
+    let sentence =
+        "The Secret shop-db lacks 'ca.crt': add the certificate of the authority that signed the primary's.";
+    assert_eq!(pod.start().refusal(), sentence);
+}
+
+/// psql as the role `app` with this connection string.
+fn connects(pod: &Pod, options: &str) -> Result<String, String> {
+    let target = format!("host=localhost port={} user=app dbname=postgres {options}", pod.port);
+    let output = Command::new("psql")
+        .env("PATH", path())
+        .env("PGPASSWORD", "app")
+        .args(["-qAtX", "-d", &target, "-c", "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"])
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+/// A Secret of type `kubernetes.io/tls` for `localhost`; returns the authority.
+fn write_certificate(pod: &Pod, folder: &Path) -> PathBuf {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let authority = certify(folder);
+    for (from, to) in [("server.pem", "tls.crt"), ("server.key", "tls.key")] {
+        pod.write_secret(to, &fs::read_to_string(folder.join(from)).unwrap());
+    }
+    fs::set_permissions(&authority, fs::Permissions::from_mode(0o644)).unwrap();
+    authority
+}
+
+#[test]
+fn clients_verify_a_reader_that_has_a_certificate_and_it_follows_a_new_one() {
+    let primary = Primary::start("");
+    let mut pod = Pod::of(&primary);
+    let secret = pod.path("secret").to_str().unwrap().to_owned();
+    pod.set("TLS_DIR", &secret);
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let authority = write_certificate(&pod, first.path());
+    let _container = pod.start_eligible();
+    let verified = |authority: &Path| {
+        connects(&pod, &format!("sslmode=verify-full sslrootcert={}", authority.display()))
+    };
+    assert_eq!(verified(&authority), Ok("t".to_owned()));
+    let key = fs::metadata(pod.path("run/reader/tls.key")).unwrap();
+    assert_eq!(key.permissions().mode() & 0o777, 0o600);
+
+    let other = write_certificate(&pod, second.path());
+    until(|| verified(&other).is_ok(), || pod.log());
+    assert!(verified(&authority).is_err());
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_named_and_the_copy_kept() {
+    let primary = Primary::start("");
+    let mut pod = Pod::of(&primary);
+    let secret = pod.path("secret").to_str().unwrap().to_owned();
+    pod.set("TLS_DIR", &secret);
+    pod.set("TLS_SECRET", "shop-main-tls");
+    let lacks = pod.start().refusal_with(1);
+    assert!(lacks.starts_with("The Secret shop-main-tls lacks 'tls.crt' or 'tls.key'"), "{lacks}");
+    let folder = tempfile::tempdir().unwrap();
+    write_certificate(&pod, folder.path());
+    pod.write_secret("tls.key", "no key");
+    let wrong = pod.start().refusal_with(1);
+    assert!(wrong.starts_with("The certificate in the Secret shop-main-tls cannot be used"), "{wrong}");
+    write_certificate(&pod, folder.path());
+    let _container = pod.start_eligible();
+    assert!(pod.log().matches("The clone is complete.").count() == 1, "{}", pod.log());
 }

@@ -11,6 +11,7 @@ use crate::bounds::incomplete_window;
 use crate::bounds::last_decision;
 use crate::bounds::schedule;
 use crate::bounds::throughput;
+use crate::bounds::ungranted;
 use crate::bounds::{Bound, Bounds};
 use crate::forecast::{ForecastResult, forecast};
 use crate::hpa::history::History;
@@ -88,7 +89,9 @@ pub(crate) fn bound(mut proposed: Proposed<'_>) -> Bounded<'_> {
     let floors = floors.chain(evicting::floor(subject, signals));
     let floor = floors.fold(held.floor.clone(), |floor, other| floor.or_higher(Some(other)));
     let stalled = throughput::ceiling(subject, signals, floor.replicas, &held.ceiling);
-    let bounds = Bounds { floor, ceiling: stalled.unwrap_or_else(|| held.ceiling.clone()) };
+    let ceiling = stalled.unwrap_or_else(|| held.ceiling.clone());
+    let ceiling = ungranted::ceiling(subject, floor.replicas, &ceiling).unwrap_or(ceiling);
+    let bounds = Bounds { floor, ceiling };
     Bounded { held, bounds, proposed }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod last_decision;
 pub mod overrides;
 pub mod schedule;
 pub(crate) mod throughput;
+pub(crate) mod ungranted;
 
 use crate::hpa::range::Range;
 use crate::reason::{self, Reason};

@@ -22,6 +22,24 @@ fn bounds_act_at_once_and_whatever_the_metrics_say() {
 }
 
 #[test]
+fn what_is_not_granted_stops_the_growth_and_takes_nothing() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.ungranted = Some(reason::PRIMARY_HAS_NO_ROOM);
+    app.reads("rps", 1_000.0);
+    let decision = app.act();
+    assert_eq!((decision.desired, decision.limited_by.clone()), (4, vec![reason::PRIMARY_HAS_NO_ROOM]));
+    assert_eq!(effect(&decision, "bounds"), "20 is above what the pods that wait have been granted 4");
+    app.min = 6;
+    assert_eq!(app.act().desired, 6, "a minimum is not lowered");
+    app.min = 1;
+    app.later(301).reads("rps", 50.0);
+    assert_eq!(app.act().desired, 1, "fewer are needed");
+    app.ungranted = None;
+    app.later(15).reads("rps", 1_000.0);
+    assert!(app.act().desired > 1, "the primary has room again");
+}
+
+#[test]
 fn what_limits_is_named() {
     let mut app = Component::new(4, &[rate(50)]);
     app.min = 2;

@@ -9,5 +9,6 @@ mod merged;
 pub mod owner;
 pub mod pods;
 pub mod reachable;
+mod replica;
 pub mod trouble;
 pub mod workload;

@@ -3,7 +3,7 @@
 //! Events have more details (the volume, the answer to a probe), but a list of those of one pod reads all events of its
 //! namespace from etcd. The sentences say where to look instead.
 
-use super::workload::Problem;
+use super::{replica, workload::Problem};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, Probe, Volume,
@@ -65,7 +65,7 @@ fn is(pod: &Pod, type_: &str, status: &str) -> bool {
     condition(pod, type_).is_some_and(|condition| condition.status == status)
 }
 
-fn since(pod: &Pod, type_: &str) -> Option<Timestamp> {
+pub(super) fn since(pod: &Pod, type_: &str) -> Option<Timestamp> {
     Some(condition(pod, type_)?.last_transition_time.as_ref()?.0)
 }
 
@@ -137,6 +137,9 @@ impl PodView<'_> {
             return None;
         }
         let now = (status.restart_count > 0).then(|| self.restarted(status, spec)).flatten();
+        if now.is_some() && self.waits_for_primary(status) {
+            return now.map(Trouble::now);
+        }
         let patience = if now.is_some() { RESTARTED_PATIENCE } else { PATIENCE };
         let later = self
             .not_ready(status, spec)
@@ -194,6 +197,10 @@ impl PodView<'_> {
     fn restarted(&self, status: &ContainerStatus, spec: Option<&Container>) -> Option<Problem> {
         let ended = last_end(status)?;
         let (name, code) = (&status.name, ended.exit_code);
+        let of_replica = replica::reason(self.0, code);
+        if of_replica.is_some() && !self.waits_for_primary(status) {
+            return None;
+        }
         let (reason, words) = if ended.reason.as_deref() == Some("OOMKilled") {
             (reason::CONTAINER_CRASHES, "runs out of memory: raise its memory limit".to_owned())
         } else if let Some(probes) =
@@ -206,12 +213,18 @@ impl PodView<'_> {
                 format!("is stopped with exit code {code}: its probe ({probes}) fails{doubt}"),
             )
         } else if let Some(words) = last_words(ended, spec) {
-            return Some(self.problem(reason::CONTAINER_CRASHES, &words));
+            return Some(self.problem(of_replica.unwrap_or(reason::CONTAINER_CRASHES), &words));
         } else {
             let words = format!("keeps ending with exit code {code}: {}", self.log(name, " --previous"));
             (reason::CONTAINER_CRASHES, words)
         };
         Some(self.problem(reason, &format!("container {name} {words}")))
+    }
+
+    /// Whether a read replica that has told of its primary still waits for it.
+    fn waits_for_primary(&self, status: &ContainerStatus) -> bool {
+        let told = last_end(status).and_then(|ended| replica::reason(self.0, ended.exit_code));
+        told.is_some() && status.started != Some(true)
     }
 
     /// Since when a container has run without being ready, and the failing probe.
@@ -228,6 +241,10 @@ impl PodView<'_> {
             _ => return None,
         };
         let name = &status.name;
+        if let Some((reason, words)) = replica::not_ready(self.0, status) {
+            let words = format!("{words}: {}", self.log(name, ""));
+            return Some((started.max(since(self.0, "Ready")), self.problem(reason, &words)));
+        }
         let mut words =
             format!("container {name} runs, and its {kind} probe ({}) does not succeed", action(probe));
         if probe.exec.is_some() {
@@ -480,6 +497,57 @@ mod tests {
         pod.spec.as_mut().expect("a spec").containers[0].termination_message_policy = policy;
         let told = Trouble::of(&pod).and_then(|trouble| trouble.at(after(0)).cloned()).expect("a problem");
         assert!(told.message.ends_with("read kubectl logs web-1 -c web --previous"), "{}", told.message);
+    }
+
+    /// The words of a read replica; `ready` is since when it is not ready, in seconds.
+    fn of_replica(status: &Value, ready: i64, seconds: i64) -> Option<(&'static str, String)> {
+        let mut pod = pod(status);
+        let labels = pod.metadata.labels.as_mut().expect("labels");
+        labels.insert(crate::labels::TIER.to_owned(), "database".to_owned());
+        let conditions = pod.status.as_mut().expect("a status").conditions.as_mut().expect("conditions");
+        let condition = conditions.iter_mut().find(|one| one.type_ == "Ready").expect("a condition");
+        condition.last_transition_time =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(after(ready)));
+        let trouble = Trouble::of(&pod)?;
+        let Problem { reason, message } = trouble.at(after(seconds))?;
+        let words = message.strip_prefix("pod web-1 of revision r2: ").expect("pod and revision");
+        Some((reason.name, words.to_owned()))
+    }
+
+    #[test]
+    fn a_read_replica_tells_of_its_primary_until_that_is_found_usable() {
+        for (code, reason) in [
+            (1, "ContainerCrashes"),
+            (10, "PrimaryNotUsable"),
+            (11, "PrimaryUnreachable"),
+            (12, "PrimaryHasNoRoom"),
+        ] {
+            let said = json!({"terminated": {"exitCode": code, "reason": "Error", "message": "The primary is away.\n"}});
+            let mut status = web(1, &running(), &said);
+            status["containerStatuses"][0]["started"] = json!(false);
+            let told = Some((reason, "The primary is away.".to_owned()));
+            assert_eq!(of_replica(&status, 0, 0), told);
+            if code > 1 {
+                assert_eq!(of_replica(&status, 0, 100_000), told, "as long as it waits");
+                status["containerStatuses"][0]["started"] = json!(true);
+                assert_eq!(of_replica(&status, 0, 29), None, "the primary is usable again");
+            }
+            let words = of_replica(&status, 0, 600).map(|(reason, _)| reason);
+            assert_eq!(words, Some(if code > 1 { "ReplicaNotCopied" } else { "PrimaryUnreachable" }));
+        }
+    }
+
+    #[test]
+    fn a_read_replica_that_is_cloned_looks_other_than_one_that_has_served() {
+        let mut status = web(0, &running(), &json!({}));
+        status["containerStatuses"][0]["started"] = json!(true);
+        assert_eq!(of_replica(&status, 0, 29), None);
+        let (reason, words) = of_replica(&status, 0, 30).expect("a problem");
+        assert_eq!(reason, "ReplicaNotCopied");
+        assert!(words.ends_with("or catches up: read kubectl logs web-1 -c web"), "{words}");
+        let (reason, words) = of_replica(&status, 60, 90).expect("a problem");
+        assert_eq!(reason, "ReplicaBehind");
+        assert!(words.starts_with("it is behind the primary by more than maxLag"), "{words}");
     }
 
     #[test]

@@ -10,28 +10,44 @@ SUPERUSER=""
 DATABASE=""
 PRIMARY_COLLATION=""
 
-# Returns once the primary can have this reader. What may pass by itself is asked again for a while.
+# Returns once the primary can have this reader. What may pass by itself is asked again for a while, and is then a problem.
 check_primary() {
-    local deadline PROBLEM LASTING
+    local deadline PROBLEM LASTING KIND
     now
     deadline=$((NOW + CHECK_SECONDS * 1000))
     while :; do
         PROBLEM=""
         LASTING=yes
-        read_secret || refuse "$SECRET_PROBLEM"
-        if examine; then
+        KIND=$UNSUITABLE
+        if ! read_secret; then
+            PROBLEM=$SECRET_PROBLEM
+        elif examine; then
+            rm -f "$STATE/told"
+            : >"$STATE/checked"
             return 0
         fi
         now
         if [[ -n $LASTING ]] || ((NOW >= deadline)); then
-            refuse "$PROBLEM"
+            tell_problem
         fi
         pause 1000
     done
 }
 
+# Ends the reader with its problem, once. Whoever starts again with the same one waits until it has passed: the kubelet
+# would make each restart wait for longer, and the end of the problem would be noticed late.
+tell_problem() {
+    local before="" problem="$KIND ${PROBLEM%% (*}"
+    # Its words may differ each time.
+    [[ $KIND == "$UNSUITABLE" ]] || problem=$KIND
+    [[ ! -e $STATE/told ]] || before=$(<"$STATE/told")
+    [[ $problem != "$before" ]] || return 0
+    printf '%s\n' "$problem" >"$STATE/told"
+    refuse_with "$KIND" "$PROBLEM"
+}
+
 psql_primary() {
-    psql -XqAtw -F $'\x1f' -v ON_ERROR_STOP=1 "$@" 2>"$STATE/error"
+    timeout 20 psql -XqAtw -F $'\x1f' -v ON_ERROR_STOP=1 "$@" 2>"$STATE/error"
 }
 
 examine() {
@@ -62,7 +78,9 @@ examine_row() {
     if [[ $version != "$image" ]]; then
         PROBLEM="The primary at $ADDRESS is PostgreSQL $version and the reader's image is PostgreSQL $image: use an image of PostgreSQL $version."
     elif [[ $recovery == t ]]; then
-        PROBLEM="The server at $ADDRESS is itself a replica: name the primary in the Secret."
+        # A standby that is about to be promoted has its address already.
+        LASTING=""
+        PROBLEM="The server at $ADDRESS is itself a replica: name the primary in the Secret $PRIMARY_SECRET."
     elif [[ $wal_level == minimal ]]; then
         PROBLEM="The primary at $ADDRESS has wal_level = minimal: set it to 'replica' and restart the primary."
     elif [[ $replication != t ]]; then
@@ -94,7 +112,6 @@ image_version() {
 examine_room() {
     local needed=2
     ! has_copy || needed=1
-    LASTING=""
     if (($1 < needed)); then
         PROBLEM="The primary at $ADDRESS has room for $1 more WAL senders and the reader needs $needed: raise max_wal_senders on the primary, which is ${PRIMARY_VALUES[2]}."
     elif (($2 < 1)); then
@@ -102,6 +119,8 @@ examine_room() {
     else
         return 0
     fi
+    LASTING=""
+    KIND=$NO_ROOM
     return 1
 }
 
@@ -112,23 +131,24 @@ explain_connection() {
     error=${error//$'\n'/ }
     case "$error" in
         *"password authentication failed"* | *"no password supplied"*)
-            PROBLEM="The primary at $ADDRESS refuses the password: correct user and password in the Secret."
+            PROBLEM="The primary at $ADDRESS refuses the password: correct user and password in the Secret $PRIMARY_SECRET."
             ;;
         *"no pg_hba.conf entry for replication"* | *"pg_hba.conf rejects replication"*)
             PROBLEM="The primary at $ADDRESS lets no replication in from here: add an entry for the database 'replication' to its pg_hba.conf."
             ;;
         *"no pg_hba.conf entry"* | *"pg_hba.conf rejects"*)
-            PROBLEM="The primary at $ADDRESS does not let the role of the Secret in from here: add an entry to its pg_hba.conf. (${error##*FATAL:  })"
+            PROBLEM="The primary at $ADDRESS does not let the role of the Secret $PRIMARY_SECRET in from here: add an entry to its pg_hba.conf. (${error##*FATAL:  })"
             ;;
         *"role "*" does not exist"* | *"database "*" does not exist"*)
-            PROBLEM="The primary at $ADDRESS does not know what the Secret names: correct it. (${error##*FATAL:  })"
+            PROBLEM="The primary at $ADDRESS does not know what the Secret $PRIMARY_SECRET names: correct it. (${error##*FATAL:  })"
             ;;
         *certificate* | *SSL* | *sslmode*)
             PROBLEM="The TLS connection to the primary at $ADDRESS fails: correct the TLS mode or the certificate authority. ($error)"
             ;;
         *)
             LASTING=""
-            PROBLEM="The primary at $ADDRESS cannot be reached for $CHECK_SECONDS s: correct host and port in the Secret, or let the network through. ($error)"
+            KIND=$UNREACHABLE
+            PROBLEM="The primary at $ADDRESS cannot be reached for $CHECK_SECONDS s: correct host and port in the Secret $PRIMARY_SECRET, or let the network through. ($error)"
             ;;
     esac
 }

@@ -3,6 +3,7 @@
 
 # Of 'ScalableApp reader': the same for each reader of each app.
 CLONE_LOCK=7235419027180301
+CLONED=""
 
 has_copy() {
     [[ -e $PGDATA/standby.signal && -e $PGDATA/PG_VERSION ]]
@@ -20,10 +21,12 @@ copy_is_usable() {
     return 1
 }
 
-# Returns once the data folder is a copy of the primary.
+# Returns once the data folder is a copy of the primary, or without CLONED, if the primary must be checked again.
 clone() {
+    CLONED=yes
     wait_before_clone
     lock_primary
+    [[ -n $CLONED ]] || return 0
     wipe
     say "The primary at $ADDRESS is being cloned."
     local status=0 backup arguments=(-w -D "$PGDATA" -X stream -c fast)
@@ -34,11 +37,23 @@ clone() {
     wait "$backup" || status=$?
     close_session lock
     if ((status != 0)); then
-        refuse "The clone of the primary at $ADDRESS failed, and is tried again: $(tr '\n' ' ' <"$STATE/error")"
+        CLONED=""
+        explain_failed_clone
+        return 0
     fi
     : >"$PGDATA/postgresql.auto.conf"
     : >"$PGDATA/standby.signal"
     say "The clone is complete."
+}
+
+# Returns if the primary is gone: then the next check says so.
+explain_failed_clone() {
+    local error PROBLEM LASTING KIND
+    error=$(tr '\n' ' ' <"$STATE/error")
+    say "The clone of the primary at $ADDRESS failed: $error"
+    if examine; then
+        refuse "The clone of the primary at $ADDRESS failed, and is tried again: $error"
+    fi
 }
 
 # From the second clone on, 5 s, 10 s and so on up to 300 s.
@@ -67,8 +82,11 @@ lock_primary() {
     fi
     send lock "SET idle_session_timeout = 0;" || true
     while :; do
-        ask lock "SELECT pg_try_advisory_lock($CLONE_LOCK);" 10 ||
-            refuse "The primary at $ADDRESS ended the session that guards the clone: it is tried again."
+        if ! ask lock "SELECT pg_try_advisory_lock($CLONE_LOCK);" 10; then
+            say "The primary at $ADDRESS ended the session that guards the clone: it is checked again."
+            CLONED=""
+            return 0
+        fi
         [[ $ANSWER == f ]] || return 0
         [[ -n $said ]] || say "Another reader is being cloned from this primary: this one waits for it."
         said=yes

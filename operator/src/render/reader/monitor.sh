@@ -25,6 +25,7 @@ reset_monitor() {
     LAG=""
     ASKED=""
     ANSWERED_SINCE=""
+    UNANSWERED_SINCE=""
     REPLAYED=0
     STUCK_SINCE=""
     GOOD=0
@@ -35,7 +36,7 @@ reset_monitor() {
     SERVER_ENDED=""
 }
 
-# Returns when something asks for more than a sample: with EVENT `term`, `ended`, `parameters`, `collation` or `doubt`.
+# Returns when something asks for more than a sample: with EVENT `term`, `ended`, `parameters`, `collation`, `gone` or `doubt`.
 monitor() {
     local started
     reset_monitor
@@ -43,6 +44,7 @@ monitor() {
         now
         started=$NOW
         follow_secret
+        follow_certificate
         sample
         # What its log tells is noted a moment later.
         if ! kill -0 "$SERVER" 2>/dev/null; then
@@ -89,10 +91,23 @@ follow_secret() {
     fi
 }
 
+# A server that cannot use a new certificate keeps the old one.
+follow_certificate() {
+    if [[ -n $TLS_DIR ]] && take_certificate; then
+        say "The Secret $TLS_SECRET has another certificate: the server uses it for new connections."
+        kill -HUP "$SERVER" 2>/dev/null || true
+    fi
+}
+
 # One look at both servers, and what follows from it.
 sample() {
     local recovery receiver answered=""
-    ! ask_primary || answered=yes
+    if ask_primary; then
+        answered=yes
+        UNANSWERED_SINCE=""
+    else
+        UNANSWERED_SINCE=${UNANSWERED_SINCE:-$NOW}
+    fi
     if ! ask_local; then
         judge bad "the reader's own server does not answer"
         return 0
@@ -200,8 +215,13 @@ measure_lag() {
 
 # Reads may be served from what the reader has, if the app asked for that.
 without_primary() {
-    [[ $WHEN_PRIMARY_IS_GONE == fail && -n $LAG ]] || return 0
-    ((LAG <= MAX_LAG * 1000)) || judge bad "the primary has not answered for $((LAG / 1000)) s"
+    if [[ $WHEN_PRIMARY_IS_GONE == fail && -n $LAG ]] && ((LAG > MAX_LAG * 1000)); then
+        judge bad "the primary has not answered for $((LAG / 1000)) s"
+    fi
+    # It cannot become eligible without the primary, and sessions that are left would read what is stale.
+    if [[ -z $ELIGIBLE_SINCE ]] && ((NOW - UNANSWERED_SINCE > CHECK_SECONDS * 1000)); then
+        EVENT=gone
+    fi
 }
 
 # Whatever keeps the receiver away while the primary answers, in whatever language: a new clone checks the primary first.

@@ -5,21 +5,26 @@
 #
 # The environment that the pod gives; times are whole seconds:
 #   PRIMARY_SECRET_DIR    folder with the files host, port, user or username, password and dbname, or with the file uri
+#   PRIMARY_SECRET        name of the Secret, for sentences
 #   PGDATA                folder inside of the data volume
 #   MAX_LAG               the lag up to which the reader is eligible for reads, from 1
 #   APPLICATION_NAME      the pod's name
-#   WHEN_PRIMARY_IS_GONE  `serve` (default): a reader that was eligible stays so; `fail`: until its lag passes MAX_LAG
+#   WHEN_PRIMARY_IS_GONE  `serve` (default): a reader that was eligible stays so; `fail`: until its lag passes MAX_LAG, and
+#                         after CHECK_SECONDS its sessions end, too
 #   DRAIN_SECONDS         how long sessions may last after SIGTERM; 30
 #   PORT, LISTEN_ADDRESSES, RUN_DIR            5432, *, /var/run/postgresql
-#   SSLMODE, SSLROOTCERT                       as libpq has them; those of a uri count more
+#   SSLMODE, SSLROOTCERT                       as libpq has them; they count more than those of a uri
+#   TLS_DIR, TLS_SECRET   folder with the files tls.crt and tls.key, and the name of their Secret; without it the server has
+#                         no TLS, and with it no connections without
 #   MAX_RATE                                   as pg_basebackup has it; no limit
 #   SHARED_BUFFERS, HOT_STANDBY_FEEDBACK       as PostgreSQL has them; 128MB, off
 #   CHECK_SECONDS         how long a primary is asked that does not answer or has no room; 30
 #   RECLONE_SECONDS       how long the WAL receiver may be kept away from a primary that answers; 60
 #   TERMINATION_LOG       where the sentence goes that says why the reader ended; /dev/termination-log
 #
-# The server has no TLS: whoever needs it sets it in front of the reader.
-# Exit codes: 0 after SIGTERM; 1 with a sentence in TERMINATION_LOG.
+# While it is not eligible yet, the file `checked` says that the primary can have this reader.
+# Exit codes: 0 after SIGTERM. All others come with a sentence in TERMINATION_LOG: 10 where the primary or the Secret must
+# be changed, 11 where the primary does not answer, 12 where it has no room for this reader, 1 for all else.
 set -euo pipefail
 shopt -s dotglob nullglob
 export LC_ALL=C
@@ -47,6 +52,9 @@ RECLONE_SECONDS="${RECLONE_SECONDS:-60}"
 SHARED_BUFFERS="${SHARED_BUFFERS:-128MB}"
 HOT_STANDBY_FEEDBACK="${HOT_STANDBY_FEEDBACK:-off}"
 MAX_RATE="${MAX_RATE:-}"
+PRIMARY_SECRET="${PRIMARY_SECRET:-of the primary}"
+TLS_DIR="${TLS_DIR:-}"
+TLS_SECRET="${TLS_SECRET:-of the certificate}"
 SSLMODE="${SSLMODE:-}"
 SSLROOTCERT="${SSLROOTCERT:-}"
 
@@ -54,6 +62,10 @@ SSLROOTCERT="${SSLROOTCERT:-}"
 STATE="$RUN_DIR/reader"
 # libpq finds no files of the image's user there.
 export HOME="$STATE"
+# Exit codes.
+UNSUITABLE=10
+UNREACHABLE=11
+NO_ROOM=12
 SERVER=""
 TERMINATING=""
 REFUSED=""
@@ -100,7 +112,12 @@ validate_environment() {
 # One life of the server, from the check of the primary until something asks for the next.
 serve() {
     check_primary
-    copy_is_usable || clone
+    if copy_is_usable; then
+        CLONED=yes
+    else
+        clone
+    fi
+    [[ -n $CLONED ]] || return 0
     start_server
     monitor
     case "$EVENT" in
@@ -114,6 +131,11 @@ serve() {
         parameters)
             say "The primary has raised a setting that the reader must follow: the server starts again with it."
             stop_server
+            ;;
+        gone)
+            stop_server
+            printf '%s\n' "$UNREACHABLE" >"$STATE/told"
+            refuse_with "$UNREACHABLE" "The primary at $ADDRESS has not answered for $CHECK_SECONDS s: bring it back, or name another one in the Secret $PRIMARY_SECRET."
             ;;
         collation)
             stop_server
@@ -131,7 +153,7 @@ main() {
     validate_environment
     mkdir -p "$STATE"
     # Of a container before this one.
-    rm -f "$STATE"/{eligible,lag,doubt,parameters}
+    rm -f "$STATE"/{eligible,checked,lag,doubt,parameters}
     trap on_term TERM INT
     trap on_exit EXIT
     # A session of psql may end while it is written to; a handler, since children would inherit an ignored signal.

@@ -10,6 +10,10 @@ SECRET_SEEN=""
 # Fails with SECRET_PROBLEM.
 read_secret() {
     local uri password="" conninfo="" address="" name content seen=""
+    if [[ -n $SSLROOTCERT && ! -s $SSLROOTCERT ]]; then
+        SECRET_PROBLEM="The Secret $PRIMARY_SECRET lacks '${SSLROOTCERT##*/}': add the certificate of the authority that signed the primary's."
+        return 1
+    fi
     for name in uri host port user username password dbname; do
         secret_file content "$name"
         seen+="$name=$content"$'\n'
@@ -46,7 +50,7 @@ take_files() {
     secret_file dbname dbname
     secret_file password password
     if [[ -z $host || -z $user ]]; then
-        SECRET_PROBLEM="The Secret of the primary lacks 'host' or 'user': give it host, user and password, or a uri."
+        SECRET_PROBLEM="The Secret $PRIMARY_SECRET lacks 'host' or 'user': give it host, user and password, or a uri."
         return 1
     fi
     port=${port:-5432}
@@ -54,7 +58,7 @@ take_files() {
     for name in host port user dbname; do
         conninfo+="$name=$(quote_word "${!name}") "
     done
-    for name in $(parameters ""); do
+    for name in $(parameters); do
         conninfo+="$name "
     done
     address="$host:$port"
@@ -64,7 +68,7 @@ take_files() {
 take_uri() {
     local rest=${1#*://} userinfo="" query="" pair
     if [[ ! $1 =~ ^postgres(ql)?:// ]]; then
-        SECRET_PROBLEM="The 'uri' in the Secret of the primary does not start with 'postgres://': correct it."
+        SECRET_PROBLEM="The 'uri' in the Secret $PRIMARY_SECRET does not start with 'postgres://': correct it."
         return 1
     fi
     if [[ ${rest%%/*} == *@* ]]; then
@@ -87,17 +91,17 @@ take_uri() {
         esac
     done
     local added
-    mapfile -t added < <(parameters "$query")
+    mapfile -t added < <(parameters)
     conninfo+=$(IFS='&' && printf '%s' "${added[*]}")
     address=${rest%%/*}
 }
 
-# What is added to an address, one on each line; what the query of a uri says already counts.
+# What is added to an address, one on each line.
 parameters() {
     printf '%s\n' "passfile=$STATE/passfile" "application_name=$APPLICATION_NAME" connect_timeout=5 \
         keepalives_idle=10 keepalives_interval=5 keepalives_count=3 tcp_user_timeout=20000
-    [[ -z $SSLMODE || "&$1" == *"&sslmode="* ]] || printf '%s\n' "sslmode=$SSLMODE"
-    [[ -z $SSLROOTCERT || "&$1" == *"&sslrootcert="* ]] || printf '%s\n' "sslrootcert=$SSLROOTCERT"
+    [[ -z $SSLMODE ]] || printf '%s\n' "sslmode=$SSLMODE"
+    [[ -z $SSLROOTCERT ]] || printf '%s\n' "sslrootcert=$SSLROOTCERT"
 }
 
 # The same address with another database, or with replication: what comes last counts.

@@ -31,7 +31,7 @@ wal_receiver_timeout = 10s
 wal_retrieve_retry_interval = 1s
 recovery_target_timeline = 'latest'
 archive_mode = off
-ssl = off
+$(tls_settings)
 logging_collector = off
 log_destination = 'stderr'
 # watch_log knows lines by their start, which no client can write.
@@ -39,6 +39,26 @@ log_line_prefix = '%b %m [%p] '
 lc_messages = 'C'
 SETTINGS
     } >"$STATE/postgresql.conf"
+}
+
+tls_settings() {
+    if [[ -z $TLS_DIR ]]; then
+        printf 'ssl = off\n'
+    else
+        printf 'ssl = on\nssl_cert_file = %s\nssl_key_file = %s\n' \
+            "$(quote_setting "$STATE/tls.crt")" "$(quote_setting "$STATE/tls.key")"
+    fi
+}
+
+# Copies the certificate and its key: the server takes no key that others may read. Fails if nothing is new.
+take_certificate() {
+    [[ -s $TLS_DIR/tls.crt && -s $TLS_DIR/tls.key ]] || return 1
+    if cmp -s "$TLS_DIR/tls.crt" "$STATE/tls.crt" && cmp -s "$TLS_DIR/tls.key" "$STATE/tls.key"; then
+        return 1
+    fi
+    cp "$TLS_DIR/tls.crt" "$STATE/tls.crt"
+    cp "$TLS_DIR/tls.key" "$STATE/tls.key"
+    chmod 0600 "$STATE"/tls.{crt,key}
 }
 
 # The greater of what the primary has now and what the copy has seen of it.
@@ -54,19 +74,26 @@ followed_settings() {
     done
 }
 
-# The monitor alone comes by the socket, whose folder no other container has.
+# The monitor alone comes by the socket, whose folder no other container has. The exporter comes from the same pod.
 write_access() {
-    printf 'local all "%s" trust\nhost all all all scram-sha-256\n' "${SUPERUSER//\"/\"\"}" >"$STATE/pg_hba.conf"
+    local host="host all all all"
+    [[ -z $TLS_DIR ]] || host=$'host all all samehost scram-sha-256\nhostssl all all all'
+    printf 'local all "%s" trust\n%s scram-sha-256\n' "${SUPERUSER//\"/\"\"}" "$host" >"$STATE/pg_hba.conf"
     : >"$STATE/pg_ident.conf"
 }
 
 start_server() {
     write_settings
     write_access
+    if [[ -n $TLS_DIR ]]; then
+        [[ -s $TLS_DIR/tls.crt && -s $TLS_DIR/tls.key ]] ||
+            refuse "The Secret $TLS_SECRET lacks 'tls.crt' or 'tls.key': give it the certificate of the read replicas and its key."
+        take_certificate || true
+    fi
     : >"$PGDATA/postgresql.auto.conf"
     # Of a container before this one, in which the process ids meant others.
     rm -f "$PGDATA/postmaster.pid" "$RUN_DIR/.s.PGSQL.$PORT" "$RUN_DIR/.s.PGSQL.$PORT.lock"
-    rm -f "$STATE"/{doubt,parameters,started}
+    rm -f "$STATE"/{certificate,doubt,parameters,started}
     local server=(postgres -D "$PGDATA" -c "config_file=$STATE/postgresql.conf")
     # A copy is not in doubt for a setting that is wrong.
     "${server[@]}" -C port >/dev/null 2>"$STATE/error" ||
@@ -83,6 +110,9 @@ watch_log() {
         case "$line" in
             startup*"insufficient parameter settings"* | startup*"is a lower setting than on the primary"*)
                 : >"$STATE/parameters"
+                ;;
+            postmaster*"certificate file"* | postmaster*"private key file"* | postmaster*"check of private key failed"*)
+                printf '%s\n' "${line#*] }" >"$STATE/certificate"
                 ;;
             walreceiver*"has already been removed"* | \
                 walreceiver*"system identifier differs"* | \
@@ -115,6 +145,10 @@ refuse_ended_server() {
     local status=0
     wait "$SERVER" || status=$?
     SERVER=""
+    if [[ ! -e $STATE/started && -e $STATE/certificate ]]; then
+        rm -f "$STATE"/tls.{crt,key}
+        refuse "The certificate in the Secret $TLS_SECRET cannot be used: correct 'tls.crt' and 'tls.key'. ($(<"$STATE/certificate"))"
+    fi
     [[ -e $STATE/started ]] || distrust_copy
     refuse "The reader's server ended by itself with status $status: see its log."
 }

@@ -7,10 +7,15 @@ say() {
 
 # Ends the reader with one sentence that says what to change.
 refuse() {
-    say "$*"
-    printf '%s\n' "$*" >"$TERMINATION_LOG" || true
+    refuse_with 1 "$*"
+}
+
+# The same with an exit code, by which the operator tells the kinds apart.
+refuse_with() {
+    say "$2"
+    printf '%s\n' "$2" >"$TERMINATION_LOG" || true
     REFUSED=yes
-    exit 1
+    exit "$1"
 }
 
 # Sets NOW, in milliseconds that no change of the clock moves.
