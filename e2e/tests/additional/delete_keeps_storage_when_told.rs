@@ -1,8 +1,8 @@
 //! The claims of read replicas are kept when the app is deleted, if it says so; the next app of that name uses the copies
 //! again. Otherwise they go with the app.
 
-use super::readers::with_readers;
-use super::stack::{STACK_UP, stack};
+use super::readers::{with_readers, without_cache};
+use super::stack::STACK_UP;
 use anyhow::{Result, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -15,8 +15,7 @@ use std::time::{Duration, Instant};
 const SOON: Duration = Duration::from_secs(90);
 
 fn app(world: &World, policy: &str) -> Result<Value> {
-    let mut app = with_readers(&stack(world)?, 2);
-    app["spec"].as_object_mut().and_then(|spec| spec.remove("caches"));
+    let mut app = with_readers(&without_cache(world)?, 2);
     let replicas = &mut app["spec"]["databases"][0]["postgres"]["readReplicas"];
     (replicas["storage"], replicas["storagePolicy"]) = (json!("1Gi"), json!(policy));
     Ok(app)

@@ -2,8 +2,8 @@
 //! may serve stale reads do so throughout; those that may not leave. All of them stream again from whatever has the name of
 //! the primary, and no slot is left.
 
-use super::readers::{service_has, with_readers};
-use super::stack::{STACK_UP, component_is_ready, stack};
+use super::readers::{service_has, with_readers, without_cache};
+use super::stack::{STACK_UP, component_is_ready};
 use anyhow::{Result, ensure};
 use scalableapp_crds::ConditionStatus;
 use scalableapp_e2e::world::{Server, World, holds_for, wait_until};
@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(90);
 const MAX_RATE: &str = "4M";
 
 fn app(world: &World, when_primary_is_gone: &str) -> Result<Value> {
-    let mut app = with_readers(&stack(world)?, 1);
+    let mut app = with_readers(&without_cache(world)?, 1);
     let replicas = &mut app["spec"]["databases"][0]["postgres"]["readReplicas"];
     replicas["whenPrimaryIsGone"] = json!(when_primary_is_gone);
     replicas["maxLag"] = json!("2s");

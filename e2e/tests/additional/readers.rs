@@ -1,5 +1,6 @@
 //! Read replicas in tests that disturb them.
 
+use super::stack::stack;
 use anyhow::{Context, Result, ensure};
 use hyper::Request;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -11,6 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const WEB: &str = "services/shop-web:8080";
+
+/// The stack without its cache, which would answer reads in place of the replicas.
+pub(super) fn without_cache(world: &World) -> Result<Value> {
+    let mut app = stack(world)?;
+    app["spec"].as_object_mut().context("the app has no spec")?.remove("caches");
+    Ok(app)
+}
 
 /// The app with this fixed number of read replicas.
 pub(super) fn with_readers(app: &Value, readers: i32) -> Value {

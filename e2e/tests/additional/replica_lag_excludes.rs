@@ -1,8 +1,8 @@
 //! A read replica that falls behind leaves the read Service within seconds, and returns when it has caught up. Nobody is
 //! shown less than they have written. On an idle primary no replica leaves.
 
-use super::readers::{on_reader, own_writes, service_has, turns, with_readers};
-use super::stack::{STACK_UP, component_is_ready, stack};
+use super::readers::{on_reader, own_writes, service_has, turns, with_readers, without_cache};
+use super::stack::{STACK_UP, component_is_ready};
 use anyhow::{Result, ensure};
 use scalableapp_e2e::world::{Server, World, wait_until};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ async fn fall_behind(world: &World) -> Result<()> {
 async fn replica_lag_excludes() -> Result<()> {
     World::run("replica_lag_excludes", async |world| {
         world.start_servers(&[Server::Payments]).await?;
-        let mut app = with_readers(&stack(world)?, 2);
+        let mut app = with_readers(&without_cache(world)?, 2);
         app["spec"]["databases"][0]["postgres"]["readReplicas"]["maxLag"] = "2s".into();
         world.apply_app(&app).await?;
         wait_until("the stack is up", STACK_UP, async || world.is_up().await).await?;

@@ -122,16 +122,21 @@ fn a_reader_starts_although_the_primary_lowered_a_setting() {
 }
 
 #[test]
-fn one_reader_clones_at_a_time() {
+fn one_reader_clones_at_a_time_also_of_two_apps_that_name_the_same_database() {
     let primary = Primary::start("");
-    let (mut first, second) = (Pod::of(&primary), Pod::of(&primary));
+    let (mut first, mut second) = (Pod::of(&primary), Pod::of(&primary));
     first.set("MAX_RATE", "2M");
+    second.set("APPLICATION_NAME", "store-main-0");
     let _first = first.start();
     first.wait_until_it_says("is being cloned.");
 
     let _second = second.start_eligible();
     assert!(second.log().contains("this one waits for it."), "{}", second.log());
     assert!(first.log().contains(CLONED), "{}", first.log());
+    first.wait_until_it_says("The reader is eligible");
+    let streaming =
+        "SELECT string_agg(application_name, ' ' ORDER BY application_name) FROM pg_stat_replication";
+    assert_eq!(primary.sql(streaming), "shop-main-0 store-main-0");
 }
 
 #[test]

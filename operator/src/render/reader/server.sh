@@ -53,9 +53,11 @@ tls_settings() {
 # Copies the certificate and its key: the server takes no key that others may read. Fails if nothing is new.
 take_certificate() {
     [[ -s $TLS_DIR/tls.crt && -s $TLS_DIR/tls.key ]] || return 1
-    if cmp -s "$TLS_DIR/tls.crt" "$STATE/tls.crt" && cmp -s "$TLS_DIR/tls.key" "$STATE/tls.key"; then
-        return 1
-    fi
+    local name changed=""
+    for name in tls.crt tls.key; do
+        [[ -e $STATE/$name && $(<"$TLS_DIR/$name") == "$(<"$STATE/$name")" ]] || changed=yes
+    done
+    [[ -n $changed ]] || return 1
     cp "$TLS_DIR/tls.crt" "$STATE/tls.crt"
     cp "$TLS_DIR/tls.key" "$STATE/tls.key"
     chmod 0600 "$STATE"/tls.{crt,key}
