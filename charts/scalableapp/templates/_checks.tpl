@@ -16,6 +16,13 @@
 {{- if ge (include "sortable.duration" .Values.prometheus.timeout) $tick }}
 {{- fail (printf "prometheus.timeout (%s) must be shorter than tick (%s)" .Values.prometheus.timeout .Values.tick) }}
 {{- end }}
+{{- range $list := list "watchNamespaces" "excludeNamespaces" }}
+{{- range $name := index $.Values $list }}
+{{- if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" $name) }}
+{{- fail (printf "%s has %q, which cannot be the name of a namespace: use at most 63 lower-case letters, digits and dashes, and begin and end with a letter or digit" $list $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and .Values.watchNamespaces .Values.excludeNamespaces }}
 {{- fail "set watchNamespaces or excludeNamespaces, not both" }}
 {{- end }}
