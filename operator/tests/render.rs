@@ -204,6 +204,35 @@ fn the_pods_of_each_example_meet_the_restricted_standard_and_get_no_token() {
 }
 
 #[test]
+fn each_tier_spreads_its_pods_and_lets_the_drain_of_a_node_finish() {
+    let stack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/stack.yaml");
+    let app = resolved(read(&stack));
+    let tiers: BTreeSet<&str> = app.components.iter().map(|one| one.tier.name()).collect();
+    assert_eq!(tiers, BTreeSet::from(["cache", "database", "service", "worker"]));
+    for (name, children) in render(&app) {
+        let budget = child(&children, Kind::PodDisruptionBudget)["spec"].clone();
+        let most = &budget["maxUnavailable"];
+        let percent = most.as_str().and_then(|most| most.strip_suffix('%')?.parse().ok());
+        // Kubernetes rounds up, so any percentage lets the only pod go.
+        assert!(most.as_i64().or(percent).is_some_and(|most| most >= 1), "{name}: {budget}");
+        assert!(budget.get("minAvailable").is_none(), "{name}: {budget}");
+        assert_eq!(budget["unhealthyPodEvictionPolicy"], "AlwaysAllow", "{name}");
+
+        let pods = &children.workload["spec"]["template"];
+        let spread = &pods["spec"]["topologySpreadConstraints"][0];
+        assert_eq!(spread["topologyKey"], "kubernetes.io/hostname", "{name}");
+        assert_eq!(spread["whenUnsatisfiable"], "ScheduleAnyway", "{name}: a pod alone on a node must start");
+        for selected in [&budget["selector"]["matchLabels"], &spread["labelSelector"]["matchLabels"]] {
+            let selected = selected.as_object().expect("labels");
+            assert!(
+                !selected.is_empty()
+                    && selected.iter().all(|(key, value)| pods["metadata"]["labels"][key] == *value)
+            );
+        }
+    }
+}
+
+#[test]
 fn a_security_context_of_the_user_is_laid_over_the_restricted_one() {
     let app = app(&json!({"podTemplate": {"spec": {"containers": [
         {"name": "web", "securityContext": {"readOnlyRootFilesystem": false, "capabilities": {"add": ["NET_BIND_SERVICE"]}}},
