@@ -4,6 +4,7 @@
 //! the current replicas, so a scale-in waits one full stabilization window. Scale events are kept while a policy still
 //! counts them. Where they must be merged, the result limits more, not less.
 
+use crate::allot::turns::TurnMemory;
 use crate::app::decision::ComponentDecision;
 use crate::app::limits::RecentLimits;
 use crate::bounds::fallback::MissingSince;
@@ -28,6 +29,8 @@ use std::collections::BTreeMap;
 pub struct AppMemory {
     /// The memory of each component, by name.
     pub components: BTreeMap<String, ComponentMemory>,
+    /// The turns of the data tiers.
+    pub turns: TurnMemory,
 }
 
 /// The memory of one component.
@@ -63,6 +66,7 @@ impl AppMemory {
         (memory.decided, memory.is_written, memory.begins) = (Some(decision.desired), is_certain, false);
         if let Some(change) = &decision.change {
             memory.record(change, behavior);
+            self.turns.begin(component, change.at);
         }
     }
 }

@@ -70,6 +70,7 @@ reasons! {
     KEYS_ARE_EVICTED = "KeysAreEvicted": "A cache evicts keys, so none of its shards leaves.";
     PRIMARY_HAS_NO_ROOM = "PrimaryHasNoRoom": "A read replica waits for a WAL sender or a replication slot of the primary, so no further one is added.";
     THROUGHPUT_DOES_NOT_RISE = "ThroughputDoesNotRise": "The throughput of the workers has not risen with their number, so the pool does not grow further. Look for a poison job, a lock or a slow dependency.";
+    WAITS_FOR_TURN = "WaitsForTurn": "Another cache or other read replicas of the app change. They change one after another, so these replicas stay until that change has its effect, for at most 5 minutes.";
 
     // Why a metric is invalid.
     METRIC_ABSENT = "MetricAbsent": "The metric has no sample, or lacks samples of pods that should report.";

@@ -49,6 +49,8 @@ pub enum Workload {
     Worker(Worker),
     /// A cache of shards.
     Cache(Cache),
+    /// The read replicas of a database.
+    ReadReplicas(ReadReplicas),
 }
 
 /// A stateless service.
@@ -78,6 +80,33 @@ pub struct Cache {
     pub metrics: Vec<Metric>,
 }
 
+/// The read replicas of a database. A replica is ready while it is eligible for reads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadReplicas {
+    /// The metrics, in order; empty for a fixed number of replicas.
+    pub metrics: Vec<Metric>,
+}
+
+impl Workload {
+    /// Place in the order of changes: caches, read replicas, services, workers. What others depend on comes first.
+    #[must_use]
+    pub fn place(&self) -> u8 {
+        match self {
+            Self::Cache(_) => 0,
+            Self::ReadReplicas(_) => 1,
+            Self::Service(_) => 2,
+            Self::Worker(_) => 3,
+        }
+    }
+
+    /// Whether it has data of its own, so that a change of its replicas loads the database.
+    #[must_use]
+    pub fn is_data(&self) -> bool {
+        matches!(self, Self::Cache(_) | Self::ReadReplicas(_))
+    }
+}
+
 impl Component {
     /// The declared metrics, in order.
     #[must_use]
@@ -86,15 +115,16 @@ impl Component {
             Workload::Service(service) => &service.metrics,
             Workload::Worker(worker) => &worker.metrics,
             Workload::Cache(cache) => &cache.metrics,
+            Workload::ReadReplicas(replicas) => &replicas.metrics,
         }
     }
 
-    /// The forecast of the load; `None` without one. A worker and a cache have none.
+    /// The forecast of the load; `None` without one. Only a service may have one.
     #[must_use]
     pub fn forecast(&self) -> Option<Forecast> {
         match &self.workload {
             Workload::Service(service) => service.forecast,
-            Workload::Worker(_) | Workload::Cache(_) => None,
+            Workload::Worker(_) | Workload::Cache(_) | Workload::ReadReplicas(_) => None,
         }
     }
 }

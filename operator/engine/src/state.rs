@@ -27,8 +27,8 @@ pub struct Observed {
     pub scaled_by_other: bool,
     /// Replicas that were written to a revision but are not in the cache yet, by the revision's hash.
     pub unshown: BTreeMap<String, i32>,
-    /// Why pods of it wait for what others must grant; `None` if none does.
-    pub ungranted: Option<Reason>,
+    /// Why pods of a revision are not granted by the cluster, by the revision's hash; empty where all are.
+    pub ungranted: BTreeMap<String, Reason>,
     /// Why it is not decided; `None` where it is.
     pub undecided: Option<Undecided>,
 }

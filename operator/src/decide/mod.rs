@@ -11,6 +11,7 @@ mod news;
 mod other_scaler;
 mod pass;
 mod shards;
+mod ungranted;
 
 pub use memory::DecideMemory;
 pub use pass::{ComponentPass, Pass, View, pass};

@@ -7,6 +7,7 @@ use super::{
     memory::DecideMemory,
     metrics_state::metrics_state,
     news, other_scaler,
+    ungranted::ungranted,
 };
 use crate::{
     kinds::Kind,
@@ -232,8 +233,8 @@ fn observed(
             .map(|cached| cached.pod.clone())
             .collect(),
         scaled_by_other: other_scaler::manager(component).is_some(),
+        ungranted: ungranted(resolved, &component.revisions, view.observed, view.now),
         unshown,
-        ungranted: workload::ungranted(view.observed.pods_of(name), view.now),
         undecided,
     }
 }

@@ -187,9 +187,11 @@ fn limited_by(known: &str, components: &[&ComponentState]) -> String {
     let limited: Vec<String> = valid
         .iter()
         .filter_map(|state| {
-            let shortage = state.shortage().map(|shortage| shortage.reason.name.to_owned());
-            let limits = Some(state.limited_by_names()).filter(|names| !names.is_empty());
-            let names: Vec<String> = shortage.into_iter().chain(limits).collect();
+            let shortage = state.shortage().map(|shortage| shortage.reason.name);
+            // Pods that are not granted are a shortage, and limit the replicas.
+            let limits =
+                state.limited_by.iter().map(|reason| reason.name).filter(|name| Some(*name) != shortage);
+            let names: Vec<&str> = shortage.into_iter().chain(limits).collect();
             (!names.is_empty()).then(|| format!("{}: {}", state.name, names.join(", ")))
         })
         .collect();

@@ -14,7 +14,7 @@ use scalableapp_crds as api;
 use scalableapp_engine::hpa::behavior::Behavior;
 use scalableapp_engine::hpa::signal::PodTarget;
 use scalableapp_engine::propose::metric::{Metric, Target};
-use scalableapp_engine::stack::{Service, Workload};
+use scalableapp_engine::stack::{ReadReplicas, Workload};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -308,7 +308,7 @@ pub(super) fn scaling(written: &api::ReadReplicas, path: Path<'_>, problems: &mu
     Scaling {
         min_replicas,
         max_replicas,
-        workload: Workload::Service(Service { metrics, forecast: None }),
+        workload: Workload::ReadReplicas(ReadReplicas { metrics }),
         queries: BTreeMap::new(),
         behavior: Behavior::default(),
         schedules: Vec::new(),
@@ -376,6 +376,13 @@ mod tests {
 
     fn variables_of(component: &Component) -> Vec<&str> {
         component.pod.databases.iter().map(|variable| variable.name.as_str()).collect()
+    }
+
+    #[test]
+    fn read_replicas_are_decided_as_a_data_tier() {
+        let app = resolved(&json!({}));
+        let main = app.component("main").expect("a component");
+        assert!(matches!(main.declared.workload, Workload::ReadReplicas(_)));
     }
 
     #[rstest]

@@ -46,7 +46,7 @@ pub(crate) struct Bounded<'a> {
     pub(crate) proposed: Proposed<'a>,
     /// The declared bounds, an override that holds replicas included.
     held: Bounds,
-    /// The final bounds. ALLOT may lower the maximum.
+    /// The final bounds. ALLOT may lower the maximum, and hold the replicas.
     pub(crate) bounds: Bounds,
 }
 
@@ -90,9 +90,34 @@ pub(crate) fn bound(mut proposed: Proposed<'_>) -> Bounded<'_> {
     let floor = floors.fold(held.floor.clone(), |floor, other| floor.or_higher(Some(other)));
     let stalled = throughput::ceiling(subject, signals, floor.replicas, &held.ceiling);
     let ceiling = stalled.unwrap_or_else(|| held.ceiling.clone());
-    let ceiling = ungranted::ceiling(subject, floor.replicas, &ceiling).unwrap_or(ceiling);
-    let bounds = Bounds { floor, ceiling };
+    let bounds = Bounds { floor, ceiling: ceiling.or_lower(ungranted::ceiling(subject, held.range().min)) };
     Bounded { held, bounds, proposed }
+}
+
+impl Bounded<'_> {
+    /// The replicas that STABILIZE will decide if nothing changes any more; `None` for the first replicas.
+    pub(crate) fn next_replicas(&self) -> Option<i32> {
+        let Proposed { subject, memory, measured, .. } = &self.proposed;
+        let signals = &measured.as_ref()?.signals;
+        let recommendation = Recommendation::of(signals, subject.current_replicas, self.bounds.range().min);
+        let mut history = memory.scaling.history.clone();
+        Some(next(subject, &self.held, &self.bounds, &mut history, recommendation.replicas).desired)
+    }
+
+    /// The replicas that stay if load changes nothing: those of the last decision within the declared bounds.
+    pub(crate) fn kept_replicas(&self) -> i32 {
+        let subject = &self.proposed.subject;
+        let Range { min, max } = self.held.range();
+        subject.decided_replicas.unwrap_or(subject.current_replicas).clamp(min, max)
+    }
+
+    /// Keeps these replicas.
+    pub(crate) fn hold(&mut self, replicas: i32, reason: Reason, by: String) {
+        let bound = Bound::new(replicas, reason, by);
+        let Bounds { floor, ceiling } = self.bounds.clone();
+        let (floor, ceiling) = (floor.or_higher(Some(bound.clone())), ceiling.or_lower(Some(bound)));
+        self.bounds = Bounds { floor, ceiling };
+    }
 }
 
 /// STABILIZE: one step of HPA's behavior within the bounds, and its explanation.
@@ -104,11 +129,8 @@ pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMe
     };
     let scaling = &mut memory.scaling;
     let current = subject.current_replicas;
-    let range = bounds.range();
-    let recommendation = Recommendation::of(&signals, current, range.min);
-    // A ceiling that ALLOT lowered counts here, too.
-    let unraised = Range { min: held.range().min.min(range.max), max: range.max };
-    let step = raised(&subject, unraised, range, &mut scaling.history, recommendation.replicas);
+    let recommendation = Recommendation::of(&signals, current, bounds.range().min);
+    let step = next(&subject, &held, &bounds, &mut scaling.history, recommendation.replicas);
 
     let min_replicas = subject.declared.min_replicas;
     let without_bounds = if signals.is_empty() { Some(min_replicas) } else { recommendation.replicas };
@@ -139,6 +161,20 @@ pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMe
         bounds,
     };
     (decision, memory)
+}
+
+/// The step within the bounds.
+fn next(
+    subject: &Subject<'_>,
+    held: &Bounds,
+    bounds: &Bounds,
+    history: &mut History,
+    recommended: Option<i32>,
+) -> Step {
+    let range = bounds.range();
+    // A ceiling that ALLOT lowered counts here, too.
+    let unraised = Range { min: held.range().min.min(range.max), max: range.max };
+    raised(subject, unraised, range, history, recommended)
 }
 
 /// One step in a range whose minimum a forecast or a fallback may have raised. Below the minimum HPA scales to exactly

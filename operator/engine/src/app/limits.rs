@@ -98,8 +98,12 @@ pub(crate) fn sentence(reason: Reason, bounds: &Bounds) -> String {
         let (least, most) = (floor.replicas, replicas(ceiling.replicas));
         return format!("At most {most} by {}, which wins over {least} by {}.", ceiling.by, floor.by);
     }
-    if reason == reason::WINDOW_INCOMPLETE && is_floor {
-        return format!("{} This is {}.", reason.sentence, floor.by);
+    if [reason::WINDOW_INCOMPLETE, reason::WAITS_FOR_TURN].contains(&reason) && (is_floor || is_ceiling) {
+        let by = if is_floor { &floor.by } else { &ceiling.by };
+        return format!("{} This is {by}.", reason.sentence);
+    }
+    if reason::PROBLEMS.contains(&reason) && is_ceiling {
+        return format!("{} At most {} by {}.", reason.sentence, replicas(ceiling.replicas), ceiling.by);
     }
     if !is_set(reason) {
         return reason.sentence.to_owned();

@@ -24,11 +24,12 @@ pub fn decide(input: &Input<'_>) -> Decision {
     let proposed: Vec<Proposed<'_>> = subjects(input, &mut memory);
     let verdict = diagnose(input, &proposed);
     let mut bounded: Vec<Bounded<'_>> = proposed.into_iter().map(bound).collect();
-    let demands = allot(input, &mut bounded);
+    let demands = allot(input, &mut bounded, &mut memory);
     let (mut components, mut plan) = (BTreeMap::new(), Plan::default());
     for one in bounded {
         let Subject { name, declared, observed, .. } = one.proposed.subject;
         let (decision, remembered) = stabilize(one);
+        plan.places.insert(name.to_owned(), declared.workload.place());
         plan.replicas.insert(name.to_owned(), rollout::replicas(decision.desired, declared, observed));
         memory.components.insert(name.to_owned(), remembered);
         components.insert(name.to_owned(), decision);

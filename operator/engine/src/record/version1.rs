@@ -115,7 +115,7 @@ impl InputV1 {
                 caches: BTreeMap::new(),
             },
             limits: Limits { overrides: only(name, self.overrides), ..Limits::default() },
-            memory: AppMemory { components: only(name, memory) },
+            memory: AppMemory { components: only(name, memory), ..AppMemory::default() },
         }
     }
 }

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 pub struct Plan {
     /// Replicas by component and hash of the revision. The declared revision is included even before it exists.
     pub replicas: BTreeMap<String, BTreeMap<String, i32>>,
+    /// Place of each component in the order of writes: caches, read replicas, services, workers.
+    pub places: BTreeMap<String, u8>,
 }
 
 /// A write of the replicas of one revision.
@@ -31,7 +33,8 @@ pub struct ReplicaWrite<'a> {
 
 impl Plan {
     /// The remaining writes, in order: over the whole app replicas grow before any shrink, so the replacement is there
-    /// first. The largest growth comes first. `live` has component, hash and replicas of the existing revisions.
+    /// first. What others depend on grows first and shrinks last; of the same tier the largest growth comes first. `live`
+    /// has component, hash and replicas of the existing revisions.
     pub fn steps<'a>(
         &self,
         live: impl IntoIterator<Item = (&'a str, &'a str, i32)>,
@@ -41,7 +44,11 @@ impl Plan {
             (to != from).then_some(ReplicaWrite { component, revision, from, to })
         };
         let mut steps: Vec<ReplicaWrite<'a>> = live.into_iter().filter_map(step).collect();
-        steps.sort_by_key(|step| step.from - step.to);
+        steps.sort_by_key(|step| {
+            let place = i16::from(self.places.get(step.component).copied().unwrap_or_default());
+            let shrinks = step.to < step.from;
+            (shrinks, if shrinks { -place } else { place }, step.from - step.to)
+        });
         steps
     }
 }
@@ -71,9 +78,24 @@ mod tests {
         web.insert("b".to_owned(), 3);
         let replicas = BTreeMap::from([("web".to_owned(), web), ("worker".to_owned(), planned("c", 9))]);
         let live = [("web", "a", 4), ("web", "b", 1), ("worker", "c", 2), ("gone", "d", 5)];
-        let plan = Plan { replicas };
+        let plan = Plan { replicas, ..Plan::default() };
         let steps: Vec<_> = plan.steps(live).iter().map(|step| (step.revision, step.from, step.to)).collect();
         assert_eq!(steps, [("c", 2, 9), ("b", 1, 3), ("a", 4, 1)]);
         assert_eq!(plan.steps([("web", "a", 1), ("web", "b", 3)]), [], "nothing is left to do");
+    }
+
+    #[test]
+    fn what_others_depend_on_grows_first_and_shrinks_last() {
+        let names = ["worker", "web", "main", "sessions"];
+        let to = |replicas| names.map(|name| (name.to_owned(), BTreeMap::from([("a".to_owned(), replicas)])));
+        let places = names.iter().zip([3, 2, 1, 0]).map(|(name, place)| ((*name).to_owned(), place));
+        let places: BTreeMap<String, u8> = places.collect();
+        let order = |replicas| {
+            let plan = Plan { replicas: to(replicas).into(), places: places.clone() };
+            let steps = plan.steps(names.map(|name| (name, "a", 2)));
+            steps.iter().map(|step| step.component).collect::<Vec<_>>()
+        };
+        assert_eq!(order(3), ["sessions", "main", "web", "worker"]);
+        assert_eq!(order(1), ["worker", "web", "main", "sessions"]);
     }
 }

@@ -1,33 +1,9 @@
 //! Decisions on an app of several components.
 
-use crate::fixture::{Component, NAME, rate};
+use crate::fixture::{Component, rate, together};
 use jiff::SignedDuration;
 use scalableapp_engine::decide;
-use scalableapp_engine::record::RecordedInput;
 use scalableapp_engine::state::Undecided;
-use std::collections::BTreeMap;
-
-/// The components of several apps as those of one.
-fn together(apps: [(&str, &Component); 2]) -> RecordedInput {
-    fn of<T>(name: &str, mut all: BTreeMap<String, T>) -> Option<(String, T)> {
-        Some((name.to_owned(), all.remove(NAME)?))
-    }
-    let mut whole = apps[0].1.input();
-    whole.stack.components.clear();
-    whole.state.components.clear();
-    whole.evidence.readings.clear();
-    whole.limits.overrides.clear();
-    whole.memory.components.clear();
-    for (name, app) in apps {
-        let input = app.input();
-        whole.stack.components.extend(of(name, input.stack.components));
-        whole.state.components.extend(of(name, input.state.components));
-        whole.evidence.readings.extend(of(name, input.evidence.readings));
-        whole.limits.overrides.extend(of(name, input.limits.overrides));
-        whole.memory.components.extend(of(name, input.memory.components));
-    }
-    whole
-}
 
 fn grows_and_shrinks() -> (Component, Component) {
     let (mut web, mut api) = (Component::new(2, &[rate(50)]), Component::new(8, &[rate(50)]));
@@ -40,14 +16,14 @@ fn grows_and_shrinks() -> (Component, Component) {
 #[test]
 fn components_that_share_nothing_are_decided_as_if_each_were_alone() {
     let (web, api) = grows_and_shrinks();
-    let decision = decide(&together([("api", &api), ("web", &web)]).as_input());
+    let decision = decide(&together(&[("api", &api), ("web", &web)]).as_input());
     assert_eq!((&decision.components["web"], &decision.components["api"]), (&web.decide(), &api.decide()));
 }
 
 #[test]
 fn what_grows_is_written_before_what_shrinks() {
     let (web, api) = grows_and_shrinks();
-    let plan = decide(&together([("api", &api), ("web", &web)]).as_input()).plan;
+    let plan = decide(&together(&[("api", &api), ("web", &web)]).as_input()).plan;
     let live = [("api", "7c9f8d", 8), ("web", "7c9f8d", 2)];
     let steps: Vec<_> = plan.steps(live).iter().map(|step| (step.component, step.from, step.to)).collect();
     assert_eq!(steps, [("web", 2, 6), ("api", 8, 2)]);
@@ -64,7 +40,7 @@ fn of_a_component_that_is_not_decided_no_replica_is_planned_and_nothing_is_forgo
         (Undecided::Paused, false),
         (Undecided::InvalidSpec, false),
     ] {
-        let mut app = together([("api", &api), ("web", &web)]);
+        let mut app = together(&[("api", &api), ("web", &web)]);
         app.state.components.get_mut("web").expect("the component").undecided = Some(why);
         let decision = decide(&app.as_input());
         assert!(!decision.components.contains_key("web") && !decision.plan.replicas.contains_key("web"));

@@ -28,7 +28,7 @@ fn what_is_not_granted_stops_the_growth_and_takes_nothing() {
     app.reads("rps", 1_000.0);
     let decision = app.act();
     assert_eq!((decision.desired, decision.limited_by.clone()), (4, vec![reason::PRIMARY_HAS_NO_ROOM]));
-    assert_eq!(effect(&decision, "bounds"), "20 is above what the pods that wait have been granted 4");
+    assert_eq!(effect(&decision, "bounds"), "20 is above what is granted 4");
     app.min = 6;
     assert_eq!(app.act().desired, 6, "a minimum is not lowered");
     app.min = 1;

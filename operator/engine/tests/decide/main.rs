@@ -13,6 +13,8 @@ mod memory;
 mod metrics;
 mod record;
 mod said;
+mod turns;
+mod ungranted;
 mod worker_properties;
 mod worker_queue;
 mod workers;

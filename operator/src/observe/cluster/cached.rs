@@ -59,6 +59,8 @@ pub struct WorkloadSpecPart {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkloadStatusPart {
+    /// The generation that its controller has seen last.
+    pub observed_generation: Option<i64>,
     /// Existing pods.
     pub replicas: i32,
     /// Ready pods.

@@ -94,14 +94,9 @@ pub fn problem<'a>(
     revisions.iter().find_map(|revision| refused_pods(revision)).or_else(told)
 }
 
-/// Why pods wait for what somebody outside of the cluster must grant, if one does.
+/// The refusal of pods of a Deployment by the API server, if any.
 #[must_use]
-pub fn ungranted<'a>(pods: impl IntoIterator<Item = &'a Arc<CachedPod>>, now: Timestamp) -> Option<Reason> {
-    let waits = |pod: &Arc<CachedPod>| Some(pod.trouble.as_ref()?.at(now)?.reason);
-    pods.into_iter().filter_map(waits).find(|reason| *reason == reason::PRIMARY_HAS_NO_ROOM)
-}
-
-fn refused_pods(revision: &LiveRevision) -> Option<Problem> {
+pub fn refused_pods(revision: &LiveRevision) -> Option<Problem> {
     let conditions = &revision.workload.part.status.conditions;
     let failure = conditions.iter().find(|one| one.type_ == REFUSED && one.status == "True")?;
     let words = failure.message.as_deref().unwrap_or("no reason was given");
@@ -122,27 +117,6 @@ pub fn deadline_exceeded(workload: &CachedWorkload) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn a_replica_that_waits_for_room_on_the_primary_is_not_granted() {
-        let pod = |code: i32| {
-            let said = json!({"terminated": {"exitCode": code, "message": "The primary has room for 0 more WAL senders."}});
-            let status = json!({"name": "main", "image": "postgres:17", "imageID": "", "ready": false, "started": false,
-                "restartCount": 1, "state": {"running": {}}, "lastState": said});
-            let pod = serde_json::from_value(json!({
-                "metadata": {"name": "shop-main-3", "labels": {"scalableapp.dev/tier": "database"}},
-                "spec": {"containers": [{"name": "main"}]},
-                "status": {"phase": "Running", "containerStatuses": [status]},
-            }));
-            Arc::new(pod.expect("a pod"))
-        };
-        let waits = |codes: &[i32]| {
-            let pods: Vec<Arc<CachedPod>> = codes.iter().map(|code| pod(*code)).collect();
-            ungranted(&pods, Timestamp::UNIX_EPOCH)
-        };
-        assert_eq!(waits(&[10, 12]), Some(reason::PRIMARY_HAS_NO_ROOM));
-        assert_eq!(waits(&[1, 10, 11]), None);
-    }
 
     #[test]
     fn trouble_is_told_of_the_revision_that_has_it() {
