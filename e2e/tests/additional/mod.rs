@@ -4,6 +4,7 @@
 mod at_rest_for_a_default_window;
 mod cache_scales_and_survives;
 mod delete_keeps_storage_when_told;
+mod delete_leaves_nothing;
 mod no_scale_in_while_evicting;
 mod primary_failover_recovers;
 mod readers;
@@ -11,6 +12,7 @@ mod readers_scale_without_errors;
 mod replica_lag_excludes;
 mod scales_in_after_the_default_window;
 mod stack;
+mod ungranted_growth_stops;
 
 use std::time::Duration;
 
