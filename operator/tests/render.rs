@@ -54,7 +54,7 @@ fn app(service: &Value) -> App {
 /// The children of each component, with these shards of each cache.
 fn rendered(app: &App, shards: &[(&str, i32)]) -> BTreeMap<String, ComponentChildren> {
     let shards = shards.iter().map(|(cache, shards)| ((*cache).to_owned(), *shards)).collect();
-    scalableapp_operator::render::render(app, EPOCH, &Settings { shards })
+    scalableapp_operator::render::render(app, EPOCH, &Settings { shards, ..Settings::default() })
 }
 
 fn render(app: &App) -> BTreeMap<String, ComponentChildren> {
@@ -461,6 +461,20 @@ fn every_consumer_gets_the_listed_shards_as_a_file(#[case] shards: i32, #[case] 
         assert_eq!(settings["data"], json!({"CACHE_HOT_ITEMS_ENDPOINTS": endpoints}));
         assert_eq!(rendered[name].workload, render(&app)[name].workload, "no pod restarts for it");
     }
+}
+
+#[test]
+fn the_files_of_data_tiers_that_leave_stay_with_them_and_change_no_pod() {
+    let app = app(&json!({}));
+    let (removed_shards, removed_readers) = ([("hot".to_owned(), 2)].into(), ["main".to_owned()].into());
+    let settings = Settings { removed_shards, removed_readers, ..Settings::default() };
+    let rendered = scalableapp_operator::render::render(&app, EPOCH, &settings);
+    let files = child(&rendered["web"], Kind::ConfigMap)["data"].clone();
+    let shards = "shop-hot-0.shop-hot.shop.svc:6379,shop-hot-1.shop-hot.shop.svc:6379";
+    let expected =
+        json!({"CACHE_HOT_ENDPOINTS": shards, "DATABASE_MAIN_READ_HOST": "shop-main.shop.svc:5432"});
+    assert_eq!(files, expected);
+    assert_eq!(rendered["web"].workload, render(&app)["web"].workload);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod no_scale_in_while_evicting;
 mod primary_failover_recovers;
 mod readers;
 mod readers_scale_without_errors;
+mod renamed_tiers_stay_until_unused;
 mod replica_lag_excludes;
 mod scales_in_after_the_default_window;
 mod stack;

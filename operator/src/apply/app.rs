@@ -10,7 +10,7 @@ use super::{
     writer::{WriteError, Writer},
 };
 use crate::{
-    decide::{Pass, component_state::ComponentState},
+    decide::{Pass, component_state::ComponentState, removed::Removed},
     event::Event,
     kinds::Kind,
     names,
@@ -56,7 +56,7 @@ pub async fn apply(
     observed: &Observed,
     mut children: BTreeMap<String, ComponentChildren>,
     memory: &mut ApplyMemory,
-    Pass { components, plan, .. }: &mut Pass,
+    Pass { components, plan, removed, .. }: &mut Pass,
 ) -> Result<(), WriteError> {
     let ApplyMemory { failing, records, passwords, leftovers, unpublished, .. } = memory;
     let (mut unanswered, now) = (0, clock::wall());
@@ -82,7 +82,7 @@ pub async fn apply(
         retire(leader, &mut round, plan, &mut pass.state, applied.is_written).await?;
         pass.state.failure = failing.said(pass.state.was_applied);
     }
-    prune(leader, app, observed, WriteRound::new(leftovers, &mut unanswered, now)).await
+    prune(leader, app, observed, removed, WriteRound::new(leftovers, &mut unanswered, now)).await
 }
 
 /// The result for the workload of a component.
@@ -148,7 +148,8 @@ impl Applier<'_, '_> {
         let cached = cached.map(|revision| Arc::clone(&revision.workload));
         let is_new = cached.is_none();
         let kind = children.kind;
-        let written = self.child::<CachedWorkload>(kind, cached, children.workload, replicas).await?;
+        let workload = self.child::<CachedWorkload>(kind, cached, children.workload, replicas);
+        let written = Box::pin(workload).await?;
         let (workload, is_adopted) = match written {
             None => return Ok(Applied { is_written: false, is_adopted: false }),
             Some(WrittenChild::Applied(workload)) => (workload, false),
@@ -237,22 +238,23 @@ async fn remove<K: Child>(
 }
 
 /// Deletes the children of components that are no longer in the spec, and those of a kind that their component no longer
-/// has.
+/// has. Data tiers that leave stay until nobody uses them.
 async fn prune(
     leader: Leader<'_>,
     app: &App,
     observed: &Observed,
+    removed: &Removed,
     mut round: WriteRound<'_>,
 ) -> Result<(), WriteError> {
     let (writer, cluster) = (leader.writer, leader.cluster);
     let (namespace, name) = (app.namespace.as_str(), app.name.as_str());
     let round = &mut round;
     for (kind, workloads) in &observed.workloads {
-        delete_orphans(writer, round, app, *kind, workloads).await?;
+        delete_orphans(writer, round, app, removed, *kind, workloads).await?;
     }
     // In reverse order, because pods depend on the objects that were applied before them.
     for (kind, children) in cluster.others.iter().rev() {
-        delete_orphans(writer, round, app, *kind, &children.of_app(namespace, name)).await?;
+        delete_orphans(writer, round, app, removed, *kind, &children.of_app(namespace, name)).await?;
     }
     Ok(())
 }
@@ -261,12 +263,17 @@ async fn delete_orphans<K: Child>(
     writer: &Writer,
     round: &mut WriteRound<'_>,
     app: &App,
+    removed: &Removed,
     kind: Kind,
     children: &[Arc<K>],
 ) -> Result<(), WriteError> {
-    let has_kind = |component: &&Component| !component.is_valid() || component.has(kind);
+    let keeps_files = kind == Kind::ConfigMap && !removed.is_empty();
+    let has_kind = |component: &&Component| {
+        !component.is_valid() || component.has(kind) || (keeps_files && component.is_consumer())
+    };
     let of_kind = app.components.iter().filter(has_kind);
-    let named: BTreeSet<&str> = of_kind.map(|component| component.name.as_str()).collect();
+    let named = of_kind.map(|component| component.name.as_str()).chain(removed.names());
+    let named: BTreeSet<&str> = named.collect();
     for child in children {
         if is_orphan(&**child, app, &named) {
             remove(writer, round, kind, &**child).await?;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     apply::{self, app::Leader, attempts::REFUSED_CAP, writer::WriteError},
-    decide::{self, Pass, View, component_state::Failure},
+    decide::{self, Pass, View, component_state::Failure, removed::Removed},
     observe::cluster::caches::GuardedApp,
     render::{render, settings::Settings},
     report::{self, StatusUpdate, joined::joined},
@@ -85,7 +85,9 @@ async fn pipeline(
         say(context, app, memory, &pass, None).await?;
         return Ok(Action::requeue(RESYNC));
     }
-    let settings = Settings { shards: pass.shards(&observed) };
+    let Removed { caches, readers } = pass.removed.clone();
+    let settings =
+        Settings { shards: pass.shards(&observed), removed_shards: caches, removed_readers: readers };
     let children = render(resolved, u64::try_from(epoch).unwrap_or_default(), &settings);
     let leader = Leader { writer: &context.writer, cluster: &context.cluster, epoch };
     apply::app::apply(leader, resolved, &observed, children, &mut memory.apply, &mut pass).await?;

@@ -10,6 +10,7 @@ mod metrics_state;
 mod news;
 mod other_scaler;
 mod pass;
+pub mod removed;
 mod shards;
 mod ungranted;
 

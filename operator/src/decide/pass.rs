@@ -7,6 +7,7 @@ use super::{
     memory::DecideMemory,
     metrics_state::metrics_state,
     news, other_scaler,
+    removed::Removed,
     ungranted::ungranted,
 };
 use crate::{
@@ -80,6 +81,8 @@ pub struct Pass {
     pub kept: BTreeMap<String, i32>,
     /// The app's needs from shared budgets.
     pub demands: AppDemands,
+    /// Data tiers that are no longer declared and still used.
+    pub removed: Removed,
     /// The decisions to record with everything that they depended on, if there are any and decisions are recorded.
     pub recorded: Option<Record>,
 }
@@ -148,7 +151,8 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
     let recorded = recorded
         .filter(|_| !records.is_empty())
         .map(|input| Record::new((&app.namespace, app.name.as_str()), input, records));
-    Pass { components, plan, kept, demands: decision.demands, recorded }
+    let removed = Removed::of(app, components.iter().map(|one| &one.state), view.observed);
+    Pass { components, plan, kept, demands: decision.demands, removed, recorded }
 }
 
 /// Keeps shards that are no longer listed in the plan until they may go. Returns the shards of each cache that do not leave.

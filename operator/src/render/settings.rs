@@ -5,9 +5,10 @@
 use super::{cache, metadata, names};
 use crate::resolve::app::{App, Component};
 use crate::resolve::cache::PORT;
+use crate::resolve::database;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Folder of the files.
 const FOLDER: &str = "/etc/scalableapp/settings";
@@ -20,19 +21,26 @@ const VOLUME: &str = "scalableapp-settings";
 pub struct Settings {
     /// Listed shards of each cache, by its name: those of the ordinals below this number.
     pub shards: BTreeMap<String, i32>,
+    /// Shards of each cache that is no longer declared and still used.
+    pub removed_shards: BTreeMap<String, i32>,
+    /// Databases with read replicas that are no longer declared and still used.
+    pub removed_readers: BTreeSet<String>,
 }
 
-/// The settings of a service or a worker; `None` for a component that has none.
+/// The settings of a service or a worker; `None` for a component that has none. The files of what leaves stay with it.
 pub(super) fn config_map(app: &App, component: &Component, settings: &Settings) -> Option<ConfigMap> {
-    let pod = &component.pod;
-    let endpoints = pod.caches.iter().map(|cache| {
-        let shards = settings.shards.get(cache).copied().unwrap_or_default();
-        (variable(cache, "ENDPOINTS"), endpoints(app, cache, shards))
-    });
+    let (pod, name) = (&component.pod, app.name.as_str());
+    let declared =
+        pod.caches.iter().map(|cache| (cache, settings.shards.get(cache).copied().unwrap_or_default()));
+    let removed = settings.removed_shards.iter().map(|(cache, shards)| (cache, *shards));
+    let shards =
+        |(cache, shards): (&String, i32)| (variable(cache, "ENDPOINTS"), endpoints(app, cache, shards));
     let hosts = pod.read_hosts().map(|host| (host.name.clone(), host.value.clone().unwrap_or_default()));
-    pod.has_settings().then(|| ConfigMap {
+    let readers = settings.removed_readers.iter().map(|one| database::read_host(one, name, &app.namespace));
+    let keeps = !settings.removed_shards.is_empty() || !settings.removed_readers.is_empty();
+    (pod.has_settings() || (keeps && component.is_consumer())).then(|| ConfigMap {
         metadata: metadata(app, component),
-        data: Some(endpoints.chain(hosts).collect()),
+        data: Some(declared.chain(removed).map(shards).chain(hosts).chain(readers).collect()),
         ..ConfigMap::default()
     })
 }

@@ -156,6 +156,12 @@ impl Component {
         }
     }
 
+    /// Whether its pods use the app's caches and databases.
+    #[must_use]
+    pub fn is_consumer(&self) -> bool {
+        matches!(self.tier, Tier::Service | Tier::Worker)
+    }
+
     /// Whether it has no problem.
     #[must_use]
     pub fn is_valid(&self) -> bool {

@@ -109,7 +109,13 @@ fn uri_key(primary: &api::Primary) -> &str {
 pub(super) fn variables(databases: &[api::Database], app: &str, namespace: &str) -> Vec<api::EnvVar> {
     databases
         .iter()
-        .flat_map(|database| [url(database), read_host(database, app, namespace)])
+        .flat_map(|database| {
+            let host = database.postgres.read_replicas.as_ref().map(|_| {
+                let (name, host) = read_host(&database.name, app, namespace);
+                api::EnvVar { name, value: Some(host), value_from: None }
+            });
+            [url(database), host]
+        })
         .flatten()
         .collect()
 }
@@ -122,11 +128,11 @@ fn url(database: &api::Database) -> Option<api::EnvVar> {
     Some(api::EnvVar { name: variable(&database.name, "URL"), value: None, value_from })
 }
 
-/// Host and port of the read Service, where there is one.
-fn read_host(database: &api::Database, app: &str, namespace: &str) -> Option<api::EnvVar> {
-    database.postgres.read_replicas.as_ref()?;
-    let host = format!("{}.{namespace}.svc:{POSTGRES}", names::component(app, &database.name));
-    Some(api::EnvVar { name: variable(&database.name, "READ_HOST"), value: Some(host), value_from: None })
+/// The variable with host and port of the read Service of a database.
+#[must_use]
+pub fn read_host(database: &str, app: &str, namespace: &str) -> (String, String) {
+    let host = format!("{}.{namespace}.svc:{POSTGRES}", names::component(app, database));
+    (variable(database, "READ_HOST"), host)
 }
 
 fn variable(database: &str, what: &str) -> String {

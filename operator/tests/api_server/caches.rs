@@ -193,10 +193,18 @@ async fn the_next_leader_keeps_the_password_and_says_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn a_removed_cache_goes_with_the_settings_of_its_consumers_and_leaves_its_password() {
+async fn a_removed_cache_stays_while_it_is_used_goes_with_its_settings_and_leaves_its_password() {
     let api = ApiServer::default();
     reconcile(api.app(1, &["sessions"]), api.operator().await).await.unwrap();
     assert!(api.has(SHARDS) && api.has(SETTINGS) && api.has(SECRET));
+    let addresses = api.objects.lock().unwrap()[SETTINGS]["data"].clone();
+    let earlier: Vec<String> =
+        api.objects.lock().unwrap().keys().filter(|path| path.contains("/shop-web-")).cloned().collect();
+    reconcile(api.app(2, &[]), api.operator().await).await.unwrap();
+    assert!(api.has(SHARDS), "the earlier revision uses it");
+    assert_eq!(api.objects.lock().unwrap()[SETTINGS]["data"], addresses);
+
+    api.objects.lock().unwrap().retain(|path, _| !earlier.contains(path));
     reconcile(api.app(2, &[]), api.operator().await).await.unwrap();
     let left: Vec<String> =
         api.objects.lock().unwrap().keys().filter(|path| path.contains("shop-sessions")).cloned().collect();

@@ -11,6 +11,7 @@ use scalableapp_operator::apply::memory::ApplyMemory;
 use scalableapp_operator::apply::writer::Writer;
 use scalableapp_operator::controller::Watches;
 use scalableapp_operator::decide::Pass;
+use scalableapp_operator::decide::removed::Removed;
 use scalableapp_operator::kinds::Kind;
 use scalableapp_operator::observe::cluster::cached::CachedChild;
 use scalableapp_operator::observe::cluster::caches::{Observed, Scope};
@@ -37,6 +38,11 @@ fn child() -> Value {
 
 /// The children that are deleted of all that read replicas have, where the app has these services now.
 async fn deleted(services: &Value) -> Vec<String> {
+    deleted_while(services, Removed::default()).await
+}
+
+/// The same while data tiers leave.
+async fn deleted_while(services: &Value, removed: Removed) -> Vec<String> {
     let deleted = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&deleted);
     let client = client(move |head, body| {
@@ -64,7 +70,7 @@ async fn deleted(services: &Value) -> Vec<String> {
     });
     let app = resolve(&serde_json::from_value(app).unwrap()).unwrap();
     let leader = Leader { writer: &writer, cluster: &cluster, epoch: 1 };
-    let (mut memory, mut pass) = (ApplyMemory::default(), Pass::default());
+    let (mut memory, mut pass) = (ApplyMemory::default(), Pass { removed, ..Pass::default() });
     apply(leader, &app, &observed, BTreeMap::new(), &mut memory, &mut pass).await.unwrap();
     deleted.lock().unwrap().clone()
 }
@@ -86,4 +92,10 @@ async fn a_database_that_is_removed_takes_all_of_its_replicas_with_it_and_its_po
 #[tokio::test]
 async fn a_service_with_the_name_of_a_database_before_it_keeps_what_both_have() {
     assert_eq!(deleted(&json!([{"name": "main", "port": 80}])).await, ["statefulsets", "configmaps"]);
+}
+
+#[tokio::test]
+async fn a_database_that_is_removed_stays_whole_while_pods_of_an_earlier_revision_use_it() {
+    let removed = Removed { readers: ["main".to_owned()].into(), ..Removed::default() };
+    assert_eq!(deleted_while(&json!([{"name": "web", "port": 80}]), removed).await, [""; 0]);
 }

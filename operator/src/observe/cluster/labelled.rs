@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::children::OfApp;
 use crate::{kinds::Kind, labels, names};
+use scalableapp_crds::Tier;
 
 /// The labels that are read; `None` for missing ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct OwnLabels {
     pub app: Option<Box<str>>,
     /// Name of the component.
     pub component: Option<Box<str>>,
+    /// Kind of the component.
+    pub tier: Option<Tier>,
     /// Revision of a Deployment and its pods.
     pub revision: Option<Box<str>>,
     /// Epoch of the last leader that wrote a Deployment.
@@ -26,6 +29,7 @@ impl OwnLabels {
         Self {
             app: own(labels::APP),
             component: own(labels::COMPONENT),
+            tier: labels.get(labels::TIER).and_then(|name| tier(name)),
             revision: own(labels::REVISION),
             epoch: own(labels::EPOCH),
         }
@@ -40,6 +44,11 @@ impl OwnLabels {
             _ => names::deployment(app, component, self.revision.as_deref()?),
         })
     }
+}
+
+fn tier(name: &str) -> Option<Tier> {
+    let all = [Tier::Service, Tier::Worker, Tier::Cache, Tier::Database];
+    all.into_iter().find(|tier| tier.name() == name)
 }
 
 /// A child with the operator's own labels.

@@ -291,6 +291,7 @@ mod tests {
             app: Some("shop".into()),
             component: Some("web".into()),
             revision: Some("0123456789".into()),
+            tier: None,
             epoch: None,
         };
         assert_eq!(pod.labels, labels);
