@@ -1,6 +1,6 @@
 # Every task of the repository; `make` alone lists them.
 
-.PHONY: help demo test test-all bench bench-app bench-engine bench-scaling bench-fleet load down fmt lint generate
+.PHONY: help demo test test-all bench bench-app bench-engine bench-scaling bench-diagnose bench-fleet load down fmt lint generate
 .DEFAULT_GOAL := help
 
 help: ## List the tasks
@@ -31,6 +31,10 @@ STARTS ?= 5,30,60,180
 
 bench-scaling: ## Compare this engine with HPA and KEDA, each at its best, over the load of TRACES=; draw the trade-off
 	cargo run -q --release --bin bench_scaling -- --starts $(STARTS) $(TRACES)
+
+bench-diagnose: ## Score the diagnosis on incidents with known causes: DATA=DIR with DIR/SET/INCIDENT, or one set
+	@test -n "$(DATA)" || { echo "Give a folder of incidents: make bench-diagnose DATA=DIR"; exit 2; }
+	@cargo run -q --release --bin bench_diagnose -- "$(DATA)"
 
 # Apps, a fault (outage, errors or flood) instead of the table, and how long Prometheus is gone in an outage.
 N ?= 1000

@@ -124,6 +124,28 @@ reasons! {
     APP_NOT_FOUND = "AppNotFound": "The override names an app that does not exist in its namespace.";
     COMPONENT_NOT_FOUND = "ComponentNotFound": "The override names a component that its app does not have.";
 
+    // Verdicts of a diagnosis.
+    HEALTHY = "Healthy": "Neither latency nor failures are above normal.";
+    UNKNOWN = "Unknown": "Two causes are too close; the message names the measurement that would decide.";
+    NOT_A_SCALING_PROBLEM = "NotAScalingProblem": "Latency or failures grew, and no resource did. Look at the last change of the code.";
+    CPU_SATURATED = "CpuSaturated": "CPU use is near its limit, or far above what the requests explain.";
+    CPU_THROTTLED = "CpuThrottled": "The CPU limit is reached within single periods.";
+    MEMORY_SATURATED = "MemorySaturated": "Memory use is near its limit, far above normal, or containers were killed for it.";
+    DISK_SATURATED = "DiskSaturated": "Reads and writes of the disk are far above what the requests explain.";
+    NETWORK_SATURATED = "NetworkSaturated": "Traffic or sockets are far above what the requests explain. Look for a leak, or for who sends it.";
+    POOL_TOO_SMALL = "PoolTooSmall": "Requests wait for a connection of the pool while the database is as fast as before.";
+    CONNECTIONS_EXHAUSTED = "ConnectionsExhausted": "The database has no connections left.";
+    DATABASE_SLOW = "DatabaseSlow": "Queries take longer, so they hold their connections longer.";
+    LOCK_WAIT = "LockWait": "Sessions of the database wait for a lock.";
+    CACHE_MISSES = "CacheMisses": "The cache answers fewer reads than before.";
+    REPLICA_LAG = "ReplicaLag": "Read replicas are behind their primary.";
+    BACKLOG_GROWS = "BacklogGrows": "Jobs wait longer than before.";
+    DEPENDENCY_FAILS = "DependencyFails": "The circuit breaker of a dependency is open.";
+    EXTERNAL_LATENCY = "ExternalLatency": "Time passes in a dependency or in the network, outside of what the operator scales.";
+    QUEUEING = "Queueing": "Requests wait for their turn, or are more than before, while no resource is used up.";
+    CAPACITY_NOT_GRANTED = "CapacityNotGranted": "Replicas are wanted and do not run, for example because of a quota.";
+    SUSTAINED_OVERLOAD = "SustainedOverload": "Repeated calls keep the load high, and fewer requests succeed than before.";
+
     // Events.
     SCALED = "Scaled": "The replicas were changed.";
     STATUS_NOT_WRITTEN = "StatusNotWritten": "The API server refuses the status of this object. Nothing scales before it is written.";

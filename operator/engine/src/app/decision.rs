@@ -2,7 +2,6 @@
 
 use crate::allot::grants::AppDemands;
 use crate::bounds::Bounds;
-use crate::diagnose::Verdict;
 use crate::memory::{AppMemory, ScaleChange};
 use crate::propose::evaluate::Invalid;
 use crate::reason::Reason;
@@ -15,8 +14,6 @@ use std::collections::BTreeMap;
 pub struct Decision {
     /// Decisions by component; components that are not decided are missing.
     pub components: BTreeMap<String, ComponentDecision>,
-    /// The diagnosed cause, if any.
-    pub verdict: Option<Verdict>,
     /// The next safe step.
     pub plan: Plan,
     /// Use of each budget that is shared with other apps, and the use without a limit.

@@ -8,7 +8,6 @@ pub(crate) mod recommendation;
 pub(crate) mod subject;
 
 use crate::allot::allot;
-use crate::diagnose::diagnose;
 use crate::input::Input;
 use crate::memory::AppMemory;
 use crate::rollout::{self, Plan};
@@ -22,7 +21,6 @@ use subject::Subject;
 pub fn decide(input: &Input<'_>) -> Decision {
     let mut memory = input.memory.clone();
     let proposed: Vec<Proposed<'_>> = subjects(input, &mut memory);
-    let verdict = diagnose(input, &proposed);
     let mut bounded: Vec<Bounded<'_>> = proposed.into_iter().map(bound).collect();
     let demands = allot(input, &mut bounded, &mut memory);
     let (mut components, mut plan) = (BTreeMap::new(), Plan::default());
@@ -34,7 +32,7 @@ pub fn decide(input: &Input<'_>) -> Decision {
         memory.components.insert(name.to_owned(), remembered);
         components.insert(name.to_owned(), decision);
     }
-    Decision { components, verdict, plan, demands, memory }
+    Decision { components, plan, demands, memory }
 }
 
 /// The components to decide, after PROPOSE. The memory of the others stays, except for recommendations that nobody acts

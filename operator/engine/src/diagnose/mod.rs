@@ -1,27 +1,56 @@
 //! DIAGNOSE: the one cause of an app's problem, or none. Pure.
 //!
-//! Each cause is a function in a file of its own and a row of [`CAUSES`]. The first one also brings what BOUND makes of a
-//! verdict: it may act through bounds alone.
+//! [`diagnose()`] looks at an [`Observation`](observation::Observation) in two stages:
+//!
+//! 1. `gate`: is there an incident at all? Without one the verdict is Healthy, and nothing is said.
+//! 2. `walk`: from the node with the symptom along synchronous calls to the node that explains it, by its excess:
+//!    requests × (value − normal). `rank` orders the nodes where no calls are known. At that node the table of `causes`
+//!    names the resource.
+//!
+//! Two candidates that are too close are Unknown, with the measurement that would decide. No resource at all is
+//! NotAScalingProblem. A new cause is a file in `causes`, a row of its table and a [`Reason`](crate::reason::Reason).
 
-use crate::app::component::Proposed;
-use crate::input::Input;
-use crate::reason::Reason;
+mod calibrate;
+mod causes;
+mod changes;
+mod gate;
+mod graph;
+mod judge;
+pub mod observation;
+mod place;
+pub mod quantity;
+mod rank;
+pub mod statistics;
+pub mod verdict;
+mod walk;
 
-/// A diagnosed cause.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// Name of the component with the cause.
-    pub component: String,
-    /// The cause.
-    pub cause: Reason,
+use calibrate::calibrated;
+use causes::Facts;
+use changes::Changes;
+use graph::Graph;
+use observation::Observation;
+use verdict::Diagnosis;
+
+/// Diagnoses one app.
+#[must_use]
+pub fn diagnose(observation: &Observation) -> Diagnosis {
+    let calibrated = calibrated(observation);
+    let graph = Graph::of(observation);
+    let Some(alarm) = gate::symptom(observation, &calibrated, &graph) else { return Diagnosis::healthy() };
+    let case = Case { observation, changes: &calibrated.changes, graph: &graph };
+    case.judge(&case.place(alarm))
 }
 
-type Cause = fn(&Input<'_>, &[Proposed<'_>]) -> Option<Verdict>;
+/// An observation with what is computed of it once.
+struct Case<'a> {
+    observation: &'a Observation,
+    changes: &'a Changes,
+    graph: &'a Graph<'a>,
+}
 
-/// The causes, in order of precedence. None exists yet.
-const CAUSES: [Cause; 0] = [];
-
-/// The first cause that applies.
-pub(crate) fn diagnose(input: &Input<'_>, components: &[Proposed<'_>]) -> Option<Verdict> {
-    CAUSES.iter().find_map(|cause| cause(input, components))
+impl<'a> Case<'a> {
+    fn facts(&self, node: &str) -> Facts<'a> {
+        let node = self.changes.name(node).or_else(|| self.graph.name(node)).unwrap_or_default();
+        Facts { node, changes: self.changes, graph: self.graph, observation: self.observation }
+    }
 }

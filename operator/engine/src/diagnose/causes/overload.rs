@@ -1,0 +1,49 @@
+//! Sustained overload: repeated calls keep a system down after its trigger is gone. Pure.
+
+use super::facts::Facts;
+use crate::diagnose::changes::Changed;
+use crate::diagnose::quantity::Quantity;
+use crate::diagnose::verdict::{Finding, Intervention};
+use crate::reason::SUSTAINED_OVERLOAD;
+
+/// Calls per first call: in normal operation below, in a retry storm above.
+const AMPLIFIED: f64 = 1.3;
+/// First calls that grow by more than this are load, not repetition.
+const OFFERED: f64 = 1.2;
+/// Answers that fall below this share of normal are a loss.
+const LOST: f64 = 0.9;
+/// Seconds that it must last: shorter ones end by themselves.
+const LASTS: f64 = 120.0;
+
+pub(super) fn sustained(facts: &Facts<'_>) -> Option<Finding> {
+    let requests = facts.near(Quantity::Requests)?;
+    let (repeated, value, normal) = amplification(facts, requests)?;
+    let failures = facts.near(Quantity::Failures)?;
+    let offered = requests.change.ratio();
+    let good = |requests: f64, failures: f64| {
+        // A share of failures, or a number of them.
+        if failures <= 1.0 { requests * (1.0 - failures) } else { requests - failures }
+    };
+    let (now, before) = (
+        good(requests.change.value, failures.change.value),
+        good(requests.change.normal, failures.change.normal),
+    );
+    let is_lost = before > 0.0 && now / before < LOST;
+    let window = facts.observation.window;
+    let lasts = window.until - window.from >= LASTS;
+    let storms = value > AMPLIFIED && normal <= AMPLIFIED && is_lost && lasts && offered <= OFFERED;
+    let evidence = [Some(repeated), Some(requests), Some(failures)];
+    facts.finding(SUSTAINED_OVERLOAD, if storms { 1.0 } else { 0.0 }, &evidence, Intervention::ShedLoad)
+}
+
+/// Calls per first call, in the window and normally.
+fn amplification<'a>(facts: &Facts<'a>, first: &Changed) -> Option<(&'a Changed, f64, f64)> {
+    let per_first = |calls: f64, first: f64| if first > 0.0 { calls / first } else { 1.0 };
+    if let Some(attempts) = facts.near(Quantity::Attempts) {
+        let value = per_first(attempts.change.value, first.change.value);
+        return Some((attempts, value, per_first(attempts.change.normal, first.change.normal)));
+    }
+    let retries = facts.near(Quantity::Retries)?;
+    let value = 1.0 + per_first(retries.change.value, first.change.value);
+    Some((retries, value, 1.0 + per_first(retries.change.normal, first.change.normal)))
+}
