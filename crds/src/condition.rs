@@ -21,6 +21,8 @@ pub mod condition_type {
     pub const METRICS_AVAILABLE: &str = "MetricsAvailable";
     /// Something limits the replicas that the metrics recommend.
     pub const SCALING_LIMITED: &str = "ScalingLimited";
+    /// A dependency has open circuit breakers. An app without dependencies does not have it.
+    pub const DEPENDENCY_DEGRADED: &str = "DependencyDegraded";
     /// A new revision is taking over.
     pub const ROLLOUT_PROGRESSING: &str = "RolloutProgressing";
     /// The override is in force.

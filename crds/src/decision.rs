@@ -85,6 +85,32 @@ pub struct ScalingMemory {
     /// Last scale-up that a latency metric caused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_step: Option<LatencyStep>,
+    /// Replicas that stay because of degraded dependencies or silent callers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::HOLDS))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
+    pub holds: Vec<ReplicaHold>,
+}
+
+/// Replicas that stay because of a degraded dependency or silent callers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaHold {
+    /// Name of the dependency; not set for silent callers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = limits::NAME))]
+    pub dependency: Option<String>,
+    /// Since when.
+    pub since: Time,
+    /// The replicas.
+    pub replicas: i32,
+    /// The most pods with an open circuit breaker at the same time.
+    pub open: u32,
+    /// The pods that reported then.
+    pub of: u32,
+    /// When the cause ended; not set while it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Time>,
 }
 
 /// A change of the replicas.
@@ -162,6 +188,10 @@ impl Clip for ScalingMemory {
         self.last_good.iter_mut().for_each(|good| clip_text(&mut good.metric, limits::NAME));
         if let Some(step) = &mut self.latency_step {
             clip_text(&mut step.metric, limits::NAME);
+        }
+        self.holds.truncate(limits::HOLDS);
+        for hold in &mut self.holds {
+            hold.dependency.iter_mut().for_each(|name| clip_text(name, limits::NAME));
         }
         self
     }

@@ -9,6 +9,7 @@ mod condition;
 mod container;
 mod database;
 mod decision;
+mod dependency;
 mod duration;
 mod fallback;
 mod forecast;
@@ -41,7 +42,10 @@ pub use database::{
     Database, Postgres, Primary, ReadReplicaDrain, ReadReplicaTarget, ReadReplicaTls, ReadReplicas,
     SecretRef, StoragePolicy, WhenPrimaryIsGone,
 };
-pub use decision::{DecisionRecord, LastGood, LatencyStep, Proposal, ScaleEvent, ScalingMemory, Stage};
+pub use decision::{
+    DecisionRecord, LastGood, LatencyStep, Proposal, ReplicaHold, ScaleEvent, ScalingMemory, Stage,
+};
+pub use dependency::{Circuit, CircuitSource, Dependency};
 pub use duration::{GoDuration, InvalidDuration};
 pub use fallback::Fallback;
 pub use forecast::Forecast;

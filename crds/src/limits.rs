@@ -42,6 +42,15 @@ pub const EFFECT: usize = 200;
 /// Changes of replicas that are kept over a restart.
 pub const SCALE_EVENTS: usize = 16;
 
+/// Replicas of a component that stay because of others: one for each of its calls, and one for its callers.
+pub const HOLDS: usize = CALLS + 1;
+/// Dependencies and components that a component calls.
+pub const CALLS: usize = 8;
+/// Dependencies of an app.
+pub const DEPENDENCIES: usize = 20;
+/// Characters of the name of a circuit breaker.
+pub const BREAKER: usize = 128;
+
 /// The end of a text that was cut.
 const CUT: &str = " …";
 /// A cut is made between two words if that leaves at most this many characters unused.

@@ -1,6 +1,6 @@
 //! `ScalableApp`: the stack that a team declares. Pure.
 
-use crate::{Cache, Database, ScalableAppStatus, Service, Worker};
+use crate::{Cache, Database, Dependency, ScalableAppStatus, Service, Worker};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,11 @@ pub struct ScalableAppSpec {
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub databases: Vec<Database>,
+    /// What services and workers call and list in `calls`, at most 20. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub dependencies: Vec<Dependency>,
 }
 
 impl ScalableAppSpec {

@@ -1,5 +1,6 @@
 //! A stateless service and how it scales. Pure.
 
+use crate::limits;
 use crate::{
     Behavior, EnvVar, Fallback, Forecast, Metric, PodTemplate, Probes, Resources, Rollout, Schedule,
 };
@@ -60,6 +61,12 @@ pub struct Service {
     /// Number of replicas, and the metrics that decide it. Default: one replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
+    /// Names of the dependencies and services of the app that the pods call, at most 8. Their circuit breakers count for
+    /// the scaling of this component, and this component counts as a caller for the services. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::CALLS), inner(length(min = 1, max = limits::NAME)))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Set)]
+    pub calls: Vec<String>,
     /// How new pods replace old ones when their template changes. Default: a rolling update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,

@@ -21,7 +21,8 @@ pub struct ScalableAppStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = limits::APP_LIMITED_BY))]
     pub limited_by: String,
-    /// The conditions `Ready`, `Reconciling`, `Stalled`, `MetricsAvailable`, `ScalingLimited` and `RolloutProgressing`.
+    /// The conditions `Ready`, `Reconciling`, `Stalled`, `MetricsAvailable`, `ScalingLimited` and `RolloutProgressing`,
+    /// and `DependencyDegraded` where the app declares dependencies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::CONDITIONS))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
@@ -92,7 +93,8 @@ pub struct ComponentStatus {
     #[schemars(length(max = limits::REVISIONS))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub revisions: Vec<RevisionStatus>,
-    /// What the operator needs for scaling after a restart. It is written only together with a change of the replicas.
+    /// What the operator needs for scaling after a restart. It is written only together with a change of the replicas,
+    /// or of what holds them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<ScalingMemory>,
     /// Last decision that changed the desired replicas, their limit or a hold, with its inputs.

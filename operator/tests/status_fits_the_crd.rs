@@ -9,8 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use scalableapp_crds::{
-    DecisionRecord, LastGood, Proposal, Quantity, ScalableAppStatus, ScaleEvent, ScalingMemory, Stage, crds,
+    DecisionRecord, LastGood, Proposal, Quantity, ReplicaHold, ScalableAppStatus, ScaleEvent, ScalingMemory,
+    Stage, crds,
 };
+use scalableapp_engine::bounds::circuit::DependencyState;
 use scalableapp_engine::reason::{self, Reason};
 use scalableapp_operator::decide::component_state::{ComponentState, Failure, MetricsState};
 use scalableapp_operator::kinds::Kind;
@@ -83,15 +85,48 @@ fn memory() -> impl Strategy<Value = ScalingMemory> {
         let good = |metric| LastGood { metric, value: value.clone(), time: time.clone() };
         metrics.into_iter().map(good).collect()
     });
-    (events, good).prop_map(|(events, last_good)| ScalingMemory { events, last_good, latency_step: None })
+    let holds = vec(proptest::option::of(text()), 0..20).prop_map(|dependencies| {
+        let time = Time(Timestamp::UNIX_EPOCH);
+        let hold = |dependency| ReplicaHold {
+            dependency,
+            since: time.clone(),
+            replicas: i32::MAX,
+            open: u32::MAX >> 1,
+            of: u32::MAX >> 1,
+            ended: Some(time.clone()),
+        };
+        dependencies.into_iter().map(hold).collect()
+    });
+    (events, good, holds).prop_map(|(events, last_good, holds)| ScalingMemory {
+        events,
+        last_good,
+        latency_step: None,
+        holds,
+    })
+}
+
+fn dependency() -> impl Strategy<Value = DependencyState> {
+    prop_oneof![
+        any::<u32>().prop_map(|open| DependencyState::Degraded {
+            since: Timestamp::UNIX_EPOCH,
+            open,
+            of: open
+        }),
+        vec(text(), 0..9).prop_map(DependencyState::OpenOnSomePods),
+        Just(DependencyState::Unknown),
+        Just(DependencyState::Well),
+        Just(DependencyState::NotYet),
+    ]
 }
 
 fn component() -> impl Strategy<Value = ComponentState> {
     let said = (text(), failure(), failure(), failure(), proptest::option::of(text()), text());
     let kept = (proptest::option::of(record()), proptest::option::of(memory()));
     let limits = vec(any_reason(), 0..40);
-    (said, kept, limits, vec(revision(), 0..9), any::<bool>(), 0..10_000_i32).prop_map(
-        |(said, (record, memory), limited_by, revisions, decided, desired)| {
+    let dependencies = proptest::collection::btree_map(text(), dependency(), 0..9);
+    let replicas = (vec(revision(), 0..9), any::<bool>(), 0..10_000_i32);
+    (said, kept, limits, dependencies, replicas).prop_map(
+        |(said, (record, memory), limited_by, dependencies, (revisions, decided, desired))| {
             let (name, problem, failure, missing, paused, limit) = said;
             ComponentState {
                 name,
@@ -103,6 +138,8 @@ fn component() -> impl Strategy<Value = ComponentState> {
                 paused,
                 limited_by,
                 limit,
+                calls_dependencies: !dependencies.is_empty(),
+                dependencies,
                 record,
                 memory,
                 measured: missing.map_or(MetricsState::Fresh, MetricsState::Missing),

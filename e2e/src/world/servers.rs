@@ -6,6 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use hyper::Request;
+use hyper::header::CONTENT_TYPE;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use serde_json::{Value, json};
@@ -73,6 +75,29 @@ impl World {
             Ok(())
         })
         .await
+    }
+
+    /// Starts the simulated payment provider alone, and waits until it is ready. Its address is `http://payments`.
+    ///
+    /// # Errors
+    /// When it is not ready in time.
+    pub async fn start_payments(&self) -> Result<()> {
+        let name = Server::Payments.name();
+        self.apply(&self.server_manifest(name)?).await.with_context(|| format!("failed to start {name}"))?;
+        wait_until("the payment provider is ready", Duration::from_secs(60), async || {
+            self.pod_is_ready(name).await
+        })
+        .await
+    }
+
+    /// Changes the behavior of the simulated payment provider, for example to `{"hang": true}`; `{}` recovers.
+    ///
+    /// # Errors
+    /// When it does not take it.
+    pub async fn payments_behave(&self, behavior: &Value) -> Result<()> {
+        let request = Request::put("/behavior").header(CONTENT_TYPE, "application/json");
+        let answer = self.call("pods/payments:8082", request.body(behavior.to_string())?).await?;
+        answer.has(200)
     }
 
     async fn make_secret(&self, name: &str, data: &Value) -> Result<()> {

@@ -8,6 +8,7 @@ mod bad_manifest_is_refused_in_words;
 mod bad_metric_is_named;
 mod cluster_serves;
 mod dead_database_does_not_kill_pods;
+mod dependency_brownout_holds;
 mod excluded_namespace_is_left_alone;
 mod hand_edit_is_reverted;
 mod hanging_requests_take_no_replica;

@@ -335,6 +335,7 @@ fn deviates(condition: &Condition) -> bool {
         condition_type::RECONCILING
         | condition_type::STALLED
         | condition_type::SCALING_LIMITED
+        | condition_type::DEPENDENCY_DEGRADED
         | condition_type::ROLLOUT_PROGRESSING => ConditionStatus::False,
         _ => return false,
     };

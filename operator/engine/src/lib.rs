@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | PROPOSE | a component | [`propose`]: [`evidence`] checks each sample, [`hpa::signal`] does HPA's arithmetic, a backlog has its own; [`forecast`] | propose replicas |
 //! | DIAGNOSE | the app | [`diagnose`] | name one cause, or none; a decision does not ask it yet |
-//! | BOUND | a component | [`bounds`]: `minReplicas` and `maxReplicas`, schedules, overrides, fallback, an incomplete averaging window, a throughput that does not rise, pods that are not granted | set minimum and maximum replicas |
+//! | BOUND | a component | [`bounds`]: `minReplicas` and `maxReplicas`, schedules, overrides, fallback, an incomplete averaging window, a throughput that does not rise, pods that are not granted, circuit breakers | set minimum and maximum replicas |
 //! | ALLOT | the app | [`allot`] | lower the maximum to what is available, and hold replicas until it is their turn |
 //! | STABILIZE | a component | [`hpa::scale`] does one HPA step with [`hpa::normalize`], [`hpa::behavior`] and [`hpa::history`] | delay, limit, clamp |
 //! | PLAN | the app | [`rollout`] | return the next safe step over revisions |
@@ -51,6 +51,7 @@
 //!     behavior: Behavior::default(),
 //!     revision: "7c9f8d".into(),
 //!     rolling: Rolling::default(),
+//!     calls: vec![],
 //! };
 //! let revision = Revision { hash: "7c9f8d".into(), replicas: 4, available: 4, is_target: true };
 //! let observed = Observed { revisions: vec![revision], existing_replicas: 4, ..Observed::default() };
@@ -58,7 +59,7 @@
 //!
 //! let decision = decide(&Input {
 //!     now,
-//!     stack: &Stack { components: of_web(web.into()) },
+//!     stack: &Stack { components: of_web(web.into()), ..Stack::default() },
 //!     state: &State { components: of_web(observed) },
 //!     evidence: &RecordedEvidence {
 //!         max_age: SignedDuration::from_secs(60),

@@ -7,6 +7,7 @@
 use crate::allot::turns::TurnMemory;
 use crate::app::decision::ComponentDecision;
 use crate::app::limits::RecentLimits;
+use crate::bounds::circuit::CircuitMemory;
 use crate::bounds::fallback::MissingSince;
 use crate::evidence::zero::Doubts;
 use crate::forecast::ForecastMemory;
@@ -106,6 +107,12 @@ impl ComponentMemory {
         self.scaling.persist(now, behavior)
     }
 
+    /// The part for the status of what holds replicas. It changes without them, too.
+    #[must_use]
+    pub fn holds(&self) -> Vec<api::ReplicaHold> {
+        self.scaling.circuits.persist()
+    }
+
     /// The replicas of the last written decision, where different current ones can be told from it: an earlier process
     /// may have decided replicas without writing them.
     pub(crate) fn decided_replicas(&self, scaled_by_other: bool) -> Option<i32> {
@@ -131,6 +138,8 @@ pub(crate) struct Memory {
     pub(crate) forecasts: ForecastMemory,
     pub(crate) missing_since: MissingSince,
     pub(crate) limits: RecentLimits,
+    #[serde(default, skip_serializing_if = "CircuitMemory::is_empty")]
+    pub(crate) circuits: CircuitMemory,
 }
 
 /// A change of replicas by a decision.
@@ -173,6 +182,7 @@ impl Memory {
                 .collect(),
             last_good: self.signals.last_good.iter().map(|(metric, good)| good.persist(metric)).collect(),
             latency_step: self.signals.latency.step.as_ref().map(LatencyStep::persist),
+            holds: self.circuits.persist(),
         }
     }
 
@@ -215,6 +225,7 @@ impl Memory {
             forecasts: ForecastMemory::default(),
             missing_since: MissingSince::default(),
             limits: RecentLimits::default(),
+            circuits: CircuitMemory::restore(&persisted.holds, now),
         }
     }
 

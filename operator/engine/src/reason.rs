@@ -71,6 +71,10 @@ reasons! {
     PRIMARY_HAS_NO_ROOM = "PrimaryHasNoRoom": "A read replica waits for a WAL sender or a replication slot of the primary, so no further one is added.";
     THROUGHPUT_DOES_NOT_RISE = "ThroughputDoesNotRise": "The throughput of the workers has not risen with their number, so the pool does not grow further. Look for a poison job, a lock or a slow dependency.";
     WAITS_FOR_TURN = "WaitsForTurn": "Another cache or other read replicas of the app change. They change one after another, so these replicas stay until that change has its effect, for at most 5 minutes.";
+    DEPENDENCY_DEGRADED = "DependencyDegraded": "The circuit breakers of a dependency are open on at least half of the pods that report. No replica is removed, and none is added because calls wait.";
+    DEPENDENCY_RECOVERING = "DependencyRecovering": "The circuit breakers of a dependency were open a short time ago. The replicas stay for one scale-down stabilization window.";
+    CALLERS_SILENT = "CallersSilent": "A caller of the component has an open circuit breaker, or no ready pod. The replicas stay until it has been back for one scale-down stabilization window.";
+    CIRCUIT_UNKNOWN = "CircuitUnknown": "Too few pods report the state of a circuit breaker, so nothing scales in. Check that they export it, and the name of the breaker.";
 
     // Why a metric is invalid.
     METRIC_ABSENT = "MetricAbsent": "The metric has no sample, or lacks samples of pods that should report.";
@@ -114,6 +118,8 @@ reasons! {
     NO_METRICS = "NoMetrics": "No component declares a metric.";
     NOT_MEASURED_YET = "NotMeasuredYet": "The operator has not queried Prometheus for this app yet.";
     WITHIN_LIMITS = "WithinLimits": "No bound, policy or override limits the replicas.";
+    DEPENDENCIES_WELL = "DependenciesWell": "No circuit breaker is open.";
+    CIRCUIT_OPEN_ON_SOME_PODS = "CircuitOpenOnSomePods": "A circuit breaker is open on less than half of the pods: the problem is theirs, not that of the dependency.";
 
     // Conditions of an override.
     IN_FORCE = "InForce": "The override is in force.";

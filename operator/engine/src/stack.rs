@@ -16,6 +16,17 @@ use std::sync::Arc;
 pub struct Stack {
     /// The components, shared with the app that they were resolved from.
     pub components: BTreeMap<String, Arc<Component>>,
+    /// What components call outside of the app, and components whose circuit breakers are read, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dependencies: BTreeMap<String, Dependency>,
+}
+
+/// What the pods of a component call, and whose circuit breaker they report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Dependency {
+    /// Whether a breaker is reported from its first call on only.
+    pub appears_late: bool,
 }
 
 /// A declared component.
@@ -38,6 +49,9 @@ pub struct Component {
     pub revision: String,
     /// How the declared revision replaces earlier ones.
     pub rolling: Rolling,
+    /// Names of the dependencies and components that it calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<String>,
 }
 
 /// What a component runs, and how its replicas are decided.

@@ -201,7 +201,7 @@ impl Autoscaler {
             Observed { revisions: vec![revision], existing_replicas: replicas, ..Observed::default() };
         let decision = decide(&Input {
             now: instant(second as f64),
-            stack: &Stack { components: only(Arc::new(self.component())) },
+            stack: &Stack { components: only(Arc::new(self.component())), ..Stack::default() },
             state: &State { components: only(observed) },
             evidence: &self.evidence,
             limits: &Limits::default(),
@@ -225,6 +225,7 @@ impl Autoscaler {
             behavior: self.behavior.clone(),
             revision: REVISION.to_owned(),
             rolling: Rolling::default(),
+            calls: Vec::new(),
         }
     }
 }

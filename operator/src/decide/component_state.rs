@@ -3,7 +3,9 @@
 use crate::observe::cluster::workload::{LiveRevision, Problem, deadline_exceeded};
 use scalableapp_crds::limits::{self, clip};
 use scalableapp_crds::{DecisionRecord, ScalableAppStatus, ScalingMemory, Tier, condition_type};
+use scalableapp_engine::bounds::circuit::DependencyState;
 use scalableapp_engine::reason::{self, Reason};
+use std::collections::BTreeMap;
 
 /// Name of the stage that reports another writer of the replicas.
 pub const OTHER_SCALER: &str = "other scaler";
@@ -55,9 +57,13 @@ pub struct ComponentState {
     pub limit: String,
     /// Whether the component declares metrics.
     pub measured: MetricsState,
+    /// Whether it calls a dependency.
+    pub calls_dependencies: bool,
+    /// What is known of each dependency that it calls, by name; empty where it was not decided.
+    pub dependencies: BTreeMap<String, DependencyState>,
     /// The decision to record, if it differs from the recorded one.
     pub record: Option<DecisionRecord>,
-    /// The memory of scaling, if replicas are about to change.
+    /// The memory of scaling, if replicas or what holds them are about to change.
     pub memory: Option<ScalingMemory>,
 }
 

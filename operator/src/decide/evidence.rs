@@ -4,7 +4,9 @@ use super::memory::DecideMemory;
 use crate::{observe::snapshot::Samples, resolve::app::App};
 use jiff::SignedDuration;
 use scalableapp_engine::{
-    evidence::{Evidence, backlog::BacklogReading, cache::CacheReading, sample::Reading},
+    evidence::{
+        Evidence, backlog::BacklogReading, cache::CacheReading, circuit::CircuitReading, sample::Reading,
+    },
     forecast::season::Seasonal,
     hpa::pod::{Pod, PodSample, Resource},
 };
@@ -39,6 +41,11 @@ impl Evidence for AppEvidence<'_> {
         let key = &self.app.component(component)?.key;
         let is_of_this_edit = self.samples.source(key, metric) == self.memory.source(component, metric);
         is_of_this_edit.then(|| self.samples.cache(key))?.map(Cow::Borrowed)
+    }
+
+    fn circuit(&self, component: &str, dependency: &str) -> Option<Cow<'_, CircuitReading>> {
+        let component = self.app.component(component)?;
+        self.samples.circuit(&component.key, dependency, component.breakers.get(dependency)?)
     }
 
     fn usage(&self, pod: &Pod, resource: Resource) -> Option<PodSample> {

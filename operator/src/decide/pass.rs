@@ -27,7 +27,10 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
-use scalableapp_crds::{DecisionRecord, ScalableAppStatus, ScalingOverride, ScalingOverrideSpec, Tier};
+use scalableapp_crds::{
+    ComponentStatus, DecisionRecord, ScalableAppStatus, ScalingMemory, ScalingOverride, ScalingOverrideSpec,
+    Tier,
+};
 use scalableapp_engine::{
     ComponentDecision, Decision, Input,
     allot::grants::{AppDemands, AppGrants},
@@ -35,6 +38,7 @@ use scalableapp_engine::{
     decide,
     evidence::recorded::Recorder,
     limits::Limits,
+    memory::ComponentMemory,
     reason,
     record::{Record, RecordedInput},
     rollout::{Plan, rolling::Revision},
@@ -300,15 +304,30 @@ impl After<'_> {
         state.measured = metrics_state(resolved, view.samples, decision, pods, state.ready(), now);
         let other = other_scaler::stage(state, decision);
         state.record = news::record(state, known, decision, other.is_some(), now);
-        if let (Some(change), Some(memory)) = (&decision.change, memory) {
-            let mut memory = memory.clone();
-            memory.record(change, &resolved.declared.behavior);
-            state.memory = Some(memory.persist(now, &resolved.declared.behavior));
-        }
+        state.dependencies.clone_from(&decision.dependencies);
+        state.memory = memory.and_then(|memory| persisted(memory, known, decision, resolved, now));
         let record = view.recording.then(|| state.record.clone()).flatten();
         other_scaler::tell_of(other, state.record.as_mut());
         record
     }
+}
+
+/// The memory to write: with a change of replicas, and with one of what holds them.
+fn persisted(
+    memory: &ComponentMemory,
+    known: Option<&ComponentStatus>,
+    decision: &ComponentDecision,
+    resolved: &Component,
+    now: Timestamp,
+) -> Option<ScalingMemory> {
+    let behavior = &resolved.declared.behavior;
+    if let Some(change) = &decision.change {
+        let mut memory = memory.clone();
+        memory.record(change, behavior);
+        return Some(memory.persist(now, behavior));
+    }
+    let known = known.and_then(|known| known.memory.as_ref()).map_or(&[][..], |memory| &memory.holds);
+    (memory.holds() != known).then(|| memory.persist(now, behavior))
 }
 
 fn component_state(
@@ -333,6 +352,7 @@ fn component_state(
         name: name.to_owned(),
         tier: resolved.tier,
         min: resolved.declared.min_replicas,
+        calls_dependencies: !resolved.breakers.is_empty(),
         desired: known.and_then(|known| known.component(name)).map_or(0, |known| known.desired),
         target,
         outdated,

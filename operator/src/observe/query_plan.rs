@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
-use scalableapp_crds::Tier;
+use scalableapp_crds::{CircuitSource, Tier};
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::propose::metric::Target;
 
-use crate::resolve::app::{App, Component, ComponentKey};
+use crate::resolve::app::{App, Breaker, Component, ComponentKey};
 
 /// A signal: one set of queries for all apps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,8 @@ pub enum Signal {
     Activity,
     /// Evictions, hits and memory of a cache.
     Cache,
+    /// Circuit breakers of each pod, by what exports them.
+    Circuit(CircuitSource),
 }
 
 /// Namespace and name of an app.
@@ -117,6 +119,9 @@ pub fn sources(component: &Component) -> Sources {
     metrics.filter_map(|one| Some((one.name.clone(), source(&one.name, &one.target)?))).collect()
 }
 
+/// The circuit breakers of each component that calls something, by the name of the dependency.
+pub type Breakers = BTreeMap<ComponentKey, BTreeMap<String, Breaker>>;
+
 /// The measurements that the apps need. Computed when an app changes, not in every tick.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct QueryPlan {
@@ -124,6 +129,7 @@ pub struct QueryPlan {
     forecasts: BTreeMap<ComponentKey, Forecast>,
     signals: BTreeMap<Signal, QueryScope>,
     custom: BTreeSet<CustomQuery>,
+    breakers: Breakers,
 }
 
 impl QueryPlan {
@@ -131,7 +137,7 @@ impl QueryPlan {
     #[must_use]
     pub fn of<'a>(apps: impl IntoIterator<Item = &'a App>) -> Self {
         let (mut components, mut forecasts) = (HashMap::new(), BTreeMap::new());
-        let mut shown = Shown::default();
+        let (mut shown, mut breakers) = (Shown::default(), Breakers::new());
         for app in apps {
             for component in app.components.iter().filter(|component| component.is_valid()) {
                 let key = || (app.namespace.clone(), app.name.to_string());
@@ -144,12 +150,28 @@ impl QueryPlan {
                     }
                     Tier::Service | Tier::Worker | Tier::Database => {}
                 }
+                if !component.breakers.is_empty() {
+                    breakers.insert(component.key.clone(), component.breakers.clone());
+                }
                 forecasts
                     .extend(component.declared.forecast().map(|forecast| (component.key.clone(), forecast)));
                 components.insert(component.key.clone(), sources(component));
             }
         }
-        Self::new(components, forecasts, shown)
+        Self::new(components, forecasts, shown).with(breakers)
+    }
+
+    /// The plan with the circuit breakers of components.
+    #[must_use]
+    pub fn with(mut self, breakers: Breakers) -> Self {
+        for (key, breakers) in &breakers {
+            for breaker in breakers.values() {
+                let scope = self.signals.entry(Signal::Circuit(breaker.source)).or_default();
+                scope.decides = true;
+                scope.apps.insert((key.namespace.clone(), key.app.clone()));
+            }
+        }
+        Self { breakers, ..self }
     }
 
     /// The needs of these components, and what is displayed.
@@ -160,7 +182,19 @@ impl QueryPlan {
             Source::Custom(query) => Some(query.clone()),
             _ => None,
         });
-        Self { signals: signals(&components, shown), custom: custom.collect(), components, forecasts }
+        Self {
+            signals: signals(&components, shown),
+            custom: custom.collect(),
+            components,
+            forecasts,
+            breakers: Breakers::new(),
+        }
+    }
+
+    /// The circuit breakers of each component that has some.
+    #[must_use]
+    pub fn breakers(&self) -> &Breakers {
+        &self.breakers
     }
 
     /// For each component the source of each metric.
@@ -257,6 +291,25 @@ mod tests {
         app.components[0].pod.metrics_port = None;
         assert_eq!(QueryPlan::of(&[app]).signals.keys().collect::<Vec<_>>(), [&Signal::Cpu]);
         assert!(QueryPlan::of(&[]).signals.is_empty());
+    }
+
+    #[test]
+    fn breakers_are_queried_of_the_apps_that_call_a_dependency_alone() {
+        let app = |calls: &[&str]| {
+            let app = serde_json::from_value(json!({
+                "metadata": {"name": "shop", "namespace": "shop", "uid": "1"},
+                "spec": {
+                    "services": [{"name": "web", "image": "shop:1", "port": 8080, "calls": calls}],
+                    "dependencies": [
+                        {"name": "payments", "circuit": {"source": "polly"}},
+                        {"name": "stock", "circuit": {"source": "app"}},
+                    ],
+                },
+            }));
+            QueryPlan::of(&[resolve(&app.unwrap()).unwrap()]).signals.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(app(&[]), []);
+        assert_eq!(app(&["payments"]), [Signal::Circuit(CircuitSource::Polly)]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The samples of one tick, and their problems. Pure.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds::{LiveCache, LiveLatency};
 use scalableapp_engine::evidence::backlog::BacklogReading;
 use scalableapp_engine::evidence::cache::CacheReading;
+use scalableapp_engine::evidence::circuit::CircuitReading;
 use scalableapp_engine::evidence::sample::{Coverage, Reading, Window};
 use scalableapp_engine::forecast::season::Seasonal;
 use scalableapp_engine::hpa::pod::{self, PodSample, Resource};
@@ -24,7 +26,7 @@ use super::prometheus::targets::Targets;
 use super::query_plan::{QueryPlan, Signal, Source};
 #[cfg(test)]
 use super::{namespaced::NamespacedName, prometheus::signals::cache::ShardUse};
-use crate::resolve::app::ComponentKey;
+use crate::resolve::app::{Breaker, ComponentKey};
 
 /// The samples of one tick.
 #[derive(Clone, Debug, Default)]
@@ -148,6 +150,24 @@ impl Samples {
     pub fn cache(&self, key: &ComponentKey) -> Option<&CacheReading> {
         let measured = self.evidence.caches.get(key).filter(|measured| !measured.is_partial)?;
         Some(&measured.value.reading)
+    }
+
+    /// The circuit breakers of a component's pods for a dependency; `None` before their query was answered. A pod that an
+    /// answer may lack is without one.
+    #[must_use]
+    pub fn circuit(
+        &self,
+        key: &ComponentKey,
+        dependency: &str,
+        breaker: &Breaker,
+    ) -> Option<Cow<'_, CircuitReading>> {
+        let asked = self.wanted.breakers().get(key)?.get(dependency)?;
+        if asked != breaker {
+            return None;
+        }
+        let measured = self.evidence.circuits.get(&breaker.source)?;
+        let measured = measured.get(key).and_then(|measured| measured.value.get(dependency));
+        Some(measured.map_or_else(Cow::default, Cow::Borrowed))
     }
 
     /// Usage of a pod, if every container and sidecar of it was measured.

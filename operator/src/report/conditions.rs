@@ -7,8 +7,12 @@ use super::joined::joined;
 use crate::decide::component_state::{ComponentState, Failure, MetricsState};
 use jiff::Timestamp;
 use scalableapp_crds::{Condition, ConditionStatus, condition_type, set_condition};
+use scalableapp_engine::bounds::circuit::DependencyState;
 use scalableapp_engine::reason::{self, Reason};
 use std::borrow::Cow;
+
+/// Pods that are named.
+const SHOWN_PODS: usize = 3;
 
 /// A condition's status with its reason and its message.
 pub type Verdict = (ConditionStatus, Reason, Cow<'static, str>);
@@ -43,6 +47,11 @@ pub fn verdicts(
         verdicts.push((condition_type::SCALING_LIMITED, yes(reason::PAUSED, paused.clone())));
     } else if decided || !is_set(condition_type::SCALING_LIMITED) {
         verdicts.push((condition_type::SCALING_LIMITED, scaling_limited(&valid)));
+    }
+    let calls = components.iter().any(|state| state.calls_dependencies);
+    let is_known = is_set(condition_type::DEPENDENCY_DEGRADED);
+    if (calls || is_known) && (decided || !is_known) {
+        verdicts.push((condition_type::DEPENDENCY_DEGRADED, dependency_degraded(&valid)));
     }
     verdicts
 }
@@ -218,6 +227,61 @@ fn scaling_limited(components: &[&ComponentState]) -> Verdict {
     no(reason::WITHIN_LIMITS, reason::WITHIN_LIMITS.sentence)
 }
 
+/// Every dependency with open breakers and who sees them; otherwise the first that is not known, or that a few pods see
+/// open.
+fn dependency_degraded(components: &[&ComponentState]) -> Verdict {
+    let all = || {
+        let of = |state: &&ComponentState| {
+            let name = state.name.clone();
+            let dependencies = state.dependencies.clone().into_iter();
+            dependencies.map(move |(dependency, known)| (name.clone(), dependency, known))
+        };
+        components.iter().flat_map(of)
+    };
+    let degraded: Vec<String> = all()
+        .filter_map(|(component, dependency, known)| match known {
+            DependencyState::Degraded { since, open, of } => Some(format!(
+                "{dependency}: the circuit breakers of {component} are open or half-open since {since}, on up to {open} of {of} pods"
+            )),
+            _ => None,
+        })
+        .collect();
+    if !degraded.is_empty() {
+        return yes(reason::DEPENDENCY_DEGRADED, joined(&degraded));
+    }
+    let unknown = all().find(|(_, _, known)| *known == DependencyState::Unknown);
+    if let Some((component, dependency, _)) = unknown {
+        let words = format!(
+            "{dependency}: too few pods of {component} report the state of its circuit breaker; nothing of {component} scales in"
+        );
+        return (ConditionStatus::Unknown, reason::CIRCUIT_UNKNOWN, words.into());
+    }
+    let of_some = all().find_map(|(component, dependency, known)| match known {
+        DependencyState::OpenOnSomePods(pods) => Some((component, dependency, pods)),
+        _ => None,
+    });
+    if let Some((component, dependency, pods)) = of_some {
+        let more = if pods.len() > SHOWN_PODS { ", and others" } else { "" };
+        let named: Vec<&str> = pods.iter().take(SHOWN_PODS).map(String::as_str).collect();
+        let words = format!(
+            "{dependency}: only these pods of {component} have an open circuit breaker: {}{more}",
+            named.join(", ")
+        );
+        return no(reason::CIRCUIT_OPEN_ON_SOME_PODS, words);
+    }
+    let is_new = |state: &&&ComponentState| {
+        state.calls_dependencies
+            && state.desired > 0
+            && state.dependencies.values().all(|known| *known == DependencyState::NotYet)
+    };
+    if let Some(state) = components.iter().find(is_new) {
+        let words =
+            format!("{}: no pod has been ready for long enough to report its circuit breakers", state.name);
+        return (ConditionStatus::Unknown, reason::NOT_MEASURED_YET, words.into());
+    }
+    no(reason::DEPENDENCIES_WELL, reason::DEPENDENCIES_WELL.sentence)
+}
+
 fn rollout(components: &[&ComponentState]) -> Verdict {
     let unfinished = || components.iter().filter(|state| !state.is_rolled_out());
     let is_blocked = |state: &&&ComponentState| {
@@ -301,6 +365,47 @@ mod tests {
             (ConditionStatus::False, "MetricAbsent".into())
         );
         assert_eq!(says(&[state], "ScalingLimited"), (ConditionStatus::True, "MaxReplicas".into()));
+    }
+
+    fn calling(dependencies: &[(&str, DependencyState)]) -> ComponentState {
+        let dependencies = dependencies.iter().map(|(name, known)| ((*name).to_owned(), known.clone()));
+        ComponentState { calls_dependencies: true, dependencies: dependencies.collect(), ..web(2) }
+    }
+
+    #[test]
+    fn an_open_breaker_is_named_and_ready_does_not_depend_on_it() {
+        let open = DependencyState::Degraded { since: Timestamp::UNIX_EPOCH, open: 2, of: 3 };
+        let state = calling(&[("payments", open), ("stock", DependencyState::Unknown)]);
+        let (status, reason, message) = said(std::slice::from_ref(&state), None, "DependencyDegraded");
+        assert_eq!((status, reason.as_str()), (ConditionStatus::True, "DependencyDegraded"));
+        let expected = "payments: the circuit breakers of web are open or half-open since 1970-01-01T00:00:00Z, \
+                        on up to 2 of 3 pods";
+        assert_eq!(message, expected);
+        assert_eq!(says(&[state], "Ready"), (ConditionStatus::True, "UpAsDeclared".into()));
+    }
+
+    #[test]
+    fn a_dependency_of_which_nothing_is_known_is_not_said_to_be_well() {
+        let says = |known| says(&[calling(&[("payments", known)])], "DependencyDegraded");
+        let unknown = (ConditionStatus::Unknown, "CircuitUnknown".into());
+        assert_eq!(says(DependencyState::Unknown), unknown);
+        assert_eq!(says(DependencyState::NotYet), (ConditionStatus::Unknown, "NotMeasuredYet".into()));
+        assert_eq!(says(DependencyState::Well), (ConditionStatus::False, "DependenciesWell".into()));
+        let pods = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+        let some = said(
+            &[calling(&[("payments", DependencyState::OpenOnSomePods(pods))])],
+            None,
+            "DependencyDegraded",
+        );
+        let words = "payments: only these pods of web have an open circuit breaker: a, b, c, and others";
+        assert_eq!(some, (ConditionStatus::False, "CircuitOpenOnSomePods".into(), words.into()));
+    }
+
+    #[test]
+    fn an_app_without_dependencies_has_no_condition_for_them() {
+        let state = web(2);
+        let verdicts = verdicts(&[], &[&state], None);
+        assert!(verdicts.iter().all(|(type_, _)| *type_ != condition_type::DEPENDENCY_DEGRADED));
     }
 
     #[test]

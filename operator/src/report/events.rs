@@ -56,6 +56,8 @@ fn is_bad(condition: &Condition) -> Option<bool> {
         condition_type::READY | condition_type::METRICS_AVAILABLE => {
             Some(condition.status == ConditionStatus::False)
         }
+        condition_type::DEPENDENCY_DEGRADED => (condition.status != ConditionStatus::Unknown)
+            .then_some(condition.status == ConditionStatus::True),
         // Missing replicas, which `Ready` does not report above `minReplicas`. A limit is not bad.
         condition_type::SCALING_LIMITED => {
             let is_problem = reason::PROBLEMS.iter().any(|problem| problem.name == condition.reason);

@@ -9,7 +9,9 @@ use crate::kinds::Kind;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
-use scalableapp_crds::{CacheEngine, EnvVar, Eviction, PodTemplate, Resources, ScalableApp, Tier};
+use scalableapp_crds::{
+    CacheEngine, CircuitSource, EnvVar, Eviction, PodTemplate, Resources, ScalableApp, Tier,
+};
 use scalableapp_engine::stack::{self, Stack};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -128,8 +130,19 @@ pub struct Component {
     pub queries: BTreeMap<String, String>,
     /// The queues of a worker's backlog; empty without one.
     pub queues: Vec<String>,
+    /// The circuit breakers of its pods, by the name of the dependency.
+    pub breakers: BTreeMap<String, Breaker>,
     /// Its problems. With any problem the rest is a placeholder, which must not be used.
     pub problems: Vec<Invalid>,
+}
+
+/// A circuit breaker, as the pods report it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// What exports it.
+    pub source: CircuitSource,
+    /// Its name there.
+    pub name: String,
 }
 
 impl Component {

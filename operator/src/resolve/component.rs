@@ -2,6 +2,7 @@
 
 use super::app::{self, ComponentKey, Pod};
 use super::declaration::Declaration;
+use super::dependency::Callees;
 use super::invalid::Problems;
 use super::name::ComponentName;
 use super::path::Path;
@@ -9,6 +10,7 @@ use super::revision::Revision;
 use super::{cache, database, rolling, scaling, worker};
 use scalableapp_crds as api;
 use scalableapp_engine::stack;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The names and defaults that the components of an app share.
@@ -24,6 +26,8 @@ pub(super) struct Shared<'a> {
     pub caches: &'a [String],
     /// Variables for the databases of the app.
     pub databases: &'a [api::EnvVar],
+    /// What components may call.
+    pub callees: &'a Callees,
 }
 
 impl Shared<'_> {
@@ -42,15 +46,11 @@ pub(super) fn of_service(written: &api::Service, shared: Shared<'_>, path: Path<
     let pod = declaration.pod(shared.image, None, path, &mut problems);
     let pod = shared.given_to(pod, &written.env);
     let scaling = scaling::of_service(written, path, &mut problems);
-    component(
-        api::Tier::Service,
-        declaration,
-        written.rollout.as_ref(),
-        (pod, scaling),
-        shared,
-        path,
-        problems,
-    )
+    shared.callees.check(&written.name, &written.calls, Path::Field(&path, "calls"), &mut problems);
+    let rollout = written.rollout.as_ref();
+    let component =
+        component(api::Tier::Service, declaration, rollout, (pod, scaling), shared, path, problems);
+    shared.callees.called(component, &written.calls)
 }
 
 /// Resolves a worker, with its problems.
@@ -61,9 +61,11 @@ pub(super) fn of_worker(written: &api::Worker, shared: Shared<'_>, path: Path<'_
     let pod = declaration.pod(shared.image, Some(drain), path, &mut problems);
     let pod = shared.given_to(pod, &written.env);
     let scaling = scaling::of_worker(written, path, &mut problems);
+    shared.callees.check(&written.name, &written.calls, Path::Field(&path, "calls"), &mut problems);
     let rollout = written.rollout.as_ref();
     let component =
         component(api::Tier::Worker, declaration, rollout, (pod, scaling), shared, path, problems);
+    let component = shared.callees.called(component, &written.calls);
     let queues = written.scaling.backlog.as_ref().map(|backlog| backlog.queues.clone());
     app::Component { queues: queues.unwrap_or_default(), ..component }
 }
@@ -136,6 +138,7 @@ fn component(
         behavior,
         revision: revision.to_string(),
         rolling,
+        calls: Vec::new(),
     };
     app::Component {
         key,
@@ -146,6 +149,7 @@ fn component(
         declared: Arc::new(declared),
         queries,
         queues: Vec::new(),
+        breakers: BTreeMap::new(),
         problems: problems.into_vec(),
     }
 }

@@ -10,6 +10,7 @@ mod component;
 mod container;
 pub mod database;
 mod declaration;
+mod dependency;
 pub mod invalid;
 pub mod list_keys;
 mod metric;
@@ -29,6 +30,7 @@ mod worker;
 
 use app::App;
 use component::Shared;
+use dependency::Callees;
 use invalid::{Invalid, Problems};
 use name::AppName;
 use path::Path;
@@ -69,13 +71,21 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
     let caches: Vec<String> = app.spec.caches.iter().map(|cache| cache.name.clone()).collect();
     let databases = database::variables(&app.spec.databases, name.as_str(), &namespace);
     let image = app.spec.image.as_deref();
-    let shared =
-        Shared { namespace: &namespace, app: name.as_str(), image, caches: &caches, databases: &databases };
+    let callees = Callees::of(&app.spec, &mut problems);
+    let shared = Shared {
+        namespace: &namespace,
+        app: name.as_str(),
+        image,
+        caches: &caches,
+        databases: &databases,
+        callees: &callees,
+    };
     let components =
         if is_moderate(app, &mut problems) { components(app, shared, &mut problems) } else { Vec::new() };
     let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
     let declared = |one: &app::Component| (one.name.to_string(), Arc::clone(&one.declared));
-    let stack = Stack { components: components.iter().map(declared).collect() };
+    let dependencies = callees.dependencies();
+    let stack = Stack { components: components.iter().map(declared).collect(), dependencies };
     let generation = metadata.generation.unwrap_or(0);
     problems.or(App { name, namespace, uid, created, generation, components, stack })
 }
@@ -100,7 +110,7 @@ fn is_moderate(app: &ScalableApp, problems: &mut Problems) -> bool {
 
 /// Resolves the components of all tiers, whose names are unique over the app.
 fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) -> Vec<app::Component> {
-    let ScalableAppSpec { image: _, services, workers, caches, databases } = &app.spec;
+    let ScalableAppSpec { image: _, services, workers, caches, databases, dependencies: _ } = &app.spec;
     let lists = ["services", "workers", "caches", "databases"].map(|name| Path::Field(&Path::Root, name));
     let [of_services, of_workers, of_caches, of_databases] = &lists;
     if services.is_empty() && workers.is_empty() {
@@ -233,6 +243,44 @@ mod tests {
             problems(&app),
             ["metadata.uid: uid is missing: read the object from the API server first"]
         );
+    }
+
+    /// An app with the services `web`, which calls these, and `api`, and the dependency `payments`.
+    fn calling(calls: &Value) -> ScalableApp {
+        let mut app = app(&json!({"calls": calls}));
+        let api = json!({"name": "api", "image": "api:1", "port": 80});
+        app.spec.services.push(serde_json::from_value(api).expect("a service"));
+        let payments = json!({"name": "payments", "circuit": {"source": "app", "breaker": "pay"}});
+        app.spec.dependencies.push(serde_json::from_value(payments).expect("a dependency"));
+        app
+    }
+
+    #[test]
+    fn a_component_calls_dependencies_and_other_services() {
+        let resolved = resolve(&calling(&json!(["payments", "api"]))).expect("no problem");
+        let web = &resolved.components[0];
+        assert_eq!(web.declared.calls, ["payments", "api"]);
+        let breakers: Vec<_> =
+            web.breakers.iter().map(|(name, one)| (name.as_str(), one.name.as_str())).collect();
+        assert_eq!(
+            breakers,
+            [("payments", "pay")],
+            "api is no dependency, so nobody says how to read its breaker"
+        );
+        assert!(resolved.stack.dependencies.contains_key("payments"));
+    }
+
+    #[test]
+    fn a_call_of_what_does_not_exist_is_refused() {
+        let refused = |call| problems(&calling(&json!([call, "payments"])));
+        let unknown =
+            "services[web].calls[payment]: add it to dependencies, or use the name of a service of this app";
+        assert_eq!(refused("payment"), [unknown]);
+        assert_eq!(
+            refused("web"),
+            ["services[web].calls[web]: name another service: a component does not call itself"]
+        );
+        assert_eq!(refused("payments"), ["services[web].calls[payments]: name it once"]);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The stages that look at one component: propose, bound, stabilize. Pure.
 
+use crate::app::circuits::Circuits;
 use crate::app::decision::ComponentDecision;
 use crate::app::explain;
 use crate::app::limits;
 use crate::app::recommendation::{Recommendation, is_latency};
 use crate::app::subject::Subject;
+use crate::bounds::circuit::{self, DependencyState};
 use crate::bounds::evicting;
 use crate::bounds::fallback;
 use crate::bounds::incomplete_window;
@@ -48,6 +50,8 @@ pub(crate) struct Bounded<'a> {
     held: Bounds,
     /// The final bounds. ALLOT may lower the maximum, and hold the replicas.
     pub(crate) bounds: Bounds,
+    /// What is known of its dependencies.
+    dependencies: BTreeMap<String, DependencyState>,
 }
 
 /// PROPOSE: the proposal of each metric, and the forecast.
@@ -69,13 +73,14 @@ pub(crate) fn propose<'a>(subject: Subject<'a>, mut memory: ComponentMemory) -> 
 }
 
 /// BOUND: minimum and maximum replicas, with their sources.
-pub(crate) fn bound(mut proposed: Proposed<'_>) -> Bounded<'_> {
+pub(crate) fn bound<'a>(mut proposed: Proposed<'a>, circuits: &Circuits<'_>) -> Bounded<'a> {
     let Proposed { subject, memory, declared, measured } = &mut proposed;
     let scaling = &mut memory.scaling;
     let Some(MetricResults { signals, forecast }) = measured else {
         let decided = last_decision::floor(subject, declared.range().max);
         let bounds = Bounds { floor: declared.floor.clone().or_higher(decided), ..declared.clone() };
-        return Bounded { held: declared.clone(), bounds, proposed };
+        let dependencies = circuit::dependencies(subject, circuits, &scaling.circuits);
+        return Bounded { held: declared.clone(), bounds, dependencies, proposed };
     };
     let fallback =
         fallback::floor(subject.declared.fallback, signals, &mut scaling.missing_since, subject.now);
@@ -85,13 +90,17 @@ pub(crate) fn bound(mut proposed: Proposed<'_>) -> Bounded<'_> {
     let replicas = subject.decided_replicas.unwrap_or(subject.current_replicas);
     let held = subject.overrides.held(declared.clone(), replicas);
     let decided = last_decision::floor(subject, held.range().max).filter(|_| is_blind);
-    let floors = forecast.floor.take().into_iter().chain(fallback).chain(incomplete).chain(decided);
+    let circuit = circuit::floor(subject, circuits, &mut scaling.circuits, held.range().max);
+    let floors =
+        circuit.into_iter().chain(forecast.floor.take()).chain(fallback).chain(incomplete).chain(decided);
     let floors = floors.chain(evicting::floor(subject, signals));
     let floor = floors.fold(held.floor.clone(), |floor, other| floor.or_higher(Some(other)));
     let stalled = throughput::ceiling(subject, signals, floor.replicas, &held.ceiling);
     let ceiling = stalled.unwrap_or_else(|| held.ceiling.clone());
-    let bounds = Bounds { floor, ceiling: ceiling.or_lower(ungranted::ceiling(subject, held.range().min)) };
-    Bounded { held, bounds, proposed }
+    let circuit = circuit::ceiling(subject, signals, &scaling.circuits, floor.replicas);
+    let ceiling = ceiling.or_lower(ungranted::ceiling(subject, held.range().min)).or_lower(circuit);
+    let dependencies = circuit::dependencies(subject, circuits, &scaling.circuits);
+    Bounded { held, bounds: Bounds { floor, ceiling }, dependencies, proposed }
 }
 
 impl Bounded<'_> {
@@ -122,10 +131,10 @@ impl Bounded<'_> {
 
 /// STABILIZE: one step of HPA's behavior within the bounds, and its explanation.
 pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMemory) {
-    let Bounded { proposed, held, bounds } = bounded;
+    let Bounded { proposed, held, bounds, dependencies } = bounded;
     let Proposed { subject, mut memory, measured, .. } = proposed;
     let Some(MetricResults { signals, forecast }) = measured else {
-        return (first_replicas(&subject, bounds, &mut memory), memory);
+        return (ComponentDecision { dependencies, ..first_replicas(&subject, bounds, &mut memory) }, memory);
     };
     let scaling = &mut memory.scaling;
     let current = subject.current_replicas;
@@ -158,6 +167,7 @@ pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMe
         proposals: explain::proposals(&signals, &scaling.signals, subject.now),
         stages: explain::stages(&subject, &signals, &recommendation, forecast.effect, &bounds, &step),
         change: change(&subject, &signals, &recommendation, &step),
+        dependencies,
         bounds,
     };
     (decision, memory)
@@ -237,6 +247,7 @@ fn first_replicas(subject: &Subject<'_>, bounds: Bounds, memory: &mut ComponentM
         proposals: Vec::new(),
         stages: vec![explain::stage("bounds", &format!("starts with {} {min}", bounds.floor.by))],
         change: None,
+        dependencies: BTreeMap::new(),
         bounds,
     }
 }

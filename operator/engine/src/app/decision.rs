@@ -2,6 +2,7 @@
 
 use crate::allot::grants::AppDemands;
 use crate::bounds::Bounds;
+use crate::bounds::circuit::DependencyState;
 use crate::memory::{AppMemory, ScaleChange};
 use crate::propose::evaluate::Invalid;
 use crate::reason::Reason;
@@ -48,6 +49,8 @@ pub struct ComponentDecision {
     /// The change to write, and to pass to [`AppMemory::commit`] afterwards; `None` without a change, and for the first
     /// replicas of a component, which no policy counts.
     pub change: Option<ScaleChange>,
+    /// What is known of each dependency that it calls, by name.
+    pub dependencies: BTreeMap<String, DependencyState>,
     /// The bounds of the replicas.
     pub(crate) bounds: Bounds,
 }

@@ -12,6 +12,14 @@ use std::collections::BTreeMap;
 /// change the status with every measurement.
 const RECENT: SignedDuration = SignedDuration::from_secs(60);
 
+/// The limits of circuit breakers. They end with their cause.
+const OF_CIRCUITS: [Reason; 4] = [
+    reason::DEPENDENCY_DEGRADED,
+    reason::DEPENDENCY_RECOVERING,
+    reason::CALLERS_SILENT,
+    reason::CIRCUIT_UNKNOWN,
+];
+
 /// When each limit was last active since the replicas last changed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -70,7 +78,7 @@ pub(crate) fn may_still_be_named(limit: Reason, bounds: &Bounds, desired: i32, i
     let is_bound = binds(&bounds.floor, range.min) || binds(&bounds.ceiling, range.max);
     match limit {
         reason::MIN_REPLICAS | reason::MAX_REPLICAS => is_bound && !is_blind,
-        _ if is_set(limit) => is_bound,
+        _ if is_set(limit) || OF_CIRCUITS.contains(&limit) => is_bound,
         _ => !is_blind,
     }
 }
@@ -98,7 +106,9 @@ pub(crate) fn sentence(reason: Reason, bounds: &Bounds) -> String {
         let (least, most) = (floor.replicas, replicas(ceiling.replicas));
         return format!("At most {most} by {}, which wins over {least} by {}.", ceiling.by, floor.by);
     }
-    if [reason::WINDOW_INCOMPLETE, reason::WAITS_FOR_TURN].contains(&reason) && (is_floor || is_ceiling) {
+    let names_its_bound = [reason::WINDOW_INCOMPLETE, reason::WAITS_FOR_TURN].contains(&reason)
+        || OF_CIRCUITS.contains(&reason);
+    if names_its_bound && (is_floor || is_ceiling) {
         let by = if is_floor { &floor.by } else { &ceiling.by };
         return format!("{} This is {by}.", reason.sentence);
     }

@@ -1,5 +1,6 @@
 //! The decision for one app: its stages in order. Pure.
 
+pub(crate) mod circuits;
 pub(crate) mod component;
 pub(crate) mod decision;
 pub(crate) mod explain;
@@ -11,6 +12,7 @@ use crate::allot::allot;
 use crate::input::Input;
 use crate::memory::AppMemory;
 use crate::rollout::{self, Plan};
+use circuits::Circuits;
 use component::{Bounded, Proposed, bound, propose, stabilize};
 use decision::Decision;
 use std::collections::BTreeMap;
@@ -21,7 +23,8 @@ use subject::Subject;
 pub fn decide(input: &Input<'_>) -> Decision {
     let mut memory = input.memory.clone();
     let proposed: Vec<Proposed<'_>> = subjects(input, &mut memory);
-    let mut bounded: Vec<Bounded<'_>> = proposed.into_iter().map(bound).collect();
+    let circuits = Circuits::of(input);
+    let mut bounded: Vec<Bounded<'_>> = proposed.into_iter().map(|one| bound(one, &circuits)).collect();
     let demands = allot(input, &mut bounded, &mut memory);
     let (mut components, mut plan) = (BTreeMap::new(), Plan::default());
     for one in bounded {

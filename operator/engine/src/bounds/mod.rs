@@ -1,5 +1,6 @@
 //! Minimum and maximum replicas of a component, and their sources. Pure.
 
+pub mod circuit;
 pub mod cron;
 pub(crate) mod evicting;
 pub mod fallback;

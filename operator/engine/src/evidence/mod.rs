@@ -2,6 +2,7 @@
 
 pub mod backlog;
 pub mod cache;
+pub mod circuit;
 pub(crate) mod exact;
 pub mod recorded;
 pub mod sample;
@@ -11,6 +12,7 @@ use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{Pod, PodSample, Resource};
 use backlog::BacklogReading;
 use cache::CacheReading;
+use circuit::CircuitReading;
 use jiff::SignedDuration;
 use sample::Reading;
 use std::borrow::Cow;
@@ -36,4 +38,7 @@ pub trait Evidence {
 
     /// The evictions of a cache, for its metric; `None` where a query was not answered.
     fn cache(&self, component: &str, metric: &str) -> Option<Cow<'_, CacheReading>>;
+
+    /// The circuit breakers of a component's pods for a dependency; `None` where a query was not answered.
+    fn circuit(&self, component: &str, dependency: &str) -> Option<Cow<'_, CircuitReading>>;
 }

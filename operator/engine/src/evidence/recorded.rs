@@ -3,6 +3,7 @@
 use crate::evidence::Evidence;
 use crate::evidence::backlog::BacklogReading;
 use crate::evidence::cache::CacheReading;
+use crate::evidence::circuit::CircuitReading;
 use crate::evidence::sample::Reading;
 use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{ByResource, Pod, PodSample, Resource};
@@ -30,6 +31,9 @@ pub struct RecordedEvidence {
     /// Evictions of caches, by component and metric.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub caches: BTreeMap<String, BTreeMap<String, CacheReading>>,
+    /// Circuit breakers, by component and dependency.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub circuits: BTreeMap<String, BTreeMap<String, CircuitReading>>,
 }
 
 impl Evidence for RecordedEvidence {
@@ -55,6 +59,10 @@ impl Evidence for RecordedEvidence {
 
     fn cache(&self, component: &str, metric: &str) -> Option<Cow<'_, CacheReading>> {
         self.caches.get(component)?.get(metric).map(Cow::Borrowed)
+    }
+
+    fn circuit(&self, component: &str, dependency: &str) -> Option<Cow<'_, CircuitReading>> {
+        self.circuits.get(component)?.get(dependency).map(Cow::Borrowed)
     }
 }
 
@@ -123,5 +131,13 @@ impl Evidence for Recorder<'_> {
         let of_component = read.caches.entry(component.to_owned()).or_default();
         of_component.insert(metric.to_owned(), *cache);
         Some(cache)
+    }
+
+    fn circuit(&self, component: &str, dependency: &str) -> Option<Cow<'_, CircuitReading>> {
+        let circuit = self.evidence.circuit(component, dependency)?;
+        let mut read = self.read.borrow_mut();
+        let of_component = read.circuits.entry(component.to_owned()).or_default();
+        of_component.insert(dependency.to_owned(), circuit.as_ref().clone());
+        Some(circuit)
     }
 }

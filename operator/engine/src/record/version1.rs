@@ -83,6 +83,7 @@ impl InputV1 {
             behavior: self.behavior,
             revision: REVISION.to_owned(),
             rolling: Rolling::default(),
+            calls: Vec::new(),
         };
         let revision = Revision {
             hash: REVISION.to_owned(),
@@ -104,7 +105,7 @@ impl InputV1 {
         };
         RecordedInput {
             now: self.now,
-            stack: Stack { components: only(name, Arc::new(component)) },
+            stack: Stack { components: only(name, Arc::new(component)), ..Stack::default() },
             state: State { components: only(name, observed) },
             evidence: RecordedEvidence {
                 max_age: self.max_sample_age,
@@ -113,6 +114,7 @@ impl InputV1 {
                 seasons: only(name, self.seasons),
                 backlogs: BTreeMap::new(),
                 caches: BTreeMap::new(),
+                circuits: BTreeMap::new(),
             },
             limits: Limits { overrides: only(name, self.overrides), ..Limits::default() },
             memory: AppMemory { components: only(name, memory), ..AppMemory::default() },

@@ -4,6 +4,7 @@
 mod app;
 mod bounds;
 mod caches;
+mod circuits;
 mod evidence;
 #[path = "../fixture/mod.rs"]
 mod fixture;

@@ -142,7 +142,9 @@ pub struct Labels<'a> {
     pub le: Option<Text<'a>>,
     /// Name of a queue of jobs.
     pub queue: Option<Text<'a>>,
-    /// State of the jobs in a queue.
+    /// Name of a circuit breaker.
+    pub name: Option<Text<'a>>,
+    /// State of the jobs in a queue, or of a circuit breaker.
     pub state: Option<Text<'a>>,
     /// End of the window for a count of pods: `start` or `end`.
     pub at: Option<Text<'a>>,
@@ -213,6 +215,7 @@ impl<'a> Data<'a> {
             container: None,
             le: None,
             queue: None,
+            name: None,
             state: None,
             at: None,
         };

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use scalableapp_crds::CircuitSource;
 
 use super::cache::{ByShard, CacheUse};
+use super::circuit::Circuits;
 use super::jobs::PoolBacklog;
 use super::requests::Traffic;
 use super::scraped::ByComponent;
 use super::template::{Misread, Template, TemplateAnswers};
 use super::usage::ByContainer;
-use super::{activity, cache, cpu, jobs, latency, memory, requests};
+use super::{activity, cache, circuit, cpu, jobs, latency, memory, requests};
 use crate::observe::prometheus::parts::{Part, PartProblems};
 use crate::observe::prometheus::quantile::Bucket;
 use crate::observe::query_plan::{QueryPlan, Signal};
@@ -30,8 +32,24 @@ pub struct Family {
 
 impl Signal {
     /// All signals.
-    pub const ALL: [Self; 7] =
-        [Self::RequestRate, Self::Latency, Self::Cpu, Self::Memory, Self::Jobs, Self::Activity, Self::Cache];
+    pub const ALL: [Self; 16] = [
+        Self::RequestRate,
+        Self::Latency,
+        Self::Cpu,
+        Self::Memory,
+        Self::Jobs,
+        Self::Activity,
+        Self::Cache,
+        Self::Circuit(CircuitSource::App),
+        Self::Circuit(CircuitSource::Resilience4j),
+        Self::Circuit(CircuitSource::Opossum),
+        Self::Circuit(CircuitSource::Hystrix),
+        Self::Circuit(CircuitSource::Polly),
+        Self::Circuit(CircuitSource::Sentinel),
+        Self::Circuit(CircuitSource::Dapr),
+        Self::Circuit(CircuitSource::Linkerd),
+        Self::Circuit(CircuitSource::Envoy),
+    ];
 
     /// Its family.
     #[must_use]
@@ -44,6 +62,7 @@ impl Signal {
             Self::Jobs => jobs::FAMILY,
             Self::Activity => activity::FAMILY,
             Self::Cache => cache::FAMILY,
+            Self::Circuit(source) => circuit::family(source),
         }
     }
 }
@@ -78,6 +97,8 @@ pub struct Measurements {
     pub caches: Arc<ByComponent<CacheUse>>,
     /// Commands per second of each shard.
     pub shards: Arc<ByShard>,
+    /// Circuit breakers of the pods of each component, by what exports them.
+    pub circuits: BTreeMap<CircuitSource, Arc<ByComponent<Circuits>>>,
     /// Why the last attempts at each signal failed.
     pub problems: BTreeMap<Signal, PartProblems>,
 }
@@ -124,8 +145,10 @@ mod tests {
     use super::*;
     use crate::observe::prometheus::answer::Outcome;
     use crate::observe::query_plan::{AppKey, Shown};
+    use crate::resolve::app::Breaker;
     use jiff::ToSpan;
     use scalableapp_engine::evidence::cache::CacheReading;
+    use scalableapp_engine::evidence::circuit::CircuitState::{Closed, HalfOpen, Implausible, Open};
     use serde_json::{Value, json};
     use std::collections::BTreeSet;
 
@@ -150,6 +173,8 @@ mod tests {
         };
         let answers = signal.family().templates.iter().map(answer).collect();
         let wanted = QueryPlan::new([(key(), BTreeMap::new())].into(), BTreeMap::new(), Shown::default());
+        let breaker = Breaker { source: CircuitSource::App, name: "pay".to_owned() };
+        let wanted = wanted.with([(key(), [("payments".to_owned(), breaker)].into())].into());
         let part =
             Part { start: AppKey::default(), apps: Vec::new(), is_whole: true, cuts_a_namespace: false };
         let mut evidence = Measurements::default();
@@ -223,6 +248,41 @@ mod tests {
         let expected = Measured { value, at, scraped: None, is_partial: false };
         assert_eq!(read(Signal::Cache, &answered).caches[&key()], expected);
         assert!(read(Signal::Cache, &answered[1..]).caches.is_empty(), "no evictions are not none");
+    }
+
+    #[test]
+    fn a_breaker_has_the_one_state_that_is_1_or_an_implausible_one() {
+        let breaker = |pod: &str, state: Option<&str>| {
+            let mut labels = web();
+            (labels["pod"], labels["name"]) = (json!(pod), json!("pay"));
+            if let Some(state) = state {
+                labels["state"] = json!(state);
+            }
+            labels
+        };
+        let states = [
+            (breaker("a", Some("open")), "1"),
+            (breaker("b", Some("half_open")), "1"),
+            (breaker("c", Some("closed")), "1"),
+            (breaker("latched", Some("closed")), "1"),
+            (breaker("latched", Some("open")), "1"),
+            (breaker("other", Some("forced")), "1"),
+        ];
+        let ages: Vec<_> =
+            ["a", "b", "c", "latched", "other", "none"].map(|pod| (breaker(pod, None), "3.5")).into();
+        let [facts, age] = *Signal::Circuit(CircuitSource::App).family().templates else {
+            panic!("two templates")
+        };
+        let evidence = read(
+            Signal::Circuit(CircuitSource::App),
+            &[(facts, Outcome::vector(&states)), (age, Outcome::vector(&ages))],
+        );
+        let pods = &evidence.circuits[&CircuitSource::App][&key()].value["payments"].pods;
+        let states: Vec<_> = pods.iter().map(|(pod, circuit)| (pod.as_str(), circuit.state)).collect();
+        let implausible = ["latched", "none", "other"].map(|pod| (pod, Implausible));
+        assert_eq!(states[..3], [("a", Open), ("b", HalfOpen), ("c", Closed)]);
+        assert_eq!(states[3..], implausible);
+        assert!(pods.values().all(|circuit| circuit.at == Some(now() - 3500.milliseconds())));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 pub mod activity;
 pub mod cache;
+pub mod circuit;
 pub mod cpu;
 pub mod family;
 pub mod in_flight;

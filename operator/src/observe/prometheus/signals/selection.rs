@@ -31,6 +31,8 @@ pub struct Selection {
 
 /// Labels of a component.
 pub(super) const COMPONENT: &str = "namespace, scalableapp, component";
+/// Labels of a pod of a component.
+pub(super) const POD: &str = "namespace, scalableapp, component, pod";
 /// Labels of a container.
 pub(super) const CONTAINER: &str = "namespace, pod, container";
 /// Labels by which scrape jobs and Prometheus servers distinguish copies of one pod's series: two jobs that scrape it,
@@ -120,8 +122,9 @@ pub(super) fn once(series: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::circuit::adapters;
     use super::super::template::Template;
-    use super::super::{activity, cache, cpu, in_flight, jobs, latency, memory, requests, scraped};
+    use super::super::{activity, cache, circuit, cpu, in_flight, jobs, latency, memory, requests, scraped};
     use super::*;
     use crate::observe::prometheus::parts::Parts;
     use crate::observe::prometheus::promql::read_matchers;
@@ -169,7 +172,8 @@ mod tests {
         let apps = BTreeSet::from([app("blog", "blog"), app("shop", "cart"), app("shop", "shop")]);
         let namespaces = BTreeSet::from(["blog".to_owned(), "shop".to_owned()]);
         let whole = whole(&apps);
-        let templates = ALL.iter().map(|template| (template.query)(&selection, &whole));
+        let circuits = adapters::ADAPTERS.iter().flat_map(|row| circuit::family(row.source).templates);
+        let templates = ALL.iter().chain(circuits).map(|template| (template.query)(&selection, &whole));
         templates.chain([selection.targets(&namespaces)]).collect()
     }
 

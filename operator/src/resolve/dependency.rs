@@ -1,0 +1,92 @@
+//! Dependencies of an app, and which components call them. Pure.
+
+use super::app::{self, Breaker};
+use super::invalid::Problems;
+use super::path::Path;
+use scalableapp_crds as api;
+use scalableapp_crds::limits;
+use scalableapp_engine::stack;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What the components of an app may call.
+#[derive(Default)]
+pub(super) struct Callees {
+    services: BTreeSet<String>,
+    dependencies: BTreeMap<String, Breaker>,
+}
+
+impl Callees {
+    /// The services and dependencies of an app. Problems of a dependency are those of the whole app.
+    pub(super) fn of(spec: &api::ScalableAppSpec, problems: &mut Problems) -> Self {
+        let list = Path::Field(&Path::Root, "dependencies");
+        if spec.dependencies.len() > limits::DEPENDENCIES {
+            let sentence = format!("use at most {} dependencies", limits::DEPENDENCIES);
+            problems.refuse(list, sentence);
+        }
+        let mut dependencies = BTreeMap::new();
+        for api::Dependency { name, circuit } in &spec.dependencies {
+            let path = Path::Item(&list, name);
+            let own = spec.workers.iter().map(|one| &one.name).chain(spec.caches.iter().map(|one| &one.name));
+            if own.chain(spec.databases.iter().map(|one| &one.name)).any(|one| one == name) {
+                problems.refuse(path, "give it a name that no worker, cache or database has");
+            }
+            let breaker = circuit.breaker.clone().unwrap_or_else(|| name.clone());
+            let breaker = Breaker { source: circuit.source, name: breaker };
+            if dependencies.insert(name.clone(), breaker).is_some() {
+                problems.refuse(path, "give each dependency a name of its own");
+            }
+        }
+        let services = spec.services.iter().map(|service| service.name.clone()).collect();
+        Self { services, dependencies }
+    }
+
+    /// Checks the names that a component calls.
+    pub(super) fn check(&self, caller: &str, calls: &[String], path: Path<'_>, problems: &mut Problems) {
+        if calls.len() > limits::CALLS {
+            problems.refuse(path, format!("name at most {} dependencies and services", limits::CALLS));
+        }
+        let mut named = BTreeSet::new();
+        for call in calls {
+            let path = Path::Item(&path, call);
+            if call == caller {
+                problems.refuse(path, "name another service: a component does not call itself");
+            } else if !self.services.contains(call) && !self.dependencies.contains_key(call) {
+                problems.refuse(path, "add it to dependencies, or use the name of a service of this app");
+            } else if !named.insert(call) {
+                problems.refuse(path, "name it once");
+            }
+        }
+    }
+
+    /// The component with its calls.
+    pub(super) fn called(&self, component: app::Component, calls: &[String]) -> app::Component {
+        if calls.is_empty() {
+            return component;
+        }
+        let breaker = |call: &String| Some((call.clone(), self.dependencies.get(call)?.clone()));
+        let declared = stack::Component { calls: calls.to_vec(), ..(*component.declared).clone() };
+        let breakers = calls.iter().filter_map(breaker).collect();
+        app::Component { declared: Arc::new(declared), breakers, ..component }
+    }
+
+    /// The dependencies for decisions.
+    pub(super) fn dependencies(&self) -> BTreeMap<String, stack::Dependency> {
+        let dependency = |breaker: &Breaker| stack::Dependency { appears_late: appears_late(breaker.source) };
+        self.dependencies.iter().map(|(name, breaker)| (name.clone(), dependency(breaker))).collect()
+    }
+}
+
+/// Whether a breaker is reported from its first call or its first event on only.
+fn appears_late(source: api::CircuitSource) -> bool {
+    match source {
+        api::CircuitSource::App | api::CircuitSource::Envoy => false,
+        api::CircuitSource::Resilience4j
+        | api::CircuitSource::Opossum
+        | api::CircuitSource::Hystrix
+        | api::CircuitSource::Polly
+        | api::CircuitSource::Sentinel
+        | api::CircuitSource::Dapr
+        | api::CircuitSource::Linkerd => true,
+    }
+}
