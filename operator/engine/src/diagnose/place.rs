@@ -13,6 +13,9 @@ use crate::reason;
 /// Share of another node's growth from which a node is as plainly slow.
 const PLAINLY: f64 = 0.5;
 
+/// Ordinary differences above normal from which a node is strange by itself.
+const STRANGE: f64 = 2.0 * NOTICED;
+
 /// Where the cause is.
 pub(super) struct Place {
     /// Nodes, the likeliest first.
@@ -37,8 +40,11 @@ impl Case<'_> {
         }
         let walk = walk(&alarm, self.changes, self.graph);
         if walk.path.len() == 1 && self.changes.agreed(&alarm.node, alarm.quantity) < NOTICED {
-            // The symptom is told and hardly measured: what is strange elsewhere says more.
-            return self.by_rank(&Alarm { is_seen: false, ..alarm });
+            // The symptom is told and hardly measured: what is plainly strange elsewhere says more.
+            let place = self.by_rank(&Alarm { is_seen: false, ..alarm.clone() });
+            if place.ranking.first().is_some_and(|first| self.changes.symptom(first).0 >= STRANGE) {
+                return place;
+            }
         }
         let end = walk.path.last().cloned().unwrap_or_else(|| alarm.node.clone());
         let end = self.below(&end, alarm.quantity).unwrap_or(end);
@@ -95,7 +101,8 @@ impl Case<'_> {
     }
 
     fn by_rank(&self, alarm: &Alarm) -> Place {
-        let ranked = rank(self.changes, |node| self.facts(node));
+        let mut ranked = rank(self.changes, |node| self.facts(node));
+        ranked.sort_by_key(|one| !self.graph.is_waited(&one.node));
         let score = |index: usize| ranked.get(index).map_or(0.0, |one| one.score);
         let margin = if score(0) > 0.0 { (1.0 - score(1) / score(0)).clamp(0.0, 1.0) } else { 0.0 };
         let first = ranked.first().map_or("", |one| one.node.as_str());

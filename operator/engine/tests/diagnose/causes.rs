@@ -1,7 +1,7 @@
 //! Each cause on its own numbers: what is normal, what is measured, and the verdict.
 
 use scalableapp_engine::diagnose::diagnose;
-use scalableapp_engine::diagnose::observation::{Call, Observation, Span};
+use scalableapp_engine::diagnose::observation::{Call, Observation, Span, Symptom};
 use scalableapp_engine::diagnose::verdict::{Intervention, Verdict};
 use scalableapp_engine::reason::{self, Reason};
 
@@ -11,8 +11,9 @@ type Row = (&'static str, &'static str, f64, f64);
 /// A service `web` over a database `db`, and a cache, told that something is wrong at web.
 fn observation(rows: &[Row]) -> Observation {
     let call = |callee: &str| Call { caller: "web".into(), callee: callee.into(), is_async: false };
+    let mailer = Call { caller: "web".into(), callee: "mailer".into(), is_async: true };
     let mut observation = Observation {
-        calls: vec![call("db"), call("cache"), call("provider")],
+        calls: vec![call("db"), call("cache"), call("provider"), mailer],
         normal: vec![Span { from: 0.0, until: 590.0 }],
         window: Span { from: 600.0, until: 780.0 },
         told: true,
@@ -191,6 +192,15 @@ fn a_retry_storm_is_sustained_overload_and_not_load() {
         return;
     };
     panic!("{candidates:?}");
+}
+
+#[test]
+fn what_nobody_waits_for_is_last_where_the_symptom_is_not_measured() {
+    let rows = [("web", "latency_seconds", 0.1, 0.1), RATE, ("mailer", "latency_seconds", 1.0, 10.0)];
+    let symptom = Symptom { node: "web".into(), series: "latency_seconds".into() };
+    let diagnosis = diagnose(&Observation { symptom: Some(symptom), ..observation(&rows) });
+    assert_eq!(diagnosis.ranking, ["web", "mailer"]);
+    assert!(matches!(diagnosis.verdict, Verdict::NotAScalingProblem { .. }), "{diagnosis:?}");
 }
 
 #[test]
