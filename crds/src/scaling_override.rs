@@ -122,12 +122,13 @@ pub struct ReplicaBounds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub min: Option<i32>,
-    /// Maximum replicas, 1 to 10000. Replicas above it are removed at once, without a stabilization window.
+    /// Maximum replicas, 0 to 10000. Replicas above it are removed at once, without a stabilization window. 0 acts on
+    /// components whose `minReplicas` is 0, such as workers, and on no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10_000))]
+    #[schemars(range(min = 0, max = 10_000))]
     pub max: Option<i32>,
-    /// Exact number of replicas, 1 to 10000: minimum and maximum at once.
+    /// Exact number of replicas, 0 to 10000: minimum and maximum at once. 0 is as in `max`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 10_000))]
+    #[schemars(range(min = 0, max = 10_000))]
     pub exact: Option<i32>,
 }

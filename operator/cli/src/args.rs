@@ -109,10 +109,11 @@ pub struct OverrideWhat {
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     pub min: Option<i32>,
     /// Maximum replicas, at once and whatever the metrics say. It may be below minReplicas; a number above maxReplicas changes nothing.
-    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    /// 0 is for components whose minReplicas is 0.
+    #[arg(long, value_parser = clap::value_parser!(i32).range(0..=10_000))]
     pub max: Option<i32>,
     /// Minimum and maximum replicas in one number, as --min and --max.
-    #[arg(long, conflicts_with_all = ["min", "max"], value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    #[arg(long, conflicts_with_all = ["min", "max"], value_parser = clap::value_parser!(i32).range(0..=10_000))]
     pub exact: Option<i32>,
 }
 

@@ -619,7 +619,8 @@ async fn an_override_that_cannot_be_is_refused_in_words() {
     for (arguments, sentence) in [
         ("override shop --for 2h --reason test", "--hold"),
         ("override shop --exact 3 --min 2 --for 2h --reason test", "cannot be used with"),
-        ("override shop --exact 0 --for 2h --reason test", "1..=10000"),
+        ("override shop --exact -1 --for 2h --reason test", "--exact"),
+        ("override shop --min 0 --for 2h --reason test", "1..=10000"),
         ("override shop --hold --for 2 --reason test", "write it as 90s, 10m or 1h"),
         ("pause shop --for 2h", "--reason"),
         ("pause shop --for 80000000h --reason test", "write a shorter one"),

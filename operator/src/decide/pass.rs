@@ -124,7 +124,7 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         let name = resolved.name.as_str();
         if observed.undecided.is_none() {
             memory.begin(resolved, known.and_then(|known| known.component(name)), view.now);
-            let overrides = in_force.component(name);
+            let overrides = in_force.component(name, resolved.declared.min_replicas);
             if overrides != Overrides::default() {
                 limits.overrides.insert(name.to_owned(), overrides);
             }

@@ -33,7 +33,8 @@ impl Counting {
         let components = || app.spec.replica_bounds().map(|(name, _)| name);
         let is_known = |name: &str| components().any(|component| component == name);
         let in_force = InForce::of(overrides, is_known, now);
-        let names = components().map(|name| (name.to_owned(), in_force.names([name].into_iter()))).collect();
+        let names = |(name, (min, _)): (&str, (i32, i32))| (name.to_owned(), in_force.names(name, min));
+        let names = app.spec.replica_bounds().map(names).collect();
         Self { pause: in_force.pause.map(ResourceExt::name_any), names }
     }
 
@@ -165,7 +166,7 @@ fn acts(
         })
         .unzip();
     let remarks = remarks.into_iter().flatten().collect::<Vec<_>>().join("; ");
-    if effects.iter().all(|effect| *effect == Effect::Nothing) {
+    if effects.iter().all(|effect| matches!(effect, Effect::Nothing | Effect::NotZero)) {
         return (ConditionStatus::False, reason::WITHOUT_EFFECT, format!("{remarks}: correct spec.replicas"));
     }
     if let Some(superseded) = superseded {
@@ -256,19 +257,21 @@ mod tests {
         }
     }
 
+    /// Whether the only override of an app acts, with reason and message.
+    fn bounded(app: &ScalableApp, component: &Value, replicas: Value) -> (bool, String, String) {
+        let mut one = hold(component);
+        one.spec.hold = None;
+        one.spec.replicas = Some(serde_json::from_value(replicas).unwrap());
+        let (target, now) = (Target::App(app), at("00:00:00"));
+        let counting = counting(target, &[&one], now);
+        let condition = status(None, &one, target, &counting, now).conditions.remove(0);
+        (condition.status == ConditionStatus::True, condition.reason, condition.message)
+    }
+
     #[test]
     fn bounds_that_are_clamped_or_without_effect_say_so_at_once() {
         let mut app = app();
         app.spec.services[1].scaling.as_mut().unwrap().max_replicas = 4;
-        let said = |component: &Value, replicas: Value| {
-            let mut one = hold(component);
-            one.spec.hold = None;
-            one.spec.replicas = Some(serde_json::from_value(replicas).unwrap());
-            let (target, now) = (Target::App(&app), at("00:00:00"));
-            let counting = counting(target, &[&one], now);
-            let condition = status(None, &one, target, &counting, now).conditions.remove(0);
-            (condition.status == ConditionStatus::True, condition.reason, condition.message)
-        };
         let clamped = |component: &str, max| {
             format!("{component} runs at most {max} by its maxReplicas, raise that for more")
         };
@@ -304,8 +307,26 @@ mod tests {
             ),
         ] {
             let (acts, reason, message) = expected;
-            assert_eq!(said(&component, replicas), (acts, reason.to_owned(), message));
+            assert_eq!(bounded(&app, &component, replicas), (acts, reason.to_owned(), message));
         }
+    }
+
+    #[test]
+    fn no_replica_acts_on_components_that_may_have_none_and_the_others_are_named() {
+        let mut app = app();
+        let mail = json!({"name": "mail", "scaling": {"minReplicas": 0, "maxReplicas": 3}});
+        app.spec.workers.push(serde_json::from_value(mail).unwrap());
+        let until = "until 2026-01-01T01:00:00Z";
+        let kept = |component: &str| {
+            format!("{component} keeps running, because its minReplicas is 1: 0 is for a minReplicas of 0")
+        };
+        let (web, mail, all) = (json!("web"), json!("mail"), json!(null));
+        let refused = (false, "WithoutEffect".to_owned(), format!("{}: correct spec.replicas", kept("web")));
+        assert_eq!(bounded(&app, &web, json!({"exact": 0})), refused);
+        let acts = (true, "InForce".to_owned(), format!("acts upon mail of shop {until}"));
+        assert_eq!(bounded(&app, &mail, json!({"exact": 0})), acts);
+        let said = format!("acts upon shop {until}; {}; {}", kept("web"), kept("api"));
+        assert_eq!(bounded(&app, &all, json!({"max": 0})), (true, "InForce".to_owned(), said));
     }
 
     #[test]

@@ -55,11 +55,16 @@ pub enum Effect {
     Clamped,
     /// They have no effect.
     Nothing,
+    /// They have no effect, because the component may not have 0 replicas.
+    NotZero,
 }
 
 impl Effect {
     /// The effect of bounds without other overrides.
     pub fn of(min: Option<i32>, max: Option<i32>, own: Range) -> Self {
+        if max == Some(0) && own.min > 0 {
+            return Self::NotZero;
+        }
         let ceiling = max.unwrap_or(own.max).min(own.max);
         let floor = min.unwrap_or(own.min).max(own.min).min(ceiling);
         if (floor, ceiling) == (own.min, own.max) {
@@ -81,6 +86,9 @@ impl Effect {
             }
             Self::Nothing => Some(format!(
                 "nothing changes for {component}, whose minReplicas is {min} and maxReplicas {max}"
+            )),
+            Self::NotZero => Some(format!(
+                "{component} keeps running, because its minReplicas is {min}: 0 is for a minReplicas of 0"
             )),
         }
     }
@@ -108,10 +116,13 @@ mod tests {
             ((None, Some(1)), Effect::Whole),
             ((Some(3), None), Effect::Whole),
             ((Some(3), Some(3)), Effect::Whole),
+            ((Some(0), Some(0)), Effect::NotZero),
+            ((None, Some(0)), Effect::NotZero),
         ];
         for ((min, max), effect) in cases {
             assert_eq!(of(min, max), effect, "{min:?} {max:?}");
         }
+        assert_eq!(Effect::of(Some(0), Some(0), Range { min: 0, max: 4 }), Effect::Whole);
         let fixed = Range { min: 4, max: 4 };
         assert_eq!(Effect::of(Some(50), Some(50), fixed), Effect::Nothing);
     }
