@@ -40,8 +40,9 @@ pub struct Worker {
     #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
-    /// Port on which the container serves `/metrics` for Prometheus, `/livez` and `/readyz`. Default: none, so that
-    /// Prometheus does not scrape the pods, and they have no probes unless `probes` are set.
+    /// Port on which the container serves `/metrics` for Prometheus, `/livez` and `/readyz`. With the series
+    /// `jobs_in_flight` there, from the start of each pod, the pods with the fewest running jobs leave first. Default:
+    /// none, so that Prometheus does not scrape the pods, and they have no probes unless `probes` are set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65_535))]
     pub metrics_port: Option<i32>,

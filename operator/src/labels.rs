@@ -1,4 +1,4 @@
-//! Names that the operator writes on objects: label keys and field managers. No I/O.
+//! Names that the operator writes on objects: keys of labels and annotations, and field managers. No I/O.
 
 /// Name of the app.
 pub const APP: &str = "scalableapp.dev/app";
@@ -17,9 +17,13 @@ pub const MANAGED: &str = "app.kubernetes.io/managed-by=scalableapp";
 /// a Deployment count as a new generation and are copied to ReplicaSets.
 pub const EPOCH: &str = "scalableapp.dev/epoch";
 
+/// Annotation of a pod by which Kubernetes chooses, among ready pods, which one leaves first: that of the lowest cost. A
+/// pod without it costs 0.
+pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+
 /// Field manager of the children's templates, labels and owners.
 pub const MANAGER: &str = "scalableapp";
-/// Field manager of `spec.replicas`, and of no other field.
+/// Field manager of `spec.replicas` of workloads and of the deletion cost of pods, and of no other field.
 pub const SCALER: &str = "scalableapp-scaler";
 /// Field manager of the epoch on Deployments of earlier revisions, whose templates are never applied again.
 pub const FENCE: &str = "scalableapp-fence";

@@ -37,6 +37,10 @@ pub(crate) async fn run<S: JobState>(
 ) {
     let drain = args.drain.unwrap_or(drain);
     let worker = Worker::new(state, works, args);
+    for queue in &worker.args.queues {
+        // A worker that has not had a job yet is idle, and says so.
+        Held::gauge(queue).set(0.0);
+    }
     let mut tasks = JoinSet::new();
     let heartbeat = tokio::spawn(keep_leases(worker.clone()));
     tracing::info!(worker = %worker.id, queues = ?worker.args.queues, concurrency = worker.args.concurrency, "working");

@@ -29,10 +29,11 @@
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, update, delete]
-# The readiness and start time of pods determine how their CPU counts.
+# The readiness and start time of pods determine how their CPU counts. The annotation by which idle workers leave first
+# is patched.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch, patch]
 # A repeated event is a patch.
 - apiGroups: [events.k8s.io]
   resources: [events]

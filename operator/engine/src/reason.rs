@@ -158,6 +158,7 @@ reasons! {
     STATUS_REDUCED = "StatusReduced": "The API server refuses the full status of this object, so a reduced one is written. Check that the CRDs match the operator's version.";
     SCALED_BY_OTHER = "ScaledByOther": "Replicas of a child were changed outside of the operator: remove the other scaler, or use a ScalingOverride.";
     PASSWORD_RENEWED = "PasswordRenewed": "The Secret of a cache was missing and is created again, with another password. Pods that do not follow the file with the password use the cache again after a restart.";
+    DELETION_COST_NOT_WRITTEN = "DeletionCostNotWritten": "The annotation by which idle workers leave first could not be written, so Kubernetes chooses the pods that leave.";
     CHILD_REVERTED = "ChildReverted": "An edit of a child was undone; change the ScalableApp instead.";
 }
 

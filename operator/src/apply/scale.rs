@@ -1,16 +1,18 @@
 //! Writes the replicas of one app, in the order of its plan. I/O out.
 
 use super::{
-    app::Leader, attempts::UNANSWERED, failing::Failing, fence::is_fenced, replicas, writer::WriteError,
+    app::Leader, attempts::UNANSWERED, deletion_costs, failing::Failing, fence::is_fenced,
+    memory::ApplyMemory, replicas, writer::WriteError,
 };
 use crate::{
     decide::{ComponentPass, DecideMemory, Pass},
+    event::Event,
     observe::cluster::workload::LiveRevision,
     resolve::app::{App, Component},
     runtime::{clock, metrics},
 };
 use kube::ResourceExt;
-use scalableapp_engine::{ComponentDecision, rollout::ReplicaWrite};
+use scalableapp_engine::{ComponentDecision, reason, rollout::ReplicaWrite};
 use std::collections::BTreeMap;
 
 /// A decided component whose replicas may be written, and the result.
@@ -25,7 +27,8 @@ struct Scaled<'a> {
     error: Option<WriteError>,
 }
 
-/// Writes the replicas of the plan: over the whole app replicas grow before any shrink. A failed write is recorded, for
+/// Writes the replicas of the plan: over the whole app replicas grow before any shrink. The deletion costs of the pods of
+/// a revision are written before it shrinks. A failed write is recorded, for
 /// the report of the next pass, and blocks no other component. Returns whether a workload has changed since the
 /// decision, or a write was unanswered; then the app must be decided again.
 ///
@@ -35,7 +38,7 @@ pub async fn scale(
     leader: Leader<'_>,
     app: &App,
     memory: &mut DecideMemory,
-    failing: &mut BTreeMap<String, Failing>,
+    ApplyMemory { failing, unpublished, .. }: &mut ApplyMemory,
     pass: &Pass,
 ) -> Result<bool, WriteError> {
     let of_pass = pass.components.iter().filter(|one| one.decision.is_some());
@@ -56,7 +59,7 @@ pub async fn scale(
         let left = own().count();
         scaled.insert(name, Scaled { declared, decision, left, may_have_happened: left == 0, error: None });
     }
-    let is_silent = write(leader, memory, pass, &steps, &mut scaled).await;
+    let is_silent = write(leader, (memory, unpublished), pass, &steps, &mut scaled).await;
     Ok(settle(memory, failing, scaled)? || is_silent)
 }
 
@@ -67,7 +70,7 @@ fn revision<'a>(pass: &'a ComponentPass, step: &ReplicaWrite<'_>) -> Option<&'a 
 /// Sends the writes, until another process leads or a write is unanswered; returns whether the latter happened.
 async fn write(
     leader: Leader<'_>,
-    memory: &mut DecideMemory,
+    (memory, unpublished): (&mut DecideMemory, &mut Vec<Event>),
     pass: &Pass,
     steps: &[ReplicaWrite<'_>],
     scaled: &mut BTreeMap<&str, Scaled<'_>>,
@@ -77,6 +80,10 @@ async fn write(
         let Some(one) = scaled.get_mut(step.component).filter(|one| one.error.is_none()) else { continue };
         let component = pass.components.iter().find(|one| one.state.name == step.component);
         let Some(live) = component.and_then(|component| revision(component, step)) else { continue };
+        if let Err(error) = write_costs(leader, pass, step, unpublished).await {
+            one.error = Some(error);
+            break;
+        }
         match replicas::scale(leader.writer, live.kind, &live.workload, step.to).await {
             Ok(workload) => {
                 let generation = workload.metadata.generation;
@@ -97,6 +104,23 @@ async fn write(
         }
     }
     unanswered >= UNANSWERED
+}
+
+/// Writes the deletion costs for a step. A failure is told and stops nothing, because leaving pods end their jobs.
+async fn write_costs(
+    leader: Leader<'_>,
+    pass: &Pass,
+    step: &ReplicaWrite<'_>,
+    unpublished: &mut Vec<Event>,
+) -> Result<(), WriteError> {
+    let key = (step.component.to_owned(), step.revision.to_owned());
+    let Some(changes) = pass.costs.get(&key) else { return Ok(()) };
+    if let Some(error) = deletion_costs::write(leader.writer, changes).await? {
+        let reason = reason::DELETION_COST_NOT_WRITTEN;
+        let note = format!("{}: {} {}", step.component, reason.sentence, error.words());
+        unpublished.push(Event { warning: true, reason: reason.name, action: "ScaleIn", note });
+    }
+    Ok(())
 }
 
 /// Records the results of the writes.

@@ -94,8 +94,8 @@ async fn pipeline(
     // The status comes before the replicas: a change that was recorded but not made delays the next leader's changes,
     // while one that was made but not recorded would let it scale too fast.
     say(context, app, memory, &pass, None).await?;
-    let (decisions, failing) = (&mut memory.decide, &mut memory.apply.failing);
-    if apply::scale::scale(leader, resolved, decisions, failing, &pass).await? {
+    let (decisions, writes) = (&mut memory.decide, &mut memory.apply);
+    if apply::scale::scale(leader, resolved, decisions, writes, &pass).await? {
         return Ok(Action::requeue(AGAIN));
     }
     // The next reconcile waits for the cache to show the last write, at most until its own time.

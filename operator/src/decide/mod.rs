@@ -2,6 +2,7 @@
 //! the result. Pure.
 
 pub mod component_state;
+pub mod deletion_costs;
 mod evidence;
 pub mod fleet;
 mod leaving;

@@ -2,6 +2,7 @@
 
 use super::{
     component_state::{ComponentState, Failure, WriteState, was_applied},
+    deletion_costs::CostChanges,
     evidence::AppEvidence,
     leaving::{Leaving, ordinal},
     memory::DecideMemory,
@@ -83,6 +84,8 @@ pub struct Pass {
     pub plan: Plan,
     /// The shards of each cache that do not leave, by its name.
     pub kept: BTreeMap<String, i32>,
+    /// The deletion costs to write before revisions shrink.
+    pub costs: CostChanges,
     /// The app's needs from shared budgets.
     pub demands: AppDemands,
     /// Data tiers that are no longer declared and still used.
@@ -156,7 +159,9 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         .filter(|_| !records.is_empty())
         .map(|input| Record::new((&app.namespace, app.name.as_str()), input, records));
     let removed = Removed::of(app, components.iter().map(|one| &one.state), view.observed);
-    Pass { components, plan, kept, demands: decision.demands, removed, recorded }
+    let (demands, costs) = (decision.demands, CostChanges::new());
+    let pass = Pass { components, plan, kept, costs, demands, removed, recorded };
+    Pass { costs: pass.cost_changes(app, view), ..pass }
 }
 
 /// Keeps shards that are no longer listed in the plan until they may go. Returns the shards of each cache that do not leave.

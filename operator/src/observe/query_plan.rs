@@ -22,6 +22,8 @@ pub enum Signal {
     Memory,
     /// Jobs of the queues of a pool of workers.
     Jobs,
+    /// Jobs that each pod of a worker runs.
+    RunningJobs,
     /// Running queries of the read replicas of a database.
     Activity,
     /// Evictions, hits and memory of a cache.
@@ -38,17 +40,19 @@ pub type AppKey = (String, String);
 pub struct QueryScope {
     /// The apps that use it.
     pub apps: BTreeSet<AppKey>,
-    /// Whether a metric uses it. Otherwise it is only displayed.
+    /// Whether a decision uses it. Otherwise it is only displayed.
     pub decides: bool,
 }
 
-/// The apps whose measurements are displayed, whatever they scale on.
+/// The apps that are measured whatever they scale on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// Those with a service or a worker that serves metrics: their traffic.
+    /// Those with a service or a worker that serves metrics: their traffic, which is displayed.
     pub traffic: BTreeSet<AppKey>,
-    /// Those with a cache.
+    /// Those with a cache, which is displayed.
     pub caches: BTreeSet<AppKey>,
+    /// Those with a worker that serves metrics: the jobs of each pod decide which pods leave.
+    pub workers: BTreeSet<AppKey>,
 }
 
 /// A custom query, as its author wrote it.
@@ -141,14 +145,15 @@ impl QueryPlan {
         for app in apps {
             for component in app.components.iter().filter(|component| component.is_valid()) {
                 let key = || (app.namespace.clone(), app.name.to_string());
-                match component.tier {
-                    Tier::Cache => {
-                        shown.caches.insert(key());
-                    }
-                    Tier::Service | Tier::Worker if component.pod.metrics_port.is_some() => {
-                        shown.traffic.insert(key());
-                    }
-                    Tier::Service | Tier::Worker | Tier::Database => {}
+                if component.tier == Tier::Cache {
+                    shown.caches.insert(key());
+                }
+                let serves_metrics = component.pod.metrics_port.is_some();
+                if serves_metrics && matches!(component.tier, Tier::Service | Tier::Worker) {
+                    shown.traffic.insert(key());
+                }
+                if serves_metrics && component.tier == Tier::Worker {
+                    shown.workers.insert(key());
                 }
                 if !component.breakers.is_empty() {
                     breakers.insert(component.key.clone(), component.breakers.clone());
@@ -174,9 +179,13 @@ impl QueryPlan {
         Self { breakers, ..self }
     }
 
-    /// The needs of these components, and what is displayed.
+    /// The needs of these components, and what is measured anyway.
     #[must_use]
-    pub fn new(components: Components, forecasts: BTreeMap<ComponentKey, Forecast>, shown: Shown) -> Self {
+    pub fn new(
+        components: Components,
+        forecasts: BTreeMap<ComponentKey, Forecast>,
+        shown: Shown,
+    ) -> Self {
         let sources = components.values().flat_map(BTreeMap::values);
         let custom = sources.filter_map(|source| match source {
             Source::Custom(query) => Some(query.clone()),
@@ -233,13 +242,16 @@ impl QueryPlan {
 }
 
 fn signals(components: &Components, shown: Shown) -> BTreeMap<Signal, QueryScope> {
-    let Shown { traffic, caches } = shown;
+    let Shown { traffic, caches, workers } = shown;
     let mut signals: BTreeMap<Signal, QueryScope> = BTreeMap::new();
-    for (signal, apps) in
-        [(Signal::RequestRate, traffic.clone()), (Signal::Latency, traffic), (Signal::Cache, caches)]
-    {
+    for (signal, apps, decides) in [
+        (Signal::RequestRate, traffic.clone(), false),
+        (Signal::Latency, traffic, false),
+        (Signal::Cache, caches, false),
+        (Signal::RunningJobs, workers, true),
+    ] {
         if !apps.is_empty() {
-            signals.insert(signal, QueryScope { apps, decides: false });
+            signals.insert(signal, QueryScope { apps, decides });
         }
     }
     for (key, sources) in components {
@@ -327,6 +339,23 @@ mod tests {
         };
         assert_eq!(signals(1), [(Signal::Cache, false)]);
         assert_eq!(signals(2), [(Signal::Cpu, true), (Signal::Cache, true)]);
+    }
+
+    #[test]
+    fn the_jobs_of_each_pod_are_measured_for_workers_that_serve_metrics() {
+        let signals = |port: &Value| {
+            let app = serde_json::from_value(json!({
+                "metadata": {"name": "shop", "namespace": "shop", "uid": "1"},
+                "spec": {
+                    "services": [{"name": "web", "image": "shop:1", "port": 8080}],
+                    "workers": [{"name": "mail", "image": "shop:1", "metricsPort": port,
+                        "scaling": {"minReplicas": 1, "maxReplicas": 1}}],
+                },
+            }));
+            QueryPlan::of(&[resolve(&app.unwrap()).unwrap()]).signals
+        };
+        assert!(signals(&json!(9090))[&Signal::RunningJobs].decides);
+        assert!(!signals(&json!(null)).contains_key(&Signal::RunningJobs));
     }
 
     #[test]

@@ -179,6 +179,13 @@ impl Samples {
         }
     }
 
+    /// The jobs that a pod runs, if that is fresh.
+    #[must_use]
+    pub fn running_jobs(&self, namespace: &str, pod: &pod::Pod) -> Option<u32> {
+        let running = self.evidence.running_jobs.get(&(namespace, &*pod.name))?;
+        self.is_fresh(Some(running.at)).then_some(running.jobs)
+    }
+
     /// The problem of the last attempt to read a metric, as a sentence; `None` if there was none. `pods` are the
     /// component's. They do not count as missing before they could have been scraped twice.
     #[must_use]

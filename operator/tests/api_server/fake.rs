@@ -68,8 +68,18 @@ pub async fn lead(client: Client) -> Leadership {
 
 /// The shared parts of a pass, with a Prometheus that does not answer.
 pub fn context(client: &Client, leadership: Leadership, cluster: Cluster) -> Arc<Context> {
+    context_with(client, leadership, cluster, "http://127.0.0.1:1")
+}
+
+/// The shared parts of a pass, with the Prometheus at this address.
+pub fn context_with(
+    client: &Client,
+    leadership: Leadership,
+    cluster: Cluster,
+    prometheus: &str,
+) -> Arc<Context> {
     let writer = Writer::new(client.clone(), leadership);
-    let given = ["operator", "--lease-namespace", "operator", "--prometheus-url", "http://127.0.0.1:1"];
+    let given = ["operator", "--lease-namespace", "operator", "--prometheus-url", prometheus];
     let args = Args::parse_from(given).prometheus;
     Arc::new(Context {
         cluster,

@@ -4,6 +4,7 @@
 
 mod caches;
 mod children;
+mod deletion_costs;
 mod events;
 mod fake;
 mod lease;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 use super::labelled::{Labelled, OwnLabels};
 use super::trouble::Trouble;
 use crate::kinds::Kind;
+use crate::labels::DELETION_COST;
 
 /// A pod, by far the most frequent object, reduced as soon as it is read.
 #[derive(Resource, Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct CachedPod {
     pub labels: OwnLabels,
     /// The pod for the scaling arithmetic, without its usage.
     pub pod: Pod,
+    /// What its deletion costs, in the words of Kubernetes; 0 without the annotation.
+    pub deletion_cost: i32,
     /// Its problem, if it is not ready. Boxed, because it is rare.
     pub trouble: Option<Box<Trouble>>,
     /// Why it is unreadable, if it is.
@@ -53,7 +56,22 @@ struct MetadataPart {
     resource_version: Option<String>,
     deletion_timestamp: Option<IgnoredAny>,
     labels: Option<BTreeMap<String, String>>,
+    annotations: Option<AnnotationsPart>,
     owner_references: Option<Vec<OwnerReference>>,
+}
+
+/// The annotation of a pod that is read.
+#[derive(Deserialize)]
+struct AnnotationsPart {
+    #[serde(rename = "controller.kubernetes.io/pod-deletion-cost")]
+    deletion_cost: Option<String>,
+}
+
+impl AnnotationsPart {
+    /// The annotation alone.
+    fn into_annotations(self) -> Option<BTreeMap<String, String>> {
+        self.deletion_cost.map(|cost| BTreeMap::from([(DELETION_COST.to_owned(), cost)]))
+    }
 }
 
 /// The fields of a pod's spec that are read.
@@ -111,6 +129,7 @@ impl From<PodPart> for v1::Pod {
                 // Only the deletion itself is read.
                 deletion_timestamp: metadata.deletion_timestamp.map(|_| Time(Timestamp::UNIX_EPOCH)),
                 labels: metadata.labels,
+                annotations: metadata.annotations.and_then(AnnotationsPart::into_annotations),
                 owner_references: metadata.owner_references,
                 ..ObjectMeta::default()
             },
@@ -155,6 +174,7 @@ impl CachedPod {
             },
             labels,
             pod: reduced,
+            deletion_cost: deletion_cost(metadata),
             trouble: Trouble::of(pod).map(Box::new),
             unreadable: None,
         }
@@ -192,6 +212,12 @@ fn owner_name(kind: &str, own: &OwnLabels, labels: &BTreeMap<String, String>) ->
         "StatefulSet" => own.workload(Kind::StatefulSet),
         _ => None,
     }
+}
+
+/// As Kubernetes reads it: what is no number costs nothing.
+fn deletion_cost(metadata: &ObjectMeta) -> i32 {
+    let annotation = metadata.annotations.as_ref().and_then(|all| all.get(DELETION_COST));
+    annotation.and_then(|cost| cost.parse().ok()).unwrap_or_default()
 }
 
 fn reduced(pod: &v1::Pod) -> Pod {
@@ -304,6 +330,19 @@ mod tests {
             pod.pod.containers.iter().map(|one| (one.name.as_str(), one.requests)).collect();
         let requests = ByResource { cpu: Some(10), memory: Some(1000) };
         assert_eq!(containers, [("web", requests), ("proxy", ByResource::default())]);
+    }
+
+    #[test]
+    fn the_deletion_cost_is_kept_as_kubernetes_reads_it() {
+        for (annotations, cost) in [
+            (json!({"controller.kubernetes.io/pod-deletion-cost": "-1", "a": "b"}), -1),
+            (json!({"controller.kubernetes.io/pod-deletion-cost": "7"}), 7),
+            (json!({"controller.kubernetes.io/pod-deletion-cost": "much"}), 0),
+            (json!({"a": "b"}), 0),
+            (json!(null), 0),
+        ] {
+            assert_eq!(pod(|pod| pod["metadata"]["annotations"] = annotations).deletion_cost, cost);
+        }
     }
 
     #[test]

@@ -10,10 +10,11 @@ use super::cache::{ByShard, CacheUse};
 use super::circuit::Circuits;
 use super::jobs::PoolBacklog;
 use super::requests::Traffic;
+use super::running_jobs::ByPod;
 use super::scraped::ByComponent;
 use super::template::{Misread, Template, TemplateAnswers};
 use super::usage::ByContainer;
-use super::{activity, cache, circuit, cpu, jobs, latency, memory, requests};
+use super::{activity, cache, circuit, cpu, jobs, latency, memory, requests, running_jobs};
 use crate::observe::prometheus::parts::{Part, PartProblems};
 use crate::observe::prometheus::quantile::Bucket;
 use crate::observe::query_plan::{QueryPlan, Signal};
@@ -32,12 +33,13 @@ pub struct Family {
 
 impl Signal {
     /// All signals.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::RequestRate,
         Self::Latency,
         Self::Cpu,
         Self::Memory,
         Self::Jobs,
+        Self::RunningJobs,
         Self::Activity,
         Self::Cache,
         Self::Circuit(CircuitSource::App),
@@ -60,6 +62,7 @@ impl Signal {
             Self::Cpu => cpu::FAMILY,
             Self::Memory => memory::FAMILY,
             Self::Jobs => jobs::FAMILY,
+            Self::RunningJobs => running_jobs::FAMILY,
             Self::Activity => activity::FAMILY,
             Self::Cache => cache::FAMILY,
             Self::Circuit(source) => circuit::family(source),
@@ -91,6 +94,8 @@ pub struct Measurements {
     pub memory: Arc<ByContainer>,
     /// Backlogs of pools of workers.
     pub backlogs: Arc<ByComponent<PoolBacklog>>,
+    /// Running jobs of pods of workers.
+    pub running_jobs: Arc<ByPod>,
     /// Running queries of read replicas.
     pub activity: Arc<ByComponent<f64>>,
     /// Evictions, hits and memory of caches.
@@ -224,6 +229,16 @@ mod tests {
             is_partial: false,
         };
         assert_eq!(evidence.traffic[&key()], expected);
+    }
+
+    #[test]
+    fn running_jobs_are_known_of_each_pod_that_tells_a_number_of_them() {
+        let pod = |name: &str| json!({"namespace": "shop", "pod": name});
+        let answered = [(pod("a"), "3"), (pod("b"), "0"), (pod("c"), "NaN"), (pod("d"), "-1"), (web(), "7")];
+        let evidence = read(Signal::RunningJobs, &[(running_jobs::RUNNING, Outcome::vector(&answered))]);
+        let jobs = |pod: &str| evidence.running_jobs.get(&("shop", pod)).map(|one| (one.jobs, one.at));
+        assert_eq!([jobs("a"), jobs("b")], [Some((3, now())), Some((0, now()))]);
+        assert_eq!(evidence.running_jobs.len(), 2);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod latency;
 pub mod memory;
 pub mod requests;
+pub mod running_jobs;
 pub mod scraped;
 pub mod selection;
 pub mod template;

@@ -124,12 +124,14 @@ pub(super) fn once(series: &str) -> String {
 mod tests {
     use super::super::circuit::adapters;
     use super::super::template::Template;
-    use super::super::{activity, cache, circuit, cpu, in_flight, jobs, latency, memory, requests, scraped};
+    use super::super::{
+        activity, cache, circuit, cpu, in_flight, jobs, latency, memory, requests, running_jobs, scraped,
+    };
     use super::*;
     use crate::observe::prometheus::parts::Parts;
     use crate::observe::prometheus::promql::read_matchers;
 
-    const ALL: [Template; 26] = [
+    const ALL: [Template; 27] = [
         requests::RATE,
         latency::BUCKETS,
         scraped::AGE,
@@ -156,6 +158,7 @@ mod tests {
         jobs::FINISHED,
         jobs::DURATION,
         jobs::DEPTH_AGE,
+        running_jobs::RUNNING,
     ];
 
     fn selection(matchers: &str) -> Selection {
