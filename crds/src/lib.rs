@@ -68,7 +68,7 @@ pub use scaling_override::{
 pub use schedule::Schedule;
 pub use service::{Scaling, Service};
 pub use status::{ComponentStatus, RevisionStatus, ScalableAppStatus, Tier};
-pub use worker::{Backlog, Drain, Worker, WorkerScaling};
+pub use worker::{Backlog, BacklogQueries, Drain, Worker, WorkerScaling};
 
 /// API group of all kinds.
 pub const GROUP: &str = "scalableapp.dev";

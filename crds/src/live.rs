@@ -80,9 +80,9 @@ pub struct LiveBacklog {
     /// Jobs that are due and do not run.
     #[serde(default)]
     pub waiting: f64,
-    /// Jobs that run.
+    /// Jobs that run; null where nobody counts them.
     #[serde(default)]
-    pub running: f64,
+    pub running: Option<f64>,
     /// Age of the oldest waiting job in seconds, 0 without one.
     #[serde(default)]
     pub oldest_seconds: f64,

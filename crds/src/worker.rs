@@ -132,16 +132,24 @@ pub struct WorkerScaling {
 }
 
 /// The jobs of a pool: replicas = (new jobs per second + waiting jobs / `drainWithin`) × seconds per job /
-/// (0.8 × `concurrency`), rounded up.
+/// (0.8 × `concurrency`), rounded up. Exactly one of `queues` and `queries` says where they are measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("has(self.queues) != has(self.queries)", "set exactly one of queues, queries"),
+    validation = ("!has(self.queries) || has(self.queries.secondsPerJob) || has(self.oldestWithin)", "set queries.secondsPerJob or oldestWithin: without both, nothing asks for a second pod")
+)]
 pub struct Backlog {
     /// Queues of the pool, 1 to 16, as the label `queue` of the series `jobs_queue_depth`, `jobs_oldest_age_seconds`,
     /// `jobs_enqueued_total`, `jobs_finished_total` and `job_duration_seconds` of any component of the app. A component
     /// that runs without workers must export the first three, or nothing wakes a pool of 0 replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 64)))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Set)]
-    pub queues: Vec<String>,
+    pub queues: Option<Vec<String>>,
+    /// Queries of your own, for queues whose series have other names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queries: Option<BacklogQueries>,
     /// Time within which the waiting jobs should be done, 1s to 24h, for example `60s`.
     #[x_kube(validation = (TIMES_RANGE, "drainWithin must be a duration of 1s to 24h, such as 60s"))]
     pub drain_within: GoDuration,
@@ -153,6 +161,36 @@ pub struct Backlog {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub concurrency: Option<i32>,
+}
+
+/// PromQL expressions for the jobs of a pool. The result of each must be a scalar or a single series; the operator adds
+/// `namespace="<the app's namespace>"` to every selector. A query without a result is unknown, not 0, and nothing scales
+/// in. They must have a result while no worker runs, or nothing wakes a pool of 0 replicas.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BacklogQueries {
+    /// New jobs per second, for example `sum(rate(mails_published_total[1m]))`.
+    #[schemars(length(min = 1, max = 2048))]
+    pub arrivals_per_second: String,
+    /// Jobs that wait, for example `sum(mails_ready)`.
+    #[schemars(length(min = 1, max = 2048))]
+    pub waiting: String,
+    /// Age of the oldest waiting job in seconds, 0 without one, for example `max(mails_oldest_age_seconds)`.
+    #[schemars(length(min = 1, max = 2048))]
+    pub oldest_seconds: String,
+    /// Jobs that run. Default: not known, so that the pool may go to 0 while jobs run; they have `drain.timeout` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub running: Option<String>,
+    /// Jobs that ended, per second. Default: not known, so that the pool grows whether or not its throughput rises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub finished_per_second: Option<String>,
+    /// Mean duration of a job in seconds. Without a result, or with NaN, because none ended, the last one counts.
+    /// Default: not known, so that only `oldestWithin` asks for more than one pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub seconds_per_job: Option<String>,
 }
 
 const TIMEOUT_RANGE: &str =

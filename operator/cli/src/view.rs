@@ -194,7 +194,7 @@ fn backlog_row(component: &Component, backlog: LiveBacklog) -> [String; 5] {
         component.name.clone(),
         format!("{waiting:.0}"),
         format!("{oldest_seconds:.0} s"),
-        format!("{running:.0}"),
+        running.map_or_else(missing, |running| format!("{running:.0}")),
         draining.to_string(),
     ]
 }

@@ -34,7 +34,7 @@ impl Evidence for AppEvidence<'_> {
     fn backlog(&self, component: &str, metric: &str) -> Option<Cow<'_, BacklogReading>> {
         let key = &self.app.component(component)?.key;
         let is_of_this_edit = self.samples.source(key, metric) == self.memory.source(component, metric);
-        is_of_this_edit.then(|| self.samples.backlog(key))?.map(Cow::Borrowed)
+        is_of_this_edit.then(|| self.samples.backlog(key, metric))?.map(Cow::Owned)
     }
 
     fn cache(&self, component: &str, metric: &str) -> Option<Cow<'_, CacheReading>> {

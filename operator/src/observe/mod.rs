@@ -1,5 +1,6 @@
 //! Objects from the API server's watches, and samples from Prometheus. I/O in.
 
+mod backlog_queries;
 pub mod cluster;
 pub mod namespaced;
 pub mod prometheus;

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
-use scalableapp_crds::{CircuitSource, Tier};
+use scalableapp_crds::{self as api, CircuitSource, Tier};
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::propose::metric::Target;
 
-use crate::resolve::app::{App, Breaker, Component, ComponentKey};
+use crate::resolve::app::{App, BacklogSource, Breaker, Component, ComponentKey};
 
 /// A signal: one set of queries for all apps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +64,54 @@ pub struct CustomQuery {
     pub text: String,
 }
 
+/// The custom queries of a backlog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BacklogQueries {
+    /// New jobs per second.
+    pub arrivals: CustomQuery,
+    /// Waiting jobs.
+    pub waiting: CustomQuery,
+    /// Age of the oldest waiting job, in seconds.
+    pub oldest: CustomQuery,
+    /// Running jobs.
+    pub running: Option<CustomQuery>,
+    /// Jobs that ended, per second.
+    pub finished: Option<CustomQuery>,
+    /// Mean duration of a job, in seconds.
+    pub seconds: Option<CustomQuery>,
+}
+
+impl BacklogQueries {
+    /// The queries as the user wrote them, in a namespace.
+    #[must_use]
+    pub fn of(written: &api::BacklogQueries, namespace: &str) -> Self {
+        let query = |text: &String| CustomQuery { namespace: namespace.to_owned(), text: text.clone() };
+        Self {
+            arrivals: query(&written.arrivals_per_second),
+            waiting: query(&written.waiting),
+            oldest: query(&written.oldest_seconds),
+            running: written.running.as_ref().map(query),
+            finished: written.finished_per_second.as_ref().map(query),
+            seconds: written.seconds_per_job.as_ref().map(query),
+        }
+    }
+
+    /// Each query with its name in the spec.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &CustomQuery)> {
+        let needed = [
+            ("arrivalsPerSecond", &self.arrivals),
+            ("waiting", &self.waiting),
+            ("oldestSeconds", &self.oldest),
+        ];
+        let others = [
+            ("running", &self.running),
+            ("finishedPerSecond", &self.finished),
+            ("secondsPerJob", &self.seconds),
+        ];
+        needed.into_iter().chain(others.into_iter().filter_map(|(name, query)| Some((name, query.as_ref()?))))
+    }
+}
+
 /// The source of a metric.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
@@ -75,6 +123,8 @@ pub enum Source {
     Pods(Signal),
     /// The jobs of these queues of the app.
     Backlog(Vec<String>),
+    /// The jobs that these queries count.
+    BacklogQueries(Box<BacklogQueries>),
     /// The evictions of a cache.
     Evictions,
     /// A custom query.
@@ -82,7 +132,16 @@ pub enum Source {
 }
 
 impl Source {
-    /// The signal behind it; `None` for a custom query.
+    /// Its custom queries.
+    fn queries(&self) -> Vec<&CustomQuery> {
+        match self {
+            Self::Custom(query) => vec![query],
+            Self::BacklogQueries(queries) => queries.named().map(|(_, query)| query).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The signal behind it; `None` for custom queries.
     #[must_use]
     pub fn signal(&self) -> Option<Signal> {
         match self {
@@ -90,7 +149,7 @@ impl Source {
             Self::Quantile(_) => Some(Signal::Latency),
             Self::Backlog(_) => Some(Signal::Jobs),
             Self::Evictions => Some(Signal::Cache),
-            Self::Custom(_) => None,
+            Self::Custom(_) | Self::BacklogQueries(_) => None,
         }
     }
 }
@@ -109,7 +168,12 @@ pub fn sources(component: &Component) -> Sources {
         Target::Latency { quantile, .. } => Some(Source::Quantile(*quantile)),
         Target::Cpu(_) => Some(Source::Pods(Signal::Cpu)),
         Target::Memory(_) => Some(Source::Pods(Signal::Memory)),
-        Target::Backlog(_) => Some(Source::Backlog(component.queues.clone())),
+        Target::Backlog(_) => component.backlog.as_ref().map(|backlog| match backlog {
+            BacklogSource::Queues(queues) => Source::Backlog(queues.clone()),
+            BacklogSource::Queries(queries) => {
+                Source::BacklogQueries(Box::new(BacklogQueries::of(queries, &component.key.namespace)))
+            }
+        }),
         Target::Prometheus { .. } if component.tier == Tier::Database => {
             Some(Source::Component(Signal::Activity))
         }
@@ -187,10 +251,7 @@ impl QueryPlan {
         shown: Shown,
     ) -> Self {
         let sources = components.values().flat_map(BTreeMap::values);
-        let custom = sources.filter_map(|source| match source {
-            Source::Custom(query) => Some(query.clone()),
-            _ => None,
-        });
+        let custom = sources.flat_map(Source::queries).cloned();
         Self {
             signals: signals(&components, shown),
             custom: custom.collect(),
@@ -234,7 +295,7 @@ impl QueryPlan {
     #[must_use]
     pub fn apps_with(&self, queries: &BTreeSet<CustomQuery>) -> BTreeSet<AppKey> {
         let uses = |sources: &BTreeMap<String, Source>| {
-            sources.values().any(|source| matches!(source, Source::Custom(query) if queries.contains(query)))
+            sources.values().flat_map(Source::queries).any(|query| queries.contains(query))
         };
         let components = self.components.iter().filter(|(_, sources)| uses(sources));
         components.map(|(key, _)| (key.namespace.clone(), key.app.clone())).collect()
@@ -378,6 +439,23 @@ mod tests {
         ]);
         assert_eq!(wanted.components[&ComponentKey::new("shop", "shop", "web")], expected);
         assert_eq!(wanted.signals.len(), 4);
+    }
+
+    #[test]
+    fn the_queries_of_a_backlog_are_wanted_like_those_of_a_metric() {
+        let app = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1"},
+            "spec": {"workers": [{"name": "mail", "image": "shop:1", "scaling": {"maxReplicas": 3, "backlog": {
+                "queries": {"arrivalsPerSecond": "a", "waiting": "b", "oldestSeconds": "c", "secondsPerJob": "d"},
+                "drainWithin": "60s",
+            }}}]},
+        }));
+        let wanted = QueryPlan::of(&[resolve(&app.unwrap()).unwrap()]);
+        let texts: Vec<&str> = wanted.custom.iter().map(|query| query.text.as_str()).collect();
+        assert_eq!(texts, ["a", "b", "c", "d"]);
+        assert!(!wanted.signals.contains_key(&Signal::Jobs));
+        let answered = wanted.custom.iter().filter(|query| query.text == "d").cloned().collect();
+        assert_eq!(wanted.apps_with(&answered), BTreeSet::from([("shop".to_owned(), "shop".to_owned())]));
     }
 
     #[test]

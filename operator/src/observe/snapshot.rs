@@ -13,6 +13,7 @@ use scalableapp_engine::evidence::sample::{Coverage, Reading, Window};
 use scalableapp_engine::forecast::season::Seasonal;
 use scalableapp_engine::hpa::pod::{self, PodSample, Resource};
 
+use super::backlog_queries;
 use super::prometheus::custom::Answers;
 use super::prometheus::history::Seasons;
 use super::prometheus::quantile::quantile;
@@ -115,7 +116,7 @@ impl Samples {
                 let values = quantile(*wanted, &histogram.value).into_iter().collect();
                 Reading { values, ..reading_of(histogram) }
             }),
-            Source::Pods(_) | Source::Backlog(_) | Source::Evictions => None,
+            Source::Pods(_) | Source::Backlog(_) | Source::BacklogQueries(_) | Source::Evictions => None,
             Source::Custom(query) => self.custom.get(query).map(|answer| Reading {
                 values: answer.values.clone(),
                 at: answer.at,
@@ -136,11 +137,15 @@ impl Samples {
         Reading { values: vec![rate], window, in_flight, ..reading_of(measured) }
     }
 
-    /// Backlog of a pool of workers; `None` where it is not known, or may be incomplete.
+    /// Backlog of a pool of workers, for its metric; `None` where it is not known, or may be incomplete.
     #[must_use]
-    pub fn backlog(&self, key: &ComponentKey) -> Option<&BacklogReading> {
-        match self.evidence.backlogs.get(key)? {
-            Measured { value: PoolBacklog::Known(reading), is_partial: false, .. } => Some(reading),
+    pub fn backlog(&self, key: &ComponentKey, metric: &str) -> Option<BacklogReading> {
+        match self.source(key, metric)? {
+            Source::BacklogQueries(queries) => backlog_queries::reading(queries, &self.custom),
+            Source::Backlog(_) => match self.evidence.backlogs.get(key)? {
+                Measured { value: PoolBacklog::Known(reading), is_partial: false, .. } => Some(*reading),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -197,8 +202,10 @@ impl Samples {
         now: Timestamp,
     ) -> Option<String> {
         let source = self.source(key, metric)?;
-        if let Source::Custom(query) = source {
-            return self.custom.get(query)?.problem.clone();
+        match source {
+            Source::Custom(query) => return self.custom.get(query)?.problem.clone(),
+            Source::BacklogQueries(queries) => return backlog_queries::problem(queries, &self.custom),
+            _ => {}
         }
         if let Some(problem) = self.evidence.problem(source.signal()?, key) {
             return Some(problem.to_owned());
@@ -224,9 +231,9 @@ impl Samples {
     fn unknown_backlog(&self, key: &ComponentKey) -> Option<String> {
         let measured = self.evidence.backlogs.get(key)?;
         match &measured.value {
-            PoolBacklog::Unknown(series, queue) => Some(format!(
-                "no pod of the app exports {series} of queue {queue}: export it from a component that always runs, \
-                 such as a service, and set its metricsPort"
+            PoolBacklog::Unknown(missing) => Some(format!(
+                "no pod of the app exports {missing}: export it from a component that always runs, such as a service, \
+                 and set its metricsPort"
             )),
             PoolBacklog::Known(_) if measured.is_partial => {
                 Some("Prometheus answered for some of its servers only".to_owned())
@@ -258,7 +265,7 @@ impl Samples {
             Source::Component(Signal::Activity) => !self.evidence.activity.contains_key(key),
             Source::Component(_) => !self.evidence.traffic.contains_key(key),
             Source::Quantile(_) => !self.evidence.latencies.contains_key(key),
-            Source::Pods(_) | Source::Custom(_) | Source::Backlog(_) => false,
+            Source::Pods(_) | Source::Custom(_) | Source::Backlog(_) | Source::BacklogQueries(_) => false,
             Source::Evictions => !self.evidence.caches.contains_key(key),
         }
     }
@@ -282,8 +289,9 @@ impl Samples {
 
     /// Backlog of a pool of workers, if it is fresh.
     #[must_use]
-    pub fn fresh_backlog(&self, key: &ComponentKey) -> Option<&BacklogReading> {
-        self.backlog(key).filter(|reading| self.is_fresh(reading.at))
+    pub fn fresh_backlog(&self, key: &ComponentKey) -> Option<BacklogReading> {
+        let mut metrics = self.wanted.components().get(key)?.keys();
+        metrics.find_map(|metric| self.backlog(key, metric)).filter(|reading| self.is_fresh(reading.at))
     }
 
     /// The use of a cache, if the sample is fresh.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use scalableapp_crds::{
-    CacheEngine, CircuitSource, EnvVar, Eviction, PodTemplate, Resources, ScalableApp, Tier,
+    BacklogQueries, CacheEngine, CircuitSource, EnvVar, Eviction, PodTemplate, Resources, ScalableApp, Tier,
 };
 use scalableapp_engine::stack::{self, Stack};
 use std::collections::BTreeMap;
@@ -128,12 +128,21 @@ pub struct Component {
     /// The custom query of each metric that has one, by the name of the metric. It is as the user wrote it, so it must
     /// be confined to the app's namespace before it is sent.
     pub queries: BTreeMap<String, String>,
-    /// The queues of a worker's backlog; empty without one.
-    pub queues: Vec<String>,
+    /// Where the backlog of a worker is measured; `None` without one.
+    pub backlog: Option<BacklogSource>,
     /// The circuit breakers of its pods, by the name of the dependency.
     pub breakers: BTreeMap<String, Breaker>,
     /// Its problems. With any problem the rest is a placeholder, which must not be used.
     pub problems: Vec<Invalid>,
+}
+
+/// Where the backlog of a worker is measured.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BacklogSource {
+    /// Queues, by the series of the jobs contract.
+    Queues(Vec<String>),
+    /// Queries as the user wrote them, like [`Component::queries`].
+    Queries(BacklogQueries),
 }
 
 /// A circuit breaker, as the pods report it.

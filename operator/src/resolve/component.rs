@@ -66,8 +66,7 @@ pub(super) fn of_worker(written: &api::Worker, shared: Shared<'_>, path: Path<'_
     let component =
         component(api::Tier::Worker, declaration, rollout, (pod, scaling), shared, path, problems);
     let component = shared.callees.called(component, &written.calls);
-    let queues = written.scaling.backlog.as_ref().map(|backlog| backlog.queues.clone());
-    app::Component { queues: queues.unwrap_or_default(), ..component }
+    app::Component { backlog: written.scaling.backlog.as_ref().and_then(worker::source), ..component }
 }
 
 /// Resolves a cache, with its problems.
@@ -148,7 +147,7 @@ fn component(
         revision,
         declared: Arc::new(declared),
         queries,
-        queues: Vec::new(),
+        backlog: None,
         breakers: BTreeMap::new(),
         problems: problems.into_vec(),
     }

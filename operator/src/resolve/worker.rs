@@ -1,5 +1,6 @@
 //! What only a worker declares: its backlog and its drain. Pure.
 
+use super::app::BacklogSource;
 use super::invalid::Problems;
 use super::path::Path;
 use jiff::SignedDuration;
@@ -17,14 +18,10 @@ const TIMES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_
 /// The metric of the backlog.
 pub(super) fn backlog(written: &api::Backlog, path: Path<'_>, problems: &mut Problems) -> Metric {
     let path = Path::Field(&path, "backlog");
-    let list = Path::Field(&path, "queues");
-    if written.queues.is_empty() {
-        problems.refuse(list, "name at least one queue");
-    }
-    for (index, queue) in written.queues.iter().enumerate() {
-        if queue.trim().is_empty() || written.queues[..index].contains(queue) {
-            problems.refuse(Path::Index(&list, index), "name each queue once");
-        }
+    match (&written.queues, &written.queries) {
+        (Some(queues), None) => check_queues(queues, path, problems),
+        (None, Some(queries)) => check_queries(queries, written.oldest_within.is_some(), path, problems),
+        _ => problems.refuse(path, "set exactly one of queues, queries"),
     }
     let concurrency = written.concurrency.unwrap_or(1);
     if !(1..=1000).contains(&concurrency) {
@@ -35,6 +32,53 @@ pub(super) fn backlog(written: &api::Backlog, path: Path<'_>, problems: &mut Pro
     let oldest_within = written.oldest_within.as_ref().map(|written| time(written, "oldestWithin"));
     let target = Target::Backlog(Backlog { drain_within, oldest_within, concurrency });
     Metric { name: BACKLOG.to_owned(), target }
+}
+
+/// Where the backlog is measured.
+pub(super) fn source(written: &api::Backlog) -> Option<BacklogSource> {
+    let queues = written.queues.clone().map(BacklogSource::Queues);
+    queues.or_else(|| written.queries.clone().map(BacklogSource::Queries))
+}
+
+fn check_queues(queues: &[String], path: Path<'_>, problems: &mut Problems) {
+    let list = Path::Field(&path, "queues");
+    if queues.is_empty() {
+        problems.refuse(list, "name at least one queue");
+    }
+    for (index, queue) in queues.iter().enumerate() {
+        if queue.trim().is_empty() || queues[..index].contains(queue) {
+            problems.refuse(Path::Index(&list, index), "name each queue once");
+        }
+    }
+}
+
+fn check_queries(queries: &api::BacklogQueries, has_age: bool, path: Path<'_>, problems: &mut Problems) {
+    let path = Path::Field(&path, "queries");
+    let api::BacklogQueries {
+        arrivals_per_second,
+        waiting,
+        oldest_seconds,
+        running,
+        finished_per_second,
+        seconds_per_job,
+    } = queries;
+    let written = [
+        ("arrivalsPerSecond", Some(arrivals_per_second)),
+        ("waiting", Some(waiting)),
+        ("oldestSeconds", Some(oldest_seconds)),
+        ("running", running.as_ref()),
+        ("finishedPerSecond", finished_per_second.as_ref()),
+        ("secondsPerJob", seconds_per_job.as_ref()),
+    ];
+    for (name, query) in written {
+        if query.is_some_and(|query| query.trim().is_empty()) {
+            problems.refuse(Path::Field(&path, name), "write a query in PromQL");
+        }
+    }
+    if seconds_per_job.is_none() && !has_age {
+        let sentence = "set secondsPerJob, or oldestWithin: without both, nothing asks for a second pod";
+        problems.refuse(path, sentence);
+    }
 }
 
 /// A pool of no pods must have a metric that does not need a pod.

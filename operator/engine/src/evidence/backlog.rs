@@ -14,15 +14,16 @@ pub struct BacklogReading {
     /// Jobs that were enqueued, per second; the sum over the queues.
     #[serde(with = "exact::number")]
     pub arrivals_per_second: f64,
-    /// Jobs that ended, per second: those done, and those given up. A failure that is retried is not counted.
-    #[serde(with = "exact::number")]
-    pub finished_per_second: f64,
+    /// Jobs that ended, per second: those done, and those given up. A failure that is retried is not counted. `None` where
+    /// nobody counts them.
+    #[serde(default, with = "exact::optional", skip_serializing_if = "Option::is_none")]
+    pub finished_per_second: Option<f64>,
     /// Jobs that are due and do not run; the sum over the queues.
     #[serde(with = "exact::number")]
     pub waiting: f64,
-    /// Jobs that run; the sum over the queues.
-    #[serde(with = "exact::number")]
-    pub running: f64,
+    /// Jobs that run; the sum over the queues. `None` where nobody counts them.
+    #[serde(default, with = "exact::optional", skip_serializing_if = "Option::is_none")]
+    pub running: Option<f64>,
     /// Age of the oldest job that is due and does not run, in seconds; 0 without one. The highest over the queues.
     #[serde(with = "exact::number")]
     pub oldest_seconds: f64,
@@ -34,7 +35,12 @@ pub struct BacklogReading {
 impl BacklogReading {
     /// Whether there is no job: none arrives, none waits and none runs.
     pub(crate) fn is_idle(&self) -> bool {
-        self.arrivals_per_second <= 0.0 && self.waiting <= 0.0 && self.running <= 0.0
+        self.arrivals_per_second <= 0.0 && self.waiting <= 0.0 && !self.has_running()
+    }
+
+    /// Whether jobs are known to run.
+    pub(crate) fn has_running(&self) -> bool {
+        self.running.is_some_and(|running| running > 0.0)
     }
 }
 
@@ -49,14 +55,9 @@ pub fn judge_backlog(
     max_age: SignedDuration,
 ) -> Result<&BacklogReading, SampleError> {
     let reading = reading.ok_or(SampleError::NoSample)?;
-    let values = [
-        reading.arrivals_per_second,
-        reading.finished_per_second,
-        reading.waiting,
-        reading.running,
-        reading.oldest_seconds,
-    ];
-    values.into_iter().chain(reading.seconds_per_job).try_for_each(judge_number)?;
+    let needed = [reading.arrivals_per_second, reading.waiting, reading.oldest_seconds];
+    let known = [reading.finished_per_second, reading.running, reading.seconds_per_job];
+    needed.into_iter().chain(known.into_iter().flatten()).try_for_each(judge_number)?;
     judge_time(reading.at, now, max_age)?;
     Ok(reading)
 }
@@ -85,9 +86,9 @@ mod tests {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0] {
             let of = |set: fn(&mut BacklogReading, f64)| quality(|reading| set(reading, value));
             assert_eq!(of(|reading, value| reading.arrivals_per_second = value), Quality::Implausible);
-            assert_eq!(of(|reading, value| reading.finished_per_second = value), Quality::Implausible);
+            assert_eq!(of(|reading, value| reading.finished_per_second = Some(value)), Quality::Implausible);
             assert_eq!(of(|reading, value| reading.waiting = value), Quality::Implausible);
-            assert_eq!(of(|reading, value| reading.running = value), Quality::Implausible);
+            assert_eq!(of(|reading, value| reading.running = Some(value)), Quality::Implausible);
             assert_eq!(of(|reading, value| reading.oldest_seconds = value), Quality::Implausible);
             assert_eq!(of(|reading, value| reading.seconds_per_job = Some(value)), Quality::Implausible);
         }

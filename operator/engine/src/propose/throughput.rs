@@ -15,6 +15,8 @@
 //! the next one. A pool that stands still, because its pods have had jobs for that time and none ended, waits for the
 //! judgement.
 //!
+//! Where nobody counts the jobs that end, no growth is judged, and growth is free.
+//!
 //! Limits of the rule: it never removes pods, and what grew within the time of one experiment stays. A throughput that
 //! was high by chance before a growth delays the next one. A restart forgets the experiment, and judges all pods
 //! against nothing.
@@ -74,8 +76,8 @@ pub(crate) struct WorkerPool<'a> {
     pub(crate) current_replicas: i32,
     /// Jobs that a pod runs at the same time.
     pub(crate) concurrency: i32,
-    /// Jobs that ended, per second.
-    pub(crate) throughput: f64,
+    /// Jobs that ended, per second; `None` where nobody counts them.
+    pub(crate) throughput: Option<f64>,
     /// Whether jobs wait or run.
     pub(crate) has_jobs: bool,
     /// Mean duration of the jobs that ended; `None` where none did.
@@ -96,16 +98,20 @@ pub(crate) enum Growth {
 impl GrowthMemory {
     /// Adds a measurement, and judges the last growth.
     pub(crate) fn observe(&mut self, pool: &WorkerPool<'_>) -> Growth {
-        self.note(pool);
+        let Some(throughput) = pool.throughput else {
+            self.note_duration(pool);
+            return Growth::Free;
+        };
+        self.note(pool, throughput);
         let (settle, seconds_per_job) = (self.settle(), self.seconds_per_job);
         let stands_still = self.still_since.is_some_and(|since| pool.now.duration_since(since) >= settle);
         let Some(experiment) = &mut self.experiment else { return Growth::Free };
         if pool.ready_for(SignedDuration::ZERO) <= experiment.before && !experiment.failed {
-            experiment.throughput = pool.throughput;
+            experiment.throughput = throughput;
         }
         let settled = pool.ready_for(settle);
         if settled > experiment.before || experiment.failed {
-            if experiment.has_helped(pool, settled, seconds_per_job) {
+            if experiment.has_helped(pool, throughput, settled, seconds_per_job) {
                 self.experiment = None;
                 return Growth::Free;
             }
@@ -130,7 +136,7 @@ impl GrowthMemory {
         self.experiment = None;
     }
 
-    fn note(&mut self, pool: &WorkerPool<'_>) {
+    fn note(&mut self, pool: &WorkerPool<'_>, throughput: f64) {
         let current = pool.current_replicas;
         match &mut self.experiment {
             Some(experiment) if current < experiment.after => self.experiment = None,
@@ -146,10 +152,14 @@ impl GrowthMemory {
             }
             None => {}
         }
-        (self.replicas, self.throughput) = (current, pool.throughput);
-        self.seconds_per_job = pool.seconds_per_job.or(self.seconds_per_job);
-        let is_still = pool.throughput <= 0.0 && pool.has_jobs && pool.ready_for(SignedDuration::ZERO) > 0;
+        (self.replicas, self.throughput) = (current, throughput);
+        self.note_duration(pool);
+        let is_still = throughput <= 0.0 && pool.has_jobs && pool.ready_for(SignedDuration::ZERO) > 0;
         self.still_since = is_still.then(|| self.still_since.unwrap_or(pool.now));
+    }
+
+    fn note_duration(&mut self, pool: &WorkerPool<'_>) {
+        self.seconds_per_job = pool.seconds_per_job.or(self.seconds_per_job);
     }
 
     /// Time after which a pod's throughput is known: a job must be able to end within it.
@@ -160,7 +170,13 @@ impl GrowthMemory {
 }
 
 impl Experiment {
-    fn has_helped(&self, pool: &WorkerPool<'_>, settled: i32, seconds_per_job: Option<f64>) -> bool {
+    fn has_helped(
+        &self,
+        pool: &WorkerPool<'_>,
+        throughput: f64,
+        settled: i32,
+        seconds_per_job: Option<f64>,
+    ) -> bool {
         let added = f64::from(settled.saturating_sub(self.before).max(1));
         let proportional =
             if self.before > 0 { self.throughput * added / f64::from(self.before) } else { 0.0 };
@@ -170,7 +186,7 @@ impl Experiment {
             _ => f64::INFINITY,
         };
         let least = (SHARE * proportional).max(NOISE.min(SHARE * possible));
-        pool.throughput - self.throughput >= least
+        throughput - self.throughput >= least
     }
 }
 

@@ -12,7 +12,7 @@
 //! scales in, and more pods are asked for in proportion to the age, at most twice as many. Like any growth without a
 //! known effect, this is one step for each effect that is seen ([`crate::propose::throughput`]).
 //!
-//! Until a job has ended, its duration is unknown. The age alone then asks for more than the first pod: it is the one
+//! Until a job has ended, its duration is unknown, and so it is where nobody measures it. The age alone then asks for more than the first pod: it is the one
 //! measurement that needs no duration, and doubling is also what HPA's default policies allow.
 
 use crate::app::subject::Subject;
@@ -50,7 +50,7 @@ enum Basis {
     Age,
     /// The age of the oldest job, which keeps the current replicas until the last growth is judged.
     AgeObserved,
-    /// No job has ended yet.
+    /// The duration of a job is not known: none has ended yet, or nobody measures it.
     DurationUnknown,
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn on_backlog(
         current_replicas: current,
         concurrency: target.concurrency,
         throughput: reading.finished_per_second,
-        has_jobs: reading.waiting > 0.0 || reading.running > 0.0,
+        has_jobs: reading.waiting > 0.0 || reading.has_running(),
         seconds_per_job: reading.seconds_per_job,
     });
     let seconds = memory.seconds_per_job(growth);
@@ -82,7 +82,7 @@ pub(crate) fn on_backlog(
         _ => (by_formula, basis),
     };
     let (unlimited, _) = self::by_formula(subject, target, reading, memory.seconds_per_job(Growth::Free));
-    let has_gone = by_age.is_none() && reading.waiting <= reading.running;
+    let has_gone = by_age.is_none() && reading.waiting <= reading.running.unwrap_or_default();
     if has_gone && unlimited <= current {
         memory.end();
     }
@@ -159,7 +159,7 @@ impl BacklogProposal {
             Basis::AgeObserved => {
                 format!("its oldest job is {oldest}s old, the effect of the last growth is not known yet")
             }
-            Basis::DurationUnknown => format!("{waiting} wait, and no job has ended yet"),
+            Basis::DurationUnknown => format!("{waiting} wait, and the duration of a job is not known yet"),
         }
     }
 }

@@ -12,8 +12,10 @@ type Moment = (i64, Option<BacklogReading>);
 fn backlogs() -> impl Strategy<Value = BacklogReading> {
     let amount = |most: f64| prop_oneof![1 => Just(0.0), 4 => 0.0..most];
     let seconds_per_job = proptest::option::weighted(0.8, 0.01..100.0_f64);
-    let rates = (amount(100.0), amount(100.0));
-    (rates, amount(5_000.0), amount(200.0), amount(400.0), seconds_per_job).prop_map(
+    let finished = proptest::option::weighted(0.8, amount(100.0));
+    let rates = (amount(100.0), finished);
+    let running = proptest::option::weighted(0.8, amount(200.0));
+    (rates, amount(5_000.0), running, amount(400.0), seconds_per_job).prop_map(
         |((arrivals_per_second, finished_per_second), waiting, running, oldest_seconds, seconds_per_job)| {
             BacklogReading {
                 at: None,
@@ -91,7 +93,7 @@ proptest! {
         let mut pool = pool(replicas);
         pool.behavior.scale_down.stabilization_window_seconds = 0;
         live(&mut pool, &moments);
-        let has_jobs = backlog.arrivals_per_second > 0.0 || backlog.waiting > 0.0 || backlog.running > 0.0;
+        let has_jobs = backlog.arrivals_per_second > 0.0 || backlog.waiting > 0.0 || backlog.running > Some(0.0);
         let before = pool.replicas;
         live(&mut pool, &[(5, Some(backlog))]);
         let is_right = if has_jobs { pool.replicas > 0 } else { pool.replicas <= before };

@@ -112,9 +112,9 @@ impl Queue {
         let reading = BacklogReading {
             at: None,
             arrivals_per_second: arrived / WINDOW as f64,
-            finished_per_second: ended / WINDOW as f64,
+            finished_per_second: Some(ended / WINDOW as f64),
             waiting: self.waiting(),
-            running: self.running,
+            running: Some(self.running),
             oldest_seconds: self.waiting.front().map_or(0.0, |(at, _)| (self.second - at) as f64),
             seconds_per_job: (ended > 0.0).then(|| worked / ended),
         };

@@ -24,7 +24,7 @@ fn jobs(arrivals: f64, waiting: f64) -> BacklogReading {
         arrivals_per_second: arrivals,
         waiting,
         seconds_per_job: Some(0.8),
-        finished_per_second: arrivals,
+        finished_per_second: Some(arrivals),
         ..BacklogReading::default()
     }
 }
@@ -32,9 +32,9 @@ fn jobs(arrivals: f64, waiting: f64) -> BacklogReading {
 pub const IDLE: BacklogReading = BacklogReading {
     at: None,
     arrivals_per_second: 0.0,
-    finished_per_second: 0.0,
+    finished_per_second: Some(0.0),
     waiting: 0.0,
-    running: 0.0,
+    running: Some(0.0),
     oldest_seconds: 0.0,
     seconds_per_job: None,
 };
@@ -99,7 +99,7 @@ fn one_pod_stays_while_anything_arrives_waits_or_runs() {
     for busy in [
         BacklogReading { arrivals_per_second: 0.001, ..IDLE },
         BacklogReading { waiting: 1.0, ..IDLE },
-        BacklogReading { running: 1.0, ..IDLE },
+        BacklogReading { running: Some(1.0), ..IDLE },
     ] {
         let mut pool = pool(1);
         pool.behavior.scale_down.stabilization_window_seconds = 0;
@@ -124,7 +124,7 @@ fn until_a_job_has_ended_only_the_age_asks_for_more_than_the_first_pod() {
     assert_eq!(decision.desired, 1);
     assert_eq!(
         effect(&decision, "recommendation"),
-        "1 recommended by email: 5000 wait, and no job has ended yet"
+        "1 recommended by email: 5000 wait, and the duration of a job is not known yet"
     );
     let mut pool = pool(3);
     pool.behavior.scale_down.stabilization_window_seconds = 0;
@@ -177,7 +177,7 @@ fn an_old_job_gets_one_step_until_its_effect_is_known_and_keeps_the_pods_meanwhi
 fn stalled() -> (Component, ComponentDecision) {
     let mut pool = pool(4);
     pool.backlog(jobs(32.0, 0.0)).act();
-    let stuck = BacklogReading { running: 48.0, ..jobs(32.0, 960.0) };
+    let stuck = BacklogReading { running: Some(48.0), ..jobs(32.0, 960.0) };
     assert_eq!(pool.later(5).backlog(stuck).act().desired, 6);
     let decision = pool.later(120).backlog(BacklogReading { waiting: 6_000.0, ..stuck }).act();
     (pool, decision)
@@ -203,7 +203,7 @@ fn a_throughput_that_does_not_rise_stops_the_growth_and_is_named() {
 
 #[test]
 fn growth_goes_on_when_throughput_rises_or_the_backlog_goes_or_the_pool_shrinks() {
-    let stuck = BacklogReading { running: 48.0, ..jobs(32.0, 6_000.0) };
+    let stuck = BacklogReading { running: Some(48.0), ..jobs(32.0, 6_000.0) };
     let (pool, _) = stalled();
     let later = |change: &dyn Fn(&mut Component)| {
         let mut pool = pool.clone();
@@ -212,7 +212,7 @@ fn growth_goes_on_when_throughput_rises_or_the_backlog_goes_or_the_pool_shrinks(
         pool.act().desired
     };
     let finishing = |finished_per_second| {
-        let reading = BacklogReading { finished_per_second, ..stuck };
+        let reading = BacklogReading { finished_per_second: Some(finished_per_second), ..stuck };
         later(&|pool| {
             pool.backlog(reading);
         })
@@ -230,6 +230,16 @@ fn growth_goes_on_when_throughput_rises_or_the_backlog_goes_or_the_pool_shrinks(
         pool.backlog(stuck);
     };
     assert_eq!(later(&shrunk), 10);
+}
+
+#[test]
+fn a_pool_whose_ended_jobs_nobody_counts_grows_without_a_judgement() {
+    let (mut pool, _) = stalled();
+    let unknown = BacklogReading { finished_per_second: None, running: None, ..jobs(32.0, 6_000.0) };
+    pool.behavior.scale_down.stabilization_window_seconds = 0;
+    assert_eq!(pool.later(15).backlog(unknown).act().desired, 12);
+    let idle = BacklogReading { finished_per_second: None, running: None, ..IDLE };
+    assert_eq!(pool.later(400).backlog(idle).act().desired, 0);
 }
 
 #[test]
@@ -306,7 +316,7 @@ fn after_a_restart_nothing_scales_in_before_a_job_has_ended_and_a_window_has_pas
     let mut pool = pool(0);
     pool.backlog(jobs(0.0, 4_800.0)).act();
     assert_eq!(pool.replicas, 10);
-    let running = BacklogReading { running: 4.0, ..IDLE };
+    let running = BacklogReading { running: Some(4.0), ..IDLE };
     pool.later(400).restart();
     assert_eq!(pool.backlog(running).act().desired, 10);
     assert_eq!(pool.later(400).backlog(running).act().desired, 10);

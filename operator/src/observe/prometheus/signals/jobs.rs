@@ -3,6 +3,9 @@
 //! Any component of the app may export the depth and the age of a queue, so that they are known while no worker runs.
 //! Where several pods export the same queue, the largest value counts.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use hashbrown::HashMap;
 use jiff::Timestamp;
 use promql_parser::util::display_duration;
@@ -52,8 +55,28 @@ const DURATION_WINDOWS: u32 = 5;
 pub enum PoolBacklog {
     /// The sum over its queues.
     Known(BacklogReading),
-    /// No pod of the app exports this series of this queue.
-    Unknown(&'static str, String),
+    /// No pod of the app exports these series.
+    Unknown(MissingSeries),
+}
+
+/// The queues that lack a series, by that series. Of a queue the first one is listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MissingSeries(BTreeMap<&'static str, Vec<String>>);
+
+/// The most queues that are named for a series: the sentence is part of a condition.
+const NAMED: usize = 4;
+
+impl fmt::Display for MissingSeries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (series, queues)) in self.0.iter().enumerate() {
+            let (start, word) = (if index > 0 { ", " } else { "" }, if queues.len() > 1 { "queues" } else { "queue" });
+            write!(f, "{start}{series} of {word} {}", queues[..queues.len().min(NAMED)].join(", "))?;
+            if queues.len() > NAMED {
+                write!(f, " and {} more", queues.len() - NAMED)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn depth(selection: &Selection, part: &Part<'_>) -> String {
@@ -193,18 +216,23 @@ fn pools(
             _ => None,
         });
         let Some(names) = names.filter(|_| part.has_app(&key.namespace, &key.app)) else { continue };
-        let of_app = names.iter().map(|name| {
-            let found = queues.get(&(key.namespace.as_str(), key.app.as_str(), name.as_str()));
-            let queue = found.copied().unwrap_or_default();
-            queue.missing().map_or(Ok(queue), |series| Err((series, name)))
-        });
-        let value = match of_app.collect::<Result<Vec<Queue>, _>>() {
-            Ok(found) => PoolBacklog::Known(sum(&found)),
-            Err((series, name)) => PoolBacklog::Unknown(series, name.clone()),
+        let (mut found, mut missing) = (Vec::with_capacity(names.len()), MissingSeries::default());
+        for name in names {
+            let queue = queues.get(&(key.namespace.as_str(), key.app.as_str(), name.as_str()));
+            let queue = queue.copied().unwrap_or_default();
+            match queue.missing() {
+                None => found.push(queue),
+                Some(series) => missing.0.entry(series).or_default().push(name.clone()),
+            }
+        }
+        let value = if missing.0.is_empty() {
+            PoolBacklog::Known(sum(&found))
+        } else {
+            PoolBacklog::Unknown(missing)
         };
         let at = match &value {
             PoolBacklog::Known(reading) => reading.at,
-            PoolBacklog::Unknown(..) => None,
+            PoolBacklog::Unknown(_) => None,
         };
         pools.insert(key.clone(), Measured { value, at, scraped: None, is_partial });
     }
@@ -214,12 +242,12 @@ fn pools(
 /// The backlog of several queues together.
 fn sum(queues: &[Queue]) -> BacklogReading {
     let (mut reading, mut busy, mut weight) = (BacklogReading::default(), 0.0, 0.0);
+    reading.running = Some(queues.iter().map(|queue| queue.running).sum());
+    reading.finished_per_second = Some(queues.iter().map(|queue| queue.finished).sum());
     reading.at = queues.iter().map(|queue| queue.at).min().flatten();
     for queue in queues {
         reading.waiting += queue.waiting;
-        reading.running += queue.running;
         reading.arrivals_per_second += queue.enqueued.unwrap_or_default();
-        reading.finished_per_second += queue.finished;
         reading.oldest_seconds = reading.oldest_seconds.max(queue.oldest.unwrap_or_default());
         if let Some(seconds) = queue.seconds {
             // Weighted by throughput. A queue whose jobs ended before the last window still counts a little.
@@ -240,7 +268,6 @@ mod tests {
     use crate::resolve::app::ComponentKey;
     use jiff::ToSpan;
     use serde_json::{Value, json};
-    use std::collections::BTreeMap;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -290,9 +317,9 @@ mod tests {
         let expected = BacklogReading {
             at: Some(NOW - 4.seconds()),
             arrivals_per_second: 3.0,
-            finished_per_second: 3.0,
+            finished_per_second: Some(3.0),
             waiting: 40.0,
-            running: 4.0,
+            running: Some(4.0),
             oldest_seconds: 90.0,
             seconds_per_job: Some(0.5),
         };
@@ -300,9 +327,21 @@ mod tests {
     }
 
     #[test]
+    fn all_queues_that_lack_a_series_are_named_up_to_a_limit() {
+        let queues = |count: usize| (0..count).map(|index| format!("q{index}")).collect::<Vec<_>>();
+        let missing = MissingSeries(BTreeMap::from([(QUEUE_DEPTH, queues(1)), (OLDEST_AGE, queues(2))]));
+        let expected = "jobs_oldest_age_seconds of queues q0, q1, jobs_queue_depth of queue q0";
+        assert_eq!(missing.to_string(), expected);
+        let many = MissingSeries(BTreeMap::from([(QUEUE_DEPTH, queues(16))]));
+        assert_eq!(many.to_string(), "jobs_queue_depth of queues q0, q1, q2, q3 and 12 more");
+    }
+
+    #[test]
     fn a_backlog_without_depth_age_or_new_jobs_is_not_known_and_without_workers_it_is() {
         for (template, series) in [(DEPTH, QUEUE_DEPTH), (OLDEST, OLDEST_AGE), (ENQUEUED, ENQUEUED_TOTAL)] {
-            assert_eq!(backlog(Some(template)), PoolBacklog::Unknown(series, "mail".to_owned()));
+            let both = vec!["mail".to_owned(), "sms".to_owned()];
+            let missing = MissingSeries(BTreeMap::from([(series, both)]));
+            assert_eq!(backlog(Some(template)), PoolBacklog::Unknown(missing));
         }
         for template in [FINISHED, DURATION] {
             assert!(matches!(backlog(Some(template)), PoolBacklog::Known(_)), "{template:?}");
