@@ -85,6 +85,9 @@ pub struct ScalingMemory {
     /// Last scale-up that a latency metric caused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_step: Option<LatencyStep>,
+    /// A pool of workers before its last growth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth: Option<PoolGrowth>,
     /// Replicas that stay because of degraded dependencies or silent callers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::HOLDS))]
@@ -151,6 +154,23 @@ pub struct LatencyStep {
     pub before: Quantity,
 }
 
+/// A pool of workers before its last growth. The effect of the growth on the throughput must be measured before the pool
+/// grows again without limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolGrowth {
+    /// Name of the metric.
+    #[schemars(length(max = limits::NAME))]
+    pub metric: String,
+    /// Replicas before the growth.
+    pub replicas: i32,
+    /// Jobs that ended per second before the growth.
+    pub throughput: Quantity,
+    /// Last known duration of a job in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_per_job: Option<Quantity>,
+}
+
 impl Clip for DecisionRecord {
     fn clip(mut self) -> Self {
         clip_text(&mut self.reason, limits::REASON);
@@ -188,6 +208,9 @@ impl Clip for ScalingMemory {
         self.last_good.iter_mut().for_each(|good| clip_text(&mut good.metric, limits::NAME));
         if let Some(step) = &mut self.latency_step {
             clip_text(&mut step.metric, limits::NAME);
+        }
+        if let Some(growth) = &mut self.growth {
+            clip_text(&mut growth.metric, limits::NAME);
         }
         self.holds.truncate(limits::HOLDS);
         for hold in &mut self.holds {

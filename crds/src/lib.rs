@@ -43,7 +43,8 @@ pub use database::{
     SecretRef, StoragePolicy, WhenPrimaryIsGone,
 };
 pub use decision::{
-    DecisionRecord, LastGood, LatencyStep, Proposal, ReplicaHold, ScaleEvent, ScalingMemory, Stage,
+    DecisionRecord, LastGood, LatencyStep, PoolGrowth, Proposal, ReplicaHold, ScaleEvent, ScalingMemory,
+    Stage,
 };
 pub use dependency::{Circuit, CircuitSource, Dependency};
 pub use duration::{GoDuration, InvalidDuration};

@@ -20,7 +20,7 @@ use scalableapp_engine::record::Record;
 use scalableapp_operator::decide::{ComponentPass, DecideMemory, View, pass};
 use scalableapp_operator::observe::cluster::caches::Observed;
 use scalableapp_operator::observe::prometheus::client::Prometheus;
-use scalableapp_operator::observe::query_plan::{CustomQuery, QueryPlan, Signal, Source, Shown};
+use scalableapp_operator::observe::query_plan::{CustomQuery, QueryPlan, Shown, Signal, Source};
 use scalableapp_operator::observe::{snapshot::Samples, store::SampleStore};
 use scalableapp_operator::resolve::app::ComponentKey;
 use scalableapp_operator::resolve::{app::App, resolve};

@@ -9,8 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use scalableapp_crds::{
-    DecisionRecord, LastGood, Proposal, Quantity, ReplicaHold, ScalableAppStatus, ScaleEvent, ScalingMemory,
-    Stage, crds,
+    DecisionRecord, LastGood, PoolGrowth, Proposal, Quantity, ReplicaHold, ScalableAppStatus, ScaleEvent,
+    ScalingMemory, Stage, crds,
 };
 use scalableapp_engine::bounds::circuit::DependencyState;
 use scalableapp_engine::reason::{self, Reason};
@@ -97,11 +97,16 @@ fn memory() -> impl Strategy<Value = ScalingMemory> {
         };
         dependencies.into_iter().map(hold).collect()
     });
-    (events, good, holds).prop_map(|(events, last_good, holds)| ScalingMemory {
-        events,
-        last_good,
-        latency_step: None,
-        holds,
+    let growth = proptest::option::of((text(), any::<i32>()));
+    (events, good, holds, growth).prop_map(|(events, last_good, holds, growth)| {
+        let number = |text: &str| Quantity(text.to_owned());
+        let growth = growth.map(|(metric, replicas)| PoolGrowth {
+            metric,
+            replicas,
+            throughput: number("0.5"),
+            seconds_per_job: Some(number("9223372036854775.807")),
+        });
+        ScalingMemory { events, last_good, latency_step: None, growth, holds }
     })
 }
 

@@ -16,6 +16,7 @@ use crate::hpa::history::{History, ScaleEvent, seconds};
 use crate::propose::evaluate::{LastGood, SignalMemory};
 use crate::propose::latency::{LatencyMemory, LatencyStep};
 use crate::propose::metric::{Metric, decimal};
+use crate::propose::throughput::GrowthMemory;
 use crate::rollout::rolling::{Revision, current_replicas};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
@@ -101,7 +102,8 @@ impl ComponentMemory {
         self.scaling.record(change, behavior);
     }
 
-    /// The part for the status: scale events that a policy still counts, last valid values, the latency step.
+    /// The part for the status: scale events that a policy still counts, last valid values, the latency step, and a pool of
+    /// workers before its last growth.
     #[must_use]
     pub fn persist(&self, now: Timestamp, behavior: &Behavior) -> api::ScalingMemory {
         self.scaling.persist(now, behavior)
@@ -161,6 +163,9 @@ impl Memory {
         if let Some(step) = &change.latency_step {
             self.signals.latency.step = Some(step.clone());
         }
+        if change.to < change.from {
+            self.signals.backlogs.values_mut().for_each(|growth| growth.shrink(change.to));
+        }
     }
 
     fn persist(&self, now: Timestamp, behavior: &Behavior) -> api::ScalingMemory {
@@ -173,6 +178,8 @@ impl Memory {
         let mut ups = counted(&self.history.ups, behavior.scale_up.longest_period_seconds());
         let mut downs = counted(&self.history.downs, behavior.scale_down.longest_period_seconds());
         merge_oldest(&mut ups, &mut downs);
+        let is_known = |(_, growth): &(&String, &GrowthMemory)| **growth != GrowthMemory::default();
+        let mut growths = self.signals.backlogs.iter().filter(is_known);
         let ups = ups.into_iter();
         let downs = downs.into_iter().map(|(at, change)| (at, -change));
         api::ScalingMemory {
@@ -182,6 +189,7 @@ impl Memory {
                 .collect(),
             last_good: self.signals.last_good.iter().map(|(metric, good)| good.persist(metric)).collect(),
             latency_step: self.signals.latency.step.as_ref().map(LatencyStep::persist),
+            growth: growths.next().map(|(metric, growth)| growth.persist(metric)),
             holds: self.circuits.persist(),
         }
     }
@@ -220,7 +228,11 @@ impl Memory {
                     step: persisted.latency_step.as_ref().map(LatencyStep::restore),
                 },
                 doubts: Doubts::default(),
-                backlogs: BTreeMap::new(),
+                backlogs: persisted
+                    .growth
+                    .iter()
+                    .map(|growth| (growth.metric.clone(), GrowthMemory::restore(growth)))
+                    .collect(),
             },
             forecasts: ForecastMemory::default(),
             missing_since: MissingSince::default(),

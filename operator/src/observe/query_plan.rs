@@ -245,11 +245,7 @@ impl QueryPlan {
 
     /// The needs of these components, and what is measured anyway.
     #[must_use]
-    pub fn new(
-        components: Components,
-        forecasts: BTreeMap<ComponentKey, Forecast>,
-        shown: Shown,
-    ) -> Self {
+    pub fn new(components: Components, forecasts: BTreeMap<ComponentKey, Forecast>, shown: Shown) -> Self {
         let sources = components.values().flat_map(BTreeMap::values);
         let custom = sources.flat_map(Source::queries).cloned();
         Self {

@@ -14,7 +14,7 @@ use jiff::{Timestamp, ToSpan};
 use scalableapp_engine::evidence::sample::{Quality, Reading, judge};
 use scalableapp_engine::hpa::pod;
 use scalableapp_operator::observe::prometheus::client::{Prometheus, TEMPLATE_LIMIT};
-use scalableapp_operator::observe::query_plan::{CustomQuery, QueryPlan, Signal, Source, Shown};
+use scalableapp_operator::observe::query_plan::{CustomQuery, QueryPlan, Shown, Signal, Source};
 use scalableapp_operator::observe::{snapshot::Samples, store::SampleStore};
 use scalableapp_operator::resolve::app::ComponentKey;
 use scalableapp_operator::runtime::args::{Args, PrometheusArgs};

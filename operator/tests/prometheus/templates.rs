@@ -8,7 +8,7 @@ use jiff::{SignedDuration, ToSpan};
 use scalableapp_engine::evidence::sample::{Coverage, Quality};
 use scalableapp_engine::hpa::pod::Resource;
 use scalableapp_operator::observe::cluster::pods::CachedPod;
-use scalableapp_operator::observe::query_plan::{QueryPlan, Signal, Source, Shown};
+use scalableapp_operator::observe::query_plan::{QueryPlan, Shown, Signal, Source};
 use serde_json::{Value, json};
 
 use crate::fake::{Fake, Reply, apps, component, healthy, now, problem, quality, reading, ready_for, wanted};

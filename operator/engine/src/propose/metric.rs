@@ -114,6 +114,11 @@ pub(crate) fn micros(duration: SignedDuration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// A number in thousandths, rounded. The conversion saturates.
+pub(crate) fn thousandths(value: f64) -> i64 {
+    (value * 1000.0).round() as i64
+}
+
 /// Thousandths as a decimal number without trailing zeros; Kubernetes reads it as a quantity.
 pub(crate) fn decimal(milli: i64) -> String {
     let sign = if milli < 0 { "-" } else { "" };

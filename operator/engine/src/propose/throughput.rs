@@ -18,11 +18,15 @@
 //! Where nobody counts the jobs that end, no growth is judged, and growth is free.
 //!
 //! Limits of the rule: it never removes pods, and what grew within the time of one experiment stays. A throughput that
-//! was high by chance before a growth delays the next one. A restart forgets the experiment, and judges all pods
-//! against nothing.
+//! was high by chance before a growth delays the next one.
+//!
+//! The status keeps the pool before its last growth, written together with the replicas. After a restart the growth is
+//! judged again, against what was before it.
 
 use crate::hpa::pod::Pod;
+use crate::propose::metric::{decimal, thousandths};
 use jiff::{SignedDuration, Timestamp};
+use scalableapp_crds::{PoolGrowth, Quantity};
 use serde::{Deserialize, Serialize};
 
 /// Time for which a pod must have been ready. It is two windows of a minute: within the first one the pod takes up its
@@ -134,6 +138,37 @@ impl GrowthMemory {
     /// Ends the experiment: the backlog has gone.
     pub(crate) fn end(&mut self) {
         self.experiment = None;
+    }
+
+    /// Ends the experiment: the pool shrinks.
+    pub(crate) fn shrink(&mut self, replicas: i32) {
+        (self.replicas, self.experiment) = (replicas, None);
+    }
+
+    /// The pool before its last growth, for the status.
+    pub(crate) fn persist(&self, metric: &str) -> PoolGrowth {
+        let (replicas, throughput, seconds_per_job) = match self.experiment {
+            Some(one) => (one.before, one.throughput, one.seconds_per_job.or(self.seconds_per_job)),
+            None => (self.replicas, self.throughput, self.seconds_per_job),
+        };
+        PoolGrowth {
+            metric: metric.to_owned(),
+            replicas,
+            throughput: Quantity(decimal(thousandths(throughput))),
+            seconds_per_job: seconds_per_job.map(|seconds| Quantity(decimal(thousandths(seconds)))),
+        }
+    }
+
+    /// The memory of a new process. An unreadable throughput counts as none, so that the growth has helped.
+    pub(crate) fn restore(persisted: &PoolGrowth) -> Self {
+        let number = |quantity: &Quantity| quantity.milli().ok().map(|milli| milli as f64 / 1000.0);
+        Self {
+            replicas: persisted.replicas,
+            throughput: number(&persisted.throughput).unwrap_or_default(),
+            seconds_per_job: persisted.seconds_per_job.as_ref().and_then(number),
+            still_since: None,
+            experiment: None,
+        }
     }
 
     fn note(&mut self, pool: &WorkerPool<'_>, throughput: f64) {

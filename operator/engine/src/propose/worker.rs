@@ -19,7 +19,7 @@ use crate::app::subject::Subject;
 use crate::evidence::backlog::{BacklogReading, judge_backlog};
 use crate::hpa::signal::Proposal;
 use crate::propose::evaluate::Invalid;
-use crate::propose::metric::{Backlog, decimal};
+use crate::propose::metric::{Backlog, decimal, thousandths};
 use crate::propose::throughput::{Growth, GrowthMemory, WorkerPool};
 
 /// The share of its concurrency that a pod should use. At full use the queue would grow with every random burst.
@@ -162,10 +162,6 @@ impl BacklogProposal {
             Basis::DurationUnknown => format!("{waiting} wait, and the duration of a job is not known yet"),
         }
     }
-}
-
-fn thousandths(value: f64) -> i64 {
-    (value * 1000.0).round() as i64
 }
 
 fn shown(value: f64) -> String {

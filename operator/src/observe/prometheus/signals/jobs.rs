@@ -69,7 +69,8 @@ const NAMED: usize = 4;
 impl fmt::Display for MissingSeries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (series, queues)) in self.0.iter().enumerate() {
-            let (start, word) = (if index > 0 { ", " } else { "" }, if queues.len() > 1 { "queues" } else { "queue" });
+            let (start, word) =
+                (if index > 0 { ", " } else { "" }, if queues.len() > 1 { "queues" } else { "queue" });
             write!(f, "{start}{series} of {word} {}", queues[..queues.len().min(NAMED)].join(", "))?;
             if queues.len() > NAMED {
                 write!(f, " and {} more", queues.len() - NAMED)?;
