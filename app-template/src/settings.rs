@@ -17,6 +17,12 @@ impl Settings {
         Self(folder)
     }
 
+    /// The value of `name` before the process serves. It blocks for the time of a read.
+    pub(crate) fn read_at_start(&self, name: &'static str) -> Option<String> {
+        let text = std::fs::read_to_string(self.0.as_ref()?.join(name)).ok()?;
+        Some(text.trim().to_owned())
+    }
+
     /// The value of `name` as it is now, without white space around it.
     pub(crate) async fn read(&self, name: &'static str) -> Option<String> {
         let file = self.0.as_ref()?.join(name);

@@ -18,10 +18,12 @@
 //! | `sizes` | pools as large as they are told to be |
 //! | `read_host` | replicas where they are told to be |
 //! | `follow` | both, while the process runs |
+//! | `connections` | how many connections the primary admits, and who has them |
 //! | `statements` | the statements that cost the server most |
 //! | `open` | beginning all of that |
 
 mod args;
+mod connections;
 mod error;
 mod follow;
 mod lag;

@@ -5,7 +5,7 @@ use super::error::OpenError;
 use super::read_host::ReadHost;
 use super::servers::Database;
 use super::steps::Step;
-use super::{follow, migrations, statements, watch};
+use super::{connections, follow, migrations, sizes, statements, watch};
 use crate::settings::Settings;
 
 /// Prepares the pools and begins to watch the servers; connects in the background only. The schema is to have `steps`.
@@ -23,11 +23,15 @@ pub(crate) fn open(
     steps: &'static [Step],
     is_signed: bool,
 ) -> Result<Database, OpenError> {
+    let mut args = args.clone();
+    args.pool = sizes::at_start(&settings, &args);
+    let args = &args;
     let database = Database::new(args, url, steps)?;
     tokio::spawn(migrations::keep_trying(database.clone(), url.to_owned()));
     tokio::spawn(watch::run(database.clone()));
     let read_host = ReadHost::new(url.to_owned(), is_signed);
     tokio::spawn(follow::run(database.clone(), settings, args.clone(), read_host));
+    tokio::spawn(connections::run(database.clone()));
     tokio::spawn(statements::run(database.clone()));
     Ok(database)
 }

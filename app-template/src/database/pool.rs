@@ -113,7 +113,8 @@ pub(super) fn show(name: &'static str, status: &Status) {
         .set(count as f64);
     }
     metrics::gauge!("db_client_connection_max", "db_client_connection_pool_name" => name)
-        .set(status.max_size as f64);
+        // Connections beyond a smaller size are open until they come back.
+        .set(status.max_size.max(status.size) as f64);
     metrics::gauge!("db_client_connection_pending_requests", "db_client_connection_pool_name" => name)
         .set(status.waiting as f64);
 }

@@ -159,9 +159,10 @@ fn limit(config: &mut Config, statement_timeout: Duration) {
         .tcp_user_timeout(SILENCE)
         .keepalives_idle(SILENCE);
     if config.get_application_name().is_none() {
-        // The pod's name, in a container.
+        // The app among all clients of the server, and the pod's name in a container.
+        let app = std::env::var("PGAPPNAME").unwrap_or_else(|_| env!("CARGO_PKG_NAME").to_owned());
         let host = std::env::var("HOSTNAME").unwrap_or_default();
-        config.application_name(format!("{}/{host}", env!("CARGO_PKG_NAME")).trim_end_matches('/'));
+        config.application_name(format!("{app}/{host}").trim_end_matches('/'));
     }
 }
 

@@ -29,6 +29,12 @@ impl Sizes {
     }
 }
 
+/// The size that the pool for writes begins with: no connection is opened beyond it, not even for a moment.
+pub(super) fn at_start(settings: &Settings, args: &DatabaseArgs) -> usize {
+    let size = settings.read_at_start(WRITE_POOL).and_then(|text| pool_size(&text).ok());
+    size.unwrap_or(args.pool)
+}
+
 /// The size that a pool for reads begins with.
 pub(super) async fn of_reads(settings: &Settings, args: &DatabaseArgs) -> usize {
     let size = settings.read(READ_POOL).await.and_then(|text| pool_size(&text).ok());

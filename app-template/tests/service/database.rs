@@ -107,6 +107,26 @@ fn a_pool_follows_its_setting_without_a_restart() {
 }
 
 #[test]
+fn the_connections_of_the_server_are_exported_by_owner() {
+    let database = shared();
+    let mut command = database.command(Reads::FromPrimary, &[]);
+    let service = Service::spawn(command.env("PGAPPNAME", "shop.team-a")).wait_until_ready();
+    let most: f64 = database
+        .sql("SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int")
+        .trim()
+        .parse()
+        .unwrap();
+    until("the server's connections are not exported", || {
+        service.sum("db_server_connections_max{database=\"main\"}") == most
+    });
+    let own = "db_server_connections{database=\"main\",owner=\"app\"}";
+    until("the own sessions are not counted", || (1.0..=11.0).contains(&service.sum(own)));
+    let names = database
+        .sql("SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'shop.team-a%'");
+    assert!(names.starts_with("shop.team-a"), "{names}");
+}
+
+#[test]
 fn health_lists_the_servers() {
     let database = shared();
     let service = database.service(Reads::FromReplica, &[]);
