@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 pub struct Limits {
     /// The overrides in force, by component.
     pub overrides: BTreeMap<String, Overrides>,
+    /// Replicas that a component needs whatever else limits it, by component: those of synchronous replication.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub required: BTreeMap<String, i32>,
     /// The app's grants from shared budgets.
     pub grants: AppGrants,
 }

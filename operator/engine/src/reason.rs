@@ -75,6 +75,7 @@ reasons! {
     DEPENDENCY_RECOVERING = "DependencyRecovering": "The circuit breakers of a dependency were open a short time ago. The replicas stay for one scale-down stabilization window.";
     CALLERS_SILENT = "CallersSilent": "A caller of the component has an open circuit breaker, or no ready pod. The replicas stay until it has been back for one scale-down stabilization window.";
     CIRCUIT_UNKNOWN = "CircuitUnknown": "Too few pods report the state of a circuit breaker, so nothing scales in. Check that they export it, and the name of the breaker.";
+    SYNCHRONOUS_REPLICAS = "SynchronousReplicas": "Synchronous replication of the database needs these replicas, so that its writes are confirmed.";
 
     // Why a metric is invalid.
     METRIC_ABSENT = "MetricAbsent": "The metric has no sample, or lacks samples of pods that should report.";
@@ -82,6 +83,11 @@ reasons! {
     METRIC_IMPLAUSIBLE = "MetricImplausible": "The value cannot be true: it is not a number, infinite, negative, or one of several where one is expected.";
     ZERO_WHILE_SERVING = "ZeroWhileServing": "The request rate is zero while requests are in flight: they hang, or they are not counted. Nothing scales in on such a zero for an hour.";
     REQUEST_MISSING = "RequestMissing": "Utilization is a share of the resource request, and a container of the pod has no request.";
+
+    CLOUD_NATIVE_PG_MISSING = "CloudNativePGMissing": "CloudNativePG is not installed, or the operator may not use it, so its databases are not scaled.";
+    CLUSTER_NOT_FOUND = "ClusterNotFound": "The Cluster of CloudNativePG that a database names does not exist.";
+    CLUSTER_SCALED_BY_OTHER_APP = "ClusterScaledByOtherApp": "An older app scales the Cluster of CloudNativePG that a database names.";
+    CLUSTER_BUSY = "ClusterBusy": "CloudNativePG is changing the Cluster, so nothing scales it meanwhile.";
 
     DELETING = "Deleting": "The app is being deleted: nothing of it is scaled or repaired any more.";
     PAUSED = "Paused": "An override pauses the app: only its status is written.";

@@ -46,12 +46,14 @@ pub enum Undecided {
     NotMeasured,
     /// A write failed a short time ago.
     WriteFailed,
+    /// Its replicas are somebody else's object, which cannot be scaled now.
+    NotScalable,
 }
 
 impl Undecided {
     /// Whether its metrics are ignored meanwhile, so that earlier recommendations are no longer valid.
     pub(crate) fn forgets_recommendations(self) -> bool {
-        matches!(self, Self::Paused | Self::InvalidSpec)
+        matches!(self, Self::Paused | Self::InvalidSpec | Self::NotScalable)
     }
 }
 

@@ -227,7 +227,10 @@ fn declared_bounds(subject: &Subject<'_>) -> Bounds {
     let Subject { declared, overrides, .. } = subject;
     let scheduled = schedule::highest(&declared.schedules, subject.now).map(Bound::of_schedule);
     let floor = Bound::of_min(declared.min_replicas).or_higher(scheduled).or_higher(overrides.floor());
-    Bounds { floor, ceiling: Bound::of_max(declared.max_replicas).or_lower(overrides.ceiling()) }
+    let ceiling = Bound::of_max(declared.max_replicas).or_lower(overrides.ceiling());
+    let required = (subject.required > 0).then(|| Bound::required(subject.required));
+    // A maximum below them would block every write of the database.
+    Bounds { floor: floor.or_higher(required.clone()), ceiling: ceiling.or_higher(required) }
 }
 
 fn first_replicas(subject: &Subject<'_>, bounds: Bounds, memory: &mut ComponentMemory) -> ComponentDecision {

@@ -137,7 +137,10 @@ pub(crate) fn replicas(number: i32) -> String {
 
 /// Whether a bound comes from people, a schedule or a time without evidence, and not from load.
 fn is_set(limit: Reason) -> bool {
-    matches!(limit, reason::SCHEDULE | reason::FALLBACK | reason::OVERRIDE | reason::HELD)
+    matches!(
+        limit,
+        reason::SCHEDULE | reason::FALLBACK | reason::OVERRIDE | reason::HELD | reason::SYNCHRONOUS_REPLICAS
+    )
 }
 
 fn stabilization(normalized: &Normalized) -> Option<Reason> {

@@ -33,6 +33,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) pods: Cow<'a, [Pod]>,
     /// The overrides in force.
     pub(crate) overrides: &'a Overrides,
+    /// Replicas that it needs whatever else limits it; 0 without such a need.
+    pub(crate) required: i32,
     evidence: &'a dyn Evidence,
 }
 
@@ -57,6 +59,7 @@ impl<'a> Subject<'a> {
             existing_replicas: observed.existing_replicas,
             pods: measured(&observed.pods, declared, input.evidence),
             overrides: input.limits.overrides.get(name).unwrap_or(NO_OVERRIDES),
+            required: input.limits.required.get(name).copied().unwrap_or(0),
             evidence: input.evidence,
         }
     }

@@ -58,6 +58,12 @@ impl Bound {
         Self::new(schedule.min_replicas, reason::SCHEDULE, format!("schedule {}", schedule.name))
     }
 
+    /// The replicas that synchronous replication of a database needs.
+    pub fn required(replicas: i32) -> Self {
+        let by = "synchronous replication of the Cluster".to_owned();
+        Self::new(replicas, reason::SYNCHRONOUS_REPLICAS, by)
+    }
+
     /// The higher of two minimums; this one if they are equal.
     #[must_use]
     pub fn or_higher(self, other: Option<Self>) -> Self {

@@ -39,6 +39,7 @@ fn of_a_component_that_is_not_decided_no_replica_is_planned_and_nothing_is_forgo
         (Undecided::WriteFailed, true),
         (Undecided::Paused, false),
         (Undecided::InvalidSpec, false),
+        (Undecided::NotScalable, false),
     ] {
         let mut app = together(&[("api", &api), ("web", &web)]);
         app.state.components.get_mut("web").expect("the component").undecided = Some(why);

@@ -145,6 +145,28 @@ fn an_override_gives_other_bounds_within_the_apps_own_maximum() {
 }
 
 #[test]
+fn what_synchronous_replication_needs_counts_more_than_an_override() {
+    let mut app = Component::new(4, &[rate(50)]);
+    app.behavior.scale_down.stabilization_window_seconds = 0;
+    (app.min, app.required) = (1, 3);
+    app.reads("rps", 10.0);
+    let decision = app.decide();
+    assert_eq!((decision.desired, decision.limited_by.clone()), (3, vec![reason::SYNCHRONOUS_REPLICAS]));
+    assert!(
+        decision.sentence(reason::SYNCHRONOUS_REPLICAS).starts_with("At least 3 replicas by synchronous")
+    );
+    app.overrides = Overrides { min: named(1), max: named(1), ..Overrides::default() };
+    assert_eq!(app.decide().desired, 3);
+    (app.max, app.required) = (2, 5);
+    let decision = app.decide();
+    assert_eq!(
+        (decision.desired, decision.reason),
+        (5, reason::SYNCHRONOUS_REPLICAS),
+        "more than maxReplicas"
+    );
+}
+
+#[test]
 fn a_hold_keeps_the_replicas_whatever_the_metrics_say() {
     let mut app = Component::new(4, &[rate(50)]);
     app.behavior.scale_down.stabilization_window_seconds = 0;
