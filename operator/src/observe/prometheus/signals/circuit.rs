@@ -64,24 +64,30 @@ const BREAKER: &str = "name";
 
 /// The facts that are not 0, by pod and breaker.
 fn facts(adapter: &Adapter, selection: &Selection, part: &Part<'_>) -> String {
-    let each = adapter.series.iter().map(|series| format!("{} != 0", fact(series, selection, part)));
+    let each = adapter.series.iter().map(|series| {
+        format!("{} != 0", fact(series, &selector(adapter, series, selection, part), selection))
+    });
     each.collect::<Vec<_>>().join(" or ")
 }
 
 /// Age in seconds of the oldest fresh sample of a breaker, by pod.
 fn age(adapter: &Adapter, selection: &Selection, part: &Part<'_>) -> String {
     let each = adapter.series.iter().take(adapter.reporting).map(|series| {
-        let fresh = selection.fresh(&selection.of_apps(series.name, part));
+        let fresh = selection.fresh(&selector(adapter, series, selection, part));
         let labels = series.breaker.join(", ");
         breaker(series, format!("time() - min by ({POD}, {labels}) ({fresh})"))
     });
     each.collect::<Vec<_>>().join(" or ")
 }
 
-fn fact(series: &FactSeries, selection: &Selection, part: &Part<'_>) -> String {
+fn selector(adapter: &Adapter, series: &FactSeries, selection: &Selection, part: &Part<'_>) -> String {
     let selector = selection.of_apps(series.name, part);
+    if adapter.has_namespace { selector.replacen("exported_namespace=\"\",", "", 1) } else { selector }
+}
+
+fn fact(series: &FactSeries, selector: &str, selection: &Selection) -> String {
     let window = display_duration(&selection.request_window);
-    let now = format!("({selector} and {})", selection.fresh(&selector));
+    let now = format!("({selector} and {})", selection.fresh(selector));
     let of_fact = match series.fact {
         Fact::Named(_) => String::new(),
         Fact::Label(label) | Fact::Prefixed(_, label) => format!(", {label}"),

@@ -17,6 +17,8 @@ pub struct Adapter {
     pub series: &'static [FactSeries],
     /// How many of them, from the first on, tell that a breaker is reported. Only one of these is usually exported.
     pub reporting: usize,
+    /// Whether its series have a label `namespace` of their own, which Prometheus renames to `exported_namespace`.
+    pub has_namespace: bool,
     /// The state that the facts say; `None` where they say nothing of the present.
     pub judge: fn(&Facts<'_>) -> Option<CircuitState>,
 }
@@ -84,6 +86,7 @@ pub const APP: Adapter = Adapter {
         value: Value::Gauge,
     }],
     reporting: 1,
+    has_namespace: false,
     judge: |facts| {
         one_of(
             facts,
@@ -114,6 +117,7 @@ pub const RESILIENCE4J: Adapter = Adapter {
         },
     ],
     reporting: 1,
+    has_namespace: false,
     judge: |facts| {
         let mut states = facts.clone();
         let is_refusing = states.remove("refused").is_some();
@@ -147,6 +151,7 @@ pub const OPOSSUM: Adapter = Adapter {
         },
     ],
     reporting: 1,
+    has_namespace: false,
     judge: |facts| {
         let is_recent = |event: &str| facts.contains_key(event);
         let (opened, closed) = (count(facts, "open"), count(facts, "close"));
@@ -188,6 +193,7 @@ pub const HYSTRIX: Adapter = Adapter {
         },
     ],
     reporting: 2,
+    has_namespace: false,
     judge: |facts| one_of_or(facts, &[("open", CircuitState::Open)], CircuitState::Closed),
 };
 
@@ -209,6 +215,7 @@ pub const POLLY: Adapter = Adapter {
         },
     ],
     reporting: 1,
+    has_namespace: false,
     judge: |facts| {
         let (opened, probed) = (count(facts, "OnCircuitOpened"), count(facts, "OnCircuitHalfOpened"));
         let recent = |event| count(facts, event);
@@ -236,6 +243,7 @@ pub const SENTINEL: Adapter = Adapter {
         value: Value::Count,
     }],
     reporting: 1,
+    has_namespace: false,
     judge: |facts| {
         let balance = |state: &str| {
             let sign = |transition: &str| match transition.split_once('>') {
@@ -275,6 +283,7 @@ pub const DAPR: Adapter = Adapter {
         },
     ],
     reporting: 1,
+    has_namespace: true,
     judge: |facts| {
         if facts.contains_key("always half-open") {
             return Some(CircuitState::Implausible);
@@ -311,6 +320,7 @@ pub const LINKERD: Adapter = Adapter {
         },
     ],
     reporting: 1,
+    has_namespace: false,
     judge: |facts| {
         if facts.values().any(|endpoints| is_impossible(*endpoints)) {
             Some(CircuitState::Implausible)
@@ -361,6 +371,7 @@ pub const ENVOY: Adapter = Adapter {
         },
     ],
     reporting: 1,
+    has_namespace: false,
     judge: |facts| {
         let (ejected, members) = (count(facts, "ejected"), count(facts, "members"));
         if is_impossible(ejected) || is_impossible(members) || ejected > members {
