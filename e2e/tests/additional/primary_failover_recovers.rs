@@ -15,7 +15,7 @@ const STANDBY: &str = "postgres-replica";
 const FIRST: &str = "shop-main-0";
 const SOON: Duration = Duration::from_secs(90);
 /// Clones take seconds, so that one can be interrupted.
-const MAX_RATE: &str = "4M";
+const SLOW_CLONES: &str = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "slow-clones"}, "data": {"MAX_RATE": "4M"}}"#;
 
 fn app(world: &World, when_primary_is_gone: &str) -> Result<Value> {
     let mut app = with_readers(&without_cache(world)?, 1);
@@ -23,7 +23,7 @@ fn app(world: &World, when_primary_is_gone: &str) -> Result<Value> {
     replicas["whenPrimaryIsGone"] = json!(when_primary_is_gone);
     replicas["maxLag"] = json!("2s");
     replicas["podTemplate"]["spec"]["containers"] =
-        json!([{"name": "main", "env": [{"name": "MAX_RATE", "value": MAX_RATE}]}]);
+        json!([{"name": "main", "envFrom": [{"configMapRef": {"name": "slow-clones"}}]}]);
     Ok(app)
 }
 
@@ -99,6 +99,7 @@ async fn fail_over(world: &World) -> Result<()> {
 async fn primary_failover_recovers() -> Result<()> {
     World::run("primary_failover_recovers", async |world| {
         world.start_servers(&[Server::Payments, Server::Replica]).await?;
+        world.apply(SLOW_CLONES).await?;
         world.apply_app(&app(world, "fail")?).await?;
         wait_until("the stack is up", STACK_UP, async || world.is_up().await).await?;
         let order = world.stock_shop().await?;
