@@ -49,6 +49,18 @@ impl Tools {
         Ok(())
     }
 
+    /// Runs a program of the repository, with visible output.
+    ///
+    /// # Errors
+    /// When the program fails.
+    pub fn program(&self, path: &str) -> Result<()> {
+        let status = Command::new(self.repository.join(path)).current_dir(&self.repository).status();
+        if !status.with_context(|| format!("failed to run {path}"))?.success() {
+            bail!("'{path}' failed for the reason above");
+        }
+        Ok(())
+    }
+
     /// Runs the program `cluster`, with visible output.
     ///
     /// No package is named here or anywhere in the demo: cargo builds dependencies once for each set of packages.

@@ -8,11 +8,17 @@ use serde_json::json;
 
 use crate::progress::Progress;
 
+/// The pod and the Service of PostgreSQL.
+const DATABASE: &str = "postgres";
 /// Namespace of the example.
 pub(crate) const NAMESPACE: &str = "demo";
 /// Name of the example.
 pub(crate) const APP: &str = "shop";
-/// The example's service, as the operator names it.
+/// The example's service.
+pub(crate) const WEB: &str = "web";
+/// The example's pool of workers.
+pub(crate) const WORKERS: &str = "reports";
+/// The Service of the example's service.
 pub(crate) const SERVICE: &str = "shop-web";
 
 /// Starts everything. What runs already is reused, so the demo can be repeated.
@@ -27,6 +33,10 @@ pub(crate) fn install(tools: &Tools, progress: &Progress, port: u16) -> Result<(
         tools.cargo(&["build", "--quiet", "--release"].into_iter().chain(bins).collect::<Vec<_>>())
     })?;
     progress.step("images: of these programs, into the cluster", || tools.cluster(&["images"]))?;
+    progress.step("servers: PostgreSQL for the queue of jobs, as an image in the cluster", || {
+        tools.program(".ci/packages")?;
+        tools.cluster(&["server-images"])
+    })?;
     progress.step("chart: the operator and a Prometheus", || chart::install(tools, Nodes::Real))?;
     progress.step("example: examples/demo.yaml into namespace demo", || example(tools))?;
     progress.say("note: examples/demo.yaml lets replicas go after 30 s of less load; HPA's default, and ours, is 300 s");
@@ -42,5 +52,26 @@ fn example(tools: &Tools) -> Result<()> {
         "kind": "Namespace",
         "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
     }))?;
+    database(tools)?;
     tools.kubectl(&["apply", "-n", NAMESPACE, "--filename", "examples/demo.yaml"]).map(drop)
+}
+
+/// A PostgreSQL without the jobs of an earlier run, and the Secrets with its address.
+fn database(tools: &Tools) -> Result<()> {
+    let password = format!("{:032x}", fastrand::u128(..));
+    let secret = |name: &str, data: serde_json::Value| {
+        tools.apply(&json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "stringData": data
+        }))
+    };
+    tools.kubectl(&["delete", "pod", DATABASE, "-n", NAMESPACE, "--ignore-not-found", "--timeout=60s"])?;
+    secret("servers", json!({"password": password}))?;
+    let url = format!("postgres://shop:{password}@{DATABASE}/shop");
+    secret("shop", json!({"DATABASE_MAIN_URL": url, "SIGNING_KEY": password}))?;
+    tools.kubectl(&["apply", "-n", NAMESPACE, "--filename", "e2e/servers/postgres.yaml"])?;
+    let ready = ["--for=condition=Ready", "--timeout=120s"];
+    tools.kubectl(&[&["wait", "pod", DATABASE, "-n", NAMESPACE], ready.as_slice()].concat()).map(drop)
 }

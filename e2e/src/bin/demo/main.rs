@@ -1,4 +1,5 @@
-//! `demo`: starts a cluster with the operator, sends load to an example, shows its scaling, and draws a picture of it.
+//! `demo`: starts a cluster with the operator, sends requests and jobs to an example, shows its scaling, and draws a picture
+//! of it.
 
 mod install;
 mod load;
@@ -25,7 +26,7 @@ use crate::progress::Progress;
 /// The cluster that `make down` takes down.
 const DEFAULT_CLUSTER: &str = "scalableapp";
 
-/// A service that scales out with its load and in again, on a real Kubernetes on this machine.
+/// A service and its workers that scale out with their load and in again, on a real Kubernetes on this machine.
 #[derive(Parser)]
 struct Arguments {
     /// Path of the picture.
@@ -72,10 +73,14 @@ async fn run(arguments: &Arguments, tools: &Tools) -> Result<()> {
     let target = Target { cluster, namespace: NAMESPACE.to_owned(), name: Some(APP.to_owned()) };
     progress.say("example: waiting until it is ready");
     observe::ready(&target).await.context("the example did not come up")?;
-    progress
-        .step(&format!("load: {} s of requests, quiet, then many, then quiet", load::seconds()), || {
-            load::start(tools, NAMESPACE, install::SERVICE)
-        })?;
+    let (jobs, began) = load::jobs();
+    progress.step(
+        &format!(
+            "load: {} s of requests, quiet, then many, then quiet; after {began} s {jobs} jobs for workers",
+            load::seconds()
+        ),
+        || load::start(tools, NAMESPACE, install::SERVICE),
+    )?;
     let recording = observe::record(&target).await?;
     let report = load::report(tools, NAMESPACE)?;
     progress.say(&load::summary(&report));

@@ -7,13 +7,14 @@ use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use kubectl_scalableapp::args::Output;
 use kubectl_scalableapp::screen::Screen;
-use kubectl_scalableapp::status::{AppStatus, Decision, Health};
+use kubectl_scalableapp::status::{AppStatus, Component, Decision, Health};
 use kubectl_scalableapp::view::reason;
 use kubectl_scalableapp::watch::Target;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use crate::install::{WEB, WORKERS};
 use crate::load;
-use crate::recording::{Mark, Recording, Sample};
+use crate::recording::{Mark, Recording, Replicas, Sample};
 
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// Time limit from the example's creation to its ready pods.
@@ -58,7 +59,7 @@ pub(crate) async fn record(target: &Target) -> Result<Recording> {
         decisions.extend(app.decisions.iter().filter(changes).cloned());
         screen.show(vec![app], Timestamp::now())?;
         if Instant::now() > load_ends
-            && (scaled_in(&recording) || Instant::now() > load_ends + SCALED_IN_WITHIN)
+            && (recording.has_settled() || Instant::now() > load_ends + SCALED_IN_WITHIN)
         {
             break;
         }
@@ -74,24 +75,21 @@ async fn look(target: &Target) -> Result<AppStatus> {
 /// Only a measurement is a sample: the status alone may be older.
 fn sample(app: &AppStatus, at: f64) -> Option<Sample> {
     app.measured_at?;
-    let component = app.components.first()?;
+    let of = |name: &str| app.components.iter().find(|component| component.name == name);
+    let (web, workers) = (of(WEB)?, of(WORKERS)?);
+    let replicas = |one: &Component| Replicas { desired: one.desired, ready: one.ready };
     Some(Sample {
         at,
-        request_rate: component.request_rate,
-        p99: component.p99,
-        desired: component.desired,
-        ready: component.ready,
+        request_rate: web.request_rate,
+        p99: web.p99,
+        web: replicas(web),
+        jobs: workers.backlog.map(|backlog| backlog.waiting + backlog.running),
+        workers: replicas(workers),
     })
 }
 
 fn mark(decision: &Decision, began: Timestamp) -> Mark {
     let at = decision.time.duration_since(began).as_secs_f64();
-    Mark { at, from: decision.from, to: decision.to, reason: reason(decision) }
-}
-
-fn scaled_in(recording: &Recording) -> bool {
-    match (recording.samples.first(), recording.samples.last()) {
-        (Some(first), Some(last)) => last.desired <= first.desired && last.ready == last.desired,
-        _ => false,
-    }
+    let component = decision.component.clone();
+    Mark { at, component, from: decision.from, to: decision.to, reason: reason(decision) }
 }

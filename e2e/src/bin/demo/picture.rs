@@ -1,4 +1,4 @@
-//! Draws a recording: load, latency and replicas as panels with one time axis, as SVG. Pure.
+//! Draws a recording: load, latency, replicas, jobs and workers as panels with one time axis, as SVG. Pure.
 
 use std::fmt::Write;
 
@@ -7,6 +7,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use crate::install::{WEB, WORKERS};
 use crate::recording::{Mark, Recording, Sample};
 
 // Okabe and Ito's colors are distinguishable with every kind of color vision, and in grayscale.
@@ -19,7 +20,7 @@ const GRID: RGBColor = RGBColor(225, 225, 225);
 
 const WIDTH: u32 = 1000;
 const TITLE_HEIGHT: u32 = 48;
-const PANEL_HEIGHT: u32 = 200;
+const PANEL_HEIGHT: u32 = 160;
 const TIME_AXIS_HEIGHT: u32 = 48;
 const ROW_HEIGHT: u32 = 20;
 const LEFT: i32 = 24;
@@ -44,6 +45,8 @@ struct Line {
 struct Panel {
     /// The quantity and its unit.
     title: &'static str,
+    /// The component whose decisions it shows.
+    component: &'static str,
     lines: Vec<Line>,
     /// The minimum end of the axis, so that noise near zero does not fill the panel.
     at_least: f64,
@@ -68,7 +71,7 @@ pub(crate) fn draw(recording: &Recording) -> Result<String> {
     {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
         root.fill(&WHITE)?;
-        root.draw_text("Replicas follow the load", &text(22), (LEFT, 14))?;
+        root.draw_text("Replicas follow the load, and workers the jobs", &text(22), (LEFT, 14))?;
         let (_, below_title) = root.split_vertically(TITLE_HEIGHT);
         let (charts, list) = below_title.split_vertically(charts_height + TIME_AXIS_HEIGHT);
         let mut rest = charts;
@@ -78,7 +81,9 @@ pub(crate) fn draw(recording: &Recording) -> Result<String> {
                 rest.split_vertically(if last { PANEL_HEIGHT + TIME_AXIS_HEIGHT } else { PANEL_HEIGHT });
             let chart = draw_panel(&area, panel, end, last)?;
             for (number, mark) in (1..).zip(&recording.decisions) {
-                marks.push_str(&marker(&chart, number, mark, panel.whole));
+                if mark.component == panel.component {
+                    marks.push_str(&marker(&chart, number, mark, panel.whole));
+                }
             }
             rest = below;
         }
@@ -89,12 +94,13 @@ pub(crate) fn draw(recording: &Recording) -> Result<String> {
     Ok(svg.replace("</svg>", &format!("{marks}</svg>")))
 }
 
-fn panels(recording: &Recording) -> [Panel; 3] {
+fn panels(recording: &Recording) -> [Panel; 5] {
     let measured = |value: fn(&Sample) -> Option<f64>| stretches(&recording.samples, value);
     let line = |name, color, width, stretches| Line { name, color, width, stretches };
     [
         Panel {
             title: "Load (requests per second)",
+            component: WEB,
             lines: vec![
                 line("offered by the load generator", ORANGE, 2, vec![recording.offered.clone()]),
                 line("measured by Prometheus", BLUE, 2, measured(|sample| sample.request_rate)),
@@ -104,6 +110,7 @@ fn panels(recording: &Recording) -> [Panel; 3] {
         },
         Panel {
             title: "Latency (ms)",
+            component: WEB,
             lines: vec![line(
                 "99th percentile",
                 VERMILION,
@@ -115,9 +122,27 @@ fn panels(recording: &Recording) -> [Panel; 3] {
         },
         Panel {
             title: "Replicas",
+            component: WEB,
             lines: vec![
-                line("ready", GREEN, 5, steps(measured(|sample| Some(f64::from(sample.ready))))),
-                line("desired", INK, 2, steps(measured(|sample| Some(f64::from(sample.desired))))),
+                line("ready", GREEN, 5, steps(measured(|sample| Some(f64::from(sample.web.ready))))),
+                line("desired", INK, 2, steps(measured(|sample| Some(f64::from(sample.web.desired))))),
+            ],
+            at_least: 2.0,
+            whole: true,
+        },
+        Panel {
+            title: "Jobs",
+            component: WORKERS,
+            lines: vec![line("waiting or running", BLUE, 2, measured(|sample| sample.jobs))],
+            at_least: 10.0,
+            whole: false,
+        },
+        Panel {
+            title: "Workers",
+            component: WORKERS,
+            lines: vec![
+                line("ready", GREEN, 5, steps(measured(|sample| Some(f64::from(sample.workers.ready))))),
+                line("desired", INK, 2, steps(measured(|sample| Some(f64::from(sample.workers.desired))))),
             ],
             at_least: 2.0,
             whole: true,
@@ -240,7 +265,8 @@ fn list_decisions(area: &Area<'_>, decisions: &[Mark]) -> Result<()> {
 }
 
 fn sentence(number: u32, mark: &Mark) -> String {
-    format!("{number}.  {}  {} -> {}  {}", clock(mark.at), mark.from, mark.to, mark.reason)
+    let Mark { at, component, from, to, reason } = mark;
+    format!("{number}.  {}  {component} {from} -> {to}  {reason}", clock(*at))
 }
 
 fn text(size: u32) -> TextStyle<'static> {
@@ -264,37 +290,83 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recording::Replicas;
+
+    fn mark(component: &str, at: f64, from: i32, to: i32, reason: &str) -> Mark {
+        Mark { at, component: component.to_owned(), from, to, reason: reason.to_owned() }
+    }
+
+    /// Replicas of a component at a time, by its decisions.
+    fn at(decisions: &[Mark], component: &str, first: i32, at: f64) -> Replicas {
+        let replicas = |at: f64| {
+            let made = decisions.iter().rev().find(|mark| mark.component == component && mark.at <= at);
+            made.map_or(first, |mark| mark.to)
+        };
+        Replicas { desired: replicas(at), ready: replicas(at - 4.0) }
+    }
+
+    fn decisions() -> Vec<Mark> {
+        vec![
+            mark(WEB, 33.0, 1, 2, "rps proposes 2: 27.3/s over a target of 20/s per replica."),
+            mark(WEB, 43.0, 2, 4, "rps proposes 4: 61.8/s over a target of 20/s per replica."),
+            mark(
+                WEB,
+                63.0,
+                4,
+                5,
+                "rps proposes 5: 89.9/s over a target of 20/s per replica & <limited> by maxReplicas, which is a long sentence that goes on.",
+            ),
+            mark(WEB, 158.0, 5, 3, "rps proposes 3: 45.1/s below a target of 20/s per replica."),
+            mark(WEB, 188.0, 3, 1, "rps proposes 1: 5.0/s below a target of 20/s per replica."),
+            mark(WORKERS, 218.0, 0, 1, "backlog proposes 1: 31 jobs wait."),
+            mark(WORKERS, 228.0, 1, 5, "backlog proposes 5: 180 jobs wait."),
+            mark(WORKERS, 278.0, 5, 0, "backlog proposes 0: no job waits or runs."),
+        ]
+    }
 
     fn recording() -> Recording {
-        let offered = vec![(0.0, 5.0), (20.0, 5.0), (40.0, 90.0), (110.0, 90.0), (115.0, 5.0), (220.0, 5.0)];
-        let decisions = vec![
-            Mark { at: 33.0, from: 1, to: 2, reason: "rps proposes 2: 27.3/s over a target of 20/s per replica.".into() },
-            Mark { at: 43.0, from: 2, to: 4, reason: "rps proposes 4: 61.8/s over a target of 20/s per replica.".into() },
-            Mark { at: 63.0, from: 4, to: 5, reason: "rps proposes 5: 89.9/s over a target of 20/s per replica & <limited> by maxReplicas, which is a long sentence that goes on.".into() },
-            Mark { at: 158.0, from: 5, to: 3, reason: "rps proposes 3: 45.1/s below a target of 20/s per replica.".into() },
-            Mark { at: 188.0, from: 3, to: 1, reason: "rps proposes 1: 5.0/s below a target of 20/s per replica.".into() },
+        let offered = vec![
+            (0.0, 5.0),
+            (20.0, 5.0),
+            (40.0, 90.0),
+            (110.0, 90.0),
+            (115.0, 5.0),
+            (215.0, 5.0),
+            (215.0, 45.0),
+            (230.0, 45.0),
+            (230.0, 5.0),
+            (300.0, 5.0),
         ];
-        let desired = |at: f64| decisions.iter().rev().find(|mark| mark.at <= at).map_or(1, |mark| mark.to);
-        let samples = (0..220)
+        let decisions = decisions();
+        let samples = (0..300)
             .map(|second| {
-                let at = f64::from(second);
-                let window = (at - 60.0).max(0.0);
+                let time = f64::from(second);
+                let window = (time - 60.0).max(0.0);
                 let rate = (0..60).map(|step| {
-                    let at = window + (at - window) * f64::from(step) / 60.0;
+                    let at = window + (time - window) * f64::from(step) / 60.0;
                     match at {
                         20.0..40.0 => 5.0 + (at - 20.0) * 4.25,
                         40.0..110.0 => 90.0,
+                        215.0..230.0 => 45.0,
                         _ => 5.0,
                     }
                 });
+                let jobs = match time {
+                    215.0..230.0 => (time - 215.0) * 18.0,
+                    230.0..248.0 => (248.0 - time) * 15.0,
+                    _ => 0.0,
+                };
                 Sample {
-                    at,
+                    at: time,
                     request_rate: (second > 5).then(|| rate.sum::<f64>() / 60.0),
                     p99: (second > 5 && second != 100).then(|| {
-                        0.014 + if (35..70).contains(&second) { 0.12 } else { 0.0 } + 0.002 * (at / 3.0).sin()
+                        0.014
+                            + if (35..70).contains(&second) { 0.12 } else { 0.0 }
+                            + 0.002 * (time / 3.0).sin()
                     }),
-                    desired: desired(at),
-                    ready: desired(at - 4.0),
+                    web: at(&decisions, WEB, 1, time),
+                    jobs: (second > 5).then_some(jobs),
+                    workers: at(&decisions, WORKERS, 0, time),
                 }
             })
             .collect();
@@ -308,10 +380,11 @@ mod tests {
             std::fs::write(path, &svg).unwrap();
         }
         assert_eq!(
-            svg.matches("<title>5.  3:08  3 -&gt; 1  rps proposes 1").count(),
+            svg.matches("<title>5.  3:08  web 3 -&gt; 1  rps proposes 1").count(),
             3,
-            "once for each panel"
+            "once for each panel of the service"
         );
+        assert_eq!(svg.matches("<title>7.  3:48  reports 1 -&gt; 5  backlog").count(), 2, "of the workers");
         assert!(svg.contains("&amp; &lt;limited&gt;") && svg.trim_end().ends_with("</svg>"));
     }
 
@@ -320,7 +393,7 @@ mod tests {
         let points = stretches(&recording().samples, |sample| sample.p99);
         let ends: Vec<f64> =
             points.iter().filter_map(|stretch| stretch.last()).map(|point| point.0).collect();
-        assert_eq!(ends, [99.0, 219.0]);
+        assert_eq!(ends, [99.0, 299.0]);
     }
 
     #[test]
@@ -334,6 +407,6 @@ mod tests {
         assert!(!draw(&unmeasured).unwrap().contains("not measured"));
         unmeasured.samples.iter_mut().for_each(|sample| sample.p99 = None);
         assert_eq!(draw(&unmeasured).unwrap().matches("not measured").count(), 1);
-        assert_eq!(draw(&Recording::default()).unwrap().matches("not measured").count(), 3);
+        assert_eq!(draw(&Recording::default()).unwrap().matches("not measured").count(), 5);
     }
 }
