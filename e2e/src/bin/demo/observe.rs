@@ -83,7 +83,7 @@ fn sample(app: &AppStatus, at: f64) -> Option<Sample> {
         request_rate: web.request_rate,
         p99: web.p99,
         web: replicas(web),
-        jobs: workers.backlog.map(|backlog| backlog.waiting + backlog.running),
+        jobs: workers.backlog.map(|backlog| backlog.waiting + backlog.running.unwrap_or_default()),
         workers: replicas(workers),
     })
 }

@@ -68,8 +68,8 @@ fn a_backlog_behind_a_degraded_dependency_adds_no_worker() {
     let waiting = BacklogReading {
         waiting: 4000.0,
         arrivals_per_second: 10.0,
-        finished_per_second: 10.0,
-        running: 48.0,
+        finished_per_second: Some(10.0),
+        running: Some(48.0),
         seconds_per_job: Some(1.0),
         ..BacklogReading::default()
     };
