@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 const WEB: &str = "services/shop-web:8080";
 
-/// The stack without its cache, which would answer reads in place of the replicas.
+/// The stack without its cache, which would answer reads in place of the replicas, and without the module that needs it.
 pub(super) fn without_cache(world: &World) -> Result<Value> {
     let mut app = stack(world)?;
     app["spec"].as_object_mut().context("the app has no spec")?.remove("caches");
+    app["spec"]["services"][0]["args"] = json!(["--modules", "welcome,payments,catalog,accounts,orders"]);
     Ok(app)
 }
 
