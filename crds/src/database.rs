@@ -1,7 +1,9 @@
 //! A database of the app, and its read replicas. Pure.
 
 use crate::service::COMPONENT_NAME;
-use crate::{GoDuration, PodTemplate, Quantity, Resources, duration::is_duration, quantity::above_zero};
+use crate::{
+    GoDuration, MaxConnections, PodTemplate, Quantity, Resources, duration::is_duration, quantity::above_zero,
+};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,9 @@ pub struct Database {
 pub struct Postgres {
     /// Where the primary is.
     pub primary: Primary,
+    /// The connections that the primary admits, for the budget of all `connectionPool`s to this database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<MaxConnections>,
     /// Read replicas that are cloned from the primary and stream from it. Services and workers get their address as
     /// `DATABASE_<NAME>_READ_HOST`, host and port. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

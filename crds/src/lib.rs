@@ -6,6 +6,7 @@
 mod behavior;
 mod cache;
 mod condition;
+mod connection_pool;
 mod container;
 mod database;
 mod decision;
@@ -37,6 +38,7 @@ use serde_json::json;
 pub use behavior::{Behavior, PolicyType, ScalingPolicyRule, ScalingRules, SelectPolicy};
 pub use cache::{Cache, CacheEngine, CacheTarget, Eviction, Redis, Shards};
 pub use condition::{Condition, ConditionStatus, condition_type, set_condition};
+pub use connection_pool::{ConnectionPool, MaxConnections};
 pub use container::{EnvVar, EnvVarSource, FieldSelector, KeySelector, ResourceFieldSelector, Resources};
 pub use database::{
     Database, Postgres, Primary, ReadReplicaDrain, ReadReplicaTarget, ReadReplicaTls, ReadReplicas,

@@ -2,7 +2,8 @@
 
 use crate::limits;
 use crate::{
-    Behavior, EnvVar, Fallback, Forecast, Metric, PodTemplate, Probes, Resources, Rollout, Schedule,
+    Behavior, ConnectionPool, EnvVar, Fallback, Forecast, Metric, PodTemplate, Probes, Resources, Rollout,
+    Schedule,
 };
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,9 @@ pub struct Service {
     /// Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
+    /// The connections of each pod to a database. Default: none, so that no budget is kept for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_pool: Option<ConnectionPool>,
     /// Number of replicas, and the metrics that decide it. Default: one replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,

@@ -3,8 +3,8 @@
 use crate::limits;
 use crate::service::COMPONENT_NAME;
 use crate::{
-    Behavior, EnvVar, Fallback, GoDuration, Metric, PodTemplate, Probes, Resources, Rollout, Schedule,
-    duration::is_duration,
+    Behavior, ConnectionPool, EnvVar, Fallback, GoDuration, Metric, PodTemplate, Probes, Resources, Rollout,
+    Schedule, duration::is_duration,
 };
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,9 @@ pub struct Worker {
     /// Any other fields of a PodTemplateSpec, as for a service. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
+    /// The connections of each pod to a database. Default: none, so that no budget is kept for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_pool: Option<ConnectionPool>,
     /// Number of replicas, and what decides it.
     pub scaling: WorkerScaling,
     /// How a pod stops. Default: 30s for the jobs that it runs.

@@ -8,7 +8,7 @@ use scalableapp_crds::ScalableApp;
 use scalableapp_operator::kinds::Kind;
 use scalableapp_operator::render::settings::Settings;
 use scalableapp_operator::render::{ComponentChildren, METRICS_PORT_ANNOTATION, deployment};
-use scalableapp_operator::resolve::app::App;
+use scalableapp_operator::resolve::app::{App, Component};
 use scalableapp_operator::resolve::resolve;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,10 +51,12 @@ fn app(service: &Value) -> App {
     resolved(serde_json::from_value(app).expect("an app"))
 }
 
-/// The children of each component, with these shards of each cache.
+/// The children of each component, with these shards of each cache, and with pools of the declared size.
 fn rendered(app: &App, shards: &[(&str, i32)]) -> BTreeMap<String, ComponentChildren> {
     let shards = shards.iter().map(|(cache, shards)| ((*cache).to_owned(), *shards)).collect();
-    scalableapp_operator::render::render(app, EPOCH, &Settings { shards, ..Settings::default() })
+    let size = |one: &Component| Some((one.name.to_string(), one.declared.pool.as_ref()?.size));
+    let pools = app.components.iter().filter_map(size).collect();
+    scalableapp_operator::render::render(app, EPOCH, &Settings { shards, pools, ..Settings::default() })
 }
 
 fn render(app: &App) -> BTreeMap<String, ComponentChildren> {
@@ -65,6 +67,31 @@ fn render(app: &App) -> BTreeMap<String, ComponentChildren> {
 fn child(children: &ComponentChildren, kind: Kind) -> Value {
     let found = children.others.iter().find(|(one, _)| *one == kind);
     found.unwrap_or_else(|| panic!("no {kind:?}")).1.clone()
+}
+
+/// An app with a pool of this size to a database.
+fn pooled(size: i32) -> App {
+    let app = json!({"metadata": {"name": "shop"}, "spec": {
+        "services": [{
+            "name": "web", "image": "shop:1", "port": 8080, "connectionPool": {"database": "main", "size": size},
+        }],
+        "databases": [{"name": "main", "postgres": {"primary": {"secretRef": {"name": "shop-db"}}}}],
+    }});
+    resolved(serde_json::from_value(app).expect("an app"))
+}
+
+#[test]
+fn the_size_of_a_pool_is_a_file_and_no_part_of_the_template() {
+    let (small, large) = (pooled(5), pooled(20));
+    assert_eq!(template(&small), template(&large));
+    let settings = child(&render(&large)["web"], Kind::ConfigMap);
+    assert_eq!(settings["data"], json!({"DATABASE_MAIN_POOL": "20"}));
+    let env = &template(&small)["spec"]["containers"][0]["env"];
+    let named = env.as_array().into_iter().flatten().find(|one| one["name"] == "PGAPPNAME");
+    assert_eq!(named.map(|one| &one["value"]), Some(&json!("shop.shop")));
+    // While the size is not known, the file of an earlier process stays.
+    let unknown = scalableapp_operator::render::render(&small, EPOCH, &Settings::default());
+    assert!(unknown["web"].others.iter().all(|(kind, _)| *kind != Kind::ConfigMap));
 }
 
 fn template(app: &App) -> Value {

@@ -52,6 +52,7 @@
 //!     revision: "7c9f8d".into(),
 //!     rolling: Rolling::default(),
 //!     calls: vec![],
+//!     pool: None,
 //! };
 //! let revision = Revision { hash: "7c9f8d".into(), replicas: 4, available: 4, is_target: true };
 //! let observed = Observed { revisions: vec![revision], existing_replicas: 4, ..Observed::default() };

@@ -4,6 +4,7 @@
 //! the current replicas, so a scale-in waits one full stabilization window. Scale events are kept while a policy still
 //! counts them. Where they must be merged, the result limits more, not less.
 
+use crate::allot::connections::ConnectionsMemory;
 use crate::allot::turns::TurnMemory;
 use crate::app::decision::ComponentDecision;
 use crate::app::limits::RecentLimits;
@@ -33,6 +34,9 @@ pub struct AppMemory {
     pub components: BTreeMap<String, ComponentMemory>,
     /// The turns of the data tiers.
     pub turns: TurnMemory,
+    /// The last measurements of the connections of each database, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub connections: BTreeMap<String, ConnectionsMemory>,
 }
 
 /// The memory of one component.

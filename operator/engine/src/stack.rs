@@ -19,6 +19,9 @@ pub struct Stack {
     /// What components call outside of the app, and components whose circuit breakers are read, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dependencies: BTreeMap<String, Dependency>,
+    /// The databases in which a component has a connection pool, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub databases: BTreeMap<String, Database>,
 }
 
 /// What the pods of a component call, and whose circuit breaker they report.
@@ -27,6 +30,31 @@ pub struct Stack {
 pub struct Dependency {
     /// Whether a breaker is reported from its first call on only.
     pub appears_late: bool,
+}
+
+/// The connections of a database that the app may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Database {
+    /// The server's `max_connections`, if it is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i32>,
+    /// Connections that the app leaves free, at least 0.
+    pub reserve: i32,
+}
+
+/// The connections of each pod of a component to one database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pool {
+    /// Name of the database.
+    pub database: String,
+    /// Maximum connections of the pool, at least 1.
+    pub size: i32,
+    /// The smallest size that it may be told, 1 to `size`.
+    pub min_size: i32,
+    /// Connections beside the pool, at least 0.
+    pub hidden_per_pod: i32,
 }
 
 /// A declared component.
@@ -52,6 +80,9 @@ pub struct Component {
     /// Names of the dependencies and components that it calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
+    /// The connection pool of each pod; `None` where no budget is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
 }
 
 /// What a component runs, and how its replicas are decided.

@@ -58,6 +58,18 @@ impl Undecided {
 }
 
 impl Observed {
+    /// Declared replicas of all revisions, the surge of a rollout included.
+    pub(crate) fn planned_pods(&self) -> i32 {
+        self.revisions.iter().fold(0, |sum, revision| sum.saturating_add(revision.replicas))
+    }
+
+    /// Whether the declared revision has still to take over.
+    pub(crate) fn is_rolling(&self) -> bool {
+        let has_target = self.revisions.iter().any(|revision| revision.is_target);
+        let has_others = self.revisions.iter().any(|revision| !revision.is_target && revision.replicas > 0);
+        has_others || (!has_target && !self.revisions.is_empty())
+    }
+
     /// The pods that count in what is shared: of each revision the higher of what the cache shows and what was written, or
     /// the pods that live if they are more, and the pods that are being deleted.
     #[must_use]

@@ -226,6 +226,7 @@ impl Autoscaler {
             revision: REVISION.to_owned(),
             rolling: Rolling::default(),
             calls: Vec::new(),
+            pool: None,
         }
     }
 }

@@ -73,7 +73,8 @@ pub async fn apply(
             applier.password(passwords, &pass.state).await?;
         }
         // The API server would start a pod.
-        let replicas = pass.decision.as_ref().map(|one| one.desired).filter(|desired| *desired == 0);
+        let planned = plan.replicas.get(&pass.state.name).and_then(|of| of.get(&pass.state.target));
+        let replicas = planned.copied().filter(|planned| *planned == 0);
         let applied = Box::pin(applier.component(children, replicas, &mut pass.state)).await?;
         if applied.is_adopted {
             // The pass did not know its replicas. The write triggers a reconcile, which decides with them.

@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 struct Scaled<'a> {
     declared: &'a Component,
     decision: &'a ComponentDecision,
+    /// Whether the plan has all decided replicas: some may wait for pods that leave.
+    is_whole: bool,
     /// Remaining writes.
     left: usize,
     /// Whether a write happened, or may have. An uncertain one counts: if it is recorded in vain, the next change comes
@@ -57,7 +59,10 @@ pub async fn scale(
             continue;
         }
         let left = own().count();
-        scaled.insert(name, Scaled { declared, decision, left, may_have_happened: left == 0, error: None });
+        let planned = pass.plan.replicas.get(name).map_or(0, |planned| planned.values().sum());
+        let is_whole = planned >= decision.desired;
+        let may_have_happened = left == 0 && is_whole;
+        scaled.insert(name, Scaled { declared, decision, is_whole, left, may_have_happened, error: None });
     }
     let is_silent = write(leader, (memory, unpublished), pass, &steps, &mut scaled).await;
     Ok(settle(memory, failing, scaled)? || is_silent)
@@ -131,9 +136,9 @@ fn settle(
 ) -> Result<bool, WriteError> {
     let (mut again, mut not_leader) = (false, None);
     for (name, one) in scaled {
-        let Scaled { declared, decision, left, may_have_happened, error } = one;
+        let Scaled { declared, decision, is_whole, left, may_have_happened, error } = one;
         if may_have_happened {
-            memory.commit(declared, decision, left == 0);
+            memory.commit(declared, decision, left == 0 && is_whole);
             metrics::decided(decision.current, decision.desired);
         }
         match error {
@@ -180,7 +185,8 @@ mod tests {
         let mut memory = DecideMemory::default();
         let pass = crate::decide::pass(&app, None, view, &mut memory);
         let decision = pass.components[0].decision.as_ref().expect("a decision");
-        let one = Scaled { declared: &app.components[0], decision, left, may_have_happened, error };
+        let declared = &app.components[0];
+        let one = Scaled { declared, decision, is_whole: true, left, may_have_happened, error };
         let mut failing = BTreeMap::new();
         let again = settle(&mut memory, &mut failing, BTreeMap::from([("web", one)])).map_err(|_| ());
         // Without a Deployment the last decision that was committed is where scaling starts.

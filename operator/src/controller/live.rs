@@ -174,10 +174,23 @@ mod tests {
     impl Stack {
         /// At eight o'clock, with `replicas` pods.
         fn new(scaling: &Value, replicas: i32) -> Self {
-            let service = json!({"name": "web", "image": "shop:1", "port": 8080, "scaling": scaling});
+            Self::of(scaling, replicas, &json!({}))
+        }
+
+        /// The same with a connection pool, of whose database nothing is known.
+        fn pooled(scaling: &Value, replicas: i32) -> Self {
+            Self::of(scaling, replicas, &json!({"connectionPool": {"database": "main", "size": 5}}))
+        }
+
+        fn of(scaling: &Value, replicas: i32, fields: &Value) -> Self {
+            let mut service = json!({"name": "web", "image": "shop:1", "port": 8080, "scaling": scaling});
+            service.as_object_mut().expect("fields").extend(fields.as_object().expect("fields").clone());
             let app = serde_json::from_value(json!({
                 "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1},
-                "spec": {"services": [service]},
+                "spec": {
+                    "services": [service],
+                    "databases": [{"name": "main", "postgres": {"primary": {"secretRef": {"name": "shop-db"}}}}],
+                },
             }));
             Self {
                 app: resolve(&app.expect("an app")).expect("no problem"),
@@ -305,6 +318,14 @@ mod tests {
                 Stack::new(&fixed(4), 4).overridden(&json!({"replicas": {"max": 3}})),
                 |_| {},
                 format!("At most 3 replicas by override act, {wins} 4 by minReplicas. {of_jane}"),
+            ),
+            (
+                "ConnectionBudget",
+                Stack::pooled(&schedule(1, 4, 3), 1),
+                |_| {},
+                format!(
+                    "At most 1 replica by the unknown connection budget of database main, {wins} 3 by schedule office."
+                ),
             ),
             (
                 "Paused",

@@ -59,6 +59,8 @@ pub struct AppMemory {
     pub decide: DecideMemory,
     /// Writes.
     pub apply: ApplyMemory,
+    /// The sizes of connection pools that were applied last, by component.
+    pub pools: BTreeMap<String, i32>,
     /// What was reported.
     report: ReportMemory,
 }

@@ -81,13 +81,18 @@ async fn pipeline(
     let view = View { writes: &writes, grants: &grants, recording, ..View::new(&observed, &samples, now) };
     let (known, decisions) = memory.of_pass(app);
     let mut pass = decide::pass(resolved, known, view, decisions);
+    memory.pools.clone_from(&pass.pools);
     if pass.components.iter().any(|one| one.state.paused.is_some()) {
         say(context, app, memory, &pass, None).await?;
         return Ok(Action::requeue(RESYNC));
     }
     let Removed { caches, readers } = pass.removed.clone();
-    let settings =
-        Settings { shards: pass.shards(&observed), removed_shards: caches, removed_readers: readers };
+    let settings = Settings {
+        shards: pass.shards(&observed),
+        removed_shards: caches,
+        removed_readers: readers,
+        pools: pass.pools.clone(),
+    };
     let children = render(resolved, u64::try_from(epoch).unwrap_or_default(), &settings);
     let leader = Leader { writer: &context.writer, cluster: &context.cluster, epoch };
     apply::app::apply(leader, resolved, &observed, children, &mut memory.apply, &mut pass).await?;

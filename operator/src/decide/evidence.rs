@@ -1,11 +1,19 @@
 //! The samples of one app as the engine's evidence. Pure.
 
 use super::memory::DecideMemory;
-use crate::{observe::snapshot::Samples, resolve::app::App};
+use crate::{
+    observe::snapshot::Samples,
+    resolve::app::{App, ComponentKey},
+};
 use jiff::SignedDuration;
 use scalableapp_engine::{
     evidence::{
-        Evidence, backlog::BacklogReading, cache::CacheReading, circuit::CircuitReading, sample::Reading,
+        Evidence,
+        backlog::BacklogReading,
+        cache::CacheReading,
+        circuit::CircuitReading,
+        connections::{ConnectionsReading, PoolReading},
+        sample::Reading,
     },
     forecast::season::Seasonal,
     hpa::pod::{Pod, PodSample, Resource},
@@ -46,6 +54,15 @@ impl Evidence for AppEvidence<'_> {
     fn circuit(&self, component: &str, dependency: &str) -> Option<Cow<'_, CircuitReading>> {
         let component = self.app.component(component)?;
         self.samples.circuit(&component.key, dependency, component.breakers.get(dependency)?)
+    }
+
+    fn connections(&self, database: &str) -> Option<ConnectionsReading> {
+        let App { namespace, name, .. } = self.app;
+        self.samples.connections(&ComponentKey::new(namespace, name.as_str(), database))
+    }
+
+    fn pools(&self, component: &str) -> Option<PoolReading> {
+        self.samples.pools(&self.app.component(component)?.key)
     }
 
     fn usage(&self, pod: &Pod, resource: Resource) -> Option<PodSample> {

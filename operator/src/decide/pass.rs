@@ -86,6 +86,8 @@ pub struct Pass {
     pub kept: BTreeMap<String, i32>,
     /// The deletion costs to write before revisions shrink.
     pub costs: CostChanges,
+    /// Size of the connection pools of each component, by its name, where it is known.
+    pub pools: BTreeMap<String, i32>,
     /// The app's needs from shared budgets.
     pub demands: AppDemands,
     /// Data tiers that are no longer declared and still used.
@@ -159,8 +161,8 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         .filter(|_| !records.is_empty())
         .map(|input| Record::new((&app.namespace, app.name.as_str()), input, records));
     let removed = Removed::of(app, components.iter().map(|one| &one.state), view.observed);
-    let (demands, costs) = (decision.demands, CostChanges::new());
-    let pass = Pass { components, plan, kept, costs, demands, removed, recorded };
+    let (demands, pools, costs) = (decision.demands, decision.pools, CostChanges::new());
+    let pass = Pass { components, plan, kept, costs, pools, demands, removed, recorded };
     Pass { costs: pass.cost_changes(app, view), ..pass }
 }
 

@@ -30,6 +30,8 @@ pub enum Signal {
     Cache,
     /// Circuit breakers of each pod, by what exports them.
     Circuit(CircuitSource),
+    /// Connections of the servers of databases, and the pools of pods.
+    Connections,
 }
 
 /// Namespace and name of an app.
@@ -198,6 +200,7 @@ pub struct QueryPlan {
     signals: BTreeMap<Signal, QueryScope>,
     custom: BTreeSet<CustomQuery>,
     breakers: Breakers,
+    pools: BTreeMap<ComponentKey, ComponentKey>,
 }
 
 impl QueryPlan {
@@ -206,6 +209,7 @@ impl QueryPlan {
     pub fn of<'a>(apps: impl IntoIterator<Item = &'a App>) -> Self {
         let (mut components, mut forecasts) = (HashMap::new(), BTreeMap::new());
         let (mut shown, mut breakers) = (Shown::default(), Breakers::new());
+        let mut pools = BTreeMap::new();
         for app in apps {
             for component in app.components.iter().filter(|component| component.is_valid()) {
                 let key = || (app.namespace.clone(), app.name.to_string());
@@ -224,10 +228,14 @@ impl QueryPlan {
                 }
                 forecasts
                     .extend(component.declared.forecast().map(|forecast| (component.key.clone(), forecast)));
+                if let Some(pool) = &component.declared.pool {
+                    let database = ComponentKey::new(&app.namespace, app.name.as_str(), &pool.database);
+                    pools.insert(component.key.clone(), database);
+                }
                 components.insert(component.key.clone(), sources(component));
             }
         }
-        Self::new(components, forecasts, shown).with(breakers)
+        Self::new(components, forecasts, shown).with(breakers).with_pools(pools)
     }
 
     /// The plan with the circuit breakers of components.
@@ -243,6 +251,17 @@ impl QueryPlan {
         Self { breakers, ..self }
     }
 
+    /// The same with the connection pools of these components, each with the key of its database.
+    #[must_use]
+    pub fn with_pools(mut self, pools: BTreeMap<ComponentKey, ComponentKey>) -> Self {
+        let apps: BTreeSet<AppKey> =
+            pools.keys().map(|key| (key.namespace.clone(), key.app.clone())).collect();
+        if !apps.is_empty() {
+            self.signals.insert(Signal::Connections, QueryScope { apps, decides: true });
+        }
+        Self { pools, ..self }
+    }
+
     /// The needs of these components, and what is measured anyway.
     #[must_use]
     pub fn new(components: Components, forecasts: BTreeMap<ComponentKey, Forecast>, shown: Shown) -> Self {
@@ -254,6 +273,7 @@ impl QueryPlan {
             components,
             forecasts,
             breakers: Breakers::new(),
+            pools: BTreeMap::new(),
         }
     }
 
@@ -273,6 +293,12 @@ impl QueryPlan {
     #[must_use]
     pub fn forecasts(&self) -> &BTreeMap<ComponentKey, Forecast> {
         &self.forecasts
+    }
+
+    /// The components with a connection pool, each with the key of its database.
+    #[must_use]
+    pub fn pools(&self) -> &BTreeMap<ComponentKey, ComponentKey> {
+        &self.pools
     }
 
     /// The measured signals: those of metrics, and those that are displayed.

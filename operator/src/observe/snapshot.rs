@@ -9,6 +9,7 @@ use scalableapp_crds::{LiveCache, LiveLatency};
 use scalableapp_engine::evidence::backlog::BacklogReading;
 use scalableapp_engine::evidence::cache::CacheReading;
 use scalableapp_engine::evidence::circuit::CircuitReading;
+use scalableapp_engine::evidence::connections::{ConnectionsReading, PoolReading};
 use scalableapp_engine::evidence::sample::{Coverage, Reading, Window};
 use scalableapp_engine::forecast::season::Seasonal;
 use scalableapp_engine::hpa::pod::{self, PodSample, Resource};
@@ -173,6 +174,18 @@ impl Samples {
         let measured = self.evidence.circuits.get(&breaker.source)?;
         let measured = measured.get(key).and_then(|measured| measured.value.get(dependency));
         Some(measured.map_or_else(Cow::default, Cow::Borrowed))
+    }
+
+    /// Connections of the server of a database; `None` where they were not answered, or may be incomplete.
+    #[must_use]
+    pub fn connections(&self, database: &ComponentKey) -> Option<ConnectionsReading> {
+        self.evidence.connections.get(database).map(|measured| measured.value)
+    }
+
+    /// Pools of a component's pods; `None` where they were not answered, or may be incomplete.
+    #[must_use]
+    pub fn pools(&self, key: &ComponentKey) -> Option<PoolReading> {
+        self.evidence.pools.get(key).map(|measured| measured.value)
     }
 
     /// Usage of a pod, if every container and sidecar of it was measured.

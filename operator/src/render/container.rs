@@ -60,7 +60,10 @@ fn env(app: &App, component: &Component) -> Vec<Value> {
         "service.namespace={},k8s.namespace.name={},k8s.deployment.name={deployment}",
         app.name, app.namespace
     );
+    // Clients of PostgreSQL name their sessions by it, so the sessions of the app are known among all.
+    let sessions = pod.pool.as_ref().map(|_| format!("{}.{}", app.name, app.namespace));
     let given = [
+        ("PGAPPNAME", sessions),
         ("PORT", pod.port.map(|port| port.to_string())),
         ("METRICS_PORT", pod.metrics_port.map(|port| port.to_string())),
         ("DRAIN_TIMEOUT", pod.drain_seconds.map(|seconds| seconds.to_string())),

@@ -25,9 +25,12 @@ pub struct Settings {
     pub removed_shards: BTreeMap<String, i32>,
     /// Databases with read replicas that are no longer declared and still used.
     pub removed_readers: BTreeSet<String>,
+    /// Size of the connection pools of each component, by its name, where it is known.
+    pub pools: BTreeMap<String, i32>,
 }
 
-/// The settings of a service or a worker; `None` for a component that has none. The files of what leaves stay with it.
+/// The settings of a service or a worker; `None` for a component that has none, and while the size of its pools is not
+/// known: then they stay as an earlier process wrote them. The files of what leaves stay with it.
 pub(super) fn config_map(app: &App, component: &Component, settings: &Settings) -> Option<ConfigMap> {
     let (pod, name) = (&component.pod, app.name.as_str());
     let declared =
@@ -37,10 +40,17 @@ pub(super) fn config_map(app: &App, component: &Component, settings: &Settings) 
         |(cache, shards): (&String, i32)| (variable(cache, "ENDPOINTS"), endpoints(app, cache, shards));
     let hosts = pod.read_hosts().map(|host| (host.name.clone(), host.value.clone().unwrap_or_default()));
     let readers = settings.removed_readers.iter().map(|one| database::read_host(one, name, &app.namespace));
+    let pool = match &pod.pool {
+        Some(database) => {
+            let size = settings.pools.get(component.name.as_str())?;
+            Some((database::variable(database, "POOL"), size.to_string()))
+        }
+        None => None,
+    };
     let keeps = !settings.removed_shards.is_empty() || !settings.removed_readers.is_empty();
     (pod.has_settings() || (keeps && component.is_consumer())).then(|| ConfigMap {
         metadata: metadata(app, component),
-        data: Some(declared.chain(removed).map(shards).chain(hosts).chain(readers).collect()),
+        data: Some(declared.chain(removed).map(shards).chain(hosts).chain(readers).chain(pool).collect()),
         ..ConfigMap::default()
     })
 }

@@ -192,10 +192,11 @@ impl Component {
 }
 
 impl Pod {
-    /// Whether the pods read files with what is decided while they run: shards of caches, addresses of read replicas.
+    /// Whether the pods read files with what is decided while they run: shards of caches, addresses of read replicas, and
+    /// the size of their connection pool.
     #[must_use]
     pub fn has_settings(&self) -> bool {
-        !self.caches.is_empty() || self.read_hosts().next().is_some()
+        !self.caches.is_empty() || self.pool.is_some() || self.read_hosts().next().is_some()
     }
 
     /// The addresses of the read replicas of the app's databases, by variable.
@@ -231,6 +232,8 @@ pub struct Pod {
     pub caches: Vec<String>,
     /// Variables for the databases of the app, which the user's own may refer to.
     pub databases: Vec<EnvVar>,
+    /// The database of which the pods read the size of their pool; `None` without one.
+    pub pool: Option<String>,
     /// What only the pods of read replicas have; `None` for all others.
     pub reader: Option<Reader>,
     /// Any other part of a PodTemplateSpec, in canonical form and without fields that the operator owns.

@@ -7,7 +7,7 @@ use super::invalid::Problems;
 use super::name::ComponentName;
 use super::path::Path;
 use super::revision::Revision;
-use super::{cache, database, rolling, scaling, worker};
+use super::{cache, connections, database, rolling, scaling, worker};
 use scalableapp_crds as api;
 use scalableapp_engine::stack;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub(super) struct Shared<'a> {
     pub databases: &'a [api::EnvVar],
     /// What components may call.
     pub callees: &'a Callees,
+    /// The databases of the app.
+    pub declared_databases: &'a [api::Database],
 }
 
 impl Shared<'_> {
@@ -37,6 +39,18 @@ impl Shared<'_> {
         let databases = self.databases.iter().filter(is_given).cloned().collect();
         Pod { caches: self.caches.to_vec(), databases, ..pod }
     }
+
+    /// The connection pool of a component, and the pods that read its size.
+    fn pooled(
+        &self,
+        pod: Pod,
+        written: Option<&api::ConnectionPool>,
+        path: Path<'_>,
+        problems: &mut Problems,
+    ) -> (Pod, Option<stack::Pool>) {
+        let pool = connections::pool(written, self.declared_databases, path, problems);
+        (Pod { pool: pool.as_ref().map(|pool| pool.database.clone()), ..pod }, pool)
+    }
 }
 
 /// Resolves a service, with its problems.
@@ -45,11 +59,12 @@ pub(super) fn of_service(written: &api::Service, shared: Shared<'_>, path: Path<
     let declaration = Declaration::from(written);
     let pod = declaration.pod(shared.image, None, path, &mut problems);
     let pod = shared.given_to(pod, &written.env);
+    let (pod, pool) = shared.pooled(pod, written.connection_pool.as_ref(), path, &mut problems);
     let scaling = scaling::of_service(written, path, &mut problems);
     shared.callees.check(&written.name, &written.calls, Path::Field(&path, "calls"), &mut problems);
     let rollout = written.rollout.as_ref();
     let component =
-        component(api::Tier::Service, declaration, rollout, (pod, scaling), shared, path, problems);
+        component(api::Tier::Service, declaration, rollout, (pod, scaling, pool), shared, path, problems);
     shared.callees.called(component, &written.calls)
 }
 
@@ -60,11 +75,12 @@ pub(super) fn of_worker(written: &api::Worker, shared: Shared<'_>, path: Path<'_
     let drain = worker::drain_seconds(written.drain.as_ref(), path, &mut problems);
     let pod = declaration.pod(shared.image, Some(drain), path, &mut problems);
     let pod = shared.given_to(pod, &written.env);
+    let (pod, pool) = shared.pooled(pod, written.connection_pool.as_ref(), path, &mut problems);
     let scaling = scaling::of_worker(written, path, &mut problems);
     shared.callees.check(&written.name, &written.calls, Path::Field(&path, "calls"), &mut problems);
     let rollout = written.rollout.as_ref();
     let component =
-        component(api::Tier::Worker, declaration, rollout, (pod, scaling), shared, path, problems);
+        component(api::Tier::Worker, declaration, rollout, (pod, scaling, pool), shared, path, problems);
     let component = shared.callees.called(component, &written.calls);
     app::Component { backlog: written.scaling.backlog.as_ref().and_then(worker::source), ..component }
 }
@@ -75,7 +91,7 @@ pub(super) fn of_cache(written: &api::Cache, shared: Shared<'_>, path: Path<'_>)
     let declaration = cache::declaration(written);
     let pod = cache::pod(written, declaration, path, &mut problems);
     let scaling = cache::scaling(written, path, &mut problems);
-    component(api::Tier::Cache, declaration, None, (pod, scaling), shared, path, problems)
+    component(api::Tier::Cache, declaration, None, (pod, scaling, None), shared, path, problems)
 }
 
 /// Resolves the read replicas of a database, with their problems; `None` if it has none. Problems of the primary are
@@ -87,6 +103,7 @@ pub(super) fn of_database(
     of_app: &mut Problems,
 ) -> Option<app::Component> {
     database::check_primary(&written.postgres.primary, path, of_app);
+    connections::check_limits(&written.postgres, path, of_app);
     let Some(replicas) = &written.postgres.read_replicas else {
         ComponentName::resolve(&written.name, Path::Field(&path, "name"), of_app);
         return None;
@@ -110,14 +127,14 @@ pub(super) fn of_database(
     };
     let pod = script.pod(declaration, replicas, at, &mut problems);
     let scaling = database::scaling(replicas, at, &mut problems);
-    Some(component(api::Tier::Database, declaration, None, (pod, scaling), shared, path, problems))
+    Some(component(api::Tier::Database, declaration, None, (pod, scaling, None), shared, path, problems))
 }
 
 fn component(
     tier: api::Tier,
     written: Declaration<'_>,
     rollout: Option<&api::Rollout>,
-    (pod, scaling): (Pod, scaling::Scaling),
+    (pod, scaling, pool): (Pod, scaling::Scaling, Option<stack::Pool>),
     shared: Shared<'_>,
     path: Path<'_>,
     mut problems: Problems,
@@ -138,6 +155,7 @@ fn component(
         revision: revision.to_string(),
         rolling,
         calls: Vec::new(),
+        pool,
     };
     app::Component {
         key,

@@ -135,7 +135,7 @@ pub fn read_host(database: &str, app: &str, namespace: &str) -> (String, String)
     (variable(database, "READ_HOST"), host)
 }
 
-fn variable(database: &str, what: &str) -> String {
+pub(crate) fn variable(database: &str, what: &str) -> String {
     format!("DATABASE_{}_{what}", database.to_ascii_uppercase().replace('-', "_"))
 }
 

@@ -91,6 +91,7 @@ impl Declaration<'_> {
             cache: None,
             caches: Vec::new(),
             databases: Vec::new(),
+            pool: None,
             reader: None,
             template: template.unwrap_or_default().into(),
         }

@@ -7,6 +7,7 @@ pub mod app;
 pub mod cache;
 mod canonical;
 mod component;
+mod connections;
 mod container;
 pub mod database;
 mod declaration;
@@ -36,7 +37,7 @@ use name::AppName;
 use path::Path;
 use scalableapp_crds::{Cache, Database, PodTemplate, ScalableApp, ScalableAppSpec, Service, Worker, limits};
 use scalableapp_engine::stack::Stack;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Values in the free JSON of one app. They are kept for each app, and a small one takes 700 bytes.
@@ -79,13 +80,16 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
         caches: &caches,
         databases: &databases,
         callees: &callees,
+        declared_databases: &app.spec.databases,
     };
     let components =
         if is_moderate(app, &mut problems) { components(app, shared, &mut problems) } else { Vec::new() };
     let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
     let declared = |one: &app::Component| (one.name.to_string(), Arc::clone(&one.declared));
     let dependencies = callees.dependencies();
-    let stack = Stack { components: components.iter().map(declared).collect(), dependencies };
+    let stack: BTreeMap<_, _> = components.iter().map(declared).collect();
+    let databases = connections::databases(&app.spec.databases, &stack);
+    let stack = Stack { components: stack, dependencies, databases };
     let generation = metadata.generation.unwrap_or(0);
     problems.or(App { name, namespace, uid, created, generation, components, stack })
 }

@@ -55,6 +55,9 @@ impl Revision {
         if !pod.databases.is_empty() {
             inputs["databases"] = meaning_in_container("env", &json!(pod.databases));
         }
+        if let Some(database) = &pod.pool {
+            inputs["connectionPool"] = json!(database);
+        }
         if let Some(reader) = &pod.reader {
             inputs["reader"] = reader.inputs();
         }

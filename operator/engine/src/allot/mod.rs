@@ -3,6 +3,7 @@
 //! Each shared resource is a function in its own file and a row of [`SHARED`]. It may lower maximum replicas, and hold
 //! the current ones. What several apps share is granted earlier, by [`grants`].
 
+pub mod connections;
 pub mod grants;
 pub(crate) mod turns;
 
@@ -14,7 +15,7 @@ use grants::AppDemands;
 type Shared = fn(&Input<'_>, &mut [Bounded<'_>], &mut AppMemory, &mut AppDemands);
 
 /// The shared resources, hard limits first. The turns come last: a component that another limit holds asks for no turn.
-const SHARED: [Shared; 1] = [turns::turns];
+const SHARED: [Shared; 2] = [connections::share, turns::turns];
 
 /// Lowers the maximum replicas to what is available, and returns the use of budgets that are shared with other apps.
 pub(crate) fn allot(input: &Input<'_>, components: &mut [Bounded<'_>], memory: &mut AppMemory) -> AppDemands {

@@ -24,6 +24,7 @@ use crate::memory::{ComponentMemory, ScaleChange};
 use crate::propose::evaluate::{Invalid, Signal, evaluate};
 use crate::propose::latency::LatencyStep;
 use crate::reason::{self, Reason};
+use crate::rollout::Room;
 use std::collections::BTreeMap;
 
 /// A component after PROPOSE.
@@ -52,6 +53,21 @@ pub(crate) struct Bounded<'a> {
     pub(crate) bounds: Bounds,
     /// What is known of its dependencies.
     dependencies: BTreeMap<String, DependencyState>,
+    /// Pods that ALLOT admits; `None` without a limit.
+    pub(crate) room: Option<Room>,
+    /// The shared connections in words; empty without a budget.
+    pub(crate) connections: String,
+}
+
+impl Bounded<'_> {
+    /// Replicas that the metrics and the minimum ask for within the bounds, at least the current ones.
+    pub(crate) fn wanted(&self) -> i32 {
+        let (range, current) = (self.bounds.range(), self.proposed.subject.current_replicas);
+        let recommended = self.proposed.measured.as_ref().map_or(Some(range.min), |measured| {
+            Recommendation::of(&measured.signals, current, range.min).replicas
+        });
+        recommended.unwrap_or(current).clamp(range.min, range.max).max(current)
+    }
 }
 
 /// PROPOSE: the proposal of each metric, and the forecast.
@@ -80,7 +96,8 @@ pub(crate) fn bound<'a>(mut proposed: Proposed<'a>, circuits: &Circuits<'_>) -> 
         let decided = last_decision::floor(subject, declared.range().max);
         let bounds = Bounds { floor: declared.floor.clone().or_higher(decided), ..declared.clone() };
         let dependencies = circuit::dependencies(subject, circuits, &scaling.circuits);
-        return Bounded { held: declared.clone(), bounds, dependencies, proposed };
+        let held = declared.clone();
+        return Bounded { held, bounds, dependencies, proposed, room: None, connections: String::new() };
     };
     let fallback =
         fallback::floor(subject.declared.fallback, signals, &mut scaling.missing_since, subject.now);
@@ -100,7 +117,8 @@ pub(crate) fn bound<'a>(mut proposed: Proposed<'a>, circuits: &Circuits<'_>) -> 
     let circuit = circuit::ceiling(subject, signals, &scaling.circuits, floor.replicas);
     let ceiling = ceiling.or_lower(ungranted::ceiling(subject, held.range().min)).or_lower(circuit);
     let dependencies = circuit::dependencies(subject, circuits, &scaling.circuits);
-    Bounded { held, bounds: Bounds { floor, ceiling }, dependencies, proposed }
+    let bounds = Bounds { floor, ceiling };
+    Bounded { held, bounds, dependencies, proposed, room: None, connections: String::new() }
 }
 
 impl Bounded<'_> {
@@ -131,10 +149,13 @@ impl Bounded<'_> {
 
 /// STABILIZE: one step of HPA's behavior within the bounds, and its explanation.
 pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMemory) {
-    let Bounded { proposed, held, bounds, dependencies } = bounded;
+    let Bounded { proposed, held, bounds, dependencies, connections, room: _ } = bounded;
     let Proposed { subject, mut memory, measured, .. } = proposed;
     let Some(MetricResults { signals, forecast }) = measured else {
-        return (ComponentDecision { dependencies, ..first_replicas(&subject, bounds, &mut memory) }, memory);
+        let first = first_replicas(&subject, bounds, &mut memory);
+        let mut decision = ComponentDecision { dependencies, ..first };
+        decision.stages.extend(explain::shared(&connections));
+        return (decision, memory);
     };
     let scaling = &mut memory.scaling;
     let current = subject.current_replicas;
@@ -165,7 +186,10 @@ pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMe
         hold,
         invalid: invalid(&signals),
         proposals: explain::proposals(&signals, &scaling.signals, subject.now),
-        stages: explain::stages(&subject, &signals, &recommendation, forecast.effect, &bounds, &step),
+        stages: explain::stages(&subject, &signals, &recommendation, forecast.effect, &bounds, &step)
+            .into_iter()
+            .chain(explain::shared(&connections))
+            .collect(),
         change: change(&subject, &signals, &recommendation, &step),
         dependencies,
         bounds,

@@ -17,6 +17,8 @@ pub struct Decision {
     pub components: BTreeMap<String, ComponentDecision>,
     /// The next safe step.
     pub plan: Plan,
+    /// Size of the connection pools of each component, by its name, where it is known.
+    pub pools: BTreeMap<String, i32>,
     /// Use of each budget that is shared with other apps, and the use without a limit.
     pub demands: AppDemands,
     /// The memory for the next decision, valid while no change is written.

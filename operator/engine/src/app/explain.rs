@@ -65,6 +65,11 @@ pub(crate) fn stage(name: &str, effect: &str) -> Stage {
     Stage { name: name.to_owned(), effect: clip(effect, EFFECT_LENGTH).into_owned() }
 }
 
+/// The stage of the shared connections, if there is a budget.
+pub(crate) fn shared(connections: &str) -> Option<Stage> {
+    (!connections.is_empty()).then(|| stage("connections", connections))
+}
+
 pub(crate) fn proposals(signals: &[Signal<'_>], memory: &SignalMemory, now: Timestamp) -> Vec<Proposal> {
     signals.iter().map(|signal| proposal(signal, memory.last_good.get(&signal.metric.name), now)).collect()
 }

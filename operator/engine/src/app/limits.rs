@@ -86,14 +86,15 @@ pub(crate) fn may_still_be_named(limit: Reason, bounds: &Bounds, desired: i32, i
 /// Precedence of a limit: what overrules the others is named first, whatever the load is.
 fn rank(limit: Reason) -> (u8, Reason) {
     let rank = match limit {
-        reason::HELD => 0,
-        reason::MAX_REPLICAS => 1,
-        reason::OVERRIDE => 2,
+        reason::CONNECTION_BUDGET => 0,
+        reason::HELD => 1,
+        reason::MAX_REPLICAS => 2,
+        reason::OVERRIDE => 3,
         reason::SCALE_UP_LIMIT
         | reason::SCALE_DOWN_LIMIT
         | reason::SCALE_UP_STABILIZED
-        | reason::SCALE_DOWN_STABILIZED => 4,
-        _ => 3,
+        | reason::SCALE_DOWN_STABILIZED => 5,
+        _ => 4,
     };
     (rank, limit)
 }
@@ -135,11 +136,16 @@ pub(crate) fn replicas(number: i32) -> String {
     if number == 1 { "1 replica".to_owned() } else { format!("{number} replicas") }
 }
 
-/// Whether a bound comes from people, a schedule or a time without evidence, and not from load.
+/// Whether a bound comes from people, a schedule, a database or a time without evidence, and not from load.
 fn is_set(limit: Reason) -> bool {
     matches!(
         limit,
-        reason::SCHEDULE | reason::FALLBACK | reason::OVERRIDE | reason::HELD | reason::SYNCHRONOUS_REPLICAS
+        reason::SCHEDULE
+            | reason::FALLBACK
+            | reason::OVERRIDE
+            | reason::HELD
+            | reason::SYNCHRONOUS_REPLICAS
+            | reason::CONNECTION_BUDGET
     )
 }
 

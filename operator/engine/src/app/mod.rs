@@ -9,6 +9,7 @@ pub(crate) mod recommendation;
 pub(crate) mod subject;
 
 use crate::allot::allot;
+use crate::allot::connections::ConnectionsMemory;
 use crate::input::Input;
 use crate::memory::AppMemory;
 use crate::rollout::{self, Plan};
@@ -29,13 +30,17 @@ pub fn decide(input: &Input<'_>) -> Decision {
     let (mut components, mut plan) = (BTreeMap::new(), Plan::default());
     for one in bounded {
         let Subject { name, declared, observed, .. } = one.proposed.subject;
+        let room = one.room;
         let (decision, remembered) = stabilize(one);
         plan.places.insert(name.to_owned(), declared.workload.place());
-        plan.replicas.insert(name.to_owned(), rollout::replicas(decision.desired, declared, observed));
+        let replicas = rollout::replicas(decision.desired, declared, observed, room);
+        plan.replicas.insert(name.to_owned(), replicas);
         memory.components.insert(name.to_owned(), remembered);
         components.insert(name.to_owned(), decision);
     }
-    Decision { components, plan, demands, memory }
+    let sizes = memory.connections.values().flat_map(ConnectionsMemory::sizes);
+    let pools = sizes.map(|(name, size)| (name.clone(), size)).collect();
+    Decision { components, plan, pools, demands, memory }
 }
 
 /// The components to decide, after PROPOSE. The memory of the others stays, except for recommendations that nobody acts

@@ -3,6 +3,7 @@
 pub mod backlog;
 pub mod cache;
 pub mod circuit;
+pub mod connections;
 pub(crate) mod exact;
 pub mod recorded;
 pub mod sample;
@@ -13,6 +14,7 @@ use crate::hpa::pod::{Pod, PodSample, Resource};
 use backlog::BacklogReading;
 use cache::CacheReading;
 use circuit::CircuitReading;
+use connections::{ConnectionsReading, PoolReading};
 use jiff::SignedDuration;
 use sample::Reading;
 use std::borrow::Cow;
@@ -41,4 +43,10 @@ pub trait Evidence {
 
     /// The circuit breakers of a component's pods for a dependency; `None` where a query was not answered.
     fn circuit(&self, component: &str, dependency: &str) -> Option<Cow<'_, CircuitReading>>;
+
+    /// The connections of a database's server; `None` where a query was not answered.
+    fn connections(&self, database: &str) -> Option<ConnectionsReading>;
+
+    /// The pools of a component's pods; `None` where a query was not answered.
+    fn pools(&self, component: &str) -> Option<PoolReading>;
 }

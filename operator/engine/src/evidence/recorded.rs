@@ -4,6 +4,7 @@ use crate::evidence::Evidence;
 use crate::evidence::backlog::BacklogReading;
 use crate::evidence::cache::CacheReading;
 use crate::evidence::circuit::CircuitReading;
+use crate::evidence::connections::{ConnectionsReading, PoolReading};
 use crate::evidence::sample::Reading;
 use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{ByResource, Pod, PodSample, Resource};
@@ -34,6 +35,12 @@ pub struct RecordedEvidence {
     /// Circuit breakers, by component and dependency.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub circuits: BTreeMap<String, BTreeMap<String, CircuitReading>>,
+    /// Connections of servers, by database.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub connections: BTreeMap<String, ConnectionsReading>,
+    /// Pools, by component.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pools: BTreeMap<String, PoolReading>,
 }
 
 impl Evidence for RecordedEvidence {
@@ -63,6 +70,14 @@ impl Evidence for RecordedEvidence {
 
     fn circuit(&self, component: &str, dependency: &str) -> Option<Cow<'_, CircuitReading>> {
         self.circuits.get(component)?.get(dependency).map(Cow::Borrowed)
+    }
+
+    fn connections(&self, database: &str) -> Option<ConnectionsReading> {
+        self.connections.get(database).copied()
+    }
+
+    fn pools(&self, component: &str) -> Option<PoolReading> {
+        self.pools.get(component).copied()
     }
 }
 
@@ -139,5 +154,17 @@ impl Evidence for Recorder<'_> {
         let of_component = read.circuits.entry(component.to_owned()).or_default();
         of_component.insert(dependency.to_owned(), circuit.as_ref().clone());
         Some(circuit)
+    }
+
+    fn connections(&self, database: &str) -> Option<ConnectionsReading> {
+        let connections = self.evidence.connections(database)?;
+        self.read.borrow_mut().connections.insert(database.to_owned(), connections);
+        Some(connections)
+    }
+
+    fn pools(&self, component: &str) -> Option<PoolReading> {
+        let pools = self.evidence.pools(component)?;
+        self.read.borrow_mut().pools.insert(component.to_owned(), pools);
+        Some(pools)
     }
 }

@@ -84,6 +84,7 @@ impl InputV1 {
             revision: REVISION.to_owned(),
             rolling: Rolling::default(),
             calls: Vec::new(),
+            pool: None,
         };
         let revision = Revision {
             hash: REVISION.to_owned(),
@@ -112,9 +113,7 @@ impl InputV1 {
                 readings: only(name, self.readings),
                 usage,
                 seasons: only(name, self.seasons),
-                backlogs: BTreeMap::new(),
-                caches: BTreeMap::new(),
-                circuits: BTreeMap::new(),
+                ..RecordedEvidence::default()
             },
             limits: Limits { overrides: only(name, self.overrides), ..Limits::default() },
             memory: AppMemory { components: only(name, memory), ..AppMemory::default() },

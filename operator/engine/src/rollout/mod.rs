@@ -53,9 +53,23 @@ impl Plan {
     }
 }
 
+/// Pods that a component may have, where they share something that is scarce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Pods that may be added now, over all revisions.
+    pub(crate) growth: i32,
+    /// Pods in all, once those that are leaving have ended.
+    pub(crate) most: i32,
+}
+
 /// The replicas of each revision of one component, for its decided replicas.
-pub(crate) fn replicas(desired: i32, declared: &Component, observed: &Observed) -> BTreeMap<String, i32> {
-    let mut limits = declared.rolling;
+pub(crate) fn replicas(
+    desired: i32,
+    declared: &Component,
+    observed: &Observed,
+    room: Option<Room>,
+) -> BTreeMap<String, i32> {
+    let mut limits = room.map_or(declared.rolling, |room| declared.rolling.within(desired, room.most));
     let mut revisions = observed.revisions.clone();
     if !revisions.iter().any(|revision| revision.is_target) {
         let hash = declared.revision.clone();
@@ -63,7 +77,10 @@ pub(crate) fn replicas(desired: i32, declared: &Component, observed: &Observed) 
         // Its Deployment may be refused. Nothing is removed for it before it exists.
         limits = Rolling { max_surge: Amount::Pods(1), max_unavailable: Amount::Pods(0) };
     }
-    let plan = rolling::plan(desired, &revisions, limits);
+    let mut plan = rolling::plan(desired, &revisions, limits);
+    if let Some(room) = room {
+        rolling::limit_growth(&mut plan, &revisions, room.growth);
+    }
     plan.into_iter().map(|(hash, replicas)| (hash.to_owned(), replicas)).collect()
 }
 

@@ -53,6 +53,18 @@ impl Default for Rolling {
 }
 
 impl Rolling {
+    /// The same with no more pods than `most`. Without room for one more, old pods make room for new ones.
+    pub(crate) fn within(self, desired: i32, most: i32) -> Self {
+        let (surge, unavailable) = self.resolve(desired);
+        let surge = surge.min(most.saturating_sub(desired).max(0));
+        Self { max_surge: Amount::Pods(surge), max_unavailable: Amount::Pods(unavailable) }
+    }
+
+    /// Pods above a desired total.
+    pub(crate) fn surge(self, desired: i32) -> i32 {
+        self.resolve(desired).0
+    }
+
     /// Surge and unavailable pods for a desired total.
     fn resolve(self, desired: i32) -> (i32, i32) {
         let part = |amount, round_by| match amount {
@@ -133,6 +145,24 @@ pub fn plan(desired: i32, revisions: &[Revision], rolling: Rolling) -> BTreeMap<
         shrinkage => shrink(&mut planned, &old, -shrinkage),
     }
     planned
+}
+
+/// Lowers a plan until all revisions together grow by no more than `growth`. The target waits first, because its pods
+/// may never serve.
+pub(crate) fn limit_growth(planned: &mut BTreeMap<&str, i32>, revisions: &[Revision], growth: i32) {
+    let of = |planned: &BTreeMap<&str, i32>, revision: &Revision| {
+        planned.get(revision.hash.as_str()).map_or(0, |replicas| (replicas - revision.replicas).max(0))
+    };
+    let total: i32 = revisions.iter().map(|revision| of(planned, revision)).fold(0, i32::saturating_add);
+    let mut excess = (total - growth.max(0)).max(0);
+    let (target, old): (Vec<_>, Vec<_>) = revisions.iter().partition(|revision| revision.is_target);
+    for revision in target.into_iter().chain(old.into_iter().rev()) {
+        let cut = of(planned, revision).min(excess);
+        excess -= cut;
+        if let Some(replicas) = planned.get_mut(revision.hash.as_str()) {
+            *replicas -= cut;
+        }
+    }
 }
 
 /// Adds pods to the old revision with the most available ones, the newest of equals.

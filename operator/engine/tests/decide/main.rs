@@ -5,6 +5,7 @@ mod app;
 mod bounds;
 mod caches;
 mod circuits;
+mod connections;
 mod evidence;
 #[path = "../fixture/mod.rs"]
 mod fixture;

@@ -148,6 +148,13 @@ pub struct Labels<'a> {
     pub state: Option<Text<'a>>,
     /// End of the window for a count of pods: `start` or `end`.
     pub at: Option<Text<'a>>,
+    /// Name of a database of the app.
+    pub database: Option<Text<'a>>,
+    /// Owner of the sessions in a database: `app` or `others`.
+    pub owner: Option<Text<'a>>,
+    /// Name of a connection pool.
+    #[serde(rename = "db_client_connection_pool_name")]
+    pub pool: Option<Text<'a>>,
 }
 
 /// A series and its sample.
@@ -197,6 +204,16 @@ impl Labels<'_> {
         Some((self.namespace.as_deref()?, self.scalableapp.as_deref()?, self.queue.as_deref()?))
     }
 
+    /// The database, named as a component of its app is.
+    #[must_use]
+    pub fn database_name(&self) -> Option<Named<'_>> {
+        Some(Named {
+            namespace: self.namespace.as_deref()?,
+            app: self.scalableapp.as_deref()?,
+            component: self.database.as_deref()?,
+        })
+    }
+
     /// Namespace and name of the pod.
     #[must_use]
     pub fn pod_name(&self) -> Option<(&str, &str)> {
@@ -218,6 +235,9 @@ impl<'a> Data<'a> {
             name: None,
             state: None,
             at: None,
+            database: None,
+            owner: None,
+            pool: None,
         };
         let (vector, scalar) = match self {
             Self::Vector(vector) => (vector.as_slice(), None),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use scalableapp_crds::CircuitSource;
+use scalableapp_engine::evidence::connections::{ConnectionsReading, PoolReading};
 
 use super::cache::{ByShard, CacheUse};
 use super::circuit::Circuits;
@@ -14,7 +15,7 @@ use super::running_jobs::ByPod;
 use super::scraped::ByComponent;
 use super::template::{Misread, Template, TemplateAnswers};
 use super::usage::ByContainer;
-use super::{activity, cache, circuit, cpu, jobs, latency, memory, requests, running_jobs};
+use super::{activity, cache, circuit, connections, cpu, jobs, latency, memory, requests, running_jobs};
 use crate::observe::prometheus::parts::{Part, PartProblems};
 use crate::observe::prometheus::quantile::Bucket;
 use crate::observe::query_plan::{QueryPlan, Signal};
@@ -33,7 +34,7 @@ pub struct Family {
 
 impl Signal {
     /// All signals.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::RequestRate,
         Self::Latency,
         Self::Cpu,
@@ -51,6 +52,7 @@ impl Signal {
         Self::Circuit(CircuitSource::Dapr),
         Self::Circuit(CircuitSource::Linkerd),
         Self::Circuit(CircuitSource::Envoy),
+        Self::Connections,
     ];
 
     /// Its family.
@@ -66,6 +68,7 @@ impl Signal {
             Self::Activity => activity::FAMILY,
             Self::Cache => cache::FAMILY,
             Self::Circuit(source) => circuit::family(source),
+            Self::Connections => connections::FAMILY,
         }
     }
 }
@@ -104,6 +107,10 @@ pub struct Measurements {
     pub shards: Arc<ByShard>,
     /// Circuit breakers of the pods of each component, by what exports them.
     pub circuits: BTreeMap<CircuitSource, Arc<ByComponent<Circuits>>>,
+    /// Connections of the servers of databases, by database.
+    pub connections: Arc<ByComponent<ConnectionsReading>>,
+    /// Pools of the pods of each component.
+    pub pools: Arc<ByComponent<PoolReading>>,
     /// Why the last attempts at each signal failed.
     pub problems: BTreeMap<Signal, PartProblems>,
 }
@@ -313,6 +320,67 @@ mod tests {
         assert_eq!(of(&[queries(), reporting(), age()]), Some((12.0, at, scraped)));
         assert_eq!(of(&[reporting(), age()]), Some((0.0, at, scraped)));
         assert_eq!(of(&[queries(), age()]), None);
+    }
+
+    /// The measurements of the pool of a component to the database `main`.
+    fn read_connections(answered: &[(Template, Outcome<'static>)]) -> Measurements {
+        let none = Outcome::vector(&[]);
+        let answer = |template: &Template| {
+            let answered = answered.iter().find(|(one, _)| one == template);
+            (*template, answered.map_or(&none, |(_, outcome)| outcome))
+        };
+        let answers = Signal::Connections.family().templates.iter().map(answer).collect();
+        let pools = BTreeMap::from([(key(), ComponentKey::new("shop", "shop", "main"))]);
+        let wanted = QueryPlan::default().with_pools(pools);
+        let part =
+            Part { start: AppKey::default(), apps: Vec::new(), is_whole: true, cuts_a_namespace: false };
+        let mut evidence = Measurements::default();
+        let sampling = Sampling { part: &part, wanted: &wanted, now: now() };
+        evidence.read(Signal::Connections, &sampling, answers).unwrap();
+        evidence
+    }
+
+    #[test]
+    fn the_connections_of_a_server_are_read_by_owner_and_without_a_report_have_no_time() {
+        let main = json!({"namespace": "shop", "scalableapp": "shop", "database": "main"});
+        let owned = |owner: &str| {
+            let mut labels = main.clone();
+            labels["owner"] = json!(owner);
+            labels
+        };
+        let answered = [
+            (connections::SESSIONS, Outcome::vector(&[(owned("app"), "20"), (owned("others"), "12")])),
+            (connections::MOST, Outcome::vector(&[(main.clone(), "47")])),
+            (connections::AGE, Outcome::vector(&[(main.clone(), "3.5")])),
+        ];
+        let server = ComponentKey::new("shop", "shop", "main");
+        let at = Some(now() - 3500.milliseconds());
+        let expected = ConnectionsReading { at, most: 47.0, own: 20.0, others: 12.0 };
+        assert_eq!(read_connections(&answered).connections[&server].value, expected);
+        assert_eq!(
+            read_connections(&[]).connections[&server].value.at,
+            None,
+            "it was answered, and is not known"
+        );
+    }
+
+    #[test]
+    fn the_size_of_a_pool_is_that_of_the_pool_for_writes_or_of_the_databases_name() {
+        let of = |pool: &str| {
+            let mut labels = web();
+            labels["db_client_connection_pool_name"] = json!(pool);
+            labels
+        };
+        let read = |name: &str| {
+            let sizes = Outcome::vector(&[(of(name), "8"), (of("read"), "30")]);
+            let pods = Outcome::vector(&[(of(name), "3"), (of("read"), "9")]);
+            let answered = [(connections::POOL_SIZE, sizes), (connections::POOL_PODS, pods)];
+            let value = read_connections(&answered).pools[&key()].value;
+            (value.at, value.largest, value.reporting)
+        };
+        assert_eq!(read("write"), (Some(now()), 8.0, 3));
+        assert_eq!(read("main"), (Some(now()), 8.0, 3));
+        assert_eq!(read("other"), (Some(now()), 0.0, 0));
     }
 
     #[test]

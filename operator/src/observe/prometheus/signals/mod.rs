@@ -9,6 +9,7 @@
 pub mod activity;
 pub mod cache;
 pub mod circuit;
+pub mod connections;
 pub mod cpu;
 pub mod family;
 pub mod in_flight;

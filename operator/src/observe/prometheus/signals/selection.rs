@@ -125,13 +125,14 @@ mod tests {
     use super::super::circuit::adapters;
     use super::super::template::Template;
     use super::super::{
-        activity, cache, circuit, cpu, in_flight, jobs, latency, memory, requests, running_jobs, scraped,
+        activity, cache, circuit, connections, cpu, in_flight, jobs, latency, memory, requests, running_jobs,
+        scraped,
     };
     use super::*;
     use crate::observe::prometheus::parts::Parts;
     use crate::observe::prometheus::promql::read_matchers;
 
-    const ALL: [Template; 27] = [
+    const ALL: [Template; 32] = [
         requests::RATE,
         latency::BUCKETS,
         scraped::AGE,
@@ -159,6 +160,11 @@ mod tests {
         jobs::DURATION,
         jobs::DEPTH_AGE,
         running_jobs::RUNNING,
+        connections::SESSIONS,
+        connections::MOST,
+        connections::AGE,
+        connections::POOL_SIZE,
+        connections::POOL_PODS,
     ];
 
     fn selection(matchers: &str) -> Selection {
