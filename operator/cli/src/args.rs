@@ -39,6 +39,11 @@ pub enum Command {
         after_help = "Exit codes: 0 every decision came out as recorded, 1 one did not or cannot be read, 3 there was none or the file cannot be read."
     )]
     Replay(ReplayArguments),
+    /// Show how many connections the apps of a manifest could hold at most in each database.
+    #[command(
+        after_help = "It reads the manifest only, no cluster. Sessions of others are not known to it.\nExit codes: 0 they fit or no limit is known, 1 they do not fit, 3 the file cannot be read or has no ScalableApp."
+    )]
+    Lint(LintArguments),
 }
 
 const OVERRIDE_HELP: &str = "\
@@ -65,6 +70,17 @@ only: kubectl delete scalingoverride NAME";
 pub struct ReplayArguments {
     /// The file that the operator wrote with --decision-records, or its log; `-` is standard input.
     pub file: PathBuf,
+}
+
+/// The arguments of `lint`.
+#[derive(Debug, Args)]
+pub struct LintArguments {
+    /// The manifest, as YAML or JSON; `-` is standard input.
+    #[arg(short, long)]
+    pub filename: PathBuf,
+    /// max_connections of the server, instead of maxConnections.limit of each database.
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..=262_143))]
+    pub max_connections: Option<i32>,
 }
 
 /// The duration, author and reason of an override.

@@ -12,6 +12,7 @@ pub mod args;
 pub mod cluster;
 pub mod explain;
 pub mod history;
+pub mod lint;
 pub mod live;
 pub mod overview;
 pub mod printable;
