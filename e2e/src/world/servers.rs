@@ -27,6 +27,8 @@ pub enum Server {
 }
 
 const PRIMARY: &str = "postgres";
+/// `max_connections` in the manifest of the primary.
+const MAX_CONNECTIONS: u32 = 60;
 
 impl Server {
     fn name(self) -> &'static str {
@@ -45,6 +47,14 @@ impl World {
     /// # Errors
     /// When they are not ready in time.
     pub async fn start_servers(&self, others: &[Server]) -> Result<()> {
+        self.start_servers_with(others, MAX_CONNECTIONS).await
+    }
+
+    /// As [`World::start_servers`], with another `max_connections` of the primary.
+    ///
+    /// # Errors
+    /// As [`World::start_servers`].
+    pub async fn start_servers_with(&self, others: &[Server], max_connections: u32) -> Result<()> {
         let password = format!("{:032x}", fastrand::u128(..));
         let postgres = |host: &str| format!("postgres://shop:{password}@{host}/shop");
         let mut shop = json!({"DATABASE_MAIN_URL": postgres(PRIMARY), "SIGNING_KEY": password});
@@ -64,7 +74,9 @@ impl World {
         let names: Vec<&str> =
             [PRIMARY].into_iter().chain(others.iter().map(|server| server.name())).collect();
         for name in &names {
-            self.apply(&self.server_manifest(name)?)
+            let written = format!("max_connections = {MAX_CONNECTIONS}");
+            let wanted = format!("max_connections = {max_connections}");
+            self.apply(&self.server_manifest(name)?.replace(&written, &wanted))
                 .await
                 .with_context(|| format!("failed to start {name}"))?;
         }
@@ -153,6 +165,21 @@ impl World {
     /// When the statement fails.
     pub async fn sql(&self, statement: &str) -> Result<String> {
         self.exec(PRIMARY, PRIMARY, &["psql", "-qAtX", "-c", statement]).await
+    }
+
+    /// Opens sessions of others on the primary, which last as long as its pod.
+    ///
+    /// # Errors
+    /// When they cannot be opened.
+    pub async fn hold_sessions(&self, count: u32) -> Result<()> {
+        let open = format!(
+            "for one in $(seq {count}); do psql -qAtX -c 'SELECT pg_sleep(3600)' >/dev/null 2>&1 & done; sleep 1"
+        );
+        self.exec(PRIMARY, PRIMARY, &["sh", "-c", &open]).await?;
+        let held = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(3600)'";
+        let held = self.sql(held).await?;
+        ensure!(held == count.to_string(), "{held} sessions are held");
+        Ok(())
     }
 
     /// Stops PostgreSQL's primary as a power loss would, and blocks its restart.

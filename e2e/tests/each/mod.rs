@@ -24,6 +24,7 @@ mod prometheus_fault_is_named;
 mod prometheus_outage_holds;
 mod quota_is_named;
 mod refused_replicas_stop_no_other;
+mod scale_out_respects_connections;
 pub(crate) mod scales_in;
 mod scales_out;
 mod shop_serves_from_its_image;
