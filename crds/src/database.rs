@@ -2,7 +2,8 @@
 
 use crate::service::COMPONENT_NAME;
 use crate::{
-    GoDuration, MaxConnections, PodTemplate, Quantity, Resources, duration::is_duration, quantity::above_zero,
+    Cnpg, External, GoDuration, MaxConnections, PodTemplate, Quantity, Resources, duration::is_duration,
+    quantity::above_zero,
 };
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -22,16 +23,28 @@ pub struct Database {
     pub postgres: Postgres,
 }
 
-/// A PostgreSQL primary, which the operator neither runs nor connects to, and its read replicas.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+/// A PostgreSQL primary, which the operator neither runs nor connects to, and its read replicas. Set exactly one of
+/// `primary`, `external` and `cnpg`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = ("[has(self.primary), has(self.external), has(self.cnpg)].filter(one, one).size() == 1", "set exactly one of primary, external, cnpg"),
+    validation = ("!has(self.readReplicas) || has(self.primary)", "set readReplicas beside primary only: they are cloned from it")
+)]
 pub struct Postgres {
-    /// Where the primary is.
-    pub primary: Primary,
+    /// A primary from which the operator may clone read replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<Primary>,
+    /// A primary and read replicas that somebody else runs and scales, such as a managed PostgreSQL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<External>,
+    /// A Cluster of CloudNativePG, which the operator scales if it is told to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnpg: Option<Cnpg>,
     /// The connections that the primary admits, for the budget of all `connectionPool`s to this database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<MaxConnections>,
-    /// Read replicas that are cloned from the primary and stream from it. Services and workers get their address as
+    /// Read replicas that are cloned from `primary` and stream from it. Services and workers get their address as
     /// `DATABASE_<NAME>_READ_HOST`, host and port. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_replicas: Option<ReadReplicas>,

@@ -5,6 +5,7 @@
 
 mod behavior;
 mod cache;
+mod cnpg;
 mod condition;
 mod connection_pool;
 mod container;
@@ -12,6 +13,7 @@ mod database;
 mod decision;
 mod dependency;
 mod duration;
+mod external;
 mod fallback;
 mod forecast;
 mod guarded;
@@ -37,6 +39,7 @@ use serde_json::json;
 
 pub use behavior::{Behavior, PolicyType, ScalingPolicyRule, ScalingRules, SelectPolicy};
 pub use cache::{Cache, CacheEngine, CacheTarget, Eviction, Redis, Shards};
+pub use cnpg::{ClusterRef, ClusterReplicaTarget, ClusterReplicas, Cnpg};
 pub use condition::{Condition, ConditionStatus, condition_type, set_condition};
 pub use connection_pool::{ConnectionPool, MaxConnections};
 pub use container::{EnvVar, EnvVarSource, FieldSelector, KeySelector, ResourceFieldSelector, Resources};
@@ -50,6 +53,7 @@ pub use decision::{
 };
 pub use dependency::{Circuit, CircuitSource, Dependency};
 pub use duration::{GoDuration, InvalidDuration};
+pub use external::{DatabaseUrl, External};
 pub use fallback::Fallback;
 pub use forecast::Forecast;
 pub use guarded::{Cause, Guarded, LARGEST, Unreadable};

@@ -43,7 +43,7 @@ struct Fields {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct SpecFields {
-    #[serde(rename = "f:replicas")]
+    #[serde(rename = "f:replicas", alias = "f:instances")]
     replicas: Option<IgnoredAny>,
 }
 

@@ -1,6 +1,6 @@
 //! `ScalableApp`: the stack that a team declares. Pure.
 
-use crate::{Cache, Database, Dependency, ScalableAppStatus, Service, Worker};
+use crate::{Cache, Database, Dependency, External, ScalableAppStatus, Service, Worker};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -73,9 +73,23 @@ impl ScalableAppSpec {
         let workers = self.workers.iter().map(|one| (one.name.as_str(), one.replica_bounds()));
         let caches = self.caches.iter().map(|one| (one.name.as_str(), one.replica_bounds()));
         let databases = self.databases.iter().filter_map(|one| {
-            let replicas = one.postgres.read_replicas.as_ref()?;
-            Some((one.name.as_str(), (replicas.min, replicas.max)))
+            let own = one.postgres.read_replicas.as_ref().map(|replicas| (replicas.min, replicas.max));
+            let of_cluster = || one.postgres.cnpg.as_ref()?.read_replicas.as_ref();
+            let bounds = own.or_else(|| of_cluster().map(|replicas| (replicas.min, replicas.max)))?;
+            Some((one.name.as_str(), bounds))
         });
         services.chain(workers).chain(caches).chain(databases)
+    }
+
+    /// Names of the Clusters of CloudNativePG that the app has scaled.
+    pub fn scaled_clusters(&self) -> impl Iterator<Item = &str> {
+        let clusters = self.databases.iter().filter_map(|one| one.postgres.cnpg.as_ref());
+        clusters.filter(|one| one.read_replicas.is_some()).map(|one| one.cluster_ref.name.as_str())
+    }
+
+    /// What becomes of the databases that somebody else runs, a sentence each.
+    pub fn external_databases(&self) -> impl Iterator<Item = String> {
+        let external = self.databases.iter().filter(|one| one.postgres.external.is_some());
+        external.map(|one| External::sentence(&one.name))
     }
 }

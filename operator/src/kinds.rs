@@ -22,6 +22,8 @@ pub enum Kind {
     Deployment,
     /// The pods of a cache or of read replicas, each with a stable name.
     StatefulSet,
+    /// A database of CloudNativePG, which is somebody else's: never created, changed or deleted, but for its scale.
+    Cluster,
 }
 
 struct Row {
@@ -31,7 +33,7 @@ struct Row {
 }
 
 impl Kind {
-    /// The watched kinds, in the order in which they are applied.
+    /// The watched kinds of children, in the order in which they are applied.
     pub const ALL: [Self; 7] = [
         Self::ServiceAccount,
         Self::ConfigMap,
@@ -52,6 +54,7 @@ impl Kind {
             Self::NetworkPolicy => ("NetworkPolicy", "networking.k8s.io", "networkpolicies"),
             Self::Deployment => ("Deployment", "apps", "deployments"),
             Self::StatefulSet => ("StatefulSet", "apps", "statefulsets"),
+            Self::Cluster => ("Cluster", "postgresql.cnpg.io", "clusters"),
         };
         Row { name, group, plural }
     }

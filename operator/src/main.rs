@@ -72,7 +72,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let samples = SampleStore::new(prometheus, &args.prometheus).context("--prometheus-matchers")?;
     let decisions = DecisionLog::open(args.decision_records.as_deref())
         .context("failed to open the file of --decision-records")?;
-    let watches = Watches::new(&scope(&reader, &args, &stopping).await?);
+    let scope = scope(&reader, &args, &stopping).await?;
+    let watches = Watches::new(&scope);
+    let watches = if args.cnpg { watches.with_clusters(&scope) } else { watches };
     let writer = Writer::new(writer, leadership.clone());
     let context = Arc::new(Context {
         cluster: watches.cluster.clone(),

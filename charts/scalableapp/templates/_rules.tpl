@@ -34,6 +34,15 @@
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, patch]
+{{- if .Values.cnpg.enabled }}
+# Clusters of CloudNativePG are read, and nothing of them is written but their scale.
+- apiGroups: [postgresql.cnpg.io]
+  resources: [clusters]
+  verbs: [list, watch]
+- apiGroups: [postgresql.cnpg.io]
+  resources: [clusters/scale]
+  verbs: [patch]
+{{- end }}
 # A repeated event is a patch.
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -143,6 +143,7 @@ impl AppStatus {
             notes.push("The operator has not seen the last change of this app yet.".to_owned());
         }
         notes.extend(live.as_ref().err().map(|why| sentence(&why.to_string())));
+        notes.extend(app.spec.external_databases());
         let mut decisions: Vec<Decision> = status.components.iter().filter_map(Decision::last).collect();
         decisions.sort_by(|a, b| b.cmp(a));
         Self {
@@ -383,6 +384,20 @@ mod tests {
         assert_eq!(health_at(1, &["Stalled"]), Health::Stalled);
         assert_eq!(health_at(2, &["Stalled"]), Health::NotReady, "the fix is not seen yet");
         assert_eq!(health_at(1, &[]), Health::NotReady);
+    }
+
+    #[test]
+    fn a_database_that_somebody_else_runs_is_said_to_be_so() {
+        let external = json!({"external": {"primary": {"secretRef": {"name": "rds"}}}});
+        let app: ScalableApp = serde_json::from_value(json!({
+            "metadata": {"name": "shop"},
+            "spec": {"services": [], "databases": [{"name": "main", "postgres": external}]},
+        }))
+        .unwrap();
+        let notes = AppStatus::new(&app, &Err(Unavailable::NotMeasured)).notes;
+        let note =
+            "Somebody else runs the database main: the operator runs no pods of it and scales nothing.";
+        assert_eq!(notes.last().map(String::as_str), Some(note));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod attempts;
 pub mod children;
+mod clusters;
 mod deletion_costs;
 mod edit;
 pub mod events;

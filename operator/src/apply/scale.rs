@@ -1,12 +1,13 @@
 //! Writes the replicas of one app, in the order of its plan. I/O out.
 
 use super::{
-    app::Leader, attempts::UNANSWERED, deletion_costs, failing::Failing, fence::is_fenced,
+    app::Leader, attempts::UNANSWERED, clusters, deletion_costs, failing::Failing, fence::is_fenced,
     memory::ApplyMemory, replicas, writer::WriteError,
 };
 use crate::{
     decide::{ComponentPass, DecideMemory, Pass},
     event::Event,
+    kinds::Kind,
     observe::cluster::workload::LiveRevision,
     resolve::app::{App, Component},
     runtime::{clock, metrics},
@@ -54,7 +55,9 @@ pub async fn scale(
         let name = one.state.name.as_str();
         let own = || steps.iter().filter(|step| step.component == name);
         let changing = |step| revision(one, step);
-        if own().filter_map(changing).any(|live| !is_fenced(&live.workload, leader.epoch)) {
+        let needs_fence =
+            |live: &LiveRevision| live.kind != Kind::Cluster && !is_fenced(&live.workload, leader.epoch);
+        if own().filter_map(changing).any(needs_fence) {
             failing.entry(name.to_owned()).or_default().await_fence(clock::wall());
             continue;
         }
@@ -89,7 +92,11 @@ async fn write(
             one.error = Some(error);
             break;
         }
-        match replicas::scale(leader.writer, live.kind, &live.workload, step.to).await {
+        let written = match live.kind {
+            Kind::Cluster => clusters::scale(leader, &live.workload, step.to).await,
+            kind => replicas::scale(leader.writer, kind, &live.workload, step.to).await,
+        };
+        match written {
             Ok(workload) => {
                 let generation = workload.metadata.generation;
                 let written = (step.revision, step.to);

@@ -51,7 +51,7 @@ async fn show(context: &Context, namespace: &str, name: &str) -> Option<LiveApp>
     let memory = context.memories.of(app);
     let mut memory = timeout(PATIENCE, memory.lock()).await.ok()?;
     memory.enter(context.writer.epoch()?, app);
-    let observed = context.cluster.of_app(namespace, name);
+    let observed = context.cluster.of_app(app);
     let samples = context.samples.latest();
     let now = clock::wall();
     let (writes, grants) = (memory.write_states(app, resolved, now), context.memories.grants(resolved));

@@ -20,15 +20,19 @@ use crate::{
             },
             children::OfApp,
             pods::CachedPod,
+            postgres::{CachedCluster, Clusters, reflect_clusters},
         },
         store::SampleStore,
     },
     runtime::{decision_log::DecisionLog, lease::Leadership},
 };
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use kube::{
-    Resource,
-    runtime::{Controller, controller, reflector::ObjectRef},
+    Resource, ResourceExt,
+    runtime::{
+        Controller, controller,
+        reflector::{ObjectRef, Store},
+    },
 };
 use memory::Memories;
 use scalableapp_crds::ScalableApp;
@@ -63,6 +67,7 @@ pub struct Watches {
     workloads: Vec<(Kind, Touched<CachedWorkload>)>,
     others: Vec<(Kind, Touched<CachedChild>)>,
     pods: Touched<CachedPod>,
+    clusters: Touched<CachedCluster>,
 }
 
 impl Watches {
@@ -91,8 +96,16 @@ impl Watches {
             workloads: workload_stores,
             others: other_stores,
             pods: pod_store,
+            clusters: Clusters::off(),
         };
-        Self { cluster, apps, overrides, workloads, others, pods }
+        Self { cluster, apps, overrides, workloads, others, pods, clusters: Box::pin(stream::pending()) }
+    }
+
+    /// With the Clusters of CloudNativePG.
+    #[must_use]
+    pub fn with_clusters(mut self, scope: &Scope) -> Self {
+        (self.cluster.clusters, self.clusters) = reflect_clusters(scope);
+        self
     }
 }
 
@@ -116,7 +129,8 @@ pub async fn run(
         Some(((), (leadership, true)))
     });
     // Not by owner alone, because somebody may have removed it.
-    let controller = Controller::for_stream(watches.apps, watches.cluster.apps.clone());
+    let apps = watches.cluster.apps.clone();
+    let controller = Controller::for_stream(watches.apps, apps.clone());
     let workloads = watches.workloads.into_iter();
     let controller = workloads.fold(controller, |controller, (kind, touched)| {
         controller.watches_stream_with(touched, |child| app_of(&child), kind)
@@ -130,6 +144,7 @@ pub async fn run(
         .watches_stream(watches.overrides, |one| {
             overridden(&one).map(|(namespace, app)| app_ref(namespace, app))
         })
+        .watches_stream_with(watches.clusters, move |cluster| scalers_of(&apps, &cluster), Kind::Cluster)
         .reconcile_on(triggers)
         .reconcile_all_on(leading)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
@@ -152,6 +167,18 @@ fn app_of<K: OfApp + Resource>(object: &K) -> Option<ObjectRef<GuardedApp>> {
     let mut owners = metadata.owner_references.iter().flatten();
     let owner = || owners.find(|owner| owner.kind == ScalableApp::kind(&())).map(|owner| owner.name.as_str());
     Some(ObjectRef::new(object.app().or_else(owner)?).within(metadata.namespace.as_deref()?))
+}
+
+/// The apps that scale a Cluster.
+fn scalers_of(apps: &Store<GuardedApp>, cluster: &CachedCluster) -> Vec<ObjectRef<GuardedApp>> {
+    let namespace = cluster.namespace().unwrap_or_default();
+    let name = cluster.name_any();
+    let scales = |app: &&ScalableApp| {
+        app.namespace().as_deref() == Some(&*namespace) && app.spec.scaled_clusters().any(|one| one == name)
+    };
+    let apps = apps.state();
+    let apps = apps.iter().filter_map(|guarded| guarded.0.as_ref().ok()).filter(scales);
+    apps.map(|app| app_ref(&namespace, &app.name_any())).collect()
 }
 
 #[cfg(test)]

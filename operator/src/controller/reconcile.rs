@@ -69,7 +69,7 @@ async fn pipeline(
     memory: &mut AppMemory,
     epoch: i32,
 ) -> Result<Action, Error> {
-    let observed = context.cluster.of_app(&app.namespace().unwrap_or_default(), &app.name_any());
+    let observed = context.cluster.of_app(app);
     let resolved = context.memories.resolve(app);
     let resolved = match &*resolved {
         Ok(resolved) => resolved,
@@ -150,7 +150,7 @@ async fn say(
     let leftover = memory.leftover(app);
     let known = memory.known_status(app);
     let said = StatusUpdate::of(known, generation, &states, failure).beside(leftover.as_ref());
-    let status = said.status(known, clock::wall());
+    let status = said.with_external(&app.spec).status(known, clock::wall());
     let before = known.cloned();
     let status = status::write(context, app, memory, status).await?;
     let events = report::events::events(before.as_ref(), &status);

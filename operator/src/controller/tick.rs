@@ -116,7 +116,7 @@ impl Tenure<'_> {
         updates: &mut usize,
     ) {
         let (namespace, name) = (resolved.namespace.as_str(), resolved.name.as_str());
-        let observed = self.context.cluster.of_app(namespace, name);
+        let observed = self.context.cluster.of_app(app);
         let Ok(mut memory) = memory.try_lock() else { return };
         memory.enter(self.epoch, app);
         let now = clock::wall();
@@ -167,5 +167,5 @@ fn needs_status_update(app: &ScalableApp, memory: &mut AppMemory, pass: &Pass) -
     let leftover = memory.leftover(app);
     let said =
         StatusUpdate::of(memory.known_status(app), generation, &states, None).beside(leftover.as_ref());
-    memory.is_news(app, &said)
+    memory.is_news(app, &said.with_external(&app.spec))
 }

@@ -1,5 +1,6 @@
 //! The state of one component after a pass. Pure.
 
+use crate::observe::cluster::named::Obstacle;
 use crate::observe::cluster::workload::{LiveRevision, Problem, deadline_exceeded};
 use scalableapp_crds::limits::{self, clip};
 use scalableapp_crds::{DecisionRecord, ScalableAppStatus, ScalingMemory, Tier, condition_type};
@@ -47,6 +48,8 @@ pub struct ComponentState {
     pub problem: Option<Problem>,
     /// The same of the other revisions.
     pub problem_of_others: Option<Problem>,
+    /// What stands in the way of scaling a Cluster of CloudNativePG.
+    pub obstacle: Option<Obstacle>,
     /// Whether the generation was applied before this pass.
     pub was_applied: bool,
     /// The problem that blocks the generation, or the repair of an edit.
@@ -88,6 +91,12 @@ impl ComponentState {
     #[must_use]
     pub fn ready(&self) -> i32 {
         self.revisions.iter().map(|revision| revision.ready).sum()
+    }
+
+    /// Whether all is known of its scaling: it was decided, or cannot be.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.decided || self.obstacle.is_some()
     }
 
     /// Whether the declared revision is the only one that has pods.

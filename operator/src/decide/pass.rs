@@ -1,7 +1,7 @@
 //! One pass over one app. Pure.
 
 use super::{
-    component_state::{ComponentState, Failure, WriteState, was_applied},
+    component_state::{ComponentState, Failure, MetricsState, WriteState, was_applied},
     deletion_costs::CostChanges,
     evidence::AppEvidence,
     leaving::{Leaving, ordinal},
@@ -16,6 +16,7 @@ use crate::{
     observe::{
         cluster::{
             caches::Observed,
+            named::{NamedCluster, Obstacle},
             pods::CachedPod,
             workload::{self, LiveRevision},
         },
@@ -129,6 +130,11 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         let name = resolved.name.as_str();
         if observed.undecided.is_none() {
             memory.begin(resolved, known.and_then(|known| known.component(name)), view.now);
+            if let Some(least) =
+                named(resolved, view.observed).map(NamedCluster::least).filter(|one| *one > 0)
+            {
+                limits.required.insert(name.to_owned(), least);
+            }
             let overrides = in_force.component(name, resolved.declared.min_replicas);
             if overrides != Overrides::default() {
                 limits.overrides.insert(name.to_owned(), overrides);
@@ -217,6 +223,8 @@ fn observed(
         Some(Undecided::InvalidSpec)
     } else if component.paused.is_some() {
         Some(Undecided::Paused)
+    } else if component.obstacle.is_some() {
+        Some(Undecided::NotScalable)
     } else if !unshown.is_empty() {
         Some(Undecided::WriteNotShown)
     } else if !(is_measured || is_new) {
@@ -238,15 +246,17 @@ fn observed(
         available: live.ready,
         is_target: live.hash == component.target,
     };
+    let pods = match named(resolved, view.observed) {
+        Some(cluster) => cluster.pods(),
+        None => {
+            let counted = view.observed.pods_of(name).filter(|pod| counts(pod));
+            counted.map(|cached| cached.pod.clone()).collect()
+        }
+    };
     state::Observed {
         revisions: component.revisions.iter().map(revision).collect(),
         existing_replicas: component.revisions.iter().map(|revision| revision.pods).sum(),
-        pods: view
-            .observed
-            .pods_of(name)
-            .filter(|pod| counts(pod))
-            .map(|cached| cached.pod.clone())
-            .collect(),
+        pods,
         scaled_by_other: other_scaler::manager(component).is_some(),
         ungranted: ungranted(resolved, &component.revisions, view.observed, view.now),
         unshown,
@@ -284,7 +294,8 @@ impl After<'_> {
         }
         state.was_applied = was_applied(self.known, self.app.generation);
         let writes = self.view.writes.get(resolved.name.as_str());
-        state.failure = writes.and_then(|writes| writes.failure.clone());
+        let of_writes = writes.and_then(|writes| writes.failure.clone());
+        state.failure = state.failure.take().or(of_writes);
         if let Some(paused) = state.paused.as_ref().filter(|_| !state.was_applied) {
             let message = format!("generation {} is not applied: {paused}", self.app.generation);
             state.failure.get_or_insert(Failure { reason: reason::PAUSED, message });
@@ -337,6 +348,27 @@ fn persisted(
     (memory.holds() != known).then(|| memory.persist(now, behavior))
 }
 
+/// The Cluster whose replicas the component is.
+fn named<'a>(component: &Component, observed: &'a Observed) -> Option<&'a NamedCluster> {
+    observed.clusters.get(component.cluster.as_ref()?)
+}
+
+/// The state of a component with what stands in the way of scaling its Cluster.
+fn with_obstacle(resolved: &Component, observed: &Observed, state: ComponentState) -> ComponentState {
+    let Some(cluster) = &resolved.cluster else { return state };
+    let obstacle = match named(resolved, observed) {
+        Some(named) => named.obstacle(cluster),
+        None => Some(Obstacle::Unknown),
+    };
+    let (problem, failure) = match &obstacle {
+        Some(Obstacle::Busy(problem)) => (Some(problem.clone()), None),
+        Some(Obstacle::Lasting(problem)) => (None, Some(problem.clone())),
+        Some(Obstacle::Unknown) | None => (None, None),
+    };
+    let measured = if obstacle.is_some() { MetricsState::NotAsked } else { state.measured.clone() };
+    ComponentState { obstacle, problem, failure, measured, ..state }
+}
+
 fn component_state(
     app: &App,
     resolved: &Component,
@@ -355,7 +387,7 @@ fn component_state(
         Kind::StatefulSet => view.observed.pods_of(name).filter(is_outdated).count(),
         _ => 0,
     };
-    ComponentState {
+    let state = ComponentState {
         name: name.to_owned(),
         tier: resolved.tier,
         min: resolved.declared.min_replicas,
@@ -367,7 +399,8 @@ fn component_state(
         problem_of_others,
         revisions,
         ..ComponentState::default()
-    }
+    };
+    with_obstacle(resolved, view.observed, state)
 }
 
 fn pause(by: &ScalingOverride) -> String {

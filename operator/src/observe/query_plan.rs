@@ -7,6 +7,7 @@ use scalableapp_crds::{self as api, CircuitSource, Tier};
 use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::propose::metric::Target;
 
+use super::prometheus::cluster_activity;
 use crate::resolve::app::{App, BacklogSource, Breaker, Component, ComponentKey};
 
 /// A signal: one set of queries for all apps.
@@ -131,6 +132,13 @@ pub enum Source {
     Evictions,
     /// A custom query.
     Custom(CustomQuery),
+    /// The replicas of a Cluster of CloudNativePG.
+    Replicas {
+        /// Their running queries.
+        running: CustomQuery,
+        /// The number of replicas that reported.
+        reporting: CustomQuery,
+    },
 }
 
 impl Source {
@@ -138,6 +146,7 @@ impl Source {
     fn queries(&self) -> Vec<&CustomQuery> {
         match self {
             Self::Custom(query) => vec![query],
+            Self::Replicas { running, reporting } => vec![running, reporting],
             Self::BacklogQueries(queries) => queries.named().map(|(_, query)| query).collect(),
             _ => Vec::new(),
         }
@@ -151,7 +160,7 @@ impl Source {
             Self::Quantile(_) => Some(Signal::Latency),
             Self::Backlog(_) => Some(Signal::Jobs),
             Self::Evictions => Some(Signal::Cache),
-            Self::Custom(_) | Self::BacklogQueries(_) => None,
+            Self::Custom(_) | Self::BacklogQueries(_) | Self::Replicas { .. } => None,
         }
     }
 }
@@ -177,7 +186,9 @@ pub fn sources(component: &Component) -> Sources {
             }
         }),
         Target::Prometheus { .. } if component.tier == Tier::Database => {
-            Some(Source::Component(Signal::Activity))
+            let of_cluster = cluster_activity::queries(component);
+            let replicas = of_cluster.map(|(running, reporting)| Source::Replicas { running, reporting });
+            Some(replicas.unwrap_or(Source::Component(Signal::Activity)))
         }
         Target::Evictions => Some(Source::Evictions),
         Target::Prometheus { .. } => component.queries.get(name).map(|text| {

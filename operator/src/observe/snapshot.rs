@@ -25,7 +25,7 @@ use super::prometheus::signals::requests::Traffic;
 use super::prometheus::signals::scraped::Measured;
 use super::prometheus::signals::usage::pod_sample;
 use super::prometheus::targets::Targets;
-use super::query_plan::{QueryPlan, Signal, Source};
+use super::query_plan::{CustomQuery, QueryPlan, Signal, Source};
 #[cfg(test)]
 use super::{namespaced::NamespacedName, prometheus::signals::cache::ShardUse};
 use crate::resolve::app::{Breaker, ComponentKey};
@@ -118,6 +118,7 @@ impl Samples {
                 Reading { values, ..reading_of(histogram) }
             }),
             Source::Pods(_) | Source::Backlog(_) | Source::BacklogQueries(_) | Source::Evictions => None,
+            Source::Replicas { running, reporting } => self.replicas(running, reporting),
             Source::Custom(query) => self.custom.get(query).map(|answer| Reading {
                 values: answer.values.clone(),
                 at: answer.at,
@@ -125,6 +126,22 @@ impl Samples {
                 ..Reading::default()
             }),
         }
+    }
+
+    /// The running queries of the replicas of a Cluster, and how many replicas they are of.
+    fn replicas(&self, running: &CustomQuery, reporting: &CustomQuery) -> Option<Reading> {
+        let (running, reporting) = (self.custom.get(running)?, self.custom.get(reporting)?);
+        let reporting_replicas = match reporting.values[..] {
+            [replicas] => replicas as u32,
+            _ => 0,
+        };
+        Some(Reading {
+            values: running.values.clone(),
+            at: running.at.min(reporting.at),
+            coverage: Some(Coverage { reporting: reporting_replicas }),
+            is_partial: running.is_partial || reporting.is_partial,
+            ..Reading::default()
+        })
     }
 
     fn rate(&self, measured: &Measured<Traffic>) -> Reading {
@@ -220,6 +237,13 @@ impl Samples {
             Source::BacklogQueries(queries) => return backlog_queries::problem(queries, &self.custom),
             _ => {}
         }
+        if let Source::Replicas { running, reporting } = source {
+            let (running, reporting) = (self.custom.get(running)?, self.custom.get(reporting)?);
+            let words = "no replica of the Cluster reports: let Prometheus scrape port 9187 of its pods";
+            let is_silent = running.at.is_some() && running.values.is_empty();
+            let problem = || running.problem.clone().or_else(|| reporting.problem.clone());
+            return if is_silent { Some(words.to_owned()) } else { problem() };
+        }
         if let Some(problem) = self.evidence.problem(source.signal()?, key) {
             return Some(problem.to_owned());
         }
@@ -278,7 +302,11 @@ impl Samples {
             Source::Component(Signal::Activity) => !self.evidence.activity.contains_key(key),
             Source::Component(_) => !self.evidence.traffic.contains_key(key),
             Source::Quantile(_) => !self.evidence.latencies.contains_key(key),
-            Source::Pods(_) | Source::Custom(_) | Source::Backlog(_) | Source::BacklogQueries(_) => false,
+            Source::Pods(_)
+            | Source::Custom(_)
+            | Source::Replicas { .. }
+            | Source::Backlog(_)
+            | Source::BacklogQueries(_) => false,
             Source::Evictions => !self.evidence.caches.contains_key(key),
         }
     }
@@ -339,4 +367,48 @@ fn reading_of<T>(measured: &Measured<T>) -> Reading {
     let coverage = measured.scraped.map(|scraped| Coverage { reporting: scraped.at_end });
     let is_partial = measured.is_partial;
     Reading { at: measured.at, coverage, is_partial, ..Reading::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::prometheus::custom::QueryAnswer;
+    use crate::resolve::resolve;
+    use serde_json::json;
+
+    #[test]
+    fn running_queries_of_a_cluster_are_known_with_the_replicas_that_reported() {
+        let replicas = json!({"min": 1, "max": 5, "target": {"activeQueries": 8}});
+        let cnpg = json!({"clusterRef": {"name": "pg"}, "readReplicas": replicas});
+        let app = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1"},
+            "spec": {
+                "services": [{"name": "web", "image": "shop:1", "port": 8080}],
+                "databases": [{"name": "main", "postgres": {"cnpg": cnpg}}],
+            },
+        }));
+        let wanted = Arc::new(QueryPlan::of(&[resolve(&app.expect("an app")).expect("no problem")]));
+        let key = ComponentKey::new("shop", "shop", "main");
+        let (early, late) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH + SignedDuration::from_secs(5));
+        let samples = |running: &[f64], reporting: &[f64]| {
+            let Some(Source::Replicas { running: of_running, reporting: of_reporting }) =
+                wanted.components()[&key].get("active-queries").cloned()
+            else {
+                panic!("no queries of a Cluster")
+            };
+            let answer = |values: &[f64], at| {
+                Arc::new(QueryAnswer { values: values.to_vec(), at: Some(at), ..QueryAnswer::default() })
+            };
+            let custom = [(of_running, answer(running, late)), (of_reporting, answer(reporting, early))];
+            Samples { wanted: Arc::clone(&wanted), custom: custom.into(), ..Samples::default() }
+        };
+        let reading =
+            |running: &[f64], reporting: &[f64]| samples(running, reporting).reading(&key, "active-queries");
+        let known = reading(&[12.0], &[3.0]).expect("a reading");
+        assert_eq!((known.values, known.at), (vec![12.0], Some(early)), "as old as the older answer");
+        assert_eq!(known.coverage, Some(Coverage { reporting: 3 }));
+        assert_eq!(reading(&[12.0], &[]).expect("a reading").coverage, Some(Coverage { reporting: 0 }));
+        let problem = samples(&[], &[]).problem(&key, "active-queries", &[], late).expect("a problem");
+        assert!(problem.starts_with("no replica of the Cluster reports"), "{problem}");
+    }
 }

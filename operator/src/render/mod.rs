@@ -48,7 +48,7 @@ fn to_value(child: &impl Serialize) -> Value {
 /// The children of each valid component, by its name. `epoch` is that of the leader.
 #[must_use]
 pub fn render(app: &App, epoch: u64, settings: &Settings) -> BTreeMap<String, ComponentChildren> {
-    let valid = app.components.iter().filter(|one| one.is_valid());
+    let valid = app.components.iter().filter(|one| one.is_valid() && one.cluster.is_none());
     valid.map(|component| (component.name.to_string(), children(app, component, epoch, settings))).collect()
 }
 

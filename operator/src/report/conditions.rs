@@ -38,7 +38,7 @@ pub fn verdicts(
     }
     verdicts.push((condition_type::ROLLOUT_PROGRESSING, rollout(components)));
     let valid = valid(components);
-    let decided = valid.iter().all(|state| state.decided);
+    let decided = valid.iter().all(|state| state.is_settled());
     if decided || !is_set(condition_type::METRICS_AVAILABLE) {
         verdicts.push((condition_type::METRICS_AVAILABLE, metrics_available(&valid)));
     }
@@ -82,6 +82,15 @@ pub fn leave(verdicts: &mut [(&'static str, Verdict)], leftover: &Failure) {
             _ => continue,
         };
         *verdict = says(leftover.reason, leftover.message.clone());
+    }
+}
+
+/// Adds sentences to `Ready` where everything is ready.
+pub fn add(verdicts: &mut [(&'static str, Verdict)], sentences: impl Iterator<Item = String>) {
+    let mut ready = verdicts.iter_mut().filter(|(type_, _)| *type_ == condition_type::READY);
+    let Some((_, (ConditionStatus::True, _, message))) = ready.next() else { return };
+    for sentence in sentences {
+        *message = format!("{message} {sentence}").into();
     }
 }
 

@@ -10,7 +10,7 @@ use crate::decide::component_state::{ComponentState, Failure};
 use conditions::Verdict;
 use jiff::Timestamp;
 use scalableapp_crds::limits::{self, Clip, clip};
-use scalableapp_crds::{ComponentStatus, RevisionStatus, ScalableAppStatus};
+use scalableapp_crds::{ComponentStatus, RevisionStatus, ScalableAppSpec, ScalableAppStatus};
 use scalableapp_engine::reason;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -56,6 +56,13 @@ impl StatusUpdate {
         if let Some(leftover) = leftover {
             conditions::leave(&mut self.conditions, leftover);
         }
+        self
+    }
+
+    /// For a stack that is up: what becomes of databases that somebody else runs.
+    #[must_use]
+    pub fn with_external(mut self, spec: &ScalableAppSpec) -> Self {
+        conditions::add(&mut self.conditions, spec.external_databases());
         self
     }
 
@@ -181,7 +188,7 @@ fn limited_by(known: &str, components: &[&ComponentState]) -> String {
         return reason::PAUSED.name.to_owned();
     }
     let valid = conditions::valid(components);
-    if !valid.iter().all(|state| state.decided) {
+    if !valid.iter().all(|state| state.is_settled()) {
         return known.to_owned();
     }
     let limited: Vec<String> = valid
@@ -244,6 +251,27 @@ mod tests {
             measured: MetricsState::Fresh,
             ..ComponentState::default()
         }
+    }
+
+    #[test]
+    fn an_external_database_is_told_of_once_all_else_is_up() {
+        let spec: ScalableAppSpec = serde_json::from_value(serde_json::json!({
+            "services": [{"name": "web", "image": "shop:1", "port": 8080}],
+            "databases": [{"name": "main", "postgres": {"external": {"primary": {"secretRef": {"name": "rds"}}}}}],
+        }))
+        .expect("a spec");
+        let message = |state: &ComponentState| {
+            let said = said_of(None, 1, &[state]).with_external(&spec);
+            let status = said.status(None, Timestamp::UNIX_EPOCH);
+            assert!(!said_of(Some(&status), 1, &[state]).with_external(&spec).is_news(Some(&status)));
+            status.conditions.iter().find(|one| one.type_ == "Ready").expect("Ready").message.clone()
+        };
+        let sentence =
+            "Somebody else runs the database main: the operator runs no pods of it and scales nothing.";
+        assert!(message(&web()).ends_with(&format!(". {sentence}")), "{}", message(&web()));
+        let mut down = web();
+        down.revisions[0].ready = 0;
+        assert!(!message(&down).contains(sentence));
     }
 
     #[test]

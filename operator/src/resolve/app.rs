@@ -132,6 +132,9 @@ pub struct Component {
     pub backlog: Option<BacklogSource>,
     /// The circuit breakers of its pods, by the name of the dependency.
     pub breakers: BTreeMap<String, Breaker>,
+    /// The Cluster of CloudNativePG whose replicas these are; `None` for all other components, which have pods of their
+    /// own. It has no children.
+    pub cluster: Option<String>,
     /// Its problems. With any problem the rest is a placeholder, which must not be used.
     pub problems: Vec<Invalid>,
 }
@@ -159,6 +162,7 @@ impl Component {
     #[must_use]
     pub fn workload_kind(&self) -> Kind {
         match self.tier {
+            _ if self.cluster.is_some() => Kind::Cluster,
             Tier::Service | Tier::Worker => Kind::Deployment,
             Tier::Cache | Tier::Database => Kind::StatefulSet,
         }
@@ -168,13 +172,14 @@ impl Component {
     #[must_use]
     pub fn has(&self, kind: Kind) -> bool {
         match kind {
+            _ if self.cluster.is_some() => false,
             Kind::ServiceAccount | Kind::PodDisruptionBudget | Kind::NetworkPolicy => true,
             Kind::Service => self.pod.port.is_some(),
             Kind::ConfigMap => {
                 self.pod.reader.is_some() || self.pod.cache.is_some() || self.pod.has_settings()
             }
             Kind::Secret => self.tier == Tier::Cache,
-            Kind::Deployment | Kind::StatefulSet => kind == self.workload_kind(),
+            Kind::Deployment | Kind::StatefulSet | Kind::Cluster => kind == self.workload_kind(),
         }
     }
 
@@ -206,7 +211,7 @@ impl Pod {
 }
 
 /// The user's declaration of a component's pods.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pod {
     /// Image of the component's container.
     pub image: String,

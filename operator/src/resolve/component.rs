@@ -6,8 +6,9 @@ use super::dependency::Callees;
 use super::invalid::Problems;
 use super::name::ComponentName;
 use super::path::Path;
+use super::provider::Provider;
 use super::revision::Revision;
-use super::{cache, connections, database, rolling, scaling, worker};
+use super::{cache, cnpg, connections, database, rolling, scaling, worker};
 use scalableapp_crds as api;
 use scalableapp_engine::stack;
 use std::collections::BTreeMap;
@@ -102,16 +103,22 @@ pub(super) fn of_database(
     path: Path<'_>,
     of_app: &mut Problems,
 ) -> Option<app::Component> {
-    database::check_primary(&written.postgres.primary, path, of_app);
     connections::check_limits(&written.postgres, path, of_app);
-    let Some(replicas) = &written.postgres.read_replicas else {
-        ComponentName::resolve(&written.name, Path::Field(&path, "name"), of_app);
-        return None;
+    let provider = Provider::checked(&written.postgres, path, of_app);
+    let (primary, replicas) = match provider {
+        Some(Provider::Streaming(primary, Some(replicas))) => (primary, replicas),
+        Some(Provider::Cnpg(api::Cnpg { cluster_ref, read_replicas: Some(replicas) })) => {
+            return Some(of_cluster(&written.name, &cluster_ref.name, replicas, shared, path));
+        }
+        _ => {
+            ComponentName::resolve(&written.name, Path::Field(&path, "name"), of_app);
+            return None;
+        }
     };
     let mut problems = Problems::default();
     let at = Path::Field(&path, "postgres");
     let at = Path::Field(&at, "readReplicas");
-    let script = database::Script::of(&written.postgres.primary, replicas, at, &mut problems);
+    let script = database::Script::of(primary, replicas, at, &mut problems);
     let (command, env) = (script.command.clone(), script.env.clone());
     let declaration = Declaration {
         name: &written.name,
@@ -128,6 +135,24 @@ pub(super) fn of_database(
     let pod = script.pod(declaration, replicas, at, &mut problems);
     let scaling = database::scaling(replicas, at, &mut problems);
     Some(component(api::Tier::Database, declaration, None, (pod, scaling, None), shared, path, problems))
+}
+
+/// Resolves the replicas of a Cluster of CloudNativePG, which have no pods of the operator.
+fn of_cluster(
+    name: &str,
+    cluster: &str,
+    replicas: &api::ClusterReplicas,
+    shared: Shared<'_>,
+    path: Path<'_>,
+) -> app::Component {
+    let mut problems = Problems::default();
+    let at = Path::Field(&path, "postgres");
+    let at = Path::Field(&at, "cnpg");
+    let scaling = cnpg::scaling(replicas, Path::Field(&at, "readReplicas"), &mut problems);
+    let pods = (Pod::default(), scaling, None);
+    let written = Declaration::named(name);
+    let component = component(api::Tier::Database, written, None, pods, shared, path, problems);
+    app::Component { cluster: Some(cluster.to_owned()), ..component }
 }
 
 fn component(
@@ -167,6 +192,7 @@ fn component(
         queries,
         backlog: None,
         breakers: BTreeMap::new(),
+        cluster: None,
         problems: problems.into_vec(),
     }
 }

@@ -1,4 +1,4 @@
-//! The databases of an app: the variables for its other pods, and the pods of read replicas. Pure.
+//! The pods of read replicas that the operator clones from a primary. Pure.
 
 use super::app::Pod;
 use super::declaration::Declaration;
@@ -7,6 +7,7 @@ use super::metric::above_zero;
 use super::path::Path;
 use super::pod_template::list;
 use super::probe::{Action, Probe, Probes};
+use super::provider::uri_key;
 use super::scaling::Scaling;
 use super::syntax::Syntax;
 use crate::names;
@@ -40,7 +41,7 @@ pub const RUN_FOLDER: &str = "/var/run/postgresql";
 pub const VOLUMES: [&str; 6] = ["data", "primary", "run", "script", "tls", "tmp"];
 
 /// Name of the metric of the running queries.
-const ACTIVE_QUERIES: &str = "active-queries";
+pub(super) const ACTIVE_QUERIES: &str = "active-queries";
 /// The exporter of `activeQueries`.
 const EXPORTER_IMAGE: &str = "docker.io/prometheuscommunity/postgres-exporter:v0.19.1";
 /// The file that the script keeps while the replica is eligible for reads.
@@ -101,33 +102,6 @@ impl Reader {
     }
 }
 
-fn uri_key(primary: &api::Primary) -> &str {
-    primary.uri_key.as_deref().unwrap_or("uri")
-}
-
-/// The variables of every service and worker of an app, for its databases.
-pub(super) fn variables(databases: &[api::Database], app: &str, namespace: &str) -> Vec<api::EnvVar> {
-    databases
-        .iter()
-        .flat_map(|database| {
-            let host = database.postgres.read_replicas.as_ref().map(|_| {
-                let (name, host) = read_host(&database.name, app, namespace);
-                api::EnvVar { name, value: Some(host), value_from: None }
-            });
-            [url(database), host]
-        })
-        .flatten()
-        .collect()
-}
-
-fn url(database: &api::Database) -> Option<api::EnvVar> {
-    let primary = &database.postgres.primary;
-    let (name, key) = (primary.secret_ref.name.clone(), uri_key(primary).to_owned());
-    let secret_key_ref = Some(api::KeySelector { name, key, optional: None });
-    let value_from = Some(api::EnvVarSource { secret_key_ref, ..api::EnvVarSource::default() });
-    Some(api::EnvVar { name: variable(&database.name, "URL"), value: None, value_from })
-}
-
 /// The variable with host and port of the read Service of a database.
 #[must_use]
 pub fn read_host(database: &str, app: &str, namespace: &str) -> (String, String) {
@@ -135,20 +109,9 @@ pub fn read_host(database: &str, app: &str, namespace: &str) -> (String, String)
     (variable(database, "READ_HOST"), host)
 }
 
+/// A variable of a database.
 pub(crate) fn variable(database: &str, what: &str) -> String {
     format!("DATABASE_{}_{what}", database.to_ascii_uppercase().replace('-', "_"))
-}
-
-/// Checks where the primary is: the other pods depend on it, too.
-pub(super) fn check_primary(primary: &api::Primary, path: Path<'_>, problems: &mut Problems) {
-    let path = Path::Field(&path, "postgres");
-    let path = Path::Field(&path, "primary");
-    let secret = Path::Field(&path, "secretRef");
-    Syntax::DnsSubdomain.check(&primary.secret_ref.name, Path::Field(&secret, "name"), problems);
-    Syntax::DataKey.check(uri_key(primary), Path::Field(&path, "uriKey"), problems);
-    if let Some(key) = &primary.ca_key {
-        Syntax::DataKey.check(key, Path::Field(&path, "caKey"), problems);
-    }
 }
 
 /// The image of PostgreSQL. The app's own is none.
@@ -445,7 +408,7 @@ mod tests {
     #[case("/ca", "a/b", "databases[main].postgres.primary.caKey: use at most 253 letters")]
     fn what_no_secret_can_be_called_is_refused(#[case] field: &str, #[case] text: &str, #[case] start: &str) {
         let mut app = written(&Value::Null);
-        let primary = &mut app.spec.databases[0].postgres.primary;
+        let primary = app.spec.databases[0].postgres.primary.as_mut().expect("a primary");
         match field {
             "/name" => text.clone_into(&mut primary.secret_ref.name),
             "/ca" => primary.ca_key = Some(text.to_owned()),

@@ -56,6 +56,24 @@ impl<'a> From<&'a api::Worker> for Declaration<'a> {
     }
 }
 
+impl<'a> Declaration<'a> {
+    /// A component of this name without pods of its own.
+    pub(super) fn named(name: &'a str) -> Self {
+        Self {
+            name,
+            image: None,
+            command: &[],
+            args: &[],
+            env: &[],
+            port: None,
+            metrics_port: None,
+            resources: None,
+            probes: None,
+            pod_template: None,
+        }
+    }
+}
+
 impl Declaration<'_> {
     /// The pods, with their problems; `default_image` is that of the app.
     pub(super) fn pod(

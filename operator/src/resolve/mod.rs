@@ -6,6 +6,7 @@
 pub mod app;
 pub mod cache;
 mod canonical;
+mod cnpg;
 mod component;
 mod connections;
 mod container;
@@ -22,6 +23,7 @@ mod pod_fields;
 mod pod_security;
 mod pod_template;
 pub mod probe;
+mod provider;
 pub mod revision;
 mod rolling;
 mod scaling;
@@ -70,7 +72,7 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
         &mut problems,
     );
     let caches: Vec<String> = app.spec.caches.iter().map(|cache| cache.name.clone()).collect();
-    let databases = database::variables(&app.spec.databases, name.as_str(), &namespace);
+    let databases = provider::variables(&app.spec.databases, name.as_str(), &namespace);
     let image = app.spec.image.as_deref();
     let callees = Callees::of(&app.spec, &mut problems);
     let shared = Shared {
@@ -125,6 +127,7 @@ fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) ->
         let sentence = format!("use at most {} components, not {all}", limits::COMPONENTS);
         problems.refuse(*of_services, sentence);
     }
+    provider::check_clusters(databases, *of_databases, problems);
     let services = services.iter().map(|one| (of_services, &one.name, WrittenComponent::Service(one)));
     let workers = workers.iter().map(|one| (of_workers, &one.name, WrittenComponent::Worker(one)));
     let caches = caches.iter().map(|one| (of_caches, &one.name, WrittenComponent::Cache(one)));

@@ -25,6 +25,10 @@ pub struct Args {
     #[arg(long, env = "SCALABLEAPP_EXCLUDE_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     pub exclude_namespaces: Vec<String>,
 
+    /// Whether Clusters of CloudNativePG are read, and scaled where an app says so.
+    #[arg(long, env = "SCALABLEAPP_CNPG")]
+    pub cnpg: bool,
+
     /// Time between two ticks, in which all apps are measured and decided, at least 1s.
     #[arg(long, env = "SCALABLEAPP_TICK", default_value = "5s", value_parser = at_least_a_second)]
     pub tick: Duration,

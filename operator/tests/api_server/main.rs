@@ -4,6 +4,7 @@
 
 mod caches;
 mod children;
+mod cnpg;
 mod deletion_costs;
 mod events;
 mod fake;

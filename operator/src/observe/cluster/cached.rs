@@ -91,7 +91,7 @@ pub const GAVE_UP: &str = "ProgressDeadlineExceeded";
 pub const REFUSED: &str = "ReplicaFailure";
 
 /// The manager of the replicas, if it is not the operator.
-fn other_scaler<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<str>>, D::Error> {
+pub(super) fn other_scaler<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<str>>, D::Error> {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", default)]
     struct Metadata {

@@ -27,7 +27,9 @@ use super::{
     children::{Children, OfApp, Siblings},
     labelled::Labelled,
     merged::{WatchEvents, merged},
+    named::NamedCluster,
     pods::CachedPod,
+    postgres::Clusters,
 };
 use crate::{
     kinds::{Kind, OfKind},
@@ -60,6 +62,8 @@ pub struct Cluster {
     pub others: BTreeMap<Kind, Children<CachedChild>>,
     /// Pods of the operator's workloads.
     pub pods: Children<CachedPod>,
+    /// The Clusters of CloudNativePG.
+    pub clusters: Clusters,
 }
 
 /// The cached objects of one app.
@@ -71,6 +75,8 @@ pub struct Observed {
     pub pods: Siblings<CachedPod>,
     /// Its overrides, in force or not.
     pub overrides: Siblings<GuardedOverride>,
+    /// The Clusters of CloudNativePG that it has scaled, by name.
+    pub clusters: BTreeMap<String, NamedCluster>,
 }
 
 impl Cluster {
@@ -94,12 +100,38 @@ impl Cluster {
 
     /// The cached objects of one app.
     #[must_use]
-    pub fn of_app(&self, namespace: &str, app: &str) -> Observed {
+    pub fn of_app(&self, app: &ScalableApp) -> Observed {
+        let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+        let clusters = app.spec.scaled_clusters().map(|cluster| {
+            let found = self.clusters.get(&namespace, cluster);
+            (cluster.to_owned(), NamedCluster { found, scaled_by: self.older_scaler(app, cluster) })
+        });
         Observed {
-            workloads: self.workloads.iter().map(|(kind, all)| (*kind, all.of_app(namespace, app))).collect(),
-            pods: self.pods.of_app(namespace, app),
-            overrides: self.overrides.of_app(namespace, app),
+            workloads: self
+                .workloads
+                .iter()
+                .map(|(kind, all)| (*kind, all.of_app(&namespace, &name)))
+                .collect(),
+            pods: self.pods.of_app(&namespace, &name),
+            overrides: self.overrides.of_app(&namespace, &name),
+            clusters: clusters.collect(),
         }
+    }
+
+    /// The oldest app before this one that scales the same Cluster.
+    fn older_scaler(&self, app: &ScalableApp, cluster: &str) -> Option<String> {
+        let age = |app: &ScalableApp| {
+            (app.metadata.creation_timestamp.as_ref().map(|time| time.0), app.metadata.uid.clone())
+        };
+        let own = age(app);
+        let apps = self.apps.state();
+        let others = apps.iter().filter_map(|guarded| guarded.0.as_ref().ok()).filter(|other| {
+            other.metadata.namespace == app.metadata.namespace
+                && other.metadata.deletion_timestamp.is_none()
+                && other.spec.scaled_clusters().any(|one| one == cluster)
+                && age(other) < own
+        });
+        others.min_by_key(|other| age(other)).map(|other| other.name_any())
     }
 }
 
@@ -166,7 +198,7 @@ impl Scope {
     }
 
     /// The events of a kind from every namespace. `stored` is the store that they fill.
-    fn watch<K>(
+    pub(super) fn watch<K>(
         &self,
         all: impl FnOnce(Client) -> Api<K>,
         of: impl Fn(Client, &str) -> Api<K>,

@@ -58,6 +58,10 @@ impl LiveRevision {
 /// A StatefulSet has one revision, the declared one: its pods are replaced in place.
 #[must_use]
 pub fn revisions(observed: &Observed, uid: &str, component: &Component) -> Vec<LiveRevision> {
+    if let Some(cluster) = &component.cluster {
+        let named = observed.clusters.get(cluster);
+        return named.and_then(|named| named.revision(component.revision.as_str())).into_iter().collect();
+    }
     let kind = component.workload_kind();
     observed
         .workloads_of(kind, component.name.as_str())

@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod backoff;
 pub mod client;
+pub mod cluster_activity;
 pub mod cost;
 pub mod custom;
 pub mod history;
