@@ -50,8 +50,20 @@ impl World {
     /// # Errors
     /// With the error of helm.
     pub async fn own_operator(&self) -> Result<OwnOperator<'_>> {
+        self.own_operator_with(&json!({})).await
+    }
+
+    /// The same, with other values of the chart beside those of every test.
+    ///
+    /// # Errors
+    /// With the error of helm.
+    pub async fn own_operator_with(&self, more: &Value) -> Result<OwnOperator<'_>> {
+        let mut values = self.values();
+        for (name, value) in more.as_object().into_iter().flatten() {
+            values[name] = value.clone();
+        }
         let install = ["install", self.namespace(), "charts/scalableapp", "--values", "-"];
-        self.helm(&[&install[..], &["--wait", "--timeout", "2m"]].concat(), &self.values()).await?;
+        self.helm(&[&install[..], &["--wait", "--timeout", "2m"]].concat(), &values).await?;
         Ok(OwnOperator { world: self })
     }
 

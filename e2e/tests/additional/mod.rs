@@ -3,6 +3,7 @@
 
 mod at_rest_for_a_default_window;
 mod cache_scales_and_survives;
+mod cluster_of_cloud_native_pg_is_scaled;
 mod delete_keeps_storage_when_told;
 mod delete_leaves_nothing;
 mod drain_loses_no_job;
