@@ -107,6 +107,11 @@ pub struct Args {
     #[arg(long, env = "CACHE_SESSIONS_PASSWORD")]
     pub cache_sessions_password: Option<Secret>,
 
+    /// A file with the certificates of the authorities of the shards, which are then called through TLS. A change of the
+    /// file is followed.
+    #[arg(long, env = "CACHE_SESSIONS_CA")]
+    pub cache_sessions_ca: Option<PathBuf>,
+
     /// How long a call to Redis may take; then the answer is made without it.
     #[arg(long, env = "REDIS_TIMEOUT", default_value = "50ms", value_parser = redis_timeout)]
     pub redis_timeout: Duration,

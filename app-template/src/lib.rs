@@ -125,6 +125,7 @@ use resilience::Dependencies;
 use server::{Patience, ServerError};
 use sessions::Sessions;
 use settings::Settings;
+use shard::Login;
 use shared_store::{Access, ENDPOINTS, SharedStore};
 use shop::{Shared, Shop};
 
@@ -286,10 +287,12 @@ async fn open_redis(args: &Args, dependencies: &Dependencies) -> Result<Option<S
         (Some(url), None) => Ok(Some(SharedStore::one(&url, args.redis_timeout, dependencies)?)),
         (None, Some(first)) => {
             let mut access = Access {
-                password: args.cache_sessions_password.clone(),
+                login: Login { password: args.cache_sessions_password.clone(), authorities: None },
+                authorities: args.cache_sessions_ca.clone(),
                 timeout: args.redis_timeout,
                 dependencies: dependencies.clone(),
             };
+            http_client::provide_tls();
             access.follow(&settings).await;
             let (store, list) = SharedStore::sharded(&first, access)?;
             tokio::spawn(list.follow(settings, configured));

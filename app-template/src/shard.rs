@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use metrics::{Histogram, histogram};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult};
+use redis::{
+    Client, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult,
+    TlsCertificates,
+};
 
 use crate::endpoint::Endpoint;
 use crate::rendezvous::Located;
@@ -75,6 +78,14 @@ impl Operation {
     }
 }
 
+/// What all shards are called with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Login {
+    pub(crate) password: Option<Secret>,
+    /// The certificates of those who may vouch for a shard, as PEM; without them there is no TLS.
+    pub(crate) authorities: Option<String>,
+}
+
 /// A connection to a server that is made when it is first used, and again after it broke.
 pub(crate) struct Shard {
     endpoint: String,
@@ -98,21 +109,21 @@ impl Shard {
     /// When Redis' client cannot be made.
     pub(crate) fn at(
         endpoint: &Endpoint,
-        password: Option<&Secret>,
+        access: &Login,
         timeout: Duration,
         dependencies: &Dependencies,
     ) -> RedisResult<Self> {
-        let client = client(endpoint, password)?;
+        let client = client(endpoint, access)?;
         let dependency = dependencies.add_passing(&format!("redis {endpoint}"), policy(timeout));
         Self::open(endpoint.to_string(), client, dependency)
     }
 
-    /// The same server with another password, and with the breaker of this one.
+    /// The same server for another login, with the breaker of this one.
     ///
     /// # Errors
     /// When Redis' client cannot be made.
-    pub(crate) fn reopened(&self, endpoint: &Endpoint, password: Option<&Secret>) -> RedisResult<Self> {
-        Self::open(self.endpoint.clone(), client(endpoint, password)?, Arc::clone(&self.dependency))
+    pub(crate) fn reopened(&self, endpoint: &Endpoint, login: &Login) -> RedisResult<Self> {
+        Self::open(self.endpoint.clone(), client(endpoint, login)?, Arc::clone(&self.dependency))
     }
 
     fn open(endpoint: String, client: Client, dependency: Arc<Dependency>) -> RedisResult<Self> {
@@ -163,13 +174,20 @@ impl Shard {
     }
 }
 
-fn client(endpoint: &Endpoint, password: Option<&Secret>) -> RedisResult<Client> {
+fn client(endpoint: &Endpoint, login: &Login) -> RedisResult<Client> {
     let mut settings = RedisConnectionInfo::default();
-    if let Some(password) = password {
+    if let Some(password) = &login.password {
         settings = settings.set_password(password.reveal());
     }
-    let address = (endpoint.host.as_str(), endpoint.port).into_connection_info()?;
-    Client::open(address.set_redis_settings(settings))
+    let Some(authorities) = &login.authorities else {
+        let address = (endpoint.host.as_str(), endpoint.port).into_connection_info()?;
+        return Client::open(address.set_redis_settings(settings));
+    };
+    let (host, port) = (endpoint.host.clone(), endpoint.port);
+    let address = ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None };
+    let address = address.into_connection_info()?.set_redis_settings(settings);
+    let root_cert = Some(authorities.clone().into_bytes());
+    Client::build_with_tls(address, TlsCertificates { client_tls: None, root_cert })
 }
 
 impl Located for Arc<Shard> {

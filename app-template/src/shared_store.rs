@@ -5,11 +5,13 @@
 //! a value is loaded anew, and a session begins anew.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::RedisResult;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::endpoint::Endpoint;
@@ -17,7 +19,7 @@ use crate::rendezvous::{Located, Shards};
 use crate::resilience::Dependencies;
 use crate::secret::Secret;
 use crate::settings::Settings;
-use crate::shard::Shard;
+use crate::shard::{Login, Shard};
 
 /// The variable, and the file of the settings, that list the shards.
 pub(crate) const ENDPOINTS: &str = "CACHE_SESSIONS_ENDPOINTS";
@@ -40,7 +42,9 @@ pub(crate) struct SharedStore(watch::Receiver<Listed>);
 #[derive(Debug)]
 pub(crate) struct Access {
     /// That of all of them.
-    pub(crate) password: Option<Secret>,
+    pub(crate) login: Login,
+    /// The file with the authorities; without one there is no TLS.
+    pub(crate) authorities: Option<PathBuf>,
     pub(crate) timeout: Duration,
     pub(crate) dependencies: Dependencies,
 }
@@ -98,22 +102,32 @@ impl SharedStore {
 }
 
 impl Access {
-    /// Takes the password of the settings, if there is one, and returns whether it is another one.
+    /// Takes the password of the settings and the authorities, where they can be read, and returns whether one of them is
+    /// another one.
     pub(crate) async fn follow(&mut self, settings: &Settings) -> bool {
-        let Some(text) = settings.read(PASSWORD).await.filter(|text| !text.is_empty()) else { return false };
-        let is_other = self.password.as_ref().is_none_or(|password| *password.reveal() != text);
-        if is_other {
-            self.password = Some(Secret::new(text));
+        let Login { password, authorities } = &mut self.login;
+        let text = settings.read(PASSWORD).await.filter(|text| !text.is_empty());
+        let text = text.filter(|text| password.as_ref().is_none_or(|known| known.reveal() != text));
+        let mut is_other = text.is_some();
+        if let Some(text) = text {
+            *password = Some(Secret::new(text));
+        }
+        if let Some(file) = self.authorities.clone() {
+            let text = spawn_blocking(move || std::fs::read_to_string(file).ok()).await.ok().flatten();
+            let text = text.filter(|text| authorities.as_ref() != Some(text));
+            is_other |= text.is_some();
+            // Without any, nobody is trusted.
+            *authorities = text.or(authorities.take()).or_else(|| Some(String::new()));
         }
         is_other
     }
 
     fn open(&self, endpoint: &Endpoint) -> RedisResult<Shard> {
-        Shard::at(endpoint, self.password.as_ref(), self.timeout, &self.dependencies)
+        Shard::at(endpoint, &self.login, self.timeout, &self.dependencies)
     }
 
     fn reopen(&self, shard: &Shard, endpoint: &Endpoint) -> RedisResult<Shard> {
-        shard.reopened(endpoint, self.password.as_ref())
+        shard.reopened(endpoint, &self.login)
     }
 }
 
@@ -128,7 +142,7 @@ impl ShardList {
             ticks.tick().await;
             let is_anew = self.access.follow(&settings).await;
             if is_anew {
-                tracing::info!("the password of the cache is another one");
+                tracing::info!("the login of the cache is another one");
             }
             let text = settings.read(ENDPOINTS).await.filter(|text| !text.is_empty());
             let wanted = match text.as_deref().map(endpoints) {
@@ -221,7 +235,12 @@ mod tests {
     #[tokio::test]
     async fn shards_that_stay_are_the_same_and_those_that_go_are_no_longer_listed() {
         let dependencies = Dependencies::default();
-        let access = Access { password: None, timeout: EVERY, dependencies: dependencies.clone() };
+        let access = Access {
+            login: Login::default(),
+            authorities: None,
+            timeout: EVERY,
+            dependencies: dependencies.clone(),
+        };
         let (store, list) = SharedStore::sharded(&endpoints("a:1,b:2").unwrap(), access).unwrap();
         let find = |name| store.listed().borrow().iter().find(|shard| shard.endpoint() == name).cloned();
         let stays = find("b:2").unwrap();

@@ -1,7 +1,7 @@
 //! A cache of Valkey or Redis shards and how it scales. Pure.
 
 use crate::service::COMPONENT_NAME;
-use crate::{PodTemplate, Quantity};
+use crate::{PodTemplate, Quantity, SecretRef};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,14 @@ pub struct Redis {
     pub shards: Shards,
     /// Memory of a shard, request and limit, 32Mi to 1Ti. The data has 72 percent of it, and is evicted from there on;
     /// the rest is for connections and fragmentation.
+    ///
+    /// A change needs no restart where the API server has the subresource `resize` of pods (Kubernetes 1.33 or later).
     pub memory: Quantity,
+    /// Memory up to which each shard grows where only memory is short: keys are evicted, the hit ratio falls, and the CPU
+    /// asks for no more shards. It grows by half, at most once in 5 minutes, and only then shards are added. It does not
+    /// shrink by itself: lower `maxMemory` for that. No less than `memory`, at most 1Ti. Default: `memory`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_memory: Option<Quantity>,
     /// CPU request of a shard, more than 0, for example `500m`. A shard executes commands on one core. Default: `250m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Quantity>,
@@ -63,6 +70,10 @@ pub struct Redis {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65_000))]
     pub max_clients: Option<i32>,
+    /// TLS of the shards, which then have no other port. Services and workers get the certificate of the authority as a
+    /// file, whose path is the variable `CACHE_<NAME>_CA`. Default: none, connections are not encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<CacheTls>,
     /// What asks for more shards. Default: `cpuUtilization: 70`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<CacheTarget>,
@@ -88,6 +99,15 @@ impl CacheEngine {
             Self::Redis => "redis",
         }
     }
+}
+
+/// TLS of the shards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CacheTls {
+    /// A Secret in the app's namespace with the keys `tls.crt`, `tls.key` and `ca.crt`, such as cert-manager makes. The
+    /// certificate is for `*.<app>-<cache>.<namespace>.svc`. The shards follow a change of the files while they run.
+    pub secret_ref: SecretRef,
 }
 
 /// Minimum and maximum number of shards.

@@ -38,7 +38,7 @@ use kube::CustomResourceExt;
 use serde_json::json;
 
 pub use behavior::{Behavior, PolicyType, ScalingPolicyRule, ScalingRules, SelectPolicy};
-pub use cache::{Cache, CacheEngine, CacheTarget, Eviction, Redis, Shards};
+pub use cache::{Cache, CacheEngine, CacheTarget, CacheTls, Eviction, Redis, Shards};
 pub use cnpg::{ClusterRef, ClusterReplicaTarget, ClusterReplicas, Cnpg};
 pub use condition::{Condition, ConditionStatus, condition_type, set_condition};
 pub use connection_pool::{ConnectionPool, MaxConnections};

@@ -6,7 +6,7 @@ use kube::core::cel::validate_cel;
 use rstest::rstest;
 use scalableapp_crds::ScalableApp;
 use scalableapp_operator::kinds::Kind;
-use scalableapp_operator::render::settings::Settings;
+use scalableapp_operator::render::settings::{Memory, Settings};
 use scalableapp_operator::render::{ComponentChildren, METRICS_PORT_ANNOTATION, deployment};
 use scalableapp_operator::resolve::app::{App, Component};
 use scalableapp_operator::resolve::resolve;
@@ -464,6 +464,44 @@ fn the_data_of_a_shard_leaves_room_in_its_memory() {
     assert_eq!((value("--maxmemory-policy"), value("--maxclients")), ("volatile-lfu", "7"));
     assert_eq!((value("--save"), value("--appendonly")), ("", "no"));
     assert_eq!(shard["resources"]["limits"], json!({"memory": "100Mi"}));
+}
+
+#[test]
+fn a_cache_with_tls_has_the_pods_of_its_snapshot() {
+    let app = app_with_cache(&json!({"tls": {"secretRef": {"name": "cache-tls"}}}));
+    let of = |name: &str| render(&app)[name].workload["spec"]["template"]["spec"].clone();
+    let (shard, web) = (of("hot-items"), of("web"));
+    let pods = json!({"shard": shard, "env": web["containers"][0]["env"], "volumes": web["volumes"]});
+    insta::with_settings!({
+        sort_maps => true,
+        prepend_module_to_snapshot => false,
+        description => "A shard with TLS, and the environment and volumes of a consumer",
+        omit_expression => true,
+    }, { insta::assert_yaml_snapshot!("cache-with-tls", pods) });
+}
+
+#[test]
+fn the_memory_of_shards_restarts_them_only_where_something_else_differs() {
+    let app = app_with_cache(&json!({}));
+    let with = |bytes: i64, replaces: bool| {
+        let memory = BTreeMap::from([("hot-items".to_owned(), Memory { bytes, replaces })]);
+        let settings = Settings { memory, ..Settings::default() };
+        let children =
+            scalableapp_operator::render::render(&app, EPOCH, &settings).remove("hot-items").expect("it");
+        let memory = child(&children, Kind::ConfigMap)["data"]["memory"].clone();
+        let spec = &children.workload["spec"];
+        let limit = spec["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"].clone();
+        (memory, limit, spec["updateStrategy"]["type"].clone())
+    };
+    let declared = 100 << 20;
+    assert_eq!(with(declared, false), (json!(declared.to_string()), json!("100Mi"), json!("OnDelete")));
+    let more = json!("157286400");
+    assert_eq!(with(150 << 20, false), (more.clone(), more.clone(), json!("OnDelete")));
+    assert_eq!(with(150 << 20, true), (more.clone(), more, json!("RollingUpdate")));
+    let larger = app_with_cache(&json!({"memory": "150Mi", "maxMemory": "200Mi"}));
+    let revision = |app: &App| app.component("hot-items").expect("the cache").revision.clone();
+    assert_eq!(revision(&larger), revision(&app));
+    assert_ne!(revision(&app_with_cache(&json!({"cpu": "1"}))), revision(&app));
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
-use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/render/cache/shard.sh");
@@ -40,7 +41,10 @@ fn write(folder: &Path, file: &str, text: &str) {
 impl Shard {
     /// A shard with this memory, this limit, and the password `one`.
     fn start(memory: &str, limit: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), memory, limit)
+    }
+
+    fn start_in(folder: TempDir, memory: &str, limit: &str) -> Self {
         write(folder.path(), "shard/memory", memory);
         write(folder.path(), "cgroup/memory.max", limit);
         write(folder.path(), "password/password", "one");
@@ -67,7 +71,12 @@ impl Shard {
     }
 
     fn ask(&self, password: &str, command: &str) -> String {
-        let mut client = Command::new("redis-cli")
+        let authority = self.folder.path().join("tls/ca.crt");
+        let mut client = Command::new("redis-cli");
+        if authority.exists() {
+            client.arg("--tls").arg("--cacert").arg(authority);
+        }
+        let mut client = client
             .args(["-p", &self.port.to_string()])
             .env("REDISCLI_AUTH", password)
             .stdin(Stdio::piped())
@@ -117,6 +126,55 @@ fn another_password_is_one_more_until_the_server_ends() {
     shard.until("the second one works", || shard.ask("two", "PING") == "PONG");
     assert_eq!(shard.ask("one", "PING"), "PONG");
     assert!(shard.ask("three", "PING").starts_with("NOAUTH"));
+}
+
+/// Writes a certificate with its authority, and returns the certificate.
+fn certify(folder: &Path) -> String {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // OpenSSL takes a certificate whose issuer has its own name for one that signed itself.
+    authority.distinguished_name.push(DnType::CommonName, "the tests' authority");
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let shard =
+        CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    write(folder, "tls/ca.crt", &authority.pem());
+    write(folder, "tls/tls.key", &key.serialize_pem());
+    write(folder, "tls/tls.crt", &shard.pem());
+    shard.pem()
+}
+
+/// The certificate that the server shows.
+fn shown(port: u16) -> String {
+    let address = format!("127.0.0.1:{port}");
+    let client =
+        Command::new("openssl").args(["s_client", "-connect", &address]).stdin(Stdio::null()).output();
+    let said = String::from_utf8(client.unwrap().stdout).unwrap();
+    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+    let text = said.split(begin).nth(1).and_then(|rest| rest.split(end).next()).unwrap_or_default();
+    format!("{begin}{text}{end}")
+}
+
+#[test]
+fn a_shard_with_a_certificate_speaks_tls_alone_and_follows_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = certify(folder.path());
+    let shard = Shard::start_in(folder, "100000000", "max");
+    let mut plain = TcpStream::connect((Ipv4Addr::LOCALHOST, shard.port)).unwrap();
+    plain.write_all(b"PING\r\n").unwrap();
+    let mut answer = String::new();
+    let _ = plain.read_to_string(&mut answer);
+    assert!(!answer.contains("PONG") && !answer.contains("NOAUTH"), "{answer}");
+    let same = |pem: &str| pem.split_whitespace().collect::<String>();
+    assert_eq!(same(&shown(shard.port)), same(&first));
+    shard.write("password/password", "two");
+    shard.until("the second password works", || shard.ask("two", "PING") == "PONG");
+    // The same authority for both would be more usual; the script asks with the one that it has then.
+    let before = fs::read_to_string(shard.folder.path().join("tls/ca.crt")).unwrap();
+    let next = certify(shard.folder.path());
+    let both = before + &fs::read_to_string(shard.folder.path().join("tls/ca.crt")).unwrap();
+    shard.write("tls/ca.crt", &both);
+    shard.until("the next certificate is shown", || same(&shown(shard.port)) == same(&next));
 }
 
 #[test]

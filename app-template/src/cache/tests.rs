@@ -10,6 +10,7 @@ use super::*;
 use crate::position::Position;
 use crate::rendezvous::Shards;
 use crate::resilience::Dependencies;
+use crate::shard::Login;
 use crate::shared_store::{Access, ShardList, endpoints};
 
 /// Longer than any test runs: what disappears was invalidated.
@@ -38,7 +39,12 @@ impl Process {
     /// With shards, and what changes their list.
     fn sharded(servers: &[&RedisServer], timeout: Duration) -> (Self, ShardList) {
         let dependencies = Dependencies::default();
-        let access = Access { password: None, timeout, dependencies: dependencies.clone() };
+        let access = Access {
+            login: Login::default(),
+            authorities: None,
+            timeout,
+            dependencies: dependencies.clone(),
+        };
         let (store, list) = SharedStore::sharded(&listed(servers), access).unwrap();
         let caches = Caches::new(Some(store));
         (Self { dependencies, cache: caches.cache("test", 1, HOUR), caches }, list)

@@ -212,7 +212,7 @@ fn run(command: &mut Command) -> String {
 }
 
 /// An authority, and a certificate that it signed for `localhost`.
-fn certify(folder: &Path) {
+pub(crate) fn certify(folder: &Path) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.distinguished_name.push(DnType::CommonName, "the tests' authority");

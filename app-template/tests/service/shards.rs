@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use tempfile::TempDir;
 use crate::child::Service;
 use crate::client::Connection;
 use crate::postgres::{Database, Reads, shared};
-use crate::redis_server::RedisServer;
+use crate::postgres_pair::certify;
+use crate::redis_server::{RedisServer, free_port};
 use crate::shop::stock;
 use crate::waiting::until;
 
@@ -281,8 +283,110 @@ fn another_password_in_the_settings_is_used_without_a_restart() {
     let _: i64 = redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal"]).query(&mut admin).unwrap();
     assert_eq!((set.as_str(), visit(&mut connection, &session)), ("OK", Err(503)));
     password("second");
-    pod.wait_for_log("the password of the cache is another one");
+    pod.wait_for_log("the login of the cache is another one");
     until("the session is found again", || {
         visit(&mut connection, &session).is_ok_and(|(number, _)| number == 2)
     });
+}
+
+/// A server that speaks TLS only, as `localhost`.
+struct TlsServer(Child);
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl TlsServer {
+    fn start(folder: &Path, port: u16) -> Self {
+        let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let server = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "redis-server", "--bind", "127.0.0.1", "--save", "", "--dir", "/"])
+            .args(["--port", "0", "--tls-port", &port.to_string(), "--tls-auth-clients", "no"])
+            .args(["--tls-cert-file", &file("server.pem"), "--tls-key-file", &file("server.key")])
+            .args(["--tls-ca-cert-file", &file("authority.pem")])
+            .stdout(Stdio::null())
+            .spawn();
+        Self(server.unwrap())
+    }
+}
+
+#[test]
+fn a_shard_with_tls_is_known_by_its_certificate_or_not_spoken_to() {
+    let folder = tempfile::tempdir().unwrap();
+    certify(folder.path());
+    let port = free_port();
+    let _server = TlsServer::start(folder.path(), port);
+    let trusted = folder.path().join("trusted.pem");
+    let another = rcgen::generate_simple_self_signed(["another".to_owned()]).unwrap();
+    fs::write(&trusted, another.cert.pem()).unwrap();
+    let pod = |authorities: Option<&Path>| {
+        let mut command = crate::child::command(&["--redis-timeout", "10s"]);
+        command.env("CACHE_SESSIONS_ENDPOINTS", format!("localhost:{port}"));
+        authorities.map(|file| command.env("CACHE_SESSIONS_CA", file));
+        Service::spawn(&mut command)
+    };
+    let (plain, service) = (pod(None), pod(Some(&trusted)));
+    assert_eq!(visit(&mut plain.connect(), "").unwrap_err(), 503, "the server has no other port");
+    let mut connection = service.connect();
+    assert_eq!(visit(&mut connection, "").unwrap_err(), 503, "nobody trusted vouches for it");
+
+    fs::copy(folder.path().join("authority.pem"), &trusted).unwrap();
+    service.wait_for_log("the login of the cache is another one");
+    until("the shard is trusted", || visit(&mut connection, "").is_ok());
+    let (_, session) = visit(&mut connection, "").unwrap();
+    assert_eq!(visit(&mut connection, &session).unwrap().0, 2);
+}
+
+#[test]
+fn a_hung_shard_costs_its_own_keys_and_nothing_else() {
+    let database = shared();
+    let servers = [(); 3].map(|()| RedisServer::start());
+    let folder = tempfile::tempdir().unwrap();
+    list(folder.path(), &servers);
+    let mut command =
+        database.command(Reads::FromReplica, &["--redis-timeout", "1s", "--database-max-lag", "1m"]);
+    let pod = Service::spawn(command.env("SCALABLEAPP_SETTINGS", folder.path())).wait_until_ready();
+    let (_, products) = stock(&pod, 30);
+    let sessions = sessions(&pod, &servers, 30);
+    servers[0].suspend();
+    let mut connection = pod.connect();
+    for product in products.iter().chain(&products) {
+        assert_eq!(connection.get(&format!("/products/{product}")).unwrap().status, 200);
+    }
+    for (session, home) in &sessions {
+        let visited = visit(&mut connection, session);
+        assert_eq!(visited.is_ok(), *home != 0, "a session on server {home}: {visited:?}");
+    }
+    servers[0].resume();
+    let (session, _) = sessions.iter().find(|(_, home)| *home == 0).unwrap();
+    until("no session although the shard answers again", || visit(&mut connection, session).is_ok());
+}
+
+#[test]
+fn a_shard_that_is_full_of_keys_without_an_expiry_fails_no_read() {
+    let database = shared();
+    let server = RedisServer::start();
+    let (pod, _folder) = pod(&database, std::slice::from_ref(&server));
+    let (_, products) = stock(&pod, 10);
+    for (name, value) in [("maxmemory-policy", "volatile-lru"), ("maxmemory", "4mb")] {
+        assert_eq!(server.ask::<String>(&["CONFIG", "SET", name, value]), "OK");
+    }
+    let mut other = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let value = "x".repeat(10_000);
+    let mut is_refused = |number: u32| {
+        let set: redis::RedisResult<String> =
+            redis::cmd("SET").arg(format!("other:{number}")).arg(&value).query(&mut other);
+        set.is_err()
+    };
+    assert!((0..1000).any(&mut is_refused), "the server takes no more");
+    let mut connection = pod.connect();
+    for product in products.iter().chain(&products) {
+        assert_eq!(connection.get(&format!("/products/{product}")).unwrap().status, 200);
+    }
+    assert_eq!(visit(&mut connection, "").unwrap_err(), 503, "a session that cannot be kept is none");
+    assert_eq!(server.ask::<String>(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
+    until("there is room again", || visit(&mut connection, "").is_ok());
 }

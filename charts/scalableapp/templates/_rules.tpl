@@ -43,6 +43,10 @@
   resources: [clusters/scale]
   verbs: [patch]
 {{- end }}
+# The memory of the shards of a cache changes while they run.
+- apiGroups: [""]
+  resources: [pods/resize]
+  verbs: [patch]
 # A repeated event is a patch.
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -2,6 +2,7 @@
 //! load. On a real cluster, by `make test-all`.
 
 mod at_rest_for_a_default_window;
+mod cache_changes_while_it_runs;
 mod cache_scales_and_survives;
 mod cluster_of_cloud_native_pg_is_scaled;
 mod delete_keeps_storage_when_told;

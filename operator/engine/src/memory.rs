@@ -14,6 +14,7 @@ use crate::evidence::zero::Doubts;
 use crate::forecast::ForecastMemory;
 use crate::hpa::behavior::Behavior;
 use crate::hpa::history::{History, ScaleEvent, seconds};
+use crate::propose::cache::MemoryGrowth;
 use crate::propose::evaluate::{LastGood, SignalMemory};
 use crate::propose::latency::{LatencyMemory, LatencyStep};
 use crate::propose::metric::{Metric, decimal};
@@ -73,6 +74,9 @@ impl AppMemory {
         if let Some(change) = &decision.change {
             memory.record(change, behavior);
             self.turns.begin(component, change.at);
+        }
+        if let Some(change) = &decision.memory {
+            memory.scaling.signals.shards.grew(change.at);
         }
     }
 }
@@ -161,6 +165,15 @@ pub struct ScaleChange {
     pub latency_step: Option<LatencyStep>,
 }
 
+/// A growth of the memory of each shard of a cache by a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryChange {
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Bytes after.
+    pub bytes: i64,
+}
+
 impl Memory {
     fn record(&mut self, change: &ScaleChange, behavior: &Behavior) {
         self.history.record_scale(behavior, change.at, change.from, change.to);
@@ -237,6 +250,7 @@ impl Memory {
                     .iter()
                     .map(|growth| (growth.metric.clone(), GrowthMemory::restore(growth)))
                     .collect(),
+                shards: MemoryGrowth::default(),
             },
             forecasts: ForecastMemory::default(),
             missing_since: MissingSince::default(),

@@ -164,6 +164,7 @@ reasons! {
     STATUS_NOT_WRITTEN = "StatusNotWritten": "The API server refuses the status of this object. Nothing scales before it is written.";
     STATUS_REDUCED = "StatusReduced": "The API server refuses the full status of this object, so a reduced one is written. Check that the CRDs match the operator's version.";
     SCALED_BY_OTHER = "ScaledByOther": "Replicas of a child were changed outside of the operator: remove the other scaler, or use a ScalingOverride.";
+    MEMORY_NOT_GIVEN = "MemoryNotGiven": "The cluster does not give a shard of a cache its memory in place. A larger declared memory needs a larger node, or a restart where the API server cannot resize pods. Instead of growing, the cache adds shards.";
     PASSWORD_RENEWED = "PasswordRenewed": "The Secret of a cache was missing and is created again, with another password. Pods that do not follow the file with the password use the cache again after a restart.";
     DELETION_COST_NOT_WRITTEN = "DeletionCostNotWritten": "The annotation by which idle workers leave first could not be written, so Kubernetes chooses the pods that leave.";
     CHILD_REVERTED = "ChildReverted": "An edit of a child was undone; change the ScalableApp instead.";

@@ -121,8 +121,11 @@ pub struct Worker {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cache {
-    /// The metrics, in order; empty for a fixed number of shards.
+    /// The metrics, in order; empty for a fixed number of shards of a fixed memory.
     pub metrics: Vec<Metric>,
+    /// Bytes up to which the memory of a shard grows before shards are added; `None` for a fixed memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_memory: Option<i64>,
 }
 
 /// The read replicas of a database. A replica is ready while it is eligible for reads.

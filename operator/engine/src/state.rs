@@ -29,8 +29,23 @@ pub struct Observed {
     pub unshown: BTreeMap<String, i32>,
     /// Why pods of a revision are not granted by the cluster, by the revision's hash; empty where all are.
     pub ungranted: BTreeMap<String, Reason>,
+    /// Memory of the shards of a cache; `None` for other components.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard_memory: Option<ShardMemory>,
     /// Why it is not decided; `None` where it is.
     pub undecided: Option<Undecided>,
+}
+
+/// Memory of the shards of a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShardMemory {
+    /// Bytes that each shard is to have.
+    pub bytes: i64,
+    /// Whether every shard has them.
+    pub is_given: bool,
+    /// Whether the cluster refuses more for now.
+    pub is_refused: bool,
 }
 
 /// Why a component is not decided. It still counts for what is shared.

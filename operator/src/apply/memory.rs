@@ -35,6 +35,8 @@ pub struct ApplyMemory {
     pub leftovers: Attempts,
     /// The failed status write.
     pub unreported: Option<Unreported>,
+    /// What was said of memory that the cluster refuses, by cache.
+    pub refused_memory: BTreeMap<String, String>,
     /// Events that are not published yet, because a write after their cause failed.
     pub unpublished: Vec<Event>,
 }

@@ -13,6 +13,7 @@ pub mod memory;
 mod passwords;
 pub mod record;
 pub mod replicas;
+pub mod resize;
 pub mod scale;
 pub mod status;
 pub mod writer;

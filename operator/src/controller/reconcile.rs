@@ -8,8 +8,11 @@ use super::{
 use crate::{
     apply::{self, app::Leader, attempts::REFUSED_CAP, writer::WriteError},
     decide::{self, Pass, View, component_state::Failure, removed::Removed},
-    observe::cluster::caches::GuardedApp,
-    render::{render, settings::Settings},
+    observe::cluster::caches::{GuardedApp, Observed},
+    render::{
+        render,
+        settings::{Memory, Settings},
+    },
     report::{self, StatusUpdate, joined::joined},
     resolve::invalid::Invalid,
     runtime::{clock, metrics},
@@ -86,13 +89,7 @@ async fn pipeline(
         say(context, app, memory, &pass, None).await?;
         return Ok(Action::requeue(RESYNC));
     }
-    let Removed { caches, readers } = pass.removed.clone();
-    let settings = Settings {
-        shards: pass.shards(&observed),
-        removed_shards: caches,
-        removed_readers: readers,
-        pools: pass.pools.clone(),
-    };
+    let settings = settings(&pass, &observed);
     let children = render(resolved, u64::try_from(epoch).unwrap_or_default(), &settings);
     let leader = Leader { writer: &context.writer, cluster: &context.cluster, epoch };
     apply::app::apply(leader, resolved, &observed, children, &mut memory.apply, &mut pass).await?;
@@ -100,11 +97,29 @@ async fn pipeline(
     // while one that was made but not recorded would let it scale too fast.
     say(context, app, memory, &pass, None).await?;
     let (decisions, writes) = (&mut memory.decide, &mut memory.apply);
-    if apply::scale::scale(leader, resolved, decisions, writes, &pass).await? {
+    let again = apply::scale::scale(leader, resolved, decisions, writes, &pass).await?;
+    apply::resize::resize(leader, resolved, &mut memory.decide, &mut memory.apply, &pass).await?;
+    if again {
         return Ok(Action::requeue(AGAIN));
     }
     // The next reconcile waits for the cache to show the last write, at most until its own time.
     Ok(Action::requeue(memory.apply.due().map_or(RESYNC, |due| from_now(due).max(AGAIN))))
+}
+
+/// What is decided while pods run.
+fn settings(pass: &Pass, observed: &Observed) -> Settings {
+    let memory = pass
+        .memory
+        .iter()
+        .map(|(cache, memory)| (cache.clone(), Memory { bytes: memory.bytes, replaces: memory.replaces }));
+    let Removed { caches, readers } = pass.removed.clone();
+    Settings {
+        shards: pass.shards(observed),
+        memory: memory.collect(),
+        removed_shards: caches,
+        removed_readers: readers,
+        pools: pass.pools.clone(),
+    }
 }
 
 /// The time until then.

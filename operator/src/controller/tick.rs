@@ -149,6 +149,9 @@ fn scales(pass: &Pass) -> bool {
             && ((one.state.revisions.is_empty() && one.state.failure.is_none())
                 || one.state.revisions.iter().any(|revision| {
                     planned(&revision.hash).is_some_and(|planned| *planned != revision.replicas)
+                })
+                || pass.memory.get(&one.state.name).is_some_and(|memory| {
+                    one.state.failure.is_none() && (memory.is_new || !memory.resizes.is_empty())
                 }))
     })
 }

@@ -1,6 +1,7 @@
 //! The memory of the decisions on one app between two passes. Pure.
 
 use super::leaving::Leaving;
+use super::shard_memory::ResizeRefusal;
 use crate::{
     observe::{
         cluster::workload::LiveRevision,
@@ -8,7 +9,7 @@ use crate::{
     },
     resolve::app::{App, Component},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use scalableapp_crds::{ComponentStatus, Tier};
 use scalableapp_engine::{
@@ -16,6 +17,9 @@ use scalableapp_engine::{
     memory::{AppMemory, ComponentMemory},
 };
 use std::collections::BTreeMap;
+
+/// Wait before a pod is resized again after a failure.
+pub const RESIZED_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
 /// The memory of the decisions on one app.
 #[derive(Clone, Default)]
@@ -25,6 +29,8 @@ pub struct DecideMemory {
     components: BTreeMap<String, Followed>,
     /// The shards that leave a cache, by its name.
     leaving: BTreeMap<String, Leaving>,
+    /// The memory of the shards of a cache, by its name.
+    shards: BTreeMap<String, KnownMemory>,
 }
 
 /// Where one component is measured, and which writes of it are in flight.
@@ -34,6 +40,17 @@ struct Followed {
     sources: Sources,
     /// Writes of replicas that the cache must show before the component is decided again, by Deployment.
     awaited: BTreeMap<String, Awaited>,
+}
+
+/// What is known of the memory of the shards of a cache.
+#[derive(Clone, Default)]
+struct KnownMemory {
+    /// Bytes that were decided last; `None` in a new process, where the StatefulSet has them.
+    bytes: Option<i64>,
+    /// The last refusal by the API server.
+    refusal: Option<ResizeRefusal>,
+    /// Until then no pod is resized, because that failed.
+    until: Option<Timestamp>,
 }
 
 /// A successful write of replicas.
@@ -69,11 +86,46 @@ impl DecideMemory {
     pub fn commit(&mut self, component: &Component, decision: &ComponentDecision, is_certain: bool) {
         let name = component.name.as_str();
         self.decisions.commit(name, decision, &component.declared.behavior, is_certain);
+        if let Some(change) = &decision.memory {
+            self.note_shard_bytes(name, change.bytes);
+        }
         if let Some(change) = decision.change.as_ref().filter(|_| component.tier == Tier::Cache) {
             let earlier = self.leaving.remove(name);
             let leaving = Leaving::after(earlier, (change.from, change.to), change.at);
             self.leaving.extend(leaving.map(|leaving| (name.to_owned(), leaving)));
         }
+    }
+
+    /// Records that a pod of a cache could not be resized: the API server refused these bytes, or may accept them later.
+    pub fn note_resize_failure(&mut self, cache: &str, refusal: Option<ResizeRefusal>, until: Timestamp) {
+        let known = self.shards.entry(cache.to_owned()).or_default();
+        if refusal.is_some() {
+            known.refusal = refusal;
+        }
+        known.until = Some(until);
+    }
+
+    /// Bytes that each shard of a cache is to have, as last decided or as in its StatefulSet.
+    pub(super) fn shard_bytes(&self, cache: &str, template: Option<i64>) -> Option<i64> {
+        self.shards.get(cache).and_then(|known| known.bytes).or(template)
+    }
+
+    /// Records the bytes that each shard of a cache is to have. A refusal of other ones has had its effect.
+    pub(super) fn note_shard_bytes(&mut self, cache: &str, bytes: i64) {
+        let known = self.shards.entry(cache.to_owned()).or_default();
+        known.bytes = Some(bytes);
+        known.refusal = known.refusal.take().filter(|refusal| refusal.bytes == bytes);
+    }
+
+    /// The API server's last refusal.
+    pub(super) fn refusal(&self, cache: &str) -> Option<&ResizeRefusal> {
+        self.shards.get(cache)?.refusal.as_ref()
+    }
+
+    /// Whether pods may be resized now.
+    pub(super) fn may_resize(&self, cache: &str, now: Timestamp) -> bool {
+        let until = self.shards.get(cache).and_then(|known| known.until);
+        until.is_none_or(|until| now >= until || until.duration_since(now) > RESIZED_AGAIN_AFTER)
     }
 
     /// The shards that leave a cache with this StatefulSet, if any do.
@@ -89,6 +141,7 @@ impl DecideMemory {
     pub(super) fn retain(&mut self, app: &App) {
         self.components.retain(|name, _| app.component(name).is_some());
         self.leaving.retain(|name, _| app.component(name).is_some());
+        self.shards.retain(|name, _| app.component(name).is_some());
     }
 
     /// The replicas of the writes that the cache does not show yet, by revision. A Deployment that is missing from the

@@ -12,6 +12,7 @@ mod news;
 mod other_scaler;
 mod pass;
 pub mod removed;
+pub mod shard_memory;
 mod shards;
 mod ungranted;
 

@@ -9,6 +9,7 @@ use super::{
     metrics_state::metrics_state,
     news, other_scaler,
     removed::Removed,
+    shard_memory::{CacheMemory, Shards},
     ungranted::ungranted,
 };
 use crate::{
@@ -44,7 +45,7 @@ use scalableapp_engine::{
     reason,
     record::{Record, RecordedInput},
     rollout::{Plan, rolling::Revision},
-    state::{self, State, Undecided},
+    state::{self, ShardMemory, State, Undecided},
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -89,6 +90,8 @@ pub struct Pass {
     pub costs: CostChanges,
     /// Size of the connection pools of each component, by its name, where it is known.
     pub pools: BTreeMap<String, i32>,
+    /// The memory of the shards of each cache, by its name.
+    pub memory: BTreeMap<String, CacheMemory>,
     /// The app's needs from shared budgets.
     pub demands: AppDemands,
     /// Data tiers that are no longer declared and still used.
@@ -159,6 +162,7 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         one.decision = decision.components.remove(&one.state.name);
     }
     memory.decisions = decision.memory;
+    let of_shards = shard_memory(app, &components, view, memory);
     let mut plan = decision.plan;
     let kept = keep_leaving_shards(&mut plan, &components, view, memory);
     let records = components.iter_mut().filter_map(|one| Some((one.state.name.clone(), one.record.take()?)));
@@ -168,8 +172,37 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         .map(|input| Record::new((&app.namespace, app.name.as_str()), input, records));
     let removed = Removed::of(app, components.iter().map(|one| &one.state), view.observed);
     let (demands, pools, costs) = (decision.demands, decision.pools, CostChanges::new());
-    let pass = Pass { components, plan, kept, costs, pools, demands, removed, recorded };
+    let pass = Pass { components, plan, kept, costs, pools, memory: of_shards, demands, removed, recorded };
     Pass { costs: pass.cost_changes(app, view), ..pass }
+}
+
+/// The next step of the memory of each cache's shards.
+fn shard_memory(
+    app: &App,
+    components: &[ComponentPass],
+    view: View<'_>,
+    memory: &mut DecideMemory,
+) -> BTreeMap<String, CacheMemory> {
+    let step = |one: &ComponentPass| {
+        let name = one.state.name.as_str();
+        let cache = app.component(name).filter(|component| component.is_valid())?.pod.cache.as_ref()?;
+        let template = one.state.revisions.iter().find_map(|live| live.workload.part.spec.memory);
+        let pods: Vec<Arc<CachedPod>> = view.observed.pods_of(name).cloned().collect();
+        let shards = Shards { cache, pods: &pods, refusal: memory.refusal(name) };
+        let growth = one.decision.as_ref().and_then(|decision| decision.memory);
+        let bytes =
+            growth.map_or_else(|| shards.bytes(memory.shard_bytes(name, template)), |growth| growth.bytes);
+        let mut step = shards.step(bytes, template, view.samples);
+        if growth.is_none() {
+            memory.note_shard_bytes(name, bytes);
+        }
+        step.replaces |= one.state.outdated > 0;
+        if !memory.may_resize(name, view.now) {
+            step.resizes.clear();
+        }
+        Some((name.to_owned(), step))
+    };
+    components.iter().filter_map(step).collect()
 }
 
 /// Keeps shards that are no longer listed in the plan until they may go. Returns the shards of each cache that do not leave.
@@ -259,9 +292,23 @@ fn observed(
         pods,
         scaled_by_other: other_scaler::manager(component).is_some(),
         ungranted: ungranted(resolved, &component.revisions, view.observed, view.now),
+        shard_memory: observed_memory(resolved, component, view, memory),
         unshown,
         undecided,
     }
+}
+
+fn observed_memory(
+    resolved: &Component,
+    component: &ComponentState,
+    view: View<'_>,
+    memory: &DecideMemory,
+) -> Option<ShardMemory> {
+    let (name, cache) = (resolved.name.as_str(), resolved.pod.cache.as_ref()?);
+    let template = component.revisions.iter().find_map(|live| live.workload.part.spec.memory);
+    let pods: Vec<Arc<CachedPod>> = view.observed.pods_of(name).cloned().collect();
+    let shards = Shards { cache, pods: &pods, refusal: memory.refusal(name) };
+    Some(shards.observed(shards.bytes(memory.shard_bytes(name, template))))
 }
 
 /// The result once the app is decided.

@@ -57,8 +57,17 @@ impl Samples {
         taken: Timestamp,
         commands: impl IntoIterator<Item = (String, f64)>,
     ) -> Self {
-        let shards = commands.into_iter().map(|(pod, commands_per_second)| {
-            (NamespacedName::new(namespace, &pod), ShardUse { commands_per_second, at: taken })
+        Self::of_data(namespace, taken, commands.into_iter().map(|(pod, commands)| (pod, commands, None)))
+    }
+
+    /// The same with the bytes of their data.
+    pub(crate) fn of_data(
+        namespace: &str,
+        taken: Timestamp,
+        shards: impl IntoIterator<Item = (String, f64, Option<f64>)>,
+    ) -> Self {
+        let shards = shards.into_iter().map(|(pod, commands_per_second, data)| {
+            (NamespacedName::new(namespace, &pod), ShardUse { commands_per_second, data, at: taken })
         });
         let evidence = Measurements { shards: Arc::new(shards.collect()), ..Measurements::default() };
         let request_window = SignedDuration::from_secs(60);
@@ -355,6 +364,13 @@ impl Samples {
         used.filter(|used| self.is_fresh(Some(used.at))).is_some_and(|used| {
             used.commands_per_second == 0.0 && used.at.duration_since(since) >= self.request_window
         })
+    }
+
+    /// Whether the data of a shard fits so many bytes now and is not about to grow, as far as is known.
+    #[must_use]
+    pub fn data_fits(&self, namespace: &str, pod: &str, bytes: i64) -> bool {
+        let used = self.evidence.shards.get(&(namespace, pod)).filter(|used| self.is_fresh(Some(used.at)));
+        used.and_then(|used| used.data).is_some_and(|data| data <= bytes as f64)
     }
 
     fn is_fresh(&self, at: Option<Timestamp>) -> bool {

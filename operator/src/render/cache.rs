@@ -3,9 +3,10 @@
 //! The script that starts it is in the folder beside this file. The password is in no argument: the server reads it from
 //! a file of the Secret, the others from their environment.
 
+use super::settings::{Memory, Settings};
 use super::{container, metadata, names};
 use crate::resolve::app::{App, Cache, Component};
-use crate::resolve::cache::{METRICS_PORT, PORT, exporter};
+use crate::resolve::cache::{METRICS_PORT, PORT, TLS_FOLDER, exporter};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
@@ -24,6 +25,10 @@ const DATA: &str = "scalableapp-data";
 const DATA_FOLDER: &str = "/data";
 const SECRET: &str = "scalableapp-password";
 const SECRET_FOLDER: &str = "/etc/scalableapp/password";
+const TLS: &str = "scalableapp-tls";
+/// Keys of the Secret with the certificate.
+const AUTHORITY: &str = "ca.crt";
+const CERTIFICATE: [&str; 2] = ["tls.crt", "tls.key"];
 const SHARD: &str = "scalableapp-shard";
 const SHARD_FOLDER: &str = "/etc/scalableapp/shard";
 
@@ -34,13 +39,33 @@ const SCRIPT_TEXT: &str = include_str!("cache/shard.sh");
 const MEMORY: &str = "memory";
 
 /// The files of the shards: their script, and what they follow.
-pub(super) fn config_map(app: &App, component: &Component, cache: &Cache) -> ConfigMap {
-    let data = [(SCRIPT, SCRIPT_TEXT.to_owned()), (MEMORY, cache.memory.to_string())];
+pub(super) fn config_map(app: &App, component: &Component, memory: Memory) -> ConfigMap {
+    let data = [(SCRIPT, SCRIPT_TEXT.to_owned()), (MEMORY, memory.bytes.to_string())];
     ConfigMap {
         metadata: metadata(app, component),
         data: Some(data.map(|(key, value)| (key.to_owned(), value)).into()),
         ..ConfigMap::default()
     }
+}
+
+/// The memory of the shards.
+pub(super) fn memory(component: &Component, cache: &Cache, settings: &Settings) -> Memory {
+    let declared = Memory { bytes: cache.memory, replaces: false };
+    settings.memory.get(component.name.as_str()).copied().unwrap_or(declared)
+}
+
+/// The fields of a StatefulSet that its memory decides. The pods are replaced by its controller only where they differ in
+/// more than their memory.
+pub(super) fn resized(component: &Component, cache: &Cache, memory: Memory) -> Value {
+    let strategy = if memory.replaces { "RollingUpdate" } else { "OnDelete" };
+    let mut fields = json!({"updateStrategy": {"type": strategy}});
+    if memory.bytes != cache.memory {
+        let bytes = json!({"memory": memory.bytes.to_string()});
+        let container =
+            json!({"name": component.name.as_str(), "resources": {"requests": bytes, "limits": bytes}});
+        fields["template"] = json!({"spec": {"containers": [container]}});
+    }
+    json!({"spec": fields})
 }
 
 /// The shard's own container and its exporter.
@@ -56,17 +81,26 @@ pub(super) fn containers(app: &App, component: &Component, cache: &Cache) -> Vec
         {"name": SECRET, "mountPath": SECRET_FOLDER, "readOnly": true},
         {"name": SHARD, "mountPath": SHARD_FOLDER, "readOnly": true},
     ]);
-    let exporter = json!({
+    let mounts = shard["volumeMounts"].as_array_mut();
+    if let Some(mounts) = mounts.filter(|_| cache.tls.is_some()) {
+        mounts.push(json!({"name": TLS, "mountPath": TLS_FOLDER, "readOnly": true}));
+    }
+    let scheme = if cache.tls.is_some() { "rediss" } else { "redis" };
+    let mut exporter = json!({
         "name": exporter(component.name.as_str()),
         "image": cache.exporter_image,
         "env": [
-            {"name": "REDIS_ADDR", "value": format!("redis://127.0.0.1:{PORT}")},
+            {"name": "REDIS_ADDR", "value": format!("{scheme}://127.0.0.1:{PORT}")},
             password(app, component.name.as_str(), "REDIS_PASSWORD", false),
         ],
         "ports": [{"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}],
         // Utilization needs a request of every container.
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
     });
+    if let Some(env) = exporter["env"].as_array_mut().filter(|_| cache.tls.is_some()) {
+        // No certificate is for the address of the pod itself, which nobody else can have.
+        env.push(json!({"name": "REDIS_EXPORTER_SKIP_TLS_VERIFICATION", "value": "true"}));
+    }
     vec![shard, exporter]
 }
 
@@ -95,10 +129,10 @@ fn args(cache: &Cache) -> Vec<String> {
 }
 
 /// The volumes of a shard.
-pub(super) fn volumes(app: &App, component: &Component) -> Value {
+pub(super) fn volumes(app: &App, component: &Component, cache: &Cache) -> Value {
     let secret = names::password(app.name.as_str(), component.name.as_str(), &app.uid);
     let items = [CONFIGURATION, PASSWORD].map(|key| json!({"key": key, "path": key}));
-    json!([
+    let mut volumes = json!([
         {"name": DATA, "emptyDir": {}},
         {"name": SECRET, "secret": {
             "secretName": secret,
@@ -106,7 +140,14 @@ pub(super) fn volumes(app: &App, component: &Component) -> Value {
             "items": items,
         }},
         {"name": SHARD, "configMap": {"name": names::component(app.name.as_str(), component.name.as_str())}},
-    ])
+    ]);
+    if let (Some(volumes), Some(secret)) = (volumes.as_array_mut(), &cache.tls) {
+        let items = CERTIFICATE.iter().chain([&AUTHORITY]).map(|key| json!({"key": key, "path": key}));
+        let items: Vec<Value> = items.collect();
+        let secret = json!({"secretName": secret, "defaultMode": READ_ONLY, "items": items});
+        volumes.push(json!({"name": TLS, "secret": secret}));
+    }
+    volumes
 }
 
 /// User and groups of the pods, which a podTemplate may change.
@@ -118,6 +159,11 @@ pub(super) fn security_context() -> Value {
 pub(super) fn password_file(app: &App, cache: &str, file: &str) -> Value {
     let secret = names::password(app.name.as_str(), cache, &app.uid);
     json!({"secret": {"name": secret, "optional": true, "items": [{"key": PASSWORD, "path": file}]}})
+}
+
+/// The certificate of a cache's authority as a file of its consumers.
+pub(super) fn authority_file(secret: &str, file: &str) -> Value {
+    json!({"secret": {"name": secret, "optional": true, "items": [{"key": AUTHORITY, "path": file}]}})
 }
 
 /// A variable with the password of a cache. A container with an `optional` one starts without the Secret, too.

@@ -56,7 +56,9 @@ fn children(app: &App, component: &Component, epoch: u64, settings: &Settings) -
     let service_account = Some(to_value(&service_account::service_account(app, component)));
     let config_map = match (component.tier, &component.pod.cache) {
         (Tier::Database, _) => Some(reader::config_map(app, component)),
-        (_, Some(cache)) => Some(cache::config_map(app, component, cache)),
+        (_, Some(cache)) => {
+            Some(cache::config_map(app, component, cache::memory(component, cache, settings)))
+        }
         (Tier::Service | Tier::Worker | Tier::Cache, None) => settings::config_map(app, component, settings),
     };
     let service = service::service(app, component).as_ref().map(to_value);
@@ -74,7 +76,7 @@ fn children(app: &App, component: &Component, epoch: u64, settings: &Settings) -
         kind: component.workload_kind(),
         workload: match component.tier {
             Tier::Service | Tier::Worker => deployment(app, component, epoch),
-            Tier::Cache | Tier::Database => stateful_set(app, component, epoch),
+            Tier::Cache | Tier::Database => stateful_set(app, component, epoch, settings),
         },
     }
 }

@@ -88,7 +88,7 @@ fn owned(app: &App, component: &Component) -> Value {
     });
     if let Some(cache) = &component.pod.cache {
         spec["containers"] = cache::containers(app, component, cache).into();
-        spec["volumes"] = cache::volumes(app, component);
+        spec["volumes"] = cache::volumes(app, component, cache);
     } else {
         spec["containers"] = json!([container::container(app, component)]);
         if component.pod.has_settings() {

@@ -3,7 +3,7 @@
 //! None of it is in a template, so none of it restarts a pod.
 
 use super::{cache, metadata, names};
-use crate::resolve::app::{App, Component};
+use crate::resolve::app::{App, Component, UsedCache};
 use crate::resolve::cache::PORT;
 use crate::resolve::database;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -27,14 +27,27 @@ pub struct Settings {
     pub removed_readers: BTreeSet<String>,
     /// Size of the connection pools of each component, by its name, where it is known.
     pub pools: BTreeMap<String, i32>,
+    /// Memory of each cache's shards, by its name; the declared one of those without.
+    pub memory: BTreeMap<String, Memory>,
+}
+
+/// Memory of the shards of a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Bytes of each shard.
+    pub bytes: i64,
+    /// Whether pods that differ from the template are replaced. What differs in its memory alone is resized instead.
+    pub replaces: bool,
 }
 
 /// The settings of a service or a worker; `None` for a component that has none, and while the size of its pools is not
 /// known: then they stay as an earlier process wrote them. The files of what leaves stay with it.
 pub(super) fn config_map(app: &App, component: &Component, settings: &Settings) -> Option<ConfigMap> {
     let (pod, name) = (&component.pod, app.name.as_str());
-    let declared =
-        pod.caches.iter().map(|cache| (cache, settings.shards.get(cache).copied().unwrap_or_default()));
+    let declared = pod
+        .caches
+        .iter()
+        .map(|UsedCache { name, .. }| (name, settings.shards.get(name).copied().unwrap_or_default()));
     let removed = settings.removed_shards.iter().map(|(cache, shards)| (cache, *shards));
     let shards =
         |(cache, shards): (&String, i32)| (variable(cache, "ENDPOINTS"), endpoints(app, cache, shards));
@@ -63,12 +76,16 @@ fn endpoints(app: &App, cache: &str, shards: i32) -> String {
 }
 
 /// The variables of the operator for a component with settings. A password is optional: a component must start without
-/// its cache.
+/// its cache. The path of an authority says that a cache has TLS.
 pub(super) fn env(app: &App, component: &Component) -> Vec<Value> {
-    let caches = &component.pod.caches;
     let folder = component.pod.has_settings().then(|| json!({"name": FOLDER_VARIABLE, "value": FOLDER}));
-    let passwords = caches.iter().map(|name| cache::password(app, name, &variable(name, "PASSWORD"), true));
-    folder.into_iter().chain(passwords).collect()
+    let of_cache = |UsedCache { name, tls }: &UsedCache| {
+        let authority = variable(name, "CA");
+        let path = format!("{FOLDER}/{authority}");
+        let authority = tls.is_some().then(|| json!({"name": authority, "value": path}));
+        [cache::password(app, name, &variable(name, "PASSWORD"), true)].into_iter().chain(authority)
+    };
+    folder.into_iter().chain(component.pod.caches.iter().flat_map(of_cache)).collect()
 }
 
 /// `CACHE_<NAME>_<suffix>`.
@@ -82,13 +99,16 @@ pub(super) fn mounts() -> Value {
     json!([{"name": VOLUME, "mountPath": FOLDER, "readOnly": true}])
 }
 
-/// The volume of the files: what the operator decides, and the passwords of the caches. All of it is optional: a component
-/// must start without its settings.
+/// The volume of the files: what the operator decides, and the passwords and authorities of the caches. All of it is
+/// optional: a component must start without its settings.
 pub(super) fn volumes(app: &App, component: &Component) -> Value {
     let name = names::component(app.name.as_str(), component.name.as_str());
     let decided = json!({"configMap": {"name": name, "optional": true}});
-    let password = |cache: &String| cache::password_file(app, cache, &variable(cache, "PASSWORD"));
+    let of_cache = |UsedCache { name, tls }: &UsedCache| {
+        let authority = tls.as_ref().map(|secret| cache::authority_file(secret, &variable(name, "CA")));
+        [cache::password_file(app, name, &variable(name, "PASSWORD"))].into_iter().chain(authority)
+    };
     let sources: Vec<Value> =
-        [decided].into_iter().chain(component.pod.caches.iter().map(password)).collect();
+        [decided].into_iter().chain(component.pod.caches.iter().flat_map(of_cache)).collect();
     json!([{"name": VOLUME, "projected": {"sources": sources}}])
 }

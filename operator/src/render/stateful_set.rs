@@ -1,16 +1,17 @@
 //! The StatefulSet of a cache or of read replicas. Pure.
 
 use super::merge::merge;
-use super::{labels, pod_template, reader};
+use super::settings::Settings;
+use super::{cache, labels, pod_template, reader};
 use crate::labels::EPOCH;
 use crate::names;
 use crate::resolve::app::{App, Component};
 use serde_json::{Value, json};
 
 /// The StatefulSet. It has no replicas, because they belong to scaling. A change of its template replaces one pod after
-/// another in place. Pods come and go at once, because none of them needs another.
+/// another in place, but not where only the memory of shards differs. Pods come and go at once, because none of them needs another.
 #[must_use]
-pub fn stateful_set(app: &App, component: &Component, epoch: u64) -> Value {
+pub fn stateful_set(app: &App, component: &Component, epoch: u64, settings: &Settings) -> Value {
     let name = names::component(app.name.as_str(), component.name.as_str());
     let mut labels = labels::of_revision(app, component);
     labels.insert(EPOCH.to_owned(), epoch.to_string());
@@ -32,6 +33,10 @@ pub fn stateful_set(app: &App, component: &Component, epoch: u64) -> Value {
             "updateStrategy": {"type": "RollingUpdate"},
         },
     });
+    if let Some(cache) = &component.pod.cache {
+        let memory = cache::memory(component, cache, settings);
+        merge(&mut stateful_set, cache::resized(component, cache, memory));
+    }
     if let Some(reader) = &component.pod.reader {
         merge(&mut stateful_set, reader::claims(app, component, reader));
     }

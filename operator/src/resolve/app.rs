@@ -233,8 +233,8 @@ pub struct Pod {
     pub drain_seconds: Option<u32>,
     /// The server of a shard; `None` for other components.
     pub cache: Option<Cache>,
-    /// Names of the app's caches, whose shards and passwords a service or a worker gets.
-    pub caches: Vec<String>,
+    /// The app's caches, whose shards and passwords a service or a worker gets.
+    pub caches: Vec<UsedCache>,
     /// Variables for the databases of the app, which the user's own may refer to.
     pub databases: Vec<EnvVar>,
     /// The database of which the pods read the size of their pool; `None` without one.
@@ -243,6 +243,15 @@ pub struct Pod {
     pub reader: Option<Reader>,
     /// Any other part of a PodTemplateSpec, in canonical form and without fields that the operator owns.
     pub template: PodTemplate,
+}
+
+/// A cache as its consumers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedCache {
+    /// Its name.
+    pub name: String,
+    /// The Secret with the certificate of its authority; `None` without TLS.
+    pub tls: Option<String>,
 }
 
 /// The server of a shard.
@@ -254,8 +263,12 @@ pub struct Cache {
     pub exporter_image: String,
     /// Memory of a shard in bytes. Its script gives 72 percent of it to the data.
     pub memory: i64,
+    /// Bytes up to which its memory grows; the same where it does not.
+    pub max_memory: i64,
     /// Which keys leave.
     pub eviction: Eviction,
     /// Clients that may be connected; `None` for the server's own default.
     pub max_clients: Option<i32>,
+    /// The Secret with its certificate; `None` without TLS.
+    pub tls: Option<String>,
 }

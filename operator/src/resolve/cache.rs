@@ -1,12 +1,13 @@
 //! What only a cache declares: its server, its memory and its shards. Pure.
 
-use super::app::{Cache, Pod};
+use super::app::{Cache, Pod, UsedCache};
 use super::declaration::{self, Declaration};
 use super::invalid::Problems;
 use super::path::Path;
 use super::pod_template::list;
 use super::probe::{Action, Probe, Probes};
 use super::scaling::Scaling;
+use super::syntax::Syntax;
 use scalableapp_crds::{self as api, CacheEngine, Eviction, Quantity, Resources};
 use scalableapp_engine::hpa::behavior::{Behavior, Limit, Policy};
 use scalableapp_engine::hpa::signal::PodTarget;
@@ -18,6 +19,8 @@ use std::ops::RangeInclusive;
 
 /// Port of a shard.
 pub const PORT: i32 = 6379;
+/// Folder of the certificate in a shard.
+pub const TLS_FOLDER: &str = "/etc/scalableapp/tls";
 /// Port of the exporter's `/metrics`.
 pub const METRICS_PORT: i32 = 9121;
 
@@ -90,10 +93,10 @@ pub(super) fn pod(
         check_containers(&template, &written.name, at, problems);
         template
     });
-    let engine = cache.engine;
+    let (engine, has_tls) = (cache.engine, cache.tls.is_some());
     Pod {
         resources: resources(cpu, &redis.memory),
-        probes: probes(engine),
+        probes: probes(engine, has_tls),
         cache: Some(cache),
         template: template.unwrap_or_default().into(),
         ..declaration.pod(None, None, at, problems)
@@ -114,24 +117,46 @@ fn cache(redis: &api::Redis, path: Path<'_>, problems: &mut Problems) -> Cache {
     if redis.max_clients.is_some_and(|clients| !CLIENTS.contains(&clients)) {
         problems.refuse(Path::Field(&path, "maxClients"), "use 1 to 65000 clients");
     }
-    let memory = memory(&redis.memory, Path::Field(&path, "memory"), problems);
+    let memory = bytes(&redis.memory, Path::Field(&path, "memory"), problems).unwrap_or(*MEMORY.start());
+    let at = Path::Field(&path, "maxMemory");
+    let max_memory = redis.max_memory.as_ref().and_then(|max| bytes(max, at, problems)).unwrap_or(memory);
+    if max_memory < memory {
+        problems.refuse(at, "use no less than memory");
+    }
     Cache {
         engine: redis.engine.unwrap_or_default(),
         exporter_image: exporter_image.to_owned(),
         memory,
+        max_memory,
         eviction,
         max_clients: redis.max_clients,
+        tls: tls(redis, path, problems),
     }
 }
 
+/// A cache as its consumers see it.
+pub(super) fn used(written: &api::Cache) -> UsedCache {
+    let tls = written.redis.tls.as_ref().map(|tls| tls.secret_ref.name.clone());
+    UsedCache { name: written.name.clone(), tls }
+}
+
+/// The Secret with the certificate.
+fn tls(redis: &api::Redis, path: Path<'_>, problems: &mut Problems) -> Option<String> {
+    let name = &redis.tls.as_ref()?.secret_ref.name;
+    let at = Path::Field(&path, "tls");
+    let at = Path::Field(&at, "secretRef");
+    Syntax::DnsSubdomain.check(name, Path::Field(&at, "name"), problems);
+    Some(name.clone())
+}
+
 /// Bytes of a shard.
-fn memory(written: &Quantity, path: Path<'_>, problems: &mut Problems) -> i64 {
+fn bytes(written: &Quantity, path: Path<'_>, problems: &mut Problems) -> Option<i64> {
     match written.milli().map(|milli| milli / 1000) {
-        Ok(bytes) if MEMORY.contains(&bytes) => return bytes,
+        Ok(bytes) if MEMORY.contains(&bytes) => return Some(bytes),
         Ok(_) => problems.refuse(path, "use 32Mi to 1Ti, for example 512Mi"),
         Err(invalid) => problems.refuse(path, invalid.to_string()),
     }
-    *MEMORY.start()
+    None
 }
 
 fn check_cpu(cpu: &Quantity, path: Path<'_>, problems: &mut Problems) {
@@ -152,10 +177,11 @@ fn resources(cpu: Quantity, memory: &Quantity) -> Resources {
 }
 
 /// A shard is ready when it answers: `PONG` is compared, because the client succeeds with an error as its answer, too. A
-/// shard that is busy with a long command is alive.
-fn probes(engine: CacheEngine) -> Probes {
+/// shard that is busy with a long command is alive, and one that has not answered for three minutes hangs.
+fn probes(engine: CacheEngine, has_tls: bool) -> Probes {
     let name = engine.name();
-    let answers = format!("test \"$({name}-cli -p {PORT} ping)\" = PONG");
+    let tls = if has_tls { format!(" --tls --cacert {TLS_FOLDER}/ca.crt") } else { String::new() };
+    let answers = format!("test \"$({name}-cli{tls} -p {PORT} ping)\" = PONG");
     let ping = Action::Exec { command: ["sh", "-c", &answers].map(str::to_owned).to_vec() };
     let probe = |action: &Action, period_seconds, failure_threshold| Probe {
         action: action.clone(),
@@ -166,7 +192,7 @@ fn probes(engine: CacheEngine) -> Probes {
     };
     Probes {
         readiness: Some(probe(&ping, 10, 3)),
-        liveness: Some(probe(&Action::TcpSocket { port: PORT }, 10, 6)),
+        liveness: Some(probe(&ping, 10, 18)),
         startup: Some(probe(&ping, 2, 60)),
     }
 }
@@ -216,11 +242,14 @@ pub(super) fn scaling(written: &api::Cache, path: Path<'_>, problems: &mut Probl
     }
     let targets = [("cpu", Target::Cpu(PodTarget::Utilization(target))), ("evictions", Target::Evictions)];
     let metrics = targets.map(|(name, target)| Metric { name: name.to_owned(), target });
-    let metrics = if min_replicas == max_replicas { Vec::new() } else { metrics.to_vec() };
+    let max_memory =
+        written.redis.max_memory.as_ref().and_then(|max| max.milli().ok()).map(|milli| milli / 1000);
+    let is_fixed = min_replicas == max_replicas && max_memory.is_none();
+    let metrics = if is_fixed { Vec::new() } else { metrics.to_vec() };
     Scaling {
         min_replicas,
         max_replicas,
-        workload: Workload::Cache(stack::Cache { metrics }),
+        workload: Workload::Cache(stack::Cache { metrics, max_memory }),
         queries: BTreeMap::new(),
         behavior: behavior(),
         schedules: Vec::new(),
@@ -266,6 +295,9 @@ mod tests {
     #[case(json!({"memory": "31Mi"}), "memory: use 32Mi to 1Ti, for example 512Mi")]
     #[case(json!({"memory": "2Ti"}), "memory: use 32Mi to 1Ti, for example 512Mi")]
     #[case(json!({"memory": "512MB"}), "memory: \"512MB\" is not a quantity such as 50, 0.5, 500m or 2Gi: write 512M")]
+    #[case(json!({"tls": {"secretRef": {"name": "Shop"}}}), "tls.secretRef.name: use at most 253 lower case letters, digits, hyphens and dots, with a letter or digit at both ends and beside each dot")]
+    #[case(json!({"maxMemory": "99Mi"}), "maxMemory: use no less than memory")]
+    #[case(json!({"maxMemory": "2Ti"}), "maxMemory: use 32Mi to 1Ti, for example 512Mi")]
     #[case(json!({"cpu": "0"}), "cpu: use more than 0, for example 500m")]
     #[case(json!({"eviction": "noeviction"}), "eviction: use another policy than noeviction: a cache that refuses writes when it is full is a queue")]
     #[case(json!({"maxClients": 0}), "maxClients: use 1 to 65000 clients")]

@@ -23,8 +23,8 @@ pub(super) struct Shared<'a> {
     pub app: &'a str,
     /// Image of components without one of their own.
     pub image: Option<&'a str>,
-    /// Names of the app's caches.
-    pub caches: &'a [String],
+    /// The app's caches.
+    pub caches: &'a [app::UsedCache],
     /// Variables for the databases of the app.
     pub databases: &'a [api::EnvVar],
     /// What components may call.

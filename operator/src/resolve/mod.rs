@@ -71,7 +71,7 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
         Path::Field(&in_metadata, "name"),
         &mut problems,
     );
-    let caches: Vec<String> = app.spec.caches.iter().map(|cache| cache.name.clone()).collect();
+    let caches: Vec<app::UsedCache> = app.spec.caches.iter().map(cache::used).collect();
     let databases = provider::variables(&app.spec.databases, name.as_str(), &namespace);
     let image = app.spec.image.as_deref();
     let callees = Callees::of(&app.spec, &mut problems);

@@ -6,6 +6,7 @@ use super::pod_fields::{meaning, meaning_in_container};
 use scalableapp_crds::{GoDuration, Probes};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Version of the rendering. It rises when a release renders other pods from the same input, because a changed template
@@ -40,6 +41,15 @@ impl Revision {
             inputs["drainSeconds"] = seconds.into();
         }
         if let Some(cache) = &pod.cache {
+            // It changes in place.
+            for list in ["requests", "limits"] {
+                inputs["resources"]
+                    .as_object_mut()
+                    .and_then(|all| all.get_mut(list)?.as_object_mut()?.remove("memory"));
+            }
+            if let Some(secret) = &cache.tls {
+                inputs["tls"] = secret.as_str().into();
+            }
             inputs["cache"] = json!({
                 "engine": cache.engine,
                 "exporterImage": cache.exporter_image,
@@ -48,9 +58,14 @@ impl Revision {
             });
         }
         if !pod.caches.is_empty() {
-            let mut caches = pod.caches.clone();
-            caches.sort();
+            let mut caches: Vec<&str> = pod.caches.iter().map(|cache| cache.name.as_str()).collect();
+            caches.sort_unstable();
             inputs["caches"] = caches.into();
+            let tls = pod.caches.iter().filter_map(|cache| Some((cache.name.clone(), cache.tls.clone()?)));
+            let tls: BTreeMap<String, String> = tls.collect();
+            if !tls.is_empty() {
+                inputs["tlsOfCaches"] = json!(tls);
+            }
         }
         if !pod.databases.is_empty() {
             inputs["databases"] = meaning_in_container("env", &json!(pod.databases));

@@ -20,7 +20,7 @@ use crate::hpa::history::History;
 use crate::hpa::normalize::{Limitation, Normalized, Stabilization};
 use crate::hpa::range::Range;
 use crate::hpa::scale::{Normalization, Outcome, Scaling, Step, step};
-use crate::memory::{ComponentMemory, ScaleChange};
+use crate::memory::{ComponentMemory, MemoryChange, ScaleChange};
 use crate::propose::evaluate::{Invalid, Signal, evaluate};
 use crate::propose::latency::LatencyStep;
 use crate::reason::{self, Reason};
@@ -192,6 +192,10 @@ pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMe
             .collect(),
         change: change(&subject, &signals, &recommendation, &step),
         dependencies,
+        memory: signals
+            .iter()
+            .find_map(|signal| signal.memory)
+            .map(|bytes| MemoryChange { at: subject.now, bytes }),
         bounds,
     };
     (decision, memory)
@@ -275,6 +279,7 @@ fn first_replicas(subject: &Subject<'_>, bounds: Bounds, memory: &mut ComponentM
         stages: vec![explain::stage("bounds", &format!("starts with {} {min}", bounds.floor.by))],
         change: None,
         dependencies: BTreeMap::new(),
+        memory: None,
         bounds,
     }
 }

@@ -3,7 +3,7 @@
 use crate::allot::grants::AppDemands;
 use crate::bounds::Bounds;
 use crate::bounds::circuit::DependencyState;
-use crate::memory::{AppMemory, ScaleChange};
+use crate::memory::{AppMemory, MemoryChange, ScaleChange};
 use crate::propose::evaluate::Invalid;
 use crate::reason::Reason;
 use crate::rollout::Plan;
@@ -53,6 +53,9 @@ pub struct ComponentDecision {
     pub change: Option<ScaleChange>,
     /// What is known of each dependency that it calls, by name.
     pub dependencies: BTreeMap<String, DependencyState>,
+    /// The growth of the memory of each shard of a cache, to be passed to [`AppMemory::commit`] once it is written; `None`
+    /// where it stays.
+    pub memory: Option<MemoryChange>,
     /// The bounds of the replicas.
     pub(crate) bounds: Bounds,
 }

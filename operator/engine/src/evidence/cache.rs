@@ -17,6 +17,9 @@ pub struct CacheReading {
     /// Keys that were evicted, per second; the sum over the shards.
     #[serde(with = "exact::number")]
     pub evictions_per_second: f64,
+    /// Reads that found their key, per second; `None` if not known.
+    #[serde(default, with = "exact::optional", skip_serializing_if = "Option::is_none")]
+    pub hits_per_second: Option<f64>,
     /// Share of reads that found their key in the last 5 minutes; `None` without a read.
     #[serde(default, with = "exact::optional", skip_serializing_if = "Option::is_none")]
     pub hit_ratio: Option<f64>,

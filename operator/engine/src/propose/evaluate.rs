@@ -5,7 +5,7 @@ use crate::evidence::sample::{Reading, SampleError, Window, judge, judge_value, 
 use crate::evidence::zero::{Doubts, doubt};
 use crate::hpa::pod::{Pod, Resource};
 use crate::hpa::signal::{PodMetric, PodTarget, PodTiming, Proposal, SignalError, average_of_total};
-use crate::propose::cache::on_evictions;
+use crate::propose::cache::{MemoryGrowth, on_evictions};
 use crate::propose::latency::{LatencyEvidence, LatencyMemory, Opinion};
 use crate::propose::metric::{Metric, Target, micros};
 use crate::propose::throughput::GrowthMemory;
@@ -28,6 +28,8 @@ pub(crate) struct Signal<'a> {
     pub(crate) backlog: Option<BacklogProposal>,
     /// Evicted keys per second of a cache, where the evidence is complete.
     pub(crate) evictions: Option<f64>,
+    /// Bytes to which the memory of each shard of a cache grows now.
+    pub(crate) memory: Option<i64>,
 }
 
 /// Memory of the measurements, by the name of the metric.
@@ -38,6 +40,8 @@ pub(crate) struct SignalMemory {
     pub(crate) doubts: Doubts,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) backlogs: BTreeMap<String, GrowthMemory>,
+    #[serde(default)]
+    pub(crate) shards: MemoryGrowth,
 }
 
 /// A metric's last valid value.
@@ -134,13 +138,16 @@ pub(crate) fn evaluate<'a>(subject: &Subject<'a>, least: i32, memory: &mut Signa
                 let memory = memory.backlogs.entry(metric.name.clone()).or_default();
                 Value::of_backlog(on_backlog(subject, name, target, memory))
             }
-            Target::Evictions => match on_evictions(subject, name) {
-                Ok(evictions) => {
-                    let evicted = Some(evictions.per_second);
-                    Value { evictions: evicted, ..Value::without_total(Ok(evictions.result)) }
+            Target::Evictions => {
+                let cpu_is_enough = asks_for_no_more(subject, &signals);
+                match on_evictions(subject, name, cpu_is_enough, &mut memory.shards) {
+                    Ok(evictions) => {
+                        let (evicted, memory) = (Some(evictions.per_second), evictions.memory);
+                        Value { evictions: evicted, memory, ..Value::without_total(Ok(evictions.result)) }
+                    }
+                    Err(invalid) => Value::without_total(Err(invalid)),
                 }
-                Err(invalid) => Value::without_total(Err(invalid)),
-            },
+            }
             Target::Latency { target, .. } => {
                 latencies.push((metric, micros(*target)));
                 continue;
@@ -160,9 +167,19 @@ pub(crate) fn evaluate<'a>(subject: &Subject<'a>, least: i32, memory: &mut Signa
     let load = signals.iter().filter_map(ratio).filter(|ratio| ratio.is_finite()).reduce(f64::max);
     for (metric, target) in latencies {
         let result = on_latency(subject, &pods, &mut memory.latency, metric, target, load);
-        signals.push(Signal { metric, result, load: None, window: None, backlog: None, evictions: None });
+        let value = Value::without_total(Ok(result));
+        signals.push(Signal::of(metric, value));
     }
     signals
+}
+
+/// Whether the metrics so far are valid and ask for no more than the current replicas.
+fn asks_for_no_more(subject: &Subject<'_>, signals: &[Signal<'_>]) -> bool {
+    let is_enough = |signal: &Signal<'_>| match &signal.result {
+        MetricResult::Asks(proposal) => proposal.replicas <= subject.current_replicas,
+        _ => false,
+    };
+    signals.iter().all(is_enough)
 }
 
 /// The evidence of a metric, and its result.
@@ -172,11 +189,12 @@ struct Value {
     window: Option<Window>,
     backlog: Option<BacklogProposal>,
     evictions: Option<f64>,
+    memory: Option<i64>,
 }
 
 impl Value {
     fn without_total(result: Result<MetricResult, Invalid>) -> Self {
-        Self { result, load: None, window: None, backlog: None, evictions: None }
+        Self { result, load: None, window: None, backlog: None, evictions: None, memory: None }
     }
 
     fn of_backlog(result: Result<BacklogProposal, Invalid>) -> Self {
@@ -192,10 +210,11 @@ impl Value {
 
 impl<'a> Signal<'a> {
     fn of(metric: &'a Metric, value: Value) -> Self {
-        let result = value.result.unwrap_or_else(MetricResult::Invalid);
+        let Value { result, load, window, backlog, evictions, memory } = value;
+        let result = result.unwrap_or_else(MetricResult::Invalid);
         let is_whole = matches!(result, MetricResult::Asks(_));
-        let (load, window) = (value.load.filter(|_| is_whole), value.window.filter(|_| is_whole));
-        Self { metric, result, load, window, backlog: value.backlog, evictions: value.evictions }
+        let (load, window) = (load.filter(|_| is_whole), window.filter(|_| is_whole));
+        Self { metric, result, load, window, backlog, evictions, memory }
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 const TURN: SignedDuration = SignedDuration::from_mins(5);
 
 fn cache(metrics: Vec<Metric>) -> Workload {
-    Workload::Cache(Cache { metrics })
+    Workload::Cache(Cache { metrics, max_memory: None })
 }
 
 fn readers(metrics: Vec<Metric>) -> Workload {

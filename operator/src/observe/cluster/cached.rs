@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::DynamicResourceScope;
-use scalableapp_crds::{Guarded, Unreadable};
+use scalableapp_crds::{Guarded, Quantity, Unreadable};
 use serde::de::{DeserializeOwned, Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -53,6 +53,9 @@ pub struct WorkloadPart {
 pub struct WorkloadSpecPart {
     /// Desired pods; `None` means one.
     pub replicas: Option<i32>,
+    /// Memory limit of the component's own container in bytes, if it has one.
+    #[serde(rename = "template", deserialize_with = "memory_limit")]
+    pub memory: Option<i64>,
 }
 
 /// The fields of a workload's status that are read.
@@ -120,6 +123,14 @@ pub(super) fn other_scaler<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     let scalers: Vec<Box<str>> = scalers.map(|one| one.manager).collect();
     let is_ours = scalers.iter().any(|manager| [MANAGER, SCALER].contains(&&**manager));
     Ok(scalers.into_iter().next().filter(|_| !is_ours))
+}
+
+/// The memory limit of the first container, which is the component's own.
+fn memory_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let template = Value::deserialize(deserializer)?;
+    let limit = template.pointer("/spec/containers/0/resources/limits/memory").and_then(Value::as_str);
+    let bytes = limit.and_then(|limit| Quantity(limit.to_owned()).milli().ok());
+    Ok(bytes.map(|milli| milli / 1000))
 }
 
 fn troubles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WorkloadCondition>, D::Error> {
@@ -257,7 +268,9 @@ mod tests {
                 "annotations": {"deployment.kubernetes.io/revision": "1"},
                 "managedFields": [{"manager": "m", "fieldsV1": {"f:spec": {}}}],
             },
-            "spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "web", "image": "one"}]}}},
+            "spec": {"replicas": 3, "template": {"spec": {"containers": [
+                {"name": "web", "image": "one", "resources": {"limits": {"memory": "64Mi"}}},
+            ]}}},
             "status": {
                 "replicas": 3, "readyReplicas": 2,
                 "conditions": [
@@ -284,6 +297,7 @@ mod tests {
         );
         let WorkloadPart { spec, status, .. } = &seen.part;
         assert_eq!((spec.replicas, status.replicas, status.ready_replicas), (Some(3), 3, 2));
+        assert_eq!(spec.memory, Some(64 << 20));
         let troubles: Vec<&str> = status.conditions.iter().map(|one| one.type_.as_str()).collect();
         assert_eq!(troubles, ["ReplicaFailure", "Progressing"]);
     }

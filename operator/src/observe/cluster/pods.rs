@@ -30,10 +30,49 @@ pub struct CachedPod {
     pub pod: Pod,
     /// What its deletion costs, in the words of Kubernetes; 0 without the annotation.
     pub deletion_cost: i32,
+    /// Memory of its first container, for a pod of a StatefulSet.
+    pub memory: Option<Box<PodMemory>>,
     /// Its problem, if it is not ready. Boxed, because it is rare.
     pub trouble: Option<Box<Trouble>>,
     /// Why it is unreadable, if it is.
     pub unreadable: Option<Box<str>>,
+}
+
+/// Memory of the first container of a pod, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodMemory {
+    /// The limit in its spec.
+    pub asked: i64,
+    /// The limit that the kubelet gives it; `None` if it does not say.
+    pub given: Option<i64>,
+    /// Why the kubelet does not give more, in its words.
+    pub refused: Option<Box<str>>,
+}
+
+impl PodMemory {
+    fn of(pod: &v1::Pod) -> Option<Self> {
+        let mut owners = pod.metadata.owner_references.iter().flatten();
+        owners.find(|owner| owner.controller == Some(true) && owner.kind == "StatefulSet")?;
+        let container = pod.spec.as_ref()?.containers.first()?;
+        let status = pod.status.as_ref();
+        let mut statuses =
+            status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default().iter();
+        let running = statuses.find(|one| one.name == container.name);
+        let mut conditions =
+            status.and_then(|status| status.conditions.as_deref()).unwrap_or_default().iter();
+        let pending = conditions.find(|one| one.type_ == "PodResizePending" && one.status == "True");
+        Some(Self {
+            asked: memory_limit(container.resources.as_ref())?,
+            given: running.and_then(|one| memory_limit(one.resources.as_ref())),
+            refused: pending
+                .map(|one| one.message.as_deref().unwrap_or("the kubelet gives no reason").into()),
+        })
+    }
+}
+
+fn memory_limit(resources: Option<&ResourceRequirements>) -> Option<i64> {
+    let limit = resources?.limits.as_ref()?.get("memory")?;
+    Some(Quantity(limit.0.clone()).milli().ok()? / 1000)
 }
 
 /// The fields of a pod that are read. The size of the others is up to its author.
@@ -175,6 +214,7 @@ impl CachedPod {
             labels,
             pod: reduced,
             deletion_cost: deletion_cost(metadata),
+            memory: PodMemory::of(pod).map(Box::new),
             trouble: Trouble::of(pod).map(Box::new),
             unreadable: None,
         }
@@ -343,6 +383,33 @@ mod tests {
         ] {
             assert_eq!(pod(|pod| pod["metadata"]["annotations"] = annotations).deletion_cost, cost);
         }
+    }
+
+    #[test]
+    fn the_memory_of_a_shard_is_what_it_asks_for_and_what_it_is_given() {
+        let shard = |change: fn(&mut Value)| {
+            pod(|pod| {
+                pod["metadata"]["ownerReferences"][0]["kind"] = json!("StatefulSet");
+                pod["spec"]["containers"][0]["resources"]["limits"] = json!({"memory": "96Mi"});
+                pod["status"]["containerStatuses"] = json!([{
+                    "name": "web", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                    "resources": {"limits": {"memory": "64Mi"}},
+                }]);
+                change(pod);
+            })
+            .memory
+            .map(|memory| *memory)
+        };
+        let expected = PodMemory { asked: 96 << 20, given: Some(64 << 20), refused: None };
+        assert_eq!(shard(|_| {}), Some(expected.clone()));
+        let refused = shard(|pod| {
+            let condition = json!({"type": "PodResizePending", "status": "True", "reason": "Infeasible", "message": "no"});
+            pod["status"]["conditions"].as_array_mut().expect("a list").push(condition);
+        });
+        assert_eq!(refused, Some(PodMemory { refused: Some("no".into()), ..expected.clone() }));
+        let unsaid = shard(|pod| pod["status"]["containerStatuses"] = json!([]));
+        assert_eq!(unsaid, Some(PodMemory { given: None, ..expected }));
+        assert_eq!(pod(|_| {}).memory, None, "of a Deployment");
     }
 
     #[test]

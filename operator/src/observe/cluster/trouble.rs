@@ -216,7 +216,7 @@ impl PodView<'_> {
             return Some(self.problem(of_replica.unwrap_or(reason::CONTAINER_CRASHES), &words));
         } else {
             let words = format!("keeps ending with exit code {code}: {}", self.log(name, " --previous"));
-            (reason::CONTAINER_CRASHES, words)
+            (of_replica.unwrap_or(reason::CONTAINER_CRASHES), words)
         };
         Some(self.problem(reason, &format!("container {name} {words}")))
     }

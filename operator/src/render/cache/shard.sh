@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts the server of a shard, which follows its memory and its password while it runs.
+# Starts the server of a shard, which follows its memory, its password and its certificate while it runs.
 #
 # The server replaces this shell, so signals reach it. What follows the files is its child, and ends with it.
 # The password is in no argument of a process: it goes through a pipe, or is in the environment.
@@ -12,6 +12,13 @@ shift
 folder="${SHARD_FOLDER:-/etc/scalableapp}"
 cgroup="${SHARD_CGROUP:-/sys/fs/cgroup}"
 port="${SHARD_PORT:-6379}"
+
+tls="$folder/tls"
+if [ -e "$tls/tls.crt" ]; then
+    has_tls=yes
+else
+    has_tls=
+fi
 
 # Says why the container ends.
 fail() {
@@ -51,13 +58,21 @@ password() {
 }
 
 ask() {
-    printf '%s\n' "$1" | "$engine-cli" -h 127.0.0.1 -p "$port" 2>/dev/null
+    printf '%s\n' "$1" | "$engine-cli" ${has_tls:+--tls --cacert "$tls/ca.crt"} -h 127.0.0.1 -p "$port" 2>/dev/null
+}
+
+# All of the certificate.
+certificate() {
+    cat "$tls/tls.crt" "$tls/tls.key" "$tls/ca.crt" 2>/dev/null
 }
 
 # A new password is one more: those who know only the earlier one keep their access until this server ends.
 follow() {
+    # The environment may have a newer one, which this server does not know yet.
+    export REDISCLI_AUTH="$2"
     followed_max="$1"
     followed_password="$2"
+    followed_certificate=$(certificate)
     while sleep 1 && kill -0 $$ 2>/dev/null; do
         max=$(max_memory)
         if [ -n "$max" ] && [ "$max" != "$followed_max" ]; then
@@ -67,9 +82,21 @@ follow() {
         if [ -n "$new" ] && [ "$new" != "$followed_password" ]; then
             [ "$(ask "ACL SETUSER default >$new")" = OK ] && followed_password="$new"
         fi
+        new=$(certificate)
+        if [ -n "$new" ] && [ "$new" != "$followed_certificate" ]; then
+            # The server reads the files again.
+            files="tls-cert-file $tls/tls.crt tls-key-file $tls/tls.key tls-ca-cert-file $tls/ca.crt"
+            [ "$(ask "CONFIG SET $files")" = OK ] && followed_certificate="$new"
+        fi
     done
 }
 
 max=$(max_memory) || fail "the file memory of the ConfigMap with this script has no number of bytes"
 follow "$max" "$(password)" &
-exec "$engine-server" "$folder/password/redis.conf" --port "$port" --maxmemory "$max" "$@"
+if [ -n "$has_tls" ]; then
+    set -- --port 0 --tls-port "$port" --tls-auth-clients no \
+        --tls-cert-file "$tls/tls.crt" --tls-key-file "$tls/tls.key" --tls-ca-cert-file "$tls/ca.crt" "$@"
+else
+    set -- --port "$port" "$@"
+fi
+exec "$engine-server" "$folder/password/redis.conf" --maxmemory "$max" "$@"

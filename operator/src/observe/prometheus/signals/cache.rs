@@ -21,6 +21,8 @@ pub const EVICTIONS: Template = Template { name: "evictions", query: evictions }
 pub const EVICTIONS_AGE: Template = Template { name: "evictions_age", query: age };
 /// Shards with a fresh sample of the evictions, by component.
 pub const SHARDS: Template = Template { name: "cache_shards", query: shards };
+/// Reads per second that found their key, by component.
+pub const HITS: Template = Template { name: "cache_hits", query: hits };
 /// Share of reads that found their key in the last [`NOW`], by component.
 pub const HIT_RATIO: Template = Template { name: "hit_ratio", query: hit_ratio };
 /// The same in the [`BEFORE`] before, by component.
@@ -29,10 +31,22 @@ pub const EARLIER_HIT_RATIO: Template = Template { name: "earlier_hit_ratio", qu
 pub const USED_MEMORY: Template = Template { name: "cache_memory", query: used_memory };
 /// Commands of consumers per second, by shard, where its samples are fresh.
 pub const SHARD_COMMANDS: Template = Template { name: "shard_commands", query: shard_commands };
+/// Bytes that the data of each shard has or may have, whichever is more, where its samples are fresh.
+pub const SHARD_DATA: Template = Template { name: "shard_data", query: shard_data };
 
 /// Caches.
 pub const FAMILY: Family = Family {
-    templates: &[EVICTIONS, EVICTIONS_AGE, SHARDS, HIT_RATIO, EARLIER_HIT_RATIO, USED_MEMORY, SHARD_COMMANDS],
+    templates: &[
+        EVICTIONS,
+        EVICTIONS_AGE,
+        SHARDS,
+        HIT_RATIO,
+        EARLIER_HIT_RATIO,
+        USED_MEMORY,
+        HITS,
+        SHARD_COMMANDS,
+        SHARD_DATA,
+    ],
     read,
     forget: |evidence| {
         evidence.caches = <_>::default();
@@ -77,6 +91,12 @@ fn shards(selection: &Selection, part: &Part<'_>) -> String {
     format!("count by ({COMPONENT}) ({pods})")
 }
 
+fn hits(selection: &Selection, part: &Part<'_>) -> String {
+    let window = display_duration(&selection.request_window);
+    let selector = selection.of_apps("redis_keyspace_hits_total", part);
+    format!("sum by ({COMPONENT}) ({})", once(&format!("rate({selector}[{window}])")))
+}
+
 fn hit_ratio(selection: &Selection, part: &Part<'_>) -> String {
     ratio_of_hits(selection, part, &format!("[{}]", display_duration(&NOW)))
 }
@@ -115,12 +135,23 @@ fn shard_commands(selection: &Selection, part: &Part<'_>) -> String {
     format!("{used} and {reports} or 0 * {reports}")
 }
 
+fn shard_data(selection: &Selection, part: &Part<'_>) -> String {
+    let of_shard = |series: &str| {
+        let selector = selection.of_apps(series, part);
+        format!("max by ({SHARD}) ({selector} and {})", selection.fresh(&selector))
+    };
+    let (max, used) = (of_shard("redis_memory_max_bytes"), of_shard("redis_memory_used_bytes"));
+    format!("{max} > {used} or {used}")
+}
+
 /// The use of a shard.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ShardUse {
     /// Commands of consumers per second.
     pub commands_per_second: f64,
-    /// End of the window.
+    /// Bytes that its data has or may have; `None` if not known.
+    pub data: Option<f64>,
+    /// Time of the measurement.
     pub at: Timestamp,
 }
 
@@ -128,11 +159,20 @@ pub struct ShardUse {
 pub type ByShard = HashMap<NamespacedName, ShardUse>;
 
 /// Replaces the shards of a part.
-fn renew_shards(all: &mut Arc<ByShard>, sampling: &Sampling<'_>, outcome: &Outcome<'_>) {
+fn renew_shards(
+    all: &mut Arc<ByShard>,
+    sampling: &Sampling<'_>,
+    (outcome, data): (&Outcome<'_>, &Outcome<'_>),
+) {
     let Sampling { part, now, .. } = *sampling;
+    let data: HashMap<_, _> =
+        data.data.series().filter_map(|(labels, bytes)| Some((labels.pod_name()?, bytes))).collect();
     let used = outcome.data.series().filter_map(|(labels, rate)| {
         let (namespace, pod) = labels.pod_name().filter(|_| rate.is_finite())?;
-        Some((NamespacedName::new(namespace, pod), ShardUse { commands_per_second: rate, at: now }))
+        Some((
+            NamespacedName::new(namespace, pod),
+            ShardUse { commands_per_second: rate, data: data.get(&(namespace, pod)).copied(), at: now },
+        ))
     });
     let kept = Arc::make_mut(all);
     kept.retain(|shard, _| !part.has_pod(shard.namespace(), shard.name()));
@@ -146,8 +186,9 @@ fn read(
     sampling: &Sampling<'_>,
     answers: &mut TemplateAnswers<'_>,
 ) -> Result<(), Misread> {
-    renew_shards(&mut evidence.shards, sampling, answers.take(SHARD_COMMANDS)?);
-    let outcomes = [EVICTIONS, EVICTIONS_AGE, SHARDS, HIT_RATIO, EARLIER_HIT_RATIO, USED_MEMORY];
+    let of_shards = (answers.take(SHARD_COMMANDS)?, answers.take(SHARD_DATA)?);
+    renew_shards(&mut evidence.shards, sampling, of_shards);
+    let outcomes = [EVICTIONS, EVICTIONS_AGE, SHARDS, HIT_RATIO, EARLIER_HIT_RATIO, USED_MEMORY, HITS];
     let mut is_partial = false;
     let mut by_component = Vec::with_capacity(outcomes.len());
     for template in outcomes {
@@ -156,7 +197,9 @@ fn read(
         by_component.push(outcome.data.by_component());
     }
     let mut measured = HashMap::new();
-    let [evictions, ages, shards, hits, earlier, memory] = by_component.as_slice() else { return Ok(()) };
+    let [evictions, ages, shards, ratios, earlier, memory, hits] = by_component.as_slice() else {
+        return Ok(());
+    };
     for (named, per_second) in evictions {
         let Some((key, _)) = sampling.wanted.components().get_key_value(named) else { continue };
         // Without a read in its window a ratio is not a number.
@@ -166,7 +209,8 @@ fn read(
             at,
             shards: shards.get(named).map_or(0, |shards| *shards as u32),
             evictions_per_second: *per_second,
-            hit_ratio: ratio(hits.get(named)),
+            hits_per_second: ratio(hits.get(named)),
+            hit_ratio: ratio(ratios.get(named)),
             earlier_hit_ratio: ratio(earlier.get(named)),
         };
         let value = CacheUse { reading, used_memory: ratio(memory.get(named)) };

@@ -263,6 +263,7 @@ mod tests {
             at,
             shards: 3,
             evictions_per_second: 2.5,
+            hits_per_second: None,
             hit_ratio: None,
             earlier_hit_ratio: Some(0.9),
         };

@@ -132,7 +132,7 @@ mod tests {
     use crate::observe::prometheus::parts::Parts;
     use crate::observe::prometheus::promql::read_matchers;
 
-    const ALL: [Template; 32] = [
+    const ALL: [Template; 34] = [
         requests::RATE,
         latency::BUCKETS,
         scraped::AGE,
@@ -149,7 +149,9 @@ mod tests {
         cache::HIT_RATIO,
         cache::EARLIER_HIT_RATIO,
         cache::USED_MEMORY,
+        cache::HITS,
         cache::SHARD_COMMANDS,
+        cache::SHARD_DATA,
         activity::QUERIES,
         activity::REPORTING,
         activity::AGE,
