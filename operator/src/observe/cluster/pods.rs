@@ -406,7 +406,7 @@ mod tests {
             let condition = json!({"type": "PodResizePending", "status": "True", "reason": "Infeasible", "message": "no"});
             pod["status"]["conditions"].as_array_mut().expect("a list").push(condition);
         });
-        assert_eq!(refused, Some(PodMemory { refused: Some("no".into()), ..expected.clone() }));
+        assert_eq!(refused, Some(PodMemory { refused: Some("no".into()), ..expected }));
         let unsaid = shard(|pod| pod["status"]["containerStatuses"] = json!([]));
         assert_eq!(unsaid, Some(PodMemory { given: None, ..expected }));
         assert_eq!(pod(|_| {}).memory, None, "of a Deployment");
