@@ -23,10 +23,9 @@ pub(crate) fn open(
     steps: &'static [Step],
     is_signed: bool,
 ) -> Result<Database, OpenError> {
-    let mut args = args.clone();
-    args.pool = sizes::at_start(&settings, &args);
-    let args = &args;
-    let database = Database::new(args, url, steps)?;
+    let mut at_start = args.clone();
+    at_start.pool = sizes::at_start(&settings, args);
+    let database = Database::new(&at_start, url, steps)?;
     tokio::spawn(migrations::keep_trying(database.clone(), url.to_owned()));
     tokio::spawn(watch::run(database.clone()));
     let read_host = ReadHost::new(url.to_owned(), is_signed);

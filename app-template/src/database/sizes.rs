@@ -41,7 +41,7 @@ pub(super) async fn of_reads(settings: &Settings, args: &DatabaseArgs) -> usize 
     size.unwrap_or(args.read_pool)
 }
 
-/// Without a setting the pool has the size that it began with; one that cannot be read changes nothing.
+/// Without a setting the pool has the size of the arguments; one that cannot be read changes nothing.
 async fn apply(
     settings: &Settings,
     name: &'static str,

@@ -300,6 +300,15 @@ const DATABASE: &[Panel] = &[
         ],
     ),
     panel(
+        "Connections of the database server",
+        "short",
+        "Sessions of this app and of others, beside what the server admits. Every pod tells the same.",
+        &[
+            ("{{database}} {{owner}}", "max by (database, owner) (db_server_connections{$app})"),
+            ("{{database}} max", "max by (database) (db_server_connections_max{$app})"),
+        ],
+    ),
+    panel(
         "Pools: requests that wait, and those that waited in vain",
         "short",
         "Waiting now, and refusals a second.",
