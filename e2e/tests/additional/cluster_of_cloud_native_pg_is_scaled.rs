@@ -52,9 +52,9 @@ async fn scaled(world: &World) -> Result<()> {
     let _operator = world.own_operator_with(&json!({"cnpg": {"enabled": true}})).await?;
     let mut app = world.shop(1, 1, "1000")?;
     let cnpg = |replicas: i32| json!({"clusterRef": {"name": "pg"}, "readReplicas": {"min": replicas, "max": replicas}});
-    app["spec"]["databases"] = json!([{"name": "main", "postgres": {"cnpg": cnpg(3)}}]);
+    app["spec"]["databases"] = json!([{"name": "orders", "postgres": {"cnpg": cnpg(3)}}]);
     // The Secret of the Cluster does not exist here.
-    app["spec"]["services"][0]["env"] = json!([{"name": "DATABASE_MAIN_URL", "value": ""}]);
+    app["spec"]["services"][0]["env"] = json!([{"name": "DATABASE_ORDERS_URL", "value": ""}]);
     world.apply_app(&app).await?;
     says(world, "CloudNativePGMissing", "CloudNativePG is not installed").await?;
     wait_until("the service runs without it", PATIENCE, async || world.has_ready(1).await).await?;
@@ -124,8 +124,8 @@ async fn has_replicas(world: &World, clusters: &Api<DynamicObject>, replicas: i6
     ensure!(cluster.data["spec"]["instances"] == replicas + 1, "{:?}", cluster.data);
     let app = world.apps().get("shop").await?;
     let status = app.status.context("no status")?;
-    let main = status.component("main").context("no component")?;
-    ensure!((i64::from(main.desired), i64::from(main.ready)) == (replicas, replicas), "{main:?}");
+    let orders = status.component("orders").context("no component")?;
+    ensure!((i64::from(orders.desired), i64::from(orders.ready)) == (replicas, replicas), "{orders:?}");
     Ok(())
 }
 

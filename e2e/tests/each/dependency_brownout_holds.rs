@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 const DEGRADED: &str = "DependencyDegraded";
 /// All customers, in requests per second: four replicas.
 const ALL: u32 = 34;
-/// Those who still try while nobody can pay: one replica. Each is a new connection, so every pod gets some.
-const FEW: u32 = 3;
+/// Those who still try while nobody can pay: two replicas. Each is a new connection, so every pod gets some. With fewer
+/// the breakers would close for want of calls.
+const FEW: u32 = 14;
 /// So long, the rate of all customers has left the averaging window.
 const OUTAGE: Duration = REQUEST_WINDOW.saturating_add(Duration::from_secs(10));
 
@@ -70,6 +71,12 @@ async fn brownout(world: &World, all: LoadPod<'_>) -> Result<()> {
     .await?;
     let named = begun.elapsed().as_secs_f64();
     println!("dependency_brownout_holds: {named:.1} s until the dependency was named: {}", condition.message);
+    wait_until("every pod has an open breaker", Duration::from_secs(60), async || {
+        let condition = world.says(DEGRADED, ConditionStatus::True, DEGRADED).await?;
+        ensure!(condition.message.contains("4 of 4 pods"), "{}", condition.message);
+        Ok(())
+    })
+    .await?;
     all.kill().await?;
     let few = pay(world, "few", FEW, 300).await?;
     wait_until("the hold is named", Duration::from_secs(60), async || {

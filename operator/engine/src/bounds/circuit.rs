@@ -8,6 +8,7 @@
 //! 2. A caller is silent while a dependency of it is degraded, or while none of its pods is ready. Its callees, and theirs,
 //!    keep the replicas that they had before.
 //! 3. Both last until the breakers are known to be closed, or the callers to be back, and for one [`window`] from then on.
+//!    Fewer than half of the pods that had an open breaker do not count: they have a problem of their own.
 //!
 //! "Before" is the highest number of the last [`RECENT`] to twice that, because the load falls before a breaker is seen
 //! open.
@@ -216,7 +217,11 @@ impl CircuitMemory {
                 }
                 Standing::Well | Standing::OpenOnSomePods { .. } => {
                     if let Some(hold) = self.dependencies.get_mut(*name) {
-                        hold.ends(now);
+                        if hold.is_seen_by(standing) {
+                            hold.goes_on(subject.current_replicas);
+                        } else {
+                            hold.ends(now);
+                        }
                     }
                 }
                 Standing::Unknown(_) | Standing::NotYet | Standing::NotCalled => {}
@@ -269,6 +274,12 @@ impl CircuitMemory {
 }
 
 impl Hold {
+    /// Whether half of the pods with an open breaker still have it. Other breakers may have closed for want of calls.
+    fn is_seen_by(&self, standing: &Standing) -> bool {
+        let Standing::OpenOnSomePods { pods } = standing else { return false };
+        self.ended.is_none() && 2 * pods.len() >= usize::try_from(self.open).unwrap_or(usize::MAX)
+    }
+
     fn new(now: Timestamp, replicas: i32) -> Self {
         Self { since: whole_second(now), replicas, open: 0, of: 0, ended: None }
     }

@@ -98,6 +98,19 @@ fn a_breaker_that_a_few_pods_see_open_holds_nothing() {
 }
 
 #[test]
+fn a_hold_lasts_while_half_of_the_pods_that_began_it_see_the_breaker_open() {
+    let mut web = web(&[rate(50)]);
+    web.breakers(&[Open, Open, Open, Open, Closed, Closed]).reads("rps", 10.0).act();
+    let decision =
+        web.later(5).breakers(&[Open, Open, Closed, Closed, Closed, Closed]).reads("rps", 10.0).act();
+    assert_eq!((decision.desired, decision.limited_by[0]), (6, reason::DEPENDENCY_DEGRADED));
+    assert_eq!(degraded(&web), Some((4, 6)));
+    let decision =
+        web.later(5).breakers(&[Open, Closed, Closed, Closed, Closed, Closed]).reads("rps", 10.0).act();
+    assert_eq!((decision.desired, decision.limited_by[0]), (6, reason::DEPENDENCY_RECOVERING));
+}
+
+#[test]
 fn a_breaker_of_which_nothing_is_known_is_not_closed() {
     for states in [&[][..], &[Closed, Closed], &[Implausible; 6]] {
         let mut web = web(&[rate(50)]);
