@@ -22,6 +22,8 @@ fn with_shards(app: &Value, min: i32, max: i32) -> Value {
     let mut app = app.clone();
     app["spec"]["caches"][0]["redis"]["shards"] = json!({"min": min, "max": max});
     app["spec"]["caches"][0]["redis"]["memory"] = json!("32Mi");
+    // The writer below runs in the pods of the shards.
+    app["spec"]["caches"][0]["redis"]["target"] = json!({"cpuUtilization": 2000});
     app
 }
 

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 const NEEDED: i32 = 16;
 /// HPA adds four pods at a time, or as many as there are.
 const STEP: i32 = 4;
+/// The longest wait of Kubernetes here before it creates a refused pod again: it doubles with each refusal.
+const KUBERNETES_RETRIES: Duration = Duration::from_secs(300);
 /// The tick is 5 seconds.
 const TWO_TICKS: Duration = Duration::from_secs(10);
 
@@ -40,7 +42,7 @@ async fn is_named(world: &World, granted: i32) -> Result<Duration> {
     })
     .await?;
     let unnamed = begun.elapsed();
-    wait_until("all that are granted are ready", Duration::from_secs(120), async || {
+    wait_until("all that are granted are ready", KUBERNETES_RETRIES, async || {
         let web = world.web().await?;
         ensure!(web.ready == granted, "{web:?}");
         Ok(())
@@ -72,7 +74,7 @@ async fn ungranted_growth_stops() -> Result<()> {
 
         quota(world, stopped + 1).await?;
         let begun = Instant::now();
-        wait_until("it grows again", Duration::from_secs(90), async || {
+        wait_until("it grows again", KUBERNETES_RETRIES, async || {
             let desired = world.web().await?.desired;
             ensure!(desired > stopped, "{desired} desired replicas");
             Ok(())
@@ -83,7 +85,7 @@ async fn ungranted_growth_stops() -> Result<()> {
         ensure!(world.web().await?.desired <= 2 * stopped, "one step above what is granted");
 
         quota(world, 100).await?;
-        wait_until("all are there", Duration::from_secs(180), async || world.has_ready(NEEDED).await).await
+        wait_until("all are there", KUBERNETES_RETRIES, async || world.has_ready(NEEDED).await).await
     })
     .await
 }
