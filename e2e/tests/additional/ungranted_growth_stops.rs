@@ -1,7 +1,10 @@
 //! A service whose pods a quota refuses asks for no more of them: it is named at once, keeps what it has, and grows again as
 //! soon as pods are granted.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams};
 use scalableapp_crds::ConditionStatus;
 use scalableapp_e2e::world::{World, holds_for, wait_until};
 use serde_json::json;
@@ -51,6 +54,13 @@ async fn is_named(world: &World, granted: i32) -> Result<Duration> {
     Ok(unnamed)
 }
 
+async fn remove_a_pod(world: &World) -> Result<()> {
+    let pod = world.web_pods().await?.pop().context("no pod")?;
+    let pods: Api<Pod> = Api::namespaced(world.client(), world.namespace());
+    pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn ungranted_growth_stops() -> Result<()> {
     World::run("ungranted_growth_stops", async |world| {
@@ -73,6 +83,8 @@ async fn ungranted_growth_stops() -> Result<()> {
         .await?;
 
         quota(world, stopped + 1).await?;
+        // Kubernetes tries refused pods again after minutes, and at once when a pod of them goes.
+        remove_a_pod(world).await?;
         let begun = Instant::now();
         wait_until("it grows again", KUBERNETES_RETRIES, async || {
             let desired = world.web().await?.desired;
@@ -85,6 +97,7 @@ async fn ungranted_growth_stops() -> Result<()> {
         ensure!(world.web().await?.desired <= 2 * stopped, "one step above what is granted");
 
         quota(world, 100).await?;
+        remove_a_pod(world).await?;
         wait_until("all are there", KUBERNETES_RETRIES, async || world.has_ready(NEEDED).await).await
     })
     .await
