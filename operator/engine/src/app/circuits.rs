@@ -63,11 +63,13 @@ impl<'a> Circuits<'a> {
 
 fn standings<'a>(input: &Input<'a>, name: &str, declared: &'a Component) -> BTreeMap<&'a str, Standing> {
     let pods = input.state.components.get(name).map_or(&[][..], |observed| &observed.pods);
+    let memory = input.memory.components.get(name);
     let standing = |call: &'a String| {
         let dependency = input.stack.dependencies.get(call)?;
         let reading = input.evidence.circuit(name, call);
-        let (max_age, late) = (input.evidence.max_age(), dependency.appears_late);
-        Some((call.as_str(), judge_circuit(reading.as_deref(), pods, input.now, max_age, late)))
+        let begun = memory.map_or(0, |memory| memory.scaling.circuits.most_open(call));
+        let (at, late) = ((input.now, input.evidence.max_age()), dependency.appears_late);
+        Some((call.as_str(), judge_circuit(reading.as_deref(), pods, at, late, begun)))
     };
     declared.calls.iter().filter_map(standing).collect()
 }

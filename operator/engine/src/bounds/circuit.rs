@@ -8,7 +8,6 @@
 //! 2. A caller is silent while a dependency of it is degraded, or while none of its pods is ready. Its callees, and theirs,
 //!    keep the replicas that they had before.
 //! 3. Both last until the breakers are known to be closed, or the callers to be back, and for one [`window`] from then on.
-//!    Fewer than half of the pods that had an open breaker do not count: they have a problem of their own.
 //!
 //! "Before" is the highest number of the last [`RECENT`] to twice that, because the load falls before a breaker is seen
 //! open.
@@ -65,7 +64,8 @@ struct Recent {
 /// What is known of a dependency.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DependencyState {
-    /// At least half of the pods that report have an open or half-open breaker, or had one when most of them last reported.
+    /// At least half of the pods that report have an open or half-open breaker, or had one when most of them last reported,
+    /// or still half of the most that had one.
     Degraded {
         /// Since when, to the second.
         since: Timestamp,
@@ -198,6 +198,11 @@ impl CircuitMemory {
         *self == Self::default()
     }
 
+    /// The most pods with an open breaker at the same time since this dependency is degraded; 0 where it is not.
+    pub(crate) fn most_open(&self, dependency: &str) -> u32 {
+        self.dependencies.get(dependency).filter(|hold| hold.ended.is_none()).map_or(0, |hold| hold.open)
+    }
+
     /// Begins, raises and ends holds.
     fn follow(&mut self, subject: &Subject<'_>, of: &OfComponent<'_>, max: i32) {
         let (now, window) = (subject.now, window(subject));
@@ -217,11 +222,7 @@ impl CircuitMemory {
                 }
                 Standing::Well | Standing::OpenOnSomePods { .. } => {
                     if let Some(hold) = self.dependencies.get_mut(*name) {
-                        if hold.is_seen_by(standing) {
-                            hold.goes_on(subject.current_replicas);
-                        } else {
-                            hold.ends(now);
-                        }
+                        hold.ends(now);
                     }
                 }
                 Standing::Unknown(_) | Standing::NotYet | Standing::NotCalled => {}
@@ -274,12 +275,6 @@ impl CircuitMemory {
 }
 
 impl Hold {
-    /// Whether half of the pods with an open breaker still have it. Other breakers may have closed for want of calls.
-    fn is_seen_by(&self, standing: &Standing) -> bool {
-        let Standing::OpenOnSomePods { pods } = standing else { return false };
-        self.ended.is_none() && 2 * pods.len() >= usize::try_from(self.open).unwrap_or(usize::MAX)
-    }
-
     fn new(now: Timestamp, replicas: i32) -> Self {
         Self { since: whole_second(now), replicas, open: 0, of: 0, ended: None }
     }

@@ -65,7 +65,7 @@ pub enum Standing {
         /// Their names, in order.
         pods: Vec<String>,
     },
-    /// At least half of the pods that report have an open or half-open breaker.
+    /// At least half of the pods that report have an open or half-open breaker, or still half of those that had one.
     Degraded(CircuitCount),
     /// Too few pods report a state.
     Unknown(CircuitCount),
@@ -80,8 +80,10 @@ impl CircuitCount {
         self.open + self.closed
     }
 
-    fn is_degraded(self) -> bool {
-        self.open > 0 && 2 * self.open >= self.known()
+    /// `begun` are the pods that had an open breaker while the dependency was degraded; 0 where it was not.
+    fn is_degraded(self, begun: u32) -> bool {
+        let of_all = 2 * self.open >= self.known();
+        self.open > 0 && (of_all || (begun > 0 && 2 * self.open >= begun))
     }
 
     fn is_well(self) -> bool {
@@ -90,14 +92,16 @@ impl CircuitCount {
 }
 
 /// Judges the breakers of a component for one dependency; no reading means that a query was not answered. `pods` are the
-/// component's. `appears_late` is whether a breaker is reported from its first call on only.
+/// component's. `appears_late` is whether a breaker is reported from its first call on only. `begun` are the most pods that
+/// had an open breaker since the dependency is degraded: with few calls breakers close for want of them. It is 0 where the
+/// dependency is not degraded.
 #[must_use]
 pub fn judge_circuit(
     reading: Option<&CircuitReading>,
     pods: &[Pod],
-    now: Timestamp,
-    max_age: SignedDuration,
+    (now, max_age): (Timestamp, SignedDuration),
     appears_late: bool,
+    begun: u32,
 ) -> Standing {
     let (mut count, mut open, mut is_uncalled) = (CircuitCount::default(), Vec::new(), false);
     for pod in pods.iter().filter(|pod| !pod.deleting && !pod.phase.has_ended()) {
@@ -119,7 +123,7 @@ pub fn judge_circuit(
         }
     }
     match count {
-        _ if count.is_degraded() => Standing::Degraded(count),
+        _ if count.is_degraded(begun) => Standing::Degraded(count),
         _ if count == CircuitCount::default() && is_uncalled => Standing::NotCalled,
         _ if count == CircuitCount::default() => Standing::NotYet,
         _ if !count.is_well() => Standing::Unknown(count),
@@ -165,7 +169,7 @@ mod tests {
     }
 
     fn standing(states: &[Option<CircuitState>]) -> Standing {
-        judge_circuit(Some(&reading(states, Some(NOW))), &pods(states.len()), NOW, MAX_AGE, false)
+        judge_circuit(Some(&reading(states, Some(NOW))), &pods(states.len()), (NOW, MAX_AGE), false, 0)
     }
 
     fn count(open: u32, closed: u32, unknown: u32) -> CircuitCount {
@@ -197,6 +201,16 @@ mod tests {
     }
 
     #[test]
+    fn a_degraded_dependency_stays_so_while_half_of_the_pods_that_saw_it_do() {
+        let states = [Some(Open), Some(Closed), Some(Closed), Some(Closed)];
+        let pods = pods(states.len());
+        let of =
+            |begun| judge_circuit(Some(&reading(&states, Some(NOW))), &pods, (NOW, MAX_AGE), false, begun);
+        assert_eq!(of(2), Standing::Degraded(count(1, 3, 0)));
+        assert_eq!(of(3), Standing::OpenOnSomePods { pods: vec!["pod-0".to_owned()] });
+    }
+
+    #[test]
     fn absent_is_not_closed() {
         let [closed, open] = [Closed, Open].map(Some);
         assert_eq!(standing(&[None, None]), Standing::Unknown(count(0, 0, 2)));
@@ -204,7 +218,7 @@ mod tests {
         assert_eq!(standing(&[closed, closed, None]), Standing::Well);
         assert_eq!(standing(&[open, None, None]), Standing::Degraded(count(1, 0, 2)));
         assert_eq!(standing(&[open, closed, closed, None, None]), Standing::Unknown(count(1, 2, 2)));
-        assert_eq!(judge_circuit(None, &pods(1), NOW, MAX_AGE, true), Standing::Unknown(count(0, 0, 1)));
+        assert_eq!(judge_circuit(None, &pods(1), (NOW, MAX_AGE), true, 0), Standing::Unknown(count(0, 0, 1)));
     }
 
     #[test]
@@ -212,7 +226,8 @@ mod tests {
         assert_eq!(standing(&[Some(Implausible)]), Standing::Unknown(count(0, 0, 1)));
         for at in [None, Some(NOW - MAX_AGE * 2), Some(NOW + MAX_AGE * 2)] {
             for state in [Open, Closed] {
-                let stale = judge_circuit(Some(&reading(&[Some(state)], at)), &pods(1), NOW, MAX_AGE, false);
+                let stale =
+                    judge_circuit(Some(&reading(&[Some(state)], at)), &pods(1), (NOW, MAX_AGE), false, 0);
                 assert_eq!(stale, Standing::Unknown(count(0, 0, 1)), "{state:?} {at:?}");
             }
         }
@@ -222,25 +237,25 @@ mod tests {
     fn pods_that_could_not_report_yet_are_not_missed() {
         let young = [pod(0, SignedDuration::ZERO)];
         let judged = |states: &[Option<CircuitState>]| {
-            judge_circuit(Some(&reading(states, Some(NOW))), &young, NOW, MAX_AGE, false)
+            judge_circuit(Some(&reading(states, Some(NOW))), &young, (NOW, MAX_AGE), false, 0)
         };
         assert_eq!(judged(&[None]), Standing::NotYet);
         assert_eq!(judged(&[Some(Open)]), Standing::Degraded(count(1, 0, 0)));
         let leaving =
             [Pod { deleting: true, ..pod(0, MAX_AGE) }, Pod { phase: Phase::Failed, ..pod(1, MAX_AGE) }];
         let open = reading(&[Some(Open), Some(Open)], Some(NOW));
-        assert_eq!(judge_circuit(Some(&open), &leaving, NOW, MAX_AGE, false), Standing::NotYet);
+        assert_eq!(judge_circuit(Some(&open), &leaving, (NOW, MAX_AGE), false, 0), Standing::NotYet);
     }
 
     #[test]
     fn a_breaker_that_appears_with_its_first_call_may_be_missing_on_every_pod() {
         let none = CircuitReading::default();
-        assert_eq!(judge_circuit(Some(&none), &pods(2), NOW, MAX_AGE, true), Standing::NotCalled);
+        assert_eq!(judge_circuit(Some(&none), &pods(2), (NOW, MAX_AGE), true, 0), Standing::NotCalled);
         let one = reading(&[Some(Closed), None, None], Some(NOW));
-        assert_eq!(judge_circuit(Some(&one), &pods(3), NOW, MAX_AGE, true), Standing::Well);
+        assert_eq!(judge_circuit(Some(&one), &pods(3), (NOW, MAX_AGE), true, 0), Standing::Well);
         let old = reading(&[Some(Closed), Some(Closed), None], Some(NOW - MAX_AGE * 2));
         assert_eq!(
-            judge_circuit(Some(&old), &pods(3), NOW, MAX_AGE, true),
+            judge_circuit(Some(&old), &pods(3), (NOW, MAX_AGE), true, 0),
             Standing::Unknown(count(0, 0, 2))
         );
     }

@@ -9,7 +9,7 @@ use crate::app::subject::Subject;
 use crate::evidence::cache::{CacheReading, judge_cache};
 use crate::hpa::signal::Proposal;
 use crate::propose::evaluate::{Invalid, MetricResult};
-use crate::propose::metric::decimal;
+use crate::propose::metric::{decimal, thousandths};
 use crate::stack::Workload;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -68,8 +68,8 @@ pub(crate) fn on_evictions(
     let reading = subject.cache(metric);
     let reading = judge_cache(reading.as_deref(), &subject.pods, subject.now, subject.max_age())?;
     let (per_second, current) = (reading.evictions_per_second, subject.current_replicas);
-    let milli = (per_second * 1000.0).round() as i64;
-    let hits = reading.hits_per_second.map(|hits| decimal((hits * 1000.0).round() as i64));
+    let milli = thousandths(per_second);
+    let hits = reading.hits_per_second.map(|hits| decimal(thousandths(hits)));
     let saved = hits.map_or_else(String::new, |hits| format!("; {hits} hits/s save a query each"));
     let silent = |why: &str, memory| {
         let result = MetricResult::Silent { measured: Some(milli), why: format!("{why}{saved}") };

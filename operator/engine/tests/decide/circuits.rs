@@ -327,6 +327,20 @@ fn the_callees_of_a_caller_with_an_open_breaker_keep_their_replicas() {
 }
 
 #[test]
+fn callees_are_held_for_as_long_as_their_caller() {
+    let mut shop = Shop::new();
+    shop.at(0, 300.0).act();
+    shop.at(5, 10.0).web().breakers(&[Open, Open, Open, Open, Closed, Closed]);
+    shop.act();
+    for _ in 0..60 {
+        shop.at(10, 10.0).web().breakers(&[Open, Open, Closed, Closed, Closed, Closed]);
+        let decision = shop.act();
+        assert_eq!(desired(&decision), [6, 6, 6]);
+        assert_eq!(decision.components["api"].limited_by, [reason::CALLERS_SILENT]);
+    }
+}
+
+#[test]
 fn the_callees_of_a_caller_without_a_ready_pod_keep_their_replicas() {
     let mut shop = Shop::new();
     assert_eq!(desired(&shop.at(0, 300.0).act()), [6, 6, 6]);
