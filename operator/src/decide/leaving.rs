@@ -3,8 +3,13 @@
 //! From the decision on the cache is as large as its list, so a leaving shard counts for nothing else. Its StatefulSet
 //! shrinks later. What is not known about a shard is no sign that nobody uses it.
 
+use super::memory::DecideMemory;
+use super::pass::{ComponentPass, View};
 use crate::observe::{cluster::pods::CachedPod, snapshot::Samples};
 use jiff::{SignedDuration, Timestamp};
+use scalableapp_crds::Tier;
+use scalableapp_engine::rollout::Plan;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Longest wait for consumers that go on using a shard.
@@ -34,7 +39,7 @@ impl Leaving {
     }
 
     /// The replicas of the StatefulSet that may be left now, at least `planned`: a shard stays while one above it does.
-    pub(super) fn replicas<'a>(
+    fn replicas<'a>(
         leaving: Option<Self>,
         (planned, current): (i32, i32),
         pods: impl Iterator<Item = &'a Arc<CachedPod>>,
@@ -55,6 +60,32 @@ impl Leaving {
         let stays = (planned..current).rev().find(|ordinal| !unused.contains(ordinal));
         stays.map_or(planned, |ordinal| ordinal.saturating_add(1))
     }
+}
+
+/// Keeps shards that are no longer listed in the plan until they may go. Returns the shards of each cache that do not leave.
+pub(super) fn keep_leaving_shards(
+    plan: &mut Plan,
+    components: &[ComponentPass],
+    view: View<'_>,
+    memory: &mut DecideMemory,
+) -> BTreeMap<String, i32> {
+    let mut kept = BTreeMap::new();
+    for ComponentPass { state, .. } in components.iter().filter(|one| one.state.tier == Tier::Cache) {
+        let name = state.name.as_str();
+        let current = state.revisions.iter().map(|revision| revision.replicas).sum();
+        let leaving = memory.leaving(name, current);
+        let planned = plan.replicas.get_mut(name).and_then(|planned| planned.get_mut(&state.target));
+        let Some(planned) = planned else {
+            kept.insert(name.to_owned(), leaving.map_or(current, |leaving| leaving.listed(current)));
+            continue;
+        };
+        kept.insert(name.to_owned(), *planned);
+        if *planned < current {
+            let pods = view.observed.pods_of(name);
+            *planned = Leaving::replicas(leaving, (*planned, current), pods, view.samples, view.now);
+        }
+    }
+    kept
 }
 
 /// The ordinal of a pod of a StatefulSet.

@@ -1,6 +1,7 @@
 //! From the cached objects of one app to its decision: builds the engine's input, and the state of each component from
 //! the result. Pure.
 
+mod clusters;
 pub mod component_state;
 pub mod deletion_costs;
 mod evidence;

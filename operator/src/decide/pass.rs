@@ -1,15 +1,16 @@
 //! One pass over one app. Pure.
 
 use super::{
-    component_state::{ComponentState, Failure, MetricsState, WriteState, was_applied},
+    clusters::{named, with_obstacle},
+    component_state::{ComponentState, Failure, WriteState, was_applied},
     deletion_costs::CostChanges,
     evidence::AppEvidence,
-    leaving::{Leaving, ordinal},
+    leaving::{keep_leaving_shards, ordinal},
     memory::DecideMemory,
     metrics_state::metrics_state,
     news, other_scaler,
     removed::Removed,
-    shard_memory::{CacheMemory, Shards},
+    shard_memory::{CacheMemory, observed_memory, shard_memory},
     ungranted::ungranted,
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     observe::{
         cluster::{
             caches::Observed,
-            named::{NamedCluster, Obstacle},
+            named::NamedCluster,
             pods::CachedPod,
             workload::{self, LiveRevision},
         },
@@ -45,7 +46,7 @@ use scalableapp_engine::{
     reason,
     record::{Record, RecordedInput},
     rollout::{Plan, rolling::Revision},
-    state::{self, ShardMemory, State, Undecided},
+    state::{self, State, Undecided},
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -176,61 +177,6 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
     Pass { costs: pass.cost_changes(app, view), ..pass }
 }
 
-/// The next step of the memory of each cache's shards.
-fn shard_memory(
-    app: &App,
-    components: &[ComponentPass],
-    view: View<'_>,
-    memory: &mut DecideMemory,
-) -> BTreeMap<String, CacheMemory> {
-    let step = |one: &ComponentPass| {
-        let name = one.state.name.as_str();
-        let cache = app.component(name).filter(|component| component.is_valid())?.pod.cache.as_ref()?;
-        let template = one.state.revisions.iter().find_map(|live| live.workload.part.spec.memory);
-        let pods: Vec<Arc<CachedPod>> = view.observed.pods_of(name).cloned().collect();
-        let shards = Shards { cache, pods: &pods, refusal: memory.refusal(name) };
-        let growth = one.decision.as_ref().and_then(|decision| decision.memory);
-        let bytes =
-            growth.map_or_else(|| shards.bytes(memory.shard_bytes(name, template)), |growth| growth.bytes);
-        let mut step = shards.step(bytes, template, view.samples);
-        if growth.is_none() {
-            memory.note_shard_bytes(name, bytes);
-        }
-        step.replaces |= one.state.outdated > 0;
-        if !memory.may_resize(name, view.now) {
-            step.resizes.clear();
-        }
-        Some((name.to_owned(), step))
-    };
-    components.iter().filter_map(step).collect()
-}
-
-/// Keeps shards that are no longer listed in the plan until they may go. Returns the shards of each cache that do not leave.
-fn keep_leaving_shards(
-    plan: &mut Plan,
-    components: &[ComponentPass],
-    view: View<'_>,
-    memory: &mut DecideMemory,
-) -> BTreeMap<String, i32> {
-    let mut kept = BTreeMap::new();
-    for ComponentPass { state, .. } in components.iter().filter(|one| one.state.tier == Tier::Cache) {
-        let name = state.name.as_str();
-        let current = state.revisions.iter().map(|revision| revision.replicas).sum();
-        let leaving = memory.leaving(name, current);
-        let planned = plan.replicas.get_mut(name).and_then(|planned| planned.get_mut(&state.target));
-        let Some(planned) = planned else {
-            kept.insert(name.to_owned(), leaving.map_or(current, |leaving| leaving.listed(current)));
-            continue;
-        };
-        kept.insert(name.to_owned(), *planned);
-        if *planned < current {
-            let pods = view.observed.pods_of(name);
-            *planned = Leaving::replicas(leaving, (*planned, current), pods, view.samples, view.now);
-        }
-    }
-    kept
-}
-
 /// The decision, with its input if it is `recording`.
 fn decided(input: &Input<'_>, recording: bool) -> (Decision, Option<RecordedInput>) {
     if !recording {
@@ -296,19 +242,6 @@ fn observed(
         unshown,
         undecided,
     }
-}
-
-fn observed_memory(
-    resolved: &Component,
-    component: &ComponentState,
-    view: View<'_>,
-    memory: &DecideMemory,
-) -> Option<ShardMemory> {
-    let (name, cache) = (resolved.name.as_str(), resolved.pod.cache.as_ref()?);
-    let template = component.revisions.iter().find_map(|live| live.workload.part.spec.memory);
-    let pods: Vec<Arc<CachedPod>> = view.observed.pods_of(name).cloned().collect();
-    let shards = Shards { cache, pods: &pods, refusal: memory.refusal(name) };
-    Some(shards.observed(shards.bytes(memory.shard_bytes(name, template))))
 }
 
 /// The result once the app is decided.
@@ -393,27 +326,6 @@ fn persisted(
     }
     let known = known.and_then(|known| known.memory.as_ref()).map_or(&[][..], |memory| &memory.holds);
     (memory.holds() != known).then(|| memory.persist(now, behavior))
-}
-
-/// The Cluster whose replicas the component is.
-fn named<'a>(component: &Component, observed: &'a Observed) -> Option<&'a NamedCluster> {
-    observed.clusters.get(component.cluster.as_ref()?)
-}
-
-/// The state of a component with what stands in the way of scaling its Cluster.
-fn with_obstacle(resolved: &Component, observed: &Observed, state: ComponentState) -> ComponentState {
-    let Some(cluster) = &resolved.cluster else { return state };
-    let obstacle = match named(resolved, observed) {
-        Some(named) => named.obstacle(cluster),
-        None => Some(Obstacle::Unknown),
-    };
-    let (problem, failure) = match &obstacle {
-        Some(Obstacle::Busy(problem)) => (Some(problem.clone()), None),
-        Some(Obstacle::Lasting(problem)) => (None, Some(problem.clone())),
-        Some(Obstacle::Unknown) | None => (None, None),
-    };
-    let measured = if obstacle.is_some() { MetricsState::NotAsked } else { state.measured.clone() };
-    ComponentState { obstacle, problem, failure, measured, ..state }
 }
 
 fn component_state(

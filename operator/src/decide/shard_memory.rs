@@ -4,12 +4,16 @@
 //! new shards start with it. It restarts no shard: the pods are resized in place. A shard gets more at once, because its
 //! script never uses more than its limit. It gets less once the exporter shows that its data fits.
 
+use super::component_state::ComponentState;
+use super::memory::DecideMemory;
+use super::pass::{ComponentPass, View};
 use crate::observe::{
     cluster::pods::{CachedPod, PodMemory},
     snapshot::Samples,
 };
-use crate::resolve::app::Cache;
+use crate::resolve::app::{App, Cache, Component};
 use scalableapp_engine::state::ShardMemory;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The most of a limit that the data may have before the limit shrinks to it, in percent. It is a little more than the
@@ -45,15 +49,15 @@ pub struct ResizeRefusal {
 
 /// The shards of a cache, as far as their memory is concerned.
 #[derive(Clone, Copy)]
-pub(super) struct Shards<'a> {
-    pub(super) cache: &'a Cache,
-    pub(super) pods: &'a [Arc<CachedPod>],
-    pub(super) refusal: Option<&'a ResizeRefusal>,
+struct Shards<'a> {
+    cache: &'a Cache,
+    pods: &'a [Arc<CachedPod>],
+    refusal: Option<&'a ResizeRefusal>,
 }
 
 impl Shards<'_> {
     /// Bytes that each shard is to have before the decision. `known` is what it had.
-    pub(super) fn bytes(self, known: Option<i64>) -> i64 {
+    fn bytes(self, known: Option<i64>) -> i64 {
         let Self { cache, .. } = self;
         let max = cache.max_memory.max(cache.memory);
         let bytes = known.unwrap_or(cache.memory).clamp(cache.memory, max);
@@ -67,7 +71,7 @@ impl Shards<'_> {
     }
 
     /// As the engine's input.
-    pub(super) fn observed(self, bytes: i64) -> ShardMemory {
+    fn observed(self, bytes: i64) -> ShardMemory {
         // The kernel gives whole pages.
         let is_about = |given: i64| given.abs_diff(bytes) < ROUNDED;
         let has = |memory: &PodMemory| memory.asked == bytes && memory.given.is_none_or(is_about);
@@ -76,7 +80,7 @@ impl Shards<'_> {
     }
 
     /// The next step towards these bytes.
-    pub(super) fn step(self, bytes: i64, template: Option<i64>, samples: &Samples) -> CacheMemory {
+    fn step(self, bytes: i64, template: Option<i64>, samples: &Samples) -> CacheMemory {
         let replaces = self.api_refuses(bytes);
         let may_have = |pod: &CachedPod| {
             let Some(memory) = pod.memory.as_deref().filter(|memory| memory.asked != bytes) else {
@@ -113,6 +117,53 @@ impl Shards<'_> {
         let kubelet = self.pods.iter().filter(|pod| !pod.pod.deleting).find_map(|pod| of_pod(&pod));
         kubelet.or_else(|| self.refusal.map(|refusal| refusal.words.clone()))
     }
+}
+
+/// The next step of the memory of each cache's shards.
+pub(super) fn shard_memory(
+    app: &App,
+    components: &[ComponentPass],
+    view: View<'_>,
+    memory: &mut DecideMemory,
+) -> BTreeMap<String, CacheMemory> {
+    let step = |one: &ComponentPass| {
+        let name = one.state.name.as_str();
+        let cache = app.component(name).filter(|component| component.is_valid())?.pod.cache.as_ref()?;
+        let pods: Vec<Arc<CachedPod>> = view.observed.pods_of(name).cloned().collect();
+        let shards = Shards { cache, pods: &pods, refusal: memory.refusal(name) };
+        let template = template_bytes(&one.state);
+        let growth = one.decision.as_ref().and_then(|decision| decision.memory);
+        let bytes =
+            growth.map_or_else(|| shards.bytes(memory.shard_bytes(name, template)), |growth| growth.bytes);
+        let mut step = shards.step(bytes, template, view.samples);
+        if growth.is_none() {
+            memory.note_shard_bytes(name, bytes);
+        }
+        step.replaces |= one.state.outdated > 0;
+        if !memory.may_resize(name, view.now) {
+            step.resizes.clear();
+        }
+        Some((name.to_owned(), step))
+    };
+    components.iter().filter_map(step).collect()
+}
+
+/// The memory of the shards of a cache as the engine's input; `None` for other components.
+pub(super) fn observed_memory(
+    component: &Component,
+    state: &ComponentState,
+    view: View<'_>,
+    memory: &DecideMemory,
+) -> Option<ShardMemory> {
+    let (name, cache) = (component.name.as_str(), component.pod.cache.as_ref()?);
+    let pods: Vec<Arc<CachedPod>> = view.observed.pods_of(name).cloned().collect();
+    let shards = Shards { cache, pods: &pods, refusal: memory.refusal(name) };
+    Some(shards.observed(shards.bytes(memory.shard_bytes(name, template_bytes(state)))))
+}
+
+/// Bytes of each shard in the template of the StatefulSet.
+fn template_bytes(state: &ComponentState) -> Option<i64> {
+    state.revisions.iter().find_map(|live| live.workload.part.spec.memory)
 }
 
 #[cfg(test)]

@@ -246,12 +246,12 @@ impl QueryPlan {
                 components.insert(component.key.clone(), sources(component));
             }
         }
-        Self::new(components, forecasts, shown).with(breakers).with_pools(pools)
+        Self::new(components, forecasts, shown).with_breakers(breakers).with_pools(pools)
     }
 
     /// The plan with the circuit breakers of components.
     #[must_use]
-    pub fn with(mut self, breakers: Breakers) -> Self {
+    pub fn with_breakers(mut self, breakers: Breakers) -> Self {
         for (key, breakers) in &breakers {
             for breaker in breakers.values() {
                 let scope = self.signals.entry(Signal::Circuit(breaker.source)).or_default();

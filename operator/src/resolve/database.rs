@@ -41,7 +41,7 @@ pub const RUN_FOLDER: &str = "/var/run/postgresql";
 pub const VOLUMES: [&str; 6] = ["data", "primary", "run", "script", "tls", "tmp"];
 
 /// Name of the metric of the running queries.
-pub(super) const ACTIVE_QUERIES: &str = "active-queries";
+const ACTIVE_QUERIES: &str = "active-queries";
 /// The exporter of `activeQueries`.
 const EXPORTER_IMAGE: &str = "docker.io/prometheuscommunity/postgres-exporter:v0.19.1";
 /// The file that the script keeps while the replica is eligible for reads.
@@ -258,16 +258,27 @@ fn whole_seconds(written: &api::GoDuration, path: Path<'_>, problems: &mut Probl
     1
 }
 
-/// The scaling of read replicas.
-pub(super) fn scaling(written: &api::ReadReplicas, path: Path<'_>, problems: &mut Problems) -> Scaling {
-    let (min_replicas, max_replicas) = (written.min, written.max);
-    if !(1..=MOST_REPLICAS).contains(&min_replicas) {
+/// Checks minimum and maximum replicas.
+pub(super) fn check_replicas((min, max): (i32, i32), path: Path<'_>, problems: &mut Problems) {
+    if !(1..=MOST_REPLICAS).contains(&min) {
         problems.refuse(Path::Field(&path, "min"), format!("use 1 to {MOST_REPLICAS}"));
     }
-    if !(min_replicas..=MOST_REPLICAS).contains(&max_replicas) {
+    if !(min..=MOST_REPLICAS).contains(&max) {
         problems
             .refuse(Path::Field(&path, "max"), format!("use at most {MOST_REPLICAS}, and no less than min"));
     }
+}
+
+/// The metric of the running queries.
+pub(super) fn running_queries(target: &api::Quantity, path: Path<'_>, problems: &mut Problems) -> Metric {
+    let per_replica = above_zero(target, "activeQueries", path, problems);
+    Metric { name: ACTIVE_QUERIES.to_owned(), target: Target::Prometheus { per_replica } }
+}
+
+/// The scaling of read replicas.
+pub(super) fn scaling(written: &api::ReadReplicas, path: Path<'_>, problems: &mut Problems) -> Scaling {
+    let (min_replicas, max_replicas) = (written.min, written.max);
+    check_replicas((min_replicas, max_replicas), path, problems);
     let metrics = metrics(written, Path::Field(&path, "target"), problems);
     if metrics.is_empty() && min_replicas != max_replicas {
         let sentence =
@@ -287,10 +298,7 @@ pub(super) fn scaling(written: &api::ReadReplicas, path: Path<'_>, problems: &mu
 
 fn metrics(written: &api::ReadReplicas, path: Path<'_>, problems: &mut Problems) -> Vec<Metric> {
     let Some(target) = &written.target else { return Vec::new() };
-    let queries = target.active_queries.as_ref().map(|queries| {
-        let per_replica = above_zero(queries, "activeQueries", path, problems);
-        Metric { name: ACTIVE_QUERIES.to_owned(), target: Target::Prometheus { per_replica } }
-    });
+    let queries = target.active_queries.as_ref().map(|queries| running_queries(queries, path, problems));
     let cpu = target.cpu_utilization.map(|percent| {
         let path = Path::Field(&path, "cpuUtilization");
         if !(1..=10_000).contains(&percent) {

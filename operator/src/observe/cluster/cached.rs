@@ -125,12 +125,36 @@ pub(super) fn other_scaler<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     Ok(scalers.into_iter().next().filter(|_| !is_ours))
 }
 
-/// The memory limit of the first container, which is the component's own.
+/// The memory limit of the first container, which is the component's own. The rest of the template is not copied.
 fn memory_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    let template = Value::deserialize(deserializer)?;
-    let limit = template.pointer("/spec/containers/0/resources/limits/memory").and_then(Value::as_str);
-    let bytes = limit.and_then(|limit| Quantity(limit.to_owned()).milli().ok());
-    Ok(bytes.map(|milli| milli / 1000))
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct TemplatePart {
+        spec: TemplateSpecPart,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct TemplateSpecPart {
+        containers: Vec<LimitedContainer>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct LimitedContainer {
+        resources: LimitedResources,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct LimitedResources {
+        limits: MemoryLimit,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct MemoryLimit {
+        memory: Option<Quantity>,
+    }
+    let template = TemplatePart::deserialize(deserializer)?;
+    let limit = template.spec.containers.into_iter().next().and_then(|one| one.resources.limits.memory);
+    Ok(limit.and_then(|limit| limit.milli().ok()).map(|milli| milli / 1000))
 }
 
 fn troubles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<WorkloadCondition>, D::Error> {

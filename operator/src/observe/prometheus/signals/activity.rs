@@ -36,8 +36,8 @@ const UP: &str = "pg_up";
 
 fn queries(selection: &Selection, part: &Part<'_>) -> String {
     let active = "state=\"active\",backend_type=\"client backend\"";
-    let matchers = format!("{{{active},application_name!=\"{EXPORTER_SESSION}\",");
-    let selector = selection.of_apps(SESSIONS, part).replacen('{', &matchers, 1);
+    let matchers = format!("{active},application_name!=\"{EXPORTER_SESSION}\"");
+    let selector = selection.of_apps_where(SESSIONS, &matchers, part);
     format!("sum by ({COMPONENT}) ({})", once(&format!("{selector} and {}", selection.fresh(&selector))))
 }
 

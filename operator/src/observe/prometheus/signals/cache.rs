@@ -4,10 +4,9 @@ use hashbrown::HashMap;
 use jiff::Timestamp;
 use promql_parser::util::display_duration;
 use scalableapp_engine::evidence::cache::CacheReading;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::family::{Family, Measurements, Sampling, renew};
+use super::family::{Family, Measurements, Sampling, renew, renew_pods};
 use super::scraped::Measured;
 use super::selection::{COMPONENT, Selection, once};
 use super::template::{Misread, Template, TemplateAnswers};
@@ -158,13 +157,11 @@ pub struct ShardUse {
 /// The use of each shard, by its pod.
 pub type ByShard = HashMap<NamespacedName, ShardUse>;
 
-/// Replaces the shards of a part.
-fn renew_shards(
-    all: &mut Arc<ByShard>,
-    sampling: &Sampling<'_>,
-    (outcome, data): (&Outcome<'_>, &Outcome<'_>),
-) {
-    let Sampling { part, now, .. } = *sampling;
+/// The use of each shard. A partial answer is none.
+fn shard_uses(now: Timestamp, outcome: &Outcome<'_>, data: &Outcome<'_>) -> ByShard {
+    if outcome.is_partial {
+        return ByShard::new();
+    }
     let data: HashMap<_, _> =
         data.data.series().filter_map(|(labels, bytes)| Some((labels.pod_name()?, bytes))).collect();
     let used = outcome.data.series().filter_map(|(labels, rate)| {
@@ -174,11 +171,7 @@ fn renew_shards(
             ShardUse { commands_per_second: rate, data: data.get(&(namespace, pod)).copied(), at: now },
         ))
     });
-    let kept = Arc::make_mut(all);
-    kept.retain(|shard, _| !part.has_pod(shard.namespace(), shard.name()));
-    if !outcome.is_partial {
-        kept.extend(used);
-    }
+    used.collect()
 }
 
 fn read(
@@ -186,8 +179,8 @@ fn read(
     sampling: &Sampling<'_>,
     answers: &mut TemplateAnswers<'_>,
 ) -> Result<(), Misread> {
-    let of_shards = (answers.take(SHARD_COMMANDS)?, answers.take(SHARD_DATA)?);
-    renew_shards(&mut evidence.shards, sampling, of_shards);
+    let shards = shard_uses(sampling.now, answers.take(SHARD_COMMANDS)?, answers.take(SHARD_DATA)?);
+    renew_pods(&mut evidence.shards, sampling.part, shards, |pod| (pod.namespace(), pod.name()));
     let outcomes = [EVICTIONS, EVICTIONS_AGE, SHARDS, HIT_RATIO, EARLIER_HIT_RATIO, USED_MEMORY, HITS];
     let mut is_partial = false;
     let mut by_component = Vec::with_capacity(outcomes.len());

@@ -1,8 +1,10 @@
 //! The families of signals: their templates, and the measurements from the answers. Pure.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use jiff::Timestamp;
 use scalableapp_crds::CircuitSource;
 use scalableapp_engine::evidence::connections::{ConnectionsReading, PoolReading};
@@ -149,6 +151,25 @@ pub(super) fn renew<T: Clone>(all: &mut Arc<ByComponent<T>>, part: &Part<'_>, me
     }
 }
 
+/// Replaces the values of a part's pods. `pod` is the namespace and the name of the pod of a key.
+pub(super) fn renew_pods<K: Clone + Eq + Hash, T: Clone>(
+    all: &mut Arc<HashMap<K, T>>,
+    part: &Part<'_>,
+    measured: HashMap<K, T>,
+    pod: impl Fn(&K) -> (&str, &str),
+) {
+    if part.is_whole {
+        *all = Arc::new(measured);
+    } else {
+        let all = Arc::make_mut(all);
+        all.retain(|key, _| {
+            let (namespace, pod) = pod(key);
+            !part.has_pod(namespace, pod)
+        });
+        all.extend(measured);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::requests::{RATE, RESETS};
@@ -186,7 +207,7 @@ mod tests {
         let answers = signal.family().templates.iter().map(answer).collect();
         let wanted = QueryPlan::new([(key(), BTreeMap::new())].into(), BTreeMap::new(), Shown::default());
         let breaker = Breaker { source: CircuitSource::App, name: "pay".to_owned() };
-        let wanted = wanted.with([(key(), [("payments".to_owned(), breaker)].into())].into());
+        let wanted = wanted.with_breakers([(key(), [("payments".to_owned(), breaker)].into())].into());
         let part =
             Part { start: AppKey::default(), apps: Vec::new(), is_whole: true, cuts_a_namespace: false };
         let mut evidence = Measurements::default();

@@ -2,12 +2,10 @@
 //!
 //! They decide which pods leave first, and nothing else. A pod that does not export them is not known to be idle.
 
-use std::sync::Arc;
-
 use hashbrown::HashMap;
 use jiff::Timestamp;
 
-use super::family::{Family, Measurements, Sampling};
+use super::family::{Family, Measurements, Sampling, renew_pods};
 use super::selection::{Selection, once};
 use super::template::{Misread, Template, TemplateAnswers};
 use crate::observe::namespaced::NamespacedName;
@@ -53,17 +51,7 @@ fn read(
         let running = RunningJobs { jobs: value.ceil() as u32, at: sampling.now };
         Some((NamespacedName::new(namespace, pod), running))
     });
-    renew(&mut evidence.running_jobs, sampling.part, measured.collect());
+    let measured = measured.collect();
+    renew_pods(&mut evidence.running_jobs, sampling.part, measured, |pod| (pod.namespace(), pod.name()));
     Ok(())
-}
-
-/// Replaces the values of a part's pods.
-fn renew(all: &mut Arc<ByPod>, part: &Part<'_>, measured: ByPod) {
-    if part.is_whole {
-        *all = Arc::new(measured);
-    } else {
-        let all = Arc::make_mut(all);
-        all.retain(|pod, _| !part.has_pod(pod.namespace(), pod.name()));
-        all.extend(measured);
-    }
 }

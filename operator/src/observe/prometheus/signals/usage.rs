@@ -9,6 +9,7 @@ use hashbrown::{Equivalent, HashMap};
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::hpa::pod::{Container, Pod, PodSample};
 
+use super::family::renew_pods;
 use super::selection::CONTAINER;
 use crate::observe::namespaced::NamespacedName;
 use crate::observe::prometheus::answer::{Labels, Outcome, taken};
@@ -81,13 +82,7 @@ pub(super) fn age_of(selector: &str) -> String {
 
 /// Replaces the usages of a part's pods.
 pub(super) fn renew(all: &mut Arc<ByContainer>, part: &Part<'_>, measured: ByContainer) {
-    if part.is_whole {
-        *all = Arc::new(measured);
-    } else {
-        let all = Arc::make_mut(all);
-        all.retain(|container, _| !part.has_pod(container.namespace(), container.pod()));
-        all.extend(measured);
-    }
+    renew_pods(all, part, measured, |container| (container.namespace(), container.pod()));
 }
 
 /// Usage of each container, rounded up to a thousandth, as a Kubernetes quantity is. A pod that is missing from an
