@@ -5,7 +5,7 @@
 //!  closed ───────────────────────────────► open ───────────────────────────────► half-open
 //!    ▲                                      ▲            one probe failed            │  │
 //!    │                                      └────────────────────────────────────────┘  │
-//!    └─────────────── enough probes succeeded, or nobody called for a window ───────────┘
+//!    └─────────────── enough probes succeeded, or nobody called for `UNCALLED` ─────────┘
 //! ```
 
 use std::time::Duration;
@@ -26,6 +26,10 @@ pub(crate) struct BreakerSettings {
     /// How many probes are under way at most, and how many have to succeed.
     pub(crate) probes: u32,
 }
+
+/// A half-open breaker closes when nobody has called for this long. One that stayed half-open until the next call would
+/// keep an operator from scaling in a service that nobody calls. A short pause of the calls must not look like a recovery.
+const UNCALLED: Duration = Duration::from_secs(60);
 
 impl BreakerSettings {
     /// Of a server that is called within requests.
@@ -108,9 +112,7 @@ impl Breaker {
                 // Long ago, perhaps: then the half-open stretch may have ended as well.
                 self.state(now)
             }
-            // The failures are by now older than what counts. A breaker that stayed half-open until the next
-            // call would keep an operator from scaling in a service that nobody calls.
-            Stance::HalfOpen { since, under_way: 0, .. } if now >= since + self.settings.window => {
+            Stance::HalfOpen { since, under_way: 0, .. } if now >= since + UNCALLED => {
                 self.turn(Stance::Closed(Window::new(now)));
                 BreakerState::Closed
             }

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 const DEGRADED: &str = "DependencyDegraded";
 /// All customers, in requests per second: four replicas.
 const ALL: u32 = 34;
-/// Those who still try while nobody can pay: two replicas. Each is a new connection, so every pod gets some. With fewer
-/// the breakers would close for want of calls.
+/// Those who still try while nobody can pay: two replicas. Each is a new connection, so every pod gets some.
 const FEW: u32 = 14;
 /// So long, the rate of all customers has left the averaging window.
 const OUTAGE: Duration = REQUEST_WINDOW.saturating_add(Duration::from_secs(10));

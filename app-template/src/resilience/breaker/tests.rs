@@ -110,9 +110,9 @@ fn without_calls_it_half_opens_and_closes_by_time() {
     let mut breaker = opened(start);
     let half_open = start + SETTINGS.open_for;
     assert_eq!(breaker.state(half_open), BreakerState::HalfOpen);
-    assert_eq!(breaker.state(half_open + SETTINGS.window), BreakerState::Closed);
+    assert_eq!(breaker.state(half_open + UNCALLED), BreakerState::Closed);
     // Also if nobody looked in between.
-    assert_eq!(opened(start).state(half_open + SETTINGS.window), BreakerState::Closed);
+    assert_eq!(opened(start).state(half_open + UNCALLED), BreakerState::Closed);
 }
 
 /// One thing that may happen to a breaker.
@@ -127,9 +127,10 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let outcome = prop_oneof![Just(Outcome::Success), Just(Outcome::Failure), Just(Outcome::Abandoned)];
     let step = prop_oneof![
-        2 => (0..3000_u64).prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
-        4 => Just(Step::Call),
-        4 => (any::<prop::sample::Index>(), outcome).prop_map(|(which, outcome)| Step::End(which, outcome)),
+        4 => (0..3_000_u64).prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
+        1 => (0..90_000_u64).prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
+        8 => Just(Step::Call),
+        8 => (any::<prop::sample::Index>(), outcome).prop_map(|(which, outcome)| Step::End(which, outcome)),
     ];
     prop::collection::vec(step, 0..300)
 }
@@ -155,8 +156,7 @@ impl Model {
         if self.state == BreakerState::Open && now >= self.since + SETTINGS.open_for {
             self.turn(BreakerState::HalfOpen, self.since + SETTINGS.open_for);
         }
-        if self.state == BreakerState::HalfOpen && self.under_way == 0 && now >= self.since + SETTINGS.window
-        {
+        if self.state == BreakerState::HalfOpen && self.under_way == 0 && now >= self.since + UNCALLED {
             self.turn(BreakerState::Closed, now);
         }
     }
