@@ -10,6 +10,8 @@ use crate::progress::Progress;
 
 /// The pod and the Service of PostgreSQL.
 const DATABASE: &str = "postgres";
+/// The pod and the Service of the simulated payment provider.
+pub(crate) const PROVIDER: &str = "payments";
 /// Namespace of the example.
 pub(crate) const NAMESPACE: &str = "demo";
 /// Name of the example.
@@ -33,10 +35,13 @@ pub(crate) fn install(tools: &Tools, progress: &Progress, port: u16) -> Result<(
         tools.cargo(&["build", "--quiet", "--release"].into_iter().chain(bins).collect::<Vec<_>>())
     })?;
     progress.step("images: of these programs, into the cluster", || tools.cluster(&["images"]))?;
-    progress.step("servers: PostgreSQL for the queue of jobs, as an image in the cluster", || {
-        tools.program(".ci/packages")?;
-        tools.cluster(&["server-images"])
-    })?;
+    progress.step(
+        "servers: PostgreSQL for the queue of jobs and a payment provider, as images in the cluster",
+        || {
+            tools.program(".ci/packages")?;
+            tools.cluster(&["server-images"])
+        },
+    )?;
     progress.step("chart: the operator and a Prometheus", || chart::install(tools, Nodes::Real))?;
     progress.step("example: examples/demo.yaml into namespace demo", || example(tools))?;
     progress.say("note: examples/demo.yaml lets replicas go after 30 s of less load; HPA's default, and ours, is 300 s");
@@ -52,12 +57,12 @@ fn example(tools: &Tools) -> Result<()> {
         "kind": "Namespace",
         "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
     }))?;
-    database(tools)?;
+    servers(tools)?;
     tools.kubectl(&["apply", "-n", NAMESPACE, "--filename", "examples/demo.yaml"]).map(drop)
 }
 
-/// A PostgreSQL without the jobs of an earlier run, and the Secrets with its address.
-fn database(tools: &Tools) -> Result<()> {
+/// A PostgreSQL without the jobs of an earlier run, a payment provider that answers, and the Secrets with the addresses.
+fn servers(tools: &Tools) -> Result<()> {
     let password = format!("{:032x}", fastrand::u128(..));
     let secret = |name: &str, data: serde_json::Value| {
         tools.apply(&json!({
@@ -67,11 +72,17 @@ fn database(tools: &Tools) -> Result<()> {
             "stringData": data
         }))
     };
-    tools.kubectl(&["delete", "pod", DATABASE, "-n", NAMESPACE, "--ignore-not-found", "--timeout=60s"])?;
+    let delete = ["delete", "pod", DATABASE, PROVIDER, "-n", NAMESPACE];
+    tools.kubectl(&[delete.as_slice(), &["--ignore-not-found", "--timeout=60s"]].concat())?;
     secret("servers", json!({"password": password}))?;
     let url = format!("postgres://shop:{password}@{DATABASE}/shop");
     secret("shop", json!({"DATABASE_MAIN_URL": url, "SIGNING_KEY": password}))?;
-    tools.kubectl(&["apply", "-n", NAMESPACE, "--filename", "e2e/servers/postgres.yaml"])?;
+    for server in [DATABASE, PROVIDER] {
+        let manifest = format!("e2e/servers/{server}.yaml");
+        tools.kubectl(&["apply", "-n", NAMESPACE, "--filename", &manifest])?;
+    }
     let ready = ["--for=condition=Ready", "--timeout=120s"];
-    tools.kubectl(&[&["wait", "pod", DATABASE, "-n", NAMESPACE], ready.as_slice()].concat()).map(drop)
+    tools
+        .kubectl(&[&["wait", "pod", DATABASE, PROVIDER, "-n", NAMESPACE], ready.as_slice()].concat())
+        .map(drop)
 }

@@ -1,23 +1,55 @@
 //! The load of the demo: requests and then jobs, and the pods that send them. Talks to the cluster.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 use scalableapp_cluster::tools::Tools;
 use scalableapp_e2e::load::{Failed, Latency, Report};
 use serde_json::{Value, json};
 
-/// Low load, a rise, a plateau that needs five replicas, a fall, and time for the scale-in.
+/// What one pod sends.
+struct Sender {
+    /// Name of the pod.
+    pod: &'static str,
+    path: &'static str,
+    /// The body of a POST; a GET has none.
+    post: Option<&'static str>,
+    course: &'static [Stretch],
+}
+
+/// Low load, a rise, a plateau that needs five replicas, a fall, and time for the scale-in and the other two.
 ///
 /// Each request costs 10 ms of CPU time: 90 of them in a second are nearly one core, and two cores are available.
-const COURSE: [Stretch; 5] =
-    [stretch(20, 5, 5), stretch(20, 5, 90), stretch(70, 90, 90), stretch(5, 90, 5), stretch(185, 5, 5)];
-const PATH: &str = "/work?ms=10";
-const POD: &str = "load";
-
+const REQUESTS: Sender = Sender {
+    pod: "load",
+    path: "/work?ms=10",
+    post: None,
+    course: &[
+        stretch(20, 5, 5),
+        stretch(20, 5, 90),
+        stretch(70, 90, 90),
+        stretch(5, 90, 5),
+        stretch(295, 5, 5),
+    ],
+};
 /// Nothing until the service has its initial replicas again, and then a burst of jobs. Each comes twice, with the same
 /// key, and is done once.
-const JOBS: [Stretch; 2] = [stretch(215, 0, 0), stretch(15, 200, 200)];
-const JOB: (&str, &str) = ("/reports", r#"{"from": "2020-01-01", "to": "2099-12-31"}"#);
-const JOBS_POD: &str = "jobs";
+const JOBS: Sender = Sender {
+    pod: "jobs",
+    path: "/reports",
+    post: Some(r#"{"from": "2020-01-01", "to": "2099-12-31"}"#),
+    course: &[stretch(215, 0, 0), stretch(15, 200, 200)],
+};
+/// Payments that need three replicas. While the provider hangs most customers leave, and all come back.
+const PAYMENTS: Sender = Sender {
+    pod: "customers",
+    path: "/payments",
+    post: Some(r#"{"amount": 1250, "currency": "EUR"}"#),
+    course: &[stretch(245, 0, 0), stretch(65, 45, 45), stretch(60, 8, 8), stretch(30, 45, 45)],
+};
+const SENDERS: [&Sender; 3] = [&REQUESTS, &JOBS, &PAYMENTS];
+/// When the payment provider begins to hang and when it answers again, in seconds since the start of the load.
+pub(crate) const OUTAGE: (u32, u32) = (300, 360);
 
 /// A time in seconds, with the requests per second at its start and end.
 struct Stretch {
@@ -32,74 +64,74 @@ const fn stretch(seconds: u32, from: u32, to: u32) -> Stretch {
 
 /// Duration of the load, in seconds.
 pub(crate) fn seconds() -> u32 {
-    COURSE.iter().map(|stretch| stretch.seconds).sum()
+    ends(REQUESTS.course).last().unwrap_or(0)
 }
 
 /// Number of the jobs, and when they begin, in seconds since the start of the load.
 pub(crate) fn jobs() -> (u32, u32) {
-    let [quiet, burst] = &JOBS;
-    (burst.seconds * burst.from / 2, quiet.seconds)
+    let number: u32 =
+        JOBS.course.iter().map(|stretch| stretch.seconds * (stretch.from + stretch.to) / 4).sum();
+    (number, JOBS.course.first().map_or(0, |quiet| quiet.seconds))
 }
 
-/// Corners of the offered load, that of the jobs included: seconds since its start, and requests per second.
+/// Corners of the offered load of all pods together: seconds since its start, and requests per second.
 pub(crate) fn corners() -> Vec<(f64, f64)> {
-    let mut at = 0;
-    let mut corners = Vec::new();
-    for stretch in &COURSE {
-        corners.push((f64::from(at), f64::from(stretch.from)));
-        at += stretch.seconds;
-        corners.push((f64::from(at), f64::from(stretch.to)));
-    }
-    let [quiet, burst] = &JOBS;
-    let (begins, ends) = (quiet.seconds, quiet.seconds + burst.seconds);
-    let rest = corners.pop();
-    let base = COURSE.last().map_or(0, |stretch| stretch.to);
-    for (at, more) in [(begins, 0), (begins, burst.from), (ends, burst.to), (ends, 0)] {
-        corners.push((f64::from(at), f64::from(base + more)));
-    }
-    corners.extend(rest);
-    corners
+    /// The load may jump where two stretches meet: a corner on each side.
+    const BESIDE: f64 = 1e-9;
+    let ends = SENDERS.iter().flat_map(|sender| ends(sender.course)).chain([0]);
+    let times: BTreeSet<u32> = ends.collect();
+    let offered = |at: f64| SENDERS.iter().map(|sender| rate_at(sender.course, at)).sum::<f64>();
+    let corners = |at: u32| [-BESIDE, BESIDE].map(|beside| (f64::from(at), offered(f64::from(at) + beside)));
+    times.into_iter().flat_map(corners).collect()
+}
+
+/// The end of each stretch, in seconds since the start of the load.
+fn ends(course: &[Stretch]) -> impl Iterator<Item = u32> {
+    course.iter().scan(0, |end, stretch| {
+        *end += stretch.seconds;
+        Some(*end)
+    })
+}
+
+/// Requests per second; 0 before and after the course.
+fn rate_at(course: &[Stretch], at: f64) -> f64 {
+    let mut stretches = course.iter().zip(ends(course));
+    let Some((stretch, end)) = stretches.find(|(_, end)| at < f64::from(*end)).filter(|_| at >= 0.0) else {
+        return 0.0;
+    };
+    let share = 1.0 - (f64::from(end) - at) / f64::from(stretch.seconds);
+    f64::from(stretch.from) + (f64::from(stretch.to) - f64::from(stretch.from)) * share
 }
 
 /// Starts the pods and waits until they run.
 pub(crate) fn start(tools: &Tools, namespace: &str, service: &str) -> Result<()> {
-    let url = |path: &str| format!("http://{service}.{namespace}.svc:8080{path}");
-    let (path, job) = JOB;
-    let profiles = [profile(&COURSE), profile(&JOBS)];
-    let pods = [
-        (POD, vec!["--url".to_owned(), url(PATH), "--profile".to_owned(), profiles[0].clone()]),
-        (
-            JOBS_POD,
-            [
-                ["--url", url(path).as_str()],
-                ["--profile", &profiles[1]],
-                ["--post", job],
-                ["--patience", "0"],
-            ]
-            .concat()
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
-        ),
-    ];
-    for (name, _) in &pods {
-        tools.kubectl(&["delete", "pod", name, "-n", namespace, "--ignore-not-found", "--timeout=60s"])?;
+    for Sender { pod, .. } in SENDERS {
+        tools.kubectl(&["delete", "pod", pod, "-n", namespace, "--ignore-not-found", "--timeout=60s"])?;
     }
-    for (name, arguments) in &pods {
-        tools.apply(&pod(namespace, name, arguments))?;
+    for sender in SENDERS {
+        tools.apply(&manifest(namespace, sender.pod, &arguments(sender, namespace, service)))?;
     }
-    for (name, _) in &pods {
+    for Sender { pod, .. } in SENDERS {
         let running = ["--for=jsonpath={.status.phase}=Running", "--timeout=60s"];
-        tools.kubectl(&[&["wait", "pod", name, "-n", namespace], running.as_slice()].concat())?;
+        tools.kubectl(&[&["wait", "pod", pod, "-n", namespace], running.as_slice()].concat())?;
     }
     Ok(())
+}
+
+fn arguments(sender: &Sender, namespace: &str, service: &str) -> Vec<String> {
+    let url = format!("http://{service}.{namespace}.svc:8080{}", sender.path);
+    let mut arguments = vec!["--url".to_owned(), url, "--profile".to_owned(), profile(sender.course)];
+    if let Some(body) = sender.post {
+        arguments.extend(["--post", body, "--patience", "0"].map(str::to_owned));
+    }
+    arguments
 }
 
 /// Waits for the end of the requests and returns their counts.
 pub(crate) fn report(tools: &Tools, namespace: &str) -> Result<Report> {
     let ended = ["--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s"];
-    tools.kubectl(&[&["wait", "pod", POD, "-n", namespace], ended.as_slice()].concat())?;
-    let said = tools.kubectl(&["logs", POD, "-n", namespace])?;
+    tools.kubectl(&[&["wait", "pod", REQUESTS.pod, "-n", namespace], ended.as_slice()].concat())?;
+    let said = tools.kubectl(&["logs", REQUESTS.pod, "-n", namespace])?;
     let line = said.lines().rfind(|line| line.starts_with('{'));
     serde_json::from_str(line.context("the load generator printed no counts")?)
         .context("failed to read the load generator's counts")
@@ -128,7 +160,7 @@ pub(crate) fn summary(report: &Report) -> String {
     )
 }
 
-fn pod(namespace: &str, name: &str, arguments: &[String]) -> Value {
+fn manifest(namespace: &str, name: &str, arguments: &[String]) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -174,14 +206,26 @@ mod tests {
 
     #[test]
     fn load_generators_are_told_the_course_that_the_picture_shows() {
-        let [requests, posts]: [Profile; 2] =
-            [profile(&COURSE), profile(&JOBS)].map(|one| one.parse().unwrap());
-        assert_eq!(requests.duration().as_secs(), u64::from(seconds()));
-        assert!(posts.duration() < requests.duration());
-        assert_eq!(posts.arrivals().count() as u32, 2 * jobs().0);
+        let profiles: Vec<Profile> =
+            SENDERS.iter().map(|sender| profile(sender.course).parse().unwrap()).collect();
+        assert!(profiles.iter().all(|one| one.duration().as_secs() <= u64::from(seconds())));
+        assert_eq!(profiles[1].arrivals().count() as u32, 2 * jobs().0);
         let area = |pair: &[(f64, f64)]| (pair[1].0 - pair[0].0) * f64::midpoint(pair[0].1, pair[1].1);
         let offered: f64 = corners().windows(2).map(area).sum();
-        let sent = requests.arrivals().count() + posts.arrivals().count();
+        let sent: usize = profiles.iter().map(|one| one.arrivals().count()).sum();
         assert!((sent as f64 - offered).abs() <= 1.0, "{sent}, {offered}");
+    }
+
+    #[test]
+    fn the_offered_load_is_the_sum_of_all_pods() {
+        let corners = corners();
+        let at = |time: u32| -> Vec<f64> {
+            let here = corners.iter().filter(|corner| corner.0 == f64::from(time));
+            here.map(|corner| corner.1.round()).collect()
+        };
+        assert_eq!(at(0), [0.0, 5.0]);
+        assert_eq!(at(215), [5.0, 205.0]);
+        assert_eq!(at(310), [50.0, 13.0]);
+        assert_eq!(at(seconds()), [5.0, 0.0]);
     }
 }

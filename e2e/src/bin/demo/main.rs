@@ -1,11 +1,12 @@
-//! `demo`: starts a cluster with the operator, sends requests and jobs to an example, shows its scaling, and draws a picture
-//! of it.
+//! `demo`: starts a cluster with the operator, sends requests and jobs to an example, lets its payment provider fail, shows
+//! its scaling, and draws a picture of it.
 
 mod install;
 mod load;
 mod observe;
 mod picture;
 mod progress;
+mod provider;
 mod recording;
 
 use std::path::PathBuf;
@@ -76,8 +77,11 @@ async fn run(arguments: &Arguments, tools: &Tools) -> Result<()> {
     let (jobs, began) = load::jobs();
     progress.step(
         &format!(
-            "load: {} s of requests, quiet, then many, then quiet; after {began} s {jobs} jobs for workers",
-            load::seconds()
+            "load: {} s of requests, quiet, then many, then quiet; after {began} s {jobs} jobs for workers; after {} s \
+             the payment provider hangs for {} s",
+            load::seconds(),
+            load::OUTAGE.0,
+            load::OUTAGE.1 - load::OUTAGE.0
         ),
         || load::start(tools, NAMESPACE, install::SERVICE),
     )?;

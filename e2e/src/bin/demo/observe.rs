@@ -10,10 +10,12 @@ use kubectl_scalableapp::screen::Screen;
 use kubectl_scalableapp::status::{AppStatus, Component, Decision, Health};
 use kubectl_scalableapp::view::reason;
 use kubectl_scalableapp::watch::Target;
+use scalableapp_crds::{ConditionStatus, condition_type};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::install::{WEB, WORKERS};
 use crate::load;
+use crate::provider::Provider;
 use crate::recording::{Mark, Recording, Replicas, Sample};
 
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -48,11 +50,13 @@ pub(crate) async fn record(target: &Target) -> Result<Recording> {
     let load_ends = start + Duration::from_secs(load::seconds().into());
     let mut recording = Recording { offered: load::corners(), ..Recording::default() };
     let mut decisions = BTreeSet::new();
+    let mut provider = Provider::new(target.cluster.client.clone());
     let mut screen = Screen::stdout(Output::Table);
     let mut looks = interval(BETWEEN_LOOKS);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
+        provider.follow(start.elapsed().as_secs_f64()).await?;
         let app = look(target).await?;
         recording.samples.extend(sample(&app, start.elapsed().as_secs_f64()));
         let changes = |decision: &&Decision| decision.time >= began && decision.from != decision.to;
@@ -85,6 +89,9 @@ fn sample(app: &AppStatus, at: f64) -> Option<Sample> {
         web: replicas(web),
         jobs: workers.backlog.map(|backlog| backlog.waiting + backlog.running.unwrap_or_default()),
         workers: replicas(workers),
+        degraded: app.deviations.iter().any(|one| {
+            one.type_ == condition_type::DEPENDENCY_DEGRADED && one.status == ConditionStatus::True
+        }),
     })
 }
 

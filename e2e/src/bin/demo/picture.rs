@@ -17,6 +17,8 @@ const VERMILION: RGBColor = RGBColor(213, 94, 0);
 const GREEN: RGBColor = RGBColor(0, 158, 115);
 const INK: RGBColor = RGBColor(60, 60, 60);
 const GRID: RGBColor = RGBColor(225, 225, 225);
+/// The time of an outage.
+const SHADE: RGBColor = RGBColor(253, 232, 217);
 
 const WIDTH: u32 = 1000;
 const TITLE_HEIGHT: u32 = 48;
@@ -59,7 +61,7 @@ struct Panel {
 /// # Errors
 /// When the recording has a number that cannot be drawn.
 pub(crate) fn draw(recording: &Recording) -> Result<String> {
-    let panels = panels(recording);
+    let (panels, outages) = (panels(recording), recording.outages());
     let end =
         recording.samples.iter().map(|sample| sample.at).chain(recording.offered.iter().map(|point| point.0));
     let end = end.fold(1.0, f64::max);
@@ -71,7 +73,11 @@ pub(crate) fn draw(recording: &Recording) -> Result<String> {
     {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
         root.fill(&WHITE)?;
-        root.draw_text("Replicas follow the load, and workers the jobs", &text(22), (LEFT, 14))?;
+        root.draw_text(
+            "Replicas follow the load, workers the jobs, and a failing provider takes none",
+            &text(22),
+            (LEFT, 14),
+        )?;
         let (_, below_title) = root.split_vertically(TITLE_HEIGHT);
         let (charts, list) = below_title.split_vertically(charts_height + TIME_AXIS_HEIGHT);
         let mut rest = charts;
@@ -79,7 +85,8 @@ pub(crate) fn draw(recording: &Recording) -> Result<String> {
             let last = index + 1 == panels.len();
             let (area, below) =
                 rest.split_vertically(if last { PANEL_HEIGHT + TIME_AXIS_HEIGHT } else { PANEL_HEIGHT });
-            let chart = draw_panel(&area, panel, end, last)?;
+            let outages = if panel.component == WEB { outages.as_slice() } else { &[] };
+            let chart = draw_panel(&area, panel, outages, (end, last))?;
             for (number, mark) in (1..).zip(&recording.decisions) {
                 if mark.component == panel.component {
                     marks.push_str(&marker(&chart, number, mark, panel.whole));
@@ -169,7 +176,12 @@ fn steps(stretches: Vec<Vec<(f64, f64)>>) -> Vec<Vec<(f64, f64)>> {
     stretches.into_iter().map(step).collect()
 }
 
-fn draw_panel<'a, 'b>(area: &'a Area<'b>, panel: &Panel, end: f64, time_axis: bool) -> Result<Chart<'a, 'b>> {
+fn draw_panel<'a, 'b>(
+    area: &'a Area<'b>,
+    panel: &Panel,
+    outages: &[(f64, f64)],
+    (end, time_axis): (f64, bool),
+) -> Result<Chart<'a, 'b>> {
     let highest = panel.lines.iter().flat_map(|line| line.stretches.iter().flatten()).map(|point| point.1);
     let top = highest.fold(panel.at_least, f64::max) * 1.15;
     let mut chart = ChartBuilder::on(area)
@@ -178,6 +190,11 @@ fn draw_panel<'a, 'b>(area: &'a Area<'b>, panel: &Panel, end: f64, time_axis: bo
         .set_label_area_size(LabelAreaPosition::Left, 64)
         .set_label_area_size(LabelAreaPosition::Bottom, if time_axis { TIME_AXIS_HEIGHT } else { 8 })
         .build_cartesian_2d(0.0..minutes(end), 0.0..top)?;
+    chart.draw_series(
+        outages
+            .iter()
+            .map(|(from, to)| Rectangle::new([(minutes(*from), 0.0), (minutes(*to), top)], SHADE.filled())),
+    )?;
     let mut mesh = chart.configure_mesh();
     mesh.bold_line_style(GRID).light_line_style(TRANSPARENT).axis_style(INK).label_style(text(13));
     mesh.x_labels(10).y_labels(6).y_label_formatter(&|value| format!("{value:.0}"));
@@ -190,6 +207,11 @@ fn draw_panel<'a, 'b>(area: &'a Area<'b>, panel: &Panel, end: f64, time_axis: bo
         mesh.x_label_formatter(&|_| String::new());
     }
     mesh.draw()?;
+    if let (true, Some((from, _))) = (panel.whole, outages.first()) {
+        let place = (minutes(*from), top * 0.97);
+        let style = text(12).pos(Pos::new(HPos::Left, VPos::Top));
+        chart.draw_series([Text::new(" payments degraded: no replica goes", place, style)])?;
+    }
     for line in &panel.lines {
         for stretch in &line.stretches {
             let style = line.color.stroke_width(line.width);
@@ -367,6 +389,7 @@ mod tests {
                     web: at(&decisions, WEB, 1, time),
                     jobs: (second > 5).then_some(jobs),
                     workers: at(&decisions, WORKERS, 0, time),
+                    degraded: (250..280).contains(&second),
                 }
             })
             .collect();
@@ -386,6 +409,12 @@ mod tests {
         );
         assert_eq!(svg.matches("<title>7.  3:48  reports 1 -&gt; 5  backlog").count(), 2, "of the workers");
         assert!(svg.contains("&amp; &lt;limited&gt;") && svg.trim_end().ends_with("</svg>"));
+    }
+
+    #[test]
+    fn an_outage_is_shaded_and_named() {
+        assert_eq!(draw(&recording()).unwrap().matches("payments degraded").count(), 1);
+        assert!(!draw(&Recording::default()).unwrap().contains("payments degraded"));
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Sample {
     pub(crate) jobs: Option<f64>,
     /// Workers of the pool.
     pub(crate) workers: Replicas,
+    /// Whether the payment provider is named as degraded.
+    pub(crate) degraded: bool,
 }
 
 /// Replicas of a component.
@@ -48,13 +50,35 @@ pub(crate) struct Mark {
 }
 
 impl Recording {
-    /// Whether the service and its workers grew with their load and shrank after it.
+    /// Whether the service and its workers grew with their load and shrank after it, and no replica went while the payment
+    /// provider was degraded.
     ///
     /// # Errors
     /// With the missing step.
     pub(crate) fn check(&self) -> Result<()> {
         self.follow("service", |sample| sample.web)?;
-        self.follow("pool of workers", |sample| sample.workers)
+        self.follow("pool of workers", |sample| sample.workers)?;
+        let degraded = || self.samples.iter().filter(|sample| sample.degraded);
+        if degraded().next().is_none() {
+            bail!("the failing payment provider was not named");
+        }
+        let pairs = degraded().zip(degraded().skip(1));
+        if let Some((before, after)) =
+            pairs.into_iter().find(|(one, next)| next.web.desired < one.web.desired)
+        {
+            let (from, to) = (before.web.desired, after.web.desired);
+            bail!("the service went from {from} to {to} replicas while the payment provider failed");
+        }
+        Ok(())
+    }
+
+    /// The times during which the payment provider is named as degraded: from and to.
+    pub(crate) fn outages(&self) -> Vec<(f64, f64)> {
+        let stretches = self.samples.chunk_by(|one, next| one.degraded == next.degraded);
+        stretches
+            .filter(|stretch| stretch.iter().all(|sample| sample.degraded))
+            .filter_map(|stretch| Some((stretch.first()?.at, stretch.last()?.at)))
+            .collect()
     }
 
     fn follow(&self, what: &str, of: fn(&Sample) -> Replicas) -> Result<()> {
@@ -94,12 +118,19 @@ mod tests {
             web: replicas(web),
             jobs: None,
             workers: replicas(workers),
+            degraded: false,
         };
         Recording { samples: web.iter().zip(workers).map(sample).collect(), ..Recording::default() }
     }
 
+    fn check_of(recording: &Recording) -> String {
+        recording.check().map_or_else(|error| error.to_string(), |()| "followed".to_owned())
+    }
+
     fn check(web: &[i32], workers: &[i32]) -> String {
-        recording(web, workers).check().map_or_else(|error| error.to_string(), |()| "followed".to_owned())
+        let mut recording = recording(web, workers);
+        recording.samples.iter_mut().skip(1).take(1).for_each(|sample| sample.degraded = true);
+        check_of(&recording)
     }
 
     #[test]
@@ -112,6 +143,25 @@ mod tests {
         assert!(check(&[1, 5, 1], &[0, 0, 0]).contains("did not make the pool of workers grow"));
         assert!(check(&[1, 5, 1], &[0, 2, 2]).contains("it still has 2 replicas"));
         assert!(check(&[], &[]).contains("measured nothing"));
+    }
+
+    #[test]
+    fn a_run_in_which_the_failing_provider_took_replicas_is_a_failure() {
+        let mut recording = recording(&[1, 3, 2, 1], &[0, 1, 1, 0]);
+        assert!(check_of(&recording).contains("was not named"));
+        recording.samples[1].degraded = true;
+        assert_eq!(check_of(&recording), "followed");
+        recording.samples[2].degraded = true;
+        assert!(check_of(&recording).contains("from 3 to 2 replicas while"));
+    }
+
+    #[test]
+    fn an_outage_lasts_from_its_first_to_its_last_sample() {
+        let mut recording = recording(&[1; 6], &[0; 6]);
+        for (at, sample) in (0..).zip(&mut recording.samples) {
+            (sample.at, sample.degraded) = (f64::from(at), (2..5).contains(&at));
+        }
+        assert_eq!(recording.outages(), [(2.0, 4.0)]);
     }
 
     #[test]
