@@ -207,10 +207,10 @@ fn draw_panel<'a, 'b>(
         mesh.x_label_formatter(&|_| String::new());
     }
     mesh.draw()?;
-    if let (true, Some((from, _))) = (panel.whole, outages.first()) {
-        let place = (minutes(*from), top * 0.97);
-        let style = text(12).pos(Pos::new(HPos::Left, VPos::Top));
-        chart.draw_series([Text::new(" payments degraded: no replica goes", place, style)])?;
+    if let (true, Some((from, to))) = (panel.whole, outages.first()) {
+        let place = (minutes(f64::midpoint(*from, *to)), top * 0.97);
+        let style = text(12).pos(Pos::new(HPos::Center, VPos::Top));
+        chart.draw_series([Text::new("payments degraded: no replica goes", place, style)])?;
     }
     for line in &panel.lines {
         for stretch in &line.stretches {
