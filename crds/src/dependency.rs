@@ -1,9 +1,10 @@
 //! What the services and workers of an app call, and how the state of its circuit breakers is read. Pure.
 
-use crate::limits;
+use crate::quantity::number_or_text;
 use crate::service::COMPONENT_NAME;
+use crate::{Quantity, limits};
 use kube::KubeSchema;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 /// What services and workers call, and list in `calls`. While its circuit breakers are open, none of their replicas is
@@ -20,16 +21,69 @@ pub struct Dependency {
     pub circuit: Circuit,
 }
 
-/// How the state of circuit breakers is read from the metrics of the pods that have them.
+/// How the state of circuit breakers is read from the metrics of the pods that have them: exactly one of `source` and
+/// `prometheus`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("[has(self.source), has(self.prometheus)].filter(x, x).size() == 1", "set exactly one of source, prometheus"))]
+#[x_kube(validation = ("!has(self.breaker) || has(self.source)", "leave out breaker: the query of prometheus selects it"))]
 pub struct Circuit {
     /// What exports it.
-    pub source: CircuitSource,
-    /// Name of the breaker in the metrics, at most 128 characters. Default: the name of the dependency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<CircuitSource>,
+    /// Name of the breaker in the metrics of `source`, at most 128 characters. Default: the name of the dependency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = limits::BREAKER))]
     pub breaker: Option<String>,
+    /// The result of your own Prometheus query, for breakers that no `source` reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<CircuitQuery>,
+}
+
+/// A Prometheus query for the state of circuit breakers, and what its values mean.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CircuitQuery {
+    /// PromQL expression for the state of each pod's breaker, for example `max by (pod) (breaker_state{name="pay"})`. It
+    /// must return one series for each pod, with the name of the pod as the label `pod`. The operator adds
+    /// `namespace="<the app's namespace>"` to every selector. A pod without a series has an unknown state.
+    #[schemars(length(min = 1, max = 2048))]
+    pub query: String,
+    /// What each value means, at most 16 values, `closed` and `open` among them. There is no default, because libraries
+    /// number the states differently. A value that is not listed is implausible: the state of its pod is unknown.
+    #[schemars(length(min = 2, max = limits::CIRCUIT_VALUES))]
+    #[x_kube(validation = ("self.exists(x, x.state == 'closed') && self.exists(x, x.state == 'open')", "say which value is closed and which is open"))]
+    pub values: Vec<CircuitValue>,
+}
+
+/// What a value of a query means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CircuitValue {
+    /// The value: a quantity, for example `0`, in thousandths.
+    #[schemars(schema_with = "any_number")]
+    pub value: Quantity,
+    /// Its state.
+    pub state: BreakerState,
+}
+
+/// State of a circuit breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum BreakerState {
+    /// Calls are let through.
+    Closed,
+    /// No call is let through.
+    Open,
+    /// A few calls are let through, as probes.
+    HalfOpen,
+}
+
+/// Also a negative one, which some libraries export for no state.
+fn any_number(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = number_or_text();
+    schema.remove("minimum");
+    schema
 }
 
 /// What exports the state of circuit breakers. Prometheus must scrape it with the labels `namespace`, `pod`, `scalableapp`

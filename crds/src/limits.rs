@@ -50,6 +50,8 @@ pub const CALLS: usize = 8;
 pub const DEPENDENCIES: usize = 20;
 /// Characters of the name of a circuit breaker.
 pub const BREAKER: usize = 128;
+/// Values of a query for circuit breakers.
+pub const CIRCUIT_VALUES: usize = 16;
 
 /// The end of a text that was cut.
 const CUT: &str = " …";

@@ -64,6 +64,8 @@ pub struct ComponentState {
     pub calls_dependencies: bool,
     /// What is known of each dependency that it calls, by name; empty where it was not decided.
     pub dependencies: BTreeMap<String, DependencyState>,
+    /// Why the circuit breakers for a dependency are not known, as a sentence, by its name.
+    pub circuit_problems: BTreeMap<String, String>,
     /// The decision to record, if it differs from the recorded one.
     pub record: Option<DecisionRecord>,
     /// The memory of scaling, if replicas or what holds them are about to change.

@@ -38,9 +38,10 @@ use scalableapp_crds::{
 use scalableapp_engine::{
     ComponentDecision, Decision, Input,
     allot::grants::{AppDemands, AppGrants},
-    bounds::overrides::Overrides,
+    bounds::{circuit::DependencyState, overrides::Overrides},
     decide,
     evidence::recorded::Recorder,
+    hpa::pod::Pod,
     limits::Limits,
     memory::ComponentMemory,
     reason,
@@ -303,11 +304,27 @@ impl After<'_> {
         let other = other_scaler::stage(state, decision);
         state.record = news::record(state, known, decision, other.is_some(), now);
         state.dependencies.clone_from(&decision.dependencies);
+        state.circuit_problems = circuit_problems(resolved, decision, view.samples, pods);
         state.memory = memory.and_then(|memory| persisted(memory, known, decision, resolved, now));
         let record = view.recording.then(|| state.record.clone()).flatten();
         other_scaler::tell_of(other, state.record.as_mut());
         record
     }
+}
+
+/// Why circuit breakers of these pods are not known, by the name of the dependency.
+fn circuit_problems(
+    resolved: &Component,
+    decision: &ComponentDecision,
+    samples: &Samples,
+    pods: &[Pod],
+) -> BTreeMap<String, String> {
+    let unknown = decision.dependencies.iter().filter(|(_, known)| **known == DependencyState::Unknown);
+    let problem = |(name, _): (&String, _)| {
+        let breaker = resolved.breakers.get(name)?;
+        Some((name.clone(), samples.circuit_problem(&resolved.key, breaker, pods)?))
+    };
+    unknown.filter_map(problem).collect()
 }
 
 /// The memory to write: with a change of replicas, and with one of what holds them.

@@ -52,7 +52,7 @@ pub(super) fn problem(queries: &BacklogQueries, answers: &Answers) -> Option<Str
     let problem = |(name, query): (&str, &CustomQuery)| {
         let answer = answers.get(query)?;
         let is_of_duration = queries.seconds.as_ref() == Some(query);
-        let problem = answer.problem.as_ref().filter(|_| !is_of_duration || duration(answer).is_none())?;
+        let problem = answer.problem().filter(|_| !is_of_duration || duration(answer).is_none())?;
         Some(format!("{name}: {problem}"))
     };
     queries.named().find_map(problem)
@@ -80,9 +80,8 @@ mod tests {
     }
 
     fn answer(values: &[f64], age: i64) -> Arc<QueryAnswer> {
-        let problem = (values.len() != 1).then(|| "the query returned no series".to_owned());
         let at = Some(NOW - age.seconds());
-        Arc::new(QueryAnswer { values: values.to_vec(), at, problem, ..QueryAnswer::default() })
+        Arc::new(QueryAnswer { values: values.to_vec(), at, ..QueryAnswer::default() })
     }
 
     /// The answers, but another one to one query; nothing removes it.
@@ -136,7 +135,7 @@ mod tests {
             assert_eq!((reading.seconds_per_job, reading.waiting), (None, 2.0));
             assert_eq!(problem(&queries(), &answers), None);
         }
-        let refused = QueryAnswer { problem: Some("no PromQL".to_owned()), ..QueryAnswer::default() };
+        let refused = QueryAnswer { failure: Some("no PromQL".to_owned()), ..QueryAnswer::default() };
         let answers = answers("seconds", Some(&Arc::new(refused)));
         assert_eq!(reading(&queries(), &answers), None);
         assert_eq!(problem(&queries(), &answers).as_deref(), Some("secondsPerJob: no PromQL"));

@@ -1,6 +1,7 @@
 //! Objects from the API server's watches, and samples from Prometheus. I/O in.
 
 mod backlog_queries;
+mod breaker_query;
 pub mod cluster;
 pub mod namespaced;
 pub mod prometheus;

@@ -8,7 +8,7 @@ use scalableapp_engine::forecast::Forecast;
 use scalableapp_engine::propose::metric::Target;
 
 use super::prometheus::cluster_activity;
-use crate::resolve::app::{App, BacklogSource, Breaker, Component, ComponentKey};
+use crate::resolve::app::{App, BacklogSource, Breaker, BreakerQuery, Component, ComponentKey};
 
 /// A signal: one set of queries for all apps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +65,14 @@ pub struct CustomQuery {
     pub namespace: String,
     /// The text.
     pub text: String,
+}
+
+impl CustomQuery {
+    /// The query of a circuit breaker, in a namespace.
+    #[must_use]
+    pub fn of_breaker(query: &BreakerQuery, namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), text: query.text.clone() }
+    }
 }
 
 /// The custom queries of a backlog.
@@ -254,9 +262,16 @@ impl QueryPlan {
     pub fn with_breakers(mut self, breakers: Breakers) -> Self {
         for (key, breakers) in &breakers {
             for breaker in breakers.values() {
-                let scope = self.signals.entry(Signal::Circuit(breaker.source)).or_default();
-                scope.decides = true;
-                scope.apps.insert((key.namespace.clone(), key.app.clone()));
+                match breaker {
+                    Breaker::Exported { source, .. } => {
+                        let scope = self.signals.entry(Signal::Circuit(*source)).or_default();
+                        scope.decides = true;
+                        scope.apps.insert((key.namespace.clone(), key.app.clone()));
+                    }
+                    Breaker::Query(query) => {
+                        self.custom.insert(CustomQuery::of_breaker(query, &key.namespace));
+                    }
+                }
             }
         }
         Self { breakers, ..self }
@@ -330,8 +345,15 @@ impl QueryPlan {
         let uses = |sources: &BTreeMap<String, Source>| {
             sources.values().flat_map(Source::queries).any(|query| queries.contains(query))
         };
-        let components = self.components.iter().filter(|(_, sources)| uses(sources));
-        components.map(|(key, _)| (key.namespace.clone(), key.app.clone())).collect()
+        let is_read = |(key, breakers): &(&ComponentKey, &BTreeMap<String, Breaker>)| {
+            breakers.values().any(|breaker| match breaker {
+                Breaker::Query(query) => queries.contains(&CustomQuery::of_breaker(query, &key.namespace)),
+                Breaker::Exported { .. } => false,
+            })
+        };
+        let components = self.components.iter().filter(|(_, sources)| uses(sources)).map(|(key, _)| key);
+        let callers = self.breakers.iter().filter(is_read).map(|(key, _)| key);
+        components.chain(callers).map(|key| (key.namespace.clone(), key.app.clone())).collect()
     }
 }
 

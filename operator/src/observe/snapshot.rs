@@ -15,6 +15,7 @@ use scalableapp_engine::forecast::season::Seasonal;
 use scalableapp_engine::hpa::pod::{self, PodSample, Resource};
 
 use super::backlog_queries;
+use super::breaker_query;
 use super::prometheus::custom::Answers;
 use super::prometheus::history::Seasons;
 use super::prometheus::quantile::quantile;
@@ -197,9 +198,31 @@ impl Samples {
         if asked != breaker {
             return None;
         }
-        let measured = self.evidence.circuits.get(&breaker.source)?;
-        let measured = measured.get(key).and_then(|measured| measured.value.get(dependency));
-        Some(measured.map_or_else(Cow::default, Cow::Borrowed))
+        match breaker {
+            Breaker::Exported { source, .. } => {
+                let measured = self.evidence.circuits.get(source)?;
+                let measured = measured.get(key).and_then(|measured| measured.value.get(dependency));
+                Some(measured.map_or_else(Cow::default, Cow::Borrowed))
+            }
+            Breaker::Query(query) => {
+                let answer = self.custom.get(&CustomQuery::of_breaker(query, &key.namespace))?;
+                answer.at.is_some().then(|| Cow::Owned(breaker_query::reading(query, answer)))
+            }
+        }
+    }
+
+    /// Why the circuit breakers of these pods of a component are not known, as a sentence; `None` where nothing is wrong
+    /// with the way they are read.
+    #[must_use]
+    pub fn circuit_problem(
+        &self,
+        key: &ComponentKey,
+        breaker: &Breaker,
+        pods: &[pod::Pod],
+    ) -> Option<String> {
+        let Breaker::Query(query) = breaker else { return None };
+        let answer = self.custom.get(&CustomQuery::of_breaker(query, &key.namespace))?;
+        breaker_query::problem(query, answer, pods)
     }
 
     /// Connections of the server of a database; `None` where they were not answered, or may be incomplete.
@@ -242,7 +265,7 @@ impl Samples {
     ) -> Option<String> {
         let source = self.source(key, metric)?;
         match source {
-            Source::Custom(query) => return self.custom.get(query)?.problem.clone(),
+            Source::Custom(query) => return self.custom.get(query)?.problem(),
             Source::BacklogQueries(queries) => return backlog_queries::problem(queries, &self.custom),
             _ => {}
         }
@@ -250,7 +273,7 @@ impl Samples {
             let (running, reporting) = (self.custom.get(running)?, self.custom.get(reporting)?);
             let words = "no replica of the Cluster reports: let Prometheus scrape port 9187 of its pods";
             let is_silent = running.at.is_some() && running.values.is_empty();
-            let problem = || running.problem.clone().or_else(|| reporting.problem.clone());
+            let problem = || running.problem().or_else(|| reporting.problem());
             return if is_silent { Some(words.to_owned()) } else { problem() };
         }
         if let Some(problem) = self.evidence.problem(source.signal()?, key) {

@@ -260,9 +260,12 @@ fn dependency_degraded(components: &[&ComponentState]) -> Verdict {
     }
     let unknown = all().find(|(_, _, known)| *known == DependencyState::Unknown);
     if let Some((component, dependency, _)) = unknown {
-        let words = format!(
-            "{dependency}: too few pods of {component} report the state of its circuit breaker; nothing of {component} scales in"
-        );
+        let state = components.iter().find(|state| state.name == component);
+        let why = state.and_then(|state| state.circuit_problems.get(&dependency)).cloned();
+        let why = why.unwrap_or_else(|| {
+            format!("too few pods of {component} report the state of its circuit breaker")
+        });
+        let words = format!("{dependency}: {why}; nothing of {component} scales in");
         return (ConditionStatus::Unknown, reason::CIRCUIT_UNKNOWN, words.into());
     }
     let of_some = all().find_map(|(component, dependency, known)| match known {
@@ -408,6 +411,15 @@ mod tests {
         );
         let words = "payments: only these pods of web have an open circuit breaker: a, b, c, and others";
         assert_eq!(some, (ConditionStatus::False, "CircuitOpenOnSomePods".into(), words.into()));
+    }
+
+    #[test]
+    fn a_query_that_does_not_tell_the_state_of_breakers_is_named() {
+        let mut state = calling(&[("payments", DependencyState::Unknown)]);
+        state.circuit_problems = [("payments".to_owned(), "the query returned no series".to_owned())].into();
+        let (status, reason, message) = said(&[state], None, "DependencyDegraded");
+        assert_eq!((status, reason.as_str()), (ConditionStatus::Unknown, "CircuitUnknown"));
+        assert_eq!(message, "payments: the query returned no series; nothing of web scales in");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use kube::Resource;
 use scalableapp_crds::{
     BacklogQueries, CacheEngine, CircuitSource, EnvVar, Eviction, PodTemplate, Resources, ScalableApp, Tier,
 };
+use scalableapp_engine::evidence::circuit::CircuitState;
 use scalableapp_engine::stack::{self, Stack};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -148,13 +149,27 @@ pub enum BacklogSource {
     Queries(BacklogQueries),
 }
 
-/// A circuit breaker, as the pods report it.
+/// How a circuit breaker is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Breaker {
-    /// What exports it.
-    pub source: CircuitSource,
-    /// Its name there.
-    pub name: String,
+pub enum Breaker {
+    /// From the metrics of the pods.
+    Exported {
+        /// What exports it.
+        source: CircuitSource,
+        /// Its name there.
+        name: String,
+    },
+    /// By a query.
+    Query(BreakerQuery),
+}
+
+/// A query for the state of the breaker of each pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerQuery {
+    /// As the user wrote it, like [`Component::queries`].
+    pub text: String,
+    /// What a value in thousandths means.
+    pub states: BTreeMap<i64, CircuitState>,
 }
 
 impl Component {

@@ -1,10 +1,11 @@
 //! Dependencies of an app, and which components call them. Pure.
 
-use super::app::{self, Breaker};
+use super::app::{self, Breaker, BreakerQuery};
 use super::invalid::Problems;
 use super::path::Path;
 use scalableapp_crds as api;
 use scalableapp_crds::limits;
+use scalableapp_engine::evidence::circuit::CircuitState;
 use scalableapp_engine::stack;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,9 +32,8 @@ impl Callees {
             if own.chain(spec.databases.iter().map(|one| &one.name)).any(|one| one == name) {
                 problems.refuse(path, "give it a name that no worker, cache or database has");
             }
-            let breaker = circuit.breaker.clone().unwrap_or_else(|| name.clone());
-            let breaker = Breaker { source: circuit.source, name: breaker };
-            if dependencies.insert(name.clone(), breaker).is_some() {
+            let breaker = breaker(name, circuit, Path::Field(&path, "circuit"), problems);
+            if breaker.is_some_and(|breaker| dependencies.insert(name.clone(), breaker).is_some()) {
                 problems.refuse(path, "give each dependency a name of its own");
             }
         }
@@ -72,13 +72,65 @@ impl Callees {
 
     /// The dependencies for decisions.
     pub(super) fn dependencies(&self) -> BTreeMap<String, stack::Dependency> {
-        let dependency = |breaker: &Breaker| stack::Dependency { appears_late: appears_late(breaker.source) };
+        let dependency = |breaker: &Breaker| stack::Dependency { appears_late: appears_late(breaker) };
         self.dependencies.iter().map(|(name, breaker)| (name.clone(), dependency(breaker))).collect()
     }
 }
 
+/// How the breakers of a dependency are read; `None` where that is refused.
+fn breaker(name: &str, circuit: &api::Circuit, path: Path<'_>, problems: &mut Problems) -> Option<Breaker> {
+    match (circuit.source, &circuit.prometheus) {
+        (Some(source), None) => {
+            let name = circuit.breaker.clone().unwrap_or_else(|| name.to_owned());
+            Some(Breaker::Exported { source, name })
+        }
+        (None, Some(query)) => {
+            if circuit.breaker.is_some() {
+                problems.refuse(path, "leave out breaker: the query of prometheus selects it");
+            }
+            Some(Breaker::Query(breaker_query(query, Path::Field(&path, "prometheus"), problems)))
+        }
+        _ => {
+            problems.refuse(path, "set exactly one of source, prometheus");
+            None
+        }
+    }
+}
+
+fn breaker_query(query: &api::CircuitQuery, path: Path<'_>, problems: &mut Problems) -> BreakerQuery {
+    if query.query.trim().is_empty() {
+        problems.refuse(Path::Field(&path, "query"), "write a query in PromQL");
+    }
+    let list = Path::Field(&path, "values");
+    if query.values.len() > limits::CIRCUIT_VALUES {
+        problems.refuse(list, format!("use at most {} values", limits::CIRCUIT_VALUES));
+    }
+    let mut states = BTreeMap::new();
+    for api::CircuitValue { value, state } in &query.values {
+        let path = Path::Item(&list, &value.0);
+        let state = match state {
+            api::BreakerState::Closed => CircuitState::Closed,
+            api::BreakerState::Open => CircuitState::Open,
+            api::BreakerState::HalfOpen => CircuitState::HalfOpen,
+        };
+        match value.milli() {
+            Ok(milli) if states.insert(milli, state).is_some() => {
+                problems.refuse(path, "list each value once");
+            }
+            Ok(_) => {}
+            Err(invalid) => problems.refuse(path, invalid.to_string()),
+        }
+    }
+    let is_listed = |state| query.values.iter().any(|one| one.state == state);
+    if !is_listed(api::BreakerState::Closed) || !is_listed(api::BreakerState::Open) {
+        problems.refuse(list, "say which value is closed and which is open");
+    }
+    BreakerQuery { text: query.query.clone(), states }
+}
+
 /// Whether a breaker is reported from its first call or its first event on only.
-fn appears_late(source: api::CircuitSource) -> bool {
+fn appears_late(breaker: &Breaker) -> bool {
+    let Breaker::Exported { source, .. } = breaker else { return false };
     match source {
         api::CircuitSource::App | api::CircuitSource::Envoy => false,
         api::CircuitSource::Resilience4j

@@ -164,8 +164,11 @@ enum WrittenComponent<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::app::{Breaker, BreakerQuery};
     use super::*;
     use rstest::rstest;
+    use scalableapp_crds::CircuitSource;
+    use scalableapp_engine::evidence::circuit::CircuitState;
     use scalableapp_engine::hpa::signal::PodTarget;
     use scalableapp_engine::propose::metric::Target;
     use serde_json::{Value, json};
@@ -267,14 +270,61 @@ mod tests {
         let resolved = resolve(&calling(&json!(["payments", "api"]))).expect("no problem");
         let web = &resolved.components[0];
         assert_eq!(web.declared.calls, ["payments", "api"]);
-        let breakers: Vec<_> =
-            web.breakers.iter().map(|(name, one)| (name.as_str(), one.name.as_str())).collect();
+        let pay = Breaker::Exported { source: CircuitSource::App, name: "pay".to_owned() };
         assert_eq!(
-            breakers,
-            [("payments", "pay")],
+            web.breakers,
+            [("payments".to_owned(), pay)].into(),
             "api is no dependency, so nobody says how to read its breaker"
         );
         assert!(resolved.stack.dependencies.contains_key("payments"));
+    }
+
+    /// An app with a service that calls `payments`, whose breakers are read like this.
+    fn reading(circuit: &Value) -> ScalableApp {
+        let mut app = calling(&json!(["payments"]));
+        app.spec.dependencies[0].circuit = serde_json::from_value(circuit.clone()).expect("a circuit");
+        app
+    }
+
+    #[test]
+    fn the_values_of_a_query_for_breakers_are_what_their_author_says() {
+        let values = json!([{"value": 0, "state": "open"}, {"value": "1.5", "state": "closed"}, {"value": -1, "state": "halfOpen"}]);
+        let app = resolve(&reading(&json!({"prometheus": {"query": "pay", "values": values}})))
+            .expect("no problem");
+        let states = [(-1000, CircuitState::HalfOpen), (0, CircuitState::Open), (1500, CircuitState::Closed)];
+        let query = BreakerQuery { text: "pay".to_owned(), states: states.into() };
+        assert_eq!(app.components[0].breakers["payments"], Breaker::Query(query));
+    }
+
+    #[rstest]
+    #[case(json!({}), "circuit: set exactly one of source, prometheus")]
+    #[case(
+        json!({"source": "app", "prometheus": {"query": "pay", "values": []}}),
+        "circuit: set exactly one of source, prometheus"
+    )]
+    #[case(
+        json!({"breaker": "pay", "prometheus": {"query": "pay", "values": [{"value": 0, "state": "open"}, {"value": 1, "state": "closed"}]}}),
+        "circuit: leave out breaker: the query of prometheus selects it"
+    )]
+    #[case(
+        json!({"prometheus": {"query": "pay", "values": [{"value": 0, "state": "open"}, {"value": 1, "state": "halfOpen"}]}}),
+        "circuit.prometheus.values: say which value is closed and which is open"
+    )]
+    #[case(
+        json!({"prometheus": {"query": "pay", "values": [{"value": 0, "state": "open"}, {"value": "0.0", "state": "closed"}]}}),
+        "circuit.prometheus.values[0.0]: list each value once"
+    )]
+    #[case(
+        json!({"prometheus": {"query": " ", "values": [{"value": 0, "state": "open"}, {"value": 1, "state": "closed"}]}}),
+        "circuit.prometheus.query: write a query in PromQL"
+    )]
+    #[case(
+        json!({"prometheus": {"query": "pay", "values": [{"value": "up", "state": "open"}, {"value": 1, "state": "closed"}]}}),
+        "circuit.prometheus.values[up]: \"up\" is not a quantity such as 50, 0.5, 500m or 2Gi"
+    )]
+    fn a_circuit_that_cannot_be_read_is_refused(#[case] circuit: Value, #[case] sentence: &str) {
+        let problems = problems(&reading(&circuit));
+        assert!(problems.contains(&format!("dependencies[payments].{sentence}")), "{problems:?}");
     }
 
     #[test]

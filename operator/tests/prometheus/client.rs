@@ -38,7 +38,7 @@ async fn each_failure_is_one_sentence_that_says_what_to_do() {
     let own = Prometheus::new(&fake.args(&[])).unwrap().query_values("test", "up").await;
     assert_eq!(
         own.map(|_| ()).unwrap_err().to_string(),
-        "failed to read an answer of more than 256 KiB; make the query return one series"
+        "failed to read an answer of more than 256 KiB; make the query return one series, or for a circuit one for each pod"
     );
     let rejected = r#"{"status":"error","errorType":"execution","error":"hunter2"}"#;
     assert_eq!(

@@ -9,7 +9,7 @@ use std::ops::Deref;
 
 use hashbrown::{Equivalent, HashMap};
 use jiff::{SignedDuration, Timestamp};
-use prometheus_http_query::response::{self, RangeVector};
+use prometheus_http_query::response::{self, InstantVector, RangeVector};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -284,6 +284,8 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
 pub struct Values {
     /// The value of each series.
     pub values: Vec<f64>,
+    /// The label `pod` of each series, in the same order.
+    pub pods: Vec<Option<String>>,
     /// Whether the answer may lack data.
     pub is_partial: bool,
 }
@@ -295,16 +297,20 @@ impl Values {
     /// When there is none.
     pub fn read(body: &[u8]) -> Result<Self, Unanswered> {
         let MaybePartial { data, is_partial } = read::<&RawValue>(body)?;
-        let values = match serde_json::from_str(data.get()) {
-            Ok(response::Data::Vector(vector)) => vector.iter().map(|one| one.sample().value()).collect(),
-            Ok(response::Data::Scalar(sample)) => vec![sample.value()],
+        let (values, pods) = match serde_json::from_str(data.get()) {
+            Ok(response::Data::Vector(vector)) => {
+                let pod = |one: &InstantVector| one.metric().get("pod").cloned();
+                vector.iter().map(|one| (one.sample().value(), pod(one))).unzip()
+            }
+            Ok(response::Data::Scalar(sample)) => (vec![sample.value()], vec![None]),
             // The crate has no type for a native histogram, which is not a number.
             Ok(response::Data::Matrix(_)) | Err(_) => {
                 let data: Data<'_> = serde_json::from_str(data.get()).map_err(|_| Unanswered::Unreadable)?;
-                data.series().map(|(_, value)| value).collect()
+                let pod = |labels: &Labels<'_>| labels.pod.as_deref().map(str::to_owned);
+                data.series().map(|(labels, value)| (value, pod(labels))).unzip()
             }
         };
-        Ok(Self { values, is_partial })
+        Ok(Self { values, pods, is_partial })
     }
 }
 
@@ -368,10 +374,12 @@ mod tests {
     #[test]
     fn an_own_query_and_a_range_are_read_as_a_template_is() {
         let own = |data: &str| Values::read(format!(r#"{{"isPartial":true,"data":{data}}}"#).as_bytes());
-        let vector = r#"{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1.5,"+Inf"]}]}"#;
-        assert_eq!(own(vector), Ok(Values { values: vec![f64::INFINITY], is_partial: true }));
+        let vector = r#"{"resultType":"vector","result":[{"metric":{"pod":"b"},"value":[1.5,"+Inf"]}]}"#;
+        let infinite =
+            Values { values: vec![f64::INFINITY], pods: vec![Some("b".to_owned())], is_partial: true };
+        assert_eq!(own(vector), Ok(infinite));
         let scalar = r#"{"resultType":"scalar","result":[1,"3"]}"#;
-        assert_eq!(own(scalar), Ok(Values { values: vec![3.0], is_partial: true }));
+        assert_eq!(own(scalar), Ok(Values { values: vec![3.0], pods: vec![None], is_partial: true }));
         let text = r#"{"resultType":"string","result":[1,"3"]}"#;
         assert_eq!(own(text), Err(Unanswered::Unreadable));
         let range =

@@ -149,7 +149,7 @@ fn advice(status: StatusCode) -> &'static str {
 
 fn excess(limit: usize) -> &'static str {
     match limit {
-        CUSTOM_LIMIT => "make the query return one series",
+        CUSTOM_LIMIT => "make the query return one series, or for a circuit one for each pod",
         _ => {
             "export fewer series: fewer buckets of histograms, and fewer values of labels such as http_route"
         }

@@ -28,14 +28,25 @@ const GRACE: Duration = Duration::from_millis(250);
 /// The last result of a query.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct QueryAnswer {
-    /// The value of each series. One is expected; the engine checks for others.
+    /// The value of each series. A metric has one; the engine checks for others.
     pub values: Vec<f64>,
+    /// The label `pod` of each series, in the same order.
+    pub pods: Vec<Option<String>>,
     /// Whether the answer may lack data.
     pub is_partial: bool,
     /// Time of the query; `None` if it was never answered.
     pub at: Option<Timestamp>,
-    /// The problem of its result or of later attempts, as a sentence.
-    pub problem: Option<String>,
+    /// Why it was not answered, or why later attempts were not, as a sentence.
+    pub failure: Option<String>,
+}
+
+impl QueryAnswer {
+    /// The problem of a query for one value, as a sentence.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let of_result = || self.at.and_then(|_| problem(&self.values)).map(str::to_owned);
+        self.failure.clone().or_else(of_result)
+    }
 }
 
 /// The answers by the query as its author wrote it.
@@ -126,7 +137,7 @@ impl CustomQueries {
         match confined {
             Ok(text) => self.entries.get(text).map(|entry| Arc::clone(&entry.answer)).unwrap_or_default(),
             Err(refusal) => {
-                Arc::new(QueryAnswer { problem: Some(refusal.to_string()), ..QueryAnswer::default() })
+                Arc::new(QueryAnswer { failure: Some(refusal.to_string()), ..QueryAnswer::default() })
             }
         }
     }
@@ -191,11 +202,10 @@ impl CustomQueries {
         let entry = self.entries.get_mut(&text)?;
         entry.is_running = false;
         match outcome {
-            Some((asked, Ok(Values { values, is_partial }))) => {
+            Some((asked, Ok(Values { values, pods, is_partial }))) => {
                 entry.backoff.succeeded();
-                let partial = is_partial.then(|| QueryError::Partial.to_string());
-                let problem = problem(&values).map(str::to_owned).or(partial);
-                entry.answer = Arc::new(QueryAnswer { values, is_partial, at: Some(asked), problem });
+                let failure = is_partial.then(|| QueryError::Partial.to_string());
+                entry.answer = Arc::new(QueryAnswer { values, pods, is_partial, at: Some(asked), failure });
             }
             Some((_, Err(error))) => {
                 let now = clock::monotonic();
@@ -206,7 +216,7 @@ impl CustomQueries {
                 entry.backoff.failed(now, longest_rest(self.interval));
                 // The last answer stays and ages.
                 entry.answer =
-                    Arc::new(QueryAnswer { problem: Some(error.to_string()), ..(*entry.answer).clone() });
+                    Arc::new(QueryAnswer { failure: Some(error.to_string()), ..(*entry.answer).clone() });
             }
             None => {}
         }

@@ -168,7 +168,10 @@ fn circuits(
         let Some(breakers) = sampling.wanted.breakers().get(key) else { continue };
         let Some(state) = (adapter.judge)(known.get(&breaker).unwrap_or(&BTreeMap::new())) else { continue };
         let circuit = PodCircuit { state, at: taken(sampling.now, age) };
-        let is_this = |asked: &app::Breaker| asked.source == adapter.source && asked.name == name;
+        let is_this = |asked: &app::Breaker| match asked {
+            app::Breaker::Exported { source, name: asked } => *source == adapter.source && asked == name,
+            app::Breaker::Query(_) => false,
+        };
         for (dependency, _) in breakers.iter().filter(|(_, asked)| is_this(asked)) {
             let of = measured.entry(key.clone()).or_insert_with(|| Measured {
                 value: Circuits::new(),

@@ -206,7 +206,7 @@ mod tests {
         };
         let answers = signal.family().templates.iter().map(answer).collect();
         let wanted = QueryPlan::new([(key(), BTreeMap::new())].into(), BTreeMap::new(), Shown::default());
-        let breaker = Breaker { source: CircuitSource::App, name: "pay".to_owned() };
+        let breaker = Breaker::Exported { source: CircuitSource::App, name: "pay".to_owned() };
         let wanted = wanted.with_breakers([(key(), [("payments".to_owned(), breaker)].into())].into());
         let part =
             Part { start: AppKey::default(), apps: Vec::new(), is_whole: true, cuts_a_namespace: false };
