@@ -2,7 +2,7 @@
 
 use crate::quantity::number_or_text;
 use crate::service::COMPONENT_NAME;
-use crate::{Quantity, limits};
+use crate::{GoDuration, Quantity, duration::is_duration, limits};
 use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,30 @@ pub struct Circuit {
     /// The result of your own Prometheus query, for breakers that no `source` reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<CircuitQuery>,
+    /// When a pod leaves its Service that alone has an open breaker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ejection: Option<Ejection>,
 }
+
+/// When a pod leaves its Service that has an open breaker while most of its peers have a closed one. It gets no new
+/// connections, and keeps those that it has. At most a third of the pods of a service leave; if more had to, none does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ejection {
+    /// Time with an open breaker after which the pod leaves, 0s to 1h; 0s for at once. It returns when its breaker is closed,
+    /// at the earliest after four times this, and after twice as long each further time. Default: 30s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = (EJECTED_AFTER, "after must be a duration of 0s to 1h, such as 30s"))]
+    pub after: Option<GoDuration>,
+    /// Time with an open breaker after which the pod is evicted, if all of its peers are well, 0s to 24h; 0s for never. At
+    /// most one pod of a component at a time. Default: 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = (REPLACED_AFTER, "replaceAfter must be a duration of 0s to 24h, such as 5m"))]
+    pub replace_after: Option<GoDuration>,
+}
+
+const EJECTED_AFTER: &str = is_duration!("duration(self) <= duration('1h')");
+const REPLACED_AFTER: &str = is_duration!("duration(self) <= duration('24h')");
 
 /// A Prometheus query for the state of circuit breakers, and what its values mean.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]

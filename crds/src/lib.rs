@@ -51,7 +51,9 @@ pub use decision::{
     DecisionRecord, LastGood, LatencyStep, PoolGrowth, Proposal, ReplicaHold, ScaleEvent, ScalingMemory,
     Stage,
 };
-pub use dependency::{BreakerState, Circuit, CircuitQuery, CircuitSource, CircuitValue, Dependency};
+pub use dependency::{
+    BreakerState, Circuit, CircuitQuery, CircuitSource, CircuitValue, Dependency, Ejection,
+};
 pub use duration::{GoDuration, InvalidDuration};
 pub use external::{DatabaseUrl, External};
 pub use fallback::Fallback;

@@ -5,7 +5,7 @@
 //! | `POST /payments` | takes a payment once for each `Idempotency-Key` |
 //! | `GET /methods` | says how one can pay |
 //! | `GET /taken` | says how many payments were taken, and their sum: what was really paid |
-//! | `PUT /behavior` | `{"delay_ms": 0, "fail_percent": 0, "fail_status": 500, "hang": false}`, each optional; `{}` recovers |
+//! | `PUT /behavior` | `{"delay_ms": 0, "fail_percent": 0, "fail_status": 500, "hang": false, "hang_for": "10.0.0.1"}`, each optional; `{}` recovers |
 //!
 //! A payment is taken before the answer is delayed, lost or turned into a failure, as with real providers:
 //! whoever repeats it without its key pays twice. With `--ledger` it is known again after a restart.
@@ -13,13 +13,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -57,15 +57,21 @@ struct Behavior {
     fail_status: u16,
     /// Whether no answer is given at all until the behavior changes.
     hang: bool,
+    /// The one caller who gets no answer until the behavior changes.
+    hang_for: Option<IpAddr>,
 }
 
 impl Default for Behavior {
     fn default() -> Self {
-        Self { delay_ms: 0, fail_percent: 0, fail_status: 500, hang: false }
+        Self { delay_ms: 0, fail_percent: 0, fail_status: 500, hang: false, hang_for: None }
     }
 }
 
 impl Behavior {
+    fn hangs_for(&self, caller: IpAddr) -> bool {
+        self.hang || self.hang_for == Some(caller)
+    }
+
     fn failure(&self) -> Option<StatusCode> {
         StatusCode::from_u16(self.fail_status)
             .ok()
@@ -141,7 +147,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("failed to listen on {}, choose another with --address", args.address))?;
     tracing::info!(address = %listener.local_addr()?, "serving");
-    let serving = axum::serve(listener, router(provider));
+    let service = router(provider).into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service);
     tokio::select! {
         ended = serving => ended.context("failed to go on serving"),
         // A stand-in owes nobody an answer: requests that hang would hold it back for ever.
@@ -207,12 +214,17 @@ async fn change(
     Ok(Json(behavior))
 }
 
-async fn misbehave(State(provider): State<Provider>, request: Request, next: Next) -> Response {
+async fn misbehave(
+    State(provider): State<Provider>,
+    ConnectInfo(caller): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
     let response = next.run(request).await;
     let behavior = *provider.behavior.borrow();
     tokio::time::sleep(Duration::from_millis(behavior.delay_ms.into())).await;
     // Fails only if the sender is gone, and this function holds it.
-    let _ = provider.behavior.subscribe().wait_for(|behavior| !behavior.hang).await;
+    let _ = provider.behavior.subscribe().wait_for(|behavior| !behavior.hangs_for(caller.ip())).await;
     let number = {
         let mut ledger = provider.ledger();
         ledger.answers += 1;

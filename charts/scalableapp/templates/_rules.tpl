@@ -30,10 +30,14 @@
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, update, delete]
 # The readiness and start time of pods determine how their CPU counts. The annotation by which idle workers leave first
-# is patched.
+# is patched, and the label by which a pod is in its Service.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, patch]
+# A pod that alone does not reach a dependency is replaced.
+- apiGroups: [""]
+  resources: [pods/eviction]
+  verbs: [create]
 {{- if .Values.cnpg.enabled }}
 # Clusters of CloudNativePG are read, and nothing of them is written but their scale.
 - apiGroups: [postgresql.cnpg.io]

@@ -4,12 +4,14 @@
 mod at_rest_for_a_default_window;
 mod cache_changes_while_it_runs;
 mod cache_scales_and_survives;
+mod callee_of_a_silent_caller_is_held;
 mod cluster_of_cloud_native_pg_is_scaled;
 mod delete_keeps_storage_when_told;
 mod delete_leaves_nothing;
 mod drain_loses_no_job;
 mod idle_workers_leave_first;
 mod no_scale_in_while_evicting;
+mod one_bad_pod_is_not_an_outage;
 mod pool;
 mod primary_failover_recovers;
 mod readers;

@@ -101,6 +101,7 @@ pub mod state;
 pub use allot::grants::grant;
 pub use app::decide;
 pub use app::decision::{ComponentDecision, Decision};
+pub use app::ejection::Ejected;
 pub use input::Input;
 pub use propose::evaluate::Invalid;
 pub use propose::latency::LatencyStep;

@@ -7,6 +7,7 @@
 use crate::allot::connections::ConnectionsMemory;
 use crate::allot::turns::TurnMemory;
 use crate::app::decision::ComponentDecision;
+use crate::app::ejection::EjectionMemory;
 use crate::app::limits::RecentLimits;
 use crate::bounds::circuit::CircuitMemory;
 use crate::bounds::fallback::MissingSince;
@@ -150,6 +151,8 @@ pub(crate) struct Memory {
     pub(crate) limits: RecentLimits,
     #[serde(default, skip_serializing_if = "CircuitMemory::is_empty")]
     pub(crate) circuits: CircuitMemory,
+    #[serde(default, skip_serializing_if = "EjectionMemory::is_empty")]
+    pub(crate) ejections: EjectionMemory,
 }
 
 /// A change of replicas by a decision.
@@ -256,6 +259,7 @@ impl Memory {
             missing_since: MissingSince::default(),
             limits: RecentLimits::default(),
             circuits: CircuitMemory::restore(&persisted.holds, now),
+            ejections: EjectionMemory::default(),
         }
     }
 

@@ -165,6 +165,9 @@ reasons! {
     STATUS_REDUCED = "StatusReduced": "The API server refuses the full status of this object, so a reduced one is written. Check that the CRDs match the operator's version.";
     SCALED_BY_OTHER = "ScaledByOther": "Replicas of a child were changed outside of the operator: remove the other scaler, or use a ScalingOverride.";
     MEMORY_NOT_GIVEN = "MemoryNotGiven": "The cluster does not give a shard of a cache its memory in place. A larger declared memory needs a larger node, or a restart where the API server cannot resize pods. Instead of growing, the cache adds shards.";
+    POD_EJECTED = "PodEjected": "Only this pod of its service has an open circuit breaker, so it gets no requests. It returns when its breaker is closed, and is replaced if it stays open.";
+    POD_RETURNED = "PodReturned": "This pod gets requests again.";
+    POD_REPLACED = "PodReplaced": "The circuit breaker of this pod stayed open while those of its peers are closed, so it is replaced.";
     PASSWORD_RENEWED = "PasswordRenewed": "The Secret of a cache was missing and is created again, with another password. Pods that do not follow the file with the password use the cache again after a restart.";
     DELETION_COST_NOT_WRITTEN = "DeletionCostNotWritten": "The annotation by which idle workers leave first could not be written, so Kubernetes chooses the pods that leave.";
     CHILD_REVERTED = "ChildReverted": "An edit of a child was undone; change the ScalableApp instead.";

@@ -6,6 +6,7 @@ use crate::forecast::Forecast;
 use crate::hpa::behavior::Behavior;
 use crate::propose::metric::Metric;
 use crate::rollout::rolling::Rolling;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +31,25 @@ pub struct Stack {
 pub struct Dependency {
     /// Whether a breaker is reported from its first call on only.
     pub appears_late: bool,
+    /// When a pod leaves its Service that alone has an open breaker.
+    #[serde(default)]
+    pub ejection: Ejection,
+}
+
+/// When a pod leaves its Service that alone has an open breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ejection {
+    /// Time after which it gets no requests.
+    pub after: SignedDuration,
+    /// Time after which it is replaced; zero if it never is.
+    pub replace_after: SignedDuration,
+}
+
+impl Default for Ejection {
+    fn default() -> Self {
+        Self { after: SignedDuration::from_secs(30), replace_after: SignedDuration::from_mins(5) }
+    }
 }
 
 /// The connections of a database that the app may use.

@@ -4,7 +4,7 @@ use crate::hpa::pod::Pod;
 use crate::reason::Reason;
 use crate::rollout::rolling::Revision;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The observed components, by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct Observed {
     pub existing_replicas: i32,
     /// The pods of all live revisions, without usage. Pods that have ended do not count.
     pub pods: Vec<Pod>,
+    /// Those of them that get no requests, because they are not in the Service.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub ejected: BTreeSet<String>,
     /// Whether another field manager wrote the replicas.
     pub scaled_by_other: bool,
     /// Replicas that were written to a revision but are not in the cache yet, by the revision's hash.

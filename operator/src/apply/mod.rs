@@ -6,6 +6,7 @@ pub mod children;
 mod clusters;
 mod deletion_costs;
 mod edit;
+pub mod eject;
 pub mod events;
 pub mod failing;
 pub mod fence;

@@ -159,6 +159,9 @@ mod tests {
         status: Option<ScalableAppStatus>,
         memory: decide::DecideMemory,
         events: Vec<String>,
+        /// Value of the query for the breakers of `payments` until ten o'clock, and 0 from then on; not a number without
+        /// an answer.
+        breaker: f64,
     }
 
     /// The reports of each place on the component's replicas.
@@ -189,6 +192,9 @@ mod tests {
                 "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1},
                 "spec": {
                     "services": [service],
+                    "dependencies": [{"name": "payments", "circuit": {"prometheus": {"query": "pay", "values": [
+                        {"value": 0, "state": "closed"}, {"value": 1, "state": "open"},
+                    ]}}}],
                     "databases": [{"name": "main", "postgres": {"primary": {"secretRef": {"name": "shop-db"}}}}],
                 },
             }));
@@ -201,7 +207,13 @@ mod tests {
                 status: None,
                 memory: decide::DecideMemory::default(),
                 events: Vec::new(),
+                breaker: f64::NAN,
             }
+        }
+
+        /// The same with a service that calls a dependency, whose breakers have this value.
+        fn calling(scaling: &Value, replicas: i32, breaker: f64) -> Self {
+            Self { breaker, ..Self::of(scaling, replicas, &json!({"calls": ["payments"]})) }
         }
 
         fn overridden(mut self, act: &Value) -> Self {
@@ -232,13 +244,38 @@ mod tests {
             }));
             let deployments = Arc::new(vec![Arc::new(deployment.expect("a Deployment"))]);
             let workloads = BTreeMap::from([(Kind::Deployment, deployments)]);
-            Observed { workloads, overrides: Arc::clone(&self.overrides), ..Observed::default() }
+            let pod = |index| {
+                let pod = serde_json::from_value(json!({
+                    "metadata": {"name": format!("web-{index}"), "labels": {
+                        "scalableapp.dev/app": "shop", "scalableapp.dev/component": "web",
+                        "scalableapp.dev/tier": "service", "scalableapp.dev/revision": revision,
+                        "pod-template-hash": "1",
+                    }, "ownerReferences": [{
+                        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": format!("shop-web-{revision}-1"),
+                        "uid": "2", "controller": true,
+                    }]},
+                    "status": {"phase": "Running", "startTime": "1970-01-01T00:00:00Z", "conditions": [
+                        {"type": "Ready", "status": "True", "lastTransitionTime": "1970-01-01T00:00:00Z"},
+                    ]},
+                }));
+                Arc::new(pod.expect("a pod"))
+            };
+            let pods = Arc::new((0..pods).map(pod).collect());
+            Observed { workloads, pods, overrides: Arc::clone(&self.overrides), ..Observed::default() }
+        }
+
+        fn samples(&self) -> Samples {
+            let ten = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(10);
+            let value = if self.now < ten { self.breaker } else { 0.0 };
+            let states = (0..self.replicas).map(|index| (format!("web-{index}"), value));
+            let states: Vec<_> = states.filter(|(_, value)| !value.is_nan()).collect();
+            Samples::of_breakers(&self.app, "pay", self.now, states)
         }
 
         /// A pass after some seconds, whose status and replicas are written.
         fn look(&mut self, seconds: i64) -> Places {
             self.now += SignedDuration::from_secs(seconds);
-            let (observed, samples) = (self.observed(), Samples::without_any(self.now));
+            let (observed, samples) = (self.observed(), self.samples());
             let view = View::new(&observed, &samples, self.now);
             let pass = decide::pass(&self.app, self.status.as_ref(), view, &mut self.memory);
             let pass = pass.components.into_iter().next().expect("a component");
@@ -332,6 +369,18 @@ mod tests {
                 Stack::new(&fixed(4), 4).overridden(&json!({"pause": {}})),
                 |_| {},
                 "override act by jane pauses the app until 1970-01-01T10:00:00Z: repair".into(),
+            ),
+            (
+                "DependencyDegraded",
+                Stack::calling(&schedule(1, 4, 1), 4, 1.0),
+                |_| {},
+                "At least 4 replicas by the degraded dependency payments".into(),
+            ),
+            (
+                "CircuitUnknown",
+                Stack::calling(&schedule(1, 4, 1), 4, f64::NAN),
+                |_| {},
+                "At least 4 replicas by the unknown circuit of payments".into(),
             ),
             (
                 "PodsRefused",

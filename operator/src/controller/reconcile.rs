@@ -99,6 +99,7 @@ async fn pipeline(
     let (decisions, writes) = (&mut memory.decide, &mut memory.apply);
     let again = apply::scale::scale(leader, resolved, decisions, writes, &pass).await?;
     apply::resize::resize(leader, resolved, &mut memory.decide, &mut memory.apply, &pass).await?;
+    apply::eject::eject(leader, &mut memory.decide, &mut memory.apply, &pass).await?;
     if again {
         return Ok(Action::requeue(AGAIN));
     }

@@ -126,7 +126,7 @@ impl Tenure<'_> {
         let (known, decisions) = memory.of_pass(app);
         let mut pass = decide::pass(resolved, known, view, decisions);
         self.context.memories.note_demands(resolved, std::mem::take(&mut pass.demands));
-        let scales = scales(&pass) || memory.pools != pass.pools;
+        let scales = scales(&pass) || memory.pools != pass.pools || !pass.ejections.is_empty();
         let updates_status = !scales && *updates > 0 && needs_status_update(app, &mut memory, &pass);
         // Sending may wait for the app's own reconcile, which needs the memory.
         drop(memory);

@@ -18,6 +18,11 @@ use scalableapp_engine::{
 };
 use std::collections::BTreeMap;
 
+/// Wait before the label of a pod is written again after a failure, or a pod is evicted again.
+const EJECTED_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// The most doublings of the wait after refused evictions.
+const DOUBLINGS: u32 = 4;
+
 /// Wait before a pod is resized again after a failure.
 pub const RESIZED_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(30);
 
@@ -31,6 +36,17 @@ pub struct DecideMemory {
     leaving: BTreeMap<String, Leaving>,
     /// The memory of the shards of a cache, by its name.
     shards: BTreeMap<String, KnownMemory>,
+    /// The writes for the pods that leave a Service, by the name of the component.
+    ejections: BTreeMap<String, EjectionWrites>,
+}
+
+/// Until when pods of a service are not written, because that failed or was just done.
+#[derive(Clone, Copy, Default)]
+struct EjectionWrites {
+    labels: Option<Timestamp>,
+    evictions: Option<Timestamp>,
+    /// Evictions in a row that were refused.
+    refused: u32,
 }
 
 /// Where one component is measured, and which writes of it are in flight.
@@ -128,6 +144,30 @@ impl DecideMemory {
         until.is_none_or(|until| now >= until || until.duration_since(now) > RESIZED_AGAIN_AFTER)
     }
 
+    /// Records that a pod could not be put in or out of its Service.
+    pub fn note_ejection_failure(&mut self, component: &str, now: Timestamp) {
+        let writes = self.ejections.entry(component.to_owned()).or_default();
+        writes.labels = now.checked_add(EJECTED_AGAIN_AFTER).ok();
+    }
+
+    /// Records the eviction of a pod, which may have been refused.
+    pub fn note_eviction(&mut self, component: &str, is_made: bool, now: Timestamp) {
+        let writes = self.ejections.entry(component.to_owned()).or_default();
+        let wait = EJECTED_AGAIN_AFTER * (1 << writes.refused.min(DOUBLINGS));
+        writes.refused = if is_made { 0 } else { writes.refused.saturating_add(1) };
+        writes.evictions = now.checked_add(wait).ok();
+    }
+
+    /// Whether pods of a component may be put in or out of its Service now.
+    pub(super) fn may_eject(&self, component: &str, now: Timestamp) -> bool {
+        self.ejections.get(component).and_then(|writes| writes.labels).is_none_or(|until| now >= until)
+    }
+
+    /// Whether a pod of a component may be evicted now.
+    pub(super) fn may_evict(&self, component: &str, now: Timestamp) -> bool {
+        self.ejections.get(component).and_then(|writes| writes.evictions).is_none_or(|until| now >= until)
+    }
+
     /// The shards that leave a cache with this StatefulSet, if any do.
     pub(super) fn leaving(&mut self, cache: &str, replicas: i32) -> Option<Leaving> {
         let leaving = self.leaving.get(cache).copied().filter(|leaving| leaving.listed(replicas) < replicas);
@@ -142,6 +182,7 @@ impl DecideMemory {
         self.components.retain(|name, _| app.component(name).is_some());
         self.leaving.retain(|name, _| app.component(name).is_some());
         self.shards.retain(|name, _| app.component(name).is_some());
+        self.ejections.retain(|name, _| app.component(name).is_some());
     }
 
     /// The replicas of the writes that the cache does not show yet, by revision. A Deployment that is missing from the

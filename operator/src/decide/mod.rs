@@ -4,6 +4,7 @@
 mod clusters;
 pub mod component_state;
 pub mod deletion_costs;
+pub mod ejection;
 mod evidence;
 pub mod fleet;
 mod leaving;

@@ -4,6 +4,7 @@ use super::{
     clusters::{named, with_obstacle},
     component_state::{ComponentState, Failure, WriteState, was_applied},
     deletion_costs::CostChanges,
+    ejection::{EjectionStep, ejections, is_ejected},
     evidence::AppEvidence,
     leaving::{keep_leaving_shards, ordinal},
     memory::DecideMemory,
@@ -90,6 +91,8 @@ pub struct Pass {
     pub kept: BTreeMap<String, i32>,
     /// The deletion costs to write before revisions shrink.
     pub costs: CostChanges,
+    /// The pods that leave or re-enter the Service of their component, by its name.
+    pub ejections: BTreeMap<String, EjectionStep>,
     /// Size of the connection pools of each component, by its name, where it is known.
     pub pools: BTreeMap<String, i32>,
     /// The memory of the shards of each cache, by its name.
@@ -174,7 +177,9 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         .map(|input| Record::new((&app.namespace, app.name.as_str()), input, records));
     let removed = Removed::of(app, components.iter().map(|one| &one.state), view.observed);
     let (demands, pools, costs) = (decision.demands, decision.pools, CostChanges::new());
-    let pass = Pass { components, plan, kept, costs, pools, memory: of_shards, demands, removed, recorded };
+    let ejections = ejections(&components, view, memory);
+    let memory = of_shards;
+    let pass = Pass { components, plan, kept, costs, ejections, pools, memory, demands, removed, recorded };
     Pass { costs: pass.cost_changes(app, view), ..pass }
 }
 
@@ -233,7 +238,9 @@ fn observed(
             counted.map(|cached| cached.pod.clone()).collect()
         }
     };
+    let ejected = view.observed.pods_of(name).filter(|pod| is_ejected(pod, resolved.tier));
     state::Observed {
+        ejected: ejected.map(|pod| pod.pod.name.to_string()).collect(),
         revisions: component.revisions.iter().map(revision).collect(),
         existing_replicas: component.revisions.iter().map(|revision| revision.pods).sum(),
         pods,

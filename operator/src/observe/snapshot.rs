@@ -28,7 +28,11 @@ use super::prometheus::signals::usage::pod_sample;
 use super::prometheus::targets::Targets;
 use super::query_plan::{CustomQuery, QueryPlan, Signal, Source};
 #[cfg(test)]
-use super::{namespaced::NamespacedName, prometheus::signals::cache::ShardUse};
+use super::{
+    namespaced::NamespacedName, prometheus::custom::QueryAnswer, prometheus::signals::cache::ShardUse,
+};
+#[cfg(test)]
+use crate::resolve::app::App;
 use crate::resolve::app::{Breaker, ComponentKey};
 
 /// The samples of one tick.
@@ -50,6 +54,20 @@ impl Samples {
     /// The samples of a tick without any.
     pub(crate) fn without_any(taken: Timestamp) -> Self {
         Self { taken: Some(taken), ..Self::default() }
+    }
+
+    /// The samples of a tick in which this query of an app returned a series for each of these pods.
+    pub(crate) fn of_breakers(
+        app: &App,
+        query: &str,
+        taken: Timestamp,
+        pods: impl IntoIterator<Item = (String, f64)>,
+    ) -> Self {
+        let (pods, values) = pods.into_iter().map(|(pod, value)| (Some(pod), value)).unzip();
+        let answer = QueryAnswer { values, pods, at: Some(taken), ..QueryAnswer::default() };
+        let query = CustomQuery { namespace: app.namespace.clone(), text: query.to_owned() };
+        let (wanted, custom) = (Arc::new(QueryPlan::of([app])), Answers::from([(query, Arc::new(answer))]));
+        Self { wanted, custom, max_age: SignedDuration::from_secs(90), ..Self::without_any(taken) }
     }
 
     /// The samples of a tick that read these commands per second of shards in a namespace, over a minute.
@@ -411,7 +429,6 @@ fn reading_of<T>(measured: &Measured<T>) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::prometheus::custom::QueryAnswer;
     use crate::resolve::resolve;
     use serde_json::json;
 

@@ -5,6 +5,7 @@
 use crate::labels::{APP, COMPONENT, REVISION, TIER};
 use crate::resolve::app::{App, Component};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use scalableapp_crds::Tier;
 use std::collections::BTreeMap;
 
 /// Labels of every child of a component.
@@ -35,6 +36,17 @@ pub fn of_revision(app: &App, component: &Component) -> BTreeMap<String, String>
 #[must_use]
 pub fn selected_by_component(app: &App, component: &Component) -> BTreeMap<String, String> {
     BTreeMap::from([(APP, app.name.as_str()), (COMPONENT, component.name.as_str())].map(owned))
+}
+
+/// Selects the pods that get requests. A pod of a service that is to get none loses the label of its tier, which no other
+/// selector has. Every pod has it from its template on, so a new one gets requests as soon as it is ready.
+#[must_use]
+pub fn selected_by_service(app: &App, component: &Component) -> BTreeMap<String, String> {
+    let mut labels = selected_by_component(app, component);
+    if component.tier == Tier::Service {
+        labels.extend([owned((TIER, component.tier.name()))]);
+    }
+    labels
 }
 
 /// Selects the pods of the current revision.

@@ -23,7 +23,7 @@ pub(super) fn service(app: &App, component: &Component) -> Option<ClusterService
             type_: Some("ClusterIP".to_owned()),
             // Each shard has a name of its own, which resolves while it is ready.
             cluster_ip: (component.tier == Tier::Cache).then(|| "None".to_owned()),
-            selector: Some(labels::selected_by_component(app, component)),
+            selector: Some(labels::selected_by_service(app, component)),
             ports: Some(vec![ServicePort {
                 name: Some(port.0.to_owned()),
                 protocol: Some("TCP".to_owned()),

@@ -3,18 +3,22 @@
 use super::app::{self, Breaker, BreakerQuery};
 use super::invalid::Problems;
 use super::path::Path;
+use jiff::SignedDuration;
 use scalableapp_crds as api;
-use scalableapp_crds::limits;
+use scalableapp_crds::{GoDuration, limits};
 use scalableapp_engine::evidence::circuit::CircuitState;
 use scalableapp_engine::stack;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// What the components of an app may call.
 #[derive(Default)]
 pub(super) struct Callees {
     services: BTreeSet<String>,
-    dependencies: BTreeMap<String, Breaker>,
+    dependencies: BTreeMap<String, (Breaker, stack::Ejection)>,
 }
 
 impl Callees {
@@ -32,8 +36,11 @@ impl Callees {
             if own.chain(spec.databases.iter().map(|one| &one.name)).any(|one| one == name) {
                 problems.refuse(path, "give it a name that no worker, cache or database has");
             }
-            let breaker = breaker(name, circuit, Path::Field(&path, "circuit"), problems);
-            if breaker.is_some_and(|breaker| dependencies.insert(name.clone(), breaker).is_some()) {
+            let of_circuit = Path::Field(&path, "circuit");
+            let ejection =
+                ejection(circuit.ejection.as_ref(), Path::Field(&of_circuit, "ejection"), problems);
+            let Some(breaker) = breaker(name, circuit, of_circuit, problems) else { continue };
+            if dependencies.insert(name.clone(), (breaker, ejection)).is_some() {
                 problems.refuse(path, "give each dependency a name of its own");
             }
         }
@@ -64,7 +71,7 @@ impl Callees {
         if calls.is_empty() {
             return component;
         }
-        let breaker = |call: &String| Some((call.clone(), self.dependencies.get(call)?.clone()));
+        let breaker = |call: &String| Some((call.clone(), self.dependencies.get(call)?.0.clone()));
         let declared = stack::Component { calls: calls.to_vec(), ..(*component.declared).clone() };
         let breakers = calls.iter().filter_map(breaker).collect();
         app::Component { declared: Arc::new(declared), breakers, ..component }
@@ -72,8 +79,10 @@ impl Callees {
 
     /// The dependencies for decisions.
     pub(super) fn dependencies(&self) -> BTreeMap<String, stack::Dependency> {
-        let dependency = |breaker: &Breaker| stack::Dependency { appears_late: appears_late(breaker) };
-        self.dependencies.iter().map(|(name, breaker)| (name.clone(), dependency(breaker))).collect()
+        let dependency = |(name, (breaker, ejection)): (&String, &(Breaker, stack::Ejection))| {
+            (name.clone(), stack::Dependency { appears_late: appears_late(breaker), ejection: *ejection })
+        };
+        self.dependencies.iter().map(dependency).collect()
     }
 }
 
@@ -94,6 +103,30 @@ fn breaker(name: &str, circuit: &api::Circuit, path: Path<'_>, problems: &mut Pr
             problems.refuse(path, "set exactly one of source, prometheus");
             None
         }
+    }
+}
+
+fn ejection(written: Option<&api::Ejection>, path: Path<'_>, problems: &mut Problems) -> stack::Ejection {
+    let default = stack::Ejection::default();
+    let mut time = |field, written: Option<&GoDuration>, most: (Duration, &str), default| {
+        let Some(written) = written else { return default };
+        let path = Path::Field(&path, field);
+        match written.parse() {
+            Ok(time) if time <= most.0 => return SignedDuration::try_from(time).unwrap_or(default),
+            Ok(_) => problems.refuse(path, format!("use a duration of at most {}", most.1)),
+            Err(invalid) => problems.refuse(path, invalid.to_string()),
+        }
+        default
+    };
+    let Some(written) = written else { return default };
+    stack::Ejection {
+        after: time("after", written.after.as_ref(), (HOUR, "1h"), default.after),
+        replace_after: time(
+            "replaceAfter",
+            written.replace_after.as_ref(),
+            (HOUR * 24, "24h"),
+            default.replace_after,
+        ),
     }
 }
 

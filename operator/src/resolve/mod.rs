@@ -322,6 +322,14 @@ mod tests {
         json!({"prometheus": {"query": "pay", "values": [{"value": "up", "state": "open"}, {"value": 1, "state": "closed"}]}}),
         "circuit.prometheus.values[up]: \"up\" is not a quantity such as 50, 0.5, 500m or 2Gi"
     )]
+    #[case(
+        json!({"source": "app", "ejection": {"after": "2h"}}),
+        "circuit.ejection.after: use a duration of at most 1h"
+    )]
+    #[case(
+        json!({"source": "app", "ejection": {"replaceAfter": "soon"}}),
+        "circuit.ejection.replaceAfter: \"soon\" is not a duration such as 300ms, 30s or 1h30m"
+    )]
     fn a_circuit_that_cannot_be_read_is_refused(#[case] circuit: Value, #[case] sentence: &str) {
         let problems = problems(&reading(&circuit));
         assert!(problems.contains(&format!("dependencies[payments].{sentence}")), "{problems:?}");

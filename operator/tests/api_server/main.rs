@@ -6,6 +6,7 @@ mod caches;
 mod children;
 mod cnpg;
 mod deletion_costs;
+mod ejection;
 mod events;
 mod fake;
 mod lease;

@@ -2,6 +2,7 @@
 
 use crate::app::circuits::Circuits;
 use crate::app::decision::ComponentDecision;
+use crate::app::ejection::Ejected;
 use crate::app::explain;
 use crate::app::limits;
 use crate::app::recommendation::{Recommendation, is_latency};
@@ -192,6 +193,7 @@ pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMe
             .collect(),
         change: change(&subject, &signals, &recommendation, &step),
         dependencies,
+        ejected: Ejected::default(),
         memory: signals
             .iter()
             .find_map(|signal| signal.memory)
@@ -279,6 +281,7 @@ fn first_replicas(subject: &Subject<'_>, bounds: Bounds, memory: &mut ComponentM
         stages: vec![explain::stage("bounds", &format!("starts with {} {min}", bounds.floor.by))],
         change: None,
         dependencies: BTreeMap::new(),
+        ejected: Ejected::default(),
         memory: None,
         bounds,
     }

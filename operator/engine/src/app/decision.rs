@@ -1,6 +1,7 @@
 //! The decision and its reason. Pure.
 
 use crate::allot::grants::AppDemands;
+use crate::app::ejection::Ejected;
 use crate::bounds::Bounds;
 use crate::bounds::circuit::DependencyState;
 use crate::memory::{AppMemory, MemoryChange, ScaleChange};
@@ -53,6 +54,8 @@ pub struct ComponentDecision {
     pub change: Option<ScaleChange>,
     /// What is known of each dependency that it calls, by name.
     pub dependencies: BTreeMap<String, DependencyState>,
+    /// The pods that get no requests, and the one to replace.
+    pub ejected: Ejected,
     /// The growth of the memory of each shard of a cache, to be passed to [`AppMemory::commit`] once it is written; `None`
     /// where it stays.
     pub memory: Option<MemoryChange>,

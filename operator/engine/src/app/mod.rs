@@ -3,6 +3,7 @@
 pub(crate) mod circuits;
 pub(crate) mod component;
 pub(crate) mod decision;
+pub(crate) mod ejection;
 pub(crate) mod explain;
 pub(crate) mod limits;
 pub(crate) mod recommendation;
@@ -15,7 +16,8 @@ use crate::memory::AppMemory;
 use crate::rollout::{self, Plan};
 use circuits::Circuits;
 use component::{Bounded, Proposed, bound, propose, stabilize};
-use decision::Decision;
+use decision::{ComponentDecision, Decision};
+use ejection::ejected;
 use std::collections::BTreeMap;
 use subject::Subject;
 
@@ -28,10 +30,13 @@ pub fn decide(input: &Input<'_>) -> Decision {
     let mut bounded: Vec<Bounded<'_>> = proposed.into_iter().map(|one| bound(one, &circuits)).collect();
     let demands = allot(input, &mut bounded, &mut memory);
     let (mut components, mut plan) = (BTreeMap::new(), Plan::default());
-    for one in bounded {
+    for mut one in bounded {
+        let Proposed { subject, memory: remembered, .. } = &mut one.proposed;
+        let ejected = ejected(input, subject, &circuits, &mut remembered.scaling.ejections);
         let Subject { name, declared, observed, .. } = one.proposed.subject;
         let room = one.room;
         let (decision, remembered) = stabilize(one);
+        let decision = ComponentDecision { ejected, ..decision };
         plan.places.insert(name.to_owned(), declared.workload.place());
         let replicas = rollout::replicas(decision.desired, declared, observed, room);
         plan.replicas.insert(name.to_owned(), replicas);

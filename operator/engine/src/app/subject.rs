@@ -6,7 +6,7 @@ use crate::evidence::backlog::BacklogReading;
 use crate::evidence::cache::CacheReading;
 use crate::evidence::sample::Reading;
 use crate::forecast::season::Seasonal;
-use crate::hpa::pod::{Pod, Resource, living};
+use crate::hpa::pod::{Pod, Ready, ReadyStatus, Resource, living};
 use crate::input::Input;
 use crate::memory::ComponentMemory;
 use crate::propose::metric::Target;
@@ -57,7 +57,7 @@ impl<'a> Subject<'a> {
             current_replicas: memory.current_replicas(&observed.revisions),
             decided_replicas: memory.decided_replicas(observed.scaled_by_other),
             existing_replicas: observed.existing_replicas,
-            pods: measured(&observed.pods, declared, input.evidence),
+            pods: without_ejected(measured(&observed.pods, declared, input.evidence), observed),
             overrides: input.limits.overrides.get(name).unwrap_or(NO_OVERRIDES),
             required: input.limits.required.get(name).copied().unwrap_or(0),
             evidence: input.evidence,
@@ -88,6 +88,17 @@ impl<'a> Subject<'a> {
     pub(crate) fn season(&self, metric: &str) -> Option<Cow<'_, Seasonal>> {
         self.evidence.season(self.name, metric)
     }
+}
+
+/// The pods, of which those without requests count as never ready: their idle CPU is no sign of a low load.
+fn without_ejected<'a>(mut pods: Cow<'a, [Pod]>, observed: &Observed) -> Cow<'a, [Pod]> {
+    if observed.ejected.is_empty() {
+        return pods;
+    }
+    for pod in pods.to_mut().iter_mut().filter(|pod| observed.ejected.contains(&*pod.name)) {
+        pod.ready = pod.start.map(|since| Ready { status: ReadyStatus::False, since });
+    }
+    pods
 }
 
 fn measured<'a>(pods: &'a [Pod], declared: &Component, evidence: &dyn Evidence) -> Cow<'a, [Pod]> {

@@ -91,6 +91,19 @@ impl CircuitCount {
     }
 }
 
+/// The state of a pod's breaker, if it is fresh and plausible.
+#[must_use]
+pub(crate) fn fresh_state(
+    reading: Option<&CircuitReading>,
+    pod: &Pod,
+    now: Timestamp,
+    max_age: SignedDuration,
+) -> Option<CircuitState> {
+    let circuit = reading?.pods.get(&*pod.name)?;
+    judge_time(circuit.at, now, max_age).ok()?;
+    Some(circuit.state).filter(|state| *state != CircuitState::Implausible)
+}
+
 /// Judges the breakers of a component for one dependency; no reading means that a query was not answered. `pods` are the
 /// component's. `appears_late` is whether a breaker is reported from its first call on only. `begun` are the most pods that
 /// had an open breaker since the dependency is degraded: with few calls breakers close for want of them. It is 0 where the

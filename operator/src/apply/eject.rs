@@ -1,0 +1,120 @@
+//! Pods that leave their Service or re-enter it, by a label, and those that are evicted. I/O out.
+
+use super::{app::Leader, memory::ApplyMemory, writer::WriteError};
+use crate::{
+    decide::{
+        DecideMemory, Pass,
+        ejection::{EjectionChange, EjectionStep},
+    },
+    event::Event,
+    labels::{SCALER, TIER},
+    observe::cluster::pods::CachedPod,
+    runtime::clock,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, EvictParams, Patch, PatchParams, Preconditions},
+};
+use scalableapp_crds::Tier;
+use scalableapp_engine::reason;
+use serde_json::json;
+
+const KIND: &str = "Pod";
+
+/// Writes what the pass decided. What fails is tried again later.
+///
+/// # Errors
+/// [`WriteError::NotLeader`] only.
+pub async fn eject(
+    leader: Leader<'_>,
+    decisions: &mut DecideMemory,
+    memory: &mut ApplyMemory,
+    pass: &Pass,
+) -> Result<(), WriteError> {
+    for (component, EjectionStep { changes, evicted }) in &pass.ejections {
+        for change in changes {
+            match label(leader, change).await {
+                Ok(()) => memory.unpublished.push(said(change)),
+                Err(error @ WriteError::NotLeader { .. }) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(component, pod = change.pod.name_any(), %error, "a pod was not put in or out of its Service");
+                    decisions.note_ejection_failure(component, clock::wall());
+                    break;
+                }
+            }
+        }
+        let Some((pod, dependency)) = evicted else { continue };
+        let result = evict(leader, pod).await;
+        decisions.note_eviction(component, result.is_ok(), clock::wall());
+        match result {
+            Ok(()) => memory.unpublished.push(Event {
+                warning: true,
+                reason: reason::POD_REPLACED.name,
+                action: "Evict",
+                note: format!("pod {}: {dependency}: {}", pod.name_any(), reason::POD_REPLACED.sentence),
+            }),
+            Err(error @ WriteError::NotLeader { .. }) => return Err(error),
+            // A PodDisruptionBudget may refuse it for now.
+            Err(error) => tracing::info!(component, pod = pod.name_any(), %error, "a pod was not evicted"),
+        }
+    }
+    Ok(())
+}
+
+fn said(EjectionChange { pod, dependency }: &EjectionChange) -> Event {
+    let name = pod.name_any();
+    match dependency {
+        Some(dependency) => Event {
+            warning: true,
+            reason: reason::POD_EJECTED.name,
+            action: "Eject",
+            note: format!("pod {name}: {dependency}: {}", reason::POD_EJECTED.sentence),
+        },
+        None => Event {
+            warning: false,
+            reason: reason::POD_RETURNED.name,
+            action: "Return",
+            note: format!("pod {name}: {}", reason::POD_RETURNED.sentence),
+        },
+    }
+}
+
+/// A pod that is gone or was replaced needs no label.
+async fn label(
+    leader: Leader<'_>,
+    EjectionChange { pod, dependency }: &EjectionChange,
+) -> Result<(), WriteError> {
+    let tier = dependency.is_none().then(|| Tier::Service.name());
+    let body = json!({"metadata": {"uid": pod.metadata.uid, "labels": {TIER: tier}}});
+    let params = PatchParams { field_manager: Some(SCALER.to_owned()), ..PatchParams::default() };
+    let api = api(leader, pod);
+    let request = async {
+        match api.patch(&pod.name_any(), &params, &Patch::Merge(&body)).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            answer => answer.map(drop),
+        }
+    };
+    match leader.writer.send(KIND, request).await {
+        Err(WriteError::Conflict { .. }) => Ok(()),
+        answer => answer,
+    }
+}
+
+/// Evicts this very pod, which respects PodDisruptionBudgets.
+async fn evict(leader: Leader<'_>, pod: &CachedPod) -> Result<(), WriteError> {
+    let preconditions = Preconditions { uid: pod.metadata.uid.clone(), resource_version: None };
+    let delete = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    let params = EvictParams { delete_options: Some(delete), ..EvictParams::default() };
+    let api = api(leader, pod);
+    let request = async {
+        match api.evict(&pod.name_any(), &params).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            answer => answer.map(drop),
+        }
+    };
+    leader.writer.send(KIND, request).await
+}
+
+fn api(leader: Leader<'_>, pod: &CachedPod) -> Api<CachedPod> {
+    Api::namespaced(leader.writer.client(), pod.metadata.namespace.as_deref().unwrap_or_default())
+}
