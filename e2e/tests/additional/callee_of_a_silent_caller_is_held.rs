@@ -28,7 +28,8 @@ fn shop(world: &World) -> Result<Value> {
     let mut app = world.shop(1, 5, &PER_REPLICA.to_string())?;
     app["spec"]["dependencies"] = json!([{"name": "payments", "circuit": {"source": "app"}}]);
     let services = app["spec"]["services"].as_array_mut().context("no services")?;
-    services[0]["scaling"]["behavior"] = json!({"scaleDown": {"stabilizationWindowSeconds": WINDOW.as_secs()}});
+    services[0]["scaling"]["behavior"] =
+        json!({"scaleDown": {"stabilizationWindowSeconds": WINDOW.as_secs()}});
     let mut front = services[0].clone();
     front["name"] = json!("front");
     front["args"] = json!(["--modules", "payments"]);
@@ -62,7 +63,8 @@ impl Hpa {
     fn see(&mut self, rate: f64) {
         let now = Instant::now();
         let ratio = rate / (PER_REPLICA * f64::from(self.replicas));
-        let wanted = if (ratio - 1.0).abs() <= 0.1 { self.replicas } else { (rate / PER_REPLICA).ceil() as i32 };
+        let wanted =
+            if (ratio - 1.0).abs() <= 0.1 { self.replicas } else { (rate / PER_REPLICA).ceil() as i32 };
         self.recommended.push((now, wanted.clamp(1, 5)));
         self.recommended.retain(|(at, _)| now.duration_since(*at) <= WINDOW);
         let highest = self.recommended.iter().map(|(_, replicas)| *replicas).max().unwrap_or(wanted);

@@ -54,7 +54,8 @@ async fn one_bad_pod_is_not_an_outage() -> Result<()> {
         world.start_payments().await?;
         let _operator = world.own_operator().await?;
         world.apply_app(&shop(world)?).await?;
-        wait_until("the app is up", Duration::from_secs(90), async || world.has_ready(REPLICAS).await).await?;
+        wait_until("the app is up", Duration::from_secs(90), async || world.has_ready(REPLICAS).await)
+            .await?;
         let before = pay(world, "before", 300).await?;
         wait_until("the breakers are known to be closed", Duration::from_secs(60), async || {
             world.says(DEGRADED, ConditionStatus::False, "DependenciesWell").await

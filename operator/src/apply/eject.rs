@@ -13,11 +13,11 @@ use crate::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, EvictParams, Patch, PatchParams, Preconditions},
+    api::{Patch, PatchParams, PostParams},
 };
 use scalableapp_crds::Tier;
 use scalableapp_engine::reason;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const KIND: &str = "Pod";
 
@@ -100,14 +100,19 @@ async fn label(
     }
 }
 
-/// Evicts this very pod, which respects PodDisruptionBudgets.
+/// Evicts this very pod, which respects PodDisruptionBudgets. `Api::evict` of kube would send its options under a name that
+/// the API server ignores, so it would evict any pod of this name.
 async fn evict(leader: Leader<'_>, pod: &CachedPod) -> Result<(), WriteError> {
-    let preconditions = Preconditions { uid: pod.metadata.uid.clone(), resource_version: None };
-    let delete = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-    let params = EvictParams { delete_options: Some(delete), ..EvictParams::default() };
+    let name = pod.name_any();
+    let eviction = json!({
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": name, "namespace": pod.metadata.namespace},
+        "deleteOptions": {"preconditions": {"uid": pod.metadata.uid}},
+    });
     let api = api(leader, pod);
     let request = async {
-        match api.evict(&pod.name_any(), &params).await {
+        match api.create_subresource::<_, Value>("eviction", &name, &PostParams::default(), &eviction).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
             answer => answer.map(drop),
         }

@@ -123,13 +123,16 @@ pub(crate) fn ejected(
     let observed = subject.observed;
     let living: Vec<&Pod> =
         observed.pods.iter().filter(|pod| !pod.deleting && !pod.phase.has_ended()).collect();
-    let reading = |call: &&'_ str| Some((*call, input.evidence.circuit(subject.name, call)?));
+    let mut readings = BTreeMap::new();
+    for call in of.calls.keys() {
+        readings.extend(input.evidence.circuit(subject.name, call).map(|reading| (*call, reading)));
+    }
     let service = Service {
         now: input.now,
         max_age: input.evidence.max_age(),
         dependencies: &input.stack.dependencies,
         of,
-        readings: of.calls.keys().filter_map(reading).collect(),
+        readings,
         is_steady: !observed.is_rolling()
             && observed.pods.len() == living.len()
             && i32::try_from(living.len()).is_ok_and(|pods| pods == subject.current_replicas),
