@@ -3,6 +3,7 @@
 mod app;
 mod audit;
 mod call;
+mod cloud_native_pg;
 mod connection;
 mod decisions;
 mod dump;

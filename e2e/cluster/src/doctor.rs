@@ -23,7 +23,7 @@ const RUN_GIB: u64 = 5;
 /// One sentence a line.
 pub fn before_parts(cache: &Cache, nodes: Nodes) -> Result<()> {
     report(&if parts::any_missing(cache, nodes)? {
-        [go_problem(), disk_problem(cache, BUILD_GIB)]
+        [go_problem(nodes), disk_problem(cache, BUILD_GIB)]
     } else {
         [None, disk_problem(cache, RUN_GIB)]
     })
@@ -76,8 +76,8 @@ fn debian_problem() -> Option<String> {
 }
 
 /// Go itself reports for a part's module whether it is new enough.
-fn go_problem() -> Option<String> {
-    parts::PARTS.iter().find_map(|part| {
+fn go_problem(nodes: Nodes) -> Option<String> {
+    parts::needed_by(nodes).find_map(|part| {
         let mut go = Command::new("go");
         let error = output(go.args(["list", "-m"]).env("GOFLAGS", "").current_dir(part.module())).err()?;
         Some(format!("the parts need Go: {error:#}"))

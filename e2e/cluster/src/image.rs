@@ -249,7 +249,7 @@ mod tests {
             assert!(repository().unwrap().join(containerfile).is_file(), "{tag}");
         }
         let programs = CLUSTER_IMAGES.iter().chain(&EXPORTER_IMAGES).map(|(_, name)| *name);
-        for name in ["base", "postgres", "redis"].into_iter().chain(programs) {
+        for name in ["base", "cloud_native_pg", "postgres", "redis"].into_iter().chain(programs) {
             assert!(containerfile(name).is_file(), "{name}");
         }
     }

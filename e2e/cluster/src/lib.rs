@@ -7,6 +7,7 @@ pub mod addresses;
 mod base;
 mod certificates;
 pub mod chart;
+pub mod cloud_native_pg;
 mod command;
 mod components;
 mod config;

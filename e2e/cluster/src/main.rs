@@ -48,6 +48,8 @@ enum Action {
     Images,
     /// Build images of PostgreSQL and Redis from the machine's Debian packages, and of their exporters, and load them.
     ServerImages,
+    /// Build CloudNativePG's operator from the Go proxy, and load its image.
+    CloudNativePg,
     /// Install the chart with the images of `images` and the bundled Prometheus.
     Install,
     /// Load an OCI archive into the cluster.
@@ -119,6 +121,10 @@ fn run(arguments: Arguments) -> Result<()> {
         Action::ServerImages => {
             doctor::before_root_command("cluster server-images")?;
             cluster::load_server_images(&cache, &dir)
+        }
+        Action::CloudNativePg => {
+            doctor::before_root_command("cluster cloud-native-pg")?;
+            cluster::cloud_native_pg::load_image(&cache, &dir)
         }
         Action::Install => chart::install(&Tools::new(&arguments.name)?, nodes),
         Action::LoadImage { archive } => {

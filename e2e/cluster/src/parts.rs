@@ -30,11 +30,14 @@ pub(super) struct Part {
 
 const STRIP: &str = "-s -w";
 
+/// A part that no cluster needs to come up.
+pub(super) const CLOUD_NATIVE_PG: &str = "cloud_native_pg";
+
 /// Prefix of a build's folder until it is complete.
 const UNFINISHED: &str = ".tmp";
 
 /// The longest build comes first, so that it does not run alone at the end.
-pub(super) const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     Part {
         name: "kubernetes",
         packages: "tool",
@@ -103,12 +106,20 @@ pub(super) const PARTS: [Part; 9] = [
         rename: None,
         programs: &["redis_exporter"],
     },
+    Part {
+        name: CLOUD_NATIVE_PG,
+        packages: "tool",
+        tags: "",
+        ldflags: STRIP,
+        rename: None,
+        programs: &["manager"],
+    },
     Part { name: "pause", packages: ".", tags: "", ldflags: STRIP, rename: None, programs: &["pause"] },
 ];
 
 impl Part {
     pub(super) fn module(&self) -> PathBuf {
-        Path::new(CRATE_DIR).join("parts").join(self.name)
+        module(self.name)
     }
 
     /// Twelve digits that change with the module's files or the build commands.
@@ -167,21 +178,27 @@ impl Part {
     }
 }
 
-fn needed_by(nodes: Nodes) -> impl Iterator<Item = &'static Part> {
+/// The Go module of a part.
+pub(super) fn module(part: &str) -> PathBuf {
+    Path::new(CRATE_DIR).join("parts").join(part)
+}
+
+/// The parts that a cluster of these nodes needs to come up.
+pub(super) fn needed_by(nodes: Nodes) -> impl Iterator<Item = &'static Part> {
     PARTS.iter().filter(move |part| match nodes {
-        Nodes::Real => part.name != "kwok",
+        Nodes::Real => !["kwok", CLOUD_NATIVE_PG].contains(&part.name),
         Nodes::Hollow => ["kubernetes", "helm", "etcd", "kwok"].contains(&part.name),
     })
 }
 
 /// Whether a part of a cluster is not built yet.
 pub(super) fn any_missing(cache: &Cache, nodes: Nodes) -> Result<bool> {
-    Ok(!missing(cache, nodes)?.is_empty())
+    Ok(!missing(cache, needed_by(nodes))?.is_empty())
 }
 
-fn missing(cache: &Cache, nodes: Nodes) -> Result<VecDeque<&'static Part>> {
+fn missing(cache: &Cache, parts: impl Iterator<Item = &'static Part>) -> Result<VecDeque<&'static Part>> {
     let mut missing = VecDeque::new();
-    for part in needed_by(nodes) {
+    for part in parts {
         if !part.folder(cache)?.exists() {
             missing.push_back(part);
         }
@@ -194,13 +211,23 @@ fn missing(cache: &Cache, nodes: Nodes) -> Result<VecDeque<&'static Part>> {
 /// # Errors
 /// When Go is missing or a build fails; the sentence names the log.
 pub fn build_all(cache: &Cache, nodes: Nodes) -> Result<()> {
-    if any_missing(cache, nodes)? {
+    build_missing(cache, || missing(cache, needed_by(nodes)))?;
+    link_programs(cache, nodes)
+}
+
+/// Builds a part that no cluster needs to come up, unless it is in the cache.
+pub(super) fn build_part(cache: &Cache, name: &str) -> Result<()> {
+    build_missing(cache, || missing(cache, PARTS.iter().filter(|part| part.name == name)))
+}
+
+fn build_missing(cache: &Cache, missing: impl Fn() -> Result<VecDeque<&'static Part>>) -> Result<()> {
+    if !missing()?.is_empty() {
         let _held = lock::hold_parts(cache)?;
         sweep(cache)?;
         // Another command may have built them meanwhile.
-        build(cache, missing(cache, nodes)?)?;
+        build(cache, missing()?)?;
     }
-    link_programs(cache, nodes)
+    Ok(())
 }
 
 /// Removes the results of interrupted builds.

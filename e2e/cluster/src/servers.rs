@@ -54,9 +54,13 @@ pub(super) fn installed() -> Result<[Server; 2]> {
     Ok([Server { name: "postgres", files: postgres()? }, Server { name: "redis", files: redis()? }])
 }
 
+/// The newest installed version of PostgreSQL.
+pub(super) fn postgres_version() -> Result<String> {
+    newest(POSTGRES).context("PostgreSQL is missing: run .ci/packages, or install postgresql")
+}
+
 fn postgres() -> Result<Files> {
-    let version =
-        newest(POSTGRES).context("PostgreSQL is missing: run .ci/packages, or install postgresql")?;
+    let version = postgres_version()?;
     let folder = Path::new(POSTGRES).join(&version);
     let mut files = Files::new();
     for program in POSTGRES_PROGRAMS {

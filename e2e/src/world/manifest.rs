@@ -1,7 +1,7 @@
-//! Applies manifests by server-side apply. Talks to the API server.
+//! Applies manifests by server-side apply, and deletes them. Talks to the API server.
 
 use anyhow::{Context, Result};
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::discovery::{Scope, pinned_kind};
 use serde_json::Value;
 
@@ -23,11 +23,33 @@ impl World {
         Ok(applied)
     }
 
+    /// Deletes the objects of a YAML text, the last one first. Those that are gone already are no error.
+    ///
+    /// # Errors
+    /// As [`World::apply`].
+    pub async fn delete(&self, yaml: &str) -> Result<()> {
+        for document in documents(yaml)?.iter().rev() {
+            let (api, name) = self.api_of(document).await?;
+            match api.delete(&name, &DeleteParams::background()).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                deleted => _ = deleted?,
+            }
+        }
+        Ok(())
+    }
+
     async fn apply_one(&self, document: &Value) -> Result<DynamicObject> {
+        let (api, name) = self.api_of(document).await?;
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        Ok(api.patch(&name, &parameters, &Patch::Apply(document)).await?)
+    }
+
+    /// The API of an object, and its name.
+    async fn api_of(&self, document: &Value) -> Result<(Api<DynamicObject>, String)> {
         let object: DynamicObject =
             serde_json::from_value(document.clone()).context("failed to read a manifest")?;
         let types = object.types.as_ref().context("a manifest has no apiVersion and kind")?;
-        let name = object.metadata.name.as_deref().context("a manifest has no metadata.name")?;
+        let name = object.metadata.name.clone().context("a manifest has no metadata.name")?;
         let (resource, capabilities) = pinned_kind(&self.client, &types.try_into()?)
             .await
             .with_context(|| format!("the cluster does not know the kind {}", types.kind))?;
@@ -38,8 +60,7 @@ impl World {
                 Api::namespaced_with(self.client(), namespace, &resource)
             }
         };
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        Ok(api.patch(name, &parameters, &Patch::Apply(document)).await?)
+        Ok((api, name))
     }
 }
 

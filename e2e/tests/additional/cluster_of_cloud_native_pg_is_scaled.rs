@@ -2,6 +2,7 @@
 //! definition and the Cluster are there, it scales the Cluster by its scale alone, one settled step after another, with the
 //! rights of the chart. A task stands in for the operator of CloudNativePG.
 
+use super::CLOUD_NATIVE_PG;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
@@ -39,6 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn cluster_of_cloud_native_pg_is_scaled() -> Result<()> {
+    let _alone = CLOUD_NATIVE_PG.lock().await;
     World::apart("cluster_of_cloud_native_pg_is_scaled", async |world| {
         let definitions: Api<CustomResourceDefinition> = Api::all(world.client());
         let result = scaled(world).await;

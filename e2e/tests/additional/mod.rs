@@ -5,6 +5,7 @@ mod at_rest_for_a_default_window;
 mod cache_changes_while_it_runs;
 mod cache_scales_and_survives;
 mod callee_of_a_silent_caller_is_held;
+mod cloud_native_pg_follows_the_load;
 mod cluster_of_cloud_native_pg_is_scaled;
 mod delete_keeps_storage_when_told;
 mod delete_leaves_nothing;
@@ -23,6 +24,10 @@ mod stack;
 mod ungranted_growth_stops;
 
 use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// The definitions of CloudNativePG are those of the whole cluster: one test at a time has them.
+static CLOUD_NATIVE_PG: Mutex<()> = Mutex::const_new(());
 
 /// HPA's default window of stabilization.
 const DEFAULT_WINDOW: Duration = Duration::from_secs(300);
