@@ -1,7 +1,6 @@
 //! The password and the children of a cache, against an API server that stores objects.
 
 use std::collections::BTreeMap;
-use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
@@ -37,9 +36,6 @@ impl ApiServer {
         fake::client(move |head, body| {
             let server = server.clone();
             async move {
-                if head.uri.query().is_some_and(|query| query.contains("watch=true")) {
-                    pending::<()>().await;
-                }
                 let path = head.uri.path();
                 if path.contains("/events") {
                     server.events.lock().unwrap().push(body["note"].as_str().unwrap_or_default().to_owned());
@@ -52,29 +48,16 @@ impl ApiServer {
         })
     }
 
-    fn answer(&self, method: &Method, path: &str, mut body: Value) -> Answer {
+    fn answer(&self, method: &Method, path: &str, body: Value) -> Answer {
         let mut objects = self.objects.lock().unwrap();
         let plural = path.rsplit('/').next().unwrap();
         match method.as_str() {
             "GET" if plural == "pods" || Kind::ALL.iter().any(|kind| kind.plural() == plural) => {
-                let of_kind = objects.iter().filter(|(one, _)| one.contains(&format!("/{plural}/")));
-                let items: Vec<&Value> = of_kind.map(|(_, object)| object).collect();
-                (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
+                fake::list(&objects, plural)
             }
             "GET" => objects.get(path).map_or_else(not_found, |object| (StatusCode::OK, object.clone())),
             "PATCH" => {
-                let known = objects.get(path).cloned().unwrap_or_else(|| json!({"spec": {}}));
-                for field in ["labels", "ownerReferences"] {
-                    if body["metadata"][field].is_null() {
-                        body["metadata"][field] = known["metadata"][field].clone();
-                    }
-                }
-                (body["metadata"]["uid"], body["metadata"]["resourceVersion"]) = (json!(path), json!("1"));
-                if path.ends_with("/status") {
-                    body["spec"] = json!({"services": []});
-                }
-                objects.insert(path.to_owned(), body.clone());
-                (StatusCode::OK, body)
+                fake::store(&mut objects, path, body, &["metadata.labels", "metadata.ownerReferences"])
             }
             "POST" if path.ends_with("/secrets") => {
                 let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());

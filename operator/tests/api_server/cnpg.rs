@@ -1,7 +1,6 @@
 //! The scale of a Cluster of CloudNativePG, against an API server with a stand-in for its operator.
 
 use std::collections::BTreeMap;
-use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -81,12 +80,7 @@ impl ApiServer {
         let server = self.clone();
         fake::client(move |head, body| {
             let server = server.clone();
-            async move {
-                if head.uri.query().is_some_and(|query| query.contains("watch=true")) {
-                    pending::<()>().await;
-                }
-                server.answer(&head.method, head.uri.path(), body)
-            }
+            async move { server.answer(&head.method, head.uri.path(), body) }
         })
     }
 

@@ -2,7 +2,6 @@
 //! stores objects, and a Prometheus that knows the jobs of each pod.
 
 use std::collections::BTreeMap;
-use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use axum::{Json, Router, routing::post};
@@ -25,6 +24,9 @@ use tokio::time::timeout;
 use crate::fake::{self, Answer, LIMIT, context_with, failure, lead, not_found};
 
 const PODS: &str = "/api/v1/namespaces/store/pods";
+/// What an apply leaves as it is unless it names it.
+const KEPT: [&str; 5] =
+    ["metadata.namespace", "metadata.labels", "metadata.ownerReferences", "spec.template", "spec.replicas"];
 
 /// Objects by path, and the writes of pods and replicas in order.
 #[derive(Clone)]
@@ -45,9 +47,6 @@ impl ApiServer {
             let server = server.clone();
             async move {
                 let query = head.uri.query().unwrap_or_default();
-                if query.contains("watch=true") {
-                    pending::<()>().await;
-                }
                 let path = head.uri.path();
                 let last = path.rsplit('/').next().unwrap();
                 if head.method == Method::PATCH && path.starts_with(PODS) {
@@ -65,37 +64,15 @@ impl ApiServer {
         })
     }
 
-    fn answer(&self, method: &Method, path: &str, mut body: Value) -> Answer {
+    fn answer(&self, method: &Method, path: &str, body: Value) -> Answer {
         let mut objects = self.objects.lock().unwrap();
         match method.as_str() {
             "GET" if path.ends_with("/deployments") || path.ends_with("/pods") => {
-                let plural = path.rsplit('/').next().unwrap();
-                let of_kind = objects.iter().filter(|(one, _)| one.contains(&format!("/{plural}/")));
-                let items: Vec<&Value> = of_kind.map(|(_, object)| object).collect();
-                (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
+                fake::list(&objects, path.rsplit('/').next().unwrap())
             }
             "GET" => objects.get(path).map_or_else(not_found, |object| (StatusCode::OK, object.clone())),
             "PATCH" if path.starts_with(PODS) => (StatusCode::OK, objects[path].clone()),
-            "PATCH" => {
-                let known = objects.get(path).cloned().unwrap_or_else(|| json!({"spec": {}}));
-                for (part, field) in [
-                    ("metadata", "namespace"),
-                    ("metadata", "labels"),
-                    ("metadata", "ownerReferences"),
-                    ("spec", "template"),
-                    ("spec", "replicas"),
-                ] {
-                    if body[part][field].is_null() {
-                        body[part][field] = known[part][field].clone();
-                    }
-                }
-                (body["metadata"]["uid"], body["metadata"]["resourceVersion"]) = (json!(path), json!("1"));
-                if path.ends_with("/status") {
-                    body["spec"] = json!({"services": []});
-                }
-                objects.insert(path.to_owned(), body.clone());
-                (StatusCode::OK, body)
-            }
+            "PATCH" => fake::store(&mut objects, path, body, &KEPT),
             "POST" if path.ends_with("/events") => {
                 let name = body["metadata"]["name"].as_str().unwrap();
                 objects.insert(format!("{path}/{name}"), body.clone());

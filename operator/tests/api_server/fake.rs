@@ -1,5 +1,6 @@
 //! A client of an API server that is a function.
 
+use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,8 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 /// A status and a body.
 pub type Answer = (StatusCode, Value);
 
-/// A client whose requests are answered by `answer`; an empty body becomes null.
+/// A client whose requests are answered by `answer`, except for watches, which stay without an answer; an empty body becomes
+/// null.
 pub fn client<A, F>(answer: A) -> Client
 where
     A: Fn(Parts, Value) -> F + Clone + Send + 'static,
@@ -36,12 +38,41 @@ where
         async move {
             let (head, body) = request.into_parts();
             let body = serde_json::from_slice(&body.collect_bytes().await?).unwrap_or_default();
-            let (status, answer) = answer(head, body).await;
+            let is_watch = head.uri.query().is_some_and(|query| query.contains("watch=true"));
+            let answer = answer(head, body);
+            if is_watch {
+                pending::<()>().await;
+            }
+            let (status, answer) = answer.await;
             let answer = Body::from(serde_json::to_vec(&answer)?);
             Ok::<_, tower::BoxError>(Response::builder().status(status).body(answer)?)
         }
     });
     Client::new(service, "operator")
+}
+
+/// Stores what an apply sends, and answers with it. What it does not send of these fields stays.
+pub fn store(objects: &mut BTreeMap<String, Value>, path: &str, mut body: Value, kept: &[&str]) -> Answer {
+    let known = objects.get(path).cloned().unwrap_or_else(|| json!({"spec": {}}));
+    for field in kept {
+        let (part, field) = field.split_once('.').unwrap();
+        if body[part][field].is_null() {
+            body[part][field] = known[part][field].clone();
+        }
+    }
+    (body["metadata"]["uid"], body["metadata"]["resourceVersion"]) = (json!(path), json!("1"));
+    if path.ends_with("/status") {
+        body["spec"] = json!({"services": []});
+    }
+    objects.insert(path.to_owned(), body.clone());
+    (StatusCode::OK, body)
+}
+
+/// The list of the stored objects of a kind.
+pub fn list(objects: &BTreeMap<String, Value>, plural: &str) -> Answer {
+    let of_kind = objects.iter().filter(|(path, _)| path.contains(&format!("/{plural}/")));
+    let items: Vec<&Value> = of_kind.map(|(_, object)| object).collect();
+    (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
 }
 
 /// The answer to an unsupported request.

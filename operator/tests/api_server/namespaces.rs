@@ -1,6 +1,5 @@
 //! An operator of some namespaces reads nothing outside of them, and one with excluded namespaces nothing inside.
 
-use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
@@ -24,9 +23,6 @@ fn client(asked: &Arc<Mutex<Vec<String>>>) -> Client {
         let path = head.uri.path().to_owned();
         asked.lock().unwrap().push(head.uri.to_string());
         async move {
-            if head.uri.query().is_some_and(|query| query.contains("watch=true")) {
-                pending::<()>().await;
-            }
             let namespace = path.split("/namespaces/").nth(1).and_then(|rest| rest.split('/').next());
             let metadata = json!({
                 "name": "shop", "namespace": namespace, "uid": namespace, "generation": 1,

@@ -43,9 +43,6 @@ impl ApiServer {
         client(move |head, body| {
             let server = server.clone();
             async move {
-                if head.uri.query().is_some_and(|query| query.contains("watch=true")) {
-                    pending::<()>().await;
-                }
                 if server.is_silent(head.uri.path()) {
                     pending::<()>().await;
                 }

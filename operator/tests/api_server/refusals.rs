@@ -55,9 +55,7 @@ impl ApiServer {
         fake::client(move |head, body| {
             let server = server.clone();
             async move {
-                let is_watch = head.uri.query().is_some_and(|query| query.contains("watch=true"));
                 let fate = match head.method {
-                    Method::GET if is_watch => Outcome::Unanswered,
                     Method::GET => Outcome::Taken,
                     _ => (server.fate)(&head.uri.to_string()),
                 };
@@ -70,28 +68,13 @@ impl ApiServer {
         })
     }
 
-    fn answer(&self, method: &Method, path: &str, mut body: Value) -> Answer {
+    fn answer(&self, method: &Method, path: &str, body: Value) -> Answer {
         let mut objects = self.objects.lock().unwrap();
         match method.as_str() {
-            "GET" if path.ends_with("/deployments") => {
-                let of_kind = objects.iter().filter(|(one, _)| one.contains("/deployments/"));
-                let items: Vec<&Value> = of_kind.map(|(_, object)| object).collect();
-                (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
-            }
+            "GET" if path.ends_with("/deployments") => fake::list(&objects, "deployments"),
             "GET" => objects.get(path).map_or_else(not_found, |object| (StatusCode::OK, object.clone())),
             "PATCH" => {
-                let known = objects.get(path).cloned().unwrap_or_else(|| json!({"spec": {}}));
-                for field in ["labels", "ownerReferences"] {
-                    if body["metadata"][field].is_null() {
-                        body["metadata"][field] = known["metadata"][field].clone();
-                    }
-                }
-                (body["metadata"]["uid"], body["metadata"]["resourceVersion"]) = (json!(path), json!("1"));
-                if path.ends_with("/status") {
-                    body["spec"] = json!({"services": []});
-                }
-                objects.insert(path.to_owned(), body.clone());
-                (StatusCode::OK, body)
+                fake::store(&mut objects, path, body, &["metadata.labels", "metadata.ownerReferences"])
             }
             "POST" if path.ends_with("/events") => {
                 let name = body["metadata"]["name"].as_str().unwrap();

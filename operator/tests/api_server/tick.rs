@@ -19,9 +19,6 @@ use crate::fake::{self, LIMIT, context, lead, not_found};
 
 fn client() -> Client {
     fake::client(|head, body| async move {
-        if head.uri.query().is_some_and(|query| query.contains("watch=true")) {
-            pending::<()>().await;
-        }
         match head.method {
             Method::GET if head.uri.path().ends_with("/scalableapps") => {
                 (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": [app()]}))
