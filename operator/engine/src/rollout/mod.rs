@@ -2,6 +2,7 @@
 //!
 //! A plan is the next safe step, computed from what is observed; it is never a stored script.
 
+pub mod judge;
 pub mod rolling;
 
 use crate::stack::Component;
