@@ -1,6 +1,6 @@
 # Every task of the repository; `make` alone lists them.
 
-.PHONY: help demo test test-all bench bench-app bench-engine bench-scaling bench-diagnose bench-fleet load down fmt lint generate
+.PHONY: help demo test test-all bench bench-app bench-engine bench-scaling bench-diagnose bench-canary bench-fleet load down fmt lint generate
 .DEFAULT_GOAL := help
 
 help: ## List the tasks
@@ -35,6 +35,13 @@ bench-scaling: ## Compare this engine with HPA and KEDA, each at its best, over 
 bench-diagnose: ## Score the diagnosis on incidents with known causes: DATA=DIR with DIR/SET/INCIDENT, or one set
 	@test -n "$(DATA)" || { echo "Give a folder of incidents: make bench-diagnose DATA=DIR"; exit 2; }
 	@cargo run -q --release --bin bench_diagnose -- "$(DATA)"
+
+# Seed of the random numbers, and how many canaries are rolled out for each figure.
+SEED ?= 1
+ROLLOUTS ?= 500
+
+bench-canary: ## Print how often the judge of a canary is right, beside rules with a threshold; SEED= and ROLLOUTS=
+	@cargo run -q --release --bin bench_canary -- --seed $(SEED) --rollouts $(ROLLOUTS)
 
 # Apps, a fault (outage, errors or flood) instead of the table, and how long Prometheus is gone in an outage.
 N ?= 1000

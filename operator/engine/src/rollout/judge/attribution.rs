@@ -35,6 +35,7 @@ pub(super) fn on_one_pod(
     ln_without: impl Fn(usize) -> f64,
 ) -> Option<usize> {
     let goal = ln_goal * (pods.len() as f64 - 1.0) / pods.len() as f64;
-    let least = pods.iter().map(|pod| (*pod, ln_without(*pod))).min_by(|one, other| one.1.total_cmp(&other.1));
+    let least =
+        pods.iter().map(|pod| (*pod, ln_without(*pod))).min_by(|one, other| one.1.total_cmp(&other.1));
     least.filter(|(_, ln)| *ln < goal).map(|(pod, _)| pod)
 }

@@ -3,11 +3,11 @@
 //! Two halves of the same pods cannot differ in their version. If more of such comparisons than α end in an abort, φ is
 //! too small for this service, and it is widened until that is no longer so.
 
+use super::attribution::Attribution;
 use super::counts::{Arm, BadKind, Pair, PodNumbers, RevisionCounts};
 use super::dispersion::{self, Dispersion};
 use super::policy::CanaryPolicy;
-use super::proof::{self, Claim, Phis, Proof};
-use super::attribution::Attribution;
+use super::proof::{self, Direction, Phis, Proof};
 
 /// Widths to try, as factors of φ.
 const FACTORS: [f64; 9] = [1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0];
@@ -68,7 +68,9 @@ impl Calibration {
         let Self { comparisons, aborts, widening, .. } = self;
         match (comparisons, aborts) {
             (0, _) => "There is no past of the stable pods to calibrate on.".to_owned(),
-            (_, 0) => format!("No two halves of the stable pods were told apart, in {comparisons} comparisons."),
+            (_, 0) => {
+                format!("No two halves of the stable pods were told apart, in {comparisons} comparisons.")
+            }
             _ => format!(
                 "Two halves of the stable pods were told apart in {aborts} of {comparisons} comparisons. \
                  So the evidence counts for a factor of {widening} less."
@@ -101,13 +103,14 @@ fn halve(arm: &Arm, way: usize) -> Pair {
         2 => pod / 4,
         _ => pod + pod / 2,
     };
-    let part = |parity: usize| Arm::of(arm.pods.iter().filter(|(pod, _)| (half(*pod) + way) % 2 == parity).copied());
+    let part =
+        |parity: usize| Arm::of(arm.pods.iter().filter(|(pod, _)| (half(*pod) + way) % 2 == parity).copied());
     Pair { canary: part(0), stable: part(1) }
 }
 
 /// Whether these slices ever end in an abort, with a look after each.
 fn is_aborted(policy: &CanaryPolicy, phis: &Phis, pairs: &[Pair]) -> bool {
-    let mut worse = Proof::new(Claim::Worse, policy, phis);
+    let mut worse = Proof::new(Direction::Worse, policy, phis);
     let goal = policy.ln_abort_goal();
     pairs.iter().enumerate().any(|(at, pair)| {
         worse.push(pair, None);

@@ -19,7 +19,7 @@ const KINDS: usize = BadKind::ALL.len();
 
 /// Sums over the batches of one length.
 #[derive(Clone, Debug, Default)]
-struct Scale {
+struct Batches {
     slices: u32,
     /// By the number of the pod.
     open: Vec<Tally>,
@@ -31,7 +31,7 @@ struct Scale {
     variance: [f64; KINDS],
 }
 
-impl Scale {
+impl Batches {
     fn push(&mut self, arm: &Arm, length: u32) {
         for (pod, tally) in &arm.pods {
             if self.open.len() <= *pod {
@@ -55,7 +55,8 @@ impl Scale {
         // The variance of a sum of squares of a multinomial, of which all pairs of its members add up to this.
         let spread = (power(2) - 2.0 * power(3) + power(2).powi(2)).max(0.0);
         for (kind, bad) in all.bad.into_iter().enumerate().filter(|(_, bad)| *bad > 0.0) {
-            let squares = self.open.iter().zip(shares()).map(|(tally, share)| (tally.bad[kind] - bad * share).powi(2));
+            let squares =
+                self.open.iter().zip(shares()).map(|(tally, share)| (tally.bad[kind] - bad * share).powi(2));
             self.squares[kind] += squares.sum::<f64>();
             self.expected[kind] += bad * (1.0 - power(2));
             self.variance[kind] += 2.0 * bad * (bad - 1.0).max(0.0) * spread;
@@ -68,7 +69,7 @@ impl Scale {
 /// The dispersion of the pods of one revision, over all scales.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Dispersion {
-    scales: [Scale; SCALES.len()],
+    scales: [Batches; SCALES.len()],
 }
 
 impl Dispersion {
@@ -81,7 +82,7 @@ impl Dispersion {
 pub(super) fn phi(revisions: &[&Dispersion], kind: usize) -> (f64, u32) {
     let mut largest = (1.0, 1);
     for (at, length) in SCALES.iter().enumerate() {
-        let sum = |of: fn(&Scale) -> &[f64; KINDS]| -> f64 {
+        let sum = |of: fn(&Batches) -> &[f64; KINDS]| -> f64 {
             revisions.iter().map(|one| of(&one.scales[at])[kind]).sum()
         };
         let (squares, expected) = (sum(|scale| &scale.squares), sum(|scale| &scale.expected));

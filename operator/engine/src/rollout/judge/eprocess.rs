@@ -23,16 +23,8 @@ struct Alternative {
 }
 
 /// The ratios of the judge with their weights: from hardly worse to an outage, most of it on what a bad version does.
-const RATIOS: [(f64, f64); 8] = [
-    (1.1, 0.05),
-    (1.25, 0.05),
-    (1.5, 0.1),
-    (2.0, 0.2),
-    (3.0, 0.2),
-    (5.0, 0.2),
-    (10.0, 0.1),
-    (30.0, 0.1),
-];
+const RATIOS: [(f64, f64); 8] =
+    [(1.1, 0.05), (1.25, 0.05), (1.5, 0.1), (2.0, 0.2), (3.0, 0.2), (5.0, 0.2), (10.0, 0.1), (30.0, 0.1)];
 
 impl Alternatives {
     /// Alternatives by ratio and weight.
@@ -176,7 +168,8 @@ pub fn ln_below(largest: f64, requests: f64, bad: f64, phi: f64) -> f64 {
 pub fn expected_requests(largest: f64, share: f64, phi: f64, ln_goal: f64) -> Option<f64> {
     let requests = SHARES.iter().filter_map(|(part, weight)| {
         let of_bad = if share > 0.0 { share * part.ln() } else { 0.0 };
-        let drift = (of_bad + (1.0 - share) * ((-part * largest).ln_1p() - (-largest).ln_1p())) / phi.max(1.0);
+        let drift =
+            (of_bad + (1.0 - share) * ((-part * largest).ln_1p() - (-largest).ln_1p())) / phi.max(1.0);
         (drift > 0.0).then(|| (ln_goal - weight.ln()) / drift)
     });
     requests.min_by(f64::total_cmp)

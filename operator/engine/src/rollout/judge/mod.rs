@@ -63,7 +63,7 @@ use counts::{BadKind, Pair, PodNumbers, Tally, TimeSlice};
 use dispersion::Dispersion;
 use expectation::StepLoad;
 use policy::{CanaryPolicy, PolicyError};
-use proof::{Claim, Phis, Proof};
+use proof::{Direction, Phis, Proof};
 use verdict::{BadOf, Because, CanaryVerdict, Judgement, KindEvidence};
 
 /// The judge of one rollout. The same slices give the same judgement, so after a restart it is fed again.
@@ -98,8 +98,8 @@ impl Judge {
         let phis = rounded(&calibration::phis(&past, [&canary, &stable]));
         Ok(Self {
             clock: BreakerClock::new(policy.minute() as usize),
-            worse: Proof::new(Claim::Worse, &policy, &phis),
-            better: Proof::new(Claim::Better, &policy, &phis),
+            worse: Proof::new(Direction::Worse, &policy, &phis),
+            better: Proof::new(Direction::Better, &policy, &phis),
             pods: PodNumbers::default(),
             pairs: Vec::new(),
             before: 0,
@@ -116,7 +116,7 @@ impl Judge {
     /// Begins a step. A new weight is a new load, so what is good must be proven again. What is worse stays.
     pub fn begin_step(&mut self) {
         self.before = self.pairs.len();
-        self.better = Proof::new(Claim::Better, &self.policy, &self.phis);
+        self.better = Proof::new(Direction::Better, &self.policy, &self.phis);
     }
 
     /// Adds a slice, or none if it was not measured. The clock stands still then.
@@ -139,8 +139,8 @@ impl Judge {
         let phis = rounded(&calibration::phis(&self.past, [&self.canary, &self.stable]));
         if phis != self.phis {
             self.phis = phis;
-            self.worse = Proof::of(Claim::Worse, &self.policy, &phis, &self.pairs, None);
-            self.better = Proof::of(Claim::Better, &self.policy, &phis, self.step(), None);
+            self.worse = Proof::of(Direction::Worse, &self.policy, &phis, &self.pairs, None);
+            self.better = Proof::of(Direction::Better, &self.policy, &phis, self.step(), None);
         }
     }
 

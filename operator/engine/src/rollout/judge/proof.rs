@@ -12,39 +12,39 @@ pub(super) type Phis = [f64; KINDS];
 
 /// What is to be proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(super) enum Direction {
     /// The canary is worse than what is tolerated.
     Worse,
     /// The canary is better than what is excluded.
     Better,
 }
 
-/// The evidence for a claim, by kind.
+/// The evidence for a direction, by kind.
 #[derive(Clone, Debug)]
 pub(super) struct Proof {
     processes: [EProcess; KINDS],
 }
 
 impl Proof {
-    pub(super) fn new(claim: Claim, policy: &CanaryPolicy, phis: &Phis) -> Self {
-        let process = |phi: f64| match claim {
-            Claim::Worse => {
+    pub(super) fn new(direction: Direction, policy: &CanaryPolicy, phis: &Phis) -> Self {
+        let process = |phi: f64| match direction {
+            Direction::Worse => {
                 let starts = Starts::Every(policy.minute());
                 EProcess::new(policy.tolerated, Alternatives::worse(), starts, phi)
             }
-            Claim::Better => EProcess::new(policy.excluded, Alternatives::better(), Starts::First, phi),
+            Direction::Better => EProcess::new(policy.excluded, Alternatives::better(), Starts::First, phi),
         };
         Self { processes: phis.map(process) }
     }
 
     pub(super) fn of(
-        claim: Claim,
+        direction: Direction,
         policy: &CanaryPolicy,
         phis: &Phis,
         pairs: &[Pair],
         left_out: Option<usize>,
     ) -> Self {
-        let mut proof = Self::new(claim, policy, phis);
+        let mut proof = Self::new(direction, policy, phis);
         pairs.iter().for_each(|pair| proof.push(pair, left_out));
         proof
     }
@@ -80,7 +80,7 @@ pub(super) fn attribute(
     if pods.len() < FEWEST_PODS {
         return Attribution::Weak(pods.len());
     }
-    let without = |pod| Proof::of(Claim::Worse, policy, phis, pairs, Some(pod)).ln_any();
+    let without = |pod| Proof::of(Direction::Worse, policy, phis, pairs, Some(pod)).ln_any();
     attribution::on_one_pod(&pods, ln_goal, without)
         .map_or(Attribution::Spread, |pod| Attribution::OnePod(name(pod)))
 }
@@ -102,7 +102,7 @@ pub(super) fn is_good(
         return false;
     }
     let pods = attribution::pods(pairs, false);
-    let without = |pod| Proof::of(Claim::Better, policy, phis, pairs, Some(pod)).ln()[kind];
+    let without = |pod| Proof::of(Direction::Better, policy, phis, pairs, Some(pod)).ln()[kind];
     pods.len() < FEWEST_PODS || attribution::on_one_pod(&pods, goal, without).is_none()
 }
 

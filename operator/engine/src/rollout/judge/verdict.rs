@@ -145,17 +145,21 @@ pub(super) fn sentence(
             format!("The canary is worse because of the pod {pod} alone: evict it. The others are not worse.")
         }
         Because::DependencyDegraded(name) => {
-            format!("The circuit breakers for {name} are open in both revisions: that is no fault of the canary.")
+            format!(
+                "The circuit breakers for {name} are open in both revisions: that is no fault of the canary."
+            )
         }
         Because::StableDegraded(name) => {
-            format!("The circuit breakers for {name} are open in the stable revision: nothing can be compared.")
+            format!(
+                "The circuit breakers for {name} are open in the stable revision: nothing can be compared."
+            )
         }
         Because::BreakerOpen(name) => {
-            format!("The circuit breakers for {name} are open in the canary alone. If they stay open, that counts.")
+            format!(
+                "The circuit breakers for {name} are open in the canary alone. If they stay open, that counts."
+            )
         }
         Because::NotMeasured => "The last slice of time was not measured: nothing is decided.".to_owned(),
-        Because::NoRequests => {
-            "The canary has no requests: check its weight and its readiness.".to_owned()
-        }
+        Because::NoRequests => "The canary has no requests: check its weight and its readiness.".to_owned(),
     }
 }

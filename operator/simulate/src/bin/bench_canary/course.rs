@@ -78,10 +78,8 @@ impl Scenario {
         let [canary, stable] = pods;
         let ratio = if second >= self.from { self.ratio } else { 1.0 };
         let masked = if second >= self.from { self.masked } else { 0.0 };
-        let mut healths = [
-            Health { masked, slow: self.slow, ..Health::of(self.errors, ratio) },
-            self.stable(),
-        ];
+        let mut healths =
+            [Health { masked, slow: self.slow, ..Health::of(self.errors, ratio) }, self.stable()];
         // The canary's breaker opens and closes a minute later.
         let begins = [360, 300];
         let is_in = |at: usize| (begins[at]..begins[at] + 300).contains(&second);

@@ -40,8 +40,8 @@ pub(crate) struct Figure {
     pub(crate) counted: Counted,
     /// `None`: it is printed as a trade-off.
     pub(crate) goal: Option<Goal>,
-    /// Whether a step has no minimum of time.
-    pub(crate) is_free: bool,
+    /// Seconds that a step takes at least, if others than those that are asked for.
+    pub(crate) step_seconds: Option<u32>,
     /// Rollouts, as a part of those that are asked for.
     pub(crate) part: f64,
     /// Weights of the steps, if others than those that are asked for.
@@ -82,7 +82,7 @@ const CLUSTERINGS: [Clustering; 5] = [
 const RATES: [f64; 4] = [1.0, 10.0, 100.0, 1000.0];
 
 fn figure(title: &'static str, scenario: Scenario, counted: Counted, goal: Option<Goal>) -> Figure {
-    Figure { title, scenario, counted, goal, is_free: false, part: 1.0, weights: None }
+    Figure { title, scenario, counted, goal, step_seconds: None, part: 1.0, weights: None }
 }
 
 fn worse(requests_per_second: f64, clustering: Clustering) -> Scenario {
@@ -103,7 +103,7 @@ pub(crate) fn figures() -> Vec<Figure> {
         let healthy = Scenario::healthy(rate, Clustering::Independent);
         let free = Scenario { errors: 0.0, slow: 0.0, ..healthy };
         let promoted = figure("no errors at all", free, Counted::PromotedWith(300), Some(Goal::AtLeast(1.0)));
-        all.push(Figure { is_free: true, part: 0.2, ..promoted });
+        all.push(Figure { step_seconds: Some(0), part: 0.2, ..promoted });
     }
     for (kind, title) in [(Brownout::Errors, "shared brownout"), (Brownout::Breakers, "the same, breakers")] {
         for rate in [10.0, 100.0, 1000.0] {
@@ -157,11 +157,9 @@ fn found() -> Vec<Figure> {
         let small = figure(title, worse(10.0, Clustering::Independent), ten, None);
         all.push(Figure { part: 0.4, weights: Some(weights), ..small });
     }
-    let mut add = |title, scenario, counted, goal: Option<f64>| {
-        let figure = figure(title, scenario, counted, goal.map(Goal::AtLeast));
-        all.push(Figure { part: 0.4, ..figure });
-    };
+    // Half an hour at one weight, so that the rules with a threshold still look when it comes.
     let late = Scenario { from: 900, ..worse(10.0, Clustering::Independent) };
-    add("x5 from minute 15", late, fifteen, Some(0.85));
+    let late = figure("x5 from minute 15", late, fifteen, Some(Goal::AtLeast(0.85)));
+    all.push(Figure { part: 0.4, step_seconds: Some(900), weights: Some(&[0.2, 0.2]), ..late });
     all
 }

@@ -12,7 +12,7 @@ use scalableapp_engine::rollout::judge::policy::CanaryPolicy;
 use course::{End, Plan};
 use figures::Figure;
 use peeking::LOOKS;
-use table::Share;
+use table::Proportion;
 use thresholds::RULES;
 
 mod course;
@@ -83,7 +83,7 @@ fn ends(
 ) -> Result<Vec<(End, [End; RULES.len()])>> {
     let asked = || options.weights.iter().map(|percent| percent / 100.0).collect();
     let weights = figure.weights.map_or_else(asked, <[f64]>::to_vec);
-    let step_seconds = if figure.is_free { 0 } else { 60 * options.step_minutes };
+    let step_seconds = figure.step_seconds.unwrap_or(60 * options.step_minutes);
     let plan = Plan { weights, step_seconds, end: 60 * END };
     let rollouts = (f64::from(options.rollouts) * figure.part).ceil() as u32;
     parallel(rollouts, |number| {
@@ -107,12 +107,13 @@ fn main() -> Result<ExitCode> {
         }
     }
     if options.only.is_empty() {
-        let found = parallel(options.rollouts, |number| Ok(peeking::found(&mut rng(options.seed, 1000, number))?))?;
+        let found =
+            parallel(options.rollouts, |number| Ok(peeking::found(&mut rng(options.seed, 1000, number))?))?;
         let share = |at: usize| {
-            let of = |pick: fn(&(bool, bool)) -> bool| Share::of(found.iter().map(|one| pick(&one[at])));
+            let of = |pick: fn(&(bool, bool)) -> bool| Proportion::of(found.iter().map(|one| pick(&one[at])));
             (of(|one| one.0), of(|one| one.1))
         };
-        let shares: [(Share, Share); LOOKS.len()] = std::array::from_fn(share);
+        let shares: [(Proportion, Proportion); LOOKS.len()] = std::array::from_fn(share);
         println!("\n{}", table::peeking(&shares));
         missed += u32::from(shares.iter().any(|(_, ours)| ours.value() > peeking::NOMINAL));
     }

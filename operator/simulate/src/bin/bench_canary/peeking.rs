@@ -27,9 +27,8 @@ pub(crate) fn found(rng: &mut Rng) -> Result<[(bool, bool); LOOKS.len()], Policy
     let mut sums = [(0.0, 0.0); 2];
     for slice in 1..=SLICES {
         let health = Health::of(scenario.errors, 1.0);
-        let [canary, stable] = arms.each_mut().map(|arm| {
-            arm.slice(rng, RATE / 2.0, scenario.clustering, health)
-        });
+        let [canary, stable] =
+            arms.each_mut().map(|arm| arm.slice(rng, RATE / 2.0, scenario.clustering, health));
         for (sum, revision) in sums.iter_mut().zip([&canary, &stable]) {
             for pod in revision.pods.values() {
                 *sum = (sum.0 + pod.errors as f64, sum.1 + pod.requests as f64);

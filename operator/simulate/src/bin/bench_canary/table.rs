@@ -1,18 +1,18 @@
 //! The tables, as text. Pure.
 
 use crate::course::End;
-use crate::figures::{Figure, Goal};
+use crate::figures::{Counted, Figure, Goal};
 use crate::peeking::LOOKS;
 use crate::thresholds::RULES;
 
 /// A share of the rollouts.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Share {
+pub(crate) struct Proportion {
     pub(crate) hits: u32,
     pub(crate) of: u32,
 }
 
-impl Share {
+impl Proportion {
     pub(crate) fn of(hits: impl Iterator<Item = bool>) -> Self {
         hits.fold(Self::default(), |share, hit| Self { hits: share.hits + u32::from(hit), of: share.of + 1 })
     }
@@ -44,10 +44,13 @@ pub(crate) fn head() -> String {
 pub(crate) fn row(figure: &Figure, ends: &[(End, [End; RULES.len()])]) -> (String, bool) {
     let Figure { title, scenario, counted, goal, .. } = figure;
     let holds = |end: &End| counted.holds(scenario, end);
-    let ours = Share::of(ends.iter().map(|(end, _)| holds(end)));
+    let ours = Proportion::of(ends.iter().map(|(end, _)| holds(end)));
     let (low, high) = ours.interval();
-    let mut seconds: Vec<u32> =
-        ends.iter().filter(|(end, _)| holds(end)).filter_map(|(end, _)| end.aborted.or(end.promoted)).collect();
+    let mut seconds: Vec<u32> = ends
+        .iter()
+        .filter(|(end, _)| holds(end))
+        .filter_map(|(end, _)| end.aborted.or(end.promoted))
+        .collect();
     seconds.sort_unstable();
     let median = seconds.get(seconds.len() / 2).map_or("-".to_owned(), |median| format!("{median} s"));
     let bad = ends.iter().map(|(end, _)| end.bad as f64).sum::<f64>() / ends.len().max(1) as f64;
@@ -67,18 +70,20 @@ pub(crate) fn row(figure: &Figure, ends: &[(End, [End; RULES.len()])]) -> (Strin
         if is_met { " " } else { "!" },
     );
     for at in 0..RULES.len() {
-        let share = Share::of(ends.iter().map(|(_, rules)| holds(&rules[at])));
-        text += &format!("{:>10.1}%", 100.0 * share.value());
+        let share = Proportion::of(ends.iter().map(|(_, rules)| holds(&rules[at])));
+        // Rules with a threshold count no requests.
+        let is_told = !matches!(counted, Counted::PromotedWith(_));
+        text += &if is_told { format!("{:>10.1}%", 100.0 * share.value()) } else { format!("{:>11}", "-") };
     }
     (text, is_met)
 }
 
 /// How often two equal revisions are told apart, by the number of looks.
-pub(crate) fn peeking(shares: &[(Share, Share); LOOKS.len()]) -> String {
+pub(crate) fn peeking(shares: &[(Proportion, Proportion); LOOKS.len()]) -> String {
     let mut text = format!("{:34}", "looks");
     LOOKS.iter().for_each(|looks| text += &format!("{looks:>18}"));
     for (name, of) in [
-        ("z-test at 5 %", (|pair| pair.0) as fn(&(Share, Share)) -> Share),
+        ("z-test at 5 %", (|pair| pair.0) as fn(&(Proportion, Proportion)) -> Proportion),
         ("judge, false_abort 5 %", |pair| pair.1),
     ] {
         text += &format!("\n{name:34}");
