@@ -11,10 +11,12 @@
 //! 3. A pod that is bad for [`Ejection::replace_after`](crate::stack::Ejection) while all of its peers are well is
 //!    replaced. The next one waits for as long, and for twice that each further time.
 //!
-//! A dependency of which too little is known changes nothing, and a degraded one lets all pods return.
+//! A dependency of which too little is known changes nothing. While one is degraded, and for as long after as it holds
+//! replicas, all pods return.
 
 use crate::app::circuits::{Circuits, OfComponent};
 use crate::app::subject::Subject;
+use crate::bounds::circuit::CircuitMemory;
 use crate::evidence::circuit::{CircuitReading, Standing, fresh_state};
 use crate::hpa::pod::Pod;
 use crate::input::Input;
@@ -90,7 +92,7 @@ enum Verdict<'a> {
     Unclear,
     /// Its breakers are closed.
     Well,
-    /// What it sees is a problem of a dependency.
+    /// What it sees is a problem of a dependency, or was a short time ago.
     Shared,
 }
 
@@ -100,6 +102,7 @@ struct Service<'a> {
     max_age: SignedDuration,
     dependencies: &'a BTreeMap<String, stack::Dependency>,
     of: &'a OfComponent<'a>,
+    held: &'a CircuitMemory,
     readings: BTreeMap<&'a str, Cow<'a, CircuitReading>>,
     living: Vec<&'a Pod>,
     ejected: &'a BTreeSet<String>,
@@ -112,6 +115,7 @@ pub(crate) fn ejected(
     input: &Input<'_>,
     subject: &Subject<'_>,
     circuits: &Circuits<'_>,
+    held: &CircuitMemory,
     memory: &mut EjectionMemory,
 ) -> Ejected {
     let is_service = matches!(subject.declared.workload, Workload::Service(_));
@@ -132,6 +136,7 @@ pub(crate) fn ejected(
         max_age: input.evidence.max_age(),
         dependencies: &input.stack.dependencies,
         of,
+        held,
         readings,
         is_steady: !observed.is_rolling()
             && observed.pods.len() == living.len()
@@ -153,6 +158,8 @@ impl<'a> Service<'a> {
         let (mut is_shared, mut is_unclear) = (false, false);
         for (call, standing) in &self.of.calls {
             match standing {
+                // Some breakers close later than others, for want of calls.
+                _ if self.held.is_held(call) => is_shared = true,
                 Standing::OpenOnSomePods { pods } if pods.iter().any(|one| **one == *pod.name) => {
                     return Verdict::Bad(call);
                 }

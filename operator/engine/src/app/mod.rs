@@ -12,7 +12,7 @@ pub(crate) mod subject;
 use crate::allot::allot;
 use crate::allot::connections::ConnectionsMemory;
 use crate::input::Input;
-use crate::memory::AppMemory;
+use crate::memory::{AppMemory, Memory};
 use crate::rollout::{self, Plan};
 use circuits::Circuits;
 use component::{Bounded, Proposed, bound, propose, stabilize};
@@ -32,7 +32,8 @@ pub fn decide(input: &Input<'_>) -> Decision {
     let (mut components, mut plan) = (BTreeMap::new(), Plan::default());
     for mut one in bounded {
         let Proposed { subject, memory: remembered, .. } = &mut one.proposed;
-        let ejected = ejected(input, subject, &circuits, &mut remembered.scaling.ejections);
+        let Memory { circuits: held, ejections, .. } = &mut *remembered.scaling;
+        let ejected = ejected(input, subject, &circuits, held, ejections);
         let Subject { name, declared, observed, .. } = one.proposed.subject;
         let room = one.room;
         let (decision, remembered) = stabilize(one);

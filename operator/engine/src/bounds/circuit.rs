@@ -198,6 +198,11 @@ impl CircuitMemory {
         *self == Self::default()
     }
 
+    /// Whether a dependency is degraded, or was a short time ago.
+    pub(crate) fn is_held(&self, dependency: &str) -> bool {
+        self.dependencies.contains_key(dependency)
+    }
+
     /// The most pods with an open breaker at the same time since this dependency is degraded; 0 where it is not.
     pub(crate) fn most_open(&self, dependency: &str) -> u32 {
         self.dependencies.get(dependency).filter(|hold| hold.ended.is_none()).map_or(0, |hold| hold.open)

@@ -88,6 +88,17 @@ fn a_dependency_that_fails_for_all_takes_no_pod_out_and_replaces_none() {
 }
 
 #[test]
+fn a_breaker_that_closes_later_than_others_takes_no_pod_out() {
+    let mut web = web(4);
+    after(&mut web, 0, &open(4, 4));
+    after(&mut web, 30, &open(1, 4));
+    assert_eq!(after(&mut web, 270, &open(1, 4)), Ejected::default());
+    assert_eq!(after(&mut web, 29, &open(1, 4)), Ejected::default(), "replicas are still held");
+    after(&mut web, 1, &open(1, 4));
+    assert_eq!(names(&after(&mut web, 30, &open(1, 4))), ["pod-3"]);
+}
+
+#[test]
 fn what_is_not_known_changes_nothing() {
     let mut web = web(4);
     after(&mut web, 0, &open(1, 4));
