@@ -100,7 +100,7 @@ async fn start(world: &World) -> Result<()> {
     wait_until("the app is up", INSTANCE, async || world.is_up().await).await?;
     let product = json!({"name": "Tea", "category": "drinks", "priceCents": 450});
     world.insist(WEB, "/products", "product", &product).await?.has(201)?;
-    let psql = ["psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-d", "shop", "-c", SLOW_READS];
+    let psql = ["psql", "-U", "postgres", "-qAtX", "-v", "ON_ERROR_STOP=1", "-d", "shop", "-c", SLOW_READS];
     world.exec("pg-1", "postgres", &psql).await.map(drop)
 }
 
