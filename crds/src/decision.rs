@@ -93,6 +93,9 @@ pub struct ScalingMemory {
     #[schemars(length(max = limits::HOLDS))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub holds: Vec<ReplicaHold>,
+    /// Seconds from the request for a read replica until it is useful, as learnt from earlier ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_to_useful: Option<i32>,
 }
 
 /// Replicas that stay because of a degraded dependency or silent callers.

@@ -106,7 +106,14 @@ fn memory() -> impl Strategy<Value = ScalingMemory> {
             throughput: number("0.5"),
             seconds_per_job: Some(number("9223372036854775.807")),
         });
-        ScalingMemory { events, last_good, latency_step: None, growth, holds }
+        ScalingMemory {
+            events,
+            last_good,
+            latency_step: None,
+            growth,
+            holds,
+            seconds_to_useful: Some(i32::MAX),
+        }
     })
 }
 

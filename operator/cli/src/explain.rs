@@ -100,10 +100,21 @@ fn render(app: &ScalableApp, components: &[&ComponentStatus], columns: usize) ->
                 format!("{name}: no decision yet\n")
                     + &unavailable.map_or_else(String::new, |it| it.line(columns))
             }
-            Some(decision) => explanation(&name, decision, unavailable, columns),
+            Some(decision) => {
+                explanation(&name, decision, unavailable, columns) + &time_to_useful(component, columns)
+            }
         }
     });
     explained.collect::<Vec<_>>().join("\n")
+}
+
+/// How long a read replica takes, if that is known.
+fn time_to_useful(component: &ComponentStatus, columns: usize) -> String {
+    let known = component.memory.as_ref().and_then(|memory| memory.seconds_to_useful);
+    known.map_or_else(String::new, |seconds| {
+        let sentence = format!("A replica is useful about {seconds} s after it was asked for.");
+        format!("\n{}\n", broken(&sentence, columns).join("\n"))
+    })
 }
 
 /// The part of the condition `MetricsAvailable` on a component while it is not true.

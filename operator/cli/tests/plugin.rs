@@ -488,6 +488,7 @@ async fn a_decision_is_explained_stage_by_stage() {
                {"metric": "cpu", "value": "absent: no sample", "target": "70 %"}]);
     decision["stages"] = json!([{"name": "evidence", "effect": "1 of 2 metrics can be evaluated; not cpu"},
                                 {"name": "recommendation", "effect": "2 recommended by rps"}]);
+    explained["status"]["components"][0]["memory"] = json!({"secondsToUseful": 40});
     let server = ApiServer::start(vec![(APP, vec![(200, explained)])]).await;
     let (code, out, error) = server.run("explain shop web").await;
     assert_eq!((code, error.as_str()), (0, ""));

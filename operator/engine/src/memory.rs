@@ -11,6 +11,7 @@ use crate::app::ejection::EjectionMemory;
 use crate::app::limits::RecentLimits;
 use crate::bounds::circuit::CircuitMemory;
 use crate::bounds::fallback::MissingSince;
+use crate::bounds::ungranted::Tries;
 use crate::evidence::zero::Doubts;
 use crate::forecast::ForecastMemory;
 use crate::hpa::behavior::Behavior;
@@ -20,6 +21,7 @@ use crate::propose::evaluate::{LastGood, SignalMemory};
 use crate::propose::latency::{LatencyMemory, LatencyStep};
 use crate::propose::metric::{Metric, decimal};
 use crate::propose::throughput::GrowthMemory;
+use crate::propose::time_to_useful::TimeToUseful;
 use crate::rollout::rolling::{Revision, current_replicas};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
@@ -74,7 +76,7 @@ impl AppMemory {
         (memory.decided, memory.is_written, memory.begins) = (Some(decision.desired), is_certain, false);
         if let Some(change) = &decision.change {
             memory.record(change, behavior);
-            self.turns.begin(component, change.at);
+            self.turns.begin(component, change.at, memory.scaling.useful.expected());
         }
         if let Some(change) = &decision.memory {
             memory.scaling.signals.shards.grew(change.at);
@@ -124,6 +126,12 @@ impl ComponentMemory {
         self.scaling.circuits.persist()
     }
 
+    /// Seconds from the request for a read replica until it is useful, as learnt from earlier ones.
+    #[must_use]
+    pub fn seconds_to_useful(&self) -> Option<i32> {
+        self.scaling.useful.seconds()
+    }
+
     /// The replicas of the last written decision, where different current ones can be told from it: an earlier process
     /// may have decided replicas without writing them.
     pub(crate) fn decided_replicas(&self, scaled_by_other: bool) -> Option<i32> {
@@ -153,6 +161,10 @@ pub(crate) struct Memory {
     pub(crate) circuits: CircuitMemory,
     #[serde(default, skip_serializing_if = "EjectionMemory::is_empty")]
     pub(crate) ejections: EjectionMemory,
+    #[serde(default, skip_serializing_if = "Tries::is_empty")]
+    pub(crate) tries: Tries,
+    #[serde(default, skip_serializing_if = "TimeToUseful::is_empty")]
+    pub(crate) useful: TimeToUseful,
 }
 
 /// A change of replicas by a decision.
@@ -183,6 +195,10 @@ impl Memory {
         if let Some(step) = &change.latency_step {
             self.signals.latency.step = Some(step.clone());
         }
+        self.useful.changed(change.at, change.to.saturating_sub(change.from));
+        if change.to > change.from {
+            self.tries.grew(change.at);
+        }
         if change.to < change.from {
             self.signals.backlogs.values_mut().for_each(|growth| growth.shrink(change.to));
         }
@@ -211,6 +227,7 @@ impl Memory {
             latency_step: self.signals.latency.step.as_ref().map(LatencyStep::persist),
             growth: growths.next().map(|(metric, growth)| growth.persist(metric)),
             holds: self.circuits.persist(),
+            seconds_to_useful: self.useful.seconds(),
         }
     }
 
@@ -260,6 +277,8 @@ impl Memory {
             limits: RecentLimits::default(),
             circuits: CircuitMemory::restore(&persisted.holds, now),
             ejections: EjectionMemory::default(),
+            tries: Tries::default(),
+            useful: TimeToUseful::restore(persisted.seconds_to_useful),
         }
     }
 

@@ -71,7 +71,7 @@ reasons! {
     PRIMARY_HAS_NO_ROOM = "PrimaryHasNoRoom": "A read replica waits for a WAL sender or a replication slot of the primary, so no further one is added.";
     CONNECTION_BUDGET = "ConnectionBudget": "The database has too few free connections for more pods. Use smaller pools, raise maxConnections of the server, or lower the reserve.";
     THROUGHPUT_DOES_NOT_RISE = "ThroughputDoesNotRise": "The throughput of the workers has not risen with their number, so the pool does not grow further. Look for a poison job, a lock or a slow dependency.";
-    WAITS_FOR_TURN = "WaitsForTurn": "Another cache or other read replicas of the app change. They change one after another, so these replicas stay until that change has its effect, for at most 5 minutes.";
+    WAITS_FOR_TURN = "WaitsForTurn": "Another cache or other read replicas of the app change. They change one after another, so these replicas stay until that change has its effect, for at most 5 minutes, or 15 where read replicas are known to take that long.";
     DEPENDENCY_DEGRADED = "DependencyDegraded": "The circuit breakers of a dependency are open on at least half of the pods that report. No replica is removed, and none is added because calls wait.";
     DEPENDENCY_RECOVERING = "DependencyRecovering": "The circuit breakers of a dependency were open a short time ago. The replicas stay for one scale-down stabilization window.";
     CALLERS_SILENT = "CallersSilent": "A caller of the component has an open circuit breaker, or no ready pod. The replicas stay until it has been back for one scale-down stabilization window.";

@@ -334,7 +334,8 @@ fn circuit_problems(
     unknown.filter_map(problem).collect()
 }
 
-/// The memory to write: with a change of replicas, and with one of what holds them.
+/// The memory to write: with a change of replicas, with one of what holds them, and once the time that read replicas take
+/// was learnt, at which their number in the status changes, too.
 fn persisted(
     memory: &ComponentMemory,
     known: Option<&ComponentStatus>,
@@ -348,8 +349,11 @@ fn persisted(
         memory.record(change, behavior);
         return Some(memory.persist(now, behavior));
     }
-    let known = known.and_then(|known| known.memory.as_ref()).map_or(&[][..], |memory| &memory.holds);
-    (memory.holds() != known).then(|| memory.persist(now, behavior))
+    let known = known.and_then(|known| known.memory.as_ref());
+    let holds = known.map_or(&[][..], |memory| &memory.holds);
+    let seconds = known.and_then(|memory| memory.seconds_to_useful);
+    let has_learnt = seconds != memory.seconds_to_useful();
+    (memory.holds() != holds || has_learnt).then(|| memory.persist(now, behavior))
 }
 
 fn component_state(

@@ -1,5 +1,6 @@
 //! The stages that look at one component: propose, bound, stabilize. Pure.
 
+use crate::allot::turns::is_settled;
 use crate::app::circuits::Circuits;
 use crate::app::decision::ComponentDecision;
 use crate::app::ejection::Ejected;
@@ -24,8 +25,10 @@ use crate::hpa::scale::{Normalization, Outcome, Scaling, Step, step};
 use crate::memory::{ComponentMemory, MemoryChange, ScaleChange};
 use crate::propose::evaluate::{Invalid, Signal, evaluate};
 use crate::propose::latency::LatencyStep;
+use crate::propose::time_to_useful::TimeToUseful;
 use crate::reason::{self, Reason};
 use crate::rollout::Room;
+use crate::stack::Workload;
 use std::collections::BTreeMap;
 
 /// A component after PROPOSE.
@@ -79,6 +82,11 @@ impl Bounded<'_> {
 pub(crate) fn propose<'a>(subject: Subject<'a>, mut memory: ComponentMemory) -> Proposed<'a> {
     let scaling = &mut memory.scaling;
     scaling.forget_undeclared(subject.declared.metrics());
+    if matches!(subject.declared.workload, Workload::ReadReplicas(_)) {
+        scaling.useful.observe(subject.now, is_settled(subject.observed));
+    } else {
+        scaling.useful = TimeToUseful::default();
+    }
     let declared = declared_bounds(&subject);
     let least = declared.range().min;
     if subject.current_replicas == 0 && least > 0 && subject.declared.min_replicas > 0 {
@@ -116,7 +124,8 @@ pub(crate) fn bound<'a>(mut proposed: Proposed<'a>, circuits: &Circuits<'_>) -> 
     let stalled = throughput::ceiling(subject, signals, floor.replicas, &held.ceiling);
     let ceiling = stalled.unwrap_or_else(|| held.ceiling.clone());
     let circuit = circuit::ceiling(subject, signals, &scaling.circuits, floor.replicas);
-    let ceiling = ceiling.or_lower(ungranted::ceiling(subject, held.range().min)).or_lower(circuit);
+    let granted = ungranted::ceiling(subject, &mut scaling.tries, held.range().min);
+    let ceiling = ceiling.or_lower(granted).or_lower(circuit);
     let dependencies = circuit::dependencies(subject, circuits, &scaling.circuits);
     let bounds = Bounds { floor, ceiling };
     Bounded { held, bounds, dependencies, proposed, room: None, connections: String::new() }

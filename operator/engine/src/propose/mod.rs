@@ -5,4 +5,5 @@ pub(crate) mod evaluate;
 pub(crate) mod latency;
 pub mod metric;
 pub(crate) mod throughput;
+pub(crate) mod time_to_useful;
 pub(crate) mod worker;

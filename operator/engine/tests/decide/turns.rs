@@ -1,9 +1,10 @@
 //! Of caches and read replicas one changes at a time.
 
 use crate::effect;
-use crate::fixture::{Component, metric, pod, rate, together};
+use crate::fixture::{Component, metric, pod, rate, restored, together};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
+use scalableapp_engine::hpa::behavior::Behavior;
 use scalableapp_engine::memory::AppMemory;
 use scalableapp_engine::propose::metric::{Metric, Target};
 use scalableapp_engine::record::RecordedInput;
@@ -117,7 +118,83 @@ fn of_those_that_ask_at_the_same_time_the_cache_changes_first_and_a_service_does
     assert_eq!((main.reason, &main.limited_by[..]), (reason::WAITS_FOR_TURN, &[reason::WAITS_FOR_TURN][..]));
     assert_eq!(effect(main, "bounds"), "4 is above the wait for sessions 2");
     let sentence = main.sentence(reason::WAITS_FOR_TURN);
-    assert!(sentence.ends_with("for at most 5 minutes. This is the wait for sessions."), "{sentence}");
+    assert!(sentence.ends_with("take that long. This is the wait for sessions."), "{sentence}");
+}
+
+/// Grows `main` by one replica, which is useful after this many seconds.
+fn grow_main(app: &mut App, seconds: i64) {
+    let replicas = app.of("main").replicas;
+    app.loads([2.0, f64::from(replicas + 1), 2.0], 100.0);
+    assert_eq!(app.step().components["main"].desired, replicas + 1);
+    app.later(seconds);
+    app.settle("main");
+    app.loads([2.0, f64::from(replicas + 1), 2.0], 100.0);
+    app.step();
+}
+
+#[test]
+fn the_time_that_a_read_replica_takes_is_learnt() {
+    let mut app = App::new();
+    let seconds = |app: &App, name: &str| app.memory.components[name].seconds_to_useful();
+    assert_eq!(seconds(&app, "main"), None, "the first replicas teach nothing");
+    grow_main(&mut app, 40);
+    assert_eq!(seconds(&app, "main"), Some(40));
+    grow_main(&mut app, 80);
+    assert_eq!(seconds(&app, "main"), Some(60), "half of it is the new one");
+    assert_eq!(seconds(&app, "sessions"), None);
+    let main = &app.memory.components["main"];
+    let status = main.persist(app.now(), &Behavior::default());
+    assert_eq!(restored(&status, 4, app.now()).seconds_to_useful(), Some(60), "a restart keeps it");
+}
+
+#[test]
+fn of_replicas_that_are_cloned_one_after_another_each_takes_its_part() {
+    let mut app = App::new();
+    app.loads([2.0, 4.0, 2.0], 100.0);
+    app.step();
+    app.later(100);
+    app.loads([2.0, 4.0, 2.0], 100.0);
+    app.step();
+    app.settle("main");
+    app.step();
+    assert_eq!(app.memory.components["main"].seconds_to_useful(), Some(50));
+}
+
+#[test]
+fn what_a_scale_in_ends_and_a_restart_forgets_teaches_nothing() {
+    let mut app = App::new();
+    app.loads([2.0, 4.0, 2.0], 100.0);
+    app.step();
+    app.later(5);
+    app.loads([2.0, 2.0, 2.0], 100.0);
+    assert_eq!(app.step().components["main"].desired, 2);
+    app.later(5);
+    app.settle("main");
+    app.step();
+    assert_eq!(app.memory.components["main"].seconds_to_useful(), None);
+    app.loads([2.0, 3.0, 2.0], 100.0);
+    app.step();
+    app.memory = AppMemory::default();
+    app.later(5);
+    app.settle("main");
+    app.step();
+    assert_eq!(app.memory.components["main"].seconds_to_useful(), None);
+}
+
+#[test]
+fn read_replicas_that_are_known_to_take_longer_have_a_longer_turn() {
+    for (seconds, turn) in [(40, 300), (200, 400), (4000, 900)] {
+        let mut app = App::new();
+        grow_main(&mut app, seconds);
+        app.loads([2.0, 4.0, 2.0], 100.0);
+        app.step();
+        app.later(turn - 1);
+        app.loads([3.0, 4.0, 2.0], 100.0);
+        assert_eq!(app.step().components["archive"].desired, 2, "{turn}");
+        app.later(1);
+        app.loads([3.0, 4.0, 2.0], 100.0);
+        assert_eq!(app.step().components["archive"].desired, 3, "{turn}");
+    }
 }
 
 #[test]

@@ -28,6 +28,57 @@ fn replicas_that_are_not_granted_do_not_rise_and_say_why() {
     }
 }
 
+/// Seconds after the first refusal at which more replicas are asked for, within an hour, and how many.
+fn tries(mut app: Component) -> Vec<(i64, i32)> {
+    let (begun, mut tries) = (app.now, Vec::new());
+    for _ in 0..720 {
+        app.reads("rps", 1000.0);
+        let before = app.replicas;
+        let desired = app.act().desired;
+        if desired != before {
+            tries.push((app.now.duration_since(begun).as_secs(), desired));
+        }
+        app.later(5);
+    }
+    tries
+}
+
+#[test]
+fn refused_pods_are_tried_again_by_one_more_replica_now_and_then() {
+    let tried = tries(refused(4));
+    assert_eq!(tried[..4], [(120, 7), (360, 8), (840, 9), (1440, 10)]);
+    let mut app = refused(4);
+    app.max = 8;
+    assert_eq!(tries(app), [(120, 7), (360, 8)], "no more than is wanted");
+    for why in [UNSCHEDULABLE, IMAGE_PULL_FAILED] {
+        let mut app = refused(4);
+        app.ungranted = Some(why);
+        assert_eq!(tries(app), [], "more pods would not help");
+    }
+    let mut app = refused(4);
+    app.act();
+    let decision = app.later(120).reads("rps", 1000.0).act();
+    assert_eq!(effect(&decision, "bounds"), "20 is above one more try of what is refused 7");
+    assert_eq!((decision.desired, &decision.limited_by[..]), (7, &[PODS_REFUSED][..]));
+}
+
+#[test]
+fn what_is_granted_ends_the_tries_and_a_restart_begins_them_again() {
+    let mut app = refused(4);
+    for _ in 0..80 {
+        app.reads("rps", 1000.0).act();
+        app.later(5);
+    }
+    assert_eq!(app.replicas, 8);
+    app.ungranted = None;
+    app.reads("rps", 300.0).act();
+    app.later(31).reads("rps", 300.0).act();
+    app.ungranted = Some(PODS_REFUSED);
+    assert_eq!(tries(app.clone())[0].0, 120);
+    app.restart();
+    assert_eq!(tries(app)[0].0, 120);
+}
+
 #[test]
 fn replicas_rise_again_once_all_are_granted() {
     let mut app = refused(6);
