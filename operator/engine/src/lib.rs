@@ -11,7 +11,7 @@
 //! | BOUND | a component | [`bounds`]: `minReplicas` and `maxReplicas`, schedules, overrides, fallback, an incomplete averaging window, a throughput that does not rise, pods that are not granted, circuit breakers | set minimum and maximum replicas |
 //! | ALLOT | the app | [`allot`] | lower the maximum to what is available, and hold replicas until it is their turn |
 //! | STABILIZE | a component | [`hpa::scale`] does one HPA step with [`hpa::normalize`], [`hpa::behavior`] and [`hpa::history`] | delay, limit, clamp |
-//! | PLAN | the app | [`rollout`] | return the next safe step over revisions |
+//! | PLAN | the app | [`rollout`]; a decision does not ask [`rollout::judge`] yet | return the next safe step over revisions |
 //!
 //! `app/mod.rs` runs the stages in this order, `app/component.rs` has those of one component, and `app/explain.rs` has
 //! their words. [`record`] stores a decision with its input, for a replay. [`memory`] is kept between decisions and

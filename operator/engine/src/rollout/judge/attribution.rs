@@ -2,7 +2,7 @@
 //!
 //! One sick pod is to be evicted; it is no reason to abort its revision. So the evidence is computed again without each
 //! pod. If k pods are alike, those that are left carry (k − 1) / k of the logarithm of the evidence on average; that is
-//! what is asked of them ([ADR 52](../../../../../../docs/adr/0052-a-canary-is-judged-by-e-processes.md)). The bound of
+//! what is asked of them (ADR 52). The bound of
 //! the error is that of all pods together: this can only withhold a verdict.
 
 use super::counts::Pair;

@@ -59,7 +59,7 @@ impl Calibration {
     }
 
     fn phis(&self, factor: f64) -> Phis {
-        std::array::from_fn(|kind| factor * dispersion::phi(&[&self.dispersion], kind).0)
+        std::array::from_fn(|kind| factor * dispersion::phi([&self.dispersion], kind).0)
     }
 
     /// One sentence on how far the judge can be trusted with this service.
@@ -122,10 +122,10 @@ fn is_aborted(policy: &CanaryPolicy, phis: &Phis, pairs: &[Pair]) -> bool {
     })
 }
 
-/// φ by kind with the length of its batches, from the past and from both revisions of a rollout.
-pub(super) fn phis(past: &Calibration, now: [&Dispersion; 2]) -> [(f64, u32); BadKind::ALL.len()] {
+/// φ by kind with the length of its batches, from the stable revision before and during a rollout.
+pub(super) fn phis(past: &Calibration, now: &Dispersion) -> [(f64, u32); BadKind::ALL.len()] {
     std::array::from_fn(|kind| {
-        let (phi, slices) = dispersion::phi(&[&past.dispersion, now[0], now[1]], kind);
+        let (phi, slices) = dispersion::phi([&past.dispersion, now], kind);
         (phi * past.widening, slices)
     })
 }

@@ -4,7 +4,8 @@
 //! would fall on the pods like a multinomial. φ is how many times larger the squares of the differences are. It is
 //! measured over batches of several lengths, as bursts and episodes may last longer than a slice. The largest counts of
 //! those that chance does not explain.
-//! What all pods share, such as a change of load or a brownout, is not in it: it is not in the comparison either.
+//! It is that of the stable revision: whether the canary differs is the question, and a sick pod of it is no noise. What all
+//! pods share, such as a change of load or a brownout, is not in it: it is not in the comparison either.
 
 use super::counts::{Arm, BadKind, Tally};
 
@@ -78,12 +79,12 @@ impl Dispersion {
     }
 }
 
-/// φ of a kind over several revisions, at least 1, and the length of the batches that it comes from.
-pub(super) fn phi(revisions: &[&Dispersion], kind: usize) -> (f64, u32) {
+/// φ of a kind over several times, at least 1, and the length of the batches that it comes from.
+pub(super) fn phi<const N: usize>(parts: [&Dispersion; N], kind: usize) -> (f64, u32) {
     let mut largest = (1.0, 1);
     for (at, length) in SCALES.iter().enumerate() {
         let sum = |of: fn(&Batches) -> &[f64; KINDS]| -> f64 {
-            revisions.iter().map(|one| of(&one.scales[at])[kind]).sum()
+            parts.iter().map(|one| of(&one.scales[at])[kind]).sum()
         };
         let (squares, expected) = (sum(|scale| &scale.squares), sum(|scale| &scale.expected));
         let is_chance = squares - expected <= SIGNIFICANT * sum(|scale| &scale.variance).sqrt();

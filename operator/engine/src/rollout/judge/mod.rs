@@ -73,7 +73,6 @@ pub struct Judge {
     past: Calibration,
     pods: PodNumbers,
     clock: BreakerClock,
-    canary: Dispersion,
     stable: Dispersion,
     pairs: Vec<Pair>,
     /// The number of slices before the step.
@@ -94,8 +93,8 @@ impl Judge {
     /// The policy has a number out of its range.
     pub fn new(policy: CanaryPolicy, past: Calibration) -> Result<Self, PolicyError> {
         policy.check()?;
-        let (canary, stable) = (Dispersion::default(), Dispersion::default());
-        let phis = rounded(&calibration::phis(&past, [&canary, &stable]));
+        let stable = Dispersion::default();
+        let phis = rounded(&calibration::phis(&past, &stable));
         Ok(Self {
             clock: BreakerClock::new(policy.minute() as usize),
             worse: Proof::new(Direction::Worse, &policy, &phis),
@@ -107,7 +106,6 @@ impl Judge {
             silent: 0,
             policy,
             past,
-            canary,
             stable,
             phis,
         })
@@ -130,13 +128,12 @@ impl Judge {
         };
         self.silent = if pair.canary.all.requests > 0.0 { 0 } else { self.silent.saturating_add(1) };
         for pair in self.clock.admit(slice, pair) {
-            self.canary.push(&pair.canary);
             self.stable.push(&pair.stable);
             self.worse.push(&pair, None);
             self.better.push(&pair, None);
             self.pairs.push(pair);
         }
-        let phis = rounded(&calibration::phis(&self.past, [&self.canary, &self.stable]));
+        let phis = rounded(&calibration::phis(&self.past, &self.stable));
         if phis != self.phis {
             self.phis = phis;
             self.worse = Proof::of(Direction::Worse, &self.policy, &phis, &self.pairs, None);
@@ -175,7 +172,7 @@ impl Judge {
 
     fn kinds(&self, canary: &Tally, stable: &Tally) -> Vec<KindEvidence> {
         let (worse, better) = (self.worse.ln(), self.better.ln());
-        let phis = calibration::phis(&self.past, [&self.canary, &self.stable]);
+        let phis = calibration::phis(&self.past, &self.stable);
         let of = |tally: &Tally, at: usize| BadOf { bad: tally.bad[at], requests: tally.requests };
         let kinds = BadKind::ALL.into_iter().enumerate().map(|(at, kind)| KindEvidence {
             kind,

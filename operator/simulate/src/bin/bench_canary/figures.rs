@@ -124,7 +124,7 @@ pub(crate) fn figures() -> Vec<Figure> {
     ] {
         all.push(figure("x5", worse(rate, clustering), Counted::Promoted, few));
     }
-    for rate in [100.0, 1000.0] {
+    for rate in [10.0, 100.0, 1000.0] {
         let healthy = Scenario::healthy(rate, Clustering::Independent);
         all.push(figure("healthy", healthy, Counted::Promoted, None));
     }
