@@ -7,6 +7,10 @@
 {{- fail (printf "prometheus.%s (%s) must be at least 1s" $name (index $.Values.prometheus $name)) }}
 {{- end }}
 {{- end }}
+{{- $short := include "sortable.duration" .Values.prometheus.shortRequestWindow }}
+{{- if and (lt $short $second) (ne $short (include "sortable.duration" "0s")) }}
+{{- fail (printf "prometheus.shortRequestWindow (%s) must be 0s or at least 1s" .Values.prometheus.shortRequestWindow) }}
+{{- end }}
 {{- if lt $tick $second }}
 {{- fail (printf "tick (%s) must be at least 1s" .Values.tick) }}
 {{- end }}

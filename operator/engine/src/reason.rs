@@ -42,6 +42,7 @@ reasons! {
     // Why the replicas are what they are.
     CREATED = "Created": "A new component starts with its minimum replicas.";
     METRIC_ABOVE_TARGET = "MetricAboveTarget": "At least one metric is above its target, so more replicas are needed.";
+    RECENT_RATE_ABOVE_TARGET = "RecentRateAboveTarget": "The request rate of the last seconds is above its target beyond what noise explains, so more replicas are needed than its average asks for.";
     ALL_METRICS_BELOW_TARGET = "AllMetricsBelowTarget": "Every metric is below its target, so fewer replicas are needed.";
     AT_TARGET = "AtTarget": "The metrics need the current replicas, within the tolerance.";
     ABOVE_MAX_REPLICAS = "AboveMaxReplicas": "The current replicas were above maxReplicas.";

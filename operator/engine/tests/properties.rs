@@ -26,6 +26,8 @@ struct Moment {
     seconds: i64,
     /// Requests per second; nothing if the query fails.
     load: Option<f64>,
+    /// The same over a short window.
+    recent: Option<f64>,
     latency: Option<f64>,
     /// Thousandths of a core on each pod; nothing if the kubelets do not answer.
     cpu: Option<i64>,
@@ -54,11 +56,13 @@ const FLAWS: [Flaw; 6] =
 
 fn moments(length: usize) -> impl Strategy<Value = Vec<Moment>> {
     let load = prop_oneof![4 => (0.0..2_000.0).prop_map(Some), 1 => Just(None)];
+    let recent = prop_oneof![2 => (0.0..4_000.0).prop_map(Some), 1 => Just(None)];
     let latency = prop_oneof![4 => (0.05..1.5).prop_map(Some), 1 => Just(None)];
     let cpu = prop_oneof![4 => (0..2_000_i64).prop_map(Some), 1 => Just(None)];
     let flaw = prop_oneof![2 => Just(None), 1 => proptest::sample::select(&FLAWS[..]).prop_map(Some)];
-    let moment = (1..90_i64, load, latency, cpu, flaw)
-        .prop_map(|(seconds, load, latency, cpu, flaw)| Moment { seconds, load, latency, cpu, flaw });
+    let moment = (1..90_i64, load, recent, latency, cpu, flaw).prop_map(
+        |(seconds, load, recent, latency, cpu, flaw)| Moment { seconds, load, recent, latency, cpu, flaw },
+    );
     proptest::collection::vec(moment, 1..length)
 }
 
@@ -114,6 +118,10 @@ fn component(replicas: i32, behavior: Behavior, forecast: Option<Forecast>) -> C
 fn live(app: &mut Component, moment: &Moment) {
     app.later(moment.seconds);
     app.readings.clear();
+    app.recent_rate = None;
+    if let Some(recent) = moment.recent {
+        app.recently(recent);
+    }
     if let Some(load) = moment.load {
         flawed_rate(app, load, moment.flaw);
     }
@@ -213,6 +221,24 @@ proptest! {
     }
 
     #[test]
+    fn a_short_window_adds_replicas_and_changes_no_scale_in(
+        replicas in 1..40_i32, behavior in behaviors(), forecast in forecasts(), moments in moments(12),
+        load in 0.0..2_000.0_f64, recent in 0.0..4_000.0_f64,
+    ) {
+        let mut app = component(replicas, behavior, forecast);
+        for moment in &moments {
+            live(&mut app, moment);
+        }
+        app.later(5).rates(load);
+        app.recent_rate = None;
+        let without = app.decide().desired;
+        app.recently(recent);
+        let with = app.decide().desired;
+        prop_assert!(with >= without);
+        prop_assert!(with == without || with > app.replicas, "{without} without, {with} with, from {}", app.replicas);
+    }
+
+    #[test]
     fn inside_the_tolerance_nothing_changes(
         replicas in 1..40_i32, noise in proptest::collection::vec(0.9..1.1_f64, 1..30),
     ) {
@@ -283,7 +309,7 @@ proptest! {
             live(&mut app, moment);
         }
         let before = app.replicas;
-        live(&mut app, &Moment { seconds: 400, load, latency: None, cpu: usage, flaw: None });
+        live(&mut app, &Moment { seconds: 400, load, recent: None, latency: None, cpu: usage, flaw: None });
         prop_assert!(app.replicas >= before, "{before} to {}", app.replicas);
     }
 
@@ -297,7 +323,7 @@ proptest! {
             live(&mut app, moment);
         }
         let before = app.replicas;
-        live(&mut app, &Moment { seconds: 400, load: Some(load), latency: None, cpu: Some(10), flaw: Some(flaw) });
+        live(&mut app, &Moment { seconds: 400, load: Some(load), recent: None, latency: None, cpu: Some(10), flaw: Some(flaw) });
         prop_assert!(app.replicas >= before, "{before} to {}", app.replicas);
     }
 
@@ -314,7 +340,7 @@ proptest! {
         }
         let before = app.replicas;
         let mut whole = app.clone();
-        let moment = |flaw| Moment { seconds: 5, load: Some(load), latency: None, cpu: None, flaw };
+        let moment = |flaw| Moment { seconds: 5, load: Some(load), recent: None, latency: None, cpu: None, flaw };
         live(&mut whole, &moment(None));
         live(&mut app, &moment(Some(flaw)));
         prop_assert_eq!(app.replicas, whole.replicas.max(before));

@@ -13,6 +13,7 @@ use scalableapp_engine::{
         cache::CacheReading,
         circuit::CircuitReading,
         connections::{ConnectionsReading, PoolReading},
+        recent::RecentRate,
         sample::Reading,
     },
     forecast::season::Seasonal,
@@ -63,6 +64,10 @@ impl Evidence for AppEvidence<'_> {
 
     fn pools(&self, component: &str) -> Option<PoolReading> {
         self.samples.pools(&self.app.component(component)?.key)
+    }
+
+    fn recent_rate(&self, component: &str) -> Option<RecentRate> {
+        self.samples.recent_rate(&self.app.component(component)?.key)
     }
 
     fn usage(&self, pod: &Pod, resource: Resource) -> Option<PodSample> {

@@ -33,6 +33,8 @@ pub enum Signal {
     Circuit(CircuitSource),
     /// Connections of the servers of databases, and the pools of pods.
     Connections,
+    /// HTTP requests per second of a component over a short window.
+    RecentRequests,
 }
 
 /// Namespace and name of an app.
@@ -371,7 +373,10 @@ fn signals(components: &Components, shown: Shown) -> BTreeMap<Signal, QueryScope
         }
     }
     for (key, sources) in components {
-        for signal in sources.values().filter_map(Source::signal) {
+        let of_metrics = || sources.values().filter_map(Source::signal);
+        let recent =
+            of_metrics().any(|signal| signal == Signal::RequestRate).then_some(Signal::RecentRequests);
+        for signal in of_metrics().chain(recent) {
             let scope = signals.entry(signal).or_default();
             scope.decides = true;
             scope.apps.insert((key.namespace.clone(), key.app.clone()));
@@ -407,7 +412,8 @@ mod tests {
             .collect();
         let wanted = QueryPlan::of(&apps);
         let signals = &wanted.signals;
-        assert_eq!(signals.keys().collect::<Vec<_>>(), [&Signal::RequestRate, &Signal::Latency]);
+        let expected = [&Signal::RequestRate, &Signal::Latency, &Signal::RecentRequests];
+        assert_eq!(signals.keys().collect::<Vec<_>>(), expected);
         assert_eq!(signals[&Signal::RequestRate].apps.len(), 100);
         assert!(signals[&Signal::RequestRate].decides && !signals[&Signal::Latency].decides);
     }
@@ -493,7 +499,7 @@ mod tests {
             ("carts".to_owned(), Source::Custom(query)),
         ]);
         assert_eq!(wanted.components[&ComponentKey::new("shop", "shop", "web")], expected);
-        assert_eq!(wanted.signals.len(), 4);
+        assert_eq!(wanted.signals.len(), 5, "the request rate over two windows, and the three others");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use scalableapp_engine::evidence::backlog::BacklogReading;
 use scalableapp_engine::evidence::cache::CacheReading;
 use scalableapp_engine::evidence::circuit::CircuitReading;
 use scalableapp_engine::evidence::connections::{ConnectionsReading, PoolReading};
+use scalableapp_engine::evidence::recent::RecentRate;
 use scalableapp_engine::evidence::sample::{Coverage, Reading, Window};
 use scalableapp_engine::forecast::season::Seasonal;
 use scalableapp_engine::hpa::pod::{self, PodSample, Resource};
@@ -45,6 +46,7 @@ pub struct Samples {
     pub(super) seasons: Arc<Seasons>,
     pub(super) max_age: SignedDuration,
     pub(super) request_window: SignedDuration,
+    pub(super) recent_window: SignedDuration,
     pub(super) cpu_window: SignedDuration,
     pub(super) taken: Option<Timestamp>,
 }
@@ -253,6 +255,17 @@ impl Samples {
     #[must_use]
     pub fn pools(&self, key: &ComponentKey) -> Option<PoolReading> {
         self.evidence.pools.get(key).map(|measured| measured.value)
+    }
+
+    /// HTTP requests per second of a component over the short window; `None` where they were not answered, or may be
+    /// incomplete.
+    #[must_use]
+    pub fn recent_rate(&self, key: &ComponentKey) -> Option<RecentRate> {
+        let Measured { value, at, is_partial: false, .. } = self.evidence.recent.get(key)? else {
+            return None;
+        };
+        let (length, resets) = (self.recent_window, self.evidence.traffic.get(key)?.value.resets);
+        Some(RecentRate { at: *at, rate: value.rate, length, pods: value.pods, resets })
     }
 
     /// Usage of a pod, if every container and sidecar of it was measured.

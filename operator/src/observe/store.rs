@@ -43,9 +43,11 @@ impl SampleStore {
     /// When `--prometheus-matchers` is not a list of matchers.
     pub fn new(prometheus: Prometheus, args: &PrometheusArgs) -> Result<Self, Refusal> {
         let matchers = read_matchers(&args.matchers)?;
+        let recent_window = args.recent_request_window();
         let selection = Selection {
             matchers: matchers.clone(),
             request_window: args.request_window,
+            recent_window,
             cpu_window: args.cpu_window,
             staleness: args.staleness,
         };
@@ -59,6 +61,7 @@ impl SampleStore {
         let samples = Samples {
             max_age: SignedDuration::try_from(args.staleness).unwrap_or(SignedDuration::MAX),
             request_window: SignedDuration::try_from(args.request_window).unwrap_or(SignedDuration::MAX),
+            recent_window: SignedDuration::try_from(recent_window).unwrap_or_default(),
             cpu_window: SignedDuration::try_from(args.cpu_window).unwrap_or(SignedDuration::MAX),
             ..Samples::default()
         };

@@ -131,6 +131,11 @@ pub struct PrometheusArgs {
     #[arg(long = "request-window", env = "SCALABLEAPP_REQUEST_WINDOW", default_value = "1m", value_parser = at_least_a_second)]
     pub request_window: Duration,
 
+    /// Short window of the request rate, which only asks for more replicas: at least four scrape intervals. It is not
+    /// used where it is not shorter than the other, and 0s turns it off.
+    #[arg(long = "short-request-window", env = "SCALABLEAPP_SHORT_REQUEST_WINDOW", default_value = "20s", value_parser = zero_or_a_second)]
+    pub short_request_window: Duration,
+
     /// Window of CPU usage. The kubelet measures every 15 to 18 seconds, so less than 2m reads too low.
     #[arg(long = "cpu-window", env = "SCALABLEAPP_CPU_WINDOW", default_value = "2m", value_parser = at_least_a_second)]
     pub cpu_window: Duration,
@@ -138,6 +143,15 @@ pub struct PrometheusArgs {
     /// Age from which a sample counts as stale: several scrape intervals, so that one missed scrape changes nothing.
     #[arg(long = "staleness", env = "SCALABLEAPP_STALENESS", default_value = "90s", value_parser = at_least_a_second)]
     pub staleness: Duration,
+}
+
+impl PrometheusArgs {
+    /// The short window of the request rate; zero where none is used.
+    #[must_use]
+    pub fn recent_request_window(&self) -> Duration {
+        let is_shorter = self.short_request_window < self.request_window;
+        if is_shorter { self.short_request_window } else { Duration::ZERO }
+    }
 }
 
 /// Format of log lines.
@@ -183,6 +197,12 @@ fn positive(text: &str) -> Result<Duration, String> {
 fn at_least_a_second(text: &str) -> Result<Duration, String> {
     let duration = positive(text)?;
     if duration < Duration::from_secs(1) { Err("must be at least 1s".to_owned()) } else { Ok(duration) }
+}
+
+fn zero_or_a_second(text: &str) -> Result<Duration, String> {
+    let duration = GoDuration(text.to_owned()).parse().map_err(|error| error.to_string())?;
+    let is_allowed = duration.is_zero() || duration >= Duration::from_secs(1);
+    if is_allowed { Ok(duration) } else { Err("must be 0s or at least 1s".to_owned()) }
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ async fn a_flood_of_series_harms_its_author_alone_who_is_told() {
     fake.respond(|query| Reply::Vector(everything(query)));
     let (samples, at, queries) = ticked(&fake, &store, &wanted, 3).await;
     assert_eq!(quality_of(&samples, AUTHOR, "rps", at), Quality::Fresh);
-    assert_eq!(queries, 10, "all are one part again");
+    assert_eq!(queries, 11, "all are one part again");
 }
 
 #[tokio::test]

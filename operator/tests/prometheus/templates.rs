@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, ToSpan};
+use scalableapp_engine::evidence::recent::RecentRate;
 use scalableapp_engine::evidence::sample::{Coverage, Quality};
 use scalableapp_engine::hpa::pod::Resource;
 use scalableapp_operator::observe::cluster::pods::CachedPod;
@@ -56,8 +57,8 @@ async fn many_apps_cost_as_many_queries_as_one() {
     let one = fake.take_queries();
     store.sample(&apps(500), now()).await;
     let many = fake.take_queries();
-    // With a tick of 5 s these are the two queries a second that the operator may send for any number of apps.
-    assert_eq!((one.len(), many.len()), (10, 10), "{many:#?}");
+    // With a tick of 5 s these are 2.2 queries a second for any number of apps, 1.2 where all scale on the request rate.
+    assert_eq!((one.len(), many.len()), (11, 11), "{many:#?}");
 }
 
 #[tokio::test]
@@ -71,9 +72,9 @@ async fn a_signal_that_no_app_uses_is_not_queried() {
         ["_count{", "_bucket{", "container_cpu", "container_memory"]
             .map(|series| queries.iter().filter(|query| query.contains(series)).count())
     };
-    // Counts, buckets, CPU, memory. Rate and latency read the age of the counts, and the rate their resets.
+    // Counts, buckets, CPU, memory. Rate and latency read the age of the counts, the rate their resets and the last 20 s.
     assert_eq!(asks(None).await, [0, 0, 0, 0]);
-    assert_eq!(asks(Some(Source::Component(Signal::RequestRate))).await, [3, 0, 0, 0]);
+    assert_eq!(asks(Some(Source::Component(Signal::RequestRate))).await, [4, 0, 0, 0]);
     assert_eq!(asks(Some(Source::Quantile(0.99))).await, [1, 1, 0, 0]);
     assert_eq!(asks(Some(Source::Pods(Signal::Cpu))).await, [0, 0, 2, 0]);
     assert_eq!(asks(Some(Source::Pods(Signal::Memory))).await, [0, 0, 0, 2]);
@@ -93,12 +94,12 @@ async fn what_is_only_shown_is_asked_for_at_every_third_tick() {
         assert!(samples.latency(&component(0)).is_some(), "what was measured is shown until it is stale");
         let queries = fake.take_queries();
         let of = |part: &str| queries.iter().filter(|query| query.contains(part)).count();
-        asked.push((of("rate(http_server_request_duration_seconds_count"), of("_bucket{")));
+        asked.push((of("(rate(http_server_request_duration_seconds_count"), of("_bucket{")));
         tokio::time::pause();
         tokio::time::advance(Duration::from_secs(5)).await;
         tokio::time::resume();
     }
-    assert_eq!(asked, [(1, 1), (1, 0), (1, 0), (1, 1), (1, 0)]);
+    assert_eq!(asked, [(2, 1), (2, 0), (2, 0), (2, 1), (2, 0)], "the rate over both windows");
 }
 
 #[tokio::test]
@@ -160,6 +161,39 @@ async fn a_rate_says_what_of_its_window_was_seen() {
     let window = rps.window.unwrap();
     assert_eq!((window.length.as_secs(), window.start.reporting, window.resets), (60, 0, 3));
     assert_eq!(rps.coverage, Some(Coverage { reporting: 1 }));
+}
+
+#[tokio::test]
+async fn the_rate_of_the_last_seconds_says_which_pods_were_scraped_and_whether_counters_were_reset() {
+    let resets = |query: &str| match healthy(query) {
+        Reply::Vector(_) if query.contains("resets(") => Reply::Vector(vec![(
+            json!({"namespace": "team-0", "scalableapp": "app-0", "component": "web"}),
+            "3",
+        )]),
+        reply => reply,
+    };
+    let fake = Fake::start(resets).await;
+    let at = now();
+    let samples = fake.store(&[]).sample(&apps(1), at).await;
+    let expected = RecentRate {
+        at: Some(at - 7.seconds()),
+        rate: 120.0,
+        length: SignedDuration::from_secs(20),
+        pods: 1,
+        resets: 3,
+    };
+    assert_eq!(samples.recent_rate(&component(0)), Some(expected));
+}
+
+#[tokio::test]
+async fn a_short_window_that_is_off_or_not_shorter_is_not_queried() {
+    let fake = Fake::start(healthy).await;
+    for args in [["--short-request-window", "0s"], ["--short-request-window", "60s"]] {
+        let samples = fake.store(&args).sample(&apps(1), now()).await;
+        assert_eq!(samples.recent_rate(&component(0)), None);
+        let queries = fake.take_queries();
+        assert_eq!(queries.len(), 10, "{args:?}: {queries:#?}");
+    }
 }
 
 #[tokio::test]

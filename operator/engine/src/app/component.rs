@@ -191,7 +191,9 @@ pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMe
         current,
         previous: subject.decided_replicas,
         desired: step.desired,
-        reason: why_they_stay.unwrap_or_else(|| cause(&step.outcome, &bounds, recommendation.is_fixed)),
+        reason: why_they_stay.unwrap_or_else(|| {
+            recommendation.precisely(cause(&step.outcome, &bounds, recommendation.is_fixed), step.desired)
+        }),
         limited_by,
         hold,
         invalid: invalid(&signals),

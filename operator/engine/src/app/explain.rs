@@ -127,6 +127,7 @@ pub(crate) fn stages(
         stage("evidence", &signals_effect(signals)),
         stage("recommendation", &combine_effect(signals, recommendation, subject.current_replicas)),
     ];
+    stages.extend(recent_effect(signals).map(|effect| stage("recent rate", &effect)));
     stages.extend(forecast.map(|effect| stage("forecast", &effect)));
     stages.extend([
         stage("bounds", &bounds_effect(recommendation, bounds, step, subject.current_replicas)),
@@ -160,11 +161,18 @@ fn combine_effect(signals: &[Signal<'_>], recommendation: &Recommendation, curre
     if recommendation.kept_by_latency {
         return format!("{largest} recommended; latency keeps {current}");
     }
-    let is_largest =
-        |signal: &&Signal<'_>| signal.result.proposal().is_some_and(|proposal| proposal.replicas == largest);
+    let is_largest = |signal: &&Signal<'_>| signal.replicas() == Some(largest);
     let Some(signal) = signals.iter().find(is_largest) else { return format!("{largest} recommended") };
-    let why = signal.backlog.as_ref().map(|backlog| format!(": {}", backlog.why()));
+    let recent = signal.recent.map(|_| " in the last seconds".to_owned());
+    let why = signal.backlog.as_ref().map(|backlog| format!(": {}", backlog.why())).or(recent);
     format!("{largest} recommended by {}{}", signal.metric.name, why.unwrap_or_default())
+}
+
+/// The largest proposal of a short window; `None` where there is none.
+fn recent_effect(signals: &[Signal<'_>]) -> Option<String> {
+    let recent = signals.iter().filter_map(|signal| Some((signal.recent?, &signal.metric.name)));
+    let (recent, metric) = recent.max_by_key(|(recent, _)| recent.replicas)?;
+    Some(format!("{metric}: {}", recent.show()))
 }
 
 fn bounds_effect(recommendation: &Recommendation, bounds: &Bounds, step: &Step, current: i32) -> String {

@@ -4,6 +4,7 @@ use crate::bounds::overrides::Overrides;
 use crate::evidence::Evidence;
 use crate::evidence::backlog::BacklogReading;
 use crate::evidence::cache::CacheReading;
+use crate::evidence::recent::RecentRate;
 use crate::evidence::sample::Reading;
 use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{Pod, Ready, ReadyStatus, Resource, living};
@@ -82,6 +83,11 @@ impl<'a> Subject<'a> {
     /// The evictions of a cache, for its metric.
     pub(crate) fn cache(&self, metric: &str) -> Option<Cow<'_, CacheReading>> {
         self.evidence.cache(self.name, metric)
+    }
+
+    /// The request rate over a short window.
+    pub(crate) fn recent_rate(&self) -> Option<RecentRate> {
+        self.evidence.recent_rate(self.name)
     }
 
     /// State of a metric's season.

@@ -121,7 +121,7 @@ pub(crate) fn ceiling(
 ) -> Option<Bound> {
     let (name, _) = memory.dependencies.iter().find(|(_, hold)| hold.ended.is_none())?;
     let work = signals.iter().filter(|signal| shows_work(&signal.metric.target));
-    let asked = work.filter_map(|signal| Some(signal.result.proposal()?.replicas)).max().unwrap_or(0);
+    let asked = work.filter_map(Signal::replicas).max().unwrap_or(0);
     let replicas = asked.max(subject.current_replicas).max(min);
     Some(Bound::new(replicas, reason::DEPENDENCY_DEGRADED, format!("the degraded dependency {name}")))
 }

@@ -5,6 +5,7 @@ pub mod cache;
 pub mod circuit;
 pub mod connections;
 pub(crate) mod exact;
+pub mod recent;
 pub mod recorded;
 pub mod sample;
 pub mod zero;
@@ -16,6 +17,7 @@ use cache::CacheReading;
 use circuit::CircuitReading;
 use connections::{ConnectionsReading, PoolReading};
 use jiff::SignedDuration;
+use recent::RecentRate;
 use sample::Reading;
 use std::borrow::Cow;
 
@@ -49,4 +51,7 @@ pub trait Evidence {
 
     /// The pools of a component's pods; `None` where a query was not answered.
     fn pools(&self, component: &str) -> Option<PoolReading>;
+
+    /// The request rate of a component over a short window; `None` where a query was not answered.
+    fn recent_rate(&self, component: &str) -> Option<RecentRate>;
 }

@@ -5,6 +5,7 @@ use crate::evidence::backlog::BacklogReading;
 use crate::evidence::cache::CacheReading;
 use crate::evidence::circuit::CircuitReading;
 use crate::evidence::connections::{ConnectionsReading, PoolReading};
+use crate::evidence::recent::RecentRate;
 use crate::evidence::sample::Reading;
 use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{ByResource, Pod, PodSample, Resource};
@@ -41,6 +42,9 @@ pub struct RecordedEvidence {
     /// Pools, by component.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub pools: BTreeMap<String, PoolReading>,
+    /// Request rates over a short window, by component.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub recent_rates: BTreeMap<String, RecentRate>,
 }
 
 impl Evidence for RecordedEvidence {
@@ -78,6 +82,10 @@ impl Evidence for RecordedEvidence {
 
     fn pools(&self, component: &str) -> Option<PoolReading> {
         self.pools.get(component).copied()
+    }
+
+    fn recent_rate(&self, component: &str) -> Option<RecentRate> {
+        self.recent_rates.get(component).copied()
     }
 }
 
@@ -166,5 +174,11 @@ impl Evidence for Recorder<'_> {
         let pools = self.evidence.pools(component)?;
         self.read.borrow_mut().pools.insert(component.to_owned(), pools);
         Some(pools)
+    }
+
+    fn recent_rate(&self, component: &str) -> Option<RecentRate> {
+        let rate = self.evidence.recent_rate(component)?;
+        self.read.borrow_mut().recent_rates.insert(component.to_owned(), rate);
+        Some(rate)
     }
 }

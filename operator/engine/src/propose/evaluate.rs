@@ -8,6 +8,7 @@ use crate::hpa::signal::{PodMetric, PodTarget, PodTiming, Proposal, SignalError,
 use crate::propose::cache::{MemoryGrowth, on_evictions};
 use crate::propose::latency::{LatencyEvidence, LatencyMemory, Opinion};
 use crate::propose::metric::{Metric, Target, micros};
+use crate::propose::recent::{RecentProposal, on_recent};
 use crate::propose::throughput::GrowthMemory;
 use crate::propose::worker::{BacklogProposal, on_backlog};
 use crate::reason::{self, Reason};
@@ -30,6 +31,8 @@ pub(crate) struct Signal<'a> {
     pub(crate) evictions: Option<f64>,
     /// Bytes to which the memory of each shard of a cache grows now.
     pub(crate) memory: Option<i64>,
+    /// More replicas than its own proposal and the current ones, by the request rate of the last seconds.
+    pub(crate) recent: Option<RecentProposal>,
 }
 
 /// Memory of the measurements, by the name of the metric.
@@ -129,10 +132,13 @@ pub(crate) fn evaluate<'a>(subject: &Subject<'a>, least: i32, memory: &mut Signa
             Target::Memory(target) => {
                 Value::without_total(on_pods(subject, &pods, Resource::Memory, *target))
             }
-            Target::RequestRate { per_replica } => on_total(subject, name, *per_replica, |rate, served| {
-                nobody_serves(subject)
-                    .or_else(|| doubt(subject, &mut memory.doubts, name, rate, served, least))
-            }),
+            Target::RequestRate { per_replica } => {
+                let value = on_total(subject, name, *per_replica, |rate, served| {
+                    nobody_serves(subject)
+                        .or_else(|| doubt(subject, &mut memory.doubts, name, rate, served, least))
+                });
+                Value { recent: on_recent(subject, *per_replica, value.result.as_ref().ok()), ..value }
+            }
             Target::Prometheus { per_replica } => on_total(subject, name, *per_replica, |_, _| None),
             Target::Backlog(target) => {
                 let memory = memory.backlogs.entry(metric.name.clone()).or_default();
@@ -190,11 +196,12 @@ struct Value {
     backlog: Option<BacklogProposal>,
     evictions: Option<f64>,
     memory: Option<i64>,
+    recent: Option<RecentProposal>,
 }
 
 impl Value {
     fn without_total(result: Result<MetricResult, Invalid>) -> Self {
-        Self { result, load: None, window: None, backlog: None, evictions: None, memory: None }
+        Self { result, load: None, window: None, backlog: None, evictions: None, memory: None, recent: None }
     }
 
     fn of_backlog(result: Result<BacklogProposal, Invalid>) -> Self {
@@ -210,11 +217,17 @@ impl Value {
 
 impl<'a> Signal<'a> {
     fn of(metric: &'a Metric, value: Value) -> Self {
-        let Value { result, load, window, backlog, evictions, memory } = value;
+        let Value { result, load, window, backlog, evictions, memory, recent } = value;
         let result = result.unwrap_or_else(MetricResult::Invalid);
         let is_whole = matches!(result, MetricResult::Asks(_));
         let (load, window) = (load.filter(|_| is_whole), window.filter(|_| is_whole));
-        Self { metric, result, load, window, backlog, evictions, memory }
+        Self { metric, result, load, window, backlog, evictions, memory, recent }
+    }
+
+    /// The proposed replicas, if any.
+    pub(crate) fn replicas(&self) -> Option<i32> {
+        let own = self.result.proposal()?.replicas;
+        Some(self.recent.map_or(own, |recent| recent.replicas))
     }
 }
 

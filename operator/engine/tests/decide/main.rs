@@ -14,6 +14,7 @@ mod forecast;
 mod latency;
 mod memory;
 mod metrics;
+mod recent;
 mod record;
 mod said;
 mod turns;

@@ -344,8 +344,13 @@ mod tests {
         let given = ["operator", "--lease-namespace", "operator", "--prometheus-url", "http://127.0.0.1:9"];
         let prometheus = Prometheus::new(&Args::parse_from(given).prometheus).unwrap();
         let minute = Duration::from_secs(60);
-        let selection =
-            Selection { matchers: Vec::new(), request_window: minute, cpu_window: minute, staleness: minute };
+        let selection = Selection {
+            matchers: Vec::new(),
+            request_window: minute,
+            recent_window: Duration::ZERO,
+            cpu_window: minute,
+            staleness: minute,
+        };
         let mut histories = Histories::new(prometheus, selection);
         let key = (ComponentKey::new("shop", "shop", "web"), "rps".to_owned());
         let horizon = SignedDuration::from_mins(10);

@@ -12,12 +12,15 @@ use scalableapp_engine::evidence::connections::{ConnectionsReading, PoolReading}
 use super::cache::{ByShard, CacheUse};
 use super::circuit::Circuits;
 use super::jobs::PoolBacklog;
+use super::recent::RecentTraffic;
 use super::requests::Traffic;
 use super::running_jobs::ByPod;
 use super::scraped::ByComponent;
 use super::template::{Misread, Template, TemplateAnswers};
 use super::usage::ByContainer;
-use super::{activity, cache, circuit, connections, cpu, jobs, latency, memory, requests, running_jobs};
+use super::{
+    activity, cache, circuit, connections, cpu, jobs, latency, memory, recent, requests, running_jobs,
+};
 use crate::observe::prometheus::parts::{Part, PartProblems};
 use crate::observe::prometheus::quantile::Bucket;
 use crate::observe::query_plan::{QueryPlan, Signal};
@@ -36,7 +39,7 @@ pub struct Family {
 
 impl Signal {
     /// All signals.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::RequestRate,
         Self::Latency,
         Self::Cpu,
@@ -55,6 +58,7 @@ impl Signal {
         Self::Circuit(CircuitSource::Linkerd),
         Self::Circuit(CircuitSource::Envoy),
         Self::Connections,
+        Self::RecentRequests,
     ];
 
     /// Its family.
@@ -71,6 +75,7 @@ impl Signal {
             Self::Cache => cache::FAMILY,
             Self::Circuit(source) => circuit::family(source),
             Self::Connections => connections::FAMILY,
+            Self::RecentRequests => recent::FAMILY,
         }
     }
 }
@@ -113,6 +118,8 @@ pub struct Measurements {
     pub connections: Arc<ByComponent<ConnectionsReading>>,
     /// Pools of the pods of each component.
     pub pools: Arc<ByComponent<PoolReading>>,
+    /// HTTP requests over the short window.
+    pub recent: Arc<ByComponent<RecentTraffic>>,
     /// Why the last attempts at each signal failed.
     pub problems: BTreeMap<Signal, PartProblems>,
 }
@@ -257,6 +264,30 @@ mod tests {
             is_partial: false,
         };
         assert_eq!(evidence.traffic[&key()], expected);
+    }
+
+    #[test]
+    fn the_short_window_has_a_rate_and_the_pods_that_were_scraped_in_it() {
+        let at = |what: &str| {
+            let mut labels = web();
+            labels["at"] = json!(what);
+            labels
+        };
+        let answered = [(at("rate"), "12.5"), (at("pods"), "2"), (at("other"), "7")];
+        let evidence = read(
+            Signal::RecentRequests,
+            &[
+                (scraped::AGE, Outcome::vector(&[(web(), "3.5")])),
+                (recent::REQUESTS_AND_PODS, Outcome::vector(&answered)),
+            ],
+        );
+        let expected = Measured {
+            value: RecentTraffic { rate: 12.5, pods: 2 },
+            at: Some(now() - 3500.milliseconds()),
+            scraped: None,
+            is_partial: false,
+        };
+        assert_eq!(evidence.recent[&key()], expected);
     }
 
     #[test]

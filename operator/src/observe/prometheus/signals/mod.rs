@@ -16,6 +16,7 @@ pub mod in_flight;
 pub mod jobs;
 pub mod latency;
 pub mod memory;
+pub mod recent;
 pub mod requests;
 pub mod running_jobs;
 pub mod scraped;
@@ -90,15 +91,15 @@ impl Signals {
     /// Sends each due query of the needed signals once, all at the same time, and returns the newest valid
     /// measurements.
     pub async fn refresh(&mut self, wanted: &QueryPlan, now: Timestamp) -> Measurements {
-        let scopes = wanted.signals();
-        self.forget_unwanted(scopes);
+        let scopes = self.scopes(wanted);
+        self.forget_unwanted(&scopes);
         let started = clock::monotonic();
-        let is_due = |(signal, scope): &(&Signal, &QueryScope)| {
-            scope.decides || self.asked.get(*signal).is_none_or(|asked| started >= *asked + SHOWN_FOR)
+        let is_due = |(signal, scope): &(Signal, &QueryScope)| {
+            scope.decides || self.asked.get(signal).is_none_or(|asked| started >= *asked + SHOWN_FOR)
         };
-        let due: Vec<(&Signal, &QueryScope)> = scopes.iter().filter(is_due).collect();
+        let due: Vec<(Signal, &QueryScope)> = scopes.into_iter().filter(is_due).collect();
         let requests: Vec<Request<'_>> =
-            due.iter().flat_map(|(signal, scope)| self.requests(**signal, scope, started)).collect();
+            due.iter().flat_map(|(signal, scope)| self.requests(*signal, scope, started)).collect();
         self.asked.extend(requests.iter().map(|request| (request.signal, started)));
         let answers = self.ask(&requests).await;
         let ended = clock::monotonic();
@@ -110,7 +111,7 @@ impl Signals {
             }
         }
         for (signal, scope) in due {
-            self.parts.entry(*signal).or_default().join(&scope.apps, ended);
+            self.parts.entry(signal).or_default().join(&scope.apps, ended);
         }
         self.evidence.problems =
             self.parts.iter().map(|(signal, parts)| (*signal, parts.problems())).collect();
@@ -156,7 +157,14 @@ impl Signals {
         join_all(queries.iter().map(send)).await.into_iter().collect()
     }
 
-    fn forget_unwanted(&mut self, wanted: &BTreeMap<Signal, QueryScope>) {
+    /// The signals to measure, with their apps.
+    fn scopes<'a>(&self, wanted: &'a QueryPlan) -> BTreeMap<Signal, &'a QueryScope> {
+        let is_off = |signal| signal == Signal::RecentRequests && self.selection.recent_window.is_zero();
+        let signals = wanted.signals().iter().map(|(signal, scope)| (*signal, scope));
+        signals.filter(|(signal, _)| !is_off(*signal)).collect()
+    }
+
+    fn forget_unwanted(&mut self, wanted: &BTreeMap<Signal, &QueryScope>) {
         self.parts.retain(|signal, _| wanted.contains_key(signal));
         self.asked.retain(|signal, _| wanted.contains_key(signal));
         for signal in Signal::ALL.iter().filter(|signal| !wanted.contains_key(signal)) {

@@ -23,6 +23,8 @@ pub struct Selection {
     pub matchers: Vec<Matcher>,
     /// Window of request rate and latency.
     pub request_window: Duration,
+    /// Short window of the request rate; zero where none is used.
+    pub recent_window: Duration,
     /// Window of CPU usage.
     pub cpu_window: Duration,
     /// Age from which a sample is stale.
@@ -38,7 +40,7 @@ pub(super) const CONTAINER: &str = "namespace, pod, container";
 /// Labels by which scrape jobs and Prometheus servers distinguish copies of one pod's series: two jobs that scrape it,
 /// or two servers without deduplication. `endpoint` and `container` are not among them: an app may use such labels for
 /// its own series, and the sum would be too low.
-const COPIES: &str = "job, instance, prometheus, prometheus_replica, replica";
+pub(super) const COPIES: &str = "job, instance, prometheus, prometheus_replica, replica";
 /// The series is not a copy.
 const OWN: &str =
     "exported_namespace=\"\",exported_pod=\"\",exported_scalableapp=\"\",exported_component=\"\"";
@@ -125,14 +127,14 @@ mod tests {
     use super::super::circuit::adapters;
     use super::super::template::Template;
     use super::super::{
-        activity, cache, circuit, connections, cpu, in_flight, jobs, latency, memory, requests, running_jobs,
-        scraped,
+        activity, cache, circuit, connections, cpu, in_flight, jobs, latency, memory, recent, requests,
+        running_jobs, scraped,
     };
     use super::*;
     use crate::observe::prometheus::parts::Parts;
     use crate::observe::prometheus::promql::read_matchers;
 
-    const ALL: [Template; 34] = [
+    const ALL: [Template; 35] = [
         requests::RATE,
         latency::BUCKETS,
         scraped::AGE,
@@ -167,12 +169,14 @@ mod tests {
         connections::AGE,
         connections::POOL_SIZE,
         connections::POOL_PODS,
+        recent::REQUESTS_AND_PODS,
     ];
 
     fn selection(matchers: &str) -> Selection {
         Selection {
             matchers: read_matchers(matchers).unwrap(),
             request_window: Duration::from_secs(60),
+            recent_window: Duration::from_secs(20),
             cpu_window: Duration::from_secs(120),
             staleness: Duration::from_secs(90),
         }

@@ -1,0 +1,49 @@
+//! The request rate of a short window, and whether it may be used. Pure.
+//!
+//! It may only ask for more replicas, so a window with a doubt is ignored: nothing else depends on it.
+
+use crate::evidence::exact;
+use crate::evidence::sample::{Coverage, judge_number, judge_time};
+use crate::hpa::pod::Pod;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Scrapes of a pod within the window, at least. A window has room for four, because the newest may come late.
+pub const SCRAPES: u32 = 3;
+
+/// The requests per second of a component over a short window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentRate {
+    /// Time of the oldest sample behind it; `None` if not known.
+    pub at: Option<Timestamp>,
+    /// Requests per second, as Prometheus' `rate` extrapolates them to the whole window.
+    #[serde(with = "exact::number")]
+    pub rate: f64,
+    /// Length of the window.
+    pub length: SignedDuration,
+    /// Pods that were scraped [`SCRAPES`] times or more within the window.
+    pub pods: u32,
+    /// Counter resets within the window, or within a longer one that ends with it.
+    pub resets: u32,
+}
+
+impl RecentRate {
+    /// The rate, if its window is complete: it ends now, and every pod that has been ready for as long was scraped
+    /// often enough in it.
+    pub(crate) fn complete(&self, pods: &[Pod], now: Timestamp) -> Option<f64> {
+        judge_number(self.rate).ok()?;
+        judge_time(self.at, now, self.length).ok()?;
+        let is_covered = Coverage { reporting: self.pods }.lack(pods, now, self.length).is_none();
+        (is_covered && self.pods > 0 && self.resets == 0).then_some(self.rate)
+    }
+
+    /// The shortest time between the first and the last sample behind such a rate, in seconds.
+    ///
+    /// `rate` divides the increase between them by the whole window, after it has extrapolated it: by at most 1.1 mean
+    /// intervals to either side (`extrapolatedRate` in `promql/functions.go` of Prometheus). With n samples the increase
+    /// is multiplied by at most 1 + 2.2 / (n − 1), so the samples are at least that part of the window apart.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.length.as_secs_f64() / (1.0 + 2.2 / f64::from(SCRAPES - 1))
+    }
+}
