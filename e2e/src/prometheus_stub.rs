@@ -58,10 +58,26 @@ struct Table(Mutex<Content>);
 
 #[derive(Default)]
 struct Content {
-    rates: BTreeMap<AppKey, f64>,
+    rates: BTreeMap<AppKey, Load>,
     floods: BTreeSet<AppKey>,
     trouble: Trouble,
     asked: Vec<Instant>,
+}
+
+/// Requests per second of an app: as `rate` returns them over any window, or since a step in the load.
+#[derive(Clone, Copy)]
+struct Load {
+    rate: f64,
+    /// The rate before, and the time of the step.
+    before: Option<(f64, Instant)>,
+}
+
+impl Load {
+    /// The average over the window of a query, which a step fills gradually.
+    fn over(self, query: &str) -> f64 {
+        let (Some((before, since)), Some(window)) = (self.before, window(query)) else { return self.rate };
+        before + (self.rate - before) * (since.elapsed().as_secs_f64() / window).min(1.0)
+    }
 }
 
 struct Server {
@@ -88,7 +104,14 @@ impl PrometheusStub {
 
     /// Sets the request rate of an app, in requests per second.
     pub fn set(&self, app: &AppKey, rate: f64) {
-        self.table.lock().rates.insert(app.clone(), rate);
+        self.table.lock().rates.insert(app.clone(), Load { rate, before: None });
+    }
+
+    /// Changes the load of an app to this rate now. The rate over a window follows as the window passes.
+    pub fn step(&self, app: &AppKey, rate: f64) {
+        let mut content = self.table.lock();
+        let before = content.rates.get(app).map(|load| (load.rate, Instant::now()));
+        content.rates.insert(app.clone(), Load { rate, before });
     }
 
     /// From now on the app's custom query returns 100,000 series.
@@ -200,7 +223,7 @@ impl Content {
             if self.floods.contains(&key) {
                 (0..FLOOD).for_each(|index| answer.push(&[("series", &index.to_string())], 1.0));
             } else if let Some(rate) = self.rates.get(&key) {
-                answer.push(&[], *rate);
+                answer.push(&[], rate.over(query));
             }
             return answer.finish();
         }
@@ -208,17 +231,21 @@ impl Content {
             let labels = [("namespace", namespace.as_str()), ("scalableapp", app), ("component", "web")];
             match query {
                 query if query.starts_with("time()") => answer.push(&labels, 1.0),
+                query if query.starts_with("label_replace(sum") => {
+                    answer.push(&[&labels[..], &[("at", "rate")]].concat(), rate.over(query));
+                    answer.push(&[&labels[..], &[("at", "pods")]].concat(), 99.0);
+                }
                 query if query.starts_with("count") => {
                     for end in ["start", "end"] {
                         answer.push(&[&labels[..], &[("at", end)]].concat(), 99.0);
                     }
                 }
                 query if query.contains("resets(") || query.contains("_active_requests{") => {}
-                query if query.contains("_count{") => answer.push(&labels, *rate),
+                query if query.contains("_count{") => answer.push(&labels, rate.over(query)),
                 query if query.contains("_bucket{") => {
                     for (index, bound) in BUCKETS.iter().enumerate() {
                         let share = (index + 1) as f64 / BUCKETS.len() as f64;
-                        answer.push(&[&labels[..], &[("le", bound)]].concat(), rate * share);
+                        answer.push(&[&labels[..], &[("le", bound)]].concat(), rate.over(query) * share);
                     }
                 }
                 _ => {}
@@ -226,6 +253,13 @@ impl Content {
         }
         answer.finish()
     }
+}
+
+/// The first window in a query, in seconds.
+fn window(query: &str) -> Option<f64> {
+    let (text, _) = query.split_once('[')?.1.split_once(']')?;
+    let minutes = text.strip_suffix('m').and_then(|minutes| Some(minutes.parse::<f64>().ok()? * 60.0));
+    minutes.or_else(|| text.strip_suffix('s')?.parse().ok())
 }
 
 /// The value of an equality matcher in a query.
@@ -266,6 +300,18 @@ mod tests {
         ("fleet-0".to_owned(), name.to_owned())
     }
 
+    fn steady(rate: f64) -> Load {
+        Load { rate, before: None }
+    }
+
+    #[test]
+    fn a_step_fills_the_windows_as_they_pass() {
+        let since = Instant::now().checked_sub(Duration::from_secs(15)).unwrap();
+        let load = Load { rate: 200.0, before: Some((100.0, since)) };
+        let over = |window: &str| load.over(&format!("rate(requests_count{{}}[{window}])")).round() as i64;
+        assert_eq!([over("10s"), over("20s"), over("1m")], [200, 175, 125]);
+    }
+
     fn series(content: &Content, query: &str) -> Vec<Value> {
         let answer: Value = serde_json::from_str(&content.answer(query)).unwrap();
         answer["data"]["result"].as_array().unwrap().clone()
@@ -274,7 +320,7 @@ mod tests {
     #[test]
     fn templates_are_answered_for_every_app_and_custom_queries_for_one() {
         let content = Content {
-            rates: BTreeMap::from([(app("a"), 10.0), (app("b"), 20.0)]),
+            rates: BTreeMap::from([(app("a"), steady(10.0)), (app("b"), steady(20.0))]),
             floods: BTreeSet::from([app("c")]),
             ..Content::default()
         };

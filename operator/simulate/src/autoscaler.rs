@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use scalableapp_engine::evidence::recent::RecentRate;
 use scalableapp_engine::evidence::recorded::RecordedEvidence;
 use scalableapp_engine::evidence::sample::Reading;
 use scalableapp_engine::forecast::Forecast;
@@ -36,6 +37,8 @@ use crate::workload::{LEAD_IN, MEAN_SERVICE, Workload};
 pub const SCRAPE: i64 = 5;
 /// Seconds from a scrape to the next decision.
 const SCRAPE_AGE: i64 = 2;
+/// The short window of the request rate in seconds, the operator's default.
+pub const SHORT_WINDOW: i64 = 20;
 /// Seconds between two samples of metrics-server, and length of the window of each.
 pub const CPU_PERIOD: i64 = 15;
 /// Delay of the kubelet's CPU figures in seconds.
@@ -101,7 +104,9 @@ impl Autoscaler {
                 self.learn(second, workload);
                 self.on_engine(second, app)
             }
-            Contender::Engine | Contender::EngineForecast => self.on_engine(second, app),
+            Contender::Engine | Contender::EngineOneWindow | Contender::EngineForecast => {
+                self.on_engine(second, app)
+            }
             Contender::Foresight => {
                 let rates = &workload.rates;
                 let until = (second + (app.start() * 1.2) as usize + 10).min(rates.len());
@@ -113,6 +118,19 @@ impl Autoscaler {
     fn rate(&self, second: usize, app: &App) -> f64 {
         let scraped = second as i64 - SCRAPE_AGE;
         app.rate(scraped - self.setting.rate_window, scraped)
+    }
+
+    /// The rate of the short window: its four scrapes are three intervals apart.
+    fn recent_rate(&self, second: usize, app: &App) -> Option<RecentRate> {
+        let is_used = self.contender != Contender::EngineOneWindow && SHORT_WINDOW < self.setting.rate_window;
+        let scraped = second as i64 - SCRAPE_AGE;
+        is_used.then(|| RecentRate {
+            at: Some(instant(scraped as f64)),
+            rate: app.rate(scraped - SHORT_WINDOW + SCRAPE, scraped),
+            length: SignedDuration::from_secs(SHORT_WINDOW),
+            pods: app.replicas().unsigned_abs(),
+            resets: 0,
+        })
     }
 
     fn on_rate(&mut self, second: usize, app: &App, rate: f64) -> i32 {
@@ -195,6 +213,7 @@ impl Autoscaler {
         let reading =
             Reading { values: vec![self.rate(second, app)], at: Some(measured), ..Reading::default() };
         self.evidence.readings = only(BTreeMap::from([(METRIC.to_owned(), reading)]));
+        self.evidence.recent_rates = self.recent_rate(second, app).map(only).unwrap_or_default();
         let replicas = app.replicas();
         let revision = Revision { hash: REVISION.to_owned(), replicas, available: replicas, is_target: true };
         let observed =

@@ -11,6 +11,8 @@ pub enum Contender {
     Keda,
     /// This engine without a forecast.
     Engine,
+    /// The same without the short window of the request rate.
+    EngineOneWindow,
     /// This engine with a forecast by the trend.
     EngineForecast,
     /// This engine with a forecast by the season, where there are earlier days.
@@ -21,11 +23,12 @@ pub enum Contender {
 
 impl Contender {
     /// All of them, in display order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::HpaCpu,
         Self::HpaRate,
         Self::Keda,
         Self::Engine,
+        Self::EngineOneWindow,
         Self::EngineForecast,
         Self::EngineSeason,
         Self::Foresight,
@@ -39,6 +42,7 @@ impl Contender {
             Self::HpaRate => "HPA on request rate",
             Self::Keda => "KEDA on request rate",
             Self::Engine => "ScalableApp",
+            Self::EngineOneWindow => "ScalableApp, one window",
             Self::EngineForecast => "ScalableApp, trend",
             Self::EngineSeason => "ScalableApp, season",
             Self::Foresight => "(perfect foresight)",
@@ -48,7 +52,7 @@ impl Contender {
     /// Whether it decides by this engine.
     #[must_use]
     pub fn is_ours(self) -> bool {
-        matches!(self, Self::Engine | Self::EngineForecast | Self::EngineSeason)
+        matches!(self, Self::Engine | Self::EngineOneWindow | Self::EngineForecast | Self::EngineSeason)
     }
 
     /// Seconds between two decisions: the sync period of the HPA controller, and the tick of this operator.

@@ -15,6 +15,7 @@ use tune::{Tuned, tune};
 
 mod picture;
 mod search;
+mod step;
 mod table;
 mod tune;
 
@@ -51,7 +52,7 @@ fn main() -> Result<()> {
         })
         .collect();
     let results = tune_all(&cases, args.seed);
-    println!("{}", table::assumptions());
+    println!("{}\n{}", table::assumptions(), step::table());
     let mut panels = Vec::new();
     for (case, tuned) in cases.iter().zip(&results) {
         let name = &case.workload.name;

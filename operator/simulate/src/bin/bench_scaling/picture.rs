@@ -25,6 +25,7 @@ fn color(contender: Contender) -> RGBColor {
         Contender::HpaRate => RGBColor(230, 159, 0),
         Contender::Keda => RGBColor(204, 121, 167),
         Contender::Engine => RGBColor(86, 180, 233),
+        Contender::EngineOneWindow => RGBColor(0, 0, 0),
         Contender::EngineForecast => RGBColor(0, 114, 178),
         Contender::EngineSeason => RGBColor(0, 158, 115),
         Contender::Foresight => RGBColor(150, 150, 150),
