@@ -52,7 +52,21 @@ app.kubernetes.io/component: prometheus
 {{- end }}
 {{- end }}
 {{- end }}
+{{- $_ := set $config "rule_files" (list "/etc/prometheus/alerts.yaml") }}
 {{- toYaml $config }}
+{{- end }}
+
+{{/* files/alerts.yaml, with the place of the runbooks and the labels of the values in it. */}}
+{{- define "prometheus.alerts" -}}
+{{- $alerts := .Files.Get "files/alerts.yaml" | fromYaml }}
+{{- $values := .Values.alerts }}
+{{- range $alerts.groups }}
+{{- range .rules }}
+{{- $_ := set .annotations "runbook_url" (printf "%s%s" $values.runbooks .annotations.runbook_url) }}
+{{- $_ := set . "labels" (merge (dict) $values.labels .labels) }}
+{{- end }}
+{{- end }}
+{{- toYaml $alerts }}
 {{- end }}
 
 {{/* Every object of the release. */}}

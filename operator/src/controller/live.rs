@@ -11,6 +11,7 @@ use crate::{
         cluster::caches::{Observed, app_ref},
         snapshot::Samples,
     },
+    report::attention::{Attention, attention},
     resolve::app::Component,
     runtime::{clock, live::LiveSource, metrics},
 };
@@ -36,6 +37,11 @@ impl LiveSource for Context {
         for guarded in self.cluster.apps.state() {
             let Ok(app) = &guarded.0 else { continue };
             let namespace = app.namespace().unwrap_or_default();
+            for Attention { type_, status, reason } in
+                app.status.iter().flat_map(|status| attention(&status.conditions))
+            {
+                metrics::condition(&namespace, &app.name_any(), type_, status, reason.name);
+            }
             for component in app.status.iter().flat_map(|status| &status.components) {
                 metrics::desired_replicas(&namespace, &app.name_any(), &component.name, component.desired);
             }

@@ -1,5 +1,6 @@
 //! From the result of a pass to status, conditions and events. Pure.
 
+pub mod attention;
 pub mod conditions;
 pub mod events;
 pub mod joined;

@@ -40,13 +40,14 @@ const QUERY_DURATION: &str = "scalableapp_prometheus_query_duration_seconds";
 const QUERIES: &str = "scalableapp_prometheus_queries_total";
 const API_WRITES: &str = "scalableapp_api_writes_total";
 const DESIRED_REPLICAS: &str = "scalableapp_desired_replicas";
+const CONDITION: &str = "scalableapp_condition";
 const LEADER: &str = "scalableapp_leader";
 
 /// Few buckets, because each costs memory for every label: from a fast query to one that times out.
 const BUCKETS: [f64; 6] = [0.005, 0.025, 0.1, 0.5, 1.0, 5.0];
 
 /// Every metric of the process.
-pub const DESCRIPTIONS: [Description; 9] = [
+pub const DESCRIPTIONS: [Description; 10] = [
     Description {
         name: RECONCILE_DURATION,
         kind: MetricKind::Histogram,
@@ -102,6 +103,13 @@ pub const DESCRIPTIONS: [Description; 9] = [
         unit: Unit::Count,
         labels: &["namespace", "scalableapp", "component"],
         help: "Desired replicas of the last decision.",
+    },
+    Description {
+        name: CONDITION,
+        kind: MetricKind::Gauge,
+        unit: Unit::Count,
+        labels: &["namespace", "scalableapp", "type", "status", "reason"],
+        help: "1 for each condition of a ScalableApp that needs attention: Ready or MetricsAvailable that is not True, Stalled or DependencyDegraded that is not False, and ScalingLimited by connections or by pods that are not granted. It ends up to 60 s after its cause.",
     },
     Description {
         name: LEADER,
@@ -188,6 +196,25 @@ pub fn desired_replicas(namespace: &str, app: &str, component: &str, replicas: i
     let labels = [("namespace", namespace), ("scalableapp", app), ("component", component)]
         .map(|(name, value)| (name, value.to_owned()));
     gauge!(DESIRED_REPLICAS, &labels).set(replicas);
+}
+
+/// A condition of an app that needs attention.
+pub fn condition(
+    namespace: &str,
+    app: &str,
+    type_: &'static str,
+    status: &'static str,
+    reason: &'static str,
+) {
+    let labels = [
+        ("namespace", namespace),
+        ("scalableapp", app),
+        ("type", type_),
+        ("status", status),
+        ("reason", reason),
+    ]
+    .map(|(name, value)| (name, value.to_owned()));
+    gauge!(CONDITION, &labels).set(1);
 }
 
 /// Whether this process leads.

@@ -214,7 +214,7 @@ impl<'a> Service<'a> {
         let counts = |pod: &&&Pod| pod.is_ready() || self.ejected.contains(&*pod.name);
         let serves = |pod: &&Pod| pod.is_ready() && !out.contains_key(&*pod.name);
         let most = self.living.iter().filter(counts).count() / SHARE;
-        if out.len() > most || !self.living.iter().any(|pod| serves(pod)) { BTreeMap::new() } else { out }
+        if out.len() > most || !self.living.iter().any(serves) { BTreeMap::new() } else { out }
     }
 
     /// The pod to replace: the only bad one, for long enough.
