@@ -377,6 +377,17 @@ mod tests {
                 "override act by jane pauses the app until 1970-01-01T10:00:00Z: repair".into(),
             ),
             (
+                "PodsRefused",
+                Stack::new(&schedule(1, 4, 4), 1),
+                |stack| stack.quota = 2,
+                "2 of 4 replicas are ready".into(),
+            ),
+        ]
+    }
+
+    fn situations_of_circuits() -> [Situation; 2] {
+        [
+            (
                 "DependencyDegraded",
                 Stack::calling(&schedule(1, 4, 1), 4, 1.0),
                 |_| {},
@@ -387,12 +398,6 @@ mod tests {
                 Stack::calling(&schedule(1, 4, 1), 4, f64::NAN),
                 |_| {},
                 "At least 4 replicas by the unknown circuit of payments".into(),
-            ),
-            (
-                "PodsRefused",
-                Stack::new(&schedule(1, 4, 4), 1),
-                |stack| stack.quota = 2,
-                "2 of 4 replicas are ready".into(),
             ),
         ]
     }
@@ -420,7 +425,7 @@ mod tests {
 
     #[test]
     fn every_place_names_the_same_reason_while_its_cause_lasts() {
-        for (reason, mut stack, change, words) in situations() {
+        for (reason, mut stack, change, words) in situations().into_iter().chain(situations_of_circuits()) {
             change(&mut stack);
             for seconds in [0, 5, 60, 5, 5] {
                 stack.look(seconds);

@@ -68,9 +68,9 @@ fn a_pod() -> impl Strategy<Value = PodCounts> {
 fn a_revision(name: &'static str) -> impl Strategy<Value = RevisionCounts> {
     let state = prop_oneof![
         8 => Just(CircuitState::Closed),
-        Just(CircuitState::Open),
-        Just(CircuitState::HalfOpen),
-        Just(CircuitState::Implausible),
+        1 => Just(CircuitState::Open),
+        1 => Just(CircuitState::HalfOpen),
+        1 => Just(CircuitState::Implausible),
     ];
     (prop::collection::vec(a_pod(), 0..5), prop::option::of(state)).prop_map(move |(pods, state)| {
         let pods = pods.into_iter().enumerate().map(|(at, pod)| (format!("{name}-{at}"), pod));
