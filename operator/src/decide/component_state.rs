@@ -66,6 +66,8 @@ pub struct ComponentState {
     pub dependencies: BTreeMap<String, DependencyState>,
     /// Why the circuit breakers for a dependency are not known, as a sentence, by its name.
     pub circuit_problems: BTreeMap<String, String>,
+    /// The database whose connections a rollout waits for.
+    pub rollout_waits_for: Option<String>,
     /// The decision to record, if it differs from the recorded one.
     pub record: Option<DecisionRecord>,
     /// The memory of scaling, if replicas or what holds them are about to change.

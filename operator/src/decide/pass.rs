@@ -304,6 +304,8 @@ impl After<'_> {
         state.decided = true;
         state.desired = decision.desired;
         state.limited_by.clone_from(&decision.limited_by);
+        let pool = input.stack.components.get(name).and_then(|declared| declared.pool.as_ref());
+        state.rollout_waits_for = pool.filter(|_| decision.rollout_waits).map(|pool| pool.database.clone());
         let overrides = input.limits.overrides.get(name);
         state.limit = limit(decision, overrides, view.observed);
         let pods = input.state.components.get(name).map_or(&[][..], |observed| &observed.pods);

@@ -141,14 +141,25 @@ fn ready(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict {
             return no(reason::PODS_NOT_READY, format!("{name}: {ready} of at least {min} pods are ready"));
         }
         if !state.is_rolled_out() {
-            return no(reason::ROLLING_OUT, rolling_out(state));
+            let (reason, words) = rolling_out(state);
+            return no(reason, words);
         }
     }
     yes(reason::UP_AS_DECLARED, reason::UP_AS_DECLARED.sentence)
 }
 
-fn rolling_out(state: &ComponentState) -> String {
-    format!("{}: revision {} is taking over", state.name, state.target)
+/// Why a component does not run its declared revision alone yet.
+fn rolling_out(state: &ComponentState) -> (Reason, String) {
+    let ComponentState { name, target, .. } = state;
+    match &state.rollout_waits_for {
+        None => (reason::ROLLING_OUT, format!("{name}: revision {target} is taking over")),
+        Some(database) => {
+            let words = format!(
+                "{name}: revision {target} waits, because database {database} has no connections for a pod beside the only old one: use smaller pools, raise maxConnections, or set rollout.rolling.maxUnavailable to 1"
+            );
+            (reason::CONNECTION_BUDGET, words)
+        }
+    }
 }
 
 fn stalled(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict {
@@ -301,7 +312,8 @@ fn rollout(components: &[&ComponentState]) -> Verdict {
         !is_live && (state.failure.is_some() || state.paused.is_some())
     };
     if let Some(state) = unfinished().find(|state| !is_blocked(state)) {
-        return yes(reason::ROLLING_OUT, rolling_out(state));
+        let (reason, words) = rolling_out(state);
+        return yes(reason, words);
     }
     match unfinished().next() {
         Some(state) => {
@@ -530,7 +542,12 @@ mod tests {
         let mut state = web(2);
         state.revisions.push(revision("old", 1));
         assert_eq!(says(&[state.clone()], "Ready"), (ConditionStatus::False, "RollingOut".into()));
-        assert_eq!(says(&[state], "RolloutProgressing"), (ConditionStatus::True, "RollingOut".into()));
+        assert_eq!(
+            says(&[state.clone()], "RolloutProgressing"),
+            (ConditionStatus::True, "RollingOut".into())
+        );
+        state.rollout_waits_for = Some("main".into());
+        assert_eq!(says(&[state], "RolloutProgressing"), (ConditionStatus::True, "ConnectionBudget".into()));
     }
 
     #[test]

@@ -205,6 +205,7 @@ pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMe
         change: change(&subject, &signals, &recommendation, &step),
         dependencies,
         ejected: Ejected::default(),
+        rollout_waits: false,
         memory: signals
             .iter()
             .find_map(|signal| signal.memory)
@@ -293,6 +294,7 @@ fn first_replicas(subject: &Subject<'_>, bounds: Bounds, memory: &mut ComponentM
         change: None,
         dependencies: BTreeMap::new(),
         ejected: Ejected::default(),
+        rollout_waits: false,
         memory: None,
         bounds,
     }

@@ -56,6 +56,8 @@ pub struct ComponentDecision {
     pub dependencies: BTreeMap<String, DependencyState>,
     /// The pods that get no requests, and the one to replace.
     pub ejected: Ejected,
+    /// Whether the rollout waits, because the connection budget has no room for a new pod beside the only old one.
+    pub rollout_waits: bool,
     /// The growth of the memory of each shard of a cache, to be passed to [`AppMemory::commit`] once it is written; `None`
     /// where it stays.
     pub memory: Option<MemoryChange>,

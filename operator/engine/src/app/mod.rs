@@ -37,7 +37,8 @@ pub fn decide(input: &Input<'_>) -> Decision {
         let Subject { name, declared, observed, .. } = one.proposed.subject;
         let room = one.room;
         let (decision, remembered) = stabilize(one);
-        let decision = ComponentDecision { ejected, ..decision };
+        let waits = rollout::waits(decision.desired, declared, observed, room);
+        let decision = ComponentDecision { ejected, rollout_waits: waits, ..decision };
         plan.places.insert(name.to_owned(), declared.workload.place());
         let replicas = rollout::replicas(decision.desired, declared, observed, room);
         plan.replicas.insert(name.to_owned(), replicas);

@@ -7,7 +7,7 @@ pub mod rolling;
 
 use crate::stack::Component;
 use crate::state::Observed;
-use rolling::{Amount, Revision, Rolling};
+use rolling::{Limits, Revision};
 use std::collections::BTreeMap;
 
 /// The next safe step: the `spec.replicas` that each revision should have now.
@@ -63,6 +63,16 @@ pub(crate) struct Room {
     pub(crate) most: i32,
 }
 
+/// Whether a rollout waits, because what is shared has no room for a new pod beside the only old one.
+pub(crate) fn waits(desired: i32, declared: &Component, observed: &Observed, room: Option<Room>) -> bool {
+    observed.is_rolling() && limits(desired, declared, room).admit_nothing()
+}
+
+fn limits(desired: i32, declared: &Component, room: Option<Room>) -> Limits {
+    let rolling = declared.rolling;
+    room.map_or_else(|| rolling.resolve(desired), |room| rolling.within(desired, room.most))
+}
+
 /// The replicas of each revision of one component, for its decided replicas.
 pub(crate) fn replicas(
     desired: i32,
@@ -70,13 +80,13 @@ pub(crate) fn replicas(
     observed: &Observed,
     room: Option<Room>,
 ) -> BTreeMap<String, i32> {
-    let mut limits = room.map_or(declared.rolling, |room| declared.rolling.within(desired, room.most));
+    let mut limits = limits(desired, declared, room);
     let mut revisions = observed.revisions.clone();
     if !revisions.iter().any(|revision| revision.is_target) {
         let hash = declared.revision.clone();
         revisions.push(Revision { hash, replicas: 0, available: 0, is_target: true });
         // Its Deployment may be refused. Nothing is removed for it before it exists.
-        limits = Rolling { max_surge: Amount::Pods(1), max_unavailable: Amount::Pods(0) };
+        limits = Limits { surge: 1, unavailable: 0 };
     }
     let mut plan = rolling::plan(desired, &revisions, limits);
     if let Some(room) = room {

@@ -53,20 +53,22 @@ impl Default for Rolling {
 }
 
 impl Rolling {
-    /// The same with no more pods than `most`. Without room for one more, old pods make room for new ones.
-    pub(crate) fn within(self, desired: i32, most: i32) -> Self {
-        let (surge, unavailable) = self.resolve(desired);
+    /// Surge and unavailable pods for a desired total, with no more pods than `most`. Without room for one more, an old pod
+    /// makes room for a new one. The only pod does so only if it may be unavailable: until then both are 0.
+    pub(crate) fn within(self, desired: i32, most: i32) -> Limits {
+        let Limits { surge, unavailable } = self.resolve(desired);
         let surge = surge.min(most.saturating_sub(desired).max(0));
-        Self { max_surge: Amount::Pods(surge), max_unavailable: Amount::Pods(unavailable) }
+        let unavailable = if surge == 0 && desired > 1 { unavailable.max(1) } else { unavailable };
+        Limits { surge, unavailable }
     }
 
     /// Pods above a desired total.
     pub(crate) fn surge(self, desired: i32) -> i32 {
-        self.resolve(desired).0
+        self.resolve(desired).surge
     }
 
     /// Surge and unavailable pods for a desired total.
-    fn resolve(self, desired: i32) -> (i32, i32) {
+    pub(crate) fn resolve(self, desired: i32) -> Limits {
         let part = |amount, round_by| match amount {
             Amount::Pods(pods) => pods.max(0),
             Amount::Percent(percent) => {
@@ -75,10 +77,22 @@ impl Rolling {
             }
         };
         let unavailable = part(self.max_unavailable, 0).min(desired);
-        match (part(self.max_surge, 99), unavailable) {
-            (0, 0) => (0, 1),
-            both => both,
-        }
+        let surge = part(self.max_surge, 99);
+        Limits { surge, unavailable: if surge == 0 { unavailable.max(1) } else { unavailable } }
+    }
+}
+
+/// Pods above and below the desired total while there are several revisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) surge: i32,
+    pub(crate) unavailable: i32,
+}
+
+impl Limits {
+    /// Whether no pod may be added and none removed, so that nothing moves.
+    pub(crate) fn admit_nothing(self) -> bool {
+        self.surge == 0 && self.unavailable == 0
     }
 }
 
@@ -102,7 +116,7 @@ pub fn current_replicas(revisions: &[Revision], last_desired: Option<i32>) -> i3
 ///
 /// A total that grows during the rollout is divided in proportion to the available pods. So a target whose pods do not
 /// become available gets no more of them than surge and unavailable allow, and the old revisions grow instead.
-pub fn plan(desired: i32, revisions: &[Revision], rolling: Rolling) -> BTreeMap<&str, i32> {
+pub(crate) fn plan(desired: i32, revisions: &[Revision], limits: Limits) -> BTreeMap<&str, i32> {
     let mut planned: BTreeMap<&str, i32> =
         revisions.iter().map(|revision| (revision.hash.as_str(), revision.replicas)).collect();
     let Some(target) = revisions.iter().find(|revision| revision.is_target) else {
@@ -116,7 +130,7 @@ pub fn plan(desired: i32, revisions: &[Revision], rolling: Rolling) -> BTreeMap<
         return planned;
     }
 
-    let (surge, unavailable) = rolling.resolve(desired);
+    let Limits { surge, unavailable } = limits;
     let limit = desired.saturating_add(surge);
     let target_serving = target.serving().min(desired);
     // What the old revisions must still serve to keep the promise of `max_unavailable`.
@@ -189,6 +203,10 @@ fn shrink<'a>(planned: &mut BTreeMap<&'a str, i32>, old: &[&'a Revision], mut po
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn plan(desired: i32, revisions: &[Revision], rolling: Rolling) -> BTreeMap<&str, i32> {
+        super::plan(desired, revisions, rolling.resolve(desired))
+    }
 
     fn old(hash: &str, replicas: i32, available: i32) -> Revision {
         Revision { hash: hash.to_owned(), replicas, available, is_target: false }
@@ -268,6 +286,25 @@ mod tests {
     }
 
     #[test]
+    fn without_room_for_a_surge_an_old_pod_leaves_first_but_never_the_only_one() {
+        let within = |desired, most, rolling: Rolling| {
+            let Limits { surge, unavailable } = rolling.within(desired, most);
+            (surge, unavailable)
+        };
+        assert_eq!(within(4, 4, Rolling::default()), (0, 1));
+        assert_eq!(within(4, 5, Rolling::default()), (1, 0));
+        assert_eq!(within(1, 1, Rolling::default()), (0, 0));
+        assert_eq!(within(1, 1, rolling(Amount::Pods(1), Amount::Pods(1))), (0, 1), "the user admits it");
+        let nothing = Rolling::default().within(1, 1);
+        assert!(nothing.admit_nothing());
+        for old_replicas in [1, 3] {
+            let revisions = [old("a", old_replicas, old_replicas), target(0, 0)];
+            let planned = super::plan(1, &revisions, nothing);
+            assert_eq!((planned["a"], planned["new"]), (1, 0), "the total still follows the load");
+        }
+    }
+
+    #[test]
     fn the_surge_never_becomes_the_wanted_number() {
         let during = [old("a", 4, 4), target(1, 0)];
         assert_eq!(current_replicas(&during, Some(4)), 4);
@@ -303,7 +340,7 @@ mod tests {
         ) {
             let rolling = rolling(surge, unavailable);
             let planned = plan(desired, &revisions, rolling);
-            let (surge, _) = rolling.resolve(desired);
+            let surge = rolling.surge(desired);
             prop_assert!(planned.values().sum::<i32>() <= desired + surge, "{planned:?}");
             prop_assert!(planned.values().all(|replicas| *replicas >= 0), "{planned:?}");
         }
@@ -314,7 +351,7 @@ mod tests {
         ) {
             let rolling = rolling(surge, unavailable);
             let planned = plan(desired, &revisions, rolling);
-            let (_, unavailable) = rolling.resolve(desired);
+            let unavailable = rolling.resolve(desired).unavailable;
             let before: i32 = revisions.iter().map(Revision::serving).sum();
             let after = serving_after(&revisions, &planned);
             prop_assert!(after >= before.min(desired - unavailable), "{before} to {after}: {planned:?}");
@@ -347,7 +384,7 @@ mod tests {
             let mut revisions = [old("a", old_replicas, old_replicas), target(0, 0)];
             for wanted in desired {
                 next_round(&mut revisions, wanted, rolling, false);
-                let (surge, unavailable) = rolling.resolve(wanted);
+                let Limits { surge, unavailable } = rolling.resolve(wanted);
                 prop_assert!(revisions[0].replicas >= wanted - unavailable, "{revisions:?}");
                 prop_assert!(revisions[1].replicas <= surge + unavailable, "{revisions:?}");
             }

@@ -54,6 +54,8 @@ struct Cluster {
     memory: AppMemory,
     limit: i32,
     others: i64,
+    /// Sessions of the app that are reported although their pods have ended.
+    ended: i64,
     reports: bool,
 }
 
@@ -154,6 +156,7 @@ impl Cluster {
             memory: AppMemory::default(),
             limit,
             others: 0,
+            ended: 0,
             reports: true,
         }
     }
@@ -182,7 +185,7 @@ impl Cluster {
         let connections = ConnectionsReading {
             at: Some(self.now).filter(|_| self.reports),
             most: f64::from(self.limit - 3),
-            own: self.components.values().map(Simulated::used).sum::<i64>() as f64,
+            own: (self.components.values().map(Simulated::used).sum::<i64>() + self.ended) as f64,
             others: self.others as f64,
         };
         RecordedInput {
@@ -403,6 +406,64 @@ fn a_rollout_with_connections_for_a_surge_keeps_every_pod_until_its_successor_se
         assert!(serving >= 5, "{one:?}");
     }
     assert!(cluster.components["web"].pods.iter().all(|pod| pod.revision == "new"));
+}
+
+#[test]
+fn the_only_pod_stays_until_there_are_connections_for_a_second_one() {
+    let mut cluster = Cluster::new(7, &[("web", declared(pool(4, 4, 0), 1))]);
+    cluster.settle();
+    cluster.one("web").declared.revision = "new".to_owned();
+    let serving = |cluster: &Cluster| {
+        let one = &cluster.components["web"];
+        one.revisions.iter().map(|(hash, _)| one.ready(hash)).sum::<i32>()
+    };
+    for _ in 0..20 {
+        let decision = cluster.act(2, |cluster| assert_eq!(cluster.held(), 4));
+        let web = &decision.components["web"];
+        let words = effect(web, "connections");
+        assert!(web.rollout_waits && words.ends_with("; none for a surge, so the rollout waits"), "{words}");
+        cluster.later(10, false, true);
+        assert_eq!(serving(&cluster), 1);
+    }
+    cluster.limit = 11;
+    for _ in 0..20 {
+        assert!(!cluster.act(2, |cluster| assert!(cluster.held() <= 8)).components["web"].rollout_waits);
+        cluster.later(10, true, true);
+        assert!(serving(&cluster) >= 1);
+    }
+    assert!(cluster.components["web"].pods.iter().all(|pod| pod.revision == "new"));
+}
+
+#[test]
+fn a_rollout_proceeds_as_declared_while_the_budget_is_not_known() {
+    let mut cluster = Cluster::new(7, &[("web", declared(pool(4, 4, 0), 1))]);
+    cluster.reports = false;
+    cluster.settle();
+    cluster.one("web").declared.revision = "new".to_owned();
+    for becomes_ready in [false, false, false, true, true, true, true] {
+        cluster.act(2, |_| ());
+        cluster.later(10, becomes_ready, true);
+        let one = &cluster.components["web"];
+        assert!(one.pods.iter().any(|pod| pod.is_ready), "{one:?}");
+    }
+    assert!(cluster.components["web"].pods.iter().all(|pod| pod.revision == "new"));
+}
+
+#[test]
+fn an_app_without_a_pod_is_not_kept_down_by_sessions_of_pods_that_have_ended() {
+    let mut web = declared(pool(4, 4, 0), 1);
+    web.rolling = Rolling { max_surge: Amount::Pods(0), max_unavailable: Amount::Pods(1) };
+    let mut cluster = Cluster::new(7, &[("web", web)]);
+    cluster.settle();
+    cluster.one("web").declared.revision = "new".to_owned();
+    for _ in 0..20 {
+        cluster.act(2, |cluster| assert!(cluster.held() <= 4));
+        cluster.later(10, true, true);
+        // Prometheus shows the sessions of the last scrape.
+        cluster.ended = 4 * i64::from(pods(&cluster, "web") == 0);
+    }
+    let one = &cluster.components["web"];
+    assert!(one.pods.len() == 1 && one.pods[0].revision == "new", "{one:?}");
 }
 
 #[test]

@@ -56,7 +56,9 @@ pub(super) fn budget(
     let reading = input.evidence.connections(name);
     if let Some(fresh) = reading.filter(|one| is_fresh(one, input)) {
         let [most, own, others] = [fresh.most, fresh.own, fresh.others].map(|value| value as i64);
-        memory.server = Some(ServerConnections { most, others: others + (own - held).max(0) });
+        // An app without a pod has no sessions: those that are reported ended with its pods.
+        let unplanned = if held == 0 { 0 } else { (own - held).max(0) };
+        memory.server = Some(ServerConnections { most, others: others + unplanned });
     }
     let declared = database.limit.map(|limit| i64::from(limit - SUPERUSER_RESERVED));
     let (most, others) = match (memory.server, declared) {

@@ -158,18 +158,21 @@ fn leaving(component: &Bounded<'_>) -> i64 {
 fn lower(component: &mut Bounded<'_>, claim: &Claim, share: Allotment, database: &str, is_known: bool) {
     let subject = &component.proposed.subject;
     let whole = |pods: i64| i32::try_from(pods.max(0)).unwrap_or(i32::MAX);
-    component.room = Some(Room {
+    // A rollout proceeds as declared where the budget is not known: it must not cost the only pod, nor wait for ever.
+    component.room = is_known.then(|| Room {
         growth: whole(share.pods - i64::from(subject.observed.pods_in_use())),
         most: whole(share.at_rest),
     });
-    if claim.surge > 0 && share.at_rest <= i64::from(component.wanted()) {
-        component.connections.push_str("; none for a surge, so old pods leave first");
+    if is_known && claim.surge > 0 && share.at_rest <= i64::from(component.wanted()) {
+        let words = if component.wanted() > 1 { "old pods leave first" } else { "the rollout waits" };
+        component.connections.push_str(&format!("; none for a surge, so {words}"));
     }
     let (wanted, most) = (claim.wanted - leaving(component), whole(share.at_rest));
     if share.at_rest >= wanted {
         return;
     }
-    let most = most.max(subject.current_replicas);
+    // In a rollout there are for a moment fewer pods than were decided.
+    let most = most.max(subject.current_replicas).max(subject.decided_replicas.unwrap_or(0));
     let unknown = if is_known { "" } else { "unknown " };
     let by = format!("the {unknown}connection budget of database {database}");
     let bound = Bound::new(most, reason::CONNECTION_BUDGET, by);
