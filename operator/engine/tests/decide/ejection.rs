@@ -105,7 +105,7 @@ fn what_is_not_known_changes_nothing() {
     assert_eq!(names(&after(&mut web, 30, &open(1, 4))), ["pod-3"]);
     for states in [&[][..], &[Implausible; 4], &[Closed, Closed, Closed]] {
         let ejected = after(&mut web, 600, states);
-        assert_eq!((names(&ejected), ejected.replace.as_deref()), (vec!["pod-3"], None), "{states:?}");
+        assert_eq!((names(&ejected), &ejected.replace), (vec!["pod-3"], &None), "{states:?}");
     }
 }
 
@@ -161,7 +161,7 @@ fn a_new_process_keeps_a_pod_out_until_it_is_known_to_be_well() {
     let ejected = after(&mut web, 5, &[]);
     assert_eq!(names(&ejected), ["pod-3"]);
     let ejected = after(&mut web, 5, &open(1, 4));
-    assert_eq!((names(&ejected), ejected.replace.as_deref()), (vec!["pod-3"], None), "the wait begins again");
+    assert_eq!((names(&ejected), &ejected.replace), (vec!["pod-3"], &None), "the wait begins again");
     assert_eq!(after(&mut web, 120, &open(0, 4)), Ejected::default());
 }
 
