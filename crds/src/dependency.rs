@@ -76,6 +76,7 @@ pub struct CircuitQuery {
     /// number the states differently. A value that is not listed is implausible: the state of its pod is unknown.
     #[schemars(length(min = 2, max = limits::CIRCUIT_VALUES))]
     #[x_kube(validation = ("self.exists(x, x.state == 'closed') && self.exists(x, x.state == 'open')", "say which value is closed and which is open"))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub values: Vec<CircuitValue>,
 }
 
@@ -83,7 +84,7 @@ pub struct CircuitQuery {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CircuitValue {
-    /// The value: a quantity, for example `0`, in thousandths.
+    /// The value: a quantity of at least -1000, for example `0`, in thousandths.
     #[schemars(schema_with = "any_number")]
     pub value: Quantity,
     /// Its state.
@@ -105,7 +106,7 @@ pub enum BreakerState {
 /// Also a negative one, which some libraries export for no state.
 fn any_number(_: &mut SchemaGenerator) -> Schema {
     let mut schema = number_or_text();
-    schema.remove("minimum");
+    schema.insert("minimum".to_owned(), (-1000).into());
     schema
 }
 

@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The least value of a query for breakers, in thousandths.
+const LEAST_VALUE: i64 = -1_000_000;
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// What the components of an app may call.
@@ -147,6 +150,7 @@ fn breaker_query(query: &api::CircuitQuery, path: Path<'_>, problems: &mut Probl
             api::BreakerState::HalfOpen => CircuitState::HalfOpen,
         };
         match value.milli() {
+            Ok(milli) if milli < LEAST_VALUE => problems.refuse(path, "use a value of at least -1000"),
             Ok(milli) if states.insert(milli, state).is_some() => {
                 problems.refuse(path, "list each value once");
             }
