@@ -391,13 +391,13 @@ mod tests {
                 "DependencyDegraded",
                 Stack::calling(&schedule(1, 4, 1), 4, 1.0),
                 |_| {},
-                "At least 4 replicas by the degraded dependency payments".into(),
+                format!("{} This is the degraded dependency payments.", reason::DEPENDENCY_DEGRADED.sentence),
             ),
             (
                 "CircuitUnknown",
                 Stack::calling(&schedule(1, 4, 1), 4, f64::NAN),
                 |_| {},
-                "At least 4 replicas by the unknown circuit of payments".into(),
+                format!("{} This is the unknown circuit of payments.", reason::CIRCUIT_UNKNOWN.sentence),
             ),
         ]
     }
