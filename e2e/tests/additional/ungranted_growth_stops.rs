@@ -1,7 +1,7 @@
 //! A service whose pods a quota refuses asks for no more of them: it is named at once, keeps what it has, and grows again as
 //! soon as pods are granted.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use scalableapp_crds::ConditionStatus;
 use scalableapp_e2e::world::{World, holds_for, wait_until};
 use serde_json::json;
