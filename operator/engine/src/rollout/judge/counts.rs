@@ -101,7 +101,6 @@ pub(super) struct Arm {
 }
 
 impl Arm {
-    /// Both arms together.
     pub(super) fn of(pods: impl Iterator<Item = (usize, Tally)>) -> Self {
         let mut arm = Self::default();
         for (pod, tally) in pods {

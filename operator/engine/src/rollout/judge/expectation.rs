@@ -6,6 +6,7 @@ use super::attribution::FEWEST_PODS;
 use super::counts::BadKind;
 use super::eprocess::{Alternatives, EProcess, Starts, expected_requests};
 use super::policy::CanaryPolicy;
+use super::verdict;
 
 /// Load and noise at one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,9 +89,5 @@ impl StepLoad {
 /// A sentence if a canary has too few pods for a judgement that depends on pods.
 #[must_use]
 pub fn too_few_pods(pods: usize) -> Option<String> {
-    (pods < FEWEST_PODS).then(|| {
-        format!(
-            "The canary has {pods} pods: one sick pod cannot be told from a bad version. Run at least {FEWEST_PODS}."
-        )
-    })
+    (pods < FEWEST_PODS).then(|| verdict::too_few_pods(pods))
 }

@@ -203,7 +203,8 @@ impl Judge {
         attribution: Option<&Attribution>,
     ) -> (CanaryVerdict, Because) {
         let hold = |because| (CanaryVerdict::Hold, because);
-        let worst = kinds.iter().max_by(|one, other| one.ln_worse.total_cmp(&other.ln_worse));
+        // Of equal ones the first: without masked failures the errors alone are meant.
+        let worst = kinds.iter().rev().max_by(|one, other| one.ln_worse.total_cmp(&other.ln_worse));
         let worst = worst.map_or(BadKind::Errors, |one| one.kind);
         if !self.is_measured {
             return hold(Because::NotMeasured);

@@ -1,6 +1,6 @@
 //! What the judge says, in numbers and in words. Pure.
 
-use super::attribution::Attribution;
+use super::attribution::{Attribution, FEWEST_PODS};
 use super::counts::BadKind;
 
 /// The three verdicts.
@@ -110,6 +110,13 @@ impl KindEvidence {
     }
 }
 
+/// That one sick pod cannot be told from a bad version.
+pub(super) fn too_few_pods(pods: usize) -> String {
+    format!(
+        "The pods of the canary are too few ({pods}) to tell a bad version from a sick pod: run at least {FEWEST_PODS}."
+    )
+}
+
 /// The sentence of a verdict.
 pub(super) fn sentence(
     because: &Because,
@@ -128,7 +135,7 @@ pub(super) fn sentence(
         Because::Worse(kind) => {
             let weak = match attribution {
                 Some(Attribution::Weak(pods)) => {
-                    format!(" With {pods} pods a bad version cannot be told from a sick pod: run 3.")
+                    format!(" {}", too_few_pods(*pods))
                 }
                 _ => String::new(),
             };
