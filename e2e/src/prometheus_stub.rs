@@ -233,6 +233,8 @@ impl Content {
                 query if query.starts_with("time()") => answer.push(&labels, 1.0),
                 query if query.starts_with("label_replace(sum") => {
                     answer.push(&[&labels[..], &[("at", "rate")]].concat(), rate.over(query));
+                    let requests = rate.over(query) * window(query).unwrap_or_default() * 0.75;
+                    answer.push(&[&labels[..], &[("at", "number")]].concat(), requests);
                     answer.push(&[&labels[..], &[("at", "pods")]].concat(), 99.0);
                 }
                 query if query.starts_with("count") => {

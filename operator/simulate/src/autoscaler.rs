@@ -124,9 +124,12 @@ impl Autoscaler {
     fn recent_rate(&self, second: usize, app: &App) -> Option<RecentRate> {
         let is_used = self.contender != Contender::EngineOneWindow && SHORT_WINDOW < self.setting.rate_window;
         let scraped = second as i64 - SCRAPE_AGE;
+        let seconds = SHORT_WINDOW - SCRAPE;
+        let rate = app.rate(scraped - seconds, scraped);
         is_used.then(|| RecentRate {
             at: Some(instant(scraped as f64)),
-            rate: app.rate(scraped - SHORT_WINDOW + SCRAPE, scraped),
+            rate,
+            requests: rate * seconds as f64,
             length: SignedDuration::from_secs(SHORT_WINDOW),
             pods: app.replicas().unsigned_abs(),
             resets: 0,

@@ -23,6 +23,7 @@ use super::prometheus::quantile::quantile;
 use super::prometheus::signals::cache::CacheUse;
 use super::prometheus::signals::family::Measurements;
 use super::prometheus::signals::jobs::PoolBacklog;
+use super::prometheus::signals::recent::RecentTraffic;
 use super::prometheus::signals::requests::Traffic;
 use super::prometheus::signals::scraped::Measured;
 use super::prometheus::signals::usage::pod_sample;
@@ -265,7 +266,8 @@ impl Samples {
             return None;
         };
         let (length, resets) = (self.recent_window, self.evidence.traffic.get(key)?.value.resets);
-        Some(RecentRate { at: *at, rate: value.rate, length, pods: value.pods, resets })
+        let RecentTraffic { rate, requests, pods } = *value;
+        Some(RecentRate { at: *at, rate, requests, length, pods, resets })
     }
 
     /// Usage of a pod, if every container and sidecar of it was measured.

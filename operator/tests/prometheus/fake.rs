@@ -167,7 +167,7 @@ pub fn healthy(query: &str) -> Reply {
     let at =
         |end: &str| json!({"namespace": "team-0", "scalableapp": "app-0", "component": "web", "at": end});
     Reply::Vector(if query.starts_with("label_replace(sum by") {
-        vec![(at("rate"), "120"), (at("pods"), "1")]
+        vec![(at("rate"), "120"), (at("number"), "1800"), (at("pods"), "1")]
     } else if query.starts_with("time() - (min by (namespace, scalableapp, component)") {
         vec![(labels, "7")]
     } else if query.starts_with("time() - min by (namespace, pod, container)") {

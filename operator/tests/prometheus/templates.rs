@@ -178,6 +178,7 @@ async fn the_rate_of_the_last_seconds_says_which_pods_were_scraped_and_whether_c
     let expected = RecentRate {
         at: Some(at - 7.seconds()),
         rate: 120.0,
+        requests: 1800.0,
         length: SignedDuration::from_secs(20),
         pods: 1,
         resets: 3,

@@ -20,6 +20,9 @@ pub struct RecentRate {
     /// Requests per second, as Prometheus' `rate` extrapolates them to the whole window.
     #[serde(with = "exact::number")]
     pub rate: f64,
+    /// Requests between the first and the last sample of each series within the window.
+    #[serde(with = "exact::number")]
+    pub requests: f64,
     /// Length of the window.
     pub length: SignedDuration,
     /// Pods that were scraped [`SCRAPES`] times or more within the window.
@@ -32,18 +35,9 @@ impl RecentRate {
     /// The rate, if its window is complete: it ends now, and every pod that has been ready for as long was scraped
     /// often enough in it.
     pub(crate) fn complete(&self, pods: &[Pod], now: Timestamp) -> Option<f64> {
-        judge_number(self.rate).ok()?;
+        [self.rate, self.requests].into_iter().try_for_each(judge_number).ok()?;
         judge_time(self.at, now, self.length).ok()?;
         let is_covered = Coverage { reporting: self.pods }.lack(pods, now, self.length).is_none();
         (is_covered && self.pods > 0 && self.resets == 0).then_some(self.rate)
-    }
-
-    /// The shortest time between the first and the last sample behind such a rate, in seconds.
-    ///
-    /// `rate` divides the increase between them by the whole window, after it has extrapolated it: by at most 1.1 mean
-    /// intervals to either side (`extrapolatedRate` in `promql/functions.go` of Prometheus). With n samples the increase
-    /// is multiplied by at most 1 + 2.2 / (n − 1), so the samples are at least that part of the window apart.
-    pub(crate) fn seconds(&self) -> f64 {
-        self.length.as_secs_f64() / (1.0 + 2.2 / f64::from(SCRAPES - 1))
     }
 }

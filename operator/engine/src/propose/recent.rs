@@ -4,17 +4,19 @@
 //! it early, and noise with it. So it counts only as far as its lower confidence bound: the lowest load that would still
 //! explain its requests. The arithmetic is that of the metric itself, with the same tolerance.
 //!
-//! With independent requests, n of them in a window are n or more of a Poisson variable with the mean m < n with a
-//! probability of at most exp(−m) (e m / n)^n (Chernoff; Mitzenmacher and Upfal, *Probability and Computing*, theorem
-//! 5.4). The bound is the m for which that is [`PER_DAY`] / [`TICKS`]. Windows overlap, so their counts depend on each
-//! other. The sum over the ticks of a day bounds the probability that any of them deceives, whatever the dependence
-//! (Boole's inequality), and it is at most [`PER_DAY`].
+//! With independent requests, n of them in a window are n or more of a Poisson variable with the mean m < n. The
+//! probability of that is at most its first term times a geometric series,
+//! exp(−m) mⁿ / n! × 1 / (1 − m / (n + 1)), where n! ≥ √(2πn) (n / e)ⁿ (Robbins, *A Remark on Stirling's Formula*, 1955).
+//! The bound is the m for which that is [`PER_DAY`] / [`TICKS`]. Windows overlap, so their counts depend on each other. The
+//! sum over the ticks of a day bounds the probability that any of them deceives, whatever the dependence (Boole's
+//! inequality), and it is at most [`PER_DAY`].
 
 use crate::app::subject::Subject;
 use crate::hpa::signal::average_of_total;
 use crate::propose::evaluate::MetricResult;
 use crate::propose::metric::{decimal, thousandths};
 use jiff::SignedDuration;
+use std::f64::consts::TAU;
 
 /// Probability that a constant load within the tolerance adds a replica on one day.
 const PER_DAY: f64 = 1e-3;
@@ -38,8 +40,8 @@ pub(crate) fn on_recent(
 ) -> Option<RecentProposal> {
     let Some(MetricResult::Asks(whole)) = whole else { return None };
     let reading = subject.recent_rate()?;
-    let (seconds, rate) = (reading.seconds(), reading.complete(&subject.pods, subject.now)?);
-    let at_least = lower_bound(rate * seconds) / seconds;
+    let rate = reading.complete(&subject.pods, subject.now)?;
+    let at_least = rate * lower_share(reading.requests);
     // As for the long window: a surge of pods is no demand.
     let replicas = subject.existing_replicas.min(subject.current_replicas);
     let tolerance = subject.declared.behavior.tolerance();
@@ -57,11 +59,20 @@ impl RecentProposal {
     }
 }
 
-/// The lowest mean of a Poisson variable that explains so many events.
+/// The lower bound as a share of the number of events.
+fn lower_share(events: f64) -> f64 {
+    if events < 1.0 { 0.0 } else { lower_bound(events) / events }
+}
+
+/// The lowest mean of a Poisson variable that explains so many events, one or more.
 fn lower_bound(events: f64) -> f64 {
     let surprise = (TICKS / PER_DAY).ln();
-    // Minus the logarithm of the probability. It falls from infinity at 0 to 0 at the number of events.
-    let of = |mean: f64| mean - events + events * (events / mean).ln();
+    let stirling = (TAU * events).ln() / 2.0;
+    // Minus the logarithm of the probability. It falls from infinity at a mean of 0.
+    let of = |mean: f64| {
+        let first = mean - events + events * (events / mean).ln() + stirling;
+        first + (1.0 - mean / (events + 1.0)).ln()
+    };
     let (mut low, mut high) = (0.0, events);
     for _ in 0..60 {
         let middle = f64::midpoint(low, high);
@@ -77,7 +88,6 @@ fn lower_bound(events: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::recent::RecentRate;
     use crate::hpa::behavior::Behavior;
 
     /// The probability of so many events or more, summed term by term.
@@ -97,15 +107,15 @@ mod tests {
             let bound = lower_bound(f64::from(events));
             let probability = tail(bound, events);
             assert!(probability <= PER_DAY / TICKS, "{events}: {bound} with {probability}");
-            assert!(tail(bound * 1.2, events) > PER_DAY / TICKS || events < 33, "{events}: {bound}");
+            assert!(tail(bound * 1.05, events) > PER_DAY / TICKS || events < 20, "{events}: {bound}");
         }
     }
 
     #[test]
     fn few_requests_prove_nothing() {
-        assert!(lower_bound(0.0).abs() < f64::EPSILON);
-        assert!(lower_bound(10.0) < 1.0);
-        assert!((820.0..840.0).contains(&lower_bound(1_000.0)), "{}", lower_bound(1_000.0));
+        assert!(lower_share(0.0).abs() < f64::EPSILON);
+        assert!(lower_share(10.0) < 0.1);
+        assert!((0.83..0.84).contains(&lower_share(1_000.0)), "{}", lower_share(1_000.0));
     }
 
     /// The increases of a counter between scrapes, of independent requests with a mean.
@@ -138,8 +148,7 @@ mod tests {
     /// by the rate as it is. Each pod is scraped once in a tick, so that a window of 20 s has four samples of it, and
     /// `rate` extrapolates the three increases between them.
     fn ticks_with_more(replicas: i32, per_replica: f64, seed: u64) -> (usize, usize) {
-        let window = RecentRate { length: SignedDuration::from_secs(20), ..RecentRate::default() };
-        let (seconds, tolerance) = (window.seconds(), Behavior::default().tolerance());
+        let tolerance = Behavior::default().tolerance();
         let mut pods: Vec<Counter> = (0..replicas)
             .map(|pod| Counter::new(per_replica * (1.0 + tolerance.up) * 5.0, seed + pod as u64))
             .collect();
@@ -154,8 +163,9 @@ mod tests {
             if tick < 3 {
                 continue;
             }
-            let rate = increases.iter().sum::<f64>() / 15.0;
-            bounded += usize::from(asks(lower_bound(rate * seconds) / seconds));
+            let requests = increases.iter().sum::<f64>();
+            let rate = requests / 15.0;
+            bounded += usize::from(asks(rate * lower_share(requests)));
             plain += usize::from(asks(rate));
         }
         (bounded, plain)

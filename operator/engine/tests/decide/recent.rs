@@ -19,7 +19,7 @@ fn a_step_in_the_load_scales_out_before_the_long_window_shows_it() {
     let mut app = step(105.0, 200.0);
     let decision = app.decide();
     assert_eq!((decision.desired, decision.reason), (4, reason::RECENT_RATE_ABOVE_TARGET));
-    assert_eq!(effect(&decision, "recent rate"), "rps: 4 for at least 173.5/s in the last 20 s");
+    assert_eq!(effect(&decision, "recent rate"), "rps: 4 for at least 180.2/s in the last 20 s");
     assert_eq!(effect(&decision, "recommendation"), "4 recommended by rps in the last seconds");
     assert_eq!(decision.proposals[0].replicas, Some(2), "the long window is HPA's");
     app.recent_rate = None;

@@ -146,7 +146,7 @@ pub struct Labels<'a> {
     pub name: Option<Text<'a>>,
     /// State of the jobs in a queue, or of a circuit breaker.
     pub state: Option<Text<'a>>,
-    /// End of the window for a count of pods, `start` or `end`; of a short window, the `rate` or its `pods`.
+    /// End of the window for a count of pods, `start` or `end`; of a short window its `rate`, `number` or `pods`.
     pub at: Option<Text<'a>>,
     /// Name of a database of the app.
     pub database: Option<Text<'a>>,

@@ -51,8 +51,8 @@ fn main() -> Result<()> {
             workloads.iter().map(move |workload| Case { workload, start: *start })
         })
         .collect();
-    let results = tune_all(&cases, args.seed);
     println!("{}\n{}", table::assumptions(), step::table());
+    let results = tune_all(&cases, args.seed);
     let mut panels = Vec::new();
     for (case, tuned) in cases.iter().zip(&results) {
         let name = &case.workload.name;

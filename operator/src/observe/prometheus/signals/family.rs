@@ -273,7 +273,7 @@ mod tests {
             labels["at"] = json!(what);
             labels
         };
-        let answered = [(at("rate"), "12.5"), (at("pods"), "2"), (at("other"), "7")];
+        let answered = [(at("rate"), "12.5"), (at("number"), "180"), (at("pods"), "2"), (at("other"), "7")];
         let evidence = read(
             Signal::RecentRequests,
             &[
@@ -282,7 +282,7 @@ mod tests {
             ],
         );
         let expected = Measured {
-            value: RecentTraffic { rate: 12.5, pods: 2 },
+            value: RecentTraffic { rate: 12.5, requests: 180.0, pods: 2 },
             at: Some(now() - 3500.milliseconds()),
             scraped: None,
             is_partial: false,

@@ -14,7 +14,7 @@ use super::template::{Misread, Template, TemplateAnswers};
 use crate::observe::prometheus::answer::taken;
 use crate::observe::prometheus::parts::Part;
 
-/// HTTP requests per second over the short window, and the pods that were scraped often enough in it, by component.
+/// HTTP requests per second over the short window, their number, and the pods that were scraped often enough in it, by component.
 pub const REQUESTS_AND_PODS: Template = Template { name: "recent_requests", query };
 
 /// Requests of the last seconds.
@@ -29,6 +29,8 @@ pub const FAMILY: Family = Family {
 pub struct RecentTraffic {
     /// Completed requests per second.
     pub rate: f64,
+    /// Completed requests between the first and the last sample of each series.
+    pub requests: f64,
     /// Pods that were scraped at least [`SCRAPES`] times.
     pub pods: u32,
 }
@@ -39,14 +41,14 @@ fn query(selection: &Selection, part: &Part<'_>) -> String {
     let window = display_duration(&selection.recent_window);
     let (requests, up) =
         (selection.of_apps(&format!("{REQUESTS}_count"), part), selection.of_apps("up", part));
-    let rate = format!("sum by ({COMPONENT}) (min without ({COPIES}) (rate({requests}[{window}])))");
+    let sum = |of: &str| format!("sum by ({COMPONENT}) (min without ({COPIES}) ({of}))");
+    let rate = sum(&format!("rate({requests}[{window}])"));
+    // `rate` extrapolates. The number itself is the difference of a counter without resets.
+    let number = sum(&format!("max_over_time({requests}[{window}]) - min_over_time({requests}[{window}])"));
     let pods = format!("max by ({COMPONENT}, pod) (sum_over_time({up}[{window}])) >= {SCRAPES}");
     let labelled = |value: &str, at: &str| format!("label_replace({value}, \"at\", \"{at}\", \"\", \"\")");
-    format!(
-        "{} or {}",
-        labelled(&rate, "rate"),
-        labelled(&format!("count by ({COMPONENT}) ({pods})"), "pods")
-    )
+    let pods = format!("count by ({COMPONENT}) ({pods})");
+    [(rate, "rate"), (number, "number"), (pods, "pods")].map(|(value, at)| labelled(&value, at)).join(" or ")
 }
 
 fn read(
@@ -62,9 +64,10 @@ fn read(
         let Some((key, _)) = sampling.wanted.components().get_key_value(&named) else { continue };
         let at = ages.get(&named).and_then(|age| taken(sampling.now, *age));
         let none = Measured { value: RecentTraffic::default(), at, scraped: None, is_partial };
-        let RecentTraffic { rate, pods } = &mut measured.entry(key.clone()).or_insert(none).value;
+        let RecentTraffic { rate, requests, pods } = &mut measured.entry(key.clone()).or_insert(none).value;
         match labels.at.as_deref() {
             Some("rate") => *rate = number,
+            Some("number") => *requests = number,
             Some("pods") => *pods = number as u32,
             _ => {}
         }
