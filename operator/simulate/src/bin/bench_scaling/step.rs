@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn two_windows_begin_to_follow_a_doubled_load_in_half_the_time_of_one() {
-        let of = |contender| (1..=3).map(|seed| reaction(contender, 200, 400, seed));
+        let of = |contender| (1..=3).map(move |seed| reaction(contender, 200, 400, seed));
         let seconds = |contender| of(contender).map(|one| one.more).sum::<usize>();
         let (two, one) = (seconds(Contender::Engine), seconds(Contender::EngineOneWindow));
         assert!(two * 2 <= one, "{two} against {one}");
