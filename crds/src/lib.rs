@@ -4,6 +4,7 @@
 //! together with its behavior in the operator; no field is accepted and ignored.
 
 mod behavior;
+mod bottleneck;
 mod cache;
 mod cnpg;
 mod condition;
@@ -19,6 +20,7 @@ mod forecast;
 mod guarded;
 pub mod limits;
 mod live;
+mod live_diagnosis;
 mod metric;
 mod pod_template;
 mod printable;
@@ -38,6 +40,7 @@ use kube::CustomResourceExt;
 use serde_json::json;
 
 pub use behavior::{Behavior, PolicyType, ScalingPolicyRule, ScalingRules, SelectPolicy};
+pub use bottleneck::BottleneckStatus;
 pub use cache::{Cache, CacheEngine, CacheTarget, CacheTls, Eviction, Redis, Shards};
 pub use cnpg::{ClusterRef, ClusterReplicaTarget, ClusterReplicas, Cnpg};
 pub use condition::{Condition, ConditionStatus, condition_type, set_condition};
@@ -63,6 +66,7 @@ pub use live::{
     LIVE_GROUP, LIVE_VERSION, LiveApp, LiveBacklog, LiveCache, LiveComponent, LiveLatency, LiveMetric,
     live_path,
 };
+pub use live_diagnosis::{LiveDiagnosis, LiveEvidence, LiveHeadroom, diagnosis_schema};
 pub use metric::{Latency, Metric, Prometheus, RequestRate, ResourceTarget};
 pub use pod_template::PodTemplate;
 pub use printable::{has_effect, printable};

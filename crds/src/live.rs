@@ -3,6 +3,7 @@
 //!
 //! The operator serves them as an aggregated API, so Kubernetes' RBAC decides who may read them. Fields are only added.
 
+use crate::LiveDiagnosis;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub struct LiveApp {
     pub observed_at: Timestamp,
     /// One entry for each component, in the order of the spec.
     pub components: Vec<LiveComponent>,
+    /// What is wrong with it; null from an operator of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<LiveDiagnosis>,
 }
 
 /// One component.

@@ -1,7 +1,7 @@
 //! The status of a ScalableApp. It holds no live measurement, so it changes only with a decision. Pure.
 
 use crate::limits::{self, Clip, clip_list, clip_text};
-use crate::{Condition, DecisionRecord, ScalingMemory};
+use crate::{BottleneckStatus, Condition, DecisionRecord, ScalingMemory};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ pub struct ScalableAppStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = limits::APP_LIMITED_BY))]
     pub limited_by: String,
+    /// What is wrong with the app, and the least complex step; null while nothing is, or while too little is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bottleneck: Option<BottleneckStatus>,
     /// The conditions `Ready`, `Reconciling`, `Stalled`, `MetricsAvailable`, `ScalingLimited` and `RolloutProgressing`,
     /// and `DependencyDegraded` where the app declares dependencies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,6 +64,7 @@ impl ScalableAppStatus {
             observed_generation: self.observed_generation,
             replicas: self.replicas.clone(),
             limited_by: String::new(),
+            bottleneck: None,
             conditions: self.conditions.iter().map(condition).collect(),
             components: self.components.iter().map(component).collect(),
         }
@@ -147,6 +151,7 @@ impl Clip for ScalableAppStatus {
     fn clip(mut self) -> Self {
         clip_text(&mut self.replicas, limits::APP_REPLICAS);
         clip_text(&mut self.limited_by, limits::APP_LIMITED_BY);
+        self.bottleneck = self.bottleneck.map(Clip::clip);
         clip_list(&mut self.conditions, limits::CONDITIONS);
         clip_list(&mut self.components, limits::COMPONENTS);
         self

@@ -29,6 +29,17 @@ fn the_chart_ships_the_generated_crds() {
     }
 }
 
+#[test]
+fn docs_have_the_schema_of_a_diagnosis() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/diagnosis.schema.json");
+    let generated = serde_json::to_string_pretty(&scalableapp_crds::diagnosis_schema()).unwrap() + "\n";
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &generated).unwrap();
+    }
+    let shipped = fs::read_to_string(&path).unwrap_or_default();
+    assert!(shipped == generated, "{}: run `make generate` and commit the result", path.display());
+}
+
 /// The Helm template around the generated YAML, for the values `crds.enabled` and `crds.keep`.
 fn as_template(crd: &str) -> String {
     assert!(!crd.contains("{{"), "a description or rule would be read as a template by Helm");

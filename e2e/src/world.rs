@@ -34,7 +34,7 @@ use connection::Connection;
 pub use connection::Images;
 pub(crate) use connection::local_cluster;
 pub use load_pod::LoadPod;
-pub use own_operator::{OwnOperator, Program, REQUEST_WINDOW, STALENESS};
+pub use own_operator::{DIAGNOSIS_WINDOW, OwnOperator, Program, REQUEST_WINDOW, STALENESS};
 pub use prometheus::{Prometheus, Sample};
 pub use servers::Server;
 pub use wait::{holds_for, wait_until};

@@ -209,6 +209,7 @@ impl LiveSource for Shop {
 fn shop() -> LiveApp {
     LiveApp {
         observed_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        diagnosis: None,
         components: vec![LiveComponent {
             name: "web".to_owned(),
             desired: 3,

@@ -13,6 +13,8 @@ use scalableapp_crds::{
     ScalingMemory, Stage, crds,
 };
 use scalableapp_engine::bounds::circuit::DependencyState;
+use scalableapp_engine::diagnose::standing::Bottleneck;
+use scalableapp_engine::diagnose::verdict::{Intervention, Number};
 use scalableapp_engine::reason::{self, Reason};
 use scalableapp_operator::decide::component_state::{ComponentState, Failure, MetricsState};
 use scalableapp_operator::kinds::Kind;
@@ -161,6 +163,24 @@ fn component() -> impl Strategy<Value = ComponentState> {
     )
 }
 
+fn bottleneck() -> impl Strategy<Value = Bottleneck> {
+    (text(), any_reason(), text()).prop_map(|(component, cause, deciding)| Bottleneck {
+        component: component.clone(),
+        cause,
+        advice: Intervention::Query,
+        since: Timestamp::UNIX_EPOCH,
+        confidence: 0.5,
+        numbers: vec![Number {
+            node: component,
+            series: "query_seconds".to_owned(),
+            normal: 0.1,
+            value: 1e9,
+            z: 9.0,
+        }],
+        deciding,
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -168,11 +188,13 @@ proptest! {
     fn every_status_is_valid_by_the_crd_and_small_enough_for_etcd(
         components in vec(component(), 0..24),
         of_the_app in failure(),
+        wrong in proptest::option::of(bottleneck()),
     ) {
         let components: Vec<&ComponentState> = components.iter().collect();
         let mut known: Option<ScalableAppStatus> = None;
         for failure in [None, of_the_app.as_ref()] {
             let update = StatusUpdate::of(known.as_ref(), 1, &components, failure);
+            let update = update.with_bottleneck(wrong.as_ref());
             let status = update.status(known.as_ref(), Timestamp::UNIX_EPOCH);
             for status in [&status, &status.reduced()] {
                 let written = serde_json::to_value(status).expect("JSON");

@@ -20,6 +20,8 @@ use crate::operator;
 pub const REQUEST_WINDOW: Duration = Duration::from_secs(20);
 /// Age from which a sample is stale there.
 pub const STALENESS: Duration = Duration::from_secs(20);
+/// Window that a diagnosis judges there. Latency that no metric uses is measured every 12 s.
+pub const DIAGNOSIS_WINDOW: Duration = Duration::from_secs(48);
 
 /// The operator of [`World::own_operator`], in an excluded namespace.
 pub struct OwnOperator<'a> {
@@ -94,6 +96,7 @@ impl World {
                 "queryInterval": "2s",
                 "requestWindow": seconds(REQUEST_WINDOW),
                 "staleness": seconds(STALENESS),
+                "diagnosisWindow": seconds(DIAGNOSIS_WINDOW),
                 "bundled": bundled,
             },
         })

@@ -25,6 +25,10 @@ pub enum Command {
     Status(StatusArguments),
     /// Show the last decision of each component stage by stage: the measurements, and the effect of each stage.
     Explain(ExplainArguments),
+    /// Show the bottleneck of an app: the cause, since when, the numbers with their queries, the headroom, and the least
+    /// complex step.
+    #[command(after_help = DIAGNOSE_HELP)]
+    Diagnose(DiagnoseArguments),
     /// Change the scaling of an app until a time: keep its replicas, or raise its minimum or lower its maximum.
     #[command(after_help = OVERRIDE_HELP)]
     Override(OverrideArguments),
@@ -173,6 +177,20 @@ pub struct ExplainArguments {
     pub name: String,
     /// The component; by default every component of the app.
     pub component: Option<String>,
+    /// Format of the output.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+const DIAGNOSE_HELP: &str = "\
+Numbers are those when the diagnosis began; NOW has the last ones. The queries give the same numbers in Prometheus.
+The JSON of -o json is described by docs/diagnosis.schema.json.";
+
+/// The arguments of `diagnose`.
+#[derive(Debug, Args)]
+pub struct DiagnoseArguments {
+    /// The app.
+    pub name: String,
     /// Format of the output.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,

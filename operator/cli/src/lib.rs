@@ -10,6 +10,7 @@
 pub mod acts;
 pub mod args;
 pub mod cluster;
+pub mod diagnose;
 pub mod explain;
 pub mod history;
 pub mod lint;

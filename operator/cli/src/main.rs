@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use kubectl_scalableapp::args::{Arguments, Command};
 use kubectl_scalableapp::printable::printable;
-use kubectl_scalableapp::{acts, explain, lint, replay, watch};
+use kubectl_scalableapp::{acts, diagnose, explain, lint, replay, watch};
 
 /// The command line or the connection is wrong. clap's own code for it is 2, which here is the time-out.
 const FAILED: u8 = 3;
@@ -33,6 +33,10 @@ async fn run(Arguments { connection, command }: Arguments) -> Result<u8, Box<dyn
         Command::Status(arguments) => watch::run(arguments, connection).await? as u8,
         Command::Explain(arguments) => {
             explain::run(arguments, connection).await?;
+            0
+        }
+        Command::Diagnose(arguments) => {
+            diagnose::run(arguments, connection).await?;
             0
         }
         Command::Override(arguments) => {

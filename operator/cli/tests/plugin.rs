@@ -503,6 +503,57 @@ async fn a_decision_is_explained_stage_by_stage() {
     );
 }
 
+fn slow_query() -> Value {
+    json!({
+        "verdict": "DatabaseSlow", "component": "main", "advice": "Query", "since": "2026-01-02T03:00:00Z",
+        "message": "main: Queries take longer, so they hold their connections longer.", "step": "Add an index.",
+        "confidence": 0.8, "held": ["web"], "historySeconds": 1800.0,
+        "evidence": [{"component": "main", "measure": "query_seconds", "normal": 0.01, "atBegin": 0.3, "now": 0.28,
+            "query": "sum(rate(db_client_operation_duration_seconds_sum[1m]))"}],
+        "headroom": [{"component": "web", "freeShare": 0.6, "until": "2026-01-02T04:00:00Z"},
+            {"component": "api", "freeShare": 0.0, "until": null}],
+    })
+}
+
+#[tokio::test]
+async fn a_bottleneck_is_shown_with_its_numbers_and_their_queries() {
+    let (_, mut live) = live();
+    live["diagnosis"] = slow_query();
+    let script = vec![(APP, vec![(200, app(true, 2, "Rate"))]), (LIVE, vec![(200, live)])];
+    let server = ApiServer::start(script).await;
+    let (code, out, error) = server.run("diagnose shop").await;
+    assert_eq!((code, error.as_str()), (0, ""));
+    let words: Vec<&str> = out.split_whitespace().collect();
+    let shown = words.join(" ");
+    for part in [
+        "shop: DatabaseSlow of main, since 2026-01-02 03:00:00Z, confidence 80 %",
+        "query_seconds main 0.01 0.3 0.28",
+        "query_seconds sum(rate(db_client_operation_duration_seconds_sum[1m]))",
+        "web 60 % of maxReplicas 2026-01-02 04:00:00Z api 0 % of maxReplicas -",
+        "No replica is added because requests wait: web.",
+    ] {
+        assert!(shown.contains(part), "{part}: {out}");
+    }
+    let (_, json, _) = server.run("diagnose shop -o json").await;
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), slow_query());
+}
+
+#[tokio::test]
+async fn without_live_measurements_a_bottleneck_is_that_of_the_status_or_an_error() {
+    let mut slow = app(true, 2, "Rate");
+    slow["status"]["bottleneck"] = json!({"component": "main", "cause": "DatabaseSlow", "advice": "Query",
+        "since": "2026-01-02T03:00:00Z", "message": "main: Queries take longer."});
+    let server = ApiServer::start(vec![(APP, vec![(200, slow)]), (LIVE, vec![forbidden()])]).await;
+    let (code, out, _) = server.run("diagnose shop").await;
+    assert_eq!(code, 0);
+    let head = "shop: DatabaseSlow of main, since 2026-01-02 03:00:00Z\nmain: Queries take longer.\n";
+    assert!(out.starts_with(head) && out.contains("ask for the ClusterRole 'view'"), "{out}");
+    let script = vec![(APP, vec![(200, app(true, 2, "Rate"))]), (LIVE, vec![forbidden()])];
+    let (code, _, error) = ApiServer::start(script).await.run("diagnose shop").await;
+    assert_eq!(code, 3);
+    assert!(error.starts_with("error: failed to diagnose shop: its status names no bottleneck"), "{error}");
+}
+
 #[tokio::test]
 async fn a_missing_metric_is_explained_in_no_fewer_words_than_its_condition_has() {
     let cause = "failed to reach Prometheus at p:9090: connection refused";

@@ -7,8 +7,8 @@
 //! | stage | scope | module | may |
 //! |---|---|---|---|
 //! | PROPOSE | a component | [`propose`]: [`evidence`] checks each sample, [`hpa::signal`] does HPA's arithmetic, a backlog has its own; [`forecast`] | propose replicas |
-//! | DIAGNOSE | the app | [`diagnose`] | name one cause, or none; a decision does not ask it yet |
-//! | BOUND | a component | [`bounds`]: `minReplicas` and `maxReplicas`, schedules, overrides, fallback, an incomplete averaging window, a throughput that does not rise, pods that are not granted, circuit breakers | set minimum and maximum replicas |
+//! | DIAGNOSE | the app | [`diagnose`] | name one cause, or none; [`diagnose::standing`] says it once it lasts |
+//! | BOUND | a component | [`bounds`]: `minReplicas` and `maxReplicas`, schedules, overrides, fallback, an incomplete averaging window, a throughput that does not rise, pods that are not granted, circuit breakers, a bottleneck elsewhere | set minimum and maximum replicas |
 //! | ALLOT | the app | [`allot`] | lower the maximum to what is available, and hold replicas until it is their turn |
 //! | STABILIZE | a component | [`hpa::scale`] does one HPA step with [`hpa::normalize`], [`hpa::behavior`] and [`hpa::history`] | delay, limit, clamp |
 //! | PLAN | the app | [`rollout`]; a decision does not ask [`rollout::judge`] yet | return the next safe step over revisions |

@@ -12,6 +12,7 @@ use crate::app::limits::RecentLimits;
 use crate::bounds::circuit::CircuitMemory;
 use crate::bounds::fallback::MissingSince;
 use crate::bounds::ungranted::Tries;
+use crate::diagnose::standing::DiagnosisMemory;
 use crate::evidence::zero::Doubts;
 use crate::forecast::ForecastMemory;
 use crate::hpa::behavior::Behavior;
@@ -41,6 +42,9 @@ pub struct AppMemory {
     /// The last measurements of the connections of each database, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub connections: BTreeMap<String, ConnectionsMemory>,
+    /// What is said to be the bottleneck.
+    #[serde(skip_serializing_if = "DiagnosisMemory::is_empty")]
+    pub diagnosis: DiagnosisMemory,
 }
 
 /// The memory of one component.

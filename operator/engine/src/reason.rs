@@ -77,6 +77,7 @@ reasons! {
     DEPENDENCY_RECOVERING = "DependencyRecovering": "The circuit breakers of a dependency were open a short time ago. The replicas stay for one scale-down stabilization window.";
     CALLERS_SILENT = "CallersSilent": "A caller of the component has an open circuit breaker, or no ready pod. The replicas stay until it has been back for one scale-down stabilization window.";
     CIRCUIT_UNKNOWN = "CircuitUnknown": "Too few pods report the state of a circuit breaker, so nothing scales in. Check that they export it, and the name of the breaker.";
+    BOTTLENECK_ELSEWHERE = "BottleneckElsewhere": "Requests wait for what is named in status.bottleneck. No replica is added because they wait; the request rate and the CPU may still add some.";
     SYNCHRONOUS_REPLICAS = "SynchronousReplicas": "Synchronous replication of the database needs these replicas, so that its writes are confirmed.";
 
     // Why a metric is invalid.
@@ -140,6 +141,7 @@ reasons! {
 
     // Verdicts of a diagnosis.
     HEALTHY = "Healthy": "Neither latency nor failures are above normal.";
+    HISTORY_TOO_SHORT = "HistoryTooShort": "Too little of latency or failures was measured since the operator started, so nothing is diagnosed.";
     UNKNOWN = "Unknown": "Two causes are too close; the message names the measurement that would decide.";
     NOT_A_SCALING_PROBLEM = "NotAScalingProblem": "Latency or failures grew, and no resource did. Look at the last change of the code.";
     CPU_SATURATED = "CpuSaturated": "CPU use is near its limit, or far above what the requests explain.";

@@ -1,7 +1,7 @@
 //! Live measurements on request: a pass over an app without a write. At rest no result of a pass is kept for this,
 //! because those of thousands of apps would be replaced in every tick. I/O: none, but for the caches.
 
-use super::Context;
+use super::{Context, diagnosis::diagnosis};
 use crate::{
     decide::{
         self, ComponentPass, View,
@@ -63,9 +63,11 @@ async fn show(context: &Context, namespace: &str, name: &str) -> Option<LiveApp>
     let (writes, grants) = (memory.write_states(app, resolved, now), context.memories.grants(resolved));
     let view = View { writes: &writes, grants: &grants, ..View::new(&observed, &samples, now) };
     let (known, decisions) = memory.of_pass(app);
-    let pass = decide::pass(resolved, known, view, &mut decisions.clone());
+    let mut decisions = decisions.clone();
+    let pass = decide::pass(resolved, known, view, &mut decisions);
     Some(LiveApp {
         observed_at: samples.taken()?,
+        diagnosis: Some(diagnosis(resolved, &decisions, &samples, &pass)),
         components: pass
             .components
             .iter()

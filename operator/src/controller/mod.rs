@@ -1,6 +1,7 @@
 //! The loops around the pipeline: one that follows objects, one that follows time. I/O.
 
 pub mod app_index;
+mod diagnosis;
 pub mod live;
 pub mod memory;
 pub mod overrides;

@@ -166,7 +166,8 @@ async fn say(
     let leftover = memory.leftover(app);
     let known = memory.known_status(app);
     let said = StatusUpdate::of(known, generation, &states, failure).beside(leftover.as_ref());
-    let status = said.with_external(&app.spec).status(known, clock::wall());
+    let said = said.with_external(&app.spec).with_bottleneck(pass.bottleneck.as_ref());
+    let status = said.status(known, clock::wall());
     let before = known.cloned();
     let status = status::write(context, app, memory, status).await?;
     let events = report::events::events(before.as_ref(), &status);

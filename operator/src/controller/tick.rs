@@ -170,5 +170,5 @@ fn needs_status_update(app: &ScalableApp, memory: &mut AppMemory, pass: &Pass) -
     let leftover = memory.leftover(app);
     let said =
         StatusUpdate::of(memory.known_status(app), generation, &states, None).beside(leftover.as_ref());
-    memory.is_news(app, &said.with_external(&app.spec))
+    memory.is_news(app, &said.with_external(&app.spec).with_bottleneck(pass.bottleneck.as_ref()))
 }

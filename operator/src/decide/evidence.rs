@@ -1,12 +1,14 @@
 //! The samples of one app as the engine's evidence. Pure.
 
 use super::memory::DecideMemory;
+use super::series;
 use crate::{
     observe::snapshot::Samples,
     resolve::app::{App, ComponentKey},
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::{
+    diagnose::observation::Observation,
     evidence::{
         Evidence,
         backlog::BacklogReading,
@@ -77,5 +79,10 @@ impl Evidence for AppEvidence<'_> {
     fn season(&self, component: &str, metric: &str) -> Option<Cow<'_, Seasonal>> {
         let key = &self.app.component(component)?.key;
         self.samples.season(key, metric).map(Cow::Borrowed)
+    }
+
+    fn observation(&self, after: Option<Timestamp>) -> Option<Observation> {
+        let timeline = self.memory.timeline();
+        timeline.has_news(after).then(|| series::observation(self.app, timeline))
     }
 }

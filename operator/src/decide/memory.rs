@@ -1,11 +1,14 @@
 //! The memory of the decisions on one app between two passes. Pure.
 
 use super::leaving::Leaving;
+use super::pass::View;
+use super::series;
 use super::shard_memory::ResizeRefusal;
 use crate::{
     observe::{
         cluster::workload::LiveRevision,
         query_plan::{Source, Sources, sources},
+        timeline::Timeline,
     },
     resolve::app::{App, Component},
 };
@@ -14,7 +17,9 @@ use kube::ResourceExt;
 use scalableapp_crds::{ComponentStatus, Tier};
 use scalableapp_engine::{
     ComponentDecision,
+    diagnose::standing::DiagnosisMemory,
     memory::{AppMemory, ComponentMemory},
+    state::State,
 };
 use std::collections::BTreeMap;
 
@@ -36,6 +41,8 @@ pub struct DecideMemory {
     leaving: BTreeMap<String, Leaving>,
     /// The memory of the shards of a cache, by its name.
     shards: BTreeMap<String, KnownMemory>,
+    /// The series of the app for its diagnosis.
+    timeline: Timeline,
     /// The writes for the pods that leave a Service, by the name of the component.
     ejections: BTreeMap<String, EjectionWrites>,
 }
@@ -109,6 +116,27 @@ impl DecideMemory {
             let earlier = self.leaving.remove(name);
             let leaving = Leaving::after(earlier, (change.from, change.to), change.at);
             self.leaving.extend(leaving.map(|leaving| (name.to_owned(), leaving)));
+        }
+    }
+
+    /// What is said to be wrong with the app.
+    #[must_use]
+    pub fn diagnosis(&self) -> &DiagnosisMemory {
+        &self.decisions.diagnosis
+    }
+
+    /// The series of the app.
+    #[must_use]
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// Takes a sample of the app's series, if it is time for one.
+    pub(super) fn note_series(&mut self, app: &App, state: &State, view: View<'_>) {
+        let (now, window) = (view.now, view.samples.diagnosis_window());
+        if view.samples.were_taken() && self.timeline.is_due(&app.uid, now, window) {
+            let samples = series::samples(app, state, view);
+            self.timeline.push(now, samples, self.decisions.diagnosis.incident());
         }
     }
 

@@ -14,6 +14,7 @@ mod news;
 mod other_scaler;
 mod pass;
 pub mod removed;
+mod series;
 pub mod shard_memory;
 mod shards;
 mod ungranted;

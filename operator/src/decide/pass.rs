@@ -41,6 +41,7 @@ use scalableapp_engine::{
     allot::grants::{AppDemands, AppGrants},
     bounds::{circuit::DependencyState, overrides::Overrides},
     decide,
+    diagnose::standing::Bottleneck,
     evidence::recorded::Recorder,
     hpa::pod::Pod,
     limits::Limits,
@@ -85,6 +86,8 @@ impl<'a> View<'a> {
 pub struct Pass {
     /// The result for each component, in the order of the spec.
     pub components: Vec<ComponentPass>,
+    /// What is wrong with the app; `None` while nothing is, or too little is known.
+    pub bottleneck: Option<Bottleneck>,
     /// The replicas that each revision of the decided components should have now.
     pub plan: Plan,
     /// The shards of each cache that do not leave, by its name.
@@ -151,6 +154,7 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         before.push(Before { resolved, state: component, undecided: observed.undecided });
         state.components.insert(name.to_owned(), observed);
     }
+    memory.note_series(app, &state, view);
     let evidence = AppEvidence { app, samples: view.samples, memory };
     let input = Input {
         now: view.now,
@@ -170,16 +174,24 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
     let of_shards = shard_memory(app, &components, view, memory);
     let mut plan = decision.plan;
     let kept = keep_leaving_shards(&mut plan, &components, view, memory);
-    let records = components.iter_mut().filter_map(|one| Some((one.state.name.clone(), one.record.take()?)));
-    let records: BTreeMap<String, DecisionRecord> = records.collect();
-    let recorded = recorded
-        .filter(|_| !records.is_empty())
-        .map(|input| Record::new((&app.namespace, app.name.as_str()), input, records));
+    let recorded = recorded.and_then(|input| record(app, input, &mut components));
     let removed = Removed::of(app, components.iter().map(|one| &one.state), view.observed);
     let (demands, pools, costs) = (decision.demands, decision.pools, CostChanges::new());
     let ejections = ejections(&components, view, memory);
-    let memory = of_shards;
-    let pass = Pass { components, plan, kept, costs, ejections, pools, memory, demands, removed, recorded };
+    let bottleneck = decision.bottleneck;
+    let pass = Pass {
+        components,
+        bottleneck,
+        plan,
+        kept,
+        costs,
+        ejections,
+        pools,
+        memory: of_shards,
+        demands,
+        removed,
+        recorded,
+    };
     Pass { costs: pass.cost_changes(app, view), ..pass }
 }
 
@@ -191,6 +203,13 @@ fn decided(input: &Input<'_>, recording: bool) -> (Decision, Option<RecordedInpu
     let recorder = Recorder::new(input.evidence);
     let decision = decide(&Input { evidence: &recorder, ..*input });
     (decision, Some(RecordedInput::of(input, recorder.into_read())))
+}
+
+/// The record of the decisions that are recorded, if there are any.
+fn record(app: &App, input: RecordedInput, components: &mut [ComponentPass]) -> Option<Record> {
+    let records = components.iter_mut().filter_map(|one| Some((one.state.name.clone(), one.record.take()?)));
+    let records: BTreeMap<String, DecisionRecord> = records.collect();
+    (!records.is_empty()).then(|| Record::new((&app.namespace, app.name.as_str()), input, records))
 }
 
 /// The observed component, as the engine's input.

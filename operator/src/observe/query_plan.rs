@@ -35,6 +35,12 @@ pub enum Signal {
     Connections,
     /// HTTP requests per second of a component over a short window.
     RecentRequests,
+    /// Failed HTTP requests of a component.
+    Failures,
+    /// Calls of a component to others.
+    Calls,
+    /// How a component uses its database.
+    DatabaseUse,
 }
 
 /// Namespace and name of an app.
@@ -256,7 +262,30 @@ impl QueryPlan {
                 components.insert(component.key.clone(), sources(component));
             }
         }
-        Self::new(components, forecasts, shown).with_breakers(breakers).with_pools(pools)
+        let diagnosed = shown.traffic.clone();
+        let plan = Self::new(components, forecasts, shown).with_breakers(breakers).with_pools(pools);
+        plan.with_diagnosis(diagnosed)
+    }
+
+    /// The same with what is measured of these apps for their diagnosis only.
+    fn with_diagnosis(mut self, apps: BTreeSet<AppKey>) -> Self {
+        let of = |keys: &mut dyn Iterator<Item = &ComponentKey>| -> BTreeSet<AppKey> {
+            let keys = keys.map(|key| (key.namespace.clone(), key.app.clone()));
+            keys.filter(|key| apps.contains(key)).collect()
+        };
+        let (calling, pooled) = (of(&mut self.breakers.keys()), of(&mut self.pools.keys()));
+        for (signal, apps) in [
+            (Signal::Failures, apps.clone()),
+            (Signal::Cpu, apps.clone()),
+            (Signal::Memory, apps.clone()),
+            (Signal::Calls, calling),
+            (Signal::DatabaseUse, pooled),
+        ] {
+            if !apps.is_empty() {
+                self.signals.entry(signal).or_default().apps.extend(apps);
+            }
+        }
+        self
     }
 
     /// The plan with the circuit breakers of components.
@@ -412,8 +441,17 @@ mod tests {
             .collect();
         let wanted = QueryPlan::of(&apps);
         let signals = &wanted.signals;
-        let expected = [&Signal::RequestRate, &Signal::Latency, &Signal::RecentRequests];
-        assert_eq!(signals.keys().collect::<Vec<_>>(), expected);
+        let of_diagnosis = [Signal::Cpu, Signal::Memory, Signal::Failures];
+        let all = [
+            Signal::RequestRate,
+            Signal::Latency,
+            Signal::Cpu,
+            Signal::Memory,
+            Signal::RecentRequests,
+            Signal::Failures,
+        ];
+        assert_eq!(signals.keys().copied().collect::<Vec<_>>(), all);
+        assert!(of_diagnosis.iter().all(|signal| !signals[signal].decides), "queried less often");
         assert_eq!(signals[&Signal::RequestRate].apps.len(), 100);
         assert!(signals[&Signal::RequestRate].decides && !signals[&Signal::Latency].decides);
     }
@@ -444,6 +482,27 @@ mod tests {
         };
         assert_eq!(app(&[]), []);
         assert_eq!(app(&["payments"]), [Signal::Circuit(CircuitSource::Polly)]);
+    }
+
+    #[test]
+    fn what_a_diagnosis_alone_reads_is_wanted_of_apps_that_can_have_it() {
+        let signals = |pool: &Value, calls: &Value| {
+            let app = serde_json::from_value(json!({
+                "metadata": {"name": "shop", "namespace": "shop", "uid": "1"},
+                "spec": {
+                    "services": [{"name": "web", "image": "shop:1", "port": 8080, "metricsPort": 9090,
+                        "connectionPool": pool, "calls": calls}],
+                    "databases": [{"name": "main", "postgres": {"primary": {"secretRef": {"name": "shop-db"}}}}],
+                    "dependencies": [{"name": "payments", "circuit": {"source": "app"}}],
+                },
+            }));
+            let signals = QueryPlan::of(&[resolve(&app.unwrap()).unwrap()]).signals;
+            [Signal::Failures, Signal::Calls, Signal::DatabaseUse].map(|signal| signals.contains_key(&signal))
+        };
+        let pool = json!({"database": "main", "size": 5});
+        assert_eq!(signals(&Value::Null, &json!([])), [true, false, false]);
+        assert_eq!(signals(&pool, &json!([])), [true, false, true]);
+        assert_eq!(signals(&Value::Null, &json!(["payments"])), [true, true, false]);
     }
 
     #[test]
@@ -499,7 +558,8 @@ mod tests {
             ("carts".to_owned(), Source::Custom(query)),
         ]);
         assert_eq!(wanted.components[&ComponentKey::new("shop", "shop", "web")], expected);
-        assert_eq!(wanted.signals.len(), 5, "the request rate over two windows, and the three others");
+        let decides = wanted.signals.values().filter(|scope| scope.decides).count();
+        assert_eq!(decides, 5, "the request rate over two windows, and the three others");
     }
 
     #[test]

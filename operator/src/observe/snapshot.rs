@@ -49,6 +49,7 @@ pub struct Samples {
     pub(super) request_window: SignedDuration,
     pub(super) recent_window: SignedDuration,
     pub(super) cpu_window: SignedDuration,
+    pub(super) diagnosis_window: SignedDuration,
     pub(super) taken: Option<Timestamp>,
 }
 
@@ -427,10 +428,6 @@ impl Samples {
     pub fn data_fits(&self, namespace: &str, pod: &str, bytes: i64) -> bool {
         let used = self.evidence.shards.get(&(namespace, pod)).filter(|used| self.is_fresh(Some(used.at)));
         used.and_then(|used| used.data).is_some_and(|data| data <= bytes as f64)
-    }
-
-    fn is_fresh(&self, at: Option<Timestamp>) -> bool {
-        at.zip(self.taken).is_some_and(|(at, taken)| taken.duration_since(at) <= self.max_age)
     }
 }
 

@@ -63,6 +63,7 @@ impl SampleStore {
             request_window: SignedDuration::try_from(args.request_window).unwrap_or(SignedDuration::MAX),
             recent_window: SignedDuration::try_from(recent_window).unwrap_or_default(),
             cpu_window: SignedDuration::try_from(args.cpu_window).unwrap_or(SignedDuration::MAX),
+            diagnosis_window: SignedDuration::try_from(args.diagnosis_window).unwrap_or(SignedDuration::MAX),
             ..Samples::default()
         };
         Ok(Self { queries: Mutex::new(queries), latest: RwLock::new(Arc::new(samples)) })

@@ -1,7 +1,7 @@
 //! Events of a pass: the changes between the status before it and the status after it. Pure.
 
 use crate::{decide::component_state::OTHER_SCALER, event::Event};
-use scalableapp_crds::{Condition, ConditionStatus, ScalableAppStatus, condition_type};
+use scalableapp_crds::{BottleneckStatus, Condition, ConditionStatus, ScalableAppStatus, condition_type};
 use scalableapp_engine::reason;
 
 /// The changes that are reported as events. The same status twice has none.
@@ -9,7 +9,7 @@ use scalableapp_engine::reason;
 pub fn events(before: Option<&ScalableAppStatus>, after: &ScalableAppStatus) -> Vec<Event> {
     let none = ScalableAppStatus::default();
     let before = before.unwrap_or(&none);
-    scalings(before, after).chain(transitions(before, after)).collect()
+    scalings(before, after).chain(transitions(before, after)).chain(bottleneck(before, after)).collect()
 }
 
 fn scalings<'a>(
@@ -47,6 +47,20 @@ fn transitions<'a>(
             action: "Report",
             note: condition.message.clone(),
         })
+    })
+}
+
+/// A bottleneck that was not said before. That it is gone may mean that a new process knows too little.
+fn bottleneck(before: &ScalableAppStatus, after: &ScalableAppStatus) -> Option<Event> {
+    let said = after.bottleneck.as_ref()?;
+    let is_same =
+        |known: &BottleneckStatus| (&known.component, &known.cause) == (&said.component, &said.cause);
+    let is_new = !before.bottleneck.as_ref().is_some_and(is_same);
+    is_new.then(|| Event {
+        warning: true,
+        reason: listed(&said.cause),
+        action: "Diagnose",
+        note: said.message.clone(),
     })
 }
 
@@ -116,6 +130,25 @@ mod tests {
         decision.stages = vec![serde_json::from_value(stage).expect("a stage")];
         let told = events(Some(&five), &other).remove(0);
         assert_eq!((told.warning, told.reason), (true, "ScaledByOther"));
+    }
+
+    #[test]
+    fn a_bottleneck_is_told_of_once() {
+        let of = |cause: &str| {
+            let mut status = status(ConditionStatus::True, reason::UP_AS_DECLARED);
+            let bottleneck = json!({"component": "main", "cause": cause, "advice": "Query",
+                "since": "2026-01-01T00:00:00Z", "message": "why"});
+            status.bottleneck = Some(serde_json::from_value(bottleneck).expect("a bottleneck"));
+            status
+        };
+        let none = status(ConditionStatus::True, reason::UP_AS_DECLARED);
+        let told = |before: &ScalableAppStatus, after: &ScalableAppStatus| -> Vec<&str> {
+            events(Some(before), after).iter().map(|event| event.reason).collect()
+        };
+        let (slow, full) = (of("DatabaseSlow"), of("ConnectionsExhausted"));
+        assert_eq!(told(&none, &slow), ["DatabaseSlow"]);
+        assert_eq!(told(&slow, &full), ["ConnectionsExhausted"]);
+        assert_eq!((told(&slow, &slow), told(&slow, &none)), (vec![], vec![]));
     }
 
     #[test]

@@ -10,8 +10,12 @@ pub mod overrides;
 use crate::decide::component_state::{ComponentState, Failure};
 use conditions::Verdict;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use scalableapp_crds::limits::{self, Clip, clip};
-use scalableapp_crds::{ComponentStatus, RevisionStatus, ScalableAppSpec, ScalableAppStatus};
+use scalableapp_crds::{
+    BottleneckStatus, ComponentStatus, RevisionStatus, ScalableAppSpec, ScalableAppStatus,
+};
+use scalableapp_engine::diagnose::standing::Bottleneck;
 use scalableapp_engine::reason;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -21,6 +25,8 @@ pub struct StatusUpdate {
     /// `None` if the app failed as a whole: the components then stay as they were reported.
     stack: Option<StackUpdate>,
     conditions: Vec<(&'static str, Verdict)>,
+    /// What is wrong with the app; the reported one stays where the app failed as a whole.
+    bottleneck: Option<BottleneckStatus>,
 }
 
 struct StackUpdate {
@@ -48,7 +54,25 @@ impl StatusUpdate {
             limited_by: limited_by(known.map_or("", |known| known.limited_by.as_str()), components),
         });
         let conditions = known.map_or(&[][..], |known| &known.conditions);
-        Self { generation, stack, conditions: conditions::verdicts(conditions, components, failure) }
+        let conditions = conditions::verdicts(conditions, components, failure);
+        Self { generation, stack, conditions, bottleneck: None }
+    }
+
+    /// For an app that was diagnosed: its bottleneck.
+    #[must_use]
+    pub fn with_bottleneck(mut self, bottleneck: Option<&Bottleneck>) -> Self {
+        self.bottleneck = bottleneck.map(|one| {
+            let Bottleneck { component, cause, advice, since, .. } = one;
+            let status = BottleneckStatus {
+                component: component.clone(),
+                cause: cause.name.to_owned(),
+                advice: advice.name().to_owned(),
+                since: Time(*since),
+                message: one.message(),
+            };
+            status.clip()
+        });
+        self
     }
 
     /// For a stack that is up: children of removed components that cannot be deleted.
@@ -82,6 +106,7 @@ impl StatusUpdate {
                 })
                 .collect();
             (status.replicas, status.limited_by) = (replicas, limited_by);
+            status.bottleneck = self.bottleneck;
         }
         conditions::set(&mut status.conditions, &self.conditions, self.generation, now);
         status
@@ -93,7 +118,8 @@ impl StatusUpdate {
         let Some(known) = known else { return true };
         let is_known = |stack: &StackUpdate| {
             let StackUpdate { components, replicas, limited_by } = stack;
-            (replicas, limited_by) == (&known.replicas, &known.limited_by)
+            (replicas, limited_by, &self.bottleneck)
+                == (&known.replicas, &known.limited_by, &known.bottleneck)
                 && components.len() == known.components.len()
                 && components
                     .iter()
@@ -112,7 +138,9 @@ impl StatusUpdate {
         let mut hasher = DefaultHasher::new();
         (version, self.generation, &self.conditions).hash(&mut hasher);
         if let Some(StackUpdate { components, replicas, limited_by }) = &self.stack {
-            (replicas, limited_by).hash(&mut hasher);
+            let said =
+                self.bottleneck.as_ref().map(|one| (&one.component, &one.cause, one.since.0, &one.message));
+            (replicas, limited_by, said).hash(&mut hasher);
             for said in components {
                 let ComponentStatus {
                     name,
@@ -214,6 +242,7 @@ mod tests {
     use crate::observe::cluster::workload::LiveRevision;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use scalableapp_crds::{DecisionRecord, ScalingMemory};
+    use scalableapp_engine::diagnose::verdict::Intervention;
     use std::sync::Arc;
 
     fn said_of(
@@ -305,6 +334,31 @@ mod tests {
         }
         assert!(is_news(None, 1, &[&web()]) && is_news(Some(&known), 2, &[&web()]), "never said; a new spec");
         assert!(is_news(Some(&known), 1, &[]) && is_news(Some(&known), 1, &[&web(), &web()]), "components");
+    }
+
+    #[test]
+    fn a_bottleneck_is_news_once_and_goes() {
+        let bottleneck = Bottleneck {
+            component: "main".to_owned(),
+            cause: reason::DATABASE_SLOW,
+            advice: Intervention::Query,
+            since: Timestamp::UNIX_EPOCH,
+            confidence: 0.8,
+            numbers: Vec::new(),
+            deciding: String::new(),
+        };
+        let known = status(None, &[&web()]);
+        let said = |known: &ScalableAppStatus, bottleneck: Option<&Bottleneck>| {
+            said_of(Some(known), 1, &[&web()]).with_bottleneck(bottleneck)
+        };
+        assert!(said(&known, Some(&bottleneck)).is_news(Some(&known)));
+        let print = |bottleneck| said(&known, bottleneck).fingerprint(Some("1"));
+        assert_ne!(print(Some(&bottleneck)), print(None));
+        let named = said(&known, Some(&bottleneck)).status(Some(&known), Timestamp::UNIX_EPOCH);
+        assert_eq!(named.bottleneck.as_ref().map(|one| one.cause.as_str()), Some("DatabaseSlow"));
+        assert!(!said(&named, Some(&bottleneck)).is_news(Some(&named)));
+        assert!(said(&named, None).is_news(Some(&named)));
+        assert_eq!(said(&named, None).status(Some(&named), Timestamp::UNIX_EPOCH), known);
     }
 
     #[test]

@@ -140,6 +140,10 @@ pub struct PrometheusArgs {
     #[arg(long = "cpu-window", env = "SCALABLEAPP_CPU_WINDOW", default_value = "2m", value_parser = at_least_a_second)]
     pub cpu_window: Duration,
 
+    /// Window that a diagnosis judges. It takes eight samples in it, and needs three windows of normal operation before.
+    #[arg(long = "diagnosis-window", env = "SCALABLEAPP_DIAGNOSIS_WINDOW", default_value = "2m", value_parser = at_least_a_second)]
+    pub diagnosis_window: Duration,
+
     /// Age from which a sample counts as stale: several scrape intervals, so that one missed scrape changes nothing.
     #[arg(long = "staleness", env = "SCALABLEAPP_STALENESS", default_value = "90s", value_parser = at_least_a_second)]
     pub staleness: Duration,

@@ -5,6 +5,7 @@
 mod breakers;
 mod client;
 mod custom;
+mod diagnosis;
 mod failures;
 mod fake;
 mod floods;

@@ -9,6 +9,7 @@ use crate::app::limits;
 use crate::app::recommendation::{Recommendation, is_latency};
 use crate::app::subject::Subject;
 use crate::bounds::circuit::{self, DependencyState};
+use crate::bounds::diagnosis::{self, Waiting};
 use crate::bounds::evicting;
 use crate::bounds::fallback;
 use crate::bounds::incomplete_window;
@@ -98,7 +99,11 @@ pub(crate) fn propose<'a>(subject: Subject<'a>, mut memory: ComponentMemory) -> 
 }
 
 /// BOUND: minimum and maximum replicas, with their sources.
-pub(crate) fn bound<'a>(mut proposed: Proposed<'a>, circuits: &Circuits<'_>) -> Bounded<'a> {
+pub(crate) fn bound<'a>(
+    mut proposed: Proposed<'a>,
+    circuits: &Circuits<'_>,
+    waiting: &Waiting<'_>,
+) -> Bounded<'a> {
     let Proposed { subject, memory, declared, measured } = &mut proposed;
     let scaling = &mut memory.scaling;
     let Some(MetricResults { signals, forecast }) = measured else {
@@ -126,6 +131,7 @@ pub(crate) fn bound<'a>(mut proposed: Proposed<'a>, circuits: &Circuits<'_>) -> 
     let circuit = circuit::ceiling(subject, signals, &scaling.circuits, floor.replicas);
     let granted = ungranted::ceiling(subject, &mut scaling.tries, held.range().min);
     let ceiling = ceiling.or_lower(granted).or_lower(circuit);
+    let ceiling = ceiling.or_lower(diagnosis::ceiling(subject, signals, waiting, floor.replicas));
     let dependencies = circuit::dependencies(subject, circuits, &scaling.circuits);
     let bounds = Bounds { floor, ceiling };
     Bounded { held, bounds, dependencies, proposed, room: None, connections: String::new() }

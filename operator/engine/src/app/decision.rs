@@ -4,6 +4,7 @@ use crate::allot::grants::AppDemands;
 use crate::app::ejection::Ejected;
 use crate::bounds::Bounds;
 use crate::bounds::circuit::DependencyState;
+use crate::diagnose::standing::Bottleneck;
 use crate::memory::{AppMemory, MemoryChange, ScaleChange};
 use crate::propose::evaluate::Invalid;
 use crate::reason::Reason;
@@ -16,6 +17,8 @@ use std::collections::BTreeMap;
 pub struct Decision {
     /// Decisions by component; components that are not decided are missing.
     pub components: BTreeMap<String, ComponentDecision>,
+    /// What is wrong with the app; `None` while nothing is, or too little is known.
+    pub bottleneck: Option<Bottleneck>,
     /// The next safe step.
     pub plan: Plan,
     /// Size of the connection pools of each component, by its name, where it is known.

@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 /// change the status with every measurement.
 const RECENT: SignedDuration = SignedDuration::from_secs(60);
 
-/// The limits of circuit breakers. They end with their cause.
-const OF_CIRCUITS: [Reason; 4] = [
+/// The limits of circuit breakers and of a bottleneck. They end with their cause.
+const OF_CAUSES: [Reason; 5] = [
+    reason::BOTTLENECK_ELSEWHERE,
     reason::DEPENDENCY_DEGRADED,
     reason::DEPENDENCY_RECOVERING,
     reason::CALLERS_SILENT,
@@ -78,7 +79,7 @@ pub(crate) fn may_still_be_named(limit: Reason, bounds: &Bounds, desired: i32, i
     let is_bound = binds(&bounds.floor, range.min) || binds(&bounds.ceiling, range.max);
     match limit {
         reason::MIN_REPLICAS | reason::MAX_REPLICAS => is_bound && !is_blind,
-        _ if is_set(limit) || OF_CIRCUITS.contains(&limit) => is_bound,
+        _ if is_set(limit) || OF_CAUSES.contains(&limit) => is_bound,
         _ => !is_blind,
     }
 }
@@ -107,8 +108,8 @@ pub(crate) fn sentence(reason: Reason, bounds: &Bounds) -> String {
         let (least, most) = (floor.replicas, replicas(ceiling.replicas));
         return format!("At most {most} by {}, which wins over {least} by {}.", ceiling.by, floor.by);
     }
-    let names_its_bound = [reason::WINDOW_INCOMPLETE, reason::WAITS_FOR_TURN].contains(&reason)
-        || OF_CIRCUITS.contains(&reason);
+    let names_its_bound =
+        [reason::WINDOW_INCOMPLETE, reason::WAITS_FOR_TURN].contains(&reason) || OF_CAUSES.contains(&reason);
     if names_its_bound && (is_floor || is_ceiling) {
         let by = if is_floor { &floor.by } else { &ceiling.by };
         return format!("{} This is {by}.", reason.sentence);

@@ -11,6 +11,7 @@ pub(crate) mod subject;
 
 use crate::allot::allot;
 use crate::allot::connections::ConnectionsMemory;
+use crate::bounds::diagnosis::Waiting;
 use crate::input::Input;
 use crate::memory::{AppMemory, Memory};
 use crate::rollout::{self, Plan};
@@ -27,7 +28,10 @@ pub fn decide(input: &Input<'_>) -> Decision {
     let mut memory = input.memory.clone();
     let proposed: Vec<Proposed<'_>> = subjects(input, &mut memory);
     let circuits = Circuits::of(input);
-    let mut bounded: Vec<Bounded<'_>> = proposed.into_iter().map(|one| bound(one, &circuits)).collect();
+    memory.diagnosis.follow(input);
+    let waiting = Waiting::of(input);
+    let mut bounded: Vec<Bounded<'_>> =
+        proposed.into_iter().map(|one| bound(one, &circuits, &waiting)).collect();
     let demands = allot(input, &mut bounded, &mut memory);
     let (mut components, mut plan) = (BTreeMap::new(), Plan::default());
     for mut one in bounded {
@@ -47,7 +51,8 @@ pub fn decide(input: &Input<'_>) -> Decision {
     }
     let sizes = memory.connections.values().flat_map(ConnectionsMemory::sizes);
     let pools = sizes.map(|(name, size)| (name.clone(), size)).collect();
-    Decision { components, plan, pools, demands, memory }
+    let bottleneck = memory.diagnosis.standing().cloned();
+    Decision { components, bottleneck, plan, pools, demands, memory }
 }
 
 /// The components to decide, after PROPOSE. The memory of the others stays, except for recommendations that nobody acts

@@ -149,7 +149,7 @@ pub(crate) fn dependencies(
 }
 
 /// Whether a metric rises only with the work that the component does itself.
-fn shows_work(target: &Target) -> bool {
+pub(crate) fn shows_work(target: &Target) -> bool {
     match target {
         Target::RequestRate { .. } | Target::Cpu(_) => true,
         Target::Prometheus { .. }

@@ -2,6 +2,7 @@
 
 pub mod circuit;
 pub mod cron;
+pub(crate) mod diagnosis;
 pub(crate) mod evicting;
 pub mod fallback;
 pub(crate) mod incomplete_window;

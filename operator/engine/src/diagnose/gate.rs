@@ -64,6 +64,16 @@ pub(crate) fn symptom(
     observation.told.then_some(alarm)
 }
 
+/// Whether no symptom can be found, which is known without looking at ordinary windows: these only ask for more.
+pub(crate) fn is_quiet(observation: &Observation, graph: &Graph<'_>) -> bool {
+    if observation.symptom.is_some() || observation.told {
+        return false;
+    }
+    let (gate, changes) = (Gate { observation, graph }, Changes::of(observation, &observation.frame()));
+    let loudest = |group| gate.loudest(&changes, group).map_or(0.0, |found| found.0);
+    [Audience::Entry, Audience::Waited, Audience::Others].into_iter().all(|group| loudest(group) < ALARM)
+}
+
 /// Nodes in which a symptom is looked for, one group after the other.
 #[derive(Clone, Copy, PartialEq)]
 enum Audience {

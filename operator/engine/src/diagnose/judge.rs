@@ -2,6 +2,7 @@
 
 use super::Case;
 use super::causes::findings;
+use super::changes::NOTICED;
 use super::place::Place;
 use super::quantity::Quantity;
 use super::verdict::{Diagnosis, Finding, Number, Verdict};
@@ -43,7 +44,7 @@ impl Case<'_> {
             (_, _, Some(second)) if place.margin < CLOSE && !is_told => self.two_nodes(first, second),
             (Some(best), Some(rival), _) if margin < CLOSE => self.two_causes(best, rival),
             (Some(best), ..) => Verdict::Cause(best.clone()),
-            _ => Verdict::NotAScalingProblem { node: first.to_owned(), evidence: self.symptoms(first) },
+            _ => self.without_cause(first),
         };
         let mut ranking = place.ranking.clone();
         if let Verdict::Cause(finding) = &verdict {
@@ -58,6 +59,27 @@ impl Case<'_> {
     fn symptoms(&self, node: &str) -> Vec<Number> {
         let all = [Quantity::Latency, Quantity::Failures].into_iter();
         all.filter_map(|quantity| self.changes.most(node, quantity)).map(Number::from).collect()
+    }
+
+    /// No resource grew. Where a slow node has a callee that nobody measures, neither it nor the node, that may be slow.
+    fn without_cause(&self, node: &str) -> Verdict {
+        let measures = |node: &str, is_so: fn(Quantity) -> bool| {
+            self.observation.nodes.get(node).into_iter().flatten().any(|series| is_so(series.quantity))
+        };
+        let is_timed = measures(node, |quantity| quantity == Quantity::ClientLatency);
+        let is_measured = |callee: &str| measures(callee, |quantity| quantity != Quantity::CircuitOpen);
+        let is_slow = self.changes.agreed(node, Quantity::Latency) >= NOTICED;
+        let may_be_slow = |callee: &&str| is_slow && !is_timed && !is_measured(callee);
+        let Some(callee) = self.graph.callees(node).find(may_be_slow) else {
+            return Verdict::NotAScalingProblem { node: node.to_owned(), evidence: self.symptoms(node) };
+        };
+        Verdict::Unknown {
+            candidates: [
+                (node.to_owned(), reason::NOT_A_SCALING_PROBLEM),
+                (callee.to_owned(), reason::EXTERNAL_LATENCY),
+            ],
+            deciding: format!("the latency of the calls of {node} to {callee}"),
+        }
     }
 
     fn behind(&self, first: &str, caller: &str) -> Verdict {

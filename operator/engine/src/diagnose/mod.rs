@@ -20,6 +20,7 @@ pub mod observation;
 mod place;
 pub mod quantity;
 mod rank;
+pub mod standing;
 pub mod statistics;
 pub mod verdict;
 mod walk;
@@ -34,8 +35,11 @@ use verdict::Diagnosis;
 /// Diagnoses one app.
 #[must_use]
 pub fn diagnose(observation: &Observation) -> Diagnosis {
-    let calibrated = calibrated(observation);
     let graph = Graph::of(observation);
+    if gate::is_quiet(observation, &graph) {
+        return Diagnosis::healthy();
+    }
+    let calibrated = calibrated(observation);
     let Some(alarm) = gate::symptom(observation, &calibrated, &graph) else { return Diagnosis::healthy() };
     let case = Case { observation, changes: &calibrated.changes, graph: &graph };
     case.judge(&case.place(alarm))

@@ -2,9 +2,11 @@
 
 use super::changes::Changed;
 use crate::reason::{self, Reason};
+use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A measured number behind a verdict.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Number {
     /// The node.
     pub node: String,
@@ -16,6 +18,23 @@ pub struct Number {
     pub value: f64,
     /// How many ordinary differences above normal.
     pub z: f64,
+}
+
+/// With three digits, for example `query_seconds of main 0.21, normally 0.012`.
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, series, normal, value, .. } = self;
+        write!(f, "{series} of {node} {}, normally {}", rounded(*value), rounded(*normal))
+    }
+}
+
+/// A number with three significant digits, or all of them before the point.
+#[must_use]
+pub fn rounded(value: f64) -> String {
+    let digits = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
+    let decimals = (2.0 - digits).clamp(0.0, 9.0);
+    let text = format!("{value:.*}", decimals as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 impl From<&Changed> for Number {
@@ -32,7 +51,7 @@ impl From<&Changed> for Number {
 }
 
 /// The least complex step that addresses a cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Intervention {
     /// Nothing.
     Nothing,
@@ -65,6 +84,27 @@ pub enum Intervention {
 }
 
 impl Intervention {
+    /// One word in PascalCase.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "Nothing",
+            Self::Code => "Code",
+            Self::Query => "Query",
+            Self::EnlargePool => "EnlargePool",
+            Self::ShrinkPools => "ShrinkPools",
+            Self::Cache => "Cache",
+            Self::HoldReplicas => "HoldReplicas",
+            Self::CircuitBreaker => "CircuitBreaker",
+            Self::ShedLoad => "ShedLoad",
+            Self::MorePods => "MorePods",
+            Self::MoreCpu => "MoreCpu",
+            Self::MoreMemory => "MoreMemory",
+            Self::Storage => "Storage",
+            Self::Capacity => "Capacity",
+        }
+    }
+
     /// One sentence.
     #[must_use]
     pub fn sentence(self) -> &'static str {
@@ -172,5 +212,16 @@ impl Diagnosis {
             Verdict::NotAScalingProblem { .. } => Intervention::Code,
             Verdict::Healthy | Verdict::Unknown { .. } => Intervention::Nothing,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let shown = [0.0, 0.012_34, 1.5, 123.456, 98765.4, -0.25].map(rounded);
+        assert_eq!(shown, ["0", "0.0123", "1.5", "123", "98765", "-0.25"]);
     }
 }

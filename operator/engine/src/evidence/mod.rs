@@ -10,13 +10,14 @@ pub mod recorded;
 pub mod sample;
 pub mod zero;
 
+use crate::diagnose::observation::Observation;
 use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{Pod, PodSample, Resource};
 use backlog::BacklogReading;
 use cache::CacheReading;
 use circuit::CircuitReading;
 use connections::{ConnectionsReading, PoolReading};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use recent::RecentRate;
 use sample::Reading;
 use std::borrow::Cow;
@@ -54,4 +55,9 @@ pub trait Evidence {
 
     /// The request rate of a component over a short window; `None` where a query was not answered.
     fn recent_rate(&self, component: &str) -> Option<RecentRate>;
+
+    /// The series of the app for a diagnosis; `None` while no sample is later than `after`.
+    ///
+    /// It is not recorded: replicas depend on the verdict of the pass before, which is in the memory.
+    fn observation(&self, after: Option<Timestamp>) -> Option<Observation>;
 }

@@ -1,5 +1,6 @@
 //! The evidence that a decision read, recorded for a replay. Pure.
 
+use crate::diagnose::observation::Observation;
 use crate::evidence::Evidence;
 use crate::evidence::backlog::BacklogReading;
 use crate::evidence::cache::CacheReading;
@@ -9,7 +10,7 @@ use crate::evidence::recent::RecentRate;
 use crate::evidence::sample::Reading;
 use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{ByResource, Pod, PodSample, Resource};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -86,6 +87,10 @@ impl Evidence for RecordedEvidence {
 
     fn recent_rate(&self, component: &str) -> Option<RecentRate> {
         self.recent_rates.get(component).copied()
+    }
+
+    fn observation(&self, _: Option<Timestamp>) -> Option<Observation> {
+        None
     }
 }
 
@@ -180,5 +185,9 @@ impl Evidence for Recorder<'_> {
         let rate = self.evidence.recent_rate(component)?;
         self.read.borrow_mut().recent_rates.insert(component.to_owned(), rate);
         Some(rate)
+    }
+
+    fn observation(&self, after: Option<Timestamp>) -> Option<Observation> {
+        self.evidence.observation(after)
     }
 }

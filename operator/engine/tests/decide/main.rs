@@ -6,6 +6,7 @@ mod bounds;
 mod caches;
 mod circuits;
 mod connections;
+mod diagnosis;
 mod ejection;
 mod evidence;
 #[path = "../fixture/mod.rs"]

@@ -195,6 +195,18 @@ fn a_retry_storm_is_sustained_overload_and_not_load() {
 }
 
 #[test]
+fn a_callee_that_nobody_measures_may_be_slow() {
+    let mut rows =
+        vec![SLOW, RATE, ("db", "query_duration_seconds", 0.01, 0.01), ("cache", "hit_ratio", 0.9, 0.9)];
+    let diagnosis = diagnose(&observation(&rows));
+    let Verdict::Unknown { deciding, .. } = &diagnosis.verdict else { panic!("{diagnosis:?}") };
+    assert_eq!(deciding, "the latency of the calls of web to provider");
+    rows.push(("web", "client_latency_seconds", 0.02, 0.02));
+    let diagnosis = diagnose(&observation(&rows));
+    assert!(matches!(diagnosis.verdict, Verdict::NotAScalingProblem { .. }), "{diagnosis:?}");
+}
+
+#[test]
 fn what_nobody_waits_for_is_last_where_the_symptom_is_not_measured() {
     let rows = [("web", "latency_seconds", 0.1, 0.1), RATE, ("mailer", "latency_seconds", 1.0, 10.0)];
     let symptom = Symptom { node: "web".into(), series: "latency_seconds".into() };

@@ -11,6 +11,7 @@ use scalableapp_engine::evidence::connections::{ConnectionsReading, PoolReading}
 
 use super::cache::{ByShard, CacheUse};
 use super::circuit::Circuits;
+use super::database_use::DatabaseUse;
 use super::jobs::PoolBacklog;
 use super::recent::RecentTraffic;
 use super::requests::Traffic;
@@ -19,7 +20,8 @@ use super::scraped::ByComponent;
 use super::template::{Misread, Template, TemplateAnswers};
 use super::usage::ByContainer;
 use super::{
-    activity, cache, circuit, connections, cpu, jobs, latency, memory, recent, requests, running_jobs,
+    activity, cache, calls, circuit, connections, cpu, database_use, failures, jobs, latency, memory, recent,
+    requests, running_jobs,
 };
 use crate::observe::prometheus::parts::{Part, PartProblems};
 use crate::observe::prometheus::quantile::Bucket;
@@ -39,7 +41,7 @@ pub struct Family {
 
 impl Signal {
     /// All signals.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::RequestRate,
         Self::Latency,
         Self::Cpu,
@@ -59,6 +61,9 @@ impl Signal {
         Self::Circuit(CircuitSource::Envoy),
         Self::Connections,
         Self::RecentRequests,
+        Self::Failures,
+        Self::Calls,
+        Self::DatabaseUse,
     ];
 
     /// Its family.
@@ -76,6 +81,9 @@ impl Signal {
             Self::Circuit(source) => circuit::family(source),
             Self::Connections => connections::FAMILY,
             Self::RecentRequests => recent::FAMILY,
+            Self::Failures => failures::FAMILY,
+            Self::Calls => calls::FAMILY,
+            Self::DatabaseUse => database_use::FAMILY,
         }
     }
 }
@@ -120,6 +128,16 @@ pub struct Measurements {
     pub pools: Arc<ByComponent<PoolReading>>,
     /// HTTP requests over the short window.
     pub recent: Arc<ByComponent<RecentTraffic>>,
+    /// Failed HTTP requests per second.
+    pub failures: Arc<ByComponent<f64>>,
+    /// Mean seconds of calls to others.
+    pub call_seconds: Arc<ByComponent<f64>>,
+    /// Repeated calls per second.
+    pub retries: Arc<ByComponent<f64>>,
+    /// The use of databases.
+    pub database_use: Arc<ByComponent<DatabaseUse>>,
+    /// Seconds by which replicas are behind.
+    pub replica_lag: Arc<ByComponent<f64>>,
     /// Why the last attempts at each signal failed.
     pub problems: BTreeMap<Signal, PartProblems>,
 }

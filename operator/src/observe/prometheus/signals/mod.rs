@@ -8,9 +8,12 @@
 
 pub mod activity;
 pub mod cache;
+pub mod calls;
 pub mod circuit;
 pub mod connections;
 pub mod cpu;
+pub mod database_use;
+pub mod failures;
 pub mod family;
 pub mod in_flight;
 pub mod jobs;

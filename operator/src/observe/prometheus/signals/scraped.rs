@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use jiff::Timestamp;
 use promql_parser::util::display_duration;
 
+use super::family::Sampling;
 use super::requests::REQUESTS;
 use super::selection::{COMPONENT, Selection};
 use super::template::{Misread, Template, TemplateAnswers};
@@ -102,6 +103,17 @@ impl<'a> Companions<'a> {
         };
         values.filter_map(measured).collect()
     }
+}
+
+/// The values of a template of which each counts fresh samples only, of the needed components.
+pub(super) fn numbers(outcome: &Outcome<'_>, sampling: &Sampling<'_>) -> ByComponent<f64> {
+    let is_partial = outcome.is_partial;
+    let finite = outcome.data.series().filter(|(_, value)| value.is_finite());
+    let measured = finite.filter_map(|(labels, value)| {
+        let (known, _) = sampling.wanted.components().get_key_value(&labels.component()?)?;
+        Some((known.clone(), Measured { value, at: Some(sampling.now), scraped: None, is_partial }))
+    });
+    measured.collect()
 }
 
 fn scraped<'a>(pods: &'a Data<'_>) -> HashMap<Named<'a>, Scraped> {

@@ -127,14 +127,14 @@ mod tests {
     use super::super::circuit::adapters;
     use super::super::template::Template;
     use super::super::{
-        activity, cache, circuit, connections, cpu, in_flight, jobs, latency, memory, recent, requests,
-        running_jobs, scraped,
+        activity, cache, calls, circuit, connections, cpu, database_use, failures, in_flight, jobs, latency,
+        memory, recent, requests, running_jobs, scraped,
     };
     use super::*;
     use crate::observe::prometheus::parts::Parts;
     use crate::observe::prometheus::promql::read_matchers;
 
-    const ALL: [Template; 35] = [
+    const ALL: [Template; 42] = [
         requests::RATE,
         latency::BUCKETS,
         scraped::AGE,
@@ -170,6 +170,13 @@ mod tests {
         connections::POOL_SIZE,
         connections::POOL_PODS,
         recent::REQUESTS_AND_PODS,
+        failures::FAILURES,
+        calls::SECONDS,
+        calls::RETRIES,
+        database_use::IN_USE,
+        database_use::WAIT,
+        database_use::QUERY,
+        database_use::LAG,
     ];
 
     fn selection(matchers: &str) -> Selection {
