@@ -113,10 +113,11 @@ mod tests {
 
     #[test]
     fn headroom_is_dated_only_while_the_load_grows() {
-        let load =
-            |growth: f64| (0..90).map(|index| (f64::from(index) * 10.0, 100.0 + growth * f64::from(index)));
-        let dated =
-            |growth: f64, free| used_up(free, &load(growth).collect::<Vec<_>>()).map(|at| at.as_second());
+        let dated = |growth: f64, free| {
+            let load: Vec<_> =
+                (0..90).map(|index| (f64::from(index) * 10.0, 100.0 + growth * f64::from(index))).collect();
+            used_up(free, &load).map(|at| at.as_second())
+        };
         assert_eq!(dated(0.0, 0.5), None);
         assert_eq!(dated(-0.5, 0.5), None);
         // From 174 requests per second twice as much is reached at a tenth of a request more in each second.

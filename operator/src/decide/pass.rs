@@ -128,32 +128,7 @@ struct Before<'a> {
 /// Decides an app.
 pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory: &mut DecideMemory) -> Pass {
     memory.retain(app);
-    let is_known = |name: &str| app.component(name).is_some();
-    let in_force = InForce::of(view.observed.readable_overrides(), is_known, view.now);
-    let paused = in_force.pause.map(pause);
-    let (mut state, mut limits) = (State::default(), Limits::default());
-    limits.grants.clone_from(view.grants);
-    let mut before = Vec::with_capacity(app.components.len());
-    for resolved in &app.components {
-        let mut component = component_state(app, resolved, known, view);
-        component.paused.clone_from(&paused);
-        let observed = observed(resolved, &component, view, memory);
-        let name = resolved.name.as_str();
-        if observed.undecided.is_none() {
-            memory.begin(resolved, known.and_then(|known| known.component(name)), view.now);
-            if let Some(least) =
-                named(resolved, view.observed).map(NamedCluster::least).filter(|one| *one > 0)
-            {
-                limits.required.insert(name.to_owned(), least);
-            }
-            let overrides = in_force.component(name, resolved.declared.min_replicas);
-            if overrides != Overrides::default() {
-                limits.overrides.insert(name.to_owned(), overrides);
-            }
-        }
-        before.push(Before { resolved, state: component, undecided: observed.undecided });
-        state.components.insert(name.to_owned(), observed);
-    }
+    let (before, state, limits) = before(app, known, view, memory);
     memory.note_series(app, &state, view);
     let evidence = AppEvidence { app, samples: view.samples, memory };
     let input = Input {
@@ -193,6 +168,42 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         recorded,
     };
     Pass { costs: pass.cost_changes(app, view), ..pass }
+}
+
+/// The components before their app is decided, with their observed state and what limits them.
+fn before<'a>(
+    app: &'a App,
+    known: Option<&ScalableAppStatus>,
+    view: View<'_>,
+    memory: &mut DecideMemory,
+) -> (Vec<Before<'a>>, State, Limits) {
+    let is_known = |name: &str| app.component(name).is_some();
+    let in_force = InForce::of(view.observed.readable_overrides(), is_known, view.now);
+    let paused = in_force.pause.map(pause);
+    let (mut state, mut limits) = (State::default(), Limits::default());
+    limits.grants.clone_from(view.grants);
+    let mut before = Vec::with_capacity(app.components.len());
+    for resolved in &app.components {
+        let mut component = component_state(app, resolved, known, view);
+        component.paused.clone_from(&paused);
+        let observed = observed(resolved, &component, view, memory);
+        let name = resolved.name.as_str();
+        if observed.undecided.is_none() {
+            memory.begin(resolved, known.and_then(|known| known.component(name)), view.now);
+            if let Some(least) =
+                named(resolved, view.observed).map(NamedCluster::least).filter(|one| *one > 0)
+            {
+                limits.required.insert(name.to_owned(), least);
+            }
+            let overrides = in_force.component(name, resolved.declared.min_replicas);
+            if overrides != Overrides::default() {
+                limits.overrides.insert(name.to_owned(), overrides);
+            }
+        }
+        before.push(Before { resolved, state: component, undecided: observed.undecided });
+        state.components.insert(name.to_owned(), observed);
+    }
+    (before, state, limits)
 }
 
 /// The decision, with its input if it is `recording`.

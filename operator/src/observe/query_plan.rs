@@ -264,11 +264,11 @@ impl QueryPlan {
         }
         let diagnosed = shown.traffic.clone();
         let plan = Self::new(components, forecasts, shown).with_breakers(breakers).with_pools(pools);
-        plan.with_diagnosis(diagnosed)
+        plan.with_diagnosis(&diagnosed)
     }
 
     /// The same with what is measured of these apps for their diagnosis only.
-    fn with_diagnosis(mut self, apps: BTreeSet<AppKey>) -> Self {
+    fn with_diagnosis(mut self, apps: &BTreeSet<AppKey>) -> Self {
         let of = |keys: &mut dyn Iterator<Item = &ComponentKey>| -> BTreeSet<AppKey> {
             let keys = keys.map(|key| (key.namespace.clone(), key.app.clone()));
             keys.filter(|key| apps.contains(key)).collect()

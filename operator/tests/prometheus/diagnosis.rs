@@ -119,7 +119,7 @@ struct Passes {
 
 impl Passes {
     fn of(app: App, store: SampleStore) -> Self {
-        let plan = Arc::new(QueryPlan::of(&[app.clone()]));
+        let plan = Arc::new(QueryPlan::of(std::slice::from_ref(&app)));
         let (memory, status) = (DecideMemory::default(), None);
         Self { app, plan, store, memory, now: now(), status, writes: 0 }
     }

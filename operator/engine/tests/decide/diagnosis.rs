@@ -10,6 +10,7 @@ use scalableapp_engine::evidence::backlog::BacklogReading;
 use scalableapp_engine::evidence::cache::CacheReading;
 use scalableapp_engine::evidence::circuit::CircuitReading;
 use scalableapp_engine::evidence::connections::{ConnectionsReading, PoolReading};
+use scalableapp_engine::evidence::recent::RecentRate;
 use scalableapp_engine::evidence::recorded::{RecordedEvidence, Recorder};
 use scalableapp_engine::evidence::sample::Reading;
 use scalableapp_engine::forecast::season::Seasonal;
@@ -63,6 +64,9 @@ impl Evidence for Observing<'_> {
     }
     fn pools(&self, component: &str) -> Option<PoolReading> {
         self.evidence.pools(component)
+    }
+    fn recent_rate(&self, component: &str) -> Option<RecentRate> {
+        self.evidence.recent_rate(component)
     }
     fn observation(&self, after: Option<Timestamp>) -> Option<Observation> {
         after.is_none_or(|after| self.at > after).then(|| self.observation.clone())

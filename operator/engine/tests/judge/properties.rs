@@ -100,7 +100,7 @@ proptest! {
                 }
                 judge.observe(slice.as_ref());
                 if is_asked {
-                    judge.judgement();
+                    let _ = judge.judgement();
                 }
             }
             judge.judgement()
