@@ -387,8 +387,9 @@ mod tests {
         ]
     }
 
-    fn situations_of_circuits() -> [Situation; 2] {
-        [
+    /// The same of circuit breakers.
+    fn of_breakers() -> Vec<Situation> {
+        vec![
             (
                 "DependencyDegraded",
                 Stack::calling(&schedule(1, 4, 1), 4, 1.0),
@@ -427,7 +428,7 @@ mod tests {
 
     #[test]
     fn every_place_names_the_same_reason_while_its_cause_lasts() {
-        for (reason, mut stack, change, words) in situations().into_iter().chain(situations_of_circuits()) {
+        for (reason, mut stack, change, words) in situations().into_iter().chain(of_breakers()) {
             change(&mut stack);
             for seconds in [0, 5, 60, 5, 5] {
                 stack.look(seconds);
