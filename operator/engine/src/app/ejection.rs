@@ -85,7 +85,7 @@ struct Replacing {
 }
 
 /// What is known of a pod.
-enum Verdict<'a> {
+enum PodVerdict<'a> {
     /// Its breaker for this dependency is open, and those of most of its peers are closed.
     Bad(&'a str),
     /// Too little is known.
@@ -97,7 +97,7 @@ enum Verdict<'a> {
 }
 
 /// A component whose pods may leave.
-struct Service<'a> {
+struct Peers<'a> {
     now: Timestamp,
     max_age: SignedDuration,
     dependencies: &'a BTreeMap<String, stack::Dependency>,
@@ -131,7 +131,7 @@ pub(crate) fn ejected(
     for call in of.calls.keys() {
         readings.extend(input.evidence.circuit(subject.name, call).map(|reading| (*call, reading)));
     }
-    let service = Service {
+    let service = Peers {
         now: input.now,
         max_age: input.evidence.max_age(),
         dependencies: &input.stack.dependencies,
@@ -144,7 +144,7 @@ pub(crate) fn ejected(
         living,
         ejected: &observed.ejected,
     };
-    let verdicts: BTreeMap<&str, Verdict<'_>> =
+    let verdicts: BTreeMap<&str, PodVerdict<'_>> =
         service.living.iter().map(|pod| (&*pod.name, service.verdict(pod))).collect();
     memory.note(&service, &verdicts);
     let pods = service.out(memory, &verdicts);
@@ -153,15 +153,15 @@ pub(crate) fn ejected(
     Ejected { pods, replace }
 }
 
-impl<'a> Service<'a> {
-    fn verdict(&self, pod: &Pod) -> Verdict<'a> {
+impl<'a> Peers<'a> {
+    fn verdict(&self, pod: &Pod) -> PodVerdict<'a> {
         let (mut is_shared, mut is_unclear) = (false, false);
         for (call, standing) in &self.of.calls {
             match standing {
                 // Some breakers close later than others, for want of calls.
                 _ if self.held.is_held(call) => is_shared = true,
                 Standing::OpenOnSomePods { pods } if pods.iter().any(|one| **one == *pod.name) => {
-                    return Verdict::Bad(call);
+                    return PodVerdict::Bad(call);
                 }
                 Standing::OpenOnSomePods { .. } | Standing::Well => is_unclear |= self.is_silent(call, pod),
                 Standing::Degraded(_) => is_shared = true,
@@ -170,9 +170,9 @@ impl<'a> Service<'a> {
             }
         }
         match (is_shared, is_unclear) {
-            (true, _) => Verdict::Shared,
-            (false, true) => Verdict::Unclear,
-            (false, false) => Verdict::Well,
+            (true, _) => PodVerdict::Shared,
+            (false, true) => PodVerdict::Unclear,
+            (false, false) => PodVerdict::Well,
         }
     }
 
@@ -192,20 +192,20 @@ impl<'a> Service<'a> {
     fn out(
         &self,
         memory: &EjectionMemory,
-        verdicts: &BTreeMap<&str, Verdict<'_>>,
+        verdicts: &BTreeMap<&str, PodVerdict<'_>>,
     ) -> BTreeMap<String, String> {
         let leaves = |(name, bad): &(&String, &BadPod)| {
             let settings = self.settings(&bad.dependency);
             let lasts = |since: Timestamp, time| self.now.duration_since(since) >= time;
             match verdicts.get(name.as_str()) {
-                Some(Verdict::Bad(_)) => {
+                Some(PodVerdict::Bad(_)) => {
                     bad.out.is_some() || bad.open.is_some_and(|since| lasts(since, settings.after))
                 }
-                Some(Verdict::Unclear) => bad.out.is_some(),
-                Some(Verdict::Well) => {
+                Some(PodVerdict::Unclear) => bad.out.is_some(),
+                Some(PodVerdict::Well) => {
                     bad.out.is_some_and(|since| !lasts(since, stays_out(settings.after, bad.times)))
                 }
-                Some(Verdict::Shared) | None => false,
+                Some(PodVerdict::Shared) | None => false,
             }
         };
         let bad = memory.pods.iter().filter(leaves);
@@ -222,18 +222,18 @@ impl<'a> Service<'a> {
         &self,
         memory: &mut EjectionMemory,
         out: &BTreeMap<String, String>,
-        verdicts: &BTreeMap<&str, Verdict<'_>>,
+        verdicts: &BTreeMap<&str, PodVerdict<'_>>,
     ) -> Option<String> {
         let are_well = |but: &str| {
             self.living
                 .iter()
                 .filter(|pod| *pod.name != *but)
-                .all(|pod| pod.is_ready() && matches!(verdicts.get(&*pod.name), Some(Verdict::Well)))
+                .all(|pod| pod.is_ready() && matches!(verdicts.get(&*pod.name), Some(PodVerdict::Well)))
         };
         let is_due = |name: &&String| {
             let Some(bad) = memory.pods.get(*name) else { return false };
             let after = self.settings(&bad.dependency).replace_after;
-            matches!(verdicts.get(name.as_str()), Some(Verdict::Bad(_)))
+            matches!(verdicts.get(name.as_str()), Some(PodVerdict::Bad(_)))
                 && !after.is_zero()
                 && self.now.duration_since(bad.since) >= after
         };
@@ -256,7 +256,7 @@ impl EjectionMemory {
     }
 
     /// Notes what is known of each pod.
-    fn note(&mut self, service: &Service<'_>, verdicts: &BTreeMap<&str, Verdict<'_>>) {
+    fn note(&mut self, service: &Peers<'_>, verdicts: &BTreeMap<&str, PodVerdict<'_>>) {
         let now = service.now;
         if let Some(Replacing { wait, .. }) =
             self.replacing.take_if(|one| !verdicts.contains_key(one.pod.as_str()))
@@ -266,21 +266,21 @@ impl EjectionMemory {
         self.pods.retain(|name, _| verdicts.contains_key(name.as_str()));
         for (name, verdict) in verdicts {
             let is_out = service.ejected.contains(*name);
-            if !self.pods.contains_key(*name) && (is_out || matches!(verdict, Verdict::Bad(_))) {
+            if !self.pods.contains_key(*name) && (is_out || matches!(verdict, PodVerdict::Bad(_))) {
                 self.pods.insert((*name).to_owned(), BadPod::new(now, is_out, service.of));
             }
             let Some(bad) = self.pods.get_mut(*name) else { continue };
             match verdict {
-                Verdict::Bad(dependency) => {
+                PodVerdict::Bad(dependency) => {
                     bad.dependency = (*dependency).to_owned();
                     bad.open.get_or_insert(now);
                     bad.well = None;
                 }
-                Verdict::Well | Verdict::Shared => {
+                PodVerdict::Well | PodVerdict::Shared => {
                     bad.open = None;
                     bad.well.get_or_insert(now);
                 }
-                Verdict::Unclear => {}
+                PodVerdict::Unclear => {}
             }
         }
         self.pods.retain(|_, bad| {
@@ -295,7 +295,7 @@ impl EjectionMemory {
     }
 
     /// Notes which pods are to get no requests.
-    fn leave(&mut self, service: &Service<'_>, out: &BTreeMap<String, String>) {
+    fn leave(&mut self, service: &Peers<'_>, out: &BTreeMap<String, String>) {
         for (name, bad) in &mut self.pods {
             if !out.contains_key(name) {
                 bad.out = None;
