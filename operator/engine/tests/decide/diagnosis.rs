@@ -3,7 +3,7 @@
 use crate::fixture::{Component, NAME, metric, rate};
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_engine::diagnose::observation::{Call, Observation, Span};
-use scalableapp_engine::diagnose::standing::Bottleneck;
+use scalableapp_engine::diagnose::standing::{Bottleneck, DiagnosisMemory};
 use scalableapp_engine::diagnose::verdict::Intervention;
 use scalableapp_engine::evidence::Evidence;
 use scalableapp_engine::evidence::backlog::BacklogReading;
@@ -169,9 +169,8 @@ impl Shop {
     }
 
     fn said(&self) -> Option<(&str, Reason, Intervention)> {
-        let of = |one: &'_ Bottleneck| (one.cause, one.advice);
-        let standing = self.memory.diagnosis.standing()?;
-        Some((standing.component.as_str(), of(standing).0, of(standing).1))
+        let Bottleneck { component, cause, advice, .. } = self.memory.diagnosis.standing()?;
+        Some((component.as_str(), *cause, *advice))
     }
 }
 
@@ -250,7 +249,7 @@ fn waiting_for_a_slow_database_adds_no_pod_and_requests_do() {
     shop.web.rates(10.0);
     let fewer = shop.pass().0.components[NAME].desired;
     assert!(fewer <= 4, "the verdict neither asks for replicas nor takes one");
-    shop.memory.diagnosis = Default::default();
+    shop.memory.diagnosis = DiagnosisMemory::default();
     shop.web.rates(200.0);
     assert!(shop.pass().0.components[NAME].desired > 4, "without a verdict they are asked for");
 }
