@@ -126,7 +126,7 @@ fn alerts_name_conditions_and_reasons_that_exist() {
             named += 1;
             match matcher.name.as_str() {
                 "type" => assert!(types.contains(&word), "{word}"),
-                "reason" => assert!(reason::all().any(|reason| reason.name == word), "{word}"),
+                "reason" | "cause" => assert!(reason::all().any(|reason| reason.name == word), "{word}"),
                 "status" => assert!(["True", "False", "Unknown"].contains(&word), "{word}"),
                 _ => {}
             }

@@ -42,6 +42,12 @@ impl LiveSource for Context {
             {
                 metrics::condition(&namespace, &app.name_any(), type_, status, reason.name);
             }
+            if let Some(bottleneck) = app.status.as_ref().and_then(|status| status.bottleneck.as_ref()) {
+                let cause = reason::all().find(|reason| reason.name == bottleneck.cause);
+                if let Some(cause) = cause {
+                    metrics::bottleneck(&namespace, &app.name_any(), &bottleneck.component, cause.name);
+                }
+            }
             for component in app.status.iter().flat_map(|status| &status.components) {
                 metrics::desired_replicas(&namespace, &app.name_any(), &component.name, component.desired);
             }

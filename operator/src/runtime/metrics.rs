@@ -40,6 +40,7 @@ const QUERY_DURATION: &str = "scalableapp_prometheus_query_duration_seconds";
 const QUERIES: &str = "scalableapp_prometheus_queries_total";
 const API_WRITES: &str = "scalableapp_api_writes_total";
 const DESIRED_REPLICAS: &str = "scalableapp_desired_replicas";
+const BOTTLENECK: &str = "scalableapp_bottleneck";
 const CONDITION: &str = "scalableapp_condition";
 const LEADER: &str = "scalableapp_leader";
 
@@ -47,7 +48,7 @@ const LEADER: &str = "scalableapp_leader";
 const BUCKETS: [f64; 6] = [0.005, 0.025, 0.1, 0.5, 1.0, 5.0];
 
 /// Every metric of the process.
-pub const DESCRIPTIONS: [Description; 10] = [
+pub const DESCRIPTIONS: [Description; 11] = [
     Description {
         name: RECONCILE_DURATION,
         kind: MetricKind::Histogram,
@@ -103,6 +104,13 @@ pub const DESCRIPTIONS: [Description; 10] = [
         unit: Unit::Count,
         labels: &["namespace", "scalableapp", "component"],
         help: "Desired replicas of the last decision.",
+    },
+    Description {
+        name: BOTTLENECK,
+        kind: MetricKind::Gauge,
+        unit: Unit::Count,
+        labels: &["namespace", "scalableapp", "component", "cause"],
+        help: "1 for the cause in status.bottleneck of a ScalableApp. It ends up to 60 s after it.",
     },
     Description {
         name: CONDITION,
@@ -196,6 +204,13 @@ pub fn desired_replicas(namespace: &str, app: &str, component: &str, replicas: i
     let labels = [("namespace", namespace), ("scalableapp", app), ("component", component)]
         .map(|(name, value)| (name, value.to_owned()));
     gauge!(DESIRED_REPLICAS, &labels).set(replicas);
+}
+
+/// The cause of an app's problem.
+pub fn bottleneck(namespace: &str, app: &str, component: &str, cause: &'static str) {
+    let labels = [("namespace", namespace), ("scalableapp", app), ("component", component), ("cause", cause)]
+        .map(|(name, value)| (name, value.to_owned()));
+    gauge!(BOTTLENECK, &labels).set(1);
 }
 
 /// A condition of an app that needs attention.
