@@ -3,7 +3,7 @@
 use crate::{
     decide::{ComponentPass, DecideMemory, Pass},
     observe::{
-        measure::{Measure, Place},
+        measure::{Measure, NodePlace},
         snapshot::Samples,
         timeline::Timeline,
     },
@@ -63,7 +63,7 @@ fn evidence(app: &App, number: &Number, timeline: &Timeline, samples: &Samples) 
     let Number { node, series, normal, value, .. } = number;
     let measure = Measure::named(series);
     let (namespace, name, window) = (app.namespace.as_str(), app.name.as_str(), samples.request_window());
-    let place = Place { namespace, app: name, node, window };
+    let place = NodePlace { namespace, app: name, node, window };
     LiveEvidence {
         component: node.clone(),
         measure: series.clone(),

@@ -56,10 +56,10 @@ pub enum Measure {
 }
 
 /// Name, quantity and statistic of a measure.
-type Row = (&'static str, Quantity, Statistic);
+type Meaning = (&'static str, Quantity, Statistic);
 
 impl Measure {
-    fn row(self) -> Row {
+    fn row(self) -> Meaning {
         use Statistic::Unknown;
         match self {
             Self::Requests => ("requests_per_second", Quantity::Requests, Unknown),
@@ -142,8 +142,8 @@ impl Measure {
     /// A query for the same number of one node, without the checks of the operator's own; `None` where the number comes from
     /// the API server, or from a query that the app declares.
     #[must_use]
-    pub fn query(self, of: &Place<'_>) -> Option<String> {
-        let Place { namespace, app, node, window, .. } = of;
+    pub fn query(self, of: &NodePlace<'_>) -> Option<String> {
+        let NodePlace { namespace, app, node, window, .. } = of;
         let window = display_duration(&window.unsigned_abs());
         let all = |series: &str, more: &str| {
             format!("{series}{{namespace=\"{namespace}\",scalableapp=\"{app}\"{more}}}")
@@ -209,7 +209,7 @@ impl Measure {
 
 /// One node, and the averaging window of its requests.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct NodePlace<'a> {
     /// Namespace of the app.
     pub namespace: &'a str,
     /// Name of the app.
@@ -230,7 +230,7 @@ mod tests {
         let names: BTreeSet<&str> = Measure::ALL.iter().map(|one| one.name()).collect();
         assert_eq!(names.len(), Measure::ALL.len());
         let window = SignedDuration::from_secs(60);
-        let place = Place { namespace: "shop", app: "shop", node: "web", window };
+        let place = NodePlace { namespace: "shop", app: "shop", node: "web", window };
         for measure in Measure::ALL {
             assert_eq!(Measure::named(measure.name()), Some(measure));
             if let Some(query) = measure.query(&place) {
