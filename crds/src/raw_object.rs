@@ -1,8 +1,9 @@
 //! An object of the API server as the texts of its fields, so unused fields are dropped before they are decoded. Pure.
 
+use jiff::Timestamp;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// The only field of the replacement of an object that is too large: its number of bytes. The API server drops a field
@@ -18,8 +19,8 @@ const LONGEST_NAME: usize = 4096;
 pub struct RawObject<'a> {
     fields: BTreeMap<String, &'a RawValue>,
     metadata: BTreeMap<String, &'a RawValue>,
-    /// The reduced managed fields.
-    scalers: Option<Box<RawValue>>,
+    /// The managed fields that are kept.
+    managed: Option<Box<RawValue>>,
 }
 
 /// The kept managers of replicas.
@@ -56,7 +57,7 @@ impl<'a> RawObject<'a> {
         let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
         let metadata = fields.remove("metadata").map(|metadata| serde_json::from_str(metadata.get()));
         let metadata: Option<BTreeMap<String, &RawValue>> = metadata.transpose()?;
-        Ok(Self { fields, metadata: metadata.unwrap_or_default(), scalers: None })
+        Ok(Self { fields, metadata: metadata.unwrap_or_default(), managed: None })
     }
 
     /// Reduces the managed fields to the writer of `spec.replicas`, without times.
@@ -68,7 +69,20 @@ impl<'a> RawObject<'a> {
             .take(SCALERS)
             .map(|one| json!({"manager": one.manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}}))
             .collect();
-        self.scalers = (!scalers.is_empty()).then(|| to_raw_value(&scalers).ok()).flatten();
+        self.managed = (!scalers.is_empty()).then(|| to_raw_value(&scalers).ok()).flatten();
+    }
+
+    /// Keeps the managed fields without times that cannot be read: one of them would make the object unreadable.
+    pub fn drop_unreadable_times(&mut self) {
+        let Some(managed) = self.metadata.remove("managedFields") else { return };
+        let mut managed: Vec<Map<String, Value>> = serde_json::from_str(managed.get()).unwrap_or_default();
+        for one in &mut managed {
+            let time = one.get("time").and_then(Value::as_str);
+            if time.is_none_or(|time| time.parse::<Timestamp>().is_err()) {
+                one.remove("time");
+            }
+        }
+        self.managed = to_raw_value(&managed).ok();
     }
 
     /// Drops a field of the metadata.
@@ -103,7 +117,7 @@ impl<'a> RawObject<'a> {
                 .map(|(key, value)| (key.clone(), *value))
                 .collect(),
             metadata: self.metadata.iter().filter_map(kept).collect(),
-            scalers: None,
+            managed: None,
         }
     }
 
@@ -114,7 +128,7 @@ impl<'a> RawObject<'a> {
     pub fn text(&self, too_large: Option<usize>) -> serde_json::Result<String> {
         let mut metadata: BTreeMap<&str, &RawValue> =
             self.metadata.iter().map(|(key, value)| (key.as_str(), *value)).collect();
-        metadata.extend(self.scalers.as_deref().map(|scalers| ("managedFields", scalers)));
+        metadata.extend(self.managed.as_deref().map(|managed| ("managedFields", managed)));
         let metadata = to_raw_value(&metadata)?;
         let bytes = too_large.map(|bytes| to_raw_value(&bytes)).transpose()?;
         let mut fields: BTreeMap<&str, &RawValue> =

@@ -10,14 +10,17 @@ use scalableapp_e2e::world::{World, wait_until};
 use serde_json::json;
 use std::time::Duration;
 
-/// An event says that an edit of this child was undone.
+/// An event says that an edit of this child was undone, and whose.
 async fn says(world: &World, child: &str) -> Result<()> {
     wait_until(&format!("an event names {child}"), Duration::from_secs(30), async || {
         let events: Api<Event> = Api::namespaced(world.client(), world.namespace());
         let events = events.list(&ListParams::default()).await?.items;
         let names = |event: &Event| {
             event.reason.as_deref() == Some("ChildReverted")
-                && event.note.as_deref().is_some_and(|note| note.starts_with(child))
+                && event
+                    .note
+                    .as_deref()
+                    .is_some_and(|note| note.starts_with(&format!("{child}field manager ")))
         };
         ensure!(events.iter().any(names), "no such event");
         Ok(())

@@ -23,8 +23,8 @@ fn field(entry: &ManagedFieldsEntry) -> Option<String> {
     let metadata = fields.get("f:metadata").and_then(Value::as_object);
     let rendered =
         |key: &str| Some((format!("metadata.{}", key.trim_start_matches("f:")), metadata?.get(key)?));
-    let spec = fields.get("f:spec").map(|spec| ("spec".to_owned(), spec));
-    let places = [spec, rendered("f:labels"), rendered("f:ownerReferences")];
+    let part = |name: &str| Some((name.to_owned(), fields.get(&format!("f:{name}"))?));
+    let places = [part("spec"), part("data"), rendered("f:labels"), rendered("f:ownerReferences")];
     places.into_iter().flatten().find_map(|(path, value)| leaf(path, value))
 }
 
@@ -83,6 +83,8 @@ mod tests {
         let label = "field manager kubectl-label has changed metadata.labels.team";
         assert_eq!(said(json!([entries[3]])), Some(label.to_owned()));
         assert_eq!(said(json!([entries[0], entries[1], entries[2]])), None);
+        let settings = json!([{"manager": "kubectl-patch", "fieldsV1": {"f:data": {"f:pool": {}}}}]);
+        assert_eq!(said(settings), Some("field manager kubectl-patch has changed data.pool".to_owned()));
         let scaled = json!([{"manager": "kubectl", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
         assert_eq!(said(scaled), None, "replicas are told of where they are decided");
     }

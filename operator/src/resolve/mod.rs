@@ -72,7 +72,7 @@ pub fn resolve(app: &ScalableApp) -> Result<App, Vec<Invalid>> {
         &mut problems,
     );
     let caches: Vec<app::UsedCache> = app.spec.caches.iter().map(cache::used).collect();
-    let databases = provider::variables(&app.spec.databases, name.as_str(), &namespace);
+    let databases = provider::variables(&app.spec.databases, name.as_str(), &namespace, &mut problems);
     let image = app.spec.image.as_deref();
     let callees = Callees::of(&app.spec, &mut problems);
     let shared = Shared {

@@ -5,7 +5,7 @@ use super::invalid::Problems;
 use super::path::Path;
 use super::syntax::Syntax;
 use scalableapp_crds as api;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Key of a Secret with the URL of a database, if no other is set.
 const URI: &str = "uri";
@@ -103,8 +103,30 @@ pub(super) fn uri_key(primary: &api::Primary) -> &str {
 }
 
 /// The variables of every service and worker of an app, for its databases.
-pub(super) fn variables(databases: &[api::Database], app: &str, namespace: &str) -> Vec<api::EnvVar> {
-    databases.iter().flat_map(|database| of_database(database, app, namespace)).collect()
+pub(super) fn variables(
+    databases: &[api::Database],
+    app: &str,
+    namespace: &str,
+    problems: &mut Problems,
+) -> Vec<api::EnvVar> {
+    let mut variables: Vec<api::EnvVar> = Vec::new();
+    let mut owners: BTreeMap<String, &str> = BTreeMap::new();
+    for database in databases {
+        for variable in of_database(database, app, namespace) {
+            match owners.insert(variable.name.clone(), &database.name) {
+                None => variables.push(variable),
+                Some(other) => {
+                    let sentence = format!(
+                        "choose another name: {} would be a variable of {other} and of {}",
+                        variable.name, database.name
+                    );
+                    let list = Path::Field(&Path::Root, "databases");
+                    problems.refuse(Path::Item(&list, &database.name), sentence);
+                }
+            }
+        }
+    }
+    variables
 }
 
 fn of_database(database: &api::Database, app: &str, namespace: &str) -> Vec<api::EnvVar> {
@@ -246,6 +268,21 @@ mod tests {
         let said: Vec<String> = resolve(&app).expect_err("problems").iter().map(Invalid::to_string).collect();
         let sentence = "let one database of the app scale the Cluster pg: remove readReplicas here";
         assert_eq!(said, [format!("databases[other].postgres.cnpg.readReplicas: {sentence}")]);
+    }
+
+    #[test]
+    fn databases_whose_variables_have_the_same_name_are_refused() {
+        let external = json!({"external": {
+            "primary": {"secretRef": {"name": "rds"}}, "readReplicas": {"secretRef": {"name": "rds-read"}},
+        }});
+        let mut app = written(&external);
+        let mut other = app.spec.databases[0].clone();
+        other.name = "main-read".to_owned();
+        app.spec.databases.push(other);
+        let said: Vec<String> = resolve(&app).expect_err("problems").iter().map(Invalid::to_string).collect();
+        let sentence =
+            "choose another name: DATABASE_MAIN_READ_URL would be a variable of main and of main-read";
+        assert_eq!(said, [format!("databases[main-read]: {sentence}")]);
     }
 
     #[test]

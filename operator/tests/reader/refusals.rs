@@ -156,6 +156,24 @@ fn a_secret_without_a_host_is_refused() {
 }
 
 #[test]
+fn a_uri_whose_password_is_not_encoded_is_refused_without_a_part_of_it() {
+    for uri in [
+        "postgres://shop:hush#now/more@there@host/shop",
+        "postgres://shop:hush/now@host/shop",
+        "postgres://shop:12/hush@host/shop",
+    ] {
+        let pod = Pod::of_port(1);
+        for name in ["host", "port", "user", "password"] {
+            pod.forget_secret(name);
+        }
+        pod.write_secret("uri", uri);
+        let refusal = pod.start().refusal();
+        assert!(refusal.contains("percent-encode") && !refusal.contains("hush"), "{refusal}");
+        assert!(!pod.log().contains("hush"), "{}", pod.log());
+    }
+}
+
+#[test]
 fn a_secret_without_a_password_is_refused() {
     let primary = Primary::start("");
     let pod = Pod::of(&primary);

@@ -160,7 +160,12 @@ fn bounded(text: Vec<u8>, shape: Shape) -> Result<Vec<u8>, TooLarge> {
     let parsed = std::str::from_utf8(&text).ok().and_then(|text| RawObject::of(text).ok());
     let Some(mut object) = parsed else { return Ok(text) };
     let written = object.written_bytes();
-    object.reduce_managed_fields();
+    if shape == Shape::Object {
+        // They tell who edited it.
+        object.drop_unreadable_times();
+    } else {
+        object.reduce_managed_fields();
+    }
     if matches!(shape, Shape::Watch | Shape::List) {
         // A single object is read for fields that a list does not need.
         object.drop_metadata("annotations");
@@ -193,7 +198,7 @@ mod tests {
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
                 "name": name, "annotations": {"a": "}]\"{\\"}, "labels": {"a": "b"},
-                "managedFields": [{"time": "9999-12-31T23:59:59Z"}],
+                "managedFields": [{"manager": "kubectl", "time": "9999-12-31T23:59:59Z"}],
             },
             "spec": {"volumes": vec![json!({"name": "{[\\\""}); volumes]}, "status": {"phase": "ü"},
         })
@@ -236,11 +241,15 @@ mod tests {
     }
 
     #[test]
-    fn one_object_keeps_its_annotations_and_is_refused_if_it_is_too_large() {
+    fn one_object_keeps_its_annotations_and_managers_and_is_refused_if_it_is_too_large() {
         let read = passed(Shape::Object, &pod("a", 1).to_string(), 10).expect("a pod");
         let mut expected = pod("a", 1);
-        expected["metadata"].as_object_mut().expect("an object").remove("managedFields");
+        expected["metadata"]["managedFields"] = json!([{"manager": "kubectl"}]);
         assert_eq!(serde_json::from_str::<Value>(&read).expect("JSON"), expected);
+        let mut edited = pod("a", 1);
+        edited["metadata"]["managedFields"] = json!([{"manager": "kubectl", "time": "2026-01-01T00:00:00Z"}]);
+        let read = passed(Shape::Object, &edited.to_string(), 10).expect("a pod");
+        assert_eq!(serde_json::from_str::<Value>(&read).expect("JSON"), edited);
         let refused = passed(Shape::Object, &pod("a", 20_000).to_string(), 4096).expect_err("too large");
         assert!(refused.to_string().starts_with("the object has 3"), "{refused}");
     }

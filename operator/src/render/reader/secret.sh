@@ -81,6 +81,11 @@ take_uri() {
         query=${rest#*\?}
         rest=${rest%%\?*}
     fi
+    if ! is_address "${rest%%/*}" || [[ $rest == *@* ]]; then
+        # What looks like a host may be a part of the password: it is not repeated.
+        SECRET_PROBLEM="The 'uri' in the Secret $PRIMARY_SECRET has no readable host and port: percent-encode special characters of the password, such as / as %2F."
+        return 1
+    fi
     conninfo="postgres://${userinfo:+$userinfo@}$rest?"
     local pairs
     IFS='&' read -r -a pairs <<<"$query"
@@ -94,6 +99,12 @@ take_uri() {
     mapfile -t added < <(parameters)
     conninfo+=$(IFS='&' && printf '%s' "${added[*]}")
     address=${rest%%/*}
+}
+
+# Hosts with ports, separated by commas.
+is_address() {
+    local host='([A-Za-z0-9._%-]*|\[[0-9A-Fa-f:.%]+\])(:[0-9]*)?'
+    [[ $1 =~ ^$host(,$host)*$ ]]
 }
 
 # What is added to an address, one on each line.
