@@ -7,7 +7,7 @@ pub mod rolling;
 
 use crate::stack::Component;
 use crate::state::Observed;
-use rolling::{Limits, Revision};
+use rolling::{Revision, RollingLimits};
 use std::collections::BTreeMap;
 
 /// The next safe step: the `spec.replicas` that each revision should have now.
@@ -68,7 +68,7 @@ pub(crate) fn waits(desired: i32, declared: &Component, observed: &Observed, roo
     observed.is_rolling() && limits(desired, declared, room).admit_nothing()
 }
 
-fn limits(desired: i32, declared: &Component, room: Option<Room>) -> Limits {
+fn limits(desired: i32, declared: &Component, room: Option<Room>) -> RollingLimits {
     let rolling = declared.rolling;
     room.map_or_else(|| rolling.resolve(desired), |room| rolling.within(desired, room.most))
 }
@@ -86,7 +86,7 @@ pub(crate) fn replicas(
         let hash = declared.revision.clone();
         revisions.push(Revision { hash, replicas: 0, available: 0, is_target: true });
         // Its Deployment may be refused. Nothing is removed for it before it exists.
-        limits = Limits { surge: 1, unavailable: 0 };
+        limits = RollingLimits { surge: 1, unavailable: 0 };
     }
     let mut plan = rolling::plan(desired, &revisions, limits);
     if let Some(room) = room {

@@ -55,11 +55,11 @@ impl Default for Rolling {
 impl Rolling {
     /// Surge and unavailable pods for a desired total, with no more pods than `most`. Without room for one more, an old pod
     /// makes room for a new one. The only pod does so only if it may be unavailable: until then both are 0.
-    pub(crate) fn within(self, desired: i32, most: i32) -> Limits {
-        let Limits { surge, unavailable } = self.resolve(desired);
+    pub(crate) fn within(self, desired: i32, most: i32) -> RollingLimits {
+        let RollingLimits { surge, unavailable } = self.resolve(desired);
         let surge = surge.min(most.saturating_sub(desired).max(0));
         let unavailable = if surge == 0 && desired > 1 { unavailable.max(1) } else { unavailable };
-        Limits { surge, unavailable }
+        RollingLimits { surge, unavailable }
     }
 
     /// Pods above a desired total.
@@ -68,7 +68,7 @@ impl Rolling {
     }
 
     /// Surge and unavailable pods for a desired total.
-    pub(crate) fn resolve(self, desired: i32) -> Limits {
+    pub(crate) fn resolve(self, desired: i32) -> RollingLimits {
         let part = |amount, round_by| match amount {
             Amount::Pods(pods) => pods.max(0),
             Amount::Percent(percent) => {
@@ -78,18 +78,18 @@ impl Rolling {
         };
         let unavailable = part(self.max_unavailable, 0).min(desired);
         let surge = part(self.max_surge, 99);
-        Limits { surge, unavailable: if surge == 0 { unavailable.max(1) } else { unavailable } }
+        RollingLimits { surge, unavailable: if surge == 0 { unavailable.max(1) } else { unavailable } }
     }
 }
 
 /// Pods above and below the desired total while there are several revisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub(crate) struct RollingLimits {
     pub(crate) surge: i32,
     pub(crate) unavailable: i32,
 }
 
-impl Limits {
+impl RollingLimits {
     /// Whether no pod may be added and none removed, so that nothing moves.
     pub(crate) fn admit_nothing(self) -> bool {
         self.surge == 0 && self.unavailable == 0
@@ -116,7 +116,7 @@ pub fn current_replicas(revisions: &[Revision], last_desired: Option<i32>) -> i3
 ///
 /// A total that grows during the rollout is divided in proportion to the available pods. So a target whose pods do not
 /// become available gets no more of them than surge and unavailable allow, and the old revisions grow instead.
-pub(crate) fn plan(desired: i32, revisions: &[Revision], limits: Limits) -> BTreeMap<&str, i32> {
+pub(crate) fn plan(desired: i32, revisions: &[Revision], limits: RollingLimits) -> BTreeMap<&str, i32> {
     let mut planned: BTreeMap<&str, i32> =
         revisions.iter().map(|revision| (revision.hash.as_str(), revision.replicas)).collect();
     let Some(target) = revisions.iter().find(|revision| revision.is_target) else {
@@ -130,7 +130,7 @@ pub(crate) fn plan(desired: i32, revisions: &[Revision], limits: Limits) -> BTre
         return planned;
     }
 
-    let Limits { surge, unavailable } = limits;
+    let RollingLimits { surge, unavailable } = limits;
     let limit = desired.saturating_add(surge);
     let target_serving = target.serving().min(desired);
     // What the old revisions must still serve to keep the promise of `max_unavailable`.
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn without_room_for_a_surge_an_old_pod_leaves_first_but_never_the_only_one() {
         let within = |desired, most, rolling: Rolling| {
-            let Limits { surge, unavailable } = rolling.within(desired, most);
+            let RollingLimits { surge, unavailable } = rolling.within(desired, most);
             (surge, unavailable)
         };
         assert_eq!(within(4, 4, Rolling::default()), (0, 1));
@@ -384,7 +384,7 @@ mod tests {
             let mut revisions = [old("a", old_replicas, old_replicas), target(0, 0)];
             for wanted in desired {
                 next_round(&mut revisions, wanted, rolling, false);
-                let Limits { surge, unavailable } = rolling.resolve(wanted);
+                let RollingLimits { surge, unavailable } = rolling.resolve(wanted);
                 prop_assert!(revisions[0].replicas >= wanted - unavailable, "{revisions:?}");
                 prop_assert!(revisions[1].replicas <= surge + unavailable, "{revisions:?}");
             }
