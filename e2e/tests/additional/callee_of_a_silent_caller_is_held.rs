@@ -120,7 +120,8 @@ async fn silence(world: &World, calls: LoadPod<'_>) -> Result<i32> {
     let hpa = RefCell::new(Hpa { replicas: REPLICAS, recommended: Vec::new(), fewest: REPLICAS });
     let look = async || {
         web_is_held(world).await?;
-        hpa.borrow_mut().see(rate(world, &prometheus).await?);
+        let rate = rate(world, &prometheus).await?;
+        hpa.borrow_mut().see(rate);
         Ok(())
     };
     world.payments_behave(&json!({"hang": true})).await?;

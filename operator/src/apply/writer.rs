@@ -177,7 +177,7 @@ fn fixed_fields(kind: &str, status: &Status) -> Option<String> {
     let name = status.details.as_ref().map_or("", |details| details.name.as_str());
     Some(format!(
         "Kubernetes cannot change storage and storageClass of StatefulSet {name}: restore them, or run kubectl delete statefulset \
-         {name}, and the operator creates it again with new claims"
+         {name} and, with storagePolicy Retain, delete its claims, too; the operator creates it again with new claims"
     ))
 }
 
