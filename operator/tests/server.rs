@@ -421,6 +421,8 @@ async fn every_documented_metric_is_served_and_no_other() {
     metrics::tick_began(Duration::ZERO);
     metrics::queried("request_rate", Duration::from_millis(3), "ok");
     metrics::wrote("Deployment", "ok");
+    metrics::condition("shop", "shop", "Ready", "False", "PodsNotReady");
+    metrics::bottleneck("shop", "shop", "main", "DatabaseSlow");
     let (_candidate, leadership) = election(None);
     let (_, page) = get(Servers::with_metrics(leadership, handle).metrics, "/metrics");
     let served: BTreeSet<(&str, &str)> =

@@ -39,7 +39,10 @@ pub async fn eject(
                 Err(error) => {
                     tracing::warn!(component, pod = change.pod.name_any(), %error, "a pod was not put in or out of its Service");
                     decisions.note_ejection_failure(component, clock::wall());
-                    break;
+                    // Others may be refused no less; but each would wait as long.
+                    if matches!(error, WriteError::TimedOut { .. }) {
+                        break;
+                    }
                 }
             }
         }

@@ -49,7 +49,8 @@ impl Timeline {
             now + SignedDuration::from_millis(late as i64)
         };
         let next = *self.next.get_or_insert_with(first);
-        if now < next {
+        // Unless the clock was set back.
+        if now < next && next.duration_since(now) <= interval {
             return false;
         }
         // After a pause the interval begins anew.

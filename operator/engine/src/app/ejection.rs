@@ -274,6 +274,12 @@ impl EjectionMemory {
                 PodVerdict::Bad(dependency) => {
                     bad.dependency = (*dependency).to_owned();
                     bad.open.get_or_insert(now);
+                    // A pod with requests that was well for long enough begins anew.
+                    let least = service.settings(dependency).after.max(LEAST_OUT);
+                    let was_well = bad.well.is_some_and(|since| now.duration_since(since) >= least);
+                    if bad.out.is_none() && was_well {
+                        bad.since = now;
+                    }
                     bad.well = None;
                 }
                 PodVerdict::Well | PodVerdict::Shared => {

@@ -64,7 +64,7 @@ pub(crate) fn ceiling(
 ) -> Option<Bound> {
     let bottleneck = waiting.bottleneck.filter(|_| waiting.names.contains(subject.name))?;
     let work = signals.iter().filter(|signal| shows_work(&signal.metric.target));
-    let asked = work.filter_map(|signal| Some(signal.result.proposal()?.replicas)).max().unwrap_or(0);
+    let asked = work.filter_map(Signal::replicas).max().unwrap_or(0);
     let replicas = asked.max(subject.current_replicas).max(min);
     let by = format!("the bottleneck {} of {}", bottleneck.cause.name, bottleneck.component);
     Some(Bound::new(replicas, reason::BOTTLENECK_ELSEWHERE, by))

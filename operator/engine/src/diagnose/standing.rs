@@ -57,6 +57,8 @@ pub struct DiagnosisMemory {
     quiet: u32,
     /// Where normal operation ends; `None` while nothing is wrong.
     incident: Option<Timestamp>,
+    /// Where normal operation begins, after an incident that became normal.
+    begun: Option<Timestamp>,
     /// Whether there was enough to judge, when it was last looked at.
     judged: bool,
 }
@@ -132,15 +134,20 @@ impl DiagnosisMemory {
 
     /// Diagnoses the app, if there is something new to look at.
     pub(crate) fn follow(&mut self, input: &Input<'_>) {
-        let Some(mut observation) = input.evidence.observation(self.asked) else { return };
-        self.asked = Some(input.now);
+        // A clock that was set back would stop the diagnosis.
+        let asked = self.asked.filter(|at| *at <= input.now);
+        let Some(mut observation) = input.evidence.observation(asked) else { return };
         let length = observation.window.until - observation.window.from;
-        let until = |incident: Timestamp| incident.as_second() as f64;
-        self.incident =
-            self.incident.filter(|from| observation.window.until - until(*from) <= MOST_WINDOWS * length);
-        for span in &mut observation.normal {
-            span.until = self.incident.map_or(span.until, |from| span.until.min(until(from)));
+        let at = |time: Timestamp| time.as_second() as f64;
+        if self.incident.is_some_and(|from| observation.window.until - at(from) > MOST_WINDOWS * length) {
+            *self = Self { begun: Some(input.now), ..Self::default() };
         }
+        self.asked = Some(input.now);
+        for span in &mut observation.normal {
+            span.from = self.begun.map_or(span.from, |begun| span.from.max(at(begun)));
+            span.until = self.incident.map_or(span.until, |from| span.until.min(at(from)));
+        }
+        observation.normal.retain(|span| span.from < span.until);
         self.judged = is_judged(&observation);
         if !self.judged {
             return;

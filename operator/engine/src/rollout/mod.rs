@@ -65,12 +65,18 @@ pub(crate) struct Room {
 
 /// Whether a rollout waits, because what is shared has no room for a new pod beside the only old one.
 pub(crate) fn waits(desired: i32, declared: &Component, observed: &Observed, room: Option<Room>) -> bool {
-    observed.is_rolling() && limits(desired, declared, room).admit_nothing()
+    observed.is_rolling() && limits(desired, declared, observed, room).admit_nothing()
 }
 
-fn limits(desired: i32, declared: &Component, room: Option<Room>) -> RollingLimits {
+fn limits(desired: i32, declared: &Component, observed: &Observed, room: Option<Room>) -> RollingLimits {
     let rolling = declared.rolling;
-    room.map_or_else(|| rolling.resolve(desired), |room| rolling.within(desired, room.most))
+    let limits = room.map_or_else(|| rolling.resolve(desired), |room| rolling.within(desired, room.most));
+    let is_serving = observed.revisions.iter().any(|one| one.available.min(one.replicas) > 0);
+    if limits.admit_nothing() && !is_serving {
+        // Nothing is lost with a pod that does not serve, and its successor may be the repair.
+        return RollingLimits { unavailable: 1, ..limits };
+    }
+    limits
 }
 
 /// The replicas of each revision of one component, for its decided replicas.
@@ -80,7 +86,7 @@ pub(crate) fn replicas(
     observed: &Observed,
     room: Option<Room>,
 ) -> BTreeMap<String, i32> {
-    let mut limits = limits(desired, declared, room);
+    let mut limits = limits(desired, declared, observed, room);
     let mut revisions = observed.revisions.clone();
     if !revisions.iter().any(|revision| revision.is_target) {
         let hash = declared.revision.clone();

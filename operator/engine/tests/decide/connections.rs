@@ -435,6 +435,21 @@ fn the_only_pod_stays_until_there_are_connections_for_a_second_one() {
 }
 
 #[test]
+fn the_only_pod_makes_room_for_its_successor_if_it_does_not_serve() {
+    let mut cluster = Cluster::new(7, &[("web", declared(pool(4, 4, 0), 1))]);
+    cluster.settle();
+    cluster.one("web").pods.iter_mut().for_each(|pod| pod.is_ready = false);
+    cluster.one("web").declared.revision = "repaired".to_owned();
+    for _ in 0..10 {
+        cluster.act(2, |cluster| assert!(cluster.held() <= 4));
+        let is_new = cluster.components["web"].pods.iter().any(|pod| pod.revision == "repaired");
+        cluster.later(10, is_new, true);
+    }
+    let web = &cluster.components["web"];
+    assert!(web.pods.len() == 1 && web.pods[0].revision == "repaired", "{web:?}");
+}
+
+#[test]
 fn a_rollout_proceeds_as_declared_while_the_budget_is_not_known() {
     let mut cluster = Cluster::new(7, &[("web", declared(pool(4, 4, 0), 1))]);
     cluster.reports = false;

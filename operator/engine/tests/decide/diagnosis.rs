@@ -30,6 +30,9 @@ const STEP: i64 = 15;
 /// Seconds of the judged window.
 const WINDOW: i64 = 120;
 
+/// Samples that the operator keeps.
+const KEPT: usize = 120;
+
 /// Evidence with an observation.
 struct Observing<'a> {
     evidence: &'a RecordedEvidence,
@@ -147,11 +150,21 @@ impl Shop {
     fn step(&mut self, level: Level) -> Decision {
         self.web.later(STEP);
         self.past.push((self.web.now.as_duration().as_secs_f64(), level));
+        self.forget();
         self.web.rates(200.0);
         self.web.reads("waiting", if level.latency > 0.3 { 15.0 } else { 4.0 });
         let decision = self.pass().0;
         self.memory = decision.memory.clone();
         decision
+    }
+
+    /// Drops what the operator does not keep: the oldest sample, or the oldest one of an incident.
+    fn forget(&mut self) {
+        if self.past.len() > KEPT {
+            let incident = self.memory.diagnosis.incident().map(|one| one.as_second() as f64);
+            let of_incident = |incident| self.past.iter().position(|(at, _)| *at >= incident);
+            self.past.remove(incident.and_then(of_incident).unwrap_or(0));
+        }
     }
 
     /// A pass now, and its record.
@@ -206,6 +219,27 @@ fn a_verdict_stays_as_it_began_and_an_incident_does_not_become_normal() {
         shop.step(SLOW_QUERY);
     }
     assert_eq!(shop.memory.diagnosis.standing().cloned(), begun);
+}
+
+#[test]
+fn an_incident_of_360_windows_is_normal_from_then_on() {
+    let mut shop = Shop::of(|index| if index < KEPT { FINE } else { SLOW_QUERY }, KEPT + 20);
+    assert!(shop.said().is_some());
+    let mut steps = 20;
+    while shop.said().is_some() && steps < 4000 {
+        shop.step(SLOW_QUERY);
+        steps += 1;
+    }
+    assert!((2680..2720).contains(&steps), "{steps}");
+    for _ in 0..60 {
+        shop.step(SLOW_QUERY);
+        assert_eq!(shop.said(), None);
+    }
+    assert!(shop.memory.diagnosis.is_judged());
+    for _ in 0..12 {
+        shop.step(Level { query: 2.0, latency: 4.0, wait: 1.5, ..SLOW_QUERY });
+    }
+    assert!(shop.said().is_some(), "what is worse than that is said");
 }
 
 #[test]

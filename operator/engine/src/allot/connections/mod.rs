@@ -164,7 +164,9 @@ fn lower(component: &mut Bounded<'_>, claim: &Claim, share: Allotment, database:
         most: whole(share.at_rest),
     });
     if is_known && claim.surge > 0 && share.at_rest <= i64::from(component.wanted()) {
-        let words = if component.wanted() > 1 { "old pods leave first" } else { "the rollout waits" };
+        let (wanted, most) = (component.wanted(), whole(share.at_rest));
+        let waits = subject.declared.rolling.within(wanted, most).admit_nothing();
+        let words = if waits { "the rollout waits" } else { "old pods leave first" };
         component.connections.push_str(&format!("; none for a surge, so {words}"));
     }
     let (wanted, most) = (claim.wanted - leaving(component), whole(share.at_rest));
