@@ -13,10 +13,12 @@ const DEGRADED: &str = "DependencyDegraded";
 const ALL: u32 = 34;
 /// Those who still try while nobody can pay: two replicas. Each is a new connection, so every pod gets some.
 const FEW: u32 = 14;
-/// So long, the rate of all customers has left the averaging window.
-const OUTAGE: Duration = REQUEST_WINDOW.saturating_add(Duration::from_secs(10));
+/// The scale-down stabilization window, for which replicas stay after the recovery, too. All customers come back within it.
+const STABILIZATION: Duration = Duration::from_secs(30);
+/// So long, the rate of all customers has left the averaging window, and what it recommended the stabilization window.
+const OUTAGE: Duration = REQUEST_WINDOW.saturating_add(STABILIZATION).saturating_add(Duration::from_secs(10));
 
-/// `web`, which calls the payment provider, without a window that would keep replicas.
+/// `web`, which calls the payment provider.
 fn shop(world: &World) -> Result<Value> {
     let mut app = world.shop(1, 5, "10")?;
     app["spec"]["dependencies"] = json!([{"name": "payments", "circuit": {"source": "app"}}]);
@@ -24,7 +26,8 @@ fn shop(world: &World) -> Result<Value> {
     web["args"] = json!(["--modules", "payments"]);
     web["env"] = json!([{"name": "PAYMENTS_URL", "value": "http://payments"}]);
     web["calls"] = json!(["payments"]);
-    web["scaling"]["behavior"] = json!({"scaleDown": {"stabilizationWindowSeconds": 0}});
+    web["scaling"]["behavior"] =
+        json!({"scaleDown": {"stabilizationWindowSeconds": STABILIZATION.as_secs()}});
     Ok(app)
 }
 
@@ -114,6 +117,6 @@ async fn recovery(world: &World) -> Result<()> {
     println!("dependency_brownout_holds: the return: {report:?}");
     ensure!(report.failed.total() == 0, "{report:?}");
     few.kill().await?;
-    let over = REQUEST_WINDOW * 2 + Duration::from_secs(30);
+    let over = REQUEST_WINDOW * 2 + STABILIZATION * 2 + Duration::from_secs(30);
     wait_until("without customers replicas go", over, async || world.has_replicas(1).await).await
 }
