@@ -169,7 +169,7 @@ impl DecideMemory {
     /// Whether pods may be resized now.
     pub(super) fn may_resize(&self, cache: &str, now: Timestamp) -> bool {
         let until = self.shards.get(cache).and_then(|known| known.until);
-        until.is_none_or(|until| now >= until || until.duration_since(now) > RESIZED_AGAIN_AFTER)
+        has_waited(until, now, RESIZED_AGAIN_AFTER)
     }
 
     /// Records that a pod could not be put in or out of its Service.
@@ -188,12 +188,14 @@ impl DecideMemory {
 
     /// Whether pods of a component may be put in or out of its Service now.
     pub(super) fn may_eject(&self, component: &str, now: Timestamp) -> bool {
-        self.ejections.get(component).and_then(|writes| writes.labels).is_none_or(|until| now >= until)
+        let until = self.ejections.get(component).and_then(|writes| writes.labels);
+        has_waited(until, now, EJECTED_AGAIN_AFTER)
     }
 
     /// Whether a pod of a component may be evicted now.
     pub(super) fn may_evict(&self, component: &str, now: Timestamp) -> bool {
-        self.ejections.get(component).and_then(|writes| writes.evictions).is_none_or(|until| now >= until)
+        let until = self.ejections.get(component).and_then(|writes| writes.evictions);
+        has_waited(until, now, EJECTED_AGAIN_AFTER * (1 << DOUBLINGS))
     }
 
     /// The shards that leave a cache with this StatefulSet, if any do.
@@ -252,4 +254,9 @@ impl DecideMemory {
     pub(super) fn source(&self, component: &str, metric: &str) -> Option<&Source> {
         self.components.get(component)?.sources.get(metric)
     }
+}
+
+/// Whether a wait of at most `longest` is over, or the clock was set back since it began.
+fn has_waited(until: Option<Timestamp>, now: Timestamp, longest: SignedDuration) -> bool {
+    until.is_none_or(|until| now >= until || until.duration_since(now) > longest)
 }

@@ -69,7 +69,7 @@ pub(super) fn problem(query: &BreakerQuery, answer: &QueryAnswer, pods: &[Pod]) 
         )),
         Some(Err(Misfit::NotANumber)) => Some(format!("the query returned NaN for pod {pod}")),
         Some(Err(Misfit::Unlisted)) => {
-            Some(format!("the query returned a value for pod {pod} that its values do not list"))
+            Some(format!("the query returned a value for pod {pod} that is not in values: add it there"))
         }
         Some(Ok(_)) => None,
     })

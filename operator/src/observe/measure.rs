@@ -149,6 +149,11 @@ impl Measure {
             format!("{series}{{namespace=\"{namespace}\",scalableapp=\"{app}\"{more}}}")
         };
         let own = |series: &str, more: &str| all(series, &format!(",component=\"{node}\"{more}"));
+        // Pods of a Deployment have its hash, those of a StatefulSet a number: `web` is not `web-admin`.
+        let of_kubelet = |series: &str| {
+            let pods = format!("{app}-{node}-([0-9a-f]{{10}}-.+|[0-9]+)");
+            format!("{series}{{namespace=\"{namespace}\",pod=~\"{pods}\",container!=\"\"}}")
+        };
         let rate = |selector: String| format!("sum(rate({selector}[{window}]))");
         let quantile = |quantile: &str| {
             let buckets = own("http_server_request_duration_seconds_bucket", "");
@@ -169,12 +174,12 @@ impl Measure {
             }
             Self::CallSeconds => mean("http_client_request_duration_seconds", ""),
             Self::Retries => rate(own("retry_attempts_total", ",outcome!=\"denied\"")),
-            Self::CpuShare | Self::CpuCores => format!(
-                "sum(rate(container_cpu_usage_seconds_total{{namespace=\"{namespace}\",pod=~\"{app}-{node}-.+\",container!=\"\"}}[2m]))"
-            ),
-            Self::MemoryShare | Self::MemoryBytes => format!(
-                "avg(container_memory_working_set_bytes{{namespace=\"{namespace}\",pod=~\"{app}-{node}-.+\",container!=\"\"}})"
-            ),
+            Self::CpuCores => {
+                format!("sum(rate({}[2m]))", of_kubelet("container_cpu_usage_seconds_total"))
+            }
+            Self::MemoryBytes => {
+                format!("avg(sum by (pod) ({}))", of_kubelet("container_memory_working_set_bytes"))
+            }
             Self::PoolInUse => {
                 format!("sum({})", own("db_client_connection_count", ",db_client_connection_state=\"used\""))
             }
@@ -184,7 +189,7 @@ impl Measure {
                 let of = |part: &str| {
                     rate(all(
                         &format!("db_client_operation_duration_seconds_{part}"),
-                        ",db_system_name=\"postgresql\"",
+                        ",db_system_name!~\"redis|memcached\"",
                     ))
                 };
                 format!("{} / {}", of("sum"), of("count"))
@@ -202,6 +207,8 @@ impl Measure {
                 format!("{} / ({} + {})", of("misses"), of("hits"), of("misses"))
             }
             Self::Evictions => rate(own("redis_evicted_keys_total", "")),
+            // The limits come from the API server.
+            Self::CpuShare | Self::MemoryShare => return None,
             Self::Backlog | Self::OldestAge | Self::CircuitOpen | Self::NotGranted => return None,
         })
     }
@@ -231,6 +238,8 @@ mod tests {
         assert_eq!(names.len(), Measure::ALL.len());
         let window = SignedDuration::from_secs(60);
         let place = NodePlace { namespace: "shop", app: "shop", node: "web", window };
+        let memory = Measure::MemoryBytes.query(&place).expect("a query");
+        assert!(memory.contains("pod=~\"shop-web-([0-9a-f]{10}-.+|[0-9]+)\""), "{memory}");
         for measure in Measure::ALL {
             assert_eq!(Measure::named(measure.name()), Some(measure));
             if let Some(query) = measure.query(&place) {

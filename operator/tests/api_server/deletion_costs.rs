@@ -21,12 +21,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::fake::{self, Answer, LIMIT, context_with, failure, lead, not_found};
-
-const PODS: &str = "/api/v1/namespaces/store/pods";
-/// What an apply leaves as it is unless it names it.
-const KEPT: [&str; 5] =
-    ["metadata.namespace", "metadata.labels", "metadata.ownerReferences", "spec.template", "spec.replicas"];
+use crate::fake::{self, Answer, LIMIT, PODS, context_with, failure, lead, not_found};
 
 /// Objects by path, and the writes of pods and replicas in order.
 #[derive(Clone)]
@@ -72,7 +67,7 @@ impl ApiServer {
             }
             "GET" => objects.get(path).map_or_else(not_found, |object| (StatusCode::OK, object.clone())),
             "PATCH" if path.starts_with(PODS) => (StatusCode::OK, objects[path].clone()),
-            "PATCH" => fake::store(&mut objects, path, body, &KEPT),
+            "PATCH" => fake::store(&mut objects, path, body, &fake::KEPT),
             "POST" if path.ends_with("/events") => {
                 let name = body["metadata"]["name"].as_str().unwrap();
                 objects.insert(format!("{path}/{name}"), body.clone());
@@ -85,26 +80,7 @@ impl ApiServer {
 
     /// Gives the pool three replicas, which are these pods.
     fn run(&self, pods: [&str; 3]) {
-        let mut objects = self.objects.lock().unwrap();
-        let (path, deployment) = objects.iter_mut().find(|(path, _)| path.contains("/deployments/")).unwrap();
-        deployment["spec"]["replicas"] = json!(3);
-        let mut labels = deployment["metadata"]["labels"].clone();
-        labels["pod-template-hash"] = json!("1");
-        let owner = format!("{}-1", path.rsplit('/').next().unwrap());
-        let owners = json!([{
-            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": "1", "controller": true,
-        }]);
-        for name in pods {
-            let ready =
-                json!({"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"});
-            let pod = json!({
-                "metadata": {"name": name, "namespace": "store", "uid": name, "labels": labels,
-                    "ownerReferences": owners},
-                "spec": {"containers": []},
-                "status": {"phase": "Running", "conditions": [ready]},
-            });
-            objects.insert(format!("{PODS}/{name}"), pod);
-        }
+        fake::run(&mut self.objects.lock().unwrap(), pods);
     }
 
     /// The leader, with Deployments and pods in its caches.

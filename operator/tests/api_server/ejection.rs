@@ -2,7 +2,6 @@
 //! and a Prometheus that knows the breakers of each pod.
 
 use std::collections::BTreeMap;
-use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,9 +22,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::fake::{self, Answer, LIMIT, context_with, failure, lead, not_found};
+use crate::fake::{self, Answer, LIMIT, PODS, context_with, failure, lead, not_found};
 
-const PODS: &str = "/api/v1/namespaces/store/pods";
 const TIER: &str = "scalableapp.dev/tier";
 
 /// Objects by path, and the writes of pods in order.
@@ -45,24 +43,16 @@ impl ApiServer {
         let server = self.clone();
         fake::client(move |head, body| {
             let server = server.clone();
-            async move {
-                if head.uri.query().unwrap_or_default().contains("watch=true") {
-                    pending::<()>().await;
-                }
-                server.answer(&head.method, head.uri.path(), body)
-            }
+            async move { server.answer(&head.method, head.uri.path(), body) }
         })
     }
 
-    fn answer(&self, method: &Method, path: &str, mut body: Value) -> Answer {
+    fn answer(&self, method: &Method, path: &str, body: Value) -> Answer {
         let mut objects = self.objects.lock().unwrap();
         let said = |words: String| self.writes.lock().unwrap().push(words);
         match method.as_str() {
             "GET" if path.ends_with("/deployments") || path.ends_with("/pods") => {
-                let plural = path.rsplit('/').next().unwrap();
-                let of_kind = objects.iter().filter(|(one, _)| one.contains(&format!("/{plural}/")));
-                let items: Vec<&Value> = of_kind.map(|(_, object)| object).collect();
-                (StatusCode::OK, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
+                fake::list(&objects, path.rsplit('/').next().unwrap())
             }
             "GET" => objects.get(path).map_or_else(not_found, |object| (StatusCode::OK, object.clone())),
             "PATCH" if path.starts_with(PODS) => {
@@ -86,26 +76,7 @@ impl ApiServer {
                     ),
                 }
             }
-            "PATCH" => {
-                let known = objects.get(path).cloned().unwrap_or_else(|| json!({"spec": {}}));
-                for (part, field) in [
-                    ("metadata", "namespace"),
-                    ("metadata", "labels"),
-                    ("metadata", "ownerReferences"),
-                    ("spec", "template"),
-                    ("spec", "replicas"),
-                ] {
-                    if body[part][field].is_null() {
-                        body[part][field] = known[part][field].clone();
-                    }
-                }
-                (body["metadata"]["uid"], body["metadata"]["resourceVersion"]) = (json!(path), json!("1"));
-                if path.ends_with("/status") {
-                    body["spec"] = json!({"services": []});
-                }
-                objects.insert(path.to_owned(), body.clone());
-                (StatusCode::OK, body)
-            }
+            "PATCH" => fake::store(&mut objects, path, body, &fake::KEPT),
             "POST" if path.ends_with("/events") => {
                 let name = body["metadata"]["name"].as_str().unwrap();
                 objects.insert(format!("{path}/{name}"), body.clone());
@@ -118,26 +89,7 @@ impl ApiServer {
 
     /// Gives the service three replicas, which are these pods.
     fn run(&self, pods: [&str; 3]) {
-        let mut objects = self.objects.lock().unwrap();
-        let (path, deployment) = objects.iter_mut().find(|(path, _)| path.contains("/deployments/")).unwrap();
-        deployment["spec"]["replicas"] = json!(3);
-        let mut labels = deployment["metadata"]["labels"].clone();
-        labels["pod-template-hash"] = json!("1");
-        let owner = format!("{}-1", path.rsplit('/').next().unwrap());
-        let owners = json!([{
-            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": "1", "controller": true,
-        }]);
-        for name in pods {
-            let ready =
-                json!({"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"});
-            let pod = json!({
-                "metadata": {"name": name, "namespace": "store", "uid": format!("uid-{name}"), "labels": labels,
-                    "ownerReferences": owners},
-                "spec": {"containers": []},
-                "status": {"phase": "Running", "conditions": [ready]},
-            });
-            objects.insert(format!("{PODS}/{name}"), pod);
-        }
+        fake::run(&mut self.objects.lock().unwrap(), pods);
     }
 
     /// The leader, with Deployments and pods in its caches, that has measured the breakers.

@@ -51,6 +51,35 @@ where
     Client::new(service, "operator")
 }
 
+/// The pods of the namespace of the tests.
+pub const PODS: &str = "/api/v1/namespaces/store/pods";
+
+/// What an apply leaves as it is unless it names it.
+pub const KEPT: [&str; 5] =
+    ["metadata.namespace", "metadata.labels", "metadata.ownerReferences", "spec.template", "spec.replicas"];
+
+/// Gives the stored Deployment three replicas, which are these pods.
+pub fn run(objects: &mut BTreeMap<String, Value>, pods: [&str; 3]) {
+    let (path, deployment) = objects.iter_mut().find(|(path, _)| path.contains("/deployments/")).unwrap();
+    deployment["spec"]["replicas"] = json!(3);
+    let mut labels = deployment["metadata"]["labels"].clone();
+    labels["pod-template-hash"] = json!("1");
+    let owner = format!("{}-1", path.rsplit('/').next().unwrap());
+    let owners = json!([{
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": "1", "controller": true,
+    }]);
+    for name in pods {
+        let ready = json!({"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        let pod = json!({
+            "metadata": {"name": name, "namespace": "store", "uid": format!("uid-{name}"), "labels": labels,
+                "ownerReferences": owners},
+            "spec": {"containers": []},
+            "status": {"phase": "Running", "conditions": [ready]},
+        });
+        objects.insert(format!("{PODS}/{name}"), pod);
+    }
+}
+
 /// Stores what an apply sends, and answers with it. What it does not send of these fields stays.
 pub fn store(objects: &mut BTreeMap<String, Value>, path: &str, mut body: Value, kept: &[&str]) -> Answer {
     let known = objects.get(path).cloned().unwrap_or_else(|| json!({"spec": {}}));

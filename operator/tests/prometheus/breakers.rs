@@ -110,12 +110,12 @@ async fn what_does_not_tell_a_state_is_unknown_and_named() {
         (
             vec![(of("a"), "2")],
             Some(Implausible),
-            "the query returned a value for pod a that its values do not list",
+            "the query returned a value for pod a that is not in values: add it there",
         ),
         (
             vec![(of("a"), "+Inf")],
             Some(Implausible),
-            "the query returned a value for pod a that its values do not list",
+            "the query returned a value for pod a that is not in values: add it there",
         ),
     ];
     let app = app("breaker_state");

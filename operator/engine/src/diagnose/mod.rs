@@ -15,6 +15,7 @@ mod causes;
 mod changes;
 mod gate;
 mod graph;
+pub mod headroom;
 mod judge;
 pub mod observation;
 mod place;
