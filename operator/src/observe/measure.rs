@@ -149,11 +149,6 @@ impl Measure {
             format!("{series}{{namespace=\"{namespace}\",scalableapp=\"{app}\"{more}}}")
         };
         let own = |series: &str, more: &str| all(series, &format!(",component=\"{node}\"{more}"));
-        // Pods of a Deployment have its hash, those of a StatefulSet a number: `web` is not `web-admin`.
-        let of_kubelet = |series: &str| {
-            let pods = format!("{app}-{node}-([0-9a-f]{{10}}-.+|[0-9]+)");
-            format!("{series}{{namespace=\"{namespace}\",pod=~\"{pods}\",container!=\"\"}}")
-        };
         let rate = |selector: String| format!("sum(rate({selector}[{window}]))");
         let quantile = |quantile: &str| {
             let buckets = own("http_server_request_duration_seconds_bucket", "");
@@ -175,10 +170,10 @@ impl Measure {
             Self::CallSeconds => mean("http_client_request_duration_seconds", ""),
             Self::Retries => rate(own("retry_attempts_total", ",outcome!=\"denied\"")),
             Self::CpuCores => {
-                format!("sum(rate({}[2m]))", of_kubelet("container_cpu_usage_seconds_total"))
+                format!("sum(rate({}[2m]))", of.kubelet("container_cpu_usage_seconds_total"))
             }
             Self::MemoryBytes => {
-                format!("avg(sum by (pod) ({}))", of_kubelet("container_memory_working_set_bytes"))
+                format!("avg(sum by (pod) ({}))", of.kubelet("container_memory_working_set_bytes"))
             }
             Self::PoolInUse => {
                 format!("sum({})", own("db_client_connection_count", ",db_client_connection_state=\"used\""))
@@ -186,12 +181,8 @@ impl Measure {
             Self::PoolWait => mean("db_client_connection_wait_time_seconds", ""),
             // Of the components with a pool of this database.
             Self::QuerySeconds => {
-                let of = |part: &str| {
-                    rate(all(
-                        &format!("db_client_operation_duration_seconds_{part}"),
-                        ",db_system_name!~\"redis|memcached\"",
-                    ))
-                };
+                let series = |part: &str| format!("db_client_operation_duration_seconds_{part}");
+                let of = |part| rate(all(&series(part), ",db_system_name!~\"redis|memcached\""));
                 format!("{} / {}", of("sum"), of("count"))
             }
             Self::Connections => {
@@ -225,6 +216,16 @@ pub struct NodePlace<'a> {
     pub node: &'a str,
     /// Averaging window.
     pub window: SignedDuration,
+}
+
+impl NodePlace<'_> {
+    /// A selector for the containers. Pods of a Deployment have its hash, those of a StatefulSet a number: `web` is not
+    /// `web-admin`.
+    fn kubelet(&self, series: &str) -> String {
+        let Self { namespace, app, node, .. } = self;
+        let pods = format!("{app}-{node}-([0-9a-f]{{10}}-.+|[0-9]+)");
+        format!("{series}{{namespace=\"{namespace}\",pod=~\"{pods}\",container!=\"\"}}")
+    }
 }
 
 #[cfg(test)]
