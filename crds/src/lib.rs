@@ -6,6 +6,7 @@
 mod behavior;
 mod bottleneck;
 mod cache;
+mod canary;
 mod cnpg;
 mod condition;
 mod connection_pool;
@@ -28,6 +29,7 @@ mod probe;
 mod quantity;
 mod raw_object;
 mod rollout;
+mod rollout_status;
 mod scalableapp;
 mod scaling_override;
 mod schedule;
@@ -42,6 +44,7 @@ use serde_json::json;
 pub use behavior::{Behavior, PolicyType, ScalingPolicyRule, ScalingRules, SelectPolicy};
 pub use bottleneck::BottleneckStatus;
 pub use cache::{Cache, CacheEngine, CacheTarget, CacheTls, Eviction, Redis, Shards};
+pub use canary::{Canary, CanaryAnalysis, CanaryStep, ErrorAnalysis, LatencyAnalysis};
 pub use cnpg::{ClusterRef, ClusterReplicaTarget, ClusterReplicas, Cnpg};
 pub use condition::{Condition, ConditionStatus, condition_type, set_condition};
 pub use connection_pool::{ConnectionPool, MaxConnections};
@@ -73,7 +76,8 @@ pub use printable::{has_effect, printable};
 pub use probe::{Exec, Grpc, HttpGet, Probe, Probes, TcpSocket};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use raw_object::{RawObject, TOO_LARGE};
-pub use rollout::{IntOrPercent, InvalidIntOrPercent, Rolling, Rollout};
+pub use rollout::{IntOrPercent, InvalidIntOrPercent, Rolling, Rollout, WorkerRollout};
+pub use rollout_status::{RejectedRevision, RolloutPhase, RolloutStatus};
 pub use scalableapp::{ScalableApp, ScalableAppSpec};
 pub use scaling_override::{
     Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec, ScalingOverrideStatus,

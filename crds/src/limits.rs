@@ -42,6 +42,15 @@ pub const EFFECT: usize = 200;
 /// Changes of replicas that are kept over a restart.
 pub const SCALE_EVENTS: usize = 16;
 
+/// Steps of a canary.
+pub const CANARY_STEPS: usize = 20;
+/// Aborted revisions of a component that are remembered.
+pub const REJECTED_REVISIONS: usize = 5;
+/// Overrides in force that acted on the rollout of a component.
+pub const ROLLOUT_ACTS: usize = 8;
+/// Characters of a UID.
+pub const UID: usize = 64;
+
 /// Replicas of a component that stay because of others: one for each of its calls, and one for its callers.
 pub const HOLDS: usize = CALLS + 1;
 /// Dependencies and components that a component calls.

@@ -1,15 +1,30 @@
 //! How a new version replaces the old one. Pure.
 
+use crate::Canary;
 use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{borrow::Cow, fmt};
 
-/// How a new revision takes over.
+/// How a new revision of a service takes over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("!has(self.rolling) || !has(self.canary)", "set at most one of rolling, canary"))]
 pub struct Rollout {
-    /// Rolling update: new pods replace old ones a few at a time. This is the default, and the only strategy so far.
+    /// Rolling update: new pods replace old ones a few at a time. This is the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolling: Option<Rolling>,
+    /// Canary: the new revision gets a part of the requests, is compared with the stable revision, and takes over if it is
+    /// proven to be good enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+}
+
+/// How a new revision of a worker takes over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerRollout {
+    /// Rolling update: new pods replace old ones a few at a time. This is the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolling: Option<Rolling>,
 }

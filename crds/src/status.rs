@@ -1,7 +1,7 @@
 //! The status of a ScalableApp. It holds no live measurement, so it changes only with a decision. Pure.
 
 use crate::limits::{self, Clip, clip_list, clip_text};
-use crate::{BottleneckStatus, Condition, DecisionRecord, ScalingMemory};
+use crate::{BottleneckStatus, Condition, DecisionRecord, RolloutStatus, ScalingMemory};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -97,6 +97,9 @@ pub struct ComponentStatus {
     #[schemars(length(max = limits::REVISIONS))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub revisions: Vec<RevisionStatus>,
+    /// Where the canary is; null for a component without one in its spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
     /// What the operator needs for scaling after a restart. It is written only together with a change of the replicas,
     /// or of what holds them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -163,6 +166,7 @@ impl Clip for ComponentStatus {
         clip_text(&mut self.name, limits::NAME);
         clip_text(&mut self.limited_by, limits::LIMITED_BY);
         clip_list(&mut self.revisions, limits::REVISIONS);
+        self.rollout = self.rollout.map(Clip::clip);
         self.memory = self.memory.map(Clip::clip);
         self.last_decision = self.last_decision.map(Clip::clip);
         self

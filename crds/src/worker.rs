@@ -3,8 +3,8 @@
 use crate::limits;
 use crate::service::COMPONENT_NAME;
 use crate::{
-    Behavior, ConnectionPool, EnvVar, Fallback, GoDuration, Metric, PodTemplate, Probes, Resources, Rollout,
-    Schedule, duration::is_duration,
+    Behavior, ConnectionPool, EnvVar, Fallback, GoDuration, Metric, PodTemplate, Probes, Resources, Schedule,
+    WorkerRollout, duration::is_duration,
 };
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ pub struct Worker {
     pub calls: Vec<String>,
     /// How new pods replace old ones when their template changes. Default: a rolling update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollout: Option<Rollout>,
+    pub rollout: Option<WorkerRollout>,
 }
 
 impl Worker {

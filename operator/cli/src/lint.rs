@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use scalableapp_crds::{ConnectionPool, Database, IntOrPercent, MaxConnections, Rollout, ScalableApp};
+use scalableapp_crds::{ConnectionPool, Database, IntOrPercent, MaxConnections, Rolling, ScalableApp};
 use scalableapp_engine::allot::connections::SUPERUSER_RESERVED;
 use serde_json::Value;
 use thiserror::Error;
@@ -102,27 +102,29 @@ impl Holder<'_> {
     }
 }
 
-/// Name, pool, minimum and maximum replicas, and rollout of a component.
-type Written<'a> = (&'a str, Option<&'a ConnectionPool>, (i32, i32), Option<&'a Rollout>);
+/// Name, pool, minimum and maximum replicas, and rolling update of a component.
+type Written<'a> = (&'a str, Option<&'a ConnectionPool>, (i32, i32), Option<&'a Rolling>);
 
 fn holders(app: &ScalableApp) -> Vec<Holder<'_>> {
     let of_services = app.spec.services.iter().map(|one| -> Written<'_> {
-        (&one.name, one.connection_pool.as_ref(), one.replica_bounds(), one.rollout.as_ref())
+        let rolling = one.rollout.as_ref().and_then(|rollout| rollout.rolling.as_ref());
+        (&one.name, one.connection_pool.as_ref(), one.replica_bounds(), rolling)
     });
     let of_workers = app.spec.workers.iter().map(|one| -> Written<'_> {
-        (&one.name, one.connection_pool.as_ref(), one.replica_bounds(), one.rollout.as_ref())
+        let rolling = one.rollout.as_ref().and_then(|rollout| rollout.rolling.as_ref());
+        (&one.name, one.connection_pool.as_ref(), one.replica_bounds(), rolling)
     });
     of_services.chain(of_workers).filter_map(holder).collect()
 }
 
-fn holder((name, pool, (min, max), rollout): Written<'_>) -> Option<Holder<'_>> {
-    Some(Holder { name, pool: pool?, min, max, surge: surge(rollout, max) })
+fn holder((name, pool, (min, max), rolling): Written<'_>) -> Option<Holder<'_>> {
+    Some(Holder { name, pool: pool?, min, max, surge: surge(rolling, max) })
 }
 
 /// Pods of an update above the maximum replicas. A percentage that cannot be read is refused by the API server.
-fn surge(rollout: Option<&Rollout>, max: i32) -> i32 {
+fn surge(rolling: Option<&Rolling>, max: i32) -> i32 {
     let default = IntOrPercent::Percent("25%".to_owned());
-    let written = rollout.and_then(|rollout| rollout.rolling.as_ref()?.max_surge.as_ref());
+    let written = rolling.and_then(|rolling| rolling.max_surge.as_ref());
     written.unwrap_or(&default).of_rounded_up(max).unwrap_or_default()
 }
 

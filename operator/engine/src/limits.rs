@@ -2,6 +2,7 @@
 
 use crate::allot::grants::AppGrants;
 use crate::bounds::overrides::Overrides;
+use crate::rollout::act::Act;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -14,6 +15,9 @@ pub struct Limits {
     /// Replicas that a component needs whatever else limits it, by component: those of synchronous replication.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub required: BTreeMap<String, i32>,
+    /// What people ask of the rollouts, by component, oldest first.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub acts: BTreeMap<String, Vec<Act>>,
     /// The app's grants from shared budgets.
     pub grants: AppGrants,
 }

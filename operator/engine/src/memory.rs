@@ -23,6 +23,7 @@ use crate::propose::latency::{LatencyMemory, LatencyStep};
 use crate::propose::metric::{Metric, decimal};
 use crate::propose::throughput::GrowthMemory;
 use crate::propose::time_to_useful::TimeToUseful;
+use crate::rollout::canary::{RolloutMemory, Trial};
 use crate::rollout::rolling::{Revision, current_replicas};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
@@ -60,6 +61,9 @@ pub struct ComponentMemory {
     pub(crate) is_written: bool,
     /// Whether there was no revision, and replicas of the next one were not written yet.
     pub(crate) begins: bool,
+    /// Its rollouts, where a canary is declared.
+    #[serde(default, skip_serializing_if = "RolloutMemory::is_empty")]
+    pub(crate) rollout: RolloutMemory,
 }
 
 impl AppMemory {
@@ -98,6 +102,10 @@ impl ComponentMemory {
             decided: known.map(|known| known.desired),
             is_written: false,
             begins: false,
+            rollout: known
+                .and_then(|known| known.rollout.as_ref())
+                .map(RolloutMemory::restore)
+                .unwrap_or_default(),
         }
     }
 
@@ -128,6 +136,12 @@ impl ComponentMemory {
     #[must_use]
     pub fn holds(&self) -> Vec<api::ReplicaHold> {
         self.scaling.circuits.persist()
+    }
+
+    /// The canary in progress.
+    #[must_use]
+    pub fn trial(&self) -> Option<&Trial> {
+        self.rollout.trial()
     }
 
     /// Seconds from the request for a read replica until it is useful, as learnt from earlier ones.

@@ -121,6 +121,8 @@ reasons! {
     REPLICA_NOT_COPIED = "ReplicaNotCopied": "A read replica is being cloned, waits until another one is cloned, or catches up with the primary.";
     REPLICA_BEHIND = "ReplicaBehind": "A read replica has left the read Service, because it does not follow the primary closely enough.";
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded": "The pods of the declared revision did not become ready in time.";
+    CANARY_PROGRESSING = "CanaryProgressing": "A new revision gets a part of the requests. The message says which step, and what it waits for.";
+    CANARY_ABORTED = "CanaryAborted": "The new revision was aborted, and the stable one has all requests. Change the spec, or ask for another try.";
 
     // Conditions of metrics and limits.
     ALL_METRICS_FRESH = "AllMetricsFresh": "Every metric of every component has fresh evidence.";
@@ -164,6 +166,8 @@ reasons! {
 
     // Events.
     SCALED = "Scaled": "The replicas were changed.";
+    CANARY_STEP = "CanaryStep": "A canary begins its next step.";
+    CANARY_PROMOTED = "CanaryPromoted": "A canary is now the stable revision.";
     STATUS_NOT_WRITTEN = "StatusNotWritten": "The API server refuses the status of this object. Nothing scales before it is written.";
     STATUS_REDUCED = "StatusReduced": "The API server refuses the full status of this object, so a reduced one is written. Check that the CRDs match the operator's version.";
     SCALED_BY_OTHER = "ScaledByOther": "Replicas of a child were changed outside of the operator: remove the other scaler, or use a ScalingOverride.";

@@ -5,6 +5,7 @@ use crate::bounds::schedule::Schedule;
 use crate::forecast::Forecast;
 use crate::hpa::behavior::Behavior;
 use crate::propose::metric::Metric;
+use crate::rollout::canary::Canary;
 use crate::rollout::rolling::Rolling;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,9 @@ pub struct Component {
     pub revision: String,
     /// How the declared revision replaces earlier ones.
     pub rolling: Rolling,
+    /// How it is tried before that; `None` where it takes over at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
     /// Names of the dependencies and components that it calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,

@@ -247,6 +247,7 @@ impl Autoscaler {
             behavior: self.behavior.clone(),
             revision: REVISION.to_owned(),
             rolling: Rolling::default(),
+            canary: None,
             calls: Vec::new(),
             pool: None,
         }

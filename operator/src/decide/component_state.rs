@@ -3,7 +3,9 @@
 use crate::observe::cluster::named::Obstacle;
 use crate::observe::cluster::workload::{LiveRevision, Problem, deadline_exceeded};
 use scalableapp_crds::limits::{self, clip};
-use scalableapp_crds::{DecisionRecord, ScalableAppStatus, ScalingMemory, Tier, condition_type};
+use scalableapp_crds::{
+    DecisionRecord, RolloutPhase, RolloutStatus, ScalableAppStatus, ScalingMemory, Tier, condition_type,
+};
 use scalableapp_engine::bounds::circuit::DependencyState;
 use scalableapp_engine::reason::{self, Reason};
 use std::collections::BTreeMap;
@@ -68,6 +70,8 @@ pub struct ComponentState {
     pub circuit_problems: BTreeMap<String, String>,
     /// The database whose connections a rollout waits for.
     pub rollout_waits_for: Option<String>,
+    /// Where the canary is; `None` without one, and where it was not decided.
+    pub rollout: Option<RolloutStatus>,
     /// The decision to record, if it differs from the recorded one.
     pub record: Option<DecisionRecord>,
     /// The memory of scaling, if replicas or what holds them are about to change.
@@ -109,6 +113,18 @@ impl ComponentState {
         self.outdated == 0
             && self.revisions.iter().any(|revision| revision.hash == self.target)
             && self.revisions.iter().all(|revision| revision.hash == self.target || revision.pods == 0)
+    }
+
+    /// The rollout whose new revision is a canary now.
+    #[must_use]
+    pub fn canary(&self) -> Option<&RolloutStatus> {
+        self.rollout.as_ref().filter(|rollout| rollout.phase == RolloutPhase::Progressing)
+    }
+
+    /// The rollout whose new revision was aborted.
+    #[must_use]
+    pub fn aborted(&self) -> Option<&RolloutStatus> {
+        self.rollout.as_ref().filter(|rollout| rollout.phase == RolloutPhase::Aborted)
     }
 
     /// Whether enough pods are ready for the component to be up. It does not depend on load: a component that grows

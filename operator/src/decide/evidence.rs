@@ -13,6 +13,7 @@ use scalableapp_engine::{
         Evidence,
         backlog::BacklogReading,
         cache::CacheReading,
+        canary::CanaryReading,
         circuit::CircuitReading,
         connections::{ConnectionsReading, PoolReading},
         recent::RecentRate,
@@ -70,6 +71,10 @@ impl Evidence for AppEvidence<'_> {
 
     fn recent_rate(&self, component: &str) -> Option<RecentRate> {
         self.samples.recent_rate(&self.app.component(component)?.key)
+    }
+
+    fn canary(&self, _: &str) -> Option<Cow<'_, CanaryReading>> {
+        None
     }
 
     fn usage(&self, pod: &Pod, resource: Resource) -> Option<PodSample> {

@@ -336,6 +336,7 @@ impl After<'_> {
         state.limited_by.clone_from(&decision.limited_by);
         let pool = input.stack.components.get(name).and_then(|declared| declared.pool.as_ref());
         state.rollout_waits_for = pool.filter(|_| decision.rollout_waits).map(|pool| pool.database.clone());
+        state.rollout = decision.canary.as_ref().map(|canary| canary.status.clone());
         let overrides = input.limits.overrides.get(name);
         state.limit = limit(decision, overrides, view.observed);
         let pods = input.state.components.get(name).map_or(&[][..], |observed| &observed.pods);

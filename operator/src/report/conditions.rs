@@ -6,7 +6,7 @@
 use super::joined::joined;
 use crate::decide::component_state::{ComponentState, Failure, MetricsState};
 use jiff::Timestamp;
-use scalableapp_crds::{Condition, ConditionStatus, condition_type, set_condition};
+use scalableapp_crds::{Condition, ConditionStatus, RolloutStatus, condition_type, set_condition};
 use scalableapp_engine::bounds::circuit::DependencyState;
 use scalableapp_engine::reason::{self, Reason};
 use std::borrow::Cow;
@@ -151,6 +151,16 @@ fn ready(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict {
 /// Why a component does not run its declared revision alone yet.
 fn rolling_out(state: &ComponentState) -> (Reason, String) {
     let ComponentState { name, target, .. } = state;
+    if let Some(rollout) = state.aborted() {
+        return (reason::CANARY_ABORTED, aborted(state, rollout));
+    }
+    if let Some(rollout) = state.canary() {
+        let RolloutStatus { canary, step, steps, weight, message, .. } = rollout;
+        let words = format!(
+            "{name}: revision {canary} is at step {step} of {steps}, with a weight of {weight}%. {message}"
+        );
+        return (reason::CANARY_PROGRESSING, words);
+    }
     match &state.rollout_waits_for {
         None => (reason::ROLLING_OUT, format!("{name}: revision {target} is taking over")),
         Some(database) => {
@@ -170,6 +180,9 @@ fn stalled(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict
         return yes(reason, message);
     }
     for state in components {
+        if let Some(rollout) = state.aborted() {
+            return yes(reason::CANARY_ABORTED, aborted(state, rollout));
+        }
         if state.gave_up() && !(state.is_up() && state.is_rolled_out()) {
             let words = state
                 .problem
@@ -305,7 +318,15 @@ fn dependency_degraded(components: &[&ComponentState]) -> Verdict {
     no(reason::DEPENDENCIES_WELL, reason::DEPENDENCIES_WELL.sentence)
 }
 
+/// The words for a new revision that was aborted.
+fn aborted(state: &ComponentState, rollout: &RolloutStatus) -> String {
+    format!("{}: revision {} was aborted. {}", state.name, rollout.canary, rollout.message)
+}
+
 fn rollout(components: &[&ComponentState]) -> Verdict {
+    if let Some((state, rollout)) = components.iter().find_map(|state| Some((state, state.aborted()?))) {
+        return no(reason::CANARY_ABORTED, aborted(state, rollout));
+    }
     let unfinished = || components.iter().filter(|state| !state.is_rolled_out());
     let is_blocked = |state: &&&ComponentState| {
         let is_live = state.revisions.iter().any(|revision| revision.hash == state.target);

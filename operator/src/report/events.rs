@@ -1,7 +1,10 @@
 //! Events of a pass: the changes between the status before it and the status after it. Pure.
 
 use crate::{decide::component_state::OTHER_SCALER, event::Event};
-use scalableapp_crds::{BottleneckStatus, Condition, ConditionStatus, ScalableAppStatus, condition_type};
+use scalableapp_crds::{
+    BottleneckStatus, Condition, ConditionStatus, RolloutPhase, RolloutStatus, ScalableAppStatus,
+    condition_type,
+};
 use scalableapp_engine::reason;
 
 /// The changes that are reported as events. The same status twice has none.
@@ -9,7 +12,11 @@ use scalableapp_engine::reason;
 pub fn events(before: Option<&ScalableAppStatus>, after: &ScalableAppStatus) -> Vec<Event> {
     let none = ScalableAppStatus::default();
     let before = before.unwrap_or(&none);
-    scalings(before, after).chain(transitions(before, after)).chain(bottleneck(before, after)).collect()
+    scalings(before, after)
+        .chain(transitions(before, after))
+        .chain(bottleneck(before, after))
+        .chain(rollouts(before, after))
+        .collect()
 }
 
 fn scalings<'a>(
@@ -47,6 +54,38 @@ fn transitions<'a>(
             action: "Report",
             note: condition.message.clone(),
         })
+    })
+}
+
+/// The steps and the ends of canaries.
+fn rollouts<'a>(
+    before: &'a ScalableAppStatus,
+    after: &'a ScalableAppStatus,
+) -> impl Iterator<Item = Event> + 'a {
+    after.components.iter().filter_map(|component| {
+        let said = component.rollout.as_ref()?;
+        let known = before.component(&component.name)?.rollout.as_ref()?;
+        let place = |one: &RolloutStatus| (one.phase, one.canary.clone(), one.step);
+        if place(known) == place(said) {
+            return None;
+        }
+        let RolloutStatus { phase, stable, canary, step, steps, weight, message, .. } = said;
+        let (warning, reason, words) = match phase {
+            RolloutPhase::Progressing => {
+                let words =
+                    format!("revision {canary} begins step {step} of {steps}, with a weight of {weight}%");
+                (false, reason::CANARY_STEP, words)
+            }
+            RolloutPhase::Aborted => {
+                (true, reason::CANARY_ABORTED, format!("revision {canary} was aborted. {message}"))
+            }
+            RolloutPhase::Complete if *stable == known.canary => {
+                (false, reason::CANARY_PROMOTED, format!("revision {stable} is the stable one. {message}"))
+            }
+            RolloutPhase::Complete => return None,
+        };
+        let note = format!("{}: {}", component.name, words.trim_end());
+        Some(Event { warning, reason: reason.name, action: "RollOut", note })
     })
 }
 

@@ -149,13 +149,19 @@ impl StatusUpdate {
                     ready,
                     limited_by,
                     revisions,
+                    rollout,
                     memory,
                     last_decision,
                 } = said;
+                let rollout = rollout.as_ref().map(|one| {
+                    let begun = [&one.begun, &one.step_begun].map(|time| time.as_ref().map(|time| time.0));
+                    let place = (&one.stable, &one.canary, one.step, one.steps, one.weight, &one.message);
+                    (one.phase, begun, place, &one.rejected, &one.acts)
+                });
                 if memory.is_some() || last_decision.is_some() {
                     return None;
                 }
-                (name, tier, desired, ready, limited_by, revisions).hash(&mut hasher);
+                (name, tier, desired, ready, limited_by, revisions, rollout).hash(&mut hasher);
             }
         }
         Some(hasher.finish())
@@ -184,6 +190,7 @@ fn component(state: &ComponentState, known: Option<&ScalableAppStatus>) -> Compo
         ready: state.ready(),
         limited_by: limited_by.unwrap_or_else(|| state.limited_by_names()),
         revisions,
+        rollout: state.rollout.clone(),
         memory: state.memory.clone(),
         last_decision: state.record.clone(),
     }
@@ -193,14 +200,17 @@ fn component(state: &ComponentState, known: Option<&ScalableAppStatus>) -> Compo
 fn keep(said: ComponentStatus, known: Option<&ComponentStatus>) -> ComponentStatus {
     let memory = said.memory.or_else(|| known?.memory.clone());
     let last_decision = said.last_decision.or_else(|| known?.last_decision.clone());
-    ComponentStatus { memory, last_decision, ..said }
+    let rollout = said.rollout.or_else(|| known?.rollout.clone());
+    ComponentStatus { memory, last_decision, rollout, ..said }
 }
 
 fn is_component_news(said: &ComponentStatus, known: &ComponentStatus) -> bool {
-    let ComponentStatus { name, tier, desired, ready, limited_by, revisions, memory, last_decision } = said;
+    let ComponentStatus { name, tier, desired, ready, limited_by, revisions, rollout, memory, last_decision } =
+        said;
     let is_said = (name, tier, desired, ready, limited_by, revisions)
         == (&known.name, &known.tier, &known.desired, &known.ready, &known.limited_by, &known.revisions);
     !is_said
+        || (rollout.is_some() && *rollout != known.rollout)
         || (memory.is_some() && *memory != known.memory)
         || (last_decision.is_some() && *last_decision != known.last_decision)
 }

@@ -8,8 +8,9 @@ use super::name::ComponentName;
 use super::path::Path;
 use super::provider::Provider;
 use super::revision::Revision;
-use super::{cache, cnpg, connections, database, rolling, scaling, worker};
+use super::{cache, canary, cnpg, connections, database, rolling, scaling, worker};
 use scalableapp_crds as api;
+use scalableapp_engine::rollout::canary::Canary;
 use scalableapp_engine::stack;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,7 +64,9 @@ pub(super) fn of_service(written: &api::Service, shared: Shared<'_>, path: Path<
     let (pod, pool) = shared.pooled(pod, written.connection_pool.as_ref(), path, &mut problems);
     let scaling = scaling::of_service(written, path, &mut problems);
     shared.callees.check(&written.name, &written.calls, Path::Field(&path, "calls"), &mut problems);
-    let rollout = written.rollout.as_ref();
+    let canary = canary::resolve(written, path, &mut problems);
+    let rolling = written.rollout.as_ref().and_then(|rollout| rollout.rolling.as_ref());
+    let rollout = (rolling, canary);
     let component =
         component(api::Tier::Service, declaration, rollout, (pod, scaling, pool), shared, path, problems);
     shared.callees.called(component, &written.calls)
@@ -79,7 +82,7 @@ pub(super) fn of_worker(written: &api::Worker, shared: Shared<'_>, path: Path<'_
     let (pod, pool) = shared.pooled(pod, written.connection_pool.as_ref(), path, &mut problems);
     let scaling = scaling::of_worker(written, path, &mut problems);
     shared.callees.check(&written.name, &written.calls, Path::Field(&path, "calls"), &mut problems);
-    let rollout = written.rollout.as_ref();
+    let rollout = (written.rollout.as_ref().and_then(|rollout| rollout.rolling.as_ref()), None);
     let component =
         component(api::Tier::Worker, declaration, rollout, (pod, scaling, pool), shared, path, problems);
     let component = shared.callees.called(component, &written.calls);
@@ -92,7 +95,7 @@ pub(super) fn of_cache(written: &api::Cache, shared: Shared<'_>, path: Path<'_>)
     let declaration = cache::declaration(written);
     let pod = cache::pod(written, declaration, path, &mut problems);
     let scaling = cache::scaling(written, path, &mut problems);
-    component(api::Tier::Cache, declaration, None, (pod, scaling, None), shared, path, problems)
+    component(api::Tier::Cache, declaration, (None, None), (pod, scaling, None), shared, path, problems)
 }
 
 /// Resolves the read replicas of a database, with their problems; `None` if it has none. Problems of the primary are
@@ -134,7 +137,15 @@ pub(super) fn of_database(
     };
     let pod = script.pod(declaration, replicas, at, &mut problems);
     let scaling = database::scaling(replicas, at, &mut problems);
-    Some(component(api::Tier::Database, declaration, None, (pod, scaling, None), shared, path, problems))
+    Some(component(
+        api::Tier::Database,
+        declaration,
+        (None, None),
+        (pod, scaling, None),
+        shared,
+        path,
+        problems,
+    ))
 }
 
 /// Resolves the replicas of a Cluster of CloudNativePG, which have no pods of the operator.
@@ -151,14 +162,14 @@ fn of_cluster(
     let scaling = cnpg::scaling(replicas, Path::Field(&at, "readReplicas"), &mut problems);
     let pods = (Pod::default(), scaling, None);
     let written = Declaration::named(name);
-    let component = component(api::Tier::Database, written, None, pods, shared, path, problems);
+    let component = component(api::Tier::Database, written, (None, None), pods, shared, path, problems);
     app::Component { cluster: Some(cluster.to_owned()), ..component }
 }
 
 fn component(
     tier: api::Tier,
     written: Declaration<'_>,
-    rollout: Option<&api::Rollout>,
+    (rolling, canary): (Option<&api::Rolling>, Option<Canary>),
     (pod, scaling, pool): (Pod, scaling::Scaling, Option<stack::Pool>),
     shared: Shared<'_>,
     path: Path<'_>,
@@ -167,7 +178,7 @@ fn component(
     let key = ComponentKey::new(shared.namespace, shared.app, written.name);
     let name = ComponentName::resolve(written.name, Path::Field(&path, "name"), &mut problems);
     let revision = Revision::of(&pod, &written.probes.cloned().unwrap_or_default());
-    let rolling = rolling::resolve(rollout, Path::Field(&path, "rollout"), &mut problems);
+    let rolling = rolling::resolve(rolling, Path::Field(&path, "rollout"), &mut problems);
     let scaling::Scaling { workload, min_replicas, max_replicas, queries, behavior, schedules, fallback } =
         scaling;
     let declared = stack::Component {
@@ -179,6 +190,7 @@ fn component(
         behavior,
         revision: revision.to_string(),
         rolling,
+        canary,
         calls: Vec::new(),
         pool,
     };

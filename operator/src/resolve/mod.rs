@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod cache;
+mod canary;
 mod canonical;
 mod cnpg;
 mod component;

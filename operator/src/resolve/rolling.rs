@@ -2,14 +2,15 @@
 
 use super::invalid::Problems;
 use super::path::Path;
-use scalableapp_crds::{IntOrPercent, Rollout};
+use scalableapp_crds as api;
+use scalableapp_crds::IntOrPercent;
 use scalableapp_engine::rollout::rolling::{Amount, Rolling};
 
 /// The most pods that a user may name.
 const MOST_PODS: i32 = 1000;
 
-pub(super) fn resolve(written: Option<&Rollout>, path: Path<'_>, problems: &mut Problems) -> Rolling {
-    let written = written.and_then(|rollout| rollout.rolling.clone()).unwrap_or_default();
+pub(super) fn resolve(written: Option<&api::Rolling>, path: Path<'_>, problems: &mut Problems) -> Rolling {
+    let written = written.cloned().unwrap_or_default();
     let path = Path::Field(&path, "rolling");
     let mut amount = |field, written: Option<IntOrPercent>, default| {
         written.map_or(default, |written| amount(&written, Path::Field(&path, field), problems))

@@ -212,6 +212,7 @@ pub(crate) fn stabilize(bounded: Bounded<'_>) -> (ComponentDecision, ComponentMe
         dependencies,
         ejected: Ejected::default(),
         rollout_waits: false,
+        canary: None,
         memory: signals
             .iter()
             .find_map(|signal| signal.memory)
@@ -301,6 +302,7 @@ fn first_replicas(subject: &Subject<'_>, bounds: Bounds, memory: &mut ComponentM
         dependencies: BTreeMap::new(),
         ejected: Ejected::default(),
         rollout_waits: false,
+        canary: None,
         memory: None,
         bounds,
     }

@@ -9,6 +9,7 @@ use crate::memory::{AppMemory, MemoryChange, ScaleChange};
 use crate::propose::evaluate::Invalid;
 use crate::reason::Reason;
 use crate::rollout::Plan;
+use crate::rollout::canary::CanaryState;
 use scalableapp_crds::{Proposal, Stage};
 use std::collections::BTreeMap;
 
@@ -61,6 +62,8 @@ pub struct ComponentDecision {
     pub ejected: Ejected,
     /// Whether the rollout waits, because the connection budget has no room for a new pod beside the only old one.
     pub rollout_waits: bool,
+    /// Where the canary is; `None` where none is declared.
+    pub canary: Option<CanaryState>,
     /// The growth of the memory of each shard of a cache, to be passed to [`AppMemory::commit`] once it is written; `None`
     /// where it stays.
     pub memory: Option<MemoryChange>,

@@ -13,7 +13,8 @@ use crate::allot::allot;
 use crate::allot::connections::ConnectionsMemory;
 use crate::bounds::diagnosis::Waiting;
 use crate::input::Input;
-use crate::memory::{AppMemory, Memory};
+use crate::memory::{AppMemory, ComponentMemory, Memory};
+use crate::rollout::canary::{CanaryState, RolloutMemory, Situation};
 use crate::rollout::{self, Plan};
 use circuits::Circuits;
 use component::{Bounded, Proposed, bound, propose, stabilize};
@@ -40,12 +41,15 @@ pub fn decide(input: &Input<'_>) -> Decision {
         let ejected = ejected(input, subject, &circuits, held, ejections);
         let Subject { name, declared, observed, .. } = one.proposed.subject;
         let room = one.room;
-        let (decision, remembered) = stabilize(one);
-        let waits = rollout::waits(decision.desired, declared, observed, room);
-        let decision = ComponentDecision { ejected, rollout_waits: waits, ..decision };
+        let (decision, mut remembered) = stabilize(one);
+        let desired = decision.desired;
+        let canary = canary(input, name, desired, &mut remembered);
+        let waits = canary.as_ref().is_none_or(CanaryState::is_complete)
+            && rollout::waits(desired, declared, observed, room);
         plan.places.insert(name.to_owned(), declared.workload.place());
-        let replicas = rollout::replicas(decision.desired, declared, observed, room);
+        let replicas = rollout::replicas(desired, declared, observed, room, canary.as_ref());
         plan.replicas.insert(name.to_owned(), replicas);
+        let decision = ComponentDecision { ejected, rollout_waits: waits, canary, ..decision };
         memory.components.insert(name.to_owned(), remembered);
         components.insert(name.to_owned(), decision);
     }
@@ -53,6 +57,26 @@ pub fn decide(input: &Input<'_>) -> Decision {
     let pools = sizes.map(|(name, size)| (name.clone(), size)).collect();
     let bottleneck = memory.diagnosis.standing().cloned();
     Decision { components, bottleneck, plan, pools, demands, memory }
+}
+
+/// Where the canary of a component is, if it declares one.
+fn canary(input: &Input<'_>, name: &str, desired: i32, memory: &mut ComponentMemory) -> Option<CanaryState> {
+    let declared = input.stack.components.get(name)?;
+    let observed = input.state.components.get(name)?;
+    let Some(canary) = &declared.canary else {
+        memory.rollout = RolloutMemory::default();
+        return None;
+    };
+    let reading = input.evidence.canary(name);
+    let situation = Situation {
+        now: input.now,
+        declared: &declared.revision,
+        revisions: &observed.revisions,
+        desired,
+        reading: reading.as_deref(),
+        acts: input.limits.acts.get(name).map_or(&[], Vec::as_slice),
+    };
+    Some(memory.rollout.follow(canary, &situation))
 }
 
 /// The components to decide, after PROPOSE. The memory of the others stays, except for recommendations that nobody acts

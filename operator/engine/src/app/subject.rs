@@ -25,6 +25,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) observed: &'a Observed,
     /// The sum of `spec.replicas` over the live revisions, without the surge of a rollout.
     pub(crate) current_replicas: i32,
+    /// Pods of a canary, which run in addition.
+    pub(crate) canary_replicas: i32,
     /// Replicas of the last written decision; `None` for a new component. They differ from the current replicas where
     /// somebody else wrote other ones.
     pub(crate) decided_replicas: Option<i32>,
@@ -56,6 +58,7 @@ impl<'a> Subject<'a> {
             declared,
             observed,
             current_replicas: memory.current_replicas(&observed.revisions),
+            canary_replicas: canary_replicas(memory, observed),
             decided_replicas: memory.decided_replicas(observed.scaled_by_other),
             existing_replicas: observed.existing_replicas,
             pods: without_ejected(measured(&observed.pods, declared, input.evidence), observed),
@@ -94,6 +97,11 @@ impl<'a> Subject<'a> {
     pub(crate) fn season(&self, metric: &str) -> Option<Cow<'_, Seasonal>> {
         self.evidence.season(self.name, metric)
     }
+}
+
+fn canary_replicas(memory: &ComponentMemory, observed: &Observed) -> i32 {
+    let of_canary = |hash: &str| observed.revisions.iter().find(|one| one.hash == hash);
+    memory.trial().and_then(|trial| of_canary(&trial.canary)).map_or(0, |one| one.replicas)
 }
 
 /// The pods, of which those without requests count as never ready: their idle CPU is no sign of a low load.

@@ -2,6 +2,7 @@
 
 pub mod backlog;
 pub mod cache;
+pub mod canary;
 pub mod circuit;
 pub mod connections;
 pub(crate) mod exact;
@@ -15,6 +16,7 @@ use crate::forecast::season::Seasonal;
 use crate::hpa::pod::{Pod, PodSample, Resource};
 use backlog::BacklogReading;
 use cache::CacheReading;
+use canary::CanaryReading;
 use circuit::CircuitReading;
 use connections::{ConnectionsReading, PoolReading};
 use jiff::{SignedDuration, Timestamp};
@@ -55,6 +57,9 @@ pub trait Evidence {
 
     /// The request rate of a component over a short window; `None` where a query was not answered.
     fn recent_rate(&self, component: &str) -> Option<RecentRate>;
+
+    /// What the judge says of the canary of a component; `None` where it was not asked.
+    fn canary(&self, component: &str) -> Option<Cow<'_, CanaryReading>>;
 
     /// The series of the app for a diagnosis; `None` while no sample is later than `after`.
     ///

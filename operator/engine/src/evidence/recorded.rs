@@ -4,6 +4,7 @@ use crate::diagnose::observation::Observation;
 use crate::evidence::Evidence;
 use crate::evidence::backlog::BacklogReading;
 use crate::evidence::cache::CacheReading;
+use crate::evidence::canary::CanaryReading;
 use crate::evidence::circuit::CircuitReading;
 use crate::evidence::connections::{ConnectionsReading, PoolReading};
 use crate::evidence::recent::RecentRate;
@@ -46,6 +47,9 @@ pub struct RecordedEvidence {
     /// Request rates over a short window, by component.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub recent_rates: BTreeMap<String, RecentRate>,
+    /// Judgements of canaries, by component.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub canaries: BTreeMap<String, CanaryReading>,
 }
 
 impl Evidence for RecordedEvidence {
@@ -87,6 +91,10 @@ impl Evidence for RecordedEvidence {
 
     fn recent_rate(&self, component: &str) -> Option<RecentRate> {
         self.recent_rates.get(component).copied()
+    }
+
+    fn canary(&self, component: &str) -> Option<Cow<'_, CanaryReading>> {
+        self.canaries.get(component).map(Cow::Borrowed)
     }
 
     fn observation(&self, _: Option<Timestamp>) -> Option<Observation> {
@@ -185,6 +193,12 @@ impl Evidence for Recorder<'_> {
         let rate = self.evidence.recent_rate(component)?;
         self.read.borrow_mut().recent_rates.insert(component.to_owned(), rate);
         Some(rate)
+    }
+
+    fn canary(&self, component: &str) -> Option<Cow<'_, CanaryReading>> {
+        let reading = self.evidence.canary(component)?;
+        self.read.borrow_mut().canaries.insert(component.to_owned(), reading.as_ref().clone());
+        Some(reading)
     }
 
     fn observation(&self, after: Option<Timestamp>) -> Option<Observation> {

@@ -259,6 +259,8 @@ fn on_pods(
         return Ok(MetricResult::Silent { measured: None, why: "no pods".to_owned() });
     }
     let sampled = |pod: &Pod| pod.usage.get(resource).is_some();
+    // The pods of a canary take a part of the CPU time that the load needs. The stable ones must be able to do all of it.
+    let in_addition = if resource == Resource::Cpu { subject.canary_replicas } else { 0 };
     let metric = PodMetric {
         now: subject.now,
         pods,
@@ -267,7 +269,7 @@ fn on_pods(
         resource,
         container: None,
         target,
-        current_replicas: subject.current_replicas,
+        current_replicas: subject.current_replicas.saturating_add(in_addition),
         tolerance: subject.declared.behavior.tolerance(),
         timing: PodTiming::default(),
     };

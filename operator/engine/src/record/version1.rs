@@ -13,6 +13,7 @@ use crate::hpa::pod::Pod;
 use crate::limits::Limits;
 use crate::memory::{AppMemory, ComponentMemory, Memory};
 use crate::propose::metric::Metric;
+use crate::rollout::canary::RolloutMemory;
 use crate::rollout::rolling::{Revision, Rolling};
 use crate::stack::{Component, Service, Stack, Workload};
 use crate::state::{Observed, State};
@@ -83,6 +84,7 @@ impl InputV1 {
             behavior: self.behavior,
             revision: REVISION.to_owned(),
             rolling: Rolling::default(),
+            canary: None,
             calls: Vec::new(),
             pool: None,
         };
@@ -103,6 +105,7 @@ impl InputV1 {
             decided: self.decided_replicas,
             is_written: true,
             begins: false,
+            rollout: RolloutMemory::default(),
         };
         RecordedInput {
             now: self.now,

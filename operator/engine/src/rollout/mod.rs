@@ -2,11 +2,14 @@
 //!
 //! A plan is the next safe step, computed from what is observed; it is never a stored script.
 
+pub mod act;
+pub mod canary;
 pub mod judge;
 pub mod rolling;
 
 use crate::stack::Component;
 use crate::state::Observed;
+use canary::CanaryState;
 use rolling::{Revision, RollingLimits};
 use std::collections::BTreeMap;
 
@@ -85,6 +88,7 @@ pub(crate) fn replicas(
     declared: &Component,
     observed: &Observed,
     room: Option<Room>,
+    canary: Option<&CanaryState>,
 ) -> BTreeMap<String, i32> {
     let mut limits = limits(desired, declared, observed, room);
     let mut revisions = observed.revisions.clone();
@@ -94,11 +98,18 @@ pub(crate) fn replicas(
         // Its Deployment may be refused. Nothing is removed for it before it exists.
         limits = RollingLimits { surge: 1, unavailable: 0 };
     }
-    let mut plan = rolling::plan(desired, &revisions, limits);
+    let rolling = |revisions: &[Revision]| {
+        let plan = rolling::plan(desired, revisions, limits);
+        plan.into_iter().map(|(hash, replicas)| (hash.to_owned(), replicas)).collect()
+    };
+    let mut plan: BTreeMap<String, i32> = match canary {
+        Some(state) => canary::plan(state, &declared.revision, &revisions, rolling),
+        None => rolling(&revisions),
+    };
     if let Some(room) = room {
         rolling::limit_growth(&mut plan, &revisions, room.growth);
     }
-    plan.into_iter().map(|(hash, replicas)| (hash.to_owned(), replicas)).collect()
+    plan
 }
 
 #[cfg(test)]

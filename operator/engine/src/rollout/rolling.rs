@@ -163,9 +163,9 @@ pub(crate) fn plan(desired: i32, revisions: &[Revision], limits: RollingLimits) 
 
 /// Lowers a plan until all revisions together grow by no more than `growth`. The target waits first, because its pods
 /// may never serve.
-pub(crate) fn limit_growth(planned: &mut BTreeMap<&str, i32>, revisions: &[Revision], growth: i32) {
-    let of = |planned: &BTreeMap<&str, i32>, revision: &Revision| {
-        planned.get(revision.hash.as_str()).map_or(0, |replicas| (replicas - revision.replicas).max(0))
+pub(crate) fn limit_growth(planned: &mut BTreeMap<String, i32>, revisions: &[Revision], growth: i32) {
+    let of = |planned: &BTreeMap<String, i32>, revision: &Revision| {
+        planned.get(&revision.hash).map_or(0, |replicas| (replicas - revision.replicas).max(0))
     };
     let total: i32 = revisions.iter().map(|revision| of(planned, revision)).fold(0, i32::saturating_add);
     let mut excess = (total - growth.max(0)).max(0);
@@ -173,7 +173,7 @@ pub(crate) fn limit_growth(planned: &mut BTreeMap<&str, i32>, revisions: &[Revis
     for revision in target.into_iter().chain(old.into_iter().rev()) {
         let cut = of(planned, revision).min(excess);
         excess -= cut;
-        if let Some(replicas) = planned.get_mut(revision.hash.as_str()) {
+        if let Some(replicas) = planned.get_mut(&revision.hash) {
             *replicas -= cut;
         }
     }

@@ -8,6 +8,7 @@ use scalableapp_engine::diagnose::verdict::Intervention;
 use scalableapp_engine::evidence::Evidence;
 use scalableapp_engine::evidence::backlog::BacklogReading;
 use scalableapp_engine::evidence::cache::CacheReading;
+use scalableapp_engine::evidence::canary::CanaryReading;
 use scalableapp_engine::evidence::circuit::CircuitReading;
 use scalableapp_engine::evidence::connections::{ConnectionsReading, PoolReading};
 use scalableapp_engine::evidence::recent::RecentRate;
@@ -70,6 +71,9 @@ impl Evidence for Observing<'_> {
     }
     fn recent_rate(&self, component: &str) -> Option<RecentRate> {
         self.evidence.recent_rate(component)
+    }
+    fn canary(&self, component: &str) -> Option<Cow<'_, CanaryReading>> {
+        self.evidence.canary(component)
     }
     fn observation(&self, after: Option<Timestamp>) -> Option<Observation> {
         after.is_none_or(|after| self.at > after).then(|| self.observation.clone())

@@ -1,6 +1,7 @@
 //! What is counted of the two revisions in a slice of time. Pure.
 
 use crate::evidence::circuit::CircuitState;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The requests of one pod in one slice of time. A request may be of several kinds; one without an answer, such as that
@@ -38,7 +39,7 @@ pub struct TimeSlice {
 }
 
 /// A kind of bad request. Each is compared on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum BadKind {
     /// Errors.
     Errors,

@@ -1,10 +1,12 @@
 //! What the judge is asked to prove, and with which errors. Pure.
 
 use super::counts::BadKind;
+use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
 /// What a canary is judged by.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CanaryPolicy {
     /// α of an abort: the probability that a canary within [`Self::tolerated`] is ever aborted, within (0, 0.5].
     pub false_abort: f64,

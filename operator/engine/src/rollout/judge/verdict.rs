@@ -2,9 +2,10 @@
 
 use super::attribution::{Attribution, FEWEST_PODS};
 use super::counts::BadKind;
+use serde::{Deserialize, Serialize};
 
 /// The three verdicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CanaryVerdict {
     /// This step is passed.
     Promote,
@@ -15,7 +16,7 @@ pub enum CanaryVerdict {
 }
 
 /// Why a verdict is what it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Because {
     /// The canary is proven to be worse, in this kind of bad requests above all.
     Worse(BadKind),

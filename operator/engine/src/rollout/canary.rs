@@ -1,0 +1,392 @@
+//! A canary: how the new revision gets its part of the requests, step by step, and how it ends. Pure.
+//!
+//! 1. The stable revision keeps the desired replicas until the end. So it can take all requests back at any time.
+//! 2. The pods of the canary run in addition: of N replicas and a weight w, N × w ÷ (100 − w), rounded up, because the
+//!    Service spreads requests over pods.
+//! 3. A step begins when its pods are available. It ends by a verdict: the next step, or the abort. Without enough evidence
+//!    it lasts.
+//! 4. After the last step the canary is the stable revision, and the rolling plan removes the earlier one.
+//! 5. An aborted revision gets no pods, and is not tried again until somebody asks for it.
+
+use crate::evidence::canary::CanaryReading;
+use crate::rollout::act::{Act, RolloutAct};
+use crate::rollout::judge::counts::BadKind;
+use crate::rollout::judge::policy::CanaryPolicy;
+use crate::rollout::judge::verdict::{Because, CanaryVerdict};
+use crate::rollout::rolling::Revision;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use scalableapp_crds as api;
+use scalableapp_crds::limits::{REJECTED_REVISIONS, ROLLOUT_ACTS};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Percentage points by which the share of the canary's pods may be above the weight of the step. Beyond it a step does
+/// not begin.
+const WEIGHT_TOLERANCE: i32 = 10;
+
+/// A declared canary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Canary {
+    /// The steps, at least one.
+    pub steps: Vec<CanaryStep>,
+    /// What it is judged by.
+    pub policy: CanaryPolicy,
+    /// Seconds above which a request is slow; `None` where latency is not judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_above: Option<f64>,
+}
+
+/// A step of a canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryStep {
+    /// Percentage of the requests, 1 to 50.
+    pub weight: i32,
+    /// Least time at this step.
+    pub hold: SignedDuration,
+}
+
+impl CanaryStep {
+    /// Pods of the canary for this many replicas of the stable revision, at least 1.
+    fn pods(self, replicas: i32) -> i32 {
+        let (weight, replicas) = (i64::from(self.weight.clamp(1, 50)), i64::from(replicas.max(1)));
+        i32::try_from((replicas * weight + 99 - weight) / (100 - weight)).unwrap_or(i32::MAX)
+    }
+
+    /// Percentage of the pods that are the canary's, if it is too far above the weight.
+    fn excess(self, replicas: i32) -> Option<i32> {
+        let pods = self.pods(replicas);
+        let share = 100 * i64::from(pods) / i64::from(pods.saturating_add(replicas.max(1)));
+        i32::try_from(share).ok().filter(|share| share - self.weight > WEIGHT_TOLERANCE)
+    }
+}
+
+/// The memory of a component's rollouts. It survives a restart as the `rollout` of the component's status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RolloutMemory {
+    /// Hash of the stable revision; empty until one had an available pod.
+    stable: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial: Option<Trial>,
+    /// Newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rejected: Vec<Rejected>,
+    /// UIDs of the overrides in force that have acted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    acts: Vec<String>,
+}
+
+/// A canary in progress.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trial {
+    /// Hash of the new revision.
+    pub canary: String,
+    /// Hash of the revision that it is compared with.
+    pub stable: String,
+    /// Index of the step, from 0 on.
+    pub step: usize,
+    /// When the rollout began.
+    pub begun: Timestamp,
+    /// When the pods of the step were available; `None` until then.
+    pub step_begun: Option<Timestamp>,
+}
+
+/// An aborted revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Rejected {
+    revision: String,
+    message: String,
+}
+
+/// What a rollout depends on beside its memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Situation<'a> {
+    pub(crate) now: Timestamp,
+    /// Hash of the declared revision.
+    pub(crate) declared: &'a str,
+    pub(crate) revisions: &'a [Revision],
+    /// Desired replicas of the component.
+    pub(crate) desired: i32,
+    pub(crate) reading: Option<&'a CanaryReading>,
+    pub(crate) acts: &'a [Act],
+}
+
+/// Where a rollout is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanaryState {
+    /// What the status says.
+    pub status: api::RolloutStatus,
+    /// Pods that the canary is to have; 0 where it has none of its own.
+    pub pods: i32,
+}
+
+impl CanaryState {
+    /// Hash of the revision that is to have the desired replicas.
+    fn main<'a>(&'a self, declared: &'a str) -> &'a str {
+        if self.status.stable.is_empty() { declared } else { &self.status.stable }
+    }
+
+    /// Whether the declared revision has the desired replicas, or is to get them.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.status.phase == api::RolloutPhase::Complete
+    }
+}
+
+impl RolloutMemory {
+    /// The memory of a new process.
+    #[must_use]
+    pub fn restore(known: &api::RolloutStatus) -> Self {
+        let rejected = known
+            .rejected
+            .iter()
+            .map(|one| Rejected { revision: one.hash.clone(), message: one.message.clone() });
+        let trial = || {
+            Some(Trial {
+                canary: known.canary.clone(),
+                stable: known.stable.clone(),
+                step: usize::try_from(known.step - 1).ok()?,
+                begun: known.begun.as_ref()?.0,
+                step_begun: known.step_begun.as_ref().map(|time| time.0),
+            })
+        };
+        Self {
+            stable: known.stable.clone(),
+            trial: if known.phase == api::RolloutPhase::Progressing { trial() } else { None },
+            rejected: rejected.collect(),
+            acts: known.acts.clone(),
+        }
+    }
+
+    /// The canary in progress.
+    #[must_use]
+    pub fn trial(&self) -> Option<&Trial> {
+        self.trial.as_ref()
+    }
+
+    /// Whether there is nothing to remember.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Advances to this moment.
+    pub(crate) fn follow(&mut self, canary: &Canary, situation: &Situation<'_>) -> CanaryState {
+        let declared = situation.declared;
+        let act = self.next_act(situation.acts);
+        self.find_stable(situation);
+        if self.stable.is_empty() {
+            return self.complete(String::new());
+        }
+        if matches!(act, Some(Act { act: RolloutAct::Retry, .. })) {
+            self.rejected.retain(|one| one.revision != declared);
+        }
+        if self.stable == declared {
+            self.trial = None;
+            return self.complete(String::new());
+        }
+        if let Some(rejected) = self.rejected.iter().find(|one| one.revision == declared) {
+            let message = rejected.message.clone();
+            return self.aborted(declared, message);
+        }
+        let trial = self.trial.take().filter(|one| one.canary == declared && one.stable == self.stable);
+        let trial = trial.unwrap_or_else(|| Trial {
+            canary: declared.to_owned(),
+            stable: self.stable.clone(),
+            step: 0,
+            begun: situation.now,
+            step_begun: None,
+        });
+        self.advance(canary, trial, act, situation)
+    }
+
+    /// The stable revision, where it is gone or was never known: the declared one if it is up, or else the one with the most
+    /// available pods. A revision that never had an available pod is not stable, so its successor replaces it at once.
+    fn find_stable(&mut self, situation: &Situation<'_>) {
+        let Situation { declared, revisions, desired, .. } = *situation;
+        if revisions.iter().any(|one| one.hash == self.stable) {
+            return;
+        }
+        let is_up = |one: &&Revision| one.hash == declared && one.available >= desired;
+        let serving = revisions.iter().filter(|one| one.available > 0);
+        let stable = revisions.iter().find(is_up).or(serving.max_by_key(|one| one.available));
+        self.stable = stable.map(|one| one.hash.clone()).unwrap_or_default();
+    }
+
+    /// The oldest act that was not taken yet. It counts as taken, even without effect.
+    fn next_act<'a>(&mut self, acts: &'a [Act]) -> Option<&'a Act> {
+        self.acts.retain(|uid| acts.iter().any(|one| one.uid == *uid));
+        let act = acts.iter().find(|one| !self.acts.contains(&one.uid))?;
+        if self.acts.len() >= ROLLOUT_ACTS {
+            return None;
+        }
+        self.acts.push(act.uid.clone());
+        Some(act)
+    }
+
+    fn advance(
+        &mut self,
+        canary: &Canary,
+        mut trial: Trial,
+        act: Option<&Act>,
+        situation: &Situation<'_>,
+    ) -> CanaryState {
+        let Situation { now, declared, desired, .. } = *situation;
+        trial.step = trial.step.min(canary.steps.len().saturating_sub(1));
+        let Some(step) = canary.steps.get(trial.step) else { return self.complete(String::new()) };
+        let pods = step.pods(desired);
+        let are_available = situation
+            .revisions
+            .iter()
+            .any(|one| one.hash == declared && one.available.min(one.replicas) >= pods);
+        if are_available {
+            trial.step_begun.get_or_insert(now);
+        }
+        let reading = situation
+            .reading
+            .filter(|one| one.canary == trial.canary && one.stable == trial.stable && one.step == trial.step);
+        let verdict = reading.filter(|_| trial.step_begun.is_some()).map(|one| one.verdict);
+        let abort = match act {
+            Some(Act { act: RolloutAct::Abort, by, reason, .. }) => {
+                Some(format!("{by} aborted it: {reason}."))
+            }
+            _ if verdict == Some(CanaryVerdict::Abort) => reading.map(|one| one.sentence.clone()),
+            _ => None,
+        };
+        if let Some(message) = abort {
+            self.rejected.retain(|one| one.revision != declared);
+            self.rejected.insert(0, Rejected { revision: declared.to_owned(), message: message.clone() });
+            self.rejected.truncate(REJECTED_REVISIONS);
+            return self.aborted(declared, message);
+        }
+        let holds_until = trial.step_begun.and_then(|begun| begun.checked_add(step.hold).ok());
+        let is_over = holds_until.is_some_and(|until| now >= until);
+        let (is_asked, is_full) = match act {
+            Some(Act { act: RolloutAct::Promote { full }, .. }) => (true, *full),
+            _ => (false, false),
+        };
+        if is_asked || (is_over && verdict == Some(CanaryVerdict::Promote)) {
+            if is_full || trial.step + 1 >= canary.steps.len() {
+                let message = act.filter(|_| is_asked).map_or_else(String::new, |act| {
+                    format!("{} promoted revision {declared}: {}.", act.by, act.reason)
+                });
+                declared.clone_into(&mut self.stable);
+                return self.complete(message);
+            }
+            let next = Trial { step: trial.step + 1, step_begun: None, ..trial };
+            return self.advance(canary, next, None, situation);
+        }
+        let excess = step.excess(desired).filter(|_| trial.step_begun.is_none());
+        let message = match excess {
+            Some(share) => format!(
+                "It waits: with {desired} replicas a pod of the canary has {share}% of the requests, and the weight is {}%. \
+                 Raise the weight or minReplicas.",
+                step.weight
+            ),
+            None => waits_for(&trial, reading, verdict.and(holds_until)),
+        };
+        self.progressing(canary, trial, *step, if excess.is_some() { 0 } else { pods }, message)
+    }
+
+    fn progressing(
+        &mut self,
+        canary: &Canary,
+        trial: Trial,
+        step: CanaryStep,
+        pods: i32,
+        message: String,
+    ) -> CanaryState {
+        let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        let status = api::RolloutStatus {
+            phase: api::RolloutPhase::Progressing,
+            canary: trial.canary.clone(),
+            step: number(trial.step + 1),
+            steps: number(canary.steps.len()),
+            weight: step.weight,
+            begun: Some(Time(trial.begun)),
+            step_begun: trial.step_begun.map(Time),
+            message,
+            ..self.status()
+        };
+        self.trial = Some(trial);
+        CanaryState { status, pods }
+    }
+
+    fn aborted(&mut self, declared: &str, message: String) -> CanaryState {
+        self.trial = None;
+        let status = api::RolloutStatus {
+            phase: api::RolloutPhase::Aborted,
+            canary: declared.to_owned(),
+            message,
+            ..self.status()
+        };
+        CanaryState { status, pods: 0 }
+    }
+
+    fn complete(&mut self, message: String) -> CanaryState {
+        self.trial = None;
+        CanaryState { status: api::RolloutStatus { message, ..self.status() }, pods: 0 }
+    }
+
+    fn status(&self) -> api::RolloutStatus {
+        let rejected = self
+            .rejected
+            .iter()
+            .map(|one| api::RejectedRevision { hash: one.revision.clone(), message: one.message.clone() });
+        api::RolloutStatus {
+            stable: self.stable.clone(),
+            rejected: rejected.collect(),
+            acts: self.acts.clone(),
+            ..api::RolloutStatus::default()
+        }
+    }
+}
+
+/// What a step waits for, without numbers that change: they would write the status again and again.
+fn waits_for(trial: &Trial, reading: Option<&CanaryReading>, holds_until: Option<Timestamp>) -> String {
+    if trial.step_begun.is_none() {
+        return "It waits until the pods of the step are available.".to_owned();
+    }
+    let Some(reading) = reading else { return "It waits for the first evidence.".to_owned() };
+    let of = |kind: &BadKind| kind.noun();
+    match &reading.because {
+        Because::GoodEnough => match holds_until {
+            Some(until) => format!("The evidence is enough. The step lasts until {until:.0}."),
+            None => "The evidence is enough.".to_owned(),
+        },
+        Because::TooLittleEvidence(kind) => format!("It waits for more evidence on {}.", of(kind)),
+        Because::Worse(kind) | Because::Contested(kind) => {
+            format!("It looks worse in {}, but that is not proven yet.", of(kind))
+        }
+        Because::OnePod(_)
+        | Because::DependencyDegraded(_)
+        | Because::StableDegraded(_)
+        | Because::BreakerOpen(_)
+        | Because::NotMeasured
+        | Because::NoRequests => reading.sentence.clone(),
+    }
+}
+
+/// The replicas of each revision: the main one gets the desired replicas by the `rolling` plan, and the canary its pods in
+/// addition. The declared revision is among `revisions`.
+pub(crate) fn plan(
+    state: &CanaryState,
+    declared: &str,
+    revisions: &[Revision],
+    rolling: impl FnOnce(&[Revision]) -> BTreeMap<String, i32>,
+) -> BTreeMap<String, i32> {
+    let main = state.main(declared);
+    let others = revisions.iter().filter(|one| one.hash == main || one.hash != declared);
+    let others: Vec<Revision> =
+        others.map(|one| Revision { is_target: one.hash == main, ..one.clone() }).collect();
+    let mut plan = rolling(&others);
+    if declared != main {
+        plan.insert(declared.to_owned(), state.pods);
+    }
+    plan
+}
+
+#[cfg(test)]
+mod tests {}
