@@ -21,13 +21,10 @@ pub struct RolloutStatus {
     #[schemars(length(max = limits::REVISION))]
     pub canary: String,
     /// Step of the canary, from 1 on; 0 without a canary.
-    #[serde(default)]
     pub step: i32,
     /// Steps of the canary; 0 without a canary.
-    #[serde(default)]
     pub steps: i32,
     /// Percentage of the requests that the step asks for; 0 without a canary.
-    #[serde(default)]
     pub weight: i32,
     /// When the rollout began.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = ("!has(self.scaling) || !has(self.scaling.metrics) || has(self.metricsPort) || self.scaling.metrics.all(m, !has(m.requestRate) && !has(m.latency))", "requestRate and latency are read from the pods: set metricsPort to the port that serves /metrics")
+    validation = ("!has(self.scaling) || !has(self.scaling.metrics) || has(self.metricsPort) || self.scaling.metrics.all(m, !has(m.requestRate) && !has(m.latency))", "requestRate and latency are read from the pods: set metricsPort to the port that serves /metrics"),
+    validation = ("!has(self.rollout) || !has(self.rollout.canary) || has(self.metricsPort)", "a canary is judged by the requests of its pods: set metricsPort to the port that serves /metrics")
 )]
 pub struct Service {
     /// Name of the component, unique within the app: at most 20 lower case letters, digits and hyphens, beginning with

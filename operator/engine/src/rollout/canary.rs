@@ -383,7 +383,10 @@ pub(crate) fn plan(
         others.map(|one| Revision { is_target: one.hash == main, ..one.clone() }).collect();
     let mut plan = rolling(&others);
     if declared != main {
-        plan.insert(declared.to_owned(), state.pods);
+        // Even an aborted revision keeps its pods while no other one serves.
+        let others_serve = others.iter().any(|one| one.available.min(one.replicas) > 0);
+        let kept = revisions.iter().find(|one| one.hash == declared && !others_serve);
+        plan.insert(declared.to_owned(), kept.map_or(0, |one| one.replicas).max(state.pods));
     }
     plan
 }
