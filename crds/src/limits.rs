@@ -44,6 +44,8 @@ pub const SCALE_EVENTS: usize = 16;
 
 /// Steps of a canary.
 pub const CANARY_STEPS: usize = 20;
+/// Revisions of a component that were stable before and are remembered.
+pub const EARLIER_REVISIONS: usize = 5;
 /// Aborted revisions of a component that are remembered.
 pub const REJECTED_REVISIONS: usize = 5;
 /// Overrides in force that acted on the rollout of a component.

@@ -36,6 +36,12 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = limits::DECISION_MESSAGE))]
     pub message: String,
+    /// Hashes of the revisions that were stable before, newest first, at most 5. One of them takes over at once if it is
+    /// declared again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = limits::EARLIER_REVISIONS), inner(length(max = limits::REVISION)))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
+    pub earlier: Vec<String>,
     /// Revisions that were aborted, newest first, at most 5. They are not tried again until that is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = limits::REJECTED_REVISIONS))]
@@ -77,6 +83,10 @@ impl Clip for RolloutStatus {
         clip_text(&mut self.stable, limits::REVISION);
         clip_text(&mut self.canary, limits::REVISION);
         clip_text(&mut self.message, limits::DECISION_MESSAGE);
+        for hash in &mut self.earlier {
+            clip_text(hash, limits::REVISION);
+        }
+        self.earlier.truncate(limits::EARLIER_REVISIONS);
         for one in &mut self.rejected {
             clip_text(&mut one.hash, limits::REVISION);
             clip_text(&mut one.message, limits::DECISION_MESSAGE);

@@ -3,6 +3,7 @@
 mod app;
 mod audit;
 mod call;
+mod canary;
 mod cloud_native_pg;
 mod connection;
 mod decisions;

@@ -6,6 +6,8 @@ pub(crate) mod at_rest_only_the_lease_is_written;
 mod bad_image_is_named;
 mod bad_manifest_is_refused_in_words;
 mod bad_metric_is_named;
+mod canary_aborts;
+mod canary_promotes;
 mod cluster_serves;
 mod dead_database_does_not_kill_pods;
 mod dependency_brownout_holds;

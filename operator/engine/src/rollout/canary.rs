@@ -7,6 +7,7 @@
 //!    it lasts.
 //! 4. After the last step the canary is the stable revision, and the rolling plan removes the earlier one.
 //! 5. An aborted revision gets no pods, and is not tried again until somebody asks for it.
+//! 6. A revision that was stable before takes over at once: a rollback waits for no evidence.
 
 use crate::evidence::canary::CanaryReading;
 use crate::rollout::act::{Act, RolloutAct};
@@ -17,7 +18,7 @@ use crate::rollout::rolling::Revision;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use scalableapp_crds as api;
-use scalableapp_crds::limits::{REJECTED_REVISIONS, ROLLOUT_ACTS};
+use scalableapp_crds::limits::{EARLIER_REVISIONS, REJECTED_REVISIONS, ROLLOUT_ACTS};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -71,6 +72,9 @@ pub struct RolloutMemory {
     stable: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     trial: Option<Trial>,
+    /// Hashes of the revisions that were stable before, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<String>,
     /// Newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rejected: Vec<Rejected>,
@@ -156,6 +160,7 @@ impl RolloutMemory {
         Self {
             stable: known.stable.clone(),
             trial: if known.phase == api::RolloutPhase::Progressing { trial() } else { None },
+            earlier: known.earlier.clone(),
             rejected: rejected.collect(),
             acts: known.acts.clone(),
         }
@@ -191,6 +196,10 @@ impl RolloutMemory {
             let message = rejected.message.clone();
             return self.aborted(declared, message);
         }
+        if self.earlier.iter().any(|one| one == declared) {
+            self.succeed(declared);
+            return self.complete("It was the stable revision before.".to_owned());
+        }
         let trial = self.trial.take().filter(|one| one.canary == declared && one.stable == self.stable);
         let trial = trial.unwrap_or_else(|| Trial {
             canary: declared.to_owned(),
@@ -213,6 +222,14 @@ impl RolloutMemory {
         let serving = revisions.iter().filter(|one| one.available > 0);
         let stable = revisions.iter().find(is_up).or(serving.max_by_key(|one| one.available));
         self.stable = stable.map(|one| one.hash.clone()).unwrap_or_default();
+    }
+
+    /// Another revision is the stable one.
+    fn succeed(&mut self, revision: &str) {
+        let before = std::mem::replace(&mut self.stable, revision.to_owned());
+        self.earlier.retain(|one| one != revision && *one != before);
+        self.earlier.insert(0, before);
+        self.earlier.truncate(EARLIER_REVISIONS);
     }
 
     /// The oldest act that was not taken yet. It counts as taken, even without effect.
@@ -272,7 +289,7 @@ impl RolloutMemory {
                 let message = act.filter(|_| is_asked).map_or_else(String::new, |act| {
                     format!("{} promoted revision {declared}: {}.", act.by, act.reason)
                 });
-                declared.clone_into(&mut self.stable);
+                self.succeed(declared);
                 return self.complete(message);
             }
             let next = Trial { step: trial.step + 1, step_begun: None, ..trial };
@@ -337,6 +354,7 @@ impl RolloutMemory {
             .map(|one| api::RejectedRevision { hash: one.revision.clone(), message: one.message.clone() });
         api::RolloutStatus {
             stable: self.stable.clone(),
+            earlier: self.earlier.clone(),
             rejected: rejected.collect(),
             acts: self.acts.clone(),
             ..api::RolloutStatus::default()

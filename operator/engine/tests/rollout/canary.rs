@@ -187,3 +187,32 @@ fn an_aborted_canary_stays_while_it_alone_serves() {
     world.settle();
     assert_eq!((world.replicas_of("r0"), world.replicas_of("r1")), (8, 0));
 }
+
+#[test]
+fn a_rollback_to_a_revision_that_was_stable_waits_for_no_evidence() {
+    let mut world = World::new(8);
+    "r1".clone_into(&mut world.declared);
+    world.ask(RolloutAct::Promote { full: true });
+    world.settle();
+    assert_eq!(
+        (world.status().stable.as_str(), world.status().earlier.as_slice()),
+        ("r1", &["r0".to_owned()][..])
+    );
+    "r0".clone_into(&mut world.declared);
+    world.restart();
+    world.pass(15);
+    assert_eq!((world.phase(), world.status().stable.as_str()), (RolloutPhase::Complete, "r0"));
+    world.settle();
+    assert_eq!((world.replicas_of("r0"), world.replicas_of("r1")), (8, 0));
+}
+
+#[test]
+fn an_aborted_revision_is_no_rollback() {
+    let mut world = World::new(8);
+    "r1".clone_into(&mut world.declared);
+    world.pass(20);
+    world.ask(RolloutAct::Abort);
+    world.settle();
+    assert!(world.status().earlier.is_empty());
+    assert_eq!(world.phase(), RolloutPhase::Aborted);
+}
