@@ -102,6 +102,11 @@ pub fn load_server_images(cache: &Cache, dir: &ClusterDir) -> Result<()> {
     Ok(())
 }
 
+/// Builds an image of a built program of the parts, and loads it.
+pub(super) fn load_program(cache: &Cache, dir: &ClusterDir, tag: &str, name: &str) -> Result<()> {
+    build_and_load(cache, dir, &of_program(cache, tag, name)?)
+}
+
 /// The archive is not compressed, so this is the image's size on a node.
 fn tell_size(tag: &str, archive: &Path) -> Result<()> {
     println!("{tag} has {:.1} MB", fs::metadata(archive)?.len() as f64 / 1e6);
@@ -249,7 +254,7 @@ mod tests {
             assert!(repository().unwrap().join(containerfile).is_file(), "{tag}");
         }
         let programs = CLUSTER_IMAGES.iter().chain(&EXPORTER_IMAGES).map(|(_, name)| *name);
-        for name in ["base", "cloud_native_pg", "postgres", "redis"].into_iter().chain(programs) {
+        for name in ["base", "cloud_native_pg", "postgres", "redis", "traefik"].into_iter().chain(programs) {
             assert!(containerfile(name).is_file(), "{name}");
         }
     }

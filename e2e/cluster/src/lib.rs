@@ -14,6 +14,7 @@ mod config;
 pub mod doctor;
 mod down;
 mod forwarder;
+pub mod gateway;
 mod image;
 mod init;
 mod isolation;

@@ -50,6 +50,12 @@ enum Action {
     ServerImages,
     /// Build CloudNativePG's operator from the Go proxy, and load its image.
     CloudNativePg,
+    /// Build Traefik, a gateway of Gateway API, from the Go proxy, and load its image.
+    Gateway {
+        /// Only build it; no cluster is needed.
+        #[arg(long)]
+        build: bool,
+    },
     /// Install the chart with the images of `images` and the bundled Prometheus.
     Install,
     /// Load an OCI archive into the cluster.
@@ -125,6 +131,11 @@ fn run(arguments: Arguments) -> Result<()> {
         Action::CloudNativePg => {
             doctor::before_root_command("cluster cloud-native-pg")?;
             cluster::cloud_native_pg::load_image(&cache, &dir)
+        }
+        Action::Gateway { build: true } => cluster::gateway::build(&cache),
+        Action::Gateway { build: false } => {
+            doctor::before_root_command("cluster gateway")?;
+            cluster::gateway::load_image(&cache, &dir)
         }
         Action::Install => chart::install(&Tools::new(&arguments.name)?, nodes),
         Action::LoadImage { archive } => {

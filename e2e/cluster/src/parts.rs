@@ -30,14 +30,15 @@ pub(super) struct Part {
 
 const STRIP: &str = "-s -w";
 
-/// A part that no cluster needs to come up.
+/// Parts that no cluster needs to come up.
 pub(super) const CLOUD_NATIVE_PG: &str = "cloud_native_pg";
+pub(super) const TRAEFIK: &str = "traefik";
 
 /// Prefix of a build's folder until it is complete.
 const UNFINISHED: &str = ".tmp";
 
 /// The longest build comes first, so that it does not run alone at the end.
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     Part {
         name: "kubernetes",
         packages: "tool",
@@ -114,6 +115,14 @@ const PARTS: [Part; 10] = [
         rename: None,
         programs: &["manager"],
     },
+    Part {
+        name: TRAEFIK,
+        packages: "tool",
+        tags: "",
+        ldflags: "-s -w -X github.com/traefik/traefik/v3/pkg/version.Version=3.6.12",
+        rename: None,
+        programs: &["traefik"],
+    },
     Part { name: "pause", packages: ".", tags: "", ldflags: STRIP, rename: None, programs: &["pause"] },
 ];
 
@@ -186,7 +195,7 @@ pub(super) fn module(part: &str) -> PathBuf {
 /// The parts that a cluster of these nodes needs to come up.
 pub(super) fn needed_by(nodes: Nodes) -> impl Iterator<Item = &'static Part> {
     PARTS.iter().filter(move |part| match nodes {
-        Nodes::Real => !["kwok", CLOUD_NATIVE_PG].contains(&part.name),
+        Nodes::Real => !["kwok", CLOUD_NATIVE_PG, TRAEFIK].contains(&part.name),
         Nodes::Hollow => ["kubernetes", "helm", "etcd", "kwok"].contains(&part.name),
     })
 }
