@@ -30,6 +30,7 @@ mod quantity;
 mod raw_object;
 mod rollout;
 mod rollout_status;
+mod route;
 mod scalableapp;
 mod scaling_override;
 mod schedule;
@@ -78,6 +79,7 @@ pub use quantity::{InvalidQuantity, Quantity};
 pub use raw_object::{RawObject, TOO_LARGE};
 pub use rollout::{IntOrPercent, InvalidIntOrPercent, Rolling, Rollout, WorkerRollout};
 pub use rollout_status::{RejectedRevision, RolloutPhase, RolloutStatus};
+pub use route::{GatewayRef, Route};
 pub use scalableapp::{ScalableApp, ScalableAppSpec};
 pub use scaling_override::{
     Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec, ScalingOverrideStatus,

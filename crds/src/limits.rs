@@ -57,6 +57,10 @@ pub const UID: usize = 64;
 pub const HOLDS: usize = CALLS + 1;
 /// Dependencies and components that a component calls.
 pub const CALLS: usize = 8;
+/// Gateways of a route.
+pub const ROUTE_PARENTS: usize = 8;
+/// Host names of a route.
+pub const ROUTE_HOSTNAMES: usize = 16;
 /// Dependencies of an app.
 pub const DEPENDENCIES: usize = 20;
 /// Characters of the name of a circuit breaker.

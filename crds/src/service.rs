@@ -2,7 +2,7 @@
 
 use crate::limits;
 use crate::{
-    Behavior, ConnectionPool, EnvVar, Fallback, Forecast, Metric, PodTemplate, Probes, Resources, Rollout,
+    Behavior, ConnectionPool, EnvVar, Fallback, Forecast, Metric, PodTemplate, Probes, Resources, Rollout, Route,
     Schedule,
 };
 use kube::KubeSchema;
@@ -75,6 +75,10 @@ pub struct Service {
     /// How new pods replace old ones when their template changes. Default: a rolling update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+    /// How requests from outside reach the service, by Gateway API. Default: none, so that only its Service has an
+    /// address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
 }
 
 impl Service {

@@ -22,6 +22,8 @@ pub enum Kind {
     Deployment,
     /// The pods of a cache or of read replicas, each with a stable name.
     StatefulSet,
+    /// The way of requests from Gateways to a service. Its definition may be missing, so nothing waits for its watch.
+    HttpRoute,
     /// A database of CloudNativePG, which is somebody else's: never created, changed or deleted, but for its scale.
     Cluster,
 }
@@ -33,7 +35,7 @@ struct Row {
 }
 
 impl Kind {
-    /// The watched kinds of children, in the order in which they are applied.
+    /// The watched kinds of children that every cluster has, in the order in which they are applied.
     pub const ALL: [Self; 7] = [
         Self::ServiceAccount,
         Self::ConfigMap,
@@ -54,6 +56,7 @@ impl Kind {
             Self::NetworkPolicy => ("NetworkPolicy", "networking.k8s.io", "networkpolicies"),
             Self::Deployment => ("Deployment", "apps", "deployments"),
             Self::StatefulSet => ("StatefulSet", "apps", "statefulsets"),
+            Self::HttpRoute => ("HTTPRoute", "gateway.networking.k8s.io", "httproutes"),
             Self::Cluster => ("Cluster", "postgresql.cnpg.io", "clusters"),
         };
         Row { name, group, plural }

@@ -1,6 +1,6 @@
 //! Names of children. Pure.
 
-/// `<app>-<component>`: Service, ServiceAccount, PodDisruptionBudget and NetworkPolicy. At most 51 characters.
+/// `<app>-<component>`: Service, ServiceAccount, PodDisruptionBudget, NetworkPolicy and HTTPRoute. At most 51 characters.
 #[must_use]
 pub fn component(app: &str, component: &str) -> String {
     format!("{app}-{component}")
@@ -17,7 +17,8 @@ pub fn password(app: &str, cache: &str, uid: &str) -> String {
 /// The first part of a UUID.
 const UID_START: usize = 8;
 
-/// `<app>-<component>-<revision>`: the Deployment of a revision. At most 62 characters.
+/// `<app>-<component>-<revision>`: the Deployment of a revision, and its Service where a route divides the requests. At
+/// most 62 characters.
 #[must_use]
 pub fn deployment(app: &str, component: &str, revision: &str) -> String {
     format!("{app}-{component}-{revision}")

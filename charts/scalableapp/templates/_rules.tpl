@@ -29,6 +29,10 @@
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, update, delete]
+# Only where Gateway API is installed: the way of requests from its Gateways.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, update, delete]
 # The readiness and start time of pods determine how their CPU counts. The annotation by which idle workers leave first
 # is patched, and the label by which a pod is in its Service.
 - apiGroups: [""]

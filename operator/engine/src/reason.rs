@@ -92,6 +92,11 @@ reasons! {
     CLUSTER_SCALED_BY_OTHER_APP = "ClusterScaledByOtherApp": "An older app scales the Cluster of CloudNativePG that a database names.";
     CLUSTER_BUSY = "ClusterBusy": "CloudNativePG is changing the Cluster, so nothing scales it meanwhile.";
 
+    GATEWAY_API_MISSING = "GatewayAPIMissing": "Gateway API is not installed, or the operator may not use it, so the route of a service has no effect.";
+    ROUTE_PENDING = "RoutePending": "No gateway has answered for the HTTPRoute of a service yet.";
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted": "A Gateway does not accept the HTTPRoute of a service, or does not find its Services.";
+    GATEWAY_BEHIND = "GatewayBehind": "A gateway does not follow the HTTPRoute of a service, so pods that it may still send requests to stay.";
+
     DELETING = "Deleting": "The app is being deleted: nothing of it is scaled or repaired any more.";
     PAUSED = "Paused": "An override pauses the app: only its status is written.";
 

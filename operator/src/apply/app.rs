@@ -10,7 +10,7 @@ use super::{
     writer::{WriteError, Writer},
 };
 use crate::{
-    decide::{Pass, component_state::ComponentState, removed::Removed},
+    decide::{Pass, component_state::ComponentState, removed::Removed, routes::Routed},
     event::Event,
     kinds::Kind,
     names,
@@ -56,7 +56,7 @@ pub async fn apply(
     observed: &Observed,
     mut children: BTreeMap<String, ComponentChildren>,
     memory: &mut ApplyMemory,
-    Pass { components, plan, removed, .. }: &mut Pass,
+    Pass { components, plan, routes, removed, .. }: &mut Pass,
 ) -> Result<(), WriteError> {
     let ApplyMemory { failing, records, passwords, leftovers, unpublished, .. } = memory;
     let (mut unanswered, now) = (0, clock::wall());
@@ -83,7 +83,8 @@ pub async fn apply(
         retire(leader, &mut round, plan, &mut pass.state, applied.is_written).await?;
         pass.state.failure = failing.said(pass.state.was_applied);
     }
-    prune(leader, app, observed, removed, WriteRound::new(leftovers, &mut unanswered, now)).await
+    let wanted = Wanted { app, removed, routes };
+    prune(leader, wanted, observed, WriteRound::new(leftovers, &mut unanswered, now)).await
 }
 
 /// The result for the workload of a component.
@@ -139,10 +140,15 @@ impl Applier<'_, '_> {
         replicas: Option<i32>,
         state: &mut ComponentState,
     ) -> Result<Applied, WriteError> {
-        let name = names::component(self.app.name.as_str(), self.component.name.as_str());
         let (cluster, namespace) = (self.leader.cluster, self.app.namespace.as_str());
         for (kind, desired) in children.others {
-            let cached = cluster.others.get(&kind).and_then(|children| children.get(namespace, &name));
+            let name = name_of(&desired);
+            if kind == Kind::HttpRoute {
+                let cached = cluster.routes.get(namespace, name);
+                self.child(kind, cached, desired, None).await?;
+                continue;
+            }
+            let cached = cluster.others.get(&kind).and_then(|children| children.get(namespace, name));
             self.child(kind, cached, desired, None).await?;
         }
         let cached = state.revisions.iter().find(|one| one.hash == state.target);
@@ -238,24 +244,35 @@ async fn remove<K: Child>(
     round.make(write, &Value::Null, delete(writer, kind, child)).await
 }
 
+/// What is not deleted.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    app: &'a App,
+    /// Data tiers that leave: they stay until nobody uses them.
+    removed: &'a Removed,
+    /// The services with a route whose revisions are known.
+    routes: &'a BTreeMap<String, Routed>,
+}
+
 /// Deletes the children of components that are no longer in the spec, and those of a kind that their component no longer
 /// has. Data tiers that leave stay until nobody uses them.
 async fn prune(
     leader: Leader<'_>,
-    app: &App,
+    wanted: Wanted<'_>,
     observed: &Observed,
-    removed: &Removed,
     mut round: WriteRound<'_>,
 ) -> Result<(), WriteError> {
     let (writer, cluster) = (leader.writer, leader.cluster);
-    let (namespace, name) = (app.namespace.as_str(), app.name.as_str());
+    let (namespace, name) = (wanted.app.namespace.as_str(), wanted.app.name.as_str());
     let round = &mut round;
     for (kind, workloads) in &observed.workloads {
-        delete_orphans(writer, round, app, removed, *kind, workloads).await?;
+        delete_orphans(writer, round, wanted, *kind, workloads).await?;
     }
-    // In reverse order, because pods depend on the objects that were applied before them.
+    // In reverse order, because pods and routes depend on the objects that were applied before them.
+    let routes = cluster.routes.of_app(namespace, name);
+    delete_orphans(writer, round, wanted, Kind::HttpRoute, &routes).await?;
     for (kind, children) in cluster.others.iter().rev() {
-        delete_orphans(writer, round, app, removed, *kind, &children.of_app(namespace, name)).await?;
+        delete_orphans(writer, round, wanted, *kind, &children.of_app(namespace, name)).await?;
     }
     Ok(())
 }
@@ -263,11 +280,11 @@ async fn prune(
 async fn delete_orphans<K: Child>(
     writer: &Writer,
     round: &mut WriteRound<'_>,
-    app: &App,
-    removed: &Removed,
+    wanted: Wanted<'_>,
     kind: Kind,
     children: &[Arc<K>],
 ) -> Result<(), WriteError> {
+    let Wanted { app, removed, .. } = wanted;
     let keeps_files = kind == Kind::ConfigMap && !removed.is_empty();
     let has_kind = |component: &&Component| {
         !component.is_valid() || component.has(kind) || (keeps_files && component.is_consumer())
@@ -276,17 +293,35 @@ async fn delete_orphans<K: Child>(
     let named = of_kind.map(|component| component.name.as_str()).chain(removed.names());
     let named: BTreeSet<&str> = named.collect();
     for child in children {
-        if is_orphan(&**child, app, &named) {
+        let is_of_a_revision = kind == Kind::Service && child.own_labels().revision.is_some();
+        let is_kept = child.component().is_some_and(|component| named.contains(component))
+            && (!is_of_a_revision || wanted.has_service_of_revision(&**child));
+        if !is_kept && is_deletable(&**child, app) {
             remove(writer, round, kind, &**child).await?;
         }
     }
     Ok(())
 }
 
-fn is_orphan<K: Child>(child: &K, app: &App, named: &BTreeSet<&str>) -> bool {
+impl Wanted<'_> {
+    /// Whether a revision still has its Service: it has pods, or the route still refers to it.
+    fn has_service_of_revision<K: Child>(self, service: &K) -> bool {
+        let component = service.component().and_then(|name| self.app.component(name));
+        let Some(component) = component.filter(|one| one.is_valid()) else { return true };
+        let revision = service.own_labels().revision.as_deref().unwrap_or_default();
+        component.route.is_some()
+            && self
+                .routes
+                .get(component.name.as_str())
+                .is_none_or(|one| one.weights.contains_key(revision) || one.referred.contains(revision))
+    }
+}
+
+/// Whether a child belongs to the app and is not being deleted.
+fn is_deletable<K: Child>(child: &K, app: &App) -> bool {
     child.meta().namespace.as_deref() == Some(app.namespace.as_str())
         && child.app() == Some(app.name.as_str())
-        && child.component().is_some_and(|component| !named.contains(component))
+        && child.component().is_some()
         && child.controller_owner() == Some(app.uid.as_str())
         && child.meta().deletion_timestamp.is_none()
 }

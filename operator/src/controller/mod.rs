@@ -22,6 +22,7 @@ use crate::{
             children::OfApp,
             pods::CachedPod,
             postgres::{CachedCluster, Clusters, reflect_clusters},
+            routes::{CachedRoute, reflect_routes},
         },
         store::SampleStore,
     },
@@ -69,6 +70,7 @@ pub struct Watches {
     others: Vec<(Kind, Touched<CachedChild>)>,
     pods: Touched<CachedPod>,
     clusters: Touched<CachedCluster>,
+    routes: Touched<CachedRoute>,
 }
 
 impl Watches {
@@ -78,6 +80,7 @@ impl Watches {
         let (app_store, apps) = reflect_written(scope);
         let (override_store, overrides) = reflect_overrides(scope);
         let (pod_store, pods) = reflect_pods(scope);
+        let (route_store, routes) = reflect_routes(scope);
         let (mut workload_stores, mut workloads) = (BTreeMap::new(), Vec::new());
         let (mut other_stores, mut others) = (BTreeMap::new(), Vec::new());
         for kind in Kind::ALL {
@@ -98,8 +101,10 @@ impl Watches {
             others: other_stores,
             pods: pod_store,
             clusters: Clusters::off(),
+            routes: route_store,
         };
-        Self { cluster, apps, overrides, workloads, others, pods, clusters: Box::pin(stream::pending()) }
+        let clusters = Box::pin(stream::pending());
+        Self { cluster, apps, overrides, workloads, others, pods, clusters, routes }
     }
 
     /// With the Clusters of CloudNativePG.
@@ -142,6 +147,7 @@ pub async fn run(
             controller.watches_stream_with(touched, |child| app_of(&child), kind)
         })
         .watches_stream(watches.pods, |pod| app_of(&pod))
+        .watches_stream_with(watches.routes, |route| app_of(&route), Kind::HttpRoute)
         .watches_stream(watches.overrides, |one| {
             overridden(&one).map(|(namespace, app)| app_ref(namespace, app))
         })

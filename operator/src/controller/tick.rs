@@ -152,6 +152,9 @@ fn scales(pass: &Pass) -> bool {
                 })
                 || pass.memory.get(&one.state.name).is_some_and(|memory| {
                     one.state.failure.is_none() && (memory.is_new || !memory.resizes.is_empty())
+                })
+                || pass.routes.get(&one.state.name).is_some_and(|routed| {
+                    one.state.failure.is_none() && routed.moves
                 }))
     })
 }

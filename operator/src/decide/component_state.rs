@@ -72,6 +72,10 @@ pub struct ComponentState {
     pub rollout_waits_for: Option<String>,
     /// Where the canary is; `None` without one, and where it was not decided.
     pub rollout: Option<RolloutStatus>,
+    /// What stands in the way of requests by its route.
+    pub route: Option<Problem>,
+    /// The HTTPRoute of which a gateway is behind, while pods stay for that.
+    pub waits_for_gateway: Option<String>,
     /// The decision to record, if it differs from the recorded one.
     pub record: Option<DecisionRecord>,
     /// The memory of scaling, if replicas or what holds them are about to change.

@@ -2,6 +2,7 @@
 
 use super::leaving::Leaving;
 use super::pass::View;
+use super::routes::RouteMemory;
 use super::series;
 use super::shard_memory::ResizeRefusal;
 use crate::{
@@ -45,6 +46,8 @@ pub struct DecideMemory {
     timeline: Timeline,
     /// The writes for the pods that leave a Service, by the name of the component.
     ejections: BTreeMap<String, EjectionWrites>,
+    /// What is known of the gateways of each service with a route, by its name.
+    pub(super) routes: BTreeMap<String, RouteMemory>,
 }
 
 /// Until when pods of a service are not written, because that failed or was just done.

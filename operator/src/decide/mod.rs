@@ -16,6 +16,8 @@ mod pass;
 pub mod removed;
 mod series;
 pub mod shard_memory;
+mod route_problem;
+pub mod routes;
 mod shards;
 mod ungranted;
 

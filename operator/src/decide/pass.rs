@@ -11,6 +11,7 @@ use super::{
     metrics_state::metrics_state,
     news, other_scaler,
     removed::Removed,
+    routes::{Routed, routes},
     shard_memory::{CacheMemory, observed_memory, shard_memory},
     ungranted::ungranted,
 };
@@ -102,6 +103,8 @@ pub struct Pass {
     pub memory: BTreeMap<String, CacheMemory>,
     /// The app's needs from shared budgets.
     pub demands: AppDemands,
+    /// How the requests of each service with a route are divided, by its name.
+    pub routes: BTreeMap<String, Routed>,
     /// Data tiers that are no longer declared and still used.
     pub removed: Removed,
     /// The decisions to record with everything that they depended on, if there are any and decisions are recorded.
@@ -149,6 +152,7 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
     let of_shards = shard_memory(app, &components, view, memory);
     let mut plan = decision.plan;
     let kept = keep_leaving_shards(&mut plan, &components, view, memory);
+    let routes = routes(app, &mut plan, &mut components, view, memory);
     let recorded = recorded.and_then(|input| record(app, input, &mut components));
     let removed = Removed::of(app, components.iter().map(|one| &one.state), view.observed);
     let (demands, pools, costs) = (decision.demands, decision.pools, CostChanges::new());
@@ -164,6 +168,7 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         pools,
         memory: of_shards,
         demands,
+        routes,
         removed,
         recorded,
     };

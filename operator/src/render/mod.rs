@@ -3,6 +3,7 @@
 pub mod cache;
 mod container;
 mod deployment;
+mod http_route;
 mod labels;
 mod merge;
 mod network_policy;
@@ -19,6 +20,7 @@ use crate::names;
 use crate::resolve::app::{App, Component};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use scalableapp_crds::Tier;
+use scalableapp_engine::rollout::weights::Weights;
 use serde::Serialize;
 use serde_json::Value;
 use settings::Settings;
@@ -64,6 +66,7 @@ fn children(app: &App, component: &Component, epoch: u64, settings: &Settings) -
     let service = service::service(app, component).as_ref().map(to_value);
     let budget = Some(to_value(&pod_disruption_budget::pod_disruption_budget(app, component)));
     let network_policy = Some(to_value(&network_policy::network_policy(app, component)));
+    let of_route = settings.weights.get(component.name.as_str());
     let others = [
         (Kind::ServiceAccount, service_account),
         (Kind::ConfigMap, config_map.as_ref().map(to_value)),
@@ -71,14 +74,24 @@ fn children(app: &App, component: &Component, epoch: u64, settings: &Settings) -
         (Kind::PodDisruptionBudget, budget),
         (Kind::NetworkPolicy, network_policy),
     ];
+    let others = others.into_iter().filter_map(|(kind, child)| Some((kind, child?)));
     ComponentChildren {
-        others: others.into_iter().filter_map(|(kind, child)| Some((kind, child?))).collect(),
+        others: others.chain(of_route.into_iter().flat_map(|weights| routed(app, component, weights))).collect(),
         kind: component.workload_kind(),
         workload: match component.tier {
             Tier::Service | Tier::Worker => deployment(app, component, epoch),
             Tier::Cache | Tier::Database => stateful_set(app, component, epoch, settings),
         },
     }
+}
+
+/// A Service for each revision, and the HTTPRoute that divides the requests between them.
+fn routed(app: &App, component: &Component, weights: &Weights) -> Vec<(Kind, Value)> {
+    let Some(route) = &component.route else { return Vec::new() };
+    let service =
+        |revision: &String| (Kind::Service, to_value(&service::of_revision(app, component, revision)));
+    let route = (Kind::HttpRoute, http_route::http_route(app, component, route, weights));
+    weights.keys().map(service).chain([route]).collect()
 }
 
 /// Metadata of a child of a component that remains over its revisions.

@@ -1,6 +1,8 @@
 //! The address of a component. Pure.
 
-use super::{labels, metadata};
+use super::{http_route, labels, metadata};
+use crate::labels::REVISION;
+use crate::names;
 use crate::resolve::app::{App, Component, HTTP_PORT, POSTGRES_PORT};
 use k8s_openapi::api::core::v1::{Service as ClusterService, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -35,4 +37,30 @@ pub(super) fn service(app: &App, component: &Component) -> Option<ClusterService
         }),
         ..ClusterService::default()
     })
+}
+
+/// A Service over the ready pods of one revision, to which a route sends its share of the requests.
+pub(super) fn of_revision(app: &App, component: &Component, revision: &str) -> ClusterService {
+    let mut metadata = metadata(app, component);
+    metadata.name = Some(names::deployment(app.name.as_str(), component.name.as_str(), revision));
+    let label = || (REVISION.to_owned(), revision.to_owned());
+    metadata.labels.get_or_insert_default().extend([label()]);
+    let mut selector = labels::selected_by_service(app, component);
+    selector.extend([label()]);
+    ClusterService {
+        metadata,
+        spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".to_owned()),
+            selector: Some(selector),
+            ports: Some(vec![ServicePort {
+                name: Some(HTTP_PORT.to_owned()),
+                protocol: Some("TCP".to_owned()),
+                port: http_route::PORT,
+                target_port: Some(IntOrString::String(HTTP_PORT.to_owned())),
+                ..ServicePort::default()
+            }]),
+            ..ServiceSpec::default()
+        }),
+        ..ClusterService::default()
+    }
 }

@@ -7,6 +7,7 @@ use crate::resolve::app::{App, Component, UsedCache};
 use crate::resolve::cache::PORT;
 use crate::resolve::database;
 use k8s_openapi::api::core::v1::ConfigMap;
+use scalableapp_engine::rollout::weights::Weights;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub pools: BTreeMap<String, i32>,
     /// Memory of each cache's shards, by its name; the declared one of those without.
     pub memory: BTreeMap<String, Memory>,
+    /// Weights of the revisions of each service with a route, by its name; none while its route stays as it is.
+    pub weights: BTreeMap<String, Weights>,
 }
 
 /// Memory of the shards of a cache.

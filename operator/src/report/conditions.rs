@@ -145,6 +145,10 @@ fn ready(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict {
             return no(reason, words);
         }
     }
+    let of_route = |state: &&ComponentState| Some((state.route.clone()?, state.name.clone()));
+    if let Some((problem, name)) = components.iter().find_map(of_route) {
+        return no(problem.reason, format!("{name}: {}", problem.message));
+    }
     yes(reason::UP_AS_DECLARED, reason::UP_AS_DECLARED.sentence)
 }
 
@@ -160,6 +164,12 @@ fn rolling_out(state: &ComponentState) -> (Reason, String) {
             "{name}: revision {canary} is at step {step} of {steps}, with a weight of {weight}%. {message}"
         );
         return (reason::CANARY_PROGRESSING, words);
+    }
+    if let Some(route) = &state.waits_for_gateway {
+        let words = format!(
+            "{name}: revision {target} waits, because a gateway does not follow HTTPRoute {route}: pods that it may still send requests to stay"
+        );
+        return (reason::GATEWAY_BEHIND, words);
     }
     match &state.rollout_waits_for {
         None => (reason::ROLLING_OUT, format!("{name}: revision {target} is taking over")),
@@ -196,7 +206,10 @@ fn stalled(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict
 
 /// The failures of all components in one message, with the reason of the first.
 fn failures(components: &[&ComponentState], is_told: impl Fn(&Failure) -> bool) -> Option<(Reason, String)> {
-    let failures = components.iter().filter_map(|state| Some((state, state.failure.as_ref()?)));
+    let failures = components.iter().flat_map(|state| {
+        let of_route = state.route.as_ref().filter(|problem| !passes(problem.reason));
+        state.failure.iter().chain(of_route).map(move |failure| (state, failure))
+    });
     let told: Vec<_> = failures.filter(|(_, failure)| is_told(failure)).collect();
     let (_, first) = told.first()?;
     let sentences: Vec<String> = told.iter().map(|(state, failure)| of(state, failure)).collect();
@@ -205,7 +218,7 @@ fn failures(components: &[&ComponentState], is_told: impl Fn(&Failure) -> bool) 
 
 /// Whether a failure may end without a change by a user.
 fn passes(reason: Reason) -> bool {
-    [reason::CHILD_NOT_WRITTEN, reason::PAUSED, reason::DELETING].contains(&reason)
+    [reason::CHILD_NOT_WRITTEN, reason::PAUSED, reason::DELETING, reason::ROUTE_PENDING].contains(&reason)
 }
 
 fn reconciling(ready: &Verdict, stalled: &Verdict) -> Verdict {

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use scalableapp_crds::{
-    BacklogQueries, CacheEngine, CircuitSource, EnvVar, Eviction, PodTemplate, Resources, ScalableApp, Tier,
+    BacklogQueries, CacheEngine, CircuitSource, EnvVar, Eviction, PodTemplate, Resources, Route, ScalableApp,
+    Tier,
 };
 use scalableapp_engine::evidence::circuit::CircuitState;
 use scalableapp_engine::stack::{self, Stack};
@@ -133,6 +134,8 @@ pub struct Component {
     pub backlog: Option<BacklogSource>,
     /// The circuit breakers of its pods, by the name of the dependency.
     pub breakers: BTreeMap<String, Breaker>,
+    /// The Gateways that pass requests on to it; `None` without a route.
+    pub route: Option<Route>,
     /// The Cluster of CloudNativePG whose replicas these are; `None` for all other components, which have pods of their
     /// own. It has no children.
     pub cluster: Option<String>,
@@ -194,6 +197,7 @@ impl Component {
                 self.pod.reader.is_some() || self.pod.cache.is_some() || self.pod.has_settings()
             }
             Kind::Secret => self.tier == Tier::Cache,
+            Kind::HttpRoute => self.route.is_some(),
             Kind::Deployment | Kind::StatefulSet | Kind::Cluster => kind == self.workload_kind(),
         }
     }

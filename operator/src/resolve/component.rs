@@ -8,7 +8,7 @@ use super::name::ComponentName;
 use super::path::Path;
 use super::provider::Provider;
 use super::revision::Revision;
-use super::{cache, canary, cnpg, connections, database, rolling, scaling, worker};
+use super::{cache, canary, cnpg, connections, database, rolling, route, scaling, worker};
 use scalableapp_crds as api;
 use scalableapp_engine::rollout::canary::Canary;
 use scalableapp_engine::stack;
@@ -67,9 +67,11 @@ pub(super) fn of_service(written: &api::Service, shared: Shared<'_>, path: Path<
     let canary = canary::resolve(written, path, &mut problems);
     let rolling = written.rollout.as_ref().and_then(|rollout| rollout.rolling.as_ref());
     let rollout = (rolling, canary);
+    route::check(written.route.as_ref(), Path::Field(&path, "route"), &mut problems);
     let component =
         component(api::Tier::Service, declaration, rollout, (pod, scaling, pool), shared, path, problems);
-    shared.callees.called(component, &written.calls)
+    let component = shared.callees.called(component, &written.calls);
+    app::Component { route: written.route.clone(), ..component }
 }
 
 /// Resolves a worker, with its problems.
@@ -204,6 +206,7 @@ fn component(
         queries,
         backlog: None,
         breakers: BTreeMap::new(),
+        route: None,
         cluster: None,
         problems: problems.into_vec(),
     }

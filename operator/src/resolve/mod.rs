@@ -27,6 +27,7 @@ pub mod probe;
 mod provider;
 pub mod revision;
 mod rolling;
+mod route;
 mod scaling;
 mod schedule;
 mod syntax;

@@ -9,8 +9,9 @@ use http::{Method, StatusCode};
 use kube::Client;
 use rstest::rstest;
 use scalableapp_operator::controller::{Context, Watches, reconcile::reconcile};
+use scalableapp_operator::observe::cluster::access::Access;
 use scalableapp_operator::observe::cluster::caches::{Cluster, GuardedApp, Scope, reflect_written};
-use scalableapp_operator::observe::cluster::postgres::{Access, reflect_clusters};
+use scalableapp_operator::observe::cluster::postgres::reflect_clusters;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 

@@ -6,6 +6,7 @@ pub mod act;
 pub mod canary;
 pub mod judge;
 pub mod rolling;
+pub mod weights;
 
 use crate::stack::Component;
 use crate::state::Observed;

@@ -23,7 +23,7 @@ pub struct Revision {
 
 impl Revision {
     /// Available pods that `spec.replicas` keeps; the others are about to be deleted.
-    fn serving(&self) -> i32 {
+    pub(super) fn serving(&self) -> i32 {
         self.available.min(self.replicas).max(0)
     }
 }

@@ -1,6 +1,6 @@
 //! The operator's caches of the API server: apps, children and pods. I/O in, by watches alone.
 
-use futures::{Stream, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt, future::ready};
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::NamespaceResourceScope,
@@ -30,6 +30,7 @@ use super::{
     named::NamedCluster,
     pods::CachedPod,
     postgres::Clusters,
+    routes::{ObservedRoutes, Routes},
 };
 use crate::{
     kinds::{Kind, OfKind},
@@ -64,6 +65,8 @@ pub struct Cluster {
     pub pods: Children<CachedPod>,
     /// The Clusters of CloudNativePG.
     pub clusters: Clusters,
+    /// The HTTPRoutes of the apps.
+    pub routes: Routes,
 }
 
 /// The cached objects of one app.
@@ -77,6 +80,8 @@ pub struct Observed {
     pub overrides: Siblings<GuardedOverride>,
     /// The Clusters of CloudNativePG that it has scaled, by name.
     pub clusters: BTreeMap<String, NamedCluster>,
+    /// Its HTTPRoutes.
+    pub routes: ObservedRoutes,
 }
 
 impl Cluster {
@@ -115,6 +120,10 @@ impl Cluster {
             pods: self.pods.of_app(&namespace, &name),
             overrides: self.overrides.of_app(&namespace, &name),
             clusters: clusters.collect(),
+            routes: ObservedRoutes {
+                access: self.routes.access(),
+                routes: self.routes.of_app(&namespace, &name),
+            },
         }
     }
 
@@ -292,6 +301,25 @@ where
     )
 }
 
+/// The cache of a kind of children whose definition may be missing, and the stream that fills it, which has no errors.
+/// `told` gets each event, and each error, once the cache shows it.
+pub(super) fn reflect_optional<K>(
+    scope: &Scope,
+    kind: Kind,
+    told: impl Fn(&watcher::Result<watcher::Event<K>>) + Send + 'static,
+) -> (Children<K>, Touched<K>)
+where
+    K: Labelled + OfKind + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let (all, of) = (
+        move |client| Api::all_with(client, &kind),
+        move |client, namespace: &str| Api::namespaced_with(client, namespace, &kind),
+    );
+    let events = |store| scope.watch(all, of, &labelled(), store).inspect_ok(move |event| warn(event, &kind));
+    let (children, touched) = indexed_then(events, kind, told);
+    (children, Box::pin(touched.filter_map(|touched| ready(touched.ok().map(Ok)))))
+}
+
 /// The cache of the pods, and the stream that fills it.
 #[must_use]
 pub fn reflect_pods(scope: &Scope) -> (Children<CachedPod>, Touched<CachedPod>) {
@@ -309,13 +337,26 @@ where
     K: OfApp + Resource + Clone + Debug + Send + Sync + 'static,
     K::DynamicType: Copy + Eq + Hash + Send + Sync + Unpin,
 {
+    indexed_then(events, dynamic, |_| ())
+}
+
+fn indexed_then<K, S>(
+    events: impl FnOnce(Store<K>) -> S,
+    dynamic: K::DynamicType,
+    told: impl Fn(&watcher::Result<watcher::Event<K>>) + Send + 'static,
+) -> (Children<K>, Touched<K>)
+where
+    S: Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    K: OfApp + Resource + Clone + Debug + Send + Sync + 'static,
+    K::DynamicType: Copy + Eq + Hash + Send + Sync + Unpin,
+{
     let writer = reflector::store::Writer::new(dynamic);
     let events = events(writer.as_reader());
     let children = Children::new(writer.as_reader(), dynamic);
     let (releasing, noting) = (children.clone(), children.clone());
     let reflected = events.inspect_ok(move |event| releasing.release(event)).reflect(writer);
     let noted = reflected.inspect_ok(move |event| noting.note(event));
-    (children, Box::pin(noted.touched_objects()))
+    (children, Box::pin(noted.inspect(told).touched_objects()))
 }
 
 /// Unreadable objects are skipped and logged.

@@ -1,5 +1,6 @@
 //! Cached objects from the API server's watches. I/O in.
 
+pub mod access;
 pub mod bounded;
 pub mod cached;
 pub mod caches;
@@ -12,5 +13,6 @@ pub mod pods;
 pub mod postgres;
 pub mod reachable;
 mod replica;
+pub mod routes;
 pub mod trouble;
 pub mod workload;

@@ -1,8 +1,9 @@
 //! A Cluster of CloudNativePG as an app that names it sees it: its replicas, what they must not fall below, and what stands
 //! in the way of scaling them. Pure.
 
+use super::access::Access;
 use super::cached::{CachedWorkload, WorkloadPart};
-use super::postgres::{Access, CachedCluster, ClusterStatusPart};
+use super::postgres::{CachedCluster, ClusterStatusPart};
 use super::workload::{LiveRevision, Problem};
 use crate::kinds::Kind;
 use jiff::Timestamp;

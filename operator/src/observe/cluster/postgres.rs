@@ -1,10 +1,10 @@
 //! The Clusters of CloudNativePG, whose definition may be missing: nothing else waits for them. I/O in, by a watch.
 
+use super::access::{Access, told};
 use super::cached::CachedChild;
 use super::caches::{Scope, Touched};
 use crate::kinds::Kind;
 use futures::{StreamExt, future::ready};
-use http::StatusCode;
 use kube::Api;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -82,22 +82,6 @@ pub struct ClusterStatusPart {
     pub instances_status: BTreeMap<String, Vec<String>>,
 }
 
-/// What is known of the Clusters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Access {
-    /// The operator was not told to read them.
-    #[default]
-    Off,
-    /// They were not listed yet.
-    Unlisted,
-    /// Kubernetes does not know the kind.
-    NotInstalled,
-    /// The operator may not read them.
-    Forbidden,
-    /// They are in the cache.
-    Listed,
-}
-
 /// The cache. Cheap to clone.
 #[derive(Clone)]
 pub struct Clusters {
@@ -133,25 +117,6 @@ impl Clusters {
             tracing::info!(?access, "Clusters of CloudNativePG");
             *known = access;
         }
-    }
-}
-
-/// What an event of the watch tells; `None` for a fault that may pass, during which the cache still counts.
-fn told(event: &watcher::Result<watcher::Event<CachedCluster>>) -> Option<Access> {
-    let code = match event {
-        Ok(watcher::Event::InitDone) => return Some(Access::Listed),
-        Ok(_) => return None,
-        Err(
-            watcher::Error::InitialListFailed(kube::Error::Api(status))
-            | watcher::Error::WatchStartFailed(kube::Error::Api(status)),
-        ) => status.code,
-        Err(watcher::Error::WatchError(status)) => status.code,
-        Err(_) => return None,
-    };
-    match StatusCode::from_u16(code) {
-        Ok(StatusCode::NOT_FOUND) => Some(Access::NotInstalled),
-        Ok(StatusCode::FORBIDDEN) => Some(Access::Forbidden),
-        _ => None,
     }
 }
 
