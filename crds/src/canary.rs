@@ -23,9 +23,9 @@ pub struct Canary {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CanaryStep {
-    /// Percentage of the requests that the new revision gets, 1 to 50. It is a ratio of pods: of 6 replicas and a weight of
-    /// 25, 2 pods are added.
-    #[schemars(range(min = 1, max = 50))]
+    /// Percentage of the requests that the new revision gets, 1 to 99, and at most 50 without a `route`. Without one it is a
+    /// ratio of pods: of 6 replicas and a weight of 25, 2 pods are added. With one, the gateway follows it.
+    #[schemars(range(min = 1, max = 99))]
     pub weight: i32,
     /// Least time at this step, from the moment at which its pods are available, 0s to 168h. The step lasts longer where the
     /// evidence is not enough. Default: 0s, so that the evidence alone decides.

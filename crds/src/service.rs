@@ -2,8 +2,8 @@
 
 use crate::limits;
 use crate::{
-    Behavior, ConnectionPool, EnvVar, Fallback, Forecast, Metric, PodTemplate, Probes, Resources, Rollout, Route,
-    Schedule,
+    Behavior, ConnectionPool, EnvVar, Fallback, Forecast, Metric, PodTemplate, Probes, Resources, Rollout,
+    Route, Schedule,
 };
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = ("!has(self.scaling) || !has(self.scaling.metrics) || has(self.metricsPort) || self.scaling.metrics.all(m, !has(m.requestRate) && !has(m.latency))", "requestRate and latency are read from the pods: set metricsPort to the port that serves /metrics"),
-    validation = ("!has(self.rollout) || !has(self.rollout.canary) || has(self.metricsPort)", "a canary is judged by the requests of its pods: set metricsPort to the port that serves /metrics")
+    validation = ("!has(self.rollout) || !has(self.rollout.canary) || has(self.metricsPort)", "a canary is judged by the requests of its pods: set metricsPort to the port that serves /metrics"),
+    validation = ("!has(self.rollout) || !has(self.rollout.canary) || has(self.route) || self.rollout.canary.steps.all(s, s.weight <= 50)", "a weight above 50 needs a route: without one the pods of the canary would have to be more than the others")
 )]
 pub struct Service {
     /// Name of the component, unique within the app: at most 20 lower case letters, digits and hyphens, beginning with

@@ -14,10 +14,10 @@ mod news;
 mod other_scaler;
 mod pass;
 pub mod removed;
-mod series;
-pub mod shard_memory;
 mod route_problem;
 pub mod routes;
+mod series;
+pub mod shard_memory;
 mod shards;
 mod ungranted;
 

@@ -78,7 +78,8 @@ fn said<'a>(found: &'a CachedRoute, gateway: &GatewayRef, type_: &str) -> Option
 
 fn written(GatewayRef { name, namespace, section_name }: &GatewayRef) -> String {
     let place = namespace.as_ref().map_or_else(String::new, |namespace| format!(" in namespace {namespace}"));
-    let listener = section_name.as_ref().map_or_else(String::new, |section| format!("listener {section} of "));
+    let listener =
+        section_name.as_ref().map_or_else(String::new, |section| format!("listener {section} of "));
     format!("{listener}Gateway {name}{place}")
 }
 

@@ -15,7 +15,7 @@ use scalableapp_crds::Route;
 use scalableapp_engine::hpa::pod::{Ready, ReadyStatus};
 use scalableapp_engine::rollout::Plan;
 use scalableapp_engine::rollout::rolling::Revision;
-use scalableapp_engine::rollout::weights::{Weights, keep, weights};
+use scalableapp_engine::rollout::weights::{CanaryShare, Weights, keep, weights};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -113,7 +113,11 @@ impl Routing<'_> {
         }
         let revisions = self.revisions(one);
         let planned = plan.replicas.get_mut(resolved.name.as_str());
-        let mut weights = weights(one.state.desired, &revisions, planned.as_deref(), None);
+        let trial = one
+            .state
+            .canary()
+            .map(|rollout| CanaryShare { revision: &rollout.canary, weight: rollout.weight });
+        let mut weights = weights(one.state.desired, &revisions, planned.as_deref(), trial);
         shorten(&mut weights);
         if let Some(planned) = planned {
             let taken = match memory.followed(found) {

@@ -76,7 +76,9 @@ fn children(app: &App, component: &Component, epoch: u64, settings: &Settings) -
     ];
     let others = others.into_iter().filter_map(|(kind, child)| Some((kind, child?)));
     ComponentChildren {
-        others: others.chain(of_route.into_iter().flat_map(|weights| routed(app, component, weights))).collect(),
+        others: others
+            .chain(of_route.into_iter().flat_map(|weights| routed(app, component, weights)))
+            .collect(),
         kind: component.workload_kind(),
         workload: match component.tier {
             Tier::Service | Tier::Worker => deployment(app, component, epoch),

@@ -10,8 +10,10 @@ use scalableapp_engine::rollout::judge::policy::CanaryPolicy;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// The weights of a step.
-const WEIGHTS: RangeInclusive<i32> = 1..=50;
+/// The weights of a step, with a route.
+const WEIGHTS: RangeInclusive<i32> = 1..=99;
+/// The largest weight of a step without one.
+const MOST_BY_PODS: i32 = 50;
 /// The longest hold of a step.
 const LONGEST_HOLD: Duration = Duration::from_secs(168 * 3600);
 /// Latencies above which a request may be called slow.
@@ -36,9 +38,10 @@ pub(super) fn resolve(written: &api::Service, path: Path<'_>, problems: &mut Pro
         let sentence = format!("use 1 to {} steps", limits::CANARY_STEPS);
         problems.refuse(Path::Field(&path, "steps"), sentence);
     }
-    let list = Path::Field(&path, "steps");
+    let (list, is_routed) = (Path::Field(&path, "steps"), written.route.is_some());
     let numbered = canary.steps.iter().enumerate();
-    let steps = numbered.map(|(index, one)| step(one, Path::Index(&list, index), problems)).collect();
+    let steps =
+        numbered.map(|(index, one)| step(one, Path::Index(&list, index), is_routed, problems)).collect();
     let default = api::CanaryAnalysis::default();
     let analysis = canary.analysis.as_ref().unwrap_or(&default);
     let at = Path::Field(&path, "analysis");
@@ -54,12 +57,18 @@ pub(super) fn resolve(written: &api::Service, path: Path<'_>, problems: &mut Pro
             |duration| duration.as_secs_f64(),
         )
     });
-    Some(Canary { steps, policy: policy(analysis, at, problems), slow_above })
+    Some(Canary { steps, policy: policy(analysis, at, problems), slow_above, is_routed })
 }
 
-fn step(written: &api::CanaryStep, path: Path<'_>, problems: &mut Problems) -> CanaryStep {
+fn step(written: &api::CanaryStep, path: Path<'_>, is_routed: bool, problems: &mut Problems) -> CanaryStep {
+    let at = Path::Field(&path, "weight");
     if !WEIGHTS.contains(&written.weight) {
-        problems.refuse(Path::Field(&path, "weight"), "use a percentage of 1 to 50");
+        problems.refuse(at, "use a percentage of 1 to 99");
+    } else if !is_routed && written.weight > MOST_BY_PODS {
+        problems.refuse(
+            at,
+            "use at most 50, or add a route: the pods of the canary would have to be more than the others",
+        );
     }
     let hold = written.hold.as_ref().map(GoDuration::parse);
     let hold = hold.transpose().ok().filter(|hold| hold.is_none_or(|hold| hold <= LONGEST_HOLD));

@@ -70,7 +70,8 @@ mod tests {
             problems(&twice),
             ["route.parentRefs[public]: name each Gateway once, or each of its listeners once"]
         );
-        for hostname in ["shop.example.com:80", "https://shop", "10.0.0.1", "Shop.example", "*", "a.*.b", ""] {
+        for hostname in ["shop.example.com:80", "https://shop", "10.0.0.1", "Shop.example", "*", "a.*.b", ""]
+        {
             let route = json!({"parentRefs": [{"name": "public"}], "hostnames": [hostname]});
             assert_eq!(problems(&route).len(), 1, "{hostname}");
         }

@@ -2,7 +2,7 @@
 //!
 //! 1. The stable revision keeps the desired replicas until the end. So it can take all requests back at any time.
 //! 2. The pods of the canary run in addition: of N replicas and a weight w, N × w ÷ (100 − w), rounded up, because the
-//!    Service spreads requests over pods.
+//!    Service spreads requests over pods; or N × w ÷ 100, rounded up, where a route gives the canary its weight.
 //! 3. A step begins when its pods are available. It ends by a verdict: the next step, or the abort. Without enough evidence
 //!    it lasts.
 //! 4. After the last step the canary is the stable revision, and the rolling plan removes the earlier one.
@@ -37,13 +37,16 @@ pub struct Canary {
     /// Seconds above which a request is slow; `None` where latency is not judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_above: Option<f64>,
+    /// Whether a route gives the canary its weight.
+    #[serde(default)]
+    pub is_routed: bool,
 }
 
 /// A step of a canary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CanaryStep {
-    /// Percentage of the requests, 1 to 50.
+    /// Percentage of the requests, 1 to 99; at most 50 without a route.
     pub weight: i32,
     /// Least time at this step.
     pub hold: SignedDuration,
@@ -51,16 +54,18 @@ pub struct CanaryStep {
 
 impl CanaryStep {
     /// Pods of the canary for this many replicas of the stable revision, at least 1.
-    fn pods(self, replicas: i32) -> i32 {
-        let (weight, replicas) = (i64::from(self.weight.clamp(1, 50)), i64::from(replicas.max(1)));
-        i32::try_from((replicas * weight + 99 - weight) / (100 - weight)).unwrap_or(i32::MAX)
+    fn pods(self, replicas: i32, is_routed: bool) -> i32 {
+        let (weight, replicas) = (i64::from(self.weight.clamp(1, 99)), i64::from(replicas.max(1)));
+        let of = if is_routed { 100 } else { 100 - weight };
+        i32::try_from((replicas * weight + of - 1) / of).unwrap_or(i32::MAX)
     }
 
-    /// Percentage of the pods that are the canary's, if it is too far above the weight.
-    fn excess(self, replicas: i32) -> Option<i32> {
-        let pods = self.pods(replicas);
+    /// Percentage of the pods that are the canary's, if it is too far above the weight. A route realises any weight.
+    fn excess(self, replicas: i32, is_routed: bool) -> Option<i32> {
+        let pods = self.pods(replicas, is_routed);
         let share = 100 * i64::from(pods) / i64::from(pods.saturating_add(replicas.max(1)));
-        i32::try_from(share).ok().filter(|share| share - self.weight > WEIGHT_TOLERANCE)
+        let share = i32::try_from(share).ok().filter(|share| share - self.weight > WEIGHT_TOLERANCE);
+        share.filter(|_| !is_routed)
     }
 }
 
@@ -253,7 +258,7 @@ impl RolloutMemory {
         let Situation { now, declared, desired, .. } = *situation;
         trial.step = trial.step.min(canary.steps.len().saturating_sub(1));
         let Some(step) = canary.steps.get(trial.step) else { return self.complete(String::new()) };
-        let pods = step.pods(desired);
+        let pods = step.pods(desired, canary.is_routed);
         let are_available = situation
             .revisions
             .iter()
@@ -295,11 +300,11 @@ impl RolloutMemory {
             let next = Trial { step: trial.step + 1, step_begun: None, ..trial };
             return self.advance(canary, next, None, situation);
         }
-        let excess = step.excess(desired).filter(|_| trial.step_begun.is_none());
+        let excess = step.excess(desired, canary.is_routed).filter(|_| trial.step_begun.is_none());
         let message = match excess {
             Some(share) => format!(
                 "It waits: with {desired} replicas a pod of the canary has {share}% of the requests, and the weight is {}%. \
-                 Raise the weight or minReplicas.",
+                 Raise the weight or minReplicas, or add a route.",
                 step.weight
             ),
             None => waits_for(&trial, reading, verdict.and(holds_until)),

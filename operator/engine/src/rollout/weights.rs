@@ -208,7 +208,10 @@ mod tests {
         let two = [revision("old", 1, 1), revision("new", 0, 0)];
         let mut planned = map(&[("old", 0), ("new", 0)]);
         let moved = weights(1, &two, Some(&planned), None);
-        assert!(!keep(&mut planned, 1, &two, Some(&map(&[("old", 100)])), &moved), "no other pod could answer");
+        assert!(
+            !keep(&mut planned, 1, &two, Some(&map(&[("old", 100)])), &moved),
+            "no other pod could answer"
+        );
         assert_eq!(planned, map(&[("old", 0), ("new", 0)]));
     }
 

@@ -133,7 +133,7 @@ fn a_weight_that_the_replicas_cannot_realise_is_refused_in_words() {
     assert_eq!(
         world.status().message,
         "It waits: with 1 replicas a pod of the canary has 50% of the requests, and the weight is 20%. Raise the weight or \
-         minReplicas."
+         minReplicas, or add a route."
     );
     world.replicas = 4;
     world.settle();
@@ -215,4 +215,16 @@ fn an_aborted_revision_is_no_rollback() {
     world.settle();
     assert!(world.status().earlier.is_empty());
     assert_eq!(world.phase(), RolloutPhase::Aborted);
+}
+
+#[test]
+fn a_route_gives_a_canary_its_weight_with_fewer_pods() {
+    let mut world = World::new(8);
+    world.is_routed = true;
+    "r1".clone_into(&mut world.declared);
+    world.pass(20);
+    assert_eq!((world.replicas_of("r0"), world.replicas_of("r1")), (8, 2), "20 % of eight, rounded up");
+    world.ask(RolloutAct::Promote { full: false });
+    world.pass(20);
+    assert_eq!((world.replicas_of("r0"), world.replicas_of("r1")), (8, 4), "50 % of eight");
 }

@@ -36,6 +36,7 @@ pub struct World {
     pub verdict: Option<CanaryVerdict>,
     pub acts: Vec<Act>,
     pub steps: Vec<CanaryStep>,
+    pub is_routed: bool,
     pub memory: AppMemory,
     /// What the status says; nothing before the first decision.
     pub status: Option<RolloutStatus>,
@@ -67,6 +68,7 @@ impl World {
             verdict: None,
             acts: Vec::new(),
             steps: steps(),
+            is_routed: false,
             memory: AppMemory::default(),
             status: None,
             plan: BTreeMap::new(),
@@ -114,6 +116,7 @@ impl World {
                 steps: self.steps.clone(),
                 policy: CanaryPolicy::default(),
                 slow_above: None,
+                is_routed: self.is_routed,
             }),
             calls: Vec::new(),
             pool: None,
