@@ -423,6 +423,8 @@ async fn every_documented_metric_is_served_and_no_other() {
     metrics::wrote("Deployment", "ok");
     metrics::condition("shop", "shop", "Ready", "False", "PodsNotReady");
     metrics::bottleneck("shop", "shop", "main", "DatabaseSlow");
+    metrics::compared(24, 1);
+    metrics::canary_evidence(("shop", "shop", "web"), "errors", "worse", 0.5);
     let (_candidate, leadership) = election(None);
     let (_, page) = get(Servers::with_metrics(leadership, handle).metrics, "/metrics");
     let served: BTreeSet<(&str, &str)> =

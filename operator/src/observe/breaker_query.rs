@@ -24,6 +24,11 @@ impl BreakerQuery {
         self.states.iter().find(|(milli, _)| is_this(milli)).map(|(_, state)| *state).ok_or(Misfit::Unlisted)
     }
 
+    /// The same, where the value means one.
+    pub(super) fn state_of(&self, value: f64) -> Option<CircuitState> {
+        self.state(value).ok()
+    }
+
     /// The state of each pod, by its name. A series without the label `pod` is of no pod.
     fn states<'a>(&self, answer: &'a QueryAnswer) -> BTreeMap<&'a str, Result<CircuitState, Misfit>> {
         let mut states = BTreeMap::new();

@@ -11,3 +11,4 @@ pub mod query_plan;
 pub mod snapshot;
 pub mod store;
 pub mod timeline;
+pub mod trials;

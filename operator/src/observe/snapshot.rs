@@ -17,6 +17,7 @@ use scalableapp_engine::hpa::pod::{self, PodSample, Resource};
 
 use super::backlog_queries;
 use super::breaker_query;
+use super::prometheus::canary::{JudgedSteps, trial_judge::JudgedStep};
 use super::prometheus::custom::Answers;
 use super::prometheus::history::Seasons;
 use super::prometheus::quantile::quantile;
@@ -45,6 +46,7 @@ pub struct Samples {
     pub(super) custom: Answers,
     pub(super) targets: Option<Arc<Targets>>,
     pub(super) seasons: Arc<Seasons>,
+    pub(super) judged: Arc<JudgedSteps>,
     pub(super) max_age: SignedDuration,
     pub(super) request_window: SignedDuration,
     pub(super) recent_window: SignedDuration,
@@ -134,6 +136,12 @@ impl Samples {
     #[must_use]
     pub fn season(&self, key: &ComponentKey, metric: &str) -> Option<&Seasonal> {
         self.seasons.get(key)?.get(metric)
+    }
+
+    /// What the judge says of a component's canary; `None` before it was read.
+    #[must_use]
+    pub fn judged(&self, key: &ComponentKey) -> Option<&JudgedStep> {
+        self.judged.get(key)
     }
 
     fn read(&self, key: &ComponentKey, source: &Source) -> Option<Reading> {

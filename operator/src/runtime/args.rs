@@ -144,12 +144,22 @@ pub struct PrometheusArgs {
     #[arg(long = "diagnosis-window", env = "SCALABLEAPP_DIAGNOSIS_WINDOW", default_value = "2m", value_parser = at_least_a_second)]
     pub diagnosis_window: Duration,
 
+    /// Length of a slice of time in which canaries are counted, 1s to 5m in whole seconds: at least two scrape intervals.
+    #[arg(long = "canary-slice", env = "SCALABLEAPP_CANARY_SLICE", default_value = "15s", value_parser = slice)]
+    pub canary_slice: Duration,
+
     /// Age from which a sample counts as stale: several scrape intervals, so that one missed scrape changes nothing.
     #[arg(long = "staleness", env = "SCALABLEAPP_STALENESS", default_value = "90s", value_parser = at_least_a_second)]
     pub staleness: Duration,
 }
 
 impl PrometheusArgs {
+    /// The length of a slice of time in which canaries are counted.
+    #[must_use]
+    pub fn canary_slice_seconds(&self) -> u32 {
+        u32::try_from(self.canary_slice.as_secs()).unwrap_or(u32::MAX)
+    }
+
     /// The short window of the request rate; zero where none is used.
     #[must_use]
     pub fn recent_request_window(&self) -> Duration {
@@ -201,6 +211,12 @@ fn positive(text: &str) -> Result<Duration, String> {
 fn at_least_a_second(text: &str) -> Result<Duration, String> {
     let duration = positive(text)?;
     if duration < Duration::from_secs(1) { Err("must be at least 1s".to_owned()) } else { Ok(duration) }
+}
+
+fn slice(text: &str) -> Result<Duration, String> {
+    let duration = at_least_a_second(text)?;
+    let is_allowed = duration.subsec_nanos() == 0 && duration <= Duration::from_secs(300);
+    if is_allowed { Ok(duration) } else { Err("must be 1s to 5m in whole seconds".to_owned()) }
 }
 
 fn zero_or_a_second(text: &str) -> Result<Duration, String> {

@@ -42,13 +42,15 @@ const API_WRITES: &str = "scalableapp_api_writes_total";
 const DESIRED_REPLICAS: &str = "scalableapp_desired_replicas";
 const BOTTLENECK: &str = "scalableapp_bottleneck";
 const CONDITION: &str = "scalableapp_condition";
+const COMPARISONS: &str = "scalableapp_canary_self_comparisons_total";
+const EVIDENCE: &str = "scalableapp_canary_evidence";
 const LEADER: &str = "scalableapp_leader";
 
 /// Few buckets, because each costs memory for every label: from a fast query to one that times out.
 const BUCKETS: [f64; 6] = [0.005, 0.025, 0.1, 0.5, 1.0, 5.0];
 
 /// Every metric of the process.
-pub const DESCRIPTIONS: [Description; 11] = [
+pub const DESCRIPTIONS: [Description; 13] = [
     Description {
         name: RECONCILE_DURATION,
         kind: MetricKind::Histogram,
@@ -82,7 +84,7 @@ pub const DESCRIPTIONS: [Description; 11] = [
         kind: MetricKind::Histogram,
         unit: Unit::Seconds,
         labels: &["template"],
-        help: "Time of one Prometheus query, by template; custom for the queries of apps, history and custom_history for the history of forecasts.",
+        help: "Time of one Prometheus query, by template; custom for the queries of apps, history and custom_history for the history of forecasts, canary and canary_breaker for the counts of canaries.",
     },
     Description {
         name: QUERIES,
@@ -118,6 +120,20 @@ pub const DESCRIPTIONS: [Description; 11] = [
         unit: Unit::Count,
         labels: &["namespace", "scalableapp", "type", "status", "reason"],
         help: "1 for each condition of a ScalableApp that needs attention: Ready or MetricsAvailable that is not True, Stalled or DependencyDegraded that is not False, and ScalingLimited by connections or by pods that are not granted. It ends up to 60 s after its cause.",
+    },
+    Description {
+        name: COMPARISONS,
+        kind: MetricKind::Counter,
+        unit: Unit::Count,
+        labels: &["result"],
+        help: "Comparisons of two halves of the stable pods before a canary, by what the judge says of them: abort or none. They cannot differ, so more than one abort in a hundred is noise that the judge then allows for.",
+    },
+    Description {
+        name: EVIDENCE,
+        kind: MetricKind::Gauge,
+        unit: Unit::Count,
+        labels: &["namespace", "scalableapp", "component", "kind", "proof"],
+        help: "Natural logarithm of the evidence on a canary, by kind of bad requests (errors, failures or slow) and what it proves: worse, better or small. By default 4.6 prove worse, and 3 in each kind prove better or small. It ends up to 60 s after the canary.",
     },
     Description {
         name: LEADER,
@@ -230,6 +246,30 @@ pub fn condition(
     ]
     .map(|(name, value)| (name, value.to_owned()));
     gauge!(CONDITION, &labels).set(1);
+}
+
+/// Two halves of the stable pods were compared this often, and told apart in some of these comparisons.
+pub fn compared(comparisons: u32, aborts: u32) {
+    counter!(COMPARISONS, "result" => "abort").increment(u64::from(aborts));
+    counter!(COMPARISONS, "result" => "none").increment(u64::from(comparisons.saturating_sub(aborts)));
+}
+
+/// The natural logarithm of the evidence on the canary of a component.
+pub fn canary_evidence(
+    (namespace, app, component): (&str, &str, &str),
+    kind: &'static str,
+    proof: &'static str,
+    ln: f64,
+) {
+    let labels = [
+        ("namespace", namespace),
+        ("scalableapp", app),
+        ("component", component),
+        ("kind", kind),
+        ("proof", proof),
+    ]
+    .map(|(name, value)| (name, value.to_owned()));
+    gauge!(EVIDENCE, &labels).set(ln);
 }
 
 /// Whether this process leads.

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod backoff;
+pub mod canary;
 pub mod client;
 pub mod cluster_activity;
 pub mod cost;

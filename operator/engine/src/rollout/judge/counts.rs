@@ -63,6 +63,16 @@ impl BadKind {
         bad.min(counts.requests)
     }
 
+    /// Its value as a label of metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Errors => "errors",
+            Self::Failures => "failures",
+            Self::Slow => "slow",
+        }
+    }
+
     /// The word for it in a sentence.
     #[must_use]
     pub fn noun(self) -> &'static str {

@@ -63,7 +63,7 @@ const FACT: &str = "state";
 const BREAKER: &str = "name";
 
 /// The facts that are not 0, by pod and breaker.
-fn facts(adapter: &Adapter, selection: &Selection, part: &Part<'_>) -> String {
+pub(crate) fn facts(adapter: &Adapter, selection: &Selection, part: &Part<'_>) -> String {
     let each = adapter.series.iter().map(|series| {
         format!("{} != 0", fact(series, &selector(adapter, series, selection, part), selection))
     });

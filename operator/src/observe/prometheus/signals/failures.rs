@@ -17,7 +17,7 @@ pub const FAMILY: Family =
     Family { templates: &[FAILURES], read, forget: |evidence| evidence.failures = <_>::default() };
 
 /// The matcher of failed requests.
-const FAILED: &str = "http_response_status_code=~\"5..\"";
+pub(crate) const FAILED: &str = "http_response_status_code=~\"5..\"";
 
 fn failures(selection: &Selection, part: &Part<'_>) -> String {
     let window = display_duration(&selection.request_window);

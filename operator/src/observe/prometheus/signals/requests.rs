@@ -17,7 +17,7 @@ use crate::observe::query_plan::{AppKey, QueryPlan};
 use crate::resolve::app::ComponentKey;
 
 /// The histogram of HTTP requests, in the OpenTelemetry convention.
-pub(super) const REQUESTS: &str = "http_server_request_duration_seconds";
+pub(crate) const REQUESTS: &str = "http_server_request_duration_seconds";
 
 /// HTTP requests per second by component.
 pub const RATE: Template = Template { name: "request_rate", query: rate };

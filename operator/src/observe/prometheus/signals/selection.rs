@@ -58,13 +58,13 @@ impl Selection {
     }
 
     /// The series of the apps' own pods.
-    pub(super) fn of_apps(&self, series: &str, part: &Part<'_>) -> String {
+    pub(crate) fn of_apps(&self, series: &str, part: &Part<'_>) -> String {
         let by_name = part.apps.len() <= NAMED || part.cuts_a_namespace;
         self.selector(series, &known(&part.apps, by_name))
     }
 
     /// Those of them that this matcher selects.
-    pub(super) fn of_apps_where(&self, series: &str, matcher: &str, part: &Part<'_>) -> String {
+    pub(crate) fn of_apps_where(&self, series: &str, matcher: &str, part: &Part<'_>) -> String {
         let by_name = part.apps.len() <= NAMED || part.cuts_a_namespace;
         self.selector(series, &format!("{matcher},{}", known(&part.apps, by_name)))
     }
@@ -80,7 +80,7 @@ impl Selection {
     }
 
     /// The timestamps of the samples that are not stale.
-    pub(super) fn fresh(&self, selector: &str) -> String {
+    pub(crate) fn fresh(&self, selector: &str) -> String {
         format!("timestamp({selector}) > time() - {}", self.staleness.as_secs_f64())
     }
 
@@ -118,7 +118,7 @@ fn among(label: &str, names: BTreeSet<&str>) -> String {
 }
 
 /// Each series once, for any number of copies. They may differ: one server may have missed a scrape.
-pub(super) fn once(series: &str) -> String {
+pub(crate) fn once(series: &str) -> String {
     format!("max without ({COPIES}) ({series})")
 }
 
