@@ -126,6 +126,8 @@ impl Tenure<'_> {
         let (known, decisions) = memory.of_pass(app);
         let mut pass = decide::pass(resolved, known, view, decisions);
         self.context.memories.note_demands(resolved, std::mem::take(&mut pass.demands));
+        let key = (resolved.namespace.clone(), resolved.name.to_string());
+        self.context.samples.note_trials(&key, memory.decide.trials(resolved));
         let scales = scales(&pass) || memory.pools != pass.pools || !pass.ejections.is_empty();
         let updates_status = !scales && *updates > 0 && needs_status_update(app, &mut memory, &pass);
         // Sending may wait for the app's own reconcile, which needs the memory.

@@ -73,8 +73,19 @@ impl Evidence for AppEvidence<'_> {
         self.samples.recent_rate(&self.app.component(component)?.key)
     }
 
-    fn canary(&self, _: &str) -> Option<Cow<'_, CanaryReading>> {
-        None
+    fn canary(&self, component: &str) -> Option<Cow<'_, CanaryReading>> {
+        let trial = self.memory.trial(component)?;
+        let judged = self.samples.judged(&self.app.component(component)?.key)?;
+        let reading = || CanaryReading {
+            canary: judged.canary.clone(),
+            stable: judged.stable.clone(),
+            step: judged.step,
+            verdict: judged.judgement.verdict,
+            because: judged.judgement.because.clone(),
+            sentence: judged.judgement.sentence.clone(),
+        };
+        // Until the next tick it is that of the step before.
+        judged.is_of(trial).then(|| Cow::Owned(reading()))
     }
 
     fn usage(&self, pod: &Pod, resource: Resource) -> Option<PodSample> {

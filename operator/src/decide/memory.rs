@@ -10,6 +10,7 @@ use crate::{
         cluster::workload::LiveRevision,
         query_plan::{Source, Sources, sources},
         timeline::Timeline,
+        trials::{CanaryTrial, CanaryTrials},
     },
     resolve::app::{App, Component},
 };
@@ -20,6 +21,7 @@ use scalableapp_engine::{
     ComponentDecision,
     diagnose::standing::DiagnosisMemory,
     memory::{AppMemory, ComponentMemory},
+    rollout::canary::Trial,
     state::State,
 };
 use std::collections::BTreeMap;
@@ -120,6 +122,22 @@ impl DecideMemory {
             let leaving = Leaving::after(earlier, (change.from, change.to), change.at);
             self.leaving.extend(leaving.map(|leaving| (name.to_owned(), leaving)));
         }
+    }
+
+    /// The canary of a component that is in progress.
+    #[must_use]
+    pub fn trial(&self, component: &str) -> Option<&Trial> {
+        self.decisions.components.get(component)?.trial()
+    }
+
+    /// The canaries of the app that are in progress.
+    #[must_use]
+    pub fn trials(&self, app: &App) -> CanaryTrials {
+        let trial = |component: &Component| {
+            let trial = CanaryTrial::of(component, self.trial(component.name.as_str())?)?;
+            Some((component.key.clone(), trial))
+        };
+        app.components.iter().filter_map(trial).collect()
     }
 
     /// What is said to be wrong with the app.

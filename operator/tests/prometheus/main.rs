@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy sees tests only in functions marked as such")]
 
 mod breakers;
+mod canary;
 mod client;
 mod custom;
 mod diagnosis;

@@ -6,8 +6,9 @@
 use super::counting::{SliceCounters, Uncounted};
 use super::grid::SliceGrid;
 use super::scrapes::{Scrapes, nanoseconds};
-use crate::observe::trials::CanaryTrial;
+use crate::observe::trials::{CanaryTrial, in_seconds};
 use jiff::Timestamp;
+use scalableapp_engine::rollout::canary::Trial;
 use scalableapp_engine::rollout::judge::Judge;
 use scalableapp_engine::rollout::judge::calibration::Calibration;
 use scalableapp_engine::rollout::judge::counts::RevisionCounts;
@@ -196,6 +197,18 @@ impl TrialJudge {
 }
 
 impl JudgedStep {
+    /// Whether it is about this step of this rollout. What was judged before the pods of the step were available is about
+    /// the same step, and promotes nothing.
+    #[must_use]
+    pub fn is_of(&self, trial: &Trial) -> bool {
+        let step_begun = trial.step_begun.map(in_seconds);
+        self.canary == trial.canary
+            && self.stable == trial.stable
+            && self.begun == in_seconds(trial.begun)
+            && self.step == trial.step
+            && (self.step_begun == step_begun || self.step_begun.is_none())
+    }
+
     /// The same at a time at which nothing newer was counted, because of this problem.
     #[must_use]
     pub fn without_news(&self, problem: Option<&str>) -> Self {
@@ -222,3 +235,7 @@ impl Uncounted {
         format!("The canary is not measured, so nothing is decided: {of}.")
     }
 }
+
+#[cfg(test)]
+#[path = "trial_judge_tests.rs"]
+mod tests;
