@@ -2,7 +2,7 @@
 {{- define "operator.checks" -}}
 {{- $tick := include "sortable.duration" .Values.tick }}
 {{- $second := include "sortable.duration" "1s" }}
-{{- range $name := list "queryInterval" "requestWindow" "cpuWindow" "diagnosisWindow" "staleness" }}
+{{- range $name := list "queryInterval" "requestWindow" "cpuWindow" "diagnosisWindow" "canarySlice" "staleness" }}
 {{- if lt (include "sortable.duration" (index $.Values.prometheus $name)) $second }}
 {{- fail (printf "prometheus.%s (%s) must be at least 1s" $name (index $.Values.prometheus $name)) }}
 {{- end }}

@@ -97,6 +97,7 @@ impl World {
                 "requestWindow": seconds(REQUEST_WINDOW),
                 "staleness": seconds(STALENESS),
                 "diagnosisWindow": seconds(DIAGNOSIS_WINDOW),
+                "canarySlice": "5s",
                 "bundled": bundled,
             },
         })

@@ -134,8 +134,7 @@ impl SampleStore {
         let mut queries = self.queries.lock().await;
         let answered = queries.custom.go_on().await;
         // A newly learned season is used from the next decision on.
-        let (seasons, judged, latest) =
-            (queries.histories.go_on(), queries.canaries.go_on(), self.latest());
+        let (seasons, judged, latest) = (queries.histories.go_on(), queries.canaries.go_on(), self.latest());
         let is_judged = !Arc::ptr_eq(&judged, &latest.judged);
         if answered.is_empty() && Arc::ptr_eq(&seasons, &latest.seasons) && !is_judged {
             return (latest, BTreeSet::new());

@@ -161,7 +161,9 @@ impl Canaries {
             *of_namespaces.entry(key.namespace.clone()).or_default() += 1;
         }
         let is_due = |entry: &CanaryWatch| {
-            started >= entry.rests_until && entry.backoff.admits(started) && entry.judge.as_ref().is_some_and(|judge| judge.due(now).1 > 0)
+            started >= entry.rests_until
+                && entry.backoff.admits(started)
+                && entry.judge.as_ref().is_some_and(|judge| judge.due(now).1 > 0)
         };
         // The one that was judged longest ago first.
         let mut due: Vec<_> = self.entries.iter_mut().filter(|(_, entry)| is_due(entry)).collect();
@@ -196,7 +198,8 @@ impl Canaries {
         let judged: JudgedSteps = self.entries.iter().filter_map(judged).collect();
         for (key, one) in &judged {
             for kind in &one.judgement.kinds {
-                let evidence = [("worse", kind.ln_worse), ("better", kind.ln_better), ("small", kind.ln_share)];
+                let evidence =
+                    [("worse", kind.ln_worse), ("better", kind.ln_better), ("small", kind.ln_share)];
                 for (proof, ln) in evidence {
                     metrics::canary_evidence(
                         (&key.namespace, &key.app, &key.component),

@@ -65,8 +65,7 @@ impl CanaryQueries {
         // The series of a sidecar may be without the revision.
         let component = selecting(component)?;
         let app: AppKey = (key.namespace.clone(), key.app.clone());
-        let part =
-            Part { start: app.clone(), apps: vec![&app], is_whole: false, cuts_a_namespace: true };
+        let part = Part { start: app.clone(), apps: vec![&app], is_whole: false, cuts_a_namespace: true };
         let sum = |labels: &str, selector: &str| format!("sum by ({labels}) ({})", once(selector));
         let of = |series: &str| revisions.of_apps(series, &part);
         let with = |series: &str, matcher: &str| revisions.of_apps_where(series, matcher, &part);
