@@ -27,7 +27,7 @@ use scalableapp_engine::rollout::judge::policy::PolicyError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::{Id, JoinSet, spawn_blocking};
+use tokio::task::{AbortHandle, Id, JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
 /// Slices of one query. Of 100 pods with 15 buckets they are about 4 MiB.
@@ -57,8 +57,8 @@ struct CanaryWatch {
     trial: CanaryTrial,
     /// `None` while a task has it.
     judge: Option<Box<TrialJudge>>,
-    /// The task that has it.
-    task: Option<Id>,
+    /// The task that has it. It ends with the canary.
+    task: Option<AbortHandle>,
     rests_until: Instant,
     backoff: Backoff,
     problem: Option<String>,
@@ -138,7 +138,7 @@ impl Canaries {
     fn record(&mut self, task: Id, reading: Option<CanaryTurn>) {
         let Some(key) = self.tasks.remove(&task) else { return };
         // Another canary of the component began meanwhile.
-        let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.task == Some(task)) else { return };
+        let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.is_of(task)) else { return };
         entry.task = None;
         let CanaryTurn { judge, judged, outcome } = reading.unwrap_or_else(CanaryTurn::ended);
         let judge = judge.unwrap_or_else(|| Box::new(TrialJudge::new(&entry.trial, clock::wall())));
@@ -180,8 +180,8 @@ impl Canaries {
             let reader =
                 CanaryReader { prometheus: self.prometheus.clone(), selection: self.selection.clone() };
             let task = self.running.spawn(reader.read(key.clone(), judge, entry.trial.clone(), now));
-            entry.task = Some(task.id());
             self.tasks.insert(task.id(), key.clone());
+            entry.task = Some(task);
         }
     }
 
@@ -236,9 +236,21 @@ impl CanaryWatch {
         }
     }
 
+    fn is_of(&self, task: Id) -> bool {
+        self.task.as_ref().is_some_and(|own| own.id() == task)
+    }
+
     fn fail(&mut self, error: &UnreadCanary) {
         self.problem = Some(error.to_string());
         self.backoff.failed(clock::monotonic(), backoff::CAP);
+    }
+}
+
+impl Drop for CanaryWatch {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
 
