@@ -180,6 +180,7 @@ reasons! {
     POD_EJECTED = "PodEjected": "Only this pod of its service has an open circuit breaker, so it gets no requests. It returns when its breaker is closed, and is replaced if it stays open.";
     POD_RETURNED = "PodReturned": "This pod gets requests again.";
     POD_REPLACED = "PodReplaced": "The circuit breaker of this pod stayed open while those of its peers are closed, so it is replaced.";
+    CANARY_POD_REPLACED = "CanaryPodReplaced": "A canary looks worse because of this pod alone. The pod is replaced, and the revision is judged by the others.";
     PASSWORD_RENEWED = "PasswordRenewed": "The Secret of a cache was missing and is created again, with another password. Pods that do not follow the file with the password use the cache again after a restart.";
     DELETION_COST_NOT_WRITTEN = "DeletionCostNotWritten": "The annotation by which idle workers leave first could not be written, so Kubernetes chooses the pods that leave.";
     CHILD_REVERTED = "ChildReverted": "An edit of a child was undone; change the ScalableApp instead.";

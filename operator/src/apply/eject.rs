@@ -4,7 +4,7 @@ use super::{app::Leader, memory::ApplyMemory, writer::WriteError};
 use crate::{
     decide::{
         DecideMemory, Pass,
-        ejection::{EjectionChange, EjectionStep},
+        ejection::{EjectionChange, EjectionStep, Evicted},
     },
     event::Event,
     labels::{SCALER, TIER},
@@ -16,7 +16,7 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use scalableapp_crds::Tier;
-use scalableapp_engine::reason;
+use scalableapp_engine::reason::{self, Reason};
 use serde_json::{Value, json};
 
 const KIND: &str = "Pod";
@@ -46,15 +46,15 @@ pub async fn eject(
                 }
             }
         }
-        let Some((pod, dependency)) = evicted else { continue };
+        let Some(Evicted { pod, reason, dependency }) = evicted else { continue };
         let result = evict(leader, pod).await;
         decisions.note_eviction(component, result.is_ok(), clock::wall());
         match result {
             Ok(()) => memory.unpublished.push(Event {
                 warning: true,
-                reason: reason::POD_REPLACED.name,
+                reason: reason.name,
                 action: "Evict",
-                note: format!("pod {}: {dependency}: {}", pod.name_any(), reason::POD_REPLACED.sentence),
+                note: evicted_words(&pod.name_any(), dependency.as_deref(), *reason),
             }),
             Err(error @ WriteError::NotLeader { .. }) => return Err(error),
             // A PodDisruptionBudget may refuse it for now.
@@ -62,6 +62,11 @@ pub async fn eject(
         }
     }
     Ok(())
+}
+
+fn evicted_words(pod: &str, dependency: Option<&str>, reason: Reason) -> String {
+    let of_dependency = dependency.map_or_else(String::new, |dependency| format!("{dependency}: "));
+    format!("pod {pod}: {of_dependency}{}", reason.sentence)
 }
 
 fn said(EjectionChange { pod, dependency }: &EjectionChange) -> Event {

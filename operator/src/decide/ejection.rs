@@ -7,6 +7,7 @@ use super::memory::DecideMemory;
 use super::pass::{ComponentPass, View};
 use crate::observe::cluster::pods::CachedPod;
 use scalableapp_crds::Tier;
+use scalableapp_engine::reason::{self, Reason};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,8 +16,19 @@ use std::sync::Arc;
 pub struct EjectionStep {
     /// The pods that leave the Service or re-enter it.
     pub changes: Vec<EjectionChange>,
-    /// The pod to evict, with the dependency whose breaker it has open.
-    pub evicted: Option<(Arc<CachedPod>, String)>,
+    /// The pod to evict.
+    pub evicted: Option<Evicted>,
+}
+
+/// A pod to evict.
+#[derive(Clone, Debug)]
+pub struct Evicted {
+    /// The pod.
+    pub pod: Arc<CachedPod>,
+    /// Why.
+    pub reason: Reason,
+    /// The dependency whose breaker it has open; `None` where that is not why.
+    pub dependency: Option<String>,
 }
 
 /// A pod that leaves its Service or re-enters it.
@@ -50,8 +62,18 @@ pub(super) fn ejections(
         };
         let is_replaced = |pod: &&Arc<CachedPod>| wanted.replace.as_deref() == Some(&*pod.pod.name);
         let evicted = living().find(is_replaced).filter(|pod| is_ejected(pod, one.state.tier));
-        let evicted =
-            evicted.and_then(|pod| Some((Arc::clone(pod), wanted.pods.get(&*pod.pod.name)?.clone())));
+        let evicted = evicted.map(|pod| Evicted {
+            pod: Arc::clone(pod),
+            reason: reason::POD_REPLACED,
+            dependency: wanted.pods.get(&*pod.pod.name).cloned(),
+        });
+        let sick = decision.canary.as_ref().and_then(|canary| canary.sick_pod.as_deref());
+        let sick = living().find(|pod| sick == Some(&*pod.pod.name)).map(|pod| Evicted {
+            pod: Arc::clone(pod),
+            reason: reason::CANARY_POD_REPLACED,
+            dependency: None,
+        });
+        let evicted = evicted.or(sick);
         let step = EjectionStep {
             changes: if memory.may_eject(name, view.now) {
                 living().filter_map(change).collect()

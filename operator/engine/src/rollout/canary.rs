@@ -131,6 +131,8 @@ pub struct CanaryState {
     pub status: api::RolloutStatus,
     /// Pods that the canary is to have; 0 where it has none of its own.
     pub pods: i32,
+    /// The pod of the canary that alone makes it look worse, and is to be replaced.
+    pub sick_pod: Option<String>,
 }
 
 impl CanaryState {
@@ -309,7 +311,12 @@ impl RolloutMemory {
             ),
             None => waits_for(&trial, reading, verdict.and(holds_until)),
         };
-        self.progressing(canary, trial, *step, if excess.is_some() { 0 } else { pods }, message)
+        let pods = if excess.is_some() { 0 } else { pods };
+        let sick_pod = reading.and_then(|reading| match &reading.because {
+            Because::OnePod(pod) => Some(pod.clone()),
+            _ => None,
+        });
+        CanaryState { sick_pod, ..self.progressing(canary, trial, *step, pods, message) }
     }
 
     fn progressing(
@@ -333,7 +340,7 @@ impl RolloutMemory {
             ..self.status()
         };
         self.trial = Some(trial);
-        CanaryState { status, pods }
+        CanaryState { status, pods, sick_pod: None }
     }
 
     fn aborted(&mut self, declared: &str, message: String) -> CanaryState {
@@ -344,12 +351,12 @@ impl RolloutMemory {
             message,
             ..self.status()
         };
-        CanaryState { status, pods: 0 }
+        CanaryState { status, pods: 0, sick_pod: None }
     }
 
     fn complete(&mut self, message: String) -> CanaryState {
         self.trial = None;
-        CanaryState { status: api::RolloutStatus { message, ..self.status() }, pods: 0 }
+        CanaryState { status: api::RolloutStatus { message, ..self.status() }, pods: 0, sick_pod: None }
     }
 
     fn status(&self) -> api::RolloutStatus {

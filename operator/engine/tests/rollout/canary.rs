@@ -228,3 +228,13 @@ fn a_route_gives_a_canary_its_weight_with_fewer_pods() {
     world.pass(20);
     assert_eq!((world.replicas_of("r0"), world.replicas_of("r1")), (8, 4), "50 % of eight");
 }
+
+#[test]
+fn a_sick_pod_is_replaced_and_its_revision_stays() {
+    let mut world = World::new(8);
+    "r1".clone_into(&mut world.declared);
+    world.pass(20);
+    (world.verdict, world.sick_pod) = (Some(CanaryVerdict::Hold), Some("r1-a".to_owned()));
+    world.pass(600);
+    assert_eq!((world.phase(), world.replaced.as_deref()), (RolloutPhase::Progressing, Some("r1-a")));
+}

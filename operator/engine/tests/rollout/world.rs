@@ -34,6 +34,8 @@ pub struct World {
     pub broken: BTreeSet<String>,
     /// What the judge says of the canary in progress; nothing while Prometheus is gone.
     pub verdict: Option<CanaryVerdict>,
+    /// The pod that alone makes the canary look worse.
+    pub sick_pod: Option<String>,
     pub acts: Vec<Act>,
     pub steps: Vec<CanaryStep>,
     pub is_routed: bool,
@@ -42,6 +44,8 @@ pub struct World {
     pub status: Option<RolloutStatus>,
     /// Replicas of each revision by the last decision.
     pub plan: BTreeMap<String, i32>,
+    /// The pod that it replaces.
+    pub replaced: Option<String>,
 }
 
 /// Two steps of a minute.
@@ -66,12 +70,14 @@ impl World {
             revisions: Vec::new(),
             broken: BTreeSet::new(),
             verdict: None,
+            sick_pod: None,
             acts: Vec::new(),
             steps: steps(),
             is_routed: false,
             memory: AppMemory::default(),
             status: None,
             plan: BTreeMap::new(),
+            replaced: None,
         }
     }
 
@@ -96,6 +102,7 @@ impl World {
         let decision = scalableapp_engine::decide(&input.as_input());
         let component = decision.components.get(WEB).expect("a decision");
         self.status = component.canary.as_ref().map(|canary| canary.status.clone());
+        self.replaced = component.canary.as_ref().and_then(|canary| canary.sick_pod.clone());
         self.plan = decision.plan.replicas.get(WEB).cloned().unwrap_or_default();
         self.memory = decision.memory.clone();
         self.memory.commit(WEB, component, &Behavior::default(), true);
@@ -153,6 +160,9 @@ impl World {
         let trial = self.memory.components.get(WEB)?.trial()?;
         let verdict = self.verdict?;
         let (because, sentence) = match verdict {
+            CanaryVerdict::Hold if self.sick_pod.is_some() => {
+                (Because::OnePod(self.sick_pod.clone().unwrap_or_default()), "One pod is sick.".to_owned())
+            }
             CanaryVerdict::Promote => (Because::GoodEnough, "It is good enough.".to_owned()),
             CanaryVerdict::Abort => (Because::Worse(BadKind::Errors), "It is worse.".to_owned()),
             CanaryVerdict::Hold => (Because::TooLittleEvidence(BadKind::Errors), "Not decided.".to_owned()),
