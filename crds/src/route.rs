@@ -29,10 +29,6 @@ pub struct Route {
 /// A Gateway, or one listener of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = (
-    "!has(self.namespace) || self.namespace.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
-    "namespace must be at most 63 lower case letters, digits and hyphens, with a letter or digit at both ends"
-))]
 pub struct GatewayRef {
     /// Name of the Gateway.
     #[schemars(length(min = 1, max = 253))]
