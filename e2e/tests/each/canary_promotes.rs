@@ -1,7 +1,7 @@
 //! A good version gets a part of the requests, is proven to be as good as the stable one, and takes over. The stable
 //! revision keeps all of its pods until then, and no request is lost.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use scalableapp_crds::RolloutPhase;
 use scalableapp_e2e::world::{World, wait_until};
 use serde_json::json;
@@ -20,7 +20,8 @@ async fn canary_promotes() -> Result<()> {
         tokio::time::sleep(Duration::from_secs(20)).await;
 
         let begun = Instant::now();
-        app["spec"]["services"][0]["env"][1] = json!({"name": "VERSION", "value": "2"});
+        let env = app["spec"]["services"][0]["env"].as_array_mut().context("no variables")?;
+        env.push(json!({"name": "VERSION", "value": "2"}));
         world.apply_app(&app).await?;
         for (step, pods) in [(1, 3), (2, 6)] {
             let rollout = wait_until("the step begins", Duration::from_secs(90), async || {
