@@ -95,3 +95,81 @@ fn source(breaker: &Breaker) -> Option<CircuitSource> {
         Breaker::Query(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use scalableapp_engine::rollout::judge::policy::CanaryPolicy;
+    use std::collections::BTreeMap;
+
+    fn queries(matchers: &str, slow_above: Option<f64>) -> CanaryQueries {
+        let second = Duration::from_secs;
+        let selection = Selection {
+            matchers: read_matchers(matchers).unwrap(),
+            request_window: second(60),
+            recent_window: second(20),
+            cpu_window: second(120),
+            staleness: second(90),
+        };
+        let own =
+            |text: &str| Breaker::Query(BreakerQuery { text: text.to_owned(), states: BTreeMap::default() });
+        let exported = Breaker::Exported { source: CircuitSource::App, name: "payments".to_owned() };
+        let breakers = [("payments", exported), ("stock", own("max by (pod) (open)")), ("odd", own("(("))];
+        let trial = CanaryTrial {
+            canary: "5f6c9b7d4".to_owned(),
+            stable: "7d9f8c6b5".to_owned(),
+            begun: Timestamp::UNIX_EPOCH,
+            step: 0,
+            step_begun: None,
+            policy: CanaryPolicy::default(),
+            slow_above,
+            breakers: breakers.map(|(name, breaker)| (name.to_owned(), breaker)).into(),
+        };
+        let key = ComponentKey::new("shop", "store", "web");
+        CanaryQueries::new(&selection, &key, &trial, second(1785)).unwrap()
+    }
+
+    fn texts(queries: CanaryQueries) -> Vec<String> {
+        let CanaryQueries { pods, requests, errors, buckets, masked, breakers, own } = queries;
+        let breakers = breakers.into_iter().map(|(_, text)| text);
+        let own = own.into_iter().map(|(_, _, text)| text);
+        [pods, requests, errors]
+            .into_iter()
+            .chain(buckets)
+            .chain([masked])
+            .chain(breakers)
+            .chain(own)
+            .collect()
+    }
+
+    #[test]
+    fn queries_are_what_the_documentation_shows() {
+        insta::assert_snapshot!(texts(queries("", Some(0.3))).join("\n"));
+    }
+
+    #[test]
+    fn every_selector_has_the_matchers_of_the_operator_and_the_namespace_of_the_app() {
+        for query in texts(queries("cluster=\"a\"", Some(0.3))) {
+            promql_parser::parser::parse(&query).unwrap();
+            for selector in query.split('{').skip(1) {
+                let matchers: Vec<&str> = selector.split('}').next().unwrap().split(',').collect();
+                assert!(matchers.contains(&"cluster=\"a\""), "{query}");
+                assert!(matchers.iter().any(|one| one.starts_with("namespace=")), "{query}");
+            }
+        }
+    }
+
+    #[test]
+    fn latency_is_read_where_it_is_judged() {
+        assert_eq!(queries("", None).buckets, None);
+        assert!(queries("", Some(0.3)).buckets.is_some());
+    }
+
+    #[test]
+    fn a_query_of_the_spec_that_is_refused_takes_no_other_away() {
+        let queries = queries("", None);
+        let names: Vec<&str> = queries.own.iter().map(|(dependency, ..)| dependency.as_str()).collect();
+        assert_eq!(names, ["stock"]);
+    }
+}

@@ -165,3 +165,96 @@ fn bound(le: &str) -> Option<u64> {
 pub fn nanoseconds(seconds: f64) -> u64 {
     (seconds * 1e9).round() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use scalableapp_engine::rollout::judge::policy::CanaryPolicy;
+    use serde_json::{Value, json};
+
+    const BEGUN: i64 = 1_800_000_000;
+
+    fn grid() -> SliceGrid {
+        let begun = Timestamp::from_second(BEGUN).unwrap();
+        SliceGrid::new(begun, begun, 15)
+    }
+
+    /// A series with these values at the ends of the slices from 1 on.
+    fn series(labels: Value, values: &[&str]) -> RangeVector {
+        let samples =
+            values.iter().enumerate().map(|(index, value)| json!([BEGUN + 15 + 15 * index as i64, value]));
+        serde_json::from_value(json!({"metric": labels, "values": samples.collect::<Vec<_>>()})).unwrap()
+    }
+
+    fn trial() -> CanaryTrial {
+        let exported = |name: &str, source| Breaker::Exported { source, name: name.to_owned() };
+        let breakers = [
+            ("payments", exported("pay", CircuitSource::App)),
+            ("mail", exported("mail", CircuitSource::Hystrix)),
+        ];
+        CanaryTrial {
+            canary: "new".to_owned(),
+            stable: "old".to_owned(),
+            begun: Timestamp::UNIX_EPOCH,
+            step: 0,
+            step_begun: None,
+            policy: CanaryPolicy::default(),
+            slow_above: Some(0.3),
+            breakers: breakers.map(|(name, breaker)| (name.to_owned(), breaker)).into(),
+        }
+    }
+
+    #[test]
+    fn counters_are_put_together_by_pod_and_slice() {
+        let pod = |name: &str, more: &[(&str, &str)]| {
+            let mut labels = json!({"pod": name, "revision": if name == "a" { "new" } else { "old" }});
+            more.iter().for_each(|(label, value)| labels[label] = json!(value));
+            labels
+        };
+        let answers = CanaryAnswers {
+            pods: vec![series(pod("a", &[]), &["1", "0"]), series(pod("b", &[]), &["1", "1"])],
+            requests: vec![series(pod("a", &[]), &["5", "9"]), series(pod("b", &[]), &["NaN", "7"])],
+            errors: vec![series(pod("a", &[]), &["2"]), series(pod("gone", &[]), &["2"])],
+            buckets: ["0.30", "+Inf", "odd"].map(|le| series(pod("a", &[("le", le)]), &["4"])).into(),
+            masked: ["fallback", "rejected"]
+                .map(|outcome| series(pod("a", &[("name", "pay"), ("outcome", outcome)]), &["1"]))
+                .into(),
+            ..CanaryAnswers::default()
+        };
+        let scrapes = scrapes(&answers, &trial(), grid());
+        let one = |name: &str, count| BTreeMap::from([(name.to_owned(), count)]);
+        let totals = PodTotals {
+            requests: Some(5),
+            errors: 2,
+            buckets: BTreeMap::from([(300_000_000, 4)]),
+            fallbacks: one("pay", 1),
+            rejections: one("pay", 1),
+        };
+        let pods = |slice: i64| scrapes[&slice].pods.keys().map(String::as_str).collect::<Vec<_>>();
+        assert_eq!((pods(1), pods(2)), (vec!["a", "b"], vec!["b"]), "the scrape of a failed");
+        assert_eq!(scrapes[&1].pods["a"], ScrapedPod { is_canary: true, totals });
+        assert_eq!(scrapes[&1].pods["b"].totals.requests, None);
+        assert_eq!(scrapes[&2].pods["b"].totals.requests, Some(7));
+    }
+
+    #[test]
+    fn a_breaker_has_the_state_of_its_facts() {
+        let up = |pod: &str| series(json!({"pod": pod, "revision": "new"}), &["1"]);
+        let fact = |pod: &str, name: &str, state: &str| {
+            series(json!({"pod": pod, "name": name, "state": state}), &["1"])
+        };
+        let breakers = vec![
+            (CircuitSource::App, vec![fact("a", "pay", "open"), fact("b", "other", "open")]),
+            (CircuitSource::Hystrix, vec![fact("b", "mail", "open")]),
+        ];
+        let answers = CanaryAnswers { pods: vec![up("a"), up("b")], breakers, ..CanaryAnswers::default() };
+        let breakers = &scrapes(&answers, &trial(), grid())[&1].breakers;
+        let states = |states: &[(&str, CircuitState)]| {
+            states.iter().map(|(pod, state)| ((*pod).to_owned(), *state)).collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(breakers["payments"], states(&[("a", CircuitState::Open)]), "b reports none");
+        let of_mail = states(&[("a", CircuitState::Closed), ("b", CircuitState::Open)]);
+        assert_eq!(breakers["mail"], of_mail, "without a fact it is closed");
+    }
+}
