@@ -67,8 +67,8 @@ pub use fallback::Fallback;
 pub use forecast::Forecast;
 pub use guarded::{Cause, Guarded, LARGEST, Unreadable};
 pub use live::{
-    LIVE_GROUP, LIVE_VERSION, LiveApp, LiveBacklog, LiveCache, LiveComponent, LiveLatency, LiveMetric,
-    live_path,
+    LIVE_GROUP, LIVE_VERSION, LiveApp, LiveBacklog, LiveBadRequests, LiveCache, LiveComponent, LiveLatency,
+    LiveMetric, LiveRollout, live_path,
 };
 pub use live_diagnosis::{LiveDiagnosis, LiveEvidence, LiveHeadroom, diagnosis_schema};
 pub use metric::{Latency, Metric, Prometheus, RequestRate, ResourceTarget};
@@ -78,11 +78,12 @@ pub use probe::{Exec, Grpc, HttpGet, Probe, Probes, TcpSocket};
 pub use quantity::{InvalidQuantity, Quantity};
 pub use raw_object::{RawObject, TOO_LARGE};
 pub use rollout::{IntOrPercent, InvalidIntOrPercent, Rolling, Rollout, WorkerRollout};
-pub use rollout_status::{RejectedRevision, RolloutPhase, RolloutStatus};
+pub use rollout_status::{RejectedRevision, RolloutPhase, RolloutStatus, TakenAct};
 pub use route::{GatewayRef, Route};
 pub use scalableapp::{ScalableApp, ScalableAppSpec};
 pub use scaling_override::{
-    Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec, ScalingOverrideStatus,
+    Abort, Hold, HoldRollout, Pause, Promote, ReplicaBounds, Retry, ScalingOverride, ScalingOverrideSpec,
+    ScalingOverrideStatus,
 };
 pub use schedule::Schedule;
 pub use service::{Scaling, Service};

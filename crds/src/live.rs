@@ -55,6 +55,9 @@ pub struct LiveComponent {
     /// The use of a cache; null for other components, or without a fresh sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<LiveCache>,
+    /// Its canary; null while none is in progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<LiveRollout>,
     /// One entry for each metric of the component.
     #[serde(default)]
     pub metrics: Vec<LiveMetric>,
@@ -107,6 +110,43 @@ pub struct LiveCache {
     pub evictions_per_second: f64,
     /// Share of the memory for data that is in use, 0 to 1; null if it is not known.
     pub used_memory_ratio: Option<f64>,
+}
+
+/// A canary in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LiveRollout {
+    /// Share of the ready pods that are the canary's, 0 to 1; null without a ready pod.
+    pub pod_share: Option<f64>,
+    /// Share of the requests of this step that the canary got, 0 to 1; null before the first one was counted.
+    pub request_share: Option<f64>,
+    /// `Promote`, `Abort` or `Hold`; empty before the first judgement of this step.
+    pub verdict: String,
+    /// Why, as a sentence with numbers.
+    pub message: String,
+    /// Seconds until the step is expected to be passed if the canary is as good as the stable revision; null if never, or
+    /// while too little is known of the load.
+    pub expected_seconds: Option<f64>,
+    /// What was counted in this step, by kind of bad requests.
+    pub evidence: Vec<LiveBadRequests>,
+}
+
+/// The bad requests of a kind in a step of a canary.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LiveBadRequests {
+    /// What is bad, for example `errors`.
+    pub kind: String,
+    /// Bad requests of the canary.
+    pub canary_bad: f64,
+    /// Requests of the canary.
+    pub canary_requests: f64,
+    /// Bad requests of the stable revision.
+    pub stable_bad: f64,
+    /// Requests of the stable revision.
+    pub stable_requests: f64,
+    /// Whether the evidence of this kind is enough to pass the step.
+    pub is_enough: bool,
 }
 
 /// One metric.

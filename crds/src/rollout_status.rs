@@ -47,11 +47,26 @@ pub struct RolloutStatus {
     #[schemars(length(max = limits::REJECTED_REVISIONS))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["hash".into()]))]
     pub rejected: Vec<RejectedRevision>,
-    /// Overrides that acted on the rollout and are still in force, by their UID. Each acts once.
+    /// What became of the overrides in force that act once, oldest first, at most 8. Each is read once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = limits::ROLLOUT_ACTS), inner(length(max = limits::UID)))]
-    #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
-    pub acts: Vec<String>,
+    #[schemars(length(max = limits::ROLLOUT_ACTS))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["uid".into()]))]
+    pub acts: Vec<TakenAct>,
+}
+
+/// What became of an override that acts once on a rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TakenAct {
+    /// UID of the override.
+    #[schemars(length(max = limits::UID))]
+    pub uid: String,
+    /// Whether it changed the rollout.
+    #[serde(default)]
+    pub acted: bool,
+    /// What it changed, or why nothing.
+    #[schemars(length(max = limits::DECISION_MESSAGE))]
+    pub message: String,
 }
 
 /// What happens in a rollout.
@@ -92,8 +107,9 @@ impl Clip for RolloutStatus {
             clip_text(&mut one.message, limits::DECISION_MESSAGE);
         }
         self.rejected.truncate(limits::REJECTED_REVISIONS);
-        for uid in &mut self.acts {
-            clip_text(uid, limits::UID);
+        for one in &mut self.acts {
+            clip_text(&mut one.uid, limits::UID);
+            clip_text(&mut one.message, limits::DECISION_MESSAGE);
         }
         self.acts.truncate(limits::ROLLOUT_ACTS);
         self

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 /// A temporary change to the scaling of a ScalableApp in the same namespace. It ends at `expiresAt`, or when it is
-/// deleted. Exactly one of `hold`, `pause` and `replicas` must be set.
+/// deleted. Exactly one of `hold`, `pause`, `replicas`, `promote`, `abort`, `retry` and `holdRollout` must be set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "scalableapp.dev",
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     shortname = "scaleover",
     category = "scalable",
-    doc = "A temporary change to the scaling of a ScalableApp: hold, pause, or other minimum and maximum replicas.",
+    doc = "A temporary change to a ScalableApp: hold, pause, other minimum and maximum replicas, or an act on a canary.",
     printcolumn(name = "App", type_ = "string", json_path = ".spec.app"),
     printcolumn(name = "Component", type_ = "string", json_path = ".spec.component"),
     printcolumn(
@@ -40,8 +40,9 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = ("(has(self.hold) ? 1 : 0) + (has(self.pause) ? 1 : 0) + (has(self.replicas) ? 1 : 0) == 1", "set exactly one of hold, pause, replicas"),
-    validation = ("!has(self.pause) || !has(self.component)", "pause is for the whole app: remove component, or use hold")
+    validation = (ONE_ACT, "set exactly one of hold, pause, replicas, promote, abort, retry, holdRollout"),
+    validation = ("!has(self.pause) || !has(self.component)", "pause is for the whole app: remove component, or use hold"),
+    validation = ("has(self.component) || !(has(self.promote) || has(self.abort) || has(self.retry))", "promote, abort and retry are for one component: set component")
 )]
 pub struct ScalingOverrideSpec {
     /// Name of the ScalableApp, in the same namespace.
@@ -71,6 +72,57 @@ pub struct ScalingOverrideSpec {
     /// Other minimum and maximum replicas than those of the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<ReplicaBounds>,
+    /// Promote: the canary of the component begins its next step now, whatever the evidence; after the last step it is the
+    /// stable revision. It acts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promote: Option<Promote>,
+    /// Abort: the stable revision gets all requests of the component back, and the canary is not tried again. It acts once
+    /// and has no fields: write `abort: {}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort: Option<Abort>,
+    /// Retry: the declared revision of the component was aborted, and is tried again from the first step on. It acts once
+    /// and has no fields: write `retry: {}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Hold of rollouts: no evidence promotes a canary while the override is in force. It is still aborted if it is worse,
+    /// and replicas still scale. It has no fields: write `holdRollout: {}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_rollout: Option<HoldRollout>,
+}
+
+const ONE_ACT: &str = "(has(self.hold) ? 1 : 0) + (has(self.pause) ? 1 : 0) + (has(self.replicas) ? 1 : 0) + (has(self.promote) ? 1 : 0) + (has(self.abort) ? 1 : 0) + (has(self.retry) ? 1 : 0) + (has(self.holdRollout) ? 1 : 0) == 1";
+
+impl ScalingOverrideSpec {
+    /// One that does nothing yet, for every component.
+    #[must_use]
+    pub fn new(app: &str, expires_at: Time, by: String, reason: String) -> Self {
+        Self {
+            app: app.to_owned(),
+            component: None,
+            expires_at,
+            by,
+            reason,
+            hold: None,
+            pause: None,
+            replicas: None,
+            promote: None,
+            abort: None,
+            retry: None,
+            hold_rollout: None,
+        }
+    }
+
+    /// Whether it acts on a rollout once: `promote`, `abort` or `retry`.
+    #[must_use]
+    pub fn acts_once(&self) -> bool {
+        self.promote.is_some() || self.abort.is_some() || self.retry.is_some()
+    }
+
+    /// Whether it is about rollouts: one that acts once, or `holdRollout`.
+    #[must_use]
+    pub fn is_of_rollouts(&self) -> bool {
+        self.acts_once() || self.hold_rollout.is_some()
+    }
 }
 
 impl ReplicaBounds {
@@ -108,6 +160,26 @@ pub struct Hold {}
 /// Writes nothing but the status. It has no fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct Pause {}
+
+/// The next step of a canary, or all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct Promote {
+    /// All steps at once: the canary is the stable revision. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
+}
+
+/// Gives all requests back to the stable revision. It has no fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct Abort {}
+
+/// Tries an aborted revision again. It has no fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct Retry {}
+
+/// Keeps canaries at their step. It has no fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct HoldRollout {}
 
 /// Minimum and maximum replicas while the override is in force: `exact`, or `min`, `max` or both. The app's own
 /// `maxReplicas` is never exceeded.

@@ -1,5 +1,5 @@
-//! `kubectl scalableapp override`, `pause` and `resume`: applies a ScalingOverride, or deletes those of an app. I/O:
-//! writes to the API server.
+//! `kubectl scalableapp override`, `pause` and `resume`, and the acts on a rollout: applies a ScalingOverride, or deletes
+//! those of an app. I/O: writes to the API server.
 
 use std::io::{self, Write};
 
@@ -7,13 +7,19 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, Request};
-use kube::{Client, Resource};
-use scalableapp_crds::{Guarded, Hold, Pause, ReplicaBounds, ScalingOverride, ScalingOverrideSpec};
+use kube::{Client, Resource, ResourceExt};
+use scalableapp_crds::{
+    Abort, Guarded, Hold, HoldRollout, Pause, Promote, ReplicaBounds, Retry, RolloutPhase, ScalableApp,
+    ScalingOverride, ScalingOverrideSpec,
+};
 use scalableapp_engine::{bounds::overrides::Effect, hpa::range::Range};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::args::{ActArguments, ConnectionArguments, OverrideArguments, PauseArguments, ResumeArguments};
+use crate::args::{
+    ActArguments, ConnectionArguments, OverrideArguments, PauseArguments, ResumeArguments, RolloutAct,
+    RolloutHoldArguments, RolloutPromoteArguments,
+};
 use crate::cluster::{self, ANSWER_TIMEOUT, Cluster, innermost};
 use crate::printable::printable;
 
@@ -37,6 +43,12 @@ pub enum ActError {
         app: String,
         /// The existing components.
         existing: String,
+    },
+    /// The component has no canary in its spec.
+    #[error("failed to find a canary of {target}: set rollout.canary of the service first")]
+    NoCanary {
+        /// The component, or the app.
+        target: String,
     },
     /// The right to write overrides is missing.
     #[error(
@@ -66,17 +78,8 @@ pub async fn override_(
     let bounds = ReplicaBounds { min: what.min, max: what.max, exact: what.exact };
     let replicas = (!what.hold).then_some(bounds);
     let hold = what.hold.then_some(Hold {});
-    let spec = |expires_at, by| ScalingOverrideSpec {
-        app: name.clone(),
-        component: component.clone(),
-        expires_at,
-        by,
-        reason: act.reason.clone(),
-        hold,
-        pause: None,
-        replicas,
-    };
-    apply(connection, &act, spec).await
+    let what = |spec| ScalingOverrideSpec { component, hold, replicas, ..spec };
+    apply(connection, &name, &act, what).await
 }
 
 /// Applies a pause.
@@ -85,17 +88,60 @@ pub async fn override_(
 /// When there is no such app, or the API server refuses.
 pub async fn pause(arguments: PauseArguments, connection: ConnectionArguments) -> Result<(), ActError> {
     let PauseArguments { name, act } = arguments;
-    let spec = |expires_at, by| ScalingOverrideSpec {
-        app: name.clone(),
-        component: None,
-        expires_at,
-        by,
-        reason: act.reason.clone(),
-        hold: None,
-        pause: Some(Pause {}),
-        replicas: None,
-    };
-    apply(connection, &act, spec).await
+    apply(connection, &name, &act, |spec| ScalingOverrideSpec { pause: Some(Pause {}), ..spec }).await
+}
+
+/// Has a canary begin its next step, or end with success.
+///
+/// # Errors
+/// When there is no such app or component, or it declares no canary, or the API server refuses.
+pub async fn promote(
+    arguments: RolloutPromoteArguments,
+    connection: ConnectionArguments,
+) -> Result<(), ActError> {
+    let RolloutPromoteArguments { act, full } = arguments;
+    let promote = Some(Promote { full });
+    once(act, connection, |spec| ScalingOverrideSpec { promote, ..spec }).await
+}
+
+/// Gives all requests back to the stable revision.
+///
+/// # Errors
+/// As [`promote`].
+pub async fn abort(arguments: RolloutAct, connection: ConnectionArguments) -> Result<(), ActError> {
+    once(arguments, connection, |spec| ScalingOverrideSpec { abort: Some(Abort {}), ..spec }).await
+}
+
+/// Has an aborted revision tried again.
+///
+/// # Errors
+/// As [`promote`].
+pub async fn retry(arguments: RolloutAct, connection: ConnectionArguments) -> Result<(), ActError> {
+    once(arguments, connection, |spec| ScalingOverrideSpec { retry: Some(Retry {}), ..spec }).await
+}
+
+/// Keeps canaries at their step.
+///
+/// # Errors
+/// As [`promote`].
+pub async fn hold_rollout(
+    arguments: RolloutHoldArguments,
+    connection: ConnectionArguments,
+) -> Result<(), ActError> {
+    let RolloutHoldArguments { name, component, act } = arguments;
+    let hold_rollout = Some(HoldRollout {});
+    apply(connection, &name, &act, |spec| ScalingOverrideSpec { component, hold_rollout, ..spec }).await
+}
+
+async fn once(
+    arguments: RolloutAct,
+    connection: ConnectionArguments,
+    what: impl FnOnce(ScalingOverrideSpec) -> ScalingOverrideSpec,
+) -> Result<(), ActError> {
+    let RolloutAct { name, component, duration, reason, by } = arguments;
+    let act = ActArguments { duration, reason, by };
+    apply(connection, &name, &act, |spec| what(ScalingOverrideSpec { component: Some(component), ..spec }))
+        .await
 }
 
 /// Deletes every override of an app, whoever made it.
@@ -114,16 +160,7 @@ pub async fn resume(arguments: ResumeArguments, connection: ConnectionArguments)
     let (mut told, mut refused) = (Ok(()), None);
     for one in &of_app {
         let Named { name, uid } = &one.metadata;
-        let this = Preconditions { uid: uid.clone(), resource_version: None };
-        let delete = DeleteParams::default().preconditions(this);
-        let deleted = async {
-            match api.delete(name, &delete).await {
-                // It was deleted meanwhile.
-                Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
-                answer => answer.map(|_| ()),
-            }
-        };
-        if let Err(error) = send(&namespace, deleted).await {
+        if let Err(error) = delete(&api, &namespace, name, uid.clone()).await {
             refused.get_or_insert(error);
             continue;
         }
@@ -181,8 +218,9 @@ impl Act {
 
 async fn apply(
     connection: ConnectionArguments,
+    app: &str,
     act: &ActArguments,
-    spec: impl FnOnce(Time, String) -> ScalingOverrideSpec,
+    what: impl FnOnce(ScalingOverrideSpec) -> ScalingOverrideSpec,
 ) -> Result<(), ActError> {
     let lasts = SignedDuration::try_from(act.duration).map_err(|_| ActError::NoEnd)?;
     let end = Timestamp::now().checked_add(lasts).map_err(|_| ActError::NoEnd)?;
@@ -191,27 +229,76 @@ async fn apply(
         Some(by) => by.clone(),
         None => who_acts(&cluster.client, &namespace).await,
     };
-    let spec = spec(Time(end), by);
-    let components = target(&cluster, &namespace, &spec).await?;
+    let spec = what(ScalingOverrideSpec::new(app, Time(end), by, act.reason.clone()));
+    let app = cluster.app(&namespace, &spec.app).await?;
+    let components = target(&app, &spec)?;
     let name = name_of(&spec);
     let object = ScalingOverride::new(&name, spec);
-    let api: Api<Guarded<ScalingOverride>> = Api::namespaced(cluster.client.clone(), &namespace);
-    let replaced = send(&namespace, api.get_opt(&name)).await?.and_then(|one| one.0.ok());
-    let params = PatchParams::apply(MANAGER).force();
-    send(&namespace, api.patch(&name, &params, &Patch::Apply(&object))).await?;
-    writeln!(
-        io::stdout(),
-        "scalingoverride {name} applied, until {}; end it with: kubectl scalableapp resume {} -n {namespace}",
-        crate::view::time(end),
-        object.spec.app,
-    )?;
-    for remark in remarks(&components, &object.spec) {
+    let replaced = write(&cluster, &namespace, &object).await?;
+    writeln!(io::stdout(), "scalingoverride {name} applied, {}", how_to_go_on(&object.spec, &namespace))?;
+    for remark in remarks(&components, &object.spec).into_iter().chain(remark_on_rollout(&app, &object.spec))
+    {
         writeln!(io::stdout(), "{remark}")?;
     }
     if let Some(replaced) = replaced.filter(|one| Timestamp::now() < one.spec.expires_at.0) {
         writeln!(io::stdout(), "it replaces {}", printable(&summary(&replaced.spec)))?;
     }
     Ok(())
+}
+
+/// Writes an override, and returns the readable one whose place it takes. An act that counts once is a new object each
+/// time, so that it counts again.
+async fn write(
+    cluster: &Cluster,
+    namespace: &str,
+    object: &ScalingOverride,
+) -> Result<Option<ScalingOverride>, ActError> {
+    let api: Api<Guarded<ScalingOverride>> = Api::namespaced(cluster.client.clone(), namespace);
+    let name = object.name_any();
+    let earlier = send(namespace, api.get_opt(&name)).await?;
+    if object.spec.acts_once() {
+        if let Some(earlier) = &earlier {
+            delete(&api, namespace, &name, earlier.uid()).await?;
+        }
+        let api: Api<ScalingOverride> = Api::namespaced(cluster.client.clone(), namespace);
+        send(namespace, api.create(&PostParams::default(), object)).await?;
+    } else {
+        let params = PatchParams::apply(MANAGER).force();
+        send(namespace, api.patch(&name, &params, &Patch::Apply(object))).await?;
+    }
+    Ok(earlier.and_then(|one| one.0.ok()))
+}
+
+/// Deletes this very override, if it is still there.
+async fn delete(
+    api: &Api<Guarded<ScalingOverride>>,
+    namespace: &str,
+    name: &str,
+    uid: Option<String>,
+) -> Result<(), ActError> {
+    let delete = DeleteParams::default().preconditions(Preconditions { uid, resource_version: None });
+    let deleted = async {
+        match api.delete(name, &delete).await {
+            // It was deleted meanwhile.
+            Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
+            answer => answer.map(|_| ()),
+        }
+    };
+    send(namespace, deleted).await
+}
+
+/// When an override ends, and what to do next.
+fn how_to_go_on(spec: &ScalingOverrideSpec, namespace: &str) -> String {
+    let app = &spec.app;
+    match &spec.component {
+        Some(component) if spec.acts_once() => format!(
+            "it counts once; see what becomes of it with: kubectl scalableapp rollout status {app} {component} -n {namespace}"
+        ),
+        _ => format!(
+            "until {}; end it with: kubectl scalableapp resume {app} -n {namespace}",
+            crate::view::time(spec.expires_at.0)
+        ),
+    }
 }
 
 /// Only overrides of the same kind for the same target share a name, because names of apps and components contain no
@@ -222,13 +309,15 @@ fn name_of(spec: &ScalingOverrideSpec) -> String {
 }
 
 fn kind(spec: &ScalingOverrideSpec) -> &'static str {
-    if spec.pause.is_some() {
-        "pause"
-    } else if spec.hold.is_some() {
-        "hold"
-    } else {
-        "replicas"
-    }
+    let kinds = [
+        (spec.pause.is_some(), "pause"),
+        (spec.hold.is_some(), "hold"),
+        (spec.promote.is_some(), "promote"),
+        (spec.abort.is_some(), "abort"),
+        (spec.retry.is_some(), "retry"),
+        (spec.hold_rollout.is_some(), "hold-rollout"),
+    ];
+    kinds.into_iter().find(|(is_this, _)| *is_this).map_or("replicas", |(_, kind)| kind)
 }
 
 /// A requested override.
@@ -256,22 +345,44 @@ async fn send<T>(
     }
 }
 
-/// The components of an override, with their own bounds. A misspelt name would be an override without effect.
-async fn target(
-    cluster: &Cluster,
-    namespace: &str,
-    spec: &ScalingOverrideSpec,
-) -> Result<Vec<(String, Range)>, ActError> {
-    let app = cluster.app(namespace, &spec.app).await?.spec;
+/// The components of an override, with their own bounds. A misspelt name would be an override without effect, and so would
+/// an act on the rollout of a component without a canary.
+fn target(app: &ScalableApp, spec: &ScalingOverrideSpec) -> Result<Vec<(String, Range)>, ActError> {
+    let app = &app.spec;
     let all = app.replica_bounds().map(|(name, (min, max))| (name.to_owned(), Range { min, max }));
-    let all: Vec<(String, Range)> = all.collect();
-    let Some(component) = &spec.component else { return Ok(all) };
-    let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
-    if !names.contains(&component.as_str()) {
-        let (component, app) = (component.clone(), spec.app.clone());
-        return Err(ActError::NoComponent { component, app, existing: names.join(", ") });
+    let mut all: Vec<(String, Range)> = all.collect();
+    if let Some(component) = &spec.component {
+        let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+        if !names.contains(&component.as_str()) {
+            let (component, app) = (component.clone(), spec.app.clone());
+            return Err(ActError::NoComponent { component, app, existing: names.join(", ") });
+        }
+        all.retain(|(name, _)| name == component);
     }
-    Ok(all.into_iter().filter(|(name, _)| name == component).collect())
+    let is_concerned = |name: &str| all.iter().any(|(one, _)| one == name);
+    let mut services = app.services.iter().filter(|one| is_concerned(&one.name));
+    if spec.is_of_rollouts() && !services.any(crate::rollout_view::has_canary) {
+        let target = spec.component.as_ref().unwrap_or(&spec.app).clone();
+        return Err(ActError::NoCanary { target });
+    }
+    Ok(all)
+}
+
+/// What an act on a rollout may not find, as far as the status says.
+fn remark_on_rollout(app: &ScalableApp, spec: &ScalingOverrideSpec) -> Option<String> {
+    let component = spec.component.as_ref().filter(|_| spec.acts_once())?;
+    let rollout = app.status.as_ref().and_then(|status| status.component(component)?.rollout.as_ref());
+    let phase = rollout.map_or(RolloutPhase::Complete, |rollout| rollout.phase);
+    match (phase, spec.retry.is_some()) {
+        (RolloutPhase::Aborted, false) => {
+            Some(format!("the declared revision of {component} was aborted: retry it first"))
+        }
+        (RolloutPhase::Complete, false) => Some(format!("{component} has no canary in progress")),
+        (RolloutPhase::Complete | RolloutPhase::Progressing, true) => {
+            Some(format!("the declared revision of {component} was not aborted"))
+        }
+        _ => None,
+    }
 }
 
 /// The effect of bounds where they are clamped or without effect.
@@ -317,6 +428,10 @@ mod tests {
             json!({"app": "shop", "component": "web", "replicas": {"max": 3}}),
             json!({"app": "shop-web", "replicas": {"max": 3}}),
             json!({"app": "shop-web", "hold": {}}),
+            json!({"app": "shop", "component": "web", "promote": {}}),
+            json!({"app": "shop", "component": "web", "abort": {}}),
+            json!({"app": "shop", "component": "web", "retry": {}}),
+            json!({"app": "shop", "component": "web", "holdRollout": {}}),
         ];
         let names: BTreeSet<String> = acts.iter().map(|act| name_of(&spec(act))).collect();
         assert_eq!(names.len(), acts.len(), "{names:?}");

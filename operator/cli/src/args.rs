@@ -38,6 +38,8 @@ pub enum Command {
     /// Delete every ScalingOverride of an app: pauses, holds and bounds, whoever made them.
     #[command(after_help = RESUME_HELP)]
     Resume(ResumeArguments),
+    /// Show a canary, or act on it: the next step, the abort, another try, a hold.
+    Rollout(RolloutArguments),
     /// Repeat recorded decisions, and show those with another result now.
     #[command(
         after_help = "Exit codes: 0 every decision came out as recorded, 1 one did not or cannot be read, 3 there was none or the file cannot be read."
@@ -152,6 +154,104 @@ pub struct PauseArguments {
 pub struct ResumeArguments {
     /// The app.
     pub name: String,
+}
+
+/// The arguments of `rollout`.
+#[derive(Debug, Args)]
+pub struct RolloutArguments {
+    /// The command.
+    #[command(subcommand)]
+    pub command: RolloutCommand,
+}
+
+/// The commands on rollouts.
+#[derive(Debug, Subcommand)]
+pub enum RolloutCommand {
+    /// Show a canary: step, weight asked and realised, evidence so far, when a verdict is expected, and why it holds.
+    #[command(after_help = ROLLOUT_STATUS_HELP)]
+    Status(RolloutStatusArguments),
+    /// Have the canary begin its next step now, whatever the evidence. After the last step it is the stable revision.
+    #[command(after_help = ONCE_HELP)]
+    Promote(RolloutPromoteArguments),
+    /// Give all requests back to the stable revision. The canary is not tried again until that is asked for.
+    #[command(after_help = ONCE_HELP)]
+    Abort(RolloutAct),
+    /// Try an aborted revision again, from the first step on.
+    #[command(after_help = ONCE_HELP)]
+    Retry(RolloutAct),
+    /// Keep canaries at their step until a time. They are still aborted if they are worse, and replicas still scale.
+    #[command(after_help = ROLLOUT_HOLD_HELP)]
+    Hold(RolloutHoldArguments),
+}
+
+const ROLLOUT_STATUS_HELP: &str = "\
+With --watch it is shown until no canary is in progress.
+Exit codes: 0 no canary was aborted, 1 one was, 2 the time-out passed first, 3 the command line or the connection is wrong.";
+
+const ONCE_HELP: &str = "\
+The act is a ScalingOverride, and counts once. It counts even if there is nothing to act upon: kubectl scalableapp rollout \
+status shows what became of it. It replaces an earlier act of the same kind on the same component.";
+
+const ROLLOUT_HOLD_HELP: &str = "\
+A promote passes a hold. It ends after --for, or with: kubectl scalableapp resume NAME";
+
+/// The arguments of `rollout status`.
+#[derive(Debug, Args)]
+pub struct RolloutStatusArguments {
+    /// The app.
+    pub name: String,
+    /// The component; by default every component with a canary in its spec.
+    pub component: Option<String>,
+    /// Keep showing it until no canary is in progress.
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Watch at most for this time (90s, 10m, 1h).
+    #[arg(long, requires = "watch", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Format of the output; with --watch, json is one line for each update.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// The arguments of an act that counts once.
+#[derive(Debug, Args)]
+pub struct RolloutAct {
+    /// The app.
+    pub name: String,
+    /// The component.
+    pub component: String,
+    /// Time in which the operator may act. Then the act is without effect.
+    #[arg(long = "for", value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub duration: Duration,
+    /// Reason, for those who see the rollout.
+    #[arg(long)]
+    pub reason: String,
+    /// Author; by default the user name that the API server reports.
+    #[arg(long)]
+    pub by: Option<String>,
+}
+
+/// The arguments of `rollout promote`.
+#[derive(Debug, Args)]
+pub struct RolloutPromoteArguments {
+    /// Target, author and reason.
+    #[command(flatten)]
+    pub act: RolloutAct,
+    /// All steps at once.
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// The arguments of `rollout hold`.
+#[derive(Debug, Args)]
+pub struct RolloutHoldArguments {
+    /// The app.
+    pub name: String,
+    /// The component; by default every component of the app.
+    pub component: Option<String>,
+    /// Duration, author and reason.
+    #[command(flatten)]
+    pub act: ActArguments,
 }
 
 const CLUSTER: &str = "Cluster";
@@ -283,6 +383,25 @@ mod tests {
         assert!(parse("x status -A").is_ok() && parse("x status --all-namespaces -n shop").is_ok());
         assert!(parse("x status shop -A").is_err());
         assert!(parse("x resume shop -A").is_err(), "one act is upon one app");
+    }
+
+    #[test]
+    fn an_act_on_a_rollout_names_the_component_and_the_reason() {
+        let command = parse("x rollout promote shop web --full --reason known").unwrap().command;
+        let Command::Rollout(RolloutArguments { command: RolloutCommand::Promote(promote) }) = command else {
+            panic!("{command:?}")
+        };
+        assert!(promote.full && promote.act.duration == Duration::from_secs(300));
+        for act in ["promote", "abort", "retry"] {
+            assert!(parse(&format!("x rollout {act} shop web --reason known --for 1m")).is_ok(), "{act}");
+            assert!(
+                parse(&format!("x rollout {act} shop --reason known")).is_err(),
+                "{act} of every component"
+            );
+            assert!(parse(&format!("x rollout {act} shop web")).is_err(), "{act} without a reason");
+        }
+        assert!(parse("x rollout hold shop --reason known --for 1h").is_ok());
+        assert!(parse("x rollout hold shop web --reason known").is_err(), "a hold has an end");
     }
 
     #[test]

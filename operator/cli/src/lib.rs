@@ -18,6 +18,8 @@ pub mod live;
 pub mod overview;
 pub mod printable;
 pub mod replay;
+pub mod rollout;
+pub mod rollout_view;
 pub mod screen;
 pub mod status;
 pub mod view;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use kubectl_scalableapp::args::{Arguments, Command};
 use kubectl_scalableapp::printable::printable;
-use kubectl_scalableapp::{acts, diagnose, explain, lint, replay, watch};
+use kubectl_scalableapp::{acts, diagnose, explain, lint, replay, rollout, watch};
 
 /// The command line or the connection is wrong. clap's own code for it is 2, which here is the time-out.
 const FAILED: u8 = 3;
@@ -51,6 +51,7 @@ async fn run(Arguments { connection, command }: Arguments) -> Result<u8, Box<dyn
             acts::resume(arguments, connection).await?;
             0
         }
+        Command::Rollout(arguments) => rollout::run(arguments, connection).await? as u8,
         Command::Replay(arguments) => u8::from(!replay::run(&arguments)?),
         Command::Lint(arguments) => u8::from(!lint::run(&arguments)?),
     })

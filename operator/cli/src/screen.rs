@@ -98,7 +98,7 @@ pub fn columns() -> usize {
 }
 
 /// Columns and rows of the terminal.
-fn terminal() -> (usize, usize) {
+pub(crate) fn terminal() -> (usize, usize) {
     usable(size().ok())
 }
 
@@ -111,7 +111,7 @@ fn usable(size: Option<(u16, u16)>) -> (usize, usize) {
 /// Draws over the last `lines` lines and returns the new number.
 ///
 /// Lines below the last row are omitted: lines that scrolled away could not be drawn over.
-fn redraw(out: &mut impl Write, lines: u16, rows: usize, text: &str) -> io::Result<u16> {
+pub(crate) fn redraw(out: &mut impl Write, lines: u16, rows: usize, text: &str) -> io::Result<u16> {
     if lines > 0 {
         queue!(out, MoveToPreviousLine(lines), Clear(ClearType::FromCursorDown))?;
     }

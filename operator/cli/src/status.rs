@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
     ComponentStatus, Condition, ConditionStatus, LiveApp, LiveBacklog, LiveCache, LiveComponent, LiveMetric,
-    Proposal, ScalableApp, ScalableAppStatus, ScalingOverride, Unreadable, condition_type,
+    Proposal, RolloutPhase, RolloutStatus, ScalableApp, ScalableAppStatus, ScalingOverride, Unreadable,
+    condition_type,
 };
 use scalableapp_engine::reason::{self, Reason};
 use serde::Serialize;
@@ -67,6 +68,9 @@ pub struct Component {
     pub desired: i32,
     /// Why its spec is not applied, or else the last decision, as a sentence; empty before the first.
     pub reason: String,
+    /// Where its canary is, as the status says it; nothing while none is in progress.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<RolloutStatus>,
     /// The jobs of a pool of workers; nothing if not measured.
     pub backlog: Option<LiveBacklog>,
     /// Measurements of its metrics; `None` without live measurements.
@@ -222,6 +226,7 @@ impl Component {
             ready: measured.map_or(component.ready, |measured| measured.ready),
             desired: measured.map_or(component.desired, |measured| measured.desired),
             reason: failure(&component.name, status).or_else(said).or_else(recorded).unwrap_or_default(),
+            canary: component.rollout.clone().filter(|one| one.phase == RolloutPhase::Progressing),
             backlog: measured.and_then(|measured| measured.backlog),
             metrics: measured.map(|measured| measured.metrics.clone()).unwrap_or_default(),
         }

@@ -1,7 +1,7 @@
 //! Statuses as text for people. Pure.
 
 use jiff::Timestamp;
-use scalableapp_crds::{LiveBacklog, LiveMetric, condition_type};
+use scalableapp_crds::{LiveBacklog, LiveMetric, RolloutStatus, condition_type};
 
 use crate::printable::printable;
 use crate::status::{AppStatus, Component, Decision, Deviation, Health, Override};
@@ -24,6 +24,11 @@ fn render_app(app: &AppStatus, columns: usize) -> String {
     blocks.push(table(
         ["COMPONENT", "REQ/S", "P99", "READY/DESIRED", "REASON"],
         app.components.iter().map(|component| component_row(app, component)),
+        columns,
+    ));
+    blocks.push(table(
+        ["CANARY", "REVISION", "STEP", "WEIGHT", "WHY"],
+        app.components.iter().filter_map(canary_row),
         columns,
     ));
     let pools = app.components.iter().filter_map(|component| Some((component, component.backlog?)));
@@ -137,6 +142,13 @@ pub(crate) fn component_row(app: &AppStatus, component: &Component) -> [String; 
         replicas(component),
         reason,
     ]
+}
+
+/// The canary of a component; `None` while none is in progress.
+fn canary_row(component: &Component) -> Option<[String; 5]> {
+    let RolloutStatus { canary, step, steps, weight, message, .. } = component.canary.as_ref()?;
+    let (step, weight) = (format!("{step}/{steps}"), format!("{weight}%"));
+    Some([component.name.clone(), canary.clone(), step, weight, message.clone()])
 }
 
 /// The use of a component's cache; `None` for a component that is none.

@@ -7,6 +7,9 @@
     reason = "clippy sees tests only in functions marked as such"
 )]
 
+#[path = "plugin/rollout.rs"]
+mod rollout;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};

@@ -93,6 +93,27 @@ fn a_cache_is_shown_with_its_shards_and_hits_and_another_component_is_not() {
 }
 
 #[test]
+fn a_canary_in_progress_is_a_line_of_the_status_and_no_other_rollout_is() {
+    let text = |phase: &str| {
+        let mut app = scaling_out();
+        let rollout = json!({"phase": phase, "stable": "a1", "canary": "b2", "step": 2, "steps": 3, "weight": 25,
+            "message": "It waits for more evidence on errors."});
+        app.status.as_mut().expect("a status").components[0].rollout =
+            Some(serde_json::from_value(rollout).expect("a rollout"));
+        render(&[AppStatus::new(&app, &Ok(live()))], WIDE)
+    };
+    let shown = text("Progressing");
+    let rows: Vec<&str> = shown.lines().skip_while(|line| !line.starts_with("CANARY ")).take(3).collect();
+    let header = "CANARY  REVISION  STEP  WEIGHT  WHY";
+    assert_eq!(
+        rows,
+        [header, "web     b2        2/3   25%     It waits for more evidence on errors.", ""],
+        "{shown}"
+    );
+    assert!(!text("Aborted").contains("CANARY ") && !text("Complete").contains("CANARY "));
+}
+
+#[test]
 fn overrides_that_have_not_ended_are_shown_with_who_made_them_until_when_and_why() {
     let overrides: Vec<ScalingOverride> = serde_json::from_value(json!([
         {"metadata": {"name": "shop.web.replicas", "namespace": "store"},

@@ -18,6 +18,9 @@ pub struct Limits {
     /// What people ask of the rollouts, by component, oldest first.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub acts: BTreeMap<String, Vec<Act>>,
+    /// Who holds the canaries at their step, in words, by component.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rollout_holds: BTreeMap<String, String>,
     /// The app's grants from shared budgets.
     pub grants: AppGrants,
 }

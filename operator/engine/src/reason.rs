@@ -141,6 +141,8 @@ reasons! {
     IN_FORCE = "InForce": "The override is in force.";
     CLAMPED = "Clamped": "The override is in force, up to maxReplicas.";
     WITHOUT_EFFECT = "WithoutEffect": "The bounds of the override change nothing: the app's own are as tight.";
+    ACTED = "Acted": "The override acts once, and it has acted.";
+    WITHOUT_CANARY = "WithoutCanary": "The override acts once on a canary, and there was none that it could act on.";
     SUPERSEDED = "Superseded": "Another override is tighter, or pauses the app. This one takes effect when that one ends.";
     EXPIRED = "Expired": "The override has expired.";
     APP_NOT_FOUND = "AppNotFound": "The override names an app that does not exist in its namespace.";

@@ -9,6 +9,7 @@ use crate::{
     },
     observe::{
         cluster::caches::{Observed, app_ref},
+        prometheus::canary::trial_judge::JudgedStep,
         snapshot::Samples,
     },
     report::attention::{Attention, attention},
@@ -17,8 +18,13 @@ use crate::{
 };
 use futures::{FutureExt, future::BoxFuture};
 use kube::ResourceExt;
-use scalableapp_crds::{LiveApp, LiveBacklog, LiveComponent, LiveMetric};
-use scalableapp_engine::{ComponentDecision, reason};
+use scalableapp_crds::{
+    LiveApp, LiveBacklog, LiveBadRequests, LiveComponent, LiveMetric, LiveRollout, RolloutStatus,
+};
+use scalableapp_engine::{
+    ComponentDecision, reason,
+    rollout::judge::verdict::{Judgement, KindEvidence},
+};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -102,6 +108,7 @@ fn live_component(
         latency: samples.latency(&component.key),
         backlog: backlog(component, samples, observed),
         cache: samples.cache_use(&component.key),
+        rollout: state.canary().map(|rollout| canary(component, state, rollout, samples)),
         metrics: decision.into_iter().flat_map(metrics).collect(),
         reason,
         message,
@@ -117,6 +124,47 @@ fn backlog(component: &Component, samples: &Samples, observed: &Observed) -> Opt
         oldest_seconds: reading.oldest_seconds,
         draining: u32::try_from(draining).unwrap_or(u32::MAX),
     })
+}
+
+/// The canary of a component in numbers. What was judged of another step or another revision is not shown.
+fn canary(
+    component: &Component,
+    state: &ComponentState,
+    rollout: &RolloutStatus,
+    samples: &Samples,
+) -> LiveRollout {
+    let ready = state.ready();
+    let of_canary = state.revisions.iter().find(|one| one.hash == rollout.canary).map_or(0, |one| one.ready);
+    let pod_share = (ready > 0).then(|| f64::from(of_canary) / f64::from(ready));
+    let is_of_step = |judged: &&JudgedStep| {
+        (&judged.canary, &judged.stable) == (&rollout.canary, &rollout.stable)
+            && i32::try_from(judged.step + 1) == Ok(rollout.step)
+    };
+    let Some(judged) = samples.judged(&component.key).filter(is_of_step) else {
+        return LiveRollout { pod_share, message: rollout.message.clone(), ..LiveRollout::default() };
+    };
+    let Judgement { verdict, sentence, kinds, expected_seconds, .. } = &judged.judgement;
+    let counted = kinds.first().map(|one| (one.canary.requests, one.stable.requests));
+    let share = |(canary, stable): (f64, f64)| (canary + stable > 0.0).then(|| canary / (canary + stable));
+    LiveRollout {
+        pod_share,
+        request_share: counted.and_then(share),
+        verdict: format!("{verdict:?}"),
+        message: sentence.clone(),
+        expected_seconds: *expected_seconds,
+        evidence: kinds.iter().map(bad_requests).collect(),
+    }
+}
+
+fn bad_requests(of: &KindEvidence) -> LiveBadRequests {
+    LiveBadRequests {
+        kind: of.kind.noun().to_owned(),
+        canary_bad: of.canary.bad,
+        canary_requests: of.canary.requests,
+        stable_bad: of.stable.bad,
+        stable_requests: of.stable.requests,
+        is_enough: of.is_good,
+    }
 }
 
 /// The reason of a component and its sentence, as in conditions and events.

@@ -204,11 +204,25 @@ fn before<'a>(
             if overrides != Overrides::default() {
                 limits.overrides.insert(name.to_owned(), overrides);
             }
+            if resolved.declared.canary.is_some() {
+                limit_rollout(name, &in_force, &mut limits);
+            }
         }
         before.push(Before { resolved, state: component, undecided: observed.undecided });
         state.components.insert(name.to_owned(), observed);
     }
     (before, state, limits)
+}
+
+/// What people ask of the rollout of a component.
+fn limit_rollout(name: &str, in_force: &InForce<'_>, limits: &mut Limits) {
+    let acts = in_force.acts(name);
+    if !acts.is_empty() {
+        limits.acts.insert(name.to_owned(), acts);
+    }
+    if let Some(who) = in_force.rollout_hold(name) {
+        limits.rollout_holds.insert(name.to_owned(), who);
+    }
 }
 
 /// The decision, with its input if it is `recording`.

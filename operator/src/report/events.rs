@@ -2,7 +2,7 @@
 
 use crate::{decide::component_state::OTHER_SCALER, event::Event};
 use scalableapp_crds::{
-    BottleneckStatus, Condition, ConditionStatus, RolloutPhase, RolloutStatus, ScalableAppStatus,
+    BottleneckStatus, Condition, ConditionStatus, RolloutPhase, RolloutStatus, ScalableAppStatus, TakenAct,
     condition_type,
 };
 use scalableapp_engine::reason;
@@ -70,11 +70,13 @@ fn rollouts<'a>(
             return None;
         }
         let RolloutStatus { phase, stable, canary, step, steps, weight, message, .. } = said;
+        let is_new = |one: &&TakenAct| one.acted && known.acts.iter().all(|known| known.uid != one.uid);
+        let asked = said.acts.iter().find(is_new).map(|one| format!(": {}", one.message));
+        let asked = asked.unwrap_or_default();
         let (warning, reason, words) = match phase {
             RolloutPhase::Progressing => {
-                let words =
-                    format!("revision {canary} begins step {step} of {steps}, with a weight of {weight}%");
-                (false, reason::CANARY_STEP, words)
+                let place = format!("step {step} of {steps}, with a weight of {weight}%");
+                (false, reason::CANARY_STEP, format!("revision {canary} begins {place}{asked}"))
             }
             RolloutPhase::Aborted => {
                 (true, reason::CANARY_ABORTED, format!("revision {canary} was aborted. {message}"))

@@ -4,8 +4,8 @@ use crate::resolve::overrides::InForce;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
-    ConditionStatus, ScalableApp, ScalingOverride, ScalingOverrideSpec, ScalingOverrideStatus, Unreadable,
-    condition_type::IN_FORCE, set_condition,
+    Condition, ConditionStatus, ScalableApp, ScalingOverride, ScalingOverrideSpec, ScalingOverrideStatus,
+    Service, TakenAct, Unreadable, condition_type::IN_FORCE, limits, set_condition,
 };
 use scalableapp_engine::{
     bounds::overrides::Effect,
@@ -82,7 +82,8 @@ pub fn status(
 ) -> ScalingOverrideStatus {
     let mut status = known.cloned().unwrap_or_default();
     let generation = one.metadata.generation.unwrap_or_default();
-    let (holds, reason, message) = verdict(one, target, counting, now);
+    let said = status.conditions.iter().find(|condition| condition.type_ == IN_FORCE);
+    let (holds, reason, message) = verdict(said, one, target, counting, now);
     status.observed_generation = generation;
     set_condition(&mut status.conditions, IN_FORCE, holds, reason.name, &message, generation, now);
     status
@@ -104,7 +105,22 @@ pub fn unreadable(
     status
 }
 
+/// Why an override that has expired is not in force, with what it changed if it acted once.
+fn expired(said: Option<&Condition>, end: Timestamp) -> String {
+    let ended = format!("ended at {end}; ");
+    match said {
+        Some(said) if [reason::ACTED.name, reason::WITHOUT_CANARY.name].contains(&said.reason.as_str()) => {
+            ended + &said.message
+        }
+        Some(said) if said.reason == reason::EXPIRED.name && said.message.starts_with(&ended) => {
+            said.message.clone()
+        }
+        _ => ended + "it is kept to show what was done, delete it at any time",
+    }
+}
+
 fn verdict(
+    said: Option<&Condition>,
     one: &ScalingOverride,
     target: Target<'_>,
     counting: &Counting,
@@ -114,8 +130,7 @@ fn verdict(
     let end = expires_at.0;
     let no = |reason, message| (ConditionStatus::False, reason, message);
     if now >= end {
-        let ended = format!("ended at {end}; it is kept to show what was done, delete it at any time");
-        return no(reason::EXPIRED, ended);
+        return no(reason::EXPIRED, expired(said, end));
     }
     let components = match target {
         Target::Missing => {
@@ -148,6 +163,9 @@ fn acts(
 ) -> (ConditionStatus, Reason, String) {
     let ScalingOverrideSpec { component, replicas, expires_at, .. } = &one.spec;
     let Target::App(app) = target else { return (ConditionStatus::True, reason::IN_FORCE, words) };
+    if one.spec.is_of_rollouts() {
+        return of_rollouts(one, app, counting, words);
+    }
     let superseded = counting.instead_of(one).map(|why| {
         let message = format!("{why}; this one counts once that is over, until {}", expires_at.0);
         (ConditionStatus::False, reason::SUPERSEDED, message)
@@ -176,6 +194,52 @@ fn acts(
     let reason = if is_clamped { reason::CLAMPED } else { reason::IN_FORCE };
     let words = if remarks.is_empty() { words } else { format!("{words}; {remarks}") };
     (ConditionStatus::True, reason, words)
+}
+
+/// What becomes of an override on rollouts.
+fn of_rollouts(
+    one: &ScalingOverride,
+    app: &ScalableApp,
+    counting: &Counting,
+    words: String,
+) -> (ConditionStatus, Reason, String) {
+    let ScalingOverrideSpec { component, expires_at, .. } = &one.spec;
+    let has_canary =
+        |service: &&Service| service.rollout.as_ref().is_some_and(|rollout| rollout.canary.is_some());
+    let concerns = |service: &&Service| component.as_ref().is_none_or(|own| *own == service.name);
+    if !app.spec.services.iter().filter(concerns).any(|service| has_canary(&service)) {
+        let missing = component.as_ref().map_or_else(
+            || "no service declares rollout.canary".to_owned(),
+            |name| format!("{name} declares no rollout.canary"),
+        );
+        let missing = format!("{missing}, so there is no canary to act upon");
+        return (ConditionStatus::False, reason::WITHOUT_CANARY, missing);
+    }
+    let status = app.status.as_ref();
+    let rollout = component.as_ref().and_then(|name| status?.component(name)?.rollout.as_ref());
+    let acts = rollout.map_or(&[][..], |rollout| &rollout.acts);
+    let taken = one.uid().and_then(|uid| acts.iter().find(|taken| taken.uid == uid));
+    if let Some(TakenAct { acted, message, .. }) = taken {
+        return if *acted {
+            (ConditionStatus::True, reason::ACTED, message.clone())
+        } else {
+            (ConditionStatus::False, reason::WITHOUT_CANARY, message.clone())
+        };
+    }
+    let waits = if let Some(pause) = &counting.pause {
+        Some(format!("override {pause} pauses the app"))
+    } else if one.spec.acts_once() && acts.len() >= limits::ROLLOUT_ACTS {
+        Some(format!("{} earlier acts on the rollout have not ended", acts.len()))
+    } else {
+        None
+    };
+    match waits {
+        Some(why) => {
+            let message = format!("{why}; this one counts once that is over, until {}", expires_at.0);
+            (ConditionStatus::False, reason::SUPERSEDED, message)
+        }
+        None => (ConditionStatus::True, reason::IN_FORCE, words),
+    }
 }
 
 #[cfg(test)]
@@ -327,6 +391,90 @@ mod tests {
         assert_eq!(bounded(&app, &mail, json!({"exact": 0})), acts);
         let said = format!("acts upon shop {until}; {}; {}", kept("web"), kept("api"));
         assert_eq!(bounded(&app, &all, json!({"max": 0})), (true, "InForce".to_owned(), said));
+    }
+
+    /// The app, of which `web` has a canary, with this status of its rollout.
+    fn with_canary(rollout: &Value) -> ScalableApp {
+        let spec = json!({"image": "shop:1", "services": [
+            {"name": "web", "port": 80, "metricsPort": 81, "rollout": {"canary": {"steps": [{"weight": 5}]}}},
+            {"name": "api", "port": 80},
+        ]});
+        let mut whole = json!({"canary": "b", "step": 1, "steps": 3, "weight": 5});
+        whole.as_object_mut().unwrap().extend(rollout.as_object().unwrap().clone());
+        let web = json!({"name": "web", "tier": "service", "desired": 2, "ready": 2, "rollout": whole});
+        let status = json!({"components": [web]});
+        serde_json::from_value(json!({"metadata": {"name": "shop"}, "spec": spec, "status": status})).unwrap()
+    }
+
+    /// What is said of this act on a component, and of the same once it has ended.
+    fn act_said(app: &ScalableApp, component: &Value, act: &Value) -> [(bool, String, String); 2] {
+        let mut one = hold(component);
+        one.metadata.uid = Some("uid".to_owned());
+        let mut spec = serde_json::to_value(&one.spec).unwrap();
+        spec.as_object_mut().unwrap().remove("hold");
+        spec.as_object_mut().unwrap().extend(act.as_object().unwrap().clone());
+        one.spec = serde_json::from_value(spec).unwrap();
+        let mut known = None;
+        let [first, ended, later] = ["00:00:00", "01:00:00", "01:00:05"].map(|time| {
+            let (target, now) = (Target::App(app), at(time));
+            let counting = counting(target, &[&one], now);
+            let said = status(known.as_ref(), &one, target, &counting, now);
+            known = Some(said.clone());
+            said
+        });
+        assert_eq!(ended, later, "an unchanged status is equal to the known one");
+        [first, ended].map(|mut said| {
+            let said = said.conditions.remove(0);
+            (said.status == ConditionStatus::True, said.reason, said.message)
+        })
+    }
+
+    #[test]
+    fn an_act_on_a_rollout_says_what_became_of_it_even_after_its_end() {
+        let rollout = |acts: Value| json!({"phase": "Progressing", "stable": "a", "acts": acts});
+        let (web, promote) = (json!("web"), json!({"promote": {}}));
+        let until = "2026-01-01T01:00:00Z";
+        let waiting = with_canary(&rollout(json!([])));
+        let [now, then] = act_said(&waiting, &web, &promote);
+        assert_eq!(now, (true, "InForce".to_owned(), format!("acts upon web of shop until {until}")));
+        assert!(then.2.ends_with("delete it at any time"), "{}", then.2);
+        for (acted, reason, message) in [
+            (true, "Acted", "jane promoted revision b from step 1 of 3 to step 2"),
+            (false, "WithoutCanary", "no canary was in progress"),
+        ] {
+            let taken = json!([{"uid": "uid", "acted": acted, "message": message}]);
+            let [now, then] = act_said(&with_canary(&rollout(taken)), &web, &promote);
+            assert_eq!(now, (acted, reason.to_owned(), message.to_owned()));
+            assert_eq!(then, (false, "Expired".to_owned(), format!("ended at {until}; {message}")));
+        }
+    }
+
+    #[test]
+    fn an_act_on_a_component_without_a_canary_is_refused_in_words() {
+        let app = with_canary(&json!({"phase": "Complete", "stable": "a"}));
+        for act in
+            [json!({"promote": {}}), json!({"abort": {}}), json!({"retry": {}}), json!({"holdRollout": {}})]
+        {
+            let [now, _] = act_said(&app, &json!("api"), &act);
+            let words = "api declares no rollout.canary, so there is no canary to act upon";
+            assert_eq!(now, (false, "WithoutCanary".to_owned(), words.to_owned()));
+        }
+        let hold = json!({"holdRollout": {}});
+        let [now, _] = act_said(&app, &json!(null), &hold);
+        assert_eq!(now.1, "InForce");
+        let [now, _] = act_said(&self::app(), &json!(null), &hold);
+        assert_eq!(now.2, "no service declares rollout.canary, so there is no canary to act upon");
+    }
+
+    #[test]
+    fn an_act_waits_while_the_list_of_those_in_force_is_full() {
+        let taken: Vec<Value> = (0..8)
+            .map(|index| json!({"uid": format!("{index}"), "acted": true, "message": "jane promoted it"}))
+            .collect();
+        let app = with_canary(&json!({"phase": "Progressing", "stable": "a", "acts": taken}));
+        let [now, _] = act_said(&app, &json!("web"), &json!({"promote": {}}));
+        let words = "8 earlier acts on the rollout have not ended; this one counts once that is over, until 2026-01-01T01:00:00Z";
+        assert_eq!(now, (false, "Superseded".to_owned(), words.to_owned()));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The overrides of an app that are in force at an instant, and their combination. Pure.
 
 use jiff::Timestamp;
-use scalableapp_crds::ScalingOverride;
+use kube::ResourceExt;
+use scalableapp_crds::{ScalingOverride, ScalingOverrideSpec};
 use scalableapp_engine::bounds::overrides::Overrides;
+use scalableapp_engine::rollout::act::{Act, RolloutAct};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The overrides of one app that are in force. They are iterated once, for any number of components.
@@ -12,6 +14,10 @@ pub struct InForce<'a> {
     pub pause: Option<&'a ScalingOverride>,
     of_all: Sum,
     of: BTreeMap<&'a str, Sum>,
+    /// Those that act once on the rollout of a component.
+    acts: BTreeMap<&'a str, Vec<&'a ScalingOverride>>,
+    /// Those that hold rollouts.
+    holds: Vec<&'a ScalingOverride>,
 }
 
 /// Several overrides together.
@@ -38,6 +44,10 @@ impl<'a> InForce<'a> {
             if one.spec.pause.is_some() {
                 sum.pause = sum.pause.or(Some(one));
             }
+            if one.spec.is_of_rollouts() {
+                sum.add_of_rollouts(one);
+                continue;
+            }
             match one.spec.component.as_deref() {
                 None => add(&mut sum.of_all, one),
                 Some(name) if is_known(name) => add(sum.of.entry(name).or_default(), one),
@@ -45,6 +55,33 @@ impl<'a> InForce<'a> {
             }
         }
         sum
+    }
+
+    fn add_of_rollouts(&mut self, one: &'a ScalingOverride) {
+        match one.spec.component.as_deref() {
+            Some(component) if one.spec.acts_once() => self.acts.entry(component).or_default().push(one),
+            _ if one.spec.hold_rollout.is_some() => self.holds.push(one),
+            _ => {}
+        }
+    }
+
+    /// The acts on the rollout of a component, oldest first.
+    #[must_use]
+    pub fn acts(&self, component: &str) -> Vec<Act> {
+        let mut acts: Vec<_> = self.acts.get(component).into_iter().flatten().collect();
+        // Of the same second the first by name.
+        acts.sort_by_key(|one| one.metadata.creation_timestamp.as_ref().map(|time| time.0));
+        acts.into_iter().filter_map(|one| act(one)).collect()
+    }
+
+    /// Who holds the rollout of a component, in words.
+    #[must_use]
+    pub fn rollout_hold(&self, component: &str) -> Option<String> {
+        let concerns =
+            |one: &&&ScalingOverride| one.spec.component.as_deref().is_none_or(|own| own == component);
+        let one = self.holds.iter().find(concerns)?;
+        let ScalingOverrideSpec { by, expires_at, reason, .. } = &one.spec;
+        Some(format!("Override {} by {by} holds it until {}: {reason}", one.name_any(), expires_at.0))
     }
 
     /// The names of those that set a bound or hold this component.
@@ -71,6 +108,17 @@ impl<'a> InForce<'a> {
         }
         sum
     }
+}
+
+fn act(one: &ScalingOverride) -> Option<Act> {
+    let ScalingOverrideSpec { promote, abort, retry, by, reason, .. } = &one.spec;
+    let act = match (promote, abort, retry) {
+        (Some(promote), ..) => RolloutAct::Promote { full: promote.full },
+        (None, Some(_), _) => RolloutAct::Abort,
+        (None, None, Some(_)) => RolloutAct::Retry,
+        (None, None, None) => return None,
+    };
+    Some(Act { uid: one.uid()?, act, by: by.clone(), reason: reason.clone() })
 }
 
 fn add(sum: &mut Sum, one: &ScalingOverride) {
@@ -103,6 +151,8 @@ fn lower(bound: &mut Option<(i32, String)>, to: i32, by: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::SignedDuration;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::{Value, json};
 
     fn overrides(acts: &[Value]) -> Vec<ScalingOverride> {
@@ -143,6 +193,47 @@ mod tests {
         assert_eq!(in_force.component("mail", 0).max, Some((0, "act-1".into())));
         assert_eq!(in_force.component("web", 1).max, Some((4, "act-0".into())));
         assert_eq!(in_force.component("web", 1).min, None);
+    }
+
+    #[test]
+    fn acts_on_a_rollout_are_those_of_the_component_and_the_oldest_is_the_first() {
+        let acts = [
+            json!({"component": "web", "abort": {}}),
+            json!({"component": "web", "promote": {"full": true}}),
+            json!({"component": "web", "retry": {}}),
+            json!({"component": "api", "abort": {}}),
+            json!({"abort": {}}),
+        ];
+        let mut overrides = overrides(&acts);
+        for (one, second) in overrides.iter_mut().zip([7, 3, 3, 1, 1]) {
+            one.metadata.uid = Some(format!("uid-{}", one.name_any()));
+            one.metadata.creation_timestamp =
+                Some(Time(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)));
+        }
+        let acts = |now| InForce::of(overrides.iter(), |_| true, now).acts("web");
+        let act = |name: &str, act| {
+            let (by, reason) = ("jane".to_owned(), "a test".to_owned());
+            Act { uid: format!("uid-{name}"), act, by, reason }
+        };
+        let expected = [
+            act("act-1", RolloutAct::Promote { full: true }),
+            act("act-2", RolloutAct::Retry),
+            act("act-0", RolloutAct::Abort),
+        ];
+        assert_eq!(acts(at("00:00:00")), expected);
+        assert_eq!(acts(at("01:00:00")), [], "they have expired");
+    }
+
+    #[test]
+    fn a_held_rollout_says_who_holds_it_and_leaves_the_replicas_alone() {
+        let acts = [json!({"component": "api", "holdRollout": {}}), json!({"holdRollout": {}})];
+        let overrides = overrides(&acts);
+        let in_force = InForce::of(overrides.iter(), |_| true, at("00:00:00"));
+        let said = |name| format!("Override {name} by jane holds it until 2026-01-01T01:00:00Z: a test");
+        assert_eq!(in_force.rollout_hold("api"), Some(said("act-0")));
+        assert_eq!(in_force.rollout_hold("web"), Some(said("act-1")));
+        assert_eq!(in_force.component("api", 1), Overrides::default());
+        assert_eq!(InForce::of(overrides.iter(), |_| true, at("01:00:00")).rollout_hold("api"), None);
     }
 
     #[test]

@@ -75,6 +75,7 @@ fn canary(input: &Input<'_>, name: &str, desired: i32, memory: &mut ComponentMem
         desired,
         reading: reading.as_deref(),
         acts: input.limits.acts.get(name).map_or(&[], Vec::as_slice),
+        hold: input.limits.rollout_holds.get(name).map(String::as_str),
     };
     Some(memory.rollout.follow(canary, &situation))
 }

@@ -30,3 +30,21 @@ pub enum RolloutAct {
     /// An aborted revision is tried again.
     Retry,
 }
+
+impl Act {
+    /// Why it changes nothing where no canary is in progress.
+    pub(super) fn without_canary(&self) -> &'static str {
+        match self.act {
+            RolloutAct::Promote { .. } | RolloutAct::Abort => "no canary was in progress",
+            RolloutAct::Retry => "the declared revision was not aborted, so there is nothing to retry",
+        }
+    }
+
+    /// Why it changes nothing after the abort of a revision.
+    pub(super) fn after_abort(&self, revision: &str) -> String {
+        match self.act {
+            RolloutAct::Promote { .. } => format!("revision {revision} was aborted before: retry it first"),
+            RolloutAct::Abort | RolloutAct::Retry => format!("revision {revision} was aborted before"),
+        }
+    }
+}

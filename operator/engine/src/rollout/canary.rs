@@ -83,9 +83,9 @@ pub struct RolloutMemory {
     /// Newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rejected: Vec<Rejected>,
-    /// UIDs of the overrides in force that have acted.
+    /// What became of the overrides in force, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    acts: Vec<String>,
+    acts: Vec<api::TakenAct>,
 }
 
 /// A canary in progress.
@@ -122,6 +122,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) desired: i32,
     pub(crate) reading: Option<&'a CanaryReading>,
     pub(crate) acts: &'a [Act],
+    /// Who holds the canary at its step, in words.
+    pub(crate) hold: Option<&'a str>,
 }
 
 /// Where a rollout is.
@@ -192,15 +194,16 @@ impl RolloutMemory {
         if self.stable.is_empty() {
             return self.complete(String::new());
         }
-        if matches!(act, Some(Act { act: RolloutAct::Retry, .. })) {
-            self.rejected.retain(|one| one.revision != declared);
-        }
+        self.retry(act, declared);
         if self.stable == declared {
             self.trial = None;
             return self.complete(String::new());
         }
         if let Some(rejected) = self.rejected.iter().find(|one| one.revision == declared) {
             let message = rejected.message.clone();
+            if let Some(act) = act {
+                self.answer(false, act.after_abort(declared));
+            }
             return self.aborted(declared, message);
         }
         if self.earlier.iter().any(|one| one == declared) {
@@ -241,13 +244,30 @@ impl RolloutMemory {
 
     /// The oldest act that was not taken yet. It counts as taken, even without effect.
     fn next_act<'a>(&mut self, acts: &'a [Act]) -> Option<&'a Act> {
-        self.acts.retain(|uid| acts.iter().any(|one| one.uid == *uid));
-        let act = acts.iter().find(|one| !self.acts.contains(&one.uid))?;
+        self.acts.retain(|taken| acts.iter().any(|one| one.uid == taken.uid));
+        let act = acts.iter().find(|one| self.acts.iter().all(|taken| taken.uid != one.uid))?;
         if self.acts.len() >= ROLLOUT_ACTS {
             return None;
         }
-        self.acts.push(act.uid.clone());
+        let message = act.without_canary().to_owned();
+        self.acts.push(api::TakenAct { uid: act.uid.clone(), acted: false, message });
         Some(act)
+    }
+
+    /// What became of the act that was taken last.
+    fn answer(&mut self, acted: bool, message: String) {
+        if let Some(taken) = self.acts.last_mut() {
+            (taken.acted, taken.message) = (acted, message);
+        }
+    }
+
+    fn retry(&mut self, act: Option<&Act>, declared: &str) {
+        let Some(Act { act: RolloutAct::Retry, by, .. }) = act else { return };
+        let is_this = |one: &Rejected| one.revision == declared;
+        if self.rejected.iter().any(is_this) {
+            self.rejected.retain(|one| !is_this(one));
+            self.answer(true, format!("{by} had revision {declared} tried again"));
+        }
     }
 
     fn advance(
@@ -257,7 +277,7 @@ impl RolloutMemory {
         act: Option<&Act>,
         situation: &Situation<'_>,
     ) -> CanaryState {
-        let Situation { now, declared, desired, .. } = *situation;
+        let Situation { now, declared, desired, hold, .. } = *situation;
         trial.step = trial.step.min(canary.steps.len().saturating_sub(1));
         let Some(step) = canary.steps.get(trial.step) else { return self.complete(String::new()) };
         let pods = step.pods(desired, canary.is_routed);
@@ -272,35 +292,27 @@ impl RolloutMemory {
             .reading
             .filter(|one| one.canary == trial.canary && one.stable == trial.stable && one.step == trial.step);
         let verdict = reading.filter(|_| trial.step_begun.is_some()).map(|one| one.verdict);
-        let abort = match act {
-            Some(Act { act: RolloutAct::Abort, by, reason, .. }) => {
-                Some(format!("{by} aborted it: {reason}."))
-            }
-            _ if verdict == Some(CanaryVerdict::Abort) => reading.map(|one| one.sentence.clone()),
-            _ => None,
-        };
-        if let Some(message) = abort {
-            self.rejected.retain(|one| one.revision != declared);
-            self.rejected.insert(0, Rejected { revision: declared.to_owned(), message: message.clone() });
-            self.rejected.truncate(REJECTED_REVISIONS);
-            return self.aborted(declared, message);
+        let place = format!("step {} of {}", trial.step + 1, canary.steps.len());
+        if let Some(Act { act: RolloutAct::Abort, by, reason, .. }) = act {
+            self.answer(true, format!("{by} aborted revision {declared} at {place}"));
+            return self.reject(declared, format!("{by} aborted it: {reason}."));
+        }
+        if let Some(reading) = reading.filter(|_| verdict == Some(CanaryVerdict::Abort)) {
+            return self.reject(declared, reading.sentence.clone());
+        }
+        if let Some(Act { act: RolloutAct::Promote { full }, by, reason, .. }) = act {
+            let next = if *full { canary.steps.len() } else { trial.step + 1 };
+            let is_last = next >= canary.steps.len();
+            let to = if is_last { "the stable one".to_owned() } else { format!("step {}", next + 1) };
+            self.answer(true, format!("{by} promoted revision {declared} from {place} to {to}"));
+            let message = format!("{by} promoted revision {declared}: {reason}.");
+            return self.promote(canary, trial, next, message, situation);
         }
         let holds_until = trial.step_begun.and_then(|begun| begun.checked_add(step.hold).ok());
         let is_over = holds_until.is_some_and(|until| now >= until);
-        let (is_asked, is_full) = match act {
-            Some(Act { act: RolloutAct::Promote { full }, .. }) => (true, *full),
-            _ => (false, false),
-        };
-        if is_asked || (is_over && verdict == Some(CanaryVerdict::Promote)) {
-            if is_full || trial.step + 1 >= canary.steps.len() {
-                let message = act.filter(|_| is_asked).map_or_else(String::new, |act| {
-                    format!("{} promoted revision {declared}: {}.", act.by, act.reason)
-                });
-                self.succeed(declared);
-                return self.complete(message);
-            }
-            let next = Trial { step: trial.step + 1, step_begun: None, ..trial };
-            return self.advance(canary, next, None, situation);
+        if is_over && verdict == Some(CanaryVerdict::Promote) && hold.is_none() {
+            let next = trial.step + 1;
+            return self.promote(canary, trial, next, String::new(), situation);
         }
         let excess = step.excess(desired, canary.is_routed).filter(|_| trial.step_begun.is_none());
         let message = match excess {
@@ -311,12 +323,37 @@ impl RolloutMemory {
             ),
             None => waits_for(&trial, reading, verdict.and(holds_until)),
         };
+        let held = hold.map(|who| format!("{who}. ")).unwrap_or_default();
         let pods = if excess.is_some() { 0 } else { pods };
         let sick_pod = reading.and_then(|reading| match &reading.because {
             Because::OnePod(pod) => Some(pod.clone()),
             _ => None,
         });
-        CanaryState { sick_pod, ..self.progressing(canary, trial, *step, pods, message) }
+        CanaryState { sick_pod, ..self.progressing(canary, trial, *step, pods, held + &message) }
+    }
+
+    /// The begin of a step, or after the last one the end.
+    fn promote(
+        &mut self,
+        canary: &Canary,
+        trial: Trial,
+        step: usize,
+        message: String,
+        situation: &Situation<'_>,
+    ) -> CanaryState {
+        if step >= canary.steps.len() {
+            self.succeed(situation.declared);
+            return self.complete(message);
+        }
+        self.advance(canary, Trial { step, step_begun: None, ..trial }, None, situation)
+    }
+
+    /// The end by an abort.
+    fn reject(&mut self, declared: &str, message: String) -> CanaryState {
+        self.rejected.retain(|one| one.revision != declared);
+        self.rejected.insert(0, Rejected { revision: declared.to_owned(), message: message.clone() });
+        self.rejected.truncate(REJECTED_REVISIONS);
+        self.aborted(declared, message)
     }
 
     fn progressing(

@@ -107,7 +107,7 @@ fn check(before: &World, world: &World) -> Result<(), TestCaseError> {
     let Some(known) = known else { return Ok(()) };
     let is_same_trial = known.phase == RolloutPhase::Progressing && known.canary == world.declared;
     let asked = |is: fn(RolloutAct) -> bool| {
-        world.acts.iter().any(|one| is(one.act) && !known.acts.contains(&one.uid))
+        world.acts.iter().any(|one| is(one.act) && known.acts.iter().all(|taken| taken.uid != one.uid))
     };
     let promotes = asked(|act| matches!(act, RolloutAct::Promote { .. }));
     let was_there = before.revisions.iter().any(|one| one.hash == known.stable);

@@ -1,6 +1,7 @@
 //! Canaries: each rule of theirs, and what holds through any order of edits, faults and acts.
 #![allow(clippy::expect_used, reason = "clippy sees tests only in functions marked as such")]
 
+mod acts;
 mod any_order;
 mod canary;
 mod world;

@@ -37,6 +37,8 @@ pub struct World {
     /// The pod that alone makes the canary look worse.
     pub sick_pod: Option<String>,
     pub acts: Vec<Act>,
+    /// Who holds the canary at its step, in words.
+    pub hold: Option<String>,
     pub steps: Vec<CanaryStep>,
     pub is_routed: bool,
     pub memory: AppMemory,
@@ -72,6 +74,7 @@ impl World {
             verdict: None,
             sick_pod: None,
             acts: Vec::new(),
+            hold: None,
             steps: steps(),
             is_routed: false,
             memory: AppMemory::default(),
@@ -149,6 +152,7 @@ impl World {
             },
             limits: Limits {
                 acts: BTreeMap::from([(WEB.to_owned(), self.acts.clone())]),
+                rollout_holds: self.hold.iter().map(|who| (WEB.to_owned(), who.clone())).collect(),
                 ..Limits::default()
             },
             memory: self.memory.clone(),
