@@ -62,7 +62,6 @@ pub struct TakenAct {
     #[schemars(length(max = limits::UID))]
     pub uid: String,
     /// Whether it changed the rollout.
-    #[serde(default)]
     pub acted: bool,
     /// What it changed, or why nothing.
     #[schemars(length(max = limits::DECISION_MESSAGE))]

@@ -111,7 +111,7 @@ async fn a_canary_is_shown_without_what_cannot_be_read() {
 
 #[tokio::test]
 async fn a_watched_rollout_ends_with_the_canary_and_its_exit_code_tells_an_abort() {
-    let phase =
+    let _phase =
         |phase: &str| json!({"phase": phase, "stable": "a1", "canary": "b2", "message": "It is worse."});
     let ends = |end: Value| {
         let mut script = script(&progressing());
