@@ -220,6 +220,7 @@ fn shop() -> LiveApp {
             latency: Some(LiveLatency { p50: Some(0.02), p99: None }),
             backlog: None,
             cache: None,
+            rollout: None,
             metrics: vec![LiveMetric {
                 name: "rps".to_owned(),
                 value: "60.25/s per replica".to_owned(),
@@ -424,6 +425,10 @@ async fn every_documented_metric_is_served_and_no_other() {
     metrics::wrote("Deployment", "ok");
     metrics::condition("shop", "shop", "Ready", "False", "PodsNotReady");
     metrics::bottleneck("shop", "shop", "main", "DatabaseSlow");
+    metrics::rollout_phase("shop", "shop", "web", "Progressing");
+    metrics::rollout_step("shop", "shop", "web", 25, 0.0);
+    metrics::rollout_ended(true, "evidence");
+    metrics::rollout_ended(false, "person");
     metrics::compared(24, 1);
     metrics::canary_evidence(("shop", "shop", "web"), "errors", "worse", 0.5);
     let (_candidate, leadership) = election(None);

@@ -12,14 +12,18 @@ use crate::{
         prometheus::canary::trial_judge::JudgedStep,
         snapshot::Samples,
     },
-    report::attention::{Attention, attention},
+    report::{
+        attention::{Attention, attention},
+        rollouts,
+    },
     resolve::app::Component,
     runtime::{clock, live::LiveSource, metrics},
 };
 use futures::{FutureExt, future::BoxFuture};
 use kube::ResourceExt;
 use scalableapp_crds::{
-    LiveApp, LiveBacklog, LiveBadRequests, LiveComponent, LiveMetric, LiveRollout, RolloutStatus,
+    LiveApp, LiveBacklog, LiveBadRequests, LiveComponent, LiveMetric, LiveRollout, RolloutPhase,
+    RolloutStatus, ScalableApp,
 };
 use scalableapp_engine::{
     ComponentDecision, reason,
@@ -56,8 +60,24 @@ impl LiveSource for Context {
             }
             for component in app.status.iter().flat_map(|status| &status.components) {
                 metrics::desired_replicas(&namespace, &app.name_any(), &component.name, component.desired);
+                if let Some(rollout) = &component.rollout {
+                    set_rollout_gauges(app, &component.name, rollout);
+                }
             }
         }
+    }
+}
+
+fn set_rollout_gauges(app: &ScalableApp, component: &str, rollout: &RolloutStatus) {
+    let (namespace, name) = (app.namespace().unwrap_or_default(), app.name_any());
+    let phase = match rollout.phase {
+        RolloutPhase::Complete => "Complete",
+        RolloutPhase::Progressing => "Progressing",
+        RolloutPhase::Aborted => "Aborted",
+    };
+    metrics::rollout_phase(&namespace, &name, component, phase);
+    if let Some(overdue) = rollouts::overdue(&app.spec, component, rollout, clock::wall()) {
+        metrics::rollout_step(&namespace, &name, component, rollout.weight, overdue);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
         render,
         settings::{Memory, Settings},
     },
-    report::{self, StatusUpdate, joined::joined},
+    report::{self, StatusUpdate, joined::joined, rollouts::RolloutEnd},
     resolve::invalid::Invalid,
     runtime::{clock, metrics},
 };
@@ -172,6 +172,9 @@ async fn say(
     let before = known.cloned();
     let status = status::write(context, app, memory, status).await?;
     let events = report::events::events(before.as_ref(), &status);
+    for RolloutEnd { promoted, by_person } in report::rollouts::ends(before.as_ref(), &status) {
+        metrics::rollout_ended(promoted, if by_person { "person" } else { "evidence" });
+    }
     if let Some(record) = &pass.recorded {
         context.decisions.write(record);
     }

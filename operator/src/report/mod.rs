@@ -6,6 +6,7 @@ pub mod events;
 pub mod joined;
 pub mod memory;
 pub mod overrides;
+pub mod rollouts;
 
 use crate::decide::component_state::{ComponentState, Failure};
 use conditions::Verdict;

@@ -44,13 +44,18 @@ const BOTTLENECK: &str = "scalableapp_bottleneck";
 const CONDITION: &str = "scalableapp_condition";
 const COMPARISONS: &str = "scalableapp_canary_self_comparisons_total";
 const EVIDENCE: &str = "scalableapp_canary_evidence";
+const ROLLOUT_PHASE: &str = "scalableapp_rollout_phase";
+const ROLLOUT_WEIGHT: &str = "scalableapp_rollout_weight";
+const ROLLOUT_OVERDUE: &str = "scalableapp_rollout_overdue_seconds";
+const PROMOTIONS: &str = "scalableapp_rollout_promotions_total";
+const ABORTS: &str = "scalableapp_rollout_aborts_total";
 const LEADER: &str = "scalableapp_leader";
 
 /// Few buckets, because each costs memory for every label: from a fast query to one that times out.
 const BUCKETS: [f64; 6] = [0.005, 0.025, 0.1, 0.5, 1.0, 5.0];
 
 /// Every metric of the process.
-pub const DESCRIPTIONS: [Description; 13] = [
+pub const DESCRIPTIONS: [Description; 18] = [
     Description {
         name: RECONCILE_DURATION,
         kind: MetricKind::Histogram,
@@ -134,6 +139,41 @@ pub const DESCRIPTIONS: [Description; 13] = [
         unit: Unit::Count,
         labels: &["namespace", "scalableapp", "component", "kind", "proof"],
         help: "Natural logarithm of the evidence on a canary, by kind of bad requests (errors, failures or slow) and what it proves: worse, better or small. By default 4.6 prove worse, and 3 in each kind prove better or small. It ends up to 60 s after the canary.",
+    },
+    Description {
+        name: ROLLOUT_PHASE,
+        kind: MetricKind::Gauge,
+        unit: Unit::Count,
+        labels: &["namespace", "scalableapp", "component", "phase"],
+        help: "1 for the phase of each component with a canary in its spec: Complete, Progressing or Aborted. It ends up to 60 s after the phase.",
+    },
+    Description {
+        name: ROLLOUT_WEIGHT,
+        kind: MetricKind::Gauge,
+        unit: Unit::Count,
+        labels: &["namespace", "scalableapp", "component"],
+        help: "Percentage of the requests that the step of a canary asks for. It ends up to 60 s after the canary.",
+    },
+    Description {
+        name: ROLLOUT_OVERDUE,
+        kind: MetricKind::Gauge,
+        unit: Unit::Seconds,
+        labels: &["namespace", "scalableapp", "component"],
+        help: "Seconds since the least time of a canary's step was over; 0 until then. Where the pods of the step are not available yet, seconds since the rollout began. It ends up to 60 s after the canary.",
+    },
+    Description {
+        name: PROMOTIONS,
+        kind: MetricKind::Counter,
+        unit: Unit::Count,
+        labels: &["by"],
+        help: "Canaries that became the stable revision, by who decided it: evidence or person.",
+    },
+    Description {
+        name: ABORTS,
+        kind: MetricKind::Counter,
+        unit: Unit::Count,
+        labels: &["by"],
+        help: "Canaries that were aborted, by who decided it: evidence or person.",
     },
     Description {
         name: LEADER,
@@ -270,6 +310,26 @@ pub fn canary_evidence(
     ]
     .map(|(name, value)| (name, value.to_owned()));
     gauge!(EVIDENCE, &labels).set(ln);
+}
+
+/// The phase of a component with a canary in its spec.
+pub fn rollout_phase(namespace: &str, app: &str, component: &str, phase: &'static str) {
+    let labels = [("namespace", namespace), ("scalableapp", app), ("component", component), ("phase", phase)]
+        .map(|(name, value)| (name, value.to_owned()));
+    gauge!(ROLLOUT_PHASE, &labels).set(1);
+}
+
+/// The step of a canary: the percentage of the requests that it asks for, and the seconds since its least time was over.
+pub fn rollout_step(namespace: &str, app: &str, component: &str, weight: i32, overdue_seconds: f64) {
+    let labels = [("namespace", namespace), ("scalableapp", app), ("component", component)]
+        .map(|(name, value)| (name, value.to_owned()));
+    gauge!(ROLLOUT_WEIGHT, &labels).set(weight);
+    gauge!(ROLLOUT_OVERDUE, &labels).set(overdue_seconds);
+}
+
+/// A canary ended. `by` is `evidence` or `person`.
+pub fn rollout_ended(promoted: bool, by: &'static str) {
+    counter!(if promoted { PROMOTIONS } else { ABORTS }, "by" => by).increment(1);
 }
 
 /// Whether this process leads.
