@@ -111,8 +111,6 @@ async fn a_canary_is_shown_without_what_cannot_be_read() {
 
 #[tokio::test]
 async fn a_watched_rollout_ends_with_the_canary_and_its_exit_code_tells_an_abort() {
-    let _phase =
-        |phase: &str| json!({"phase": phase, "stable": "a1", "canary": "b2", "message": "It is worse."});
     let ends = |end: Value| {
         let mut script = script(&progressing());
         script[0].1.push((200, with_canary(&end)));
