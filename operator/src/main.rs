@@ -3,7 +3,7 @@
 
 use anyhow::Context as _;
 use clap::Parser;
-use futures::future::join;
+use futures::future::{join, join3};
 use kube::{Client, Config};
 use scalableapp_operator::{
     apply::{events::Events, writer::Writer},
@@ -97,9 +97,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let synced = synced(context.cluster.clone(), health.clone());
     let election = tokio::spawn(compete(candidate, synced, said(writers_stopped)));
     let stop = || stopping.clone().cancelled_owned();
-    let ticking = tokio::spawn(join(
-        controller::tick::run(Arc::clone(&context), triggers, health, args.tick, stop()),
+    let ticking = tokio::spawn(join3(
+        controller::tick::run(Arc::clone(&context), triggers.clone(), health, args.tick, stop()),
         controller::overrides::run(Arc::clone(&context), args.tick, stop()),
+        controller::refusals::run(Arc::clone(&context), triggers, stop()),
     ));
     let following = controller::run(context, watches, triggered, leadership, stop());
     let (ticked, ()) = join(ends_the_process(ticking, &stopping), following).await;

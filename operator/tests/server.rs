@@ -211,7 +211,6 @@ fn shop() -> LiveApp {
         observed_at: "2026-01-01T00:00:00Z".parse().unwrap(),
         diagnosis: None,
         components: vec![LiveComponent {
-            rollout: None,
             name: "web".to_owned(),
             desired: 3,
             ready: 2,

@@ -51,6 +51,7 @@ fn revision() -> impl Strategy<Value = LiveRevision> {
         pods: ready,
         // A sum over revisions fits the type.
         ready: ready % 10_000,
+        refusal: None,
     })
 }
 

@@ -55,6 +55,10 @@
 - apiGroups: [""]
   resources: [pods/resize]
   verbs: [patch]
+# Events of a StatefulSet are read only while it lacks pods: they alone say why.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
 # A repeated event is a patch.
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -6,6 +6,7 @@ pub mod live;
 pub mod memory;
 pub mod overrides;
 pub mod reconcile;
+pub mod refusals;
 mod status;
 pub mod tick;
 
@@ -22,6 +23,7 @@ use crate::{
             children::OfApp,
             pods::CachedPod,
             postgres::{CachedCluster, Clusters, reflect_clusters},
+            refusals::Refusals,
             routes::{CachedRoute, reflect_routes},
         },
         store::SampleStore,
@@ -102,6 +104,7 @@ impl Watches {
             pods: pod_store,
             clusters: Clusters::off(),
             routes: route_store,
+            refusals: Refusals::new(scope.client.clone()),
         };
         let clusters = Box::pin(stream::pending());
         Self { cluster, apps, overrides, workloads, others, pods, clusters, routes }

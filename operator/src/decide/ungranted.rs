@@ -2,10 +2,7 @@
 
 use crate::{
     kinds::Kind,
-    observe::cluster::{
-        caches::Observed,
-        workload::{LiveRevision, refused_pods},
-    },
+    observe::cluster::{caches::Observed, workload::LiveRevision},
     resolve::app::Component,
 };
 use jiff::Timestamp;
@@ -30,7 +27,7 @@ fn reason(
     observed: &Observed,
     now: Timestamp,
 ) -> Option<Reason> {
-    if refused_pods(revision).is_some() || lacks_pods(revision) {
+    if revision.is_refused() {
         return Some(reason::PODS_REFUSED);
     }
     let is_own =
@@ -51,19 +48,11 @@ fn reason(
     on_nodes.first().copied().filter(|_| is_of_all)
 }
 
-/// Whether a StatefulSet has fewer pods than its controller should have created. It has no condition that says so, as a
-/// Deployment has.
-fn lacks_pods(revision: &LiveRevision) -> bool {
-    let status = &revision.workload.part.status;
-    let is_seen = status.observed_generation >= revision.workload.metadata.generation;
-    revision.kind == Kind::StatefulSet && is_seen && revision.pods < revision.replicas
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        observe::cluster::{cached::CachedWorkload, pods::CachedPod},
+        observe::cluster::{cached::CachedWorkload, pods::CachedPod, shortages::Refusal},
         resolve::resolve,
     };
     use serde_json::{Value, json};
@@ -136,8 +125,10 @@ mod tests {
             "metadata": {"name": "it", "generation": 2}, "spec": {"replicas": 3}, "status": whole,
         }))
         .expect("a workload");
-        let revision =
-            LiveRevision::of(component.workload_kind(), Arc::new(workload), component.revision.as_str());
+        let revision = LiveRevision {
+            refusal: status["lacks"].as_bool().map(|_| Refusal::Unasked),
+            ..LiveRevision::of(component.workload_kind(), Arc::new(workload), component.revision.as_str())
+        };
         let pods = pods.iter().enumerate().map(|(index, status)| pod(&component, index, status)).collect();
         let observed = Observed { pods: Arc::new(pods), ..Observed::default() };
         let reasons = ungranted(&component, &[revision], &observed, Timestamp::UNIX_EPOCH);
@@ -147,15 +138,15 @@ mod tests {
     #[test]
     fn what_the_cluster_does_not_grant_is_read_from_workloads_and_pods() {
         let refused = json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]});
-        let lacking = json!({"replicas": 2});
-        let unseen = json!({"replicas": 2, "observedGeneration": 1});
+        let creating = json!({"replicas": 2});
+        let lacking = json!({"replicas": 2, "lacks": true});
         let image = || waiting("ImagePullBackOff");
         let cases = [
             ("all are granted", told("web", 2, &AS_IS, &[]), None),
             ("a quota", told("web", 2, &refused, &[]), Some("PodsRefused")),
-            ("a Deployment creates its pods", told("web", 2, &lacking, &[]), None),
-            ("a StatefulSet lacks a pod", told("hot", 2, &lacking, &[]), Some("PodsRefused")),
-            ("its controller has not seen it yet", told("hot", 2, &unseen, &[]), None),
+            ("a Deployment creates its pods", told("web", 2, &creating, &[]), None),
+            ("a StatefulSet creates its pods", told("hot", 2, &creating, &[]), None),
+            ("it lacks a pod for a while", told("hot", 2, &lacking, &[]), Some("PodsRefused")),
             ("no node", told("web", 2, &AS_IS, &[homeless()]), Some("Unschedulable")),
             ("one image beside ready pods", told("web", 2, &AS_IS, &[image()]), None),
             ("two images", told("web", 1, &AS_IS, &[image(), image()]), Some("ImagePullFailed")),

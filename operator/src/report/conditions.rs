@@ -373,6 +373,7 @@ mod tests {
             replicas: ready,
             pods: ready,
             ready,
+            refusal: None,
         }
     }
 

@@ -281,6 +281,7 @@ mod tests {
             replicas: 2,
             pods: 2,
             ready: 2,
+            refusal: None,
         };
         ComponentState {
             name: "web".to_owned(),

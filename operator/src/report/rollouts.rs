@@ -73,7 +73,8 @@ mod tests {
     }
 
     fn status(fields: &Value) -> ScalableAppStatus {
-        let web = json!({"name": "web", "tier": "service", "desired": 2, "ready": 2, "rollout": rollout(fields)});
+        let web =
+            json!({"name": "web", "tier": "service", "desired": 2, "ready": 2, "rollout": rollout(fields)});
         serde_json::from_value(json!({"components": [web]})).expect("a status")
     }
 

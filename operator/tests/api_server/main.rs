@@ -14,5 +14,6 @@ mod namespaces;
 mod overrides;
 mod refusals;
 mod removed;
+mod shortages;
 mod tick;
 mod unreadable;

@@ -30,7 +30,9 @@ use super::{
     named::NamedCluster,
     pods::CachedPod,
     postgres::Clusters,
+    refusals::Refusals,
     routes::{ObservedRoutes, Routes},
+    shortages::Refusal,
 };
 use crate::{
     kinds::{Kind, OfKind},
@@ -67,6 +69,8 @@ pub struct Cluster {
     pub clusters: Clusters,
     /// The HTTPRoutes of the apps.
     pub routes: Routes,
+    /// Why StatefulSets lack pods.
+    pub refusals: Refusals,
 }
 
 /// The cached objects of one app.
@@ -82,6 +86,8 @@ pub struct Observed {
     pub clusters: BTreeMap<String, NamedCluster>,
     /// Its HTTPRoutes.
     pub routes: ObservedRoutes,
+    /// Why its StatefulSets lack pods, by their names.
+    pub refusals: BTreeMap<String, Refusal>,
 }
 
 impl Cluster {
@@ -111,12 +117,13 @@ impl Cluster {
             let found = self.clusters.get(&namespace, cluster);
             (cluster.to_owned(), NamedCluster { found, scaled_by: self.older_scaler(app, cluster) })
         });
+        let workloads: BTreeMap<_, _> =
+            self.workloads.iter().map(|(kind, all)| (*kind, all.of_app(&namespace, &name))).collect();
+        let stateful_sets = workloads.get(&Kind::StatefulSet).into_iter().flat_map(|all| all.iter());
+        let refusal = |one: &Arc<CachedWorkload>| Some((one.name_any(), self.refusals.of(one)?));
         Observed {
-            workloads: self
-                .workloads
-                .iter()
-                .map(|(kind, all)| (*kind, all.of_app(&namespace, &name)))
-                .collect(),
+            refusals: stateful_sets.filter_map(refusal).collect(),
+            workloads,
             pods: self.pods.of_app(&namespace, &name),
             overrides: self.overrides.of_app(&namespace, &name),
             clusters: clusters.collect(),
@@ -184,7 +191,7 @@ impl OfApp for GuardedOverride {
 /// The watched namespaces: these, or all but the excluded ones.
 #[derive(Clone)]
 pub struct Scope {
-    client: Client,
+    pub(crate) client: Client,
     namespaces: Vec<String>,
     /// Field selector that leaves the excluded namespaces out.
     selector: Option<String>,

@@ -98,6 +98,7 @@ impl NamedCluster {
             kind: Kind::Cluster,
             replicas: replicas(part.spec.instances.unwrap_or(1)),
             pods: replicas(part.status.instances),
+            refusal: None,
             ready: i32::try_from(ready(&part.status).count()).unwrap_or(i32::MAX),
             workload: Arc::new(workload),
         })

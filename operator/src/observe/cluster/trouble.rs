@@ -1,7 +1,7 @@
 //! The problem of a pod that is not ready, read from its status, with pod, container and revision. Pure.
 //!
 //! Events have more details (the volume, the answer to a probe), but a list of those of one pod reads all events of its
-//! namespace from etcd. The sentences say where to look instead.
+//! namespace from etcd. The sentences say where to look instead. Only for pods that do not exist they are read: `refusals.rs`.
 
 use super::{replica, workload::Problem};
 use jiff::{SignedDuration, Timestamp};

@@ -5,6 +5,7 @@ use super::{
     caches::Observed,
     owner::Controlled,
     pods::CachedPod,
+    shortages::Refusal,
 };
 use crate::{kinds::Kind, resolve::app::Component};
 use jiff::Timestamp;
@@ -26,6 +27,8 @@ pub struct LiveRevision {
     pub pods: i32,
     /// Ready pods.
     pub ready: i32,
+    /// Why a StatefulSet lacks pods; `None` if it has them, or for no longer than their creation takes.
+    pub refusal: Option<Refusal>,
 }
 
 /// The problem of a component's pods.
@@ -47,8 +50,15 @@ impl LiveRevision {
             replicas: workload.part.spec.replicas.unwrap_or(1),
             pods: workload.part.status.replicas,
             ready: workload.part.status.ready_replicas,
+            refusal: None,
             workload,
         }
+    }
+
+    /// Whether the API server refuses pods. A StatefulSet has no condition that says so, as a Deployment has.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.refusal.is_some() || failure_of_replicas(self).is_some()
     }
 }
 
@@ -73,7 +83,9 @@ pub fn revisions(observed: &Observed, uid: &str, component: &Component) -> Vec<L
                 Kind::StatefulSet => component.revision.as_str(),
                 _ => workload.labels.revision.as_deref()?,
             };
-            Some(LiveRevision::of(kind, Arc::clone(workload), hash))
+            let refusal = workload.metadata.name.as_ref().and_then(|name| observed.refusals.get(name));
+            let refusal = refusal.filter(|_| kind == Kind::StatefulSet).cloned();
+            Some(LiveRevision { refusal, ..LiveRevision::of(kind, Arc::clone(workload), hash) })
         })
         .collect()
 }
@@ -98,16 +110,32 @@ pub fn problem<'a>(
     revisions.iter().find_map(|revision| refused_pods(revision)).or_else(told)
 }
 
-/// The refusal of pods of a Deployment by the API server, if any.
-#[must_use]
-pub fn refused_pods(revision: &LiveRevision) -> Option<Problem> {
+/// The refusal of pods by the API server in words, once these are known.
+fn refused_pods(revision: &LiveRevision) -> Option<Problem> {
+    let words = match &revision.refusal {
+        Some(Refusal::Unasked) => return None,
+        Some(Refusal::Told(words)) => words,
+        Some(Refusal::Untold) => {
+            let message = format!(
+                "{} of {} pods are not created, and no event of the StatefulSet says why",
+                revision.replicas - revision.pods,
+                revision.replicas
+            );
+            return Some(Problem { reason: reason::PODS_REFUSED, message });
+        }
+        None => failure_of_replicas(revision)?,
+    };
+    let message = format!("the API server refuses pods of revision {}: {words}", revision.hash);
+    Some(Problem { reason: reason::PODS_REFUSED, message })
+}
+
+/// The words of a Deployment's condition for refused pods, if it has that.
+fn failure_of_replicas(revision: &LiveRevision) -> Option<&str> {
     let conditions = &revision.workload.part.status.conditions;
     let failure = conditions.iter().find(|one| one.type_ == REFUSED && one.status == "True")?;
     let words = failure.message.as_deref().unwrap_or("no reason was given");
     // `pods "shop-web-1a2b-x7k2p" is forbidden: …`: each attempt has another name, but a message must stay the same.
-    let words = words.split_once("is forbidden: ").map_or(words, |(_, rest)| rest);
-    let message = format!("the API server refuses pods of revision {}: {words}", revision.hash);
-    Some(Problem { reason: reason::PODS_REFUSED, message })
+    Some(words.split_once("is forbidden: ").map_or(words, |(_, rest)| rest))
 }
 
 /// Whether the workload exceeded its progress deadline.
@@ -121,6 +149,25 @@ pub fn deadline_exceeded(workload: &CachedWorkload) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_statefulset_that_lacks_pods_is_told_in_the_words_of_its_events() {
+        let told = |replicas: i32, refusal: Option<Refusal>| {
+            let revision = LiveRevision {
+                replicas,
+                pods: 3,
+                refusal,
+                ..LiveRevision::of(Kind::StatefulSet, Arc::default(), "new")
+            };
+            refused_pods(&revision).map(|problem| (problem.reason.name, problem.message))
+        };
+        let quota = || Some(Refusal::Told("exceeded quota: small".into()));
+        let words = "the API server refuses pods of revision new: exceeded quota: small";
+        assert_eq!(told(4, quota()), Some(("PodsRefused", words.to_owned())));
+        let words = "1 of 4 pods are not created, and no event of the StatefulSet says why";
+        assert_eq!(told(4, Some(Refusal::Untold)), Some(("PodsRefused", words.to_owned())));
+        assert_eq!([told(4, None), told(4, Some(Refusal::Unasked))], [None, None], "the words will follow");
+    }
 
     #[test]
     fn trouble_is_told_of_the_revision_that_has_it() {
