@@ -9,6 +9,7 @@ mod connection;
 mod decisions;
 mod dump;
 mod exec;
+mod gateway;
 mod load_pod;
 mod manifest;
 mod own_operator;

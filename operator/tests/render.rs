@@ -51,12 +51,20 @@ fn app(service: &Value) -> App {
     resolved(serde_json::from_value(app).expect("an app"))
 }
 
-/// The children of each component, with these shards of each cache, and with pools of the declared size.
+/// The children of each component, with these shards of each cache, with pools of the declared size, and with all requests
+/// of a route for the current revision.
 fn rendered(app: &App, shards: &[(&str, i32)]) -> BTreeMap<String, ComponentChildren> {
     let shards = shards.iter().map(|(cache, shards)| ((*cache).to_owned(), *shards)).collect();
     let size = |one: &Component| Some((one.name.to_string(), one.declared.pool.as_ref()?.size));
     let pools = app.components.iter().filter_map(size).collect();
-    scalableapp_operator::render::render(app, EPOCH, &Settings { shards, pools, ..Settings::default() })
+    let routed = app.components.iter().filter(|one| one.route.is_some());
+    let all = |one: &Component| (one.name.to_string(), [(one.revision.to_string(), 100)].into());
+    let weights = routed.map(all).collect();
+    scalableapp_operator::render::render(
+        app,
+        EPOCH,
+        &Settings { shards, pools, weights, ..Settings::default() },
+    )
 }
 
 fn render(app: &App) -> BTreeMap<String, ComponentChildren> {

@@ -20,15 +20,20 @@ mod readers;
 mod readers_scale_without_errors;
 mod renamed_tiers_stay_until_unused;
 mod replica_lag_excludes;
+mod route_loses_no_request;
 mod scales_in_after_the_default_window;
 mod stack;
 mod ungranted_growth_stops;
+mod weight_is_true;
 
 use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// The definitions of CloudNativePG are those of the whole cluster: one test at a time has them.
 static CLOUD_NATIVE_PG: Mutex<()> = Mutex::const_new(());
+
+/// The definitions of Gateway API are those of the whole cluster, too.
+static GATEWAY: Mutex<()> = Mutex::const_new(());
 
 /// HPA's default window of stabilization.
 const DEFAULT_WINDOW: Duration = Duration::from_secs(300);

@@ -152,7 +152,7 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
     let of_shards = shard_memory(app, &components, view, memory);
     let mut plan = decision.plan;
     let kept = keep_leaving_shards(&mut plan, &components, view, memory);
-    let routes = routes(app, &mut plan, &mut components, view, memory);
+    let routes = routes(app, known, &mut plan, &mut components, view, memory);
     let recorded = recorded.and_then(|input| record(app, input, &mut components));
     let removed = Removed::of(app, components.iter().map(|one| &one.state), view.observed);
     let (demands, pools, costs) = (decision.demands, decision.pools, CostChanges::new());

@@ -15,5 +15,6 @@ mod overrides;
 mod refusals;
 mod removed;
 mod shortages;
+mod routes;
 mod tick;
 mod unreadable;
