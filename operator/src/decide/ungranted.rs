@@ -52,7 +52,7 @@ fn reason(
 mod tests {
     use super::*;
     use crate::{
-        observe::cluster::{cached::CachedWorkload, pods::CachedPod, shortages::Refusal},
+        observe::cluster::{cached::CachedWorkload, pods::CachedPod, shortages::PodRefusal},
         resolve::resolve,
     };
     use serde_json::{Value, json};
@@ -126,7 +126,7 @@ mod tests {
         }))
         .expect("a workload");
         let revision = LiveRevision {
-            refusal: status["lacks"].as_bool().map(|_| Refusal::Unasked),
+            refusal: status["lacks"].as_bool().map(|_| PodRefusal::Unasked),
             ..LiveRevision::of(component.workload_kind(), Arc::new(workload), component.revision.as_str())
         };
         let pods = pods.iter().enumerate().map(|(index, status)| pod(&component, index, status)).collect();

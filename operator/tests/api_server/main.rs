@@ -14,7 +14,7 @@ mod namespaces;
 mod overrides;
 mod refusals;
 mod removed;
-mod shortages;
 mod routes;
+mod shortages;
 mod tick;
 mod unreadable;

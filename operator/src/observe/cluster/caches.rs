@@ -32,7 +32,7 @@ use super::{
     postgres::Clusters,
     refusals::Refusals,
     routes::{ObservedRoutes, Routes},
-    shortages::Refusal,
+    shortages::PodRefusal,
 };
 use crate::{
     kinds::{Kind, OfKind},
@@ -87,7 +87,7 @@ pub struct Observed {
     /// Its HTTPRoutes.
     pub routes: ObservedRoutes,
     /// Why its StatefulSets lack pods, by their names.
-    pub refusals: BTreeMap<String, Refusal>,
+    pub refusals: BTreeMap<String, PodRefusal>,
 }
 
 impl Cluster {

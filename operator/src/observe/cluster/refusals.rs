@@ -1,7 +1,7 @@
 //! Why StatefulSets lack pods, from the events of the API server. I/O in: lists of events, while pods are missing.
 
 use super::cached::CachedWorkload;
-use super::shortages::{EventList, Refusal, Shortages};
+use super::shortages::{EventList, PodRefusal, Shortages};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
@@ -48,7 +48,7 @@ impl Refusals {
 
     /// Why this StatefulSet lacks pods; `None` if it does not, or for no longer than their creation takes.
     #[must_use]
-    pub fn of(&self, workload: &CachedWorkload) -> Option<Refusal> {
+    pub fn of(&self, workload: &CachedWorkload) -> Option<PodRefusal> {
         self.shortages().refusal(workload)
     }
 

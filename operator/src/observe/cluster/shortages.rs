@@ -25,7 +25,7 @@ const WORDS: usize = 400;
 
 /// Why a StatefulSet lacks pods for longer than their creation takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum PodRefusal {
     /// It was not asked yet, or the answer is on its way.
     Unasked,
     /// The words of the API server.
@@ -43,7 +43,7 @@ struct Shortage {
     asked: u32,
     due: Timestamp,
     /// `None` within the patience.
-    refusal: Option<Refusal>,
+    refusal: Option<PodRefusal>,
 }
 
 /// The StatefulSets that lack pods.
@@ -88,7 +88,7 @@ impl Shortages {
             }
             if shortage.due <= now {
                 shortage.asked = shortage.asked.saturating_add(1);
-                shortage.refusal.get_or_insert(Refusal::Unasked);
+                shortage.refusal.get_or_insert(PodRefusal::Unasked);
                 let wait = PATIENCE.saturating_mul(1 << shortage.asked.min(10)).min(LONGEST);
                 shortage.due = later(now, wait);
                 due.push(workload);
@@ -103,9 +103,9 @@ impl Shortages {
         let Some(shortage) = self.known.get_mut(uid) else { return false };
         let told = answer.and_then(|events| events.latest(earlier(shortage.since, OLDEST)));
         let refusal = match told {
-            Some(words) => Refusal::Told(words.into()),
-            None if shortage.refusal == Some(Refusal::Unasked) && shortage.asked >= UNANSWERED => {
-                Refusal::Untold
+            Some(words) => PodRefusal::Told(words.into()),
+            None if shortage.refusal == Some(PodRefusal::Unasked) && shortage.asked >= UNANSWERED => {
+                PodRefusal::Untold
             }
             None => return false,
         };
@@ -116,13 +116,13 @@ impl Shortages {
 
     /// Why this StatefulSet lacks pods; `None` if it does not, or for no longer than their creation takes.
     #[must_use]
-    pub fn refusal(&self, workload: &CachedWorkload) -> Option<Refusal> {
+    pub fn refusal(&self, workload: &CachedWorkload) -> Option<PodRefusal> {
         if !lacks_pods(workload) {
             return None;
         }
         match self.known.get(workload.metadata.uid.as_deref()?) {
             Some(shortage) => shortage.refusal.clone(),
-            None => (!self.looked && is_seen(workload)).then_some(Refusal::Unasked),
+            None => (!self.looked && is_seen(workload)).then_some(PodRefusal::Unasked),
         }
     }
 }
@@ -260,17 +260,17 @@ mod tests {
             assert_eq!(shortages.refusal(&lacking), None, "{second}");
         }
         shortages.follow([Arc::clone(&lacking)], at(2));
-        assert_eq!(shortages.refusal(&lacking), Some(Refusal::Unasked));
+        assert_eq!(shortages.refusal(&lacking), Some(PodRefusal::Unasked));
         assert_eq!(shortages.refusal(&workload(2, 2, 3)), None, "the cache is newer than the last look");
     }
 
     #[test]
     fn a_new_process_takes_what_it_finds_for_refused() {
         let (mut shortages, lacking) = (Shortages::default(), workload(2, 2, 2));
-        assert_eq!(shortages.refusal(&lacking), Some(Refusal::Unasked));
+        assert_eq!(shortages.refusal(&lacking), Some(PodRefusal::Unasked));
         assert_eq!(shortages.refusal(&workload(2, 1, 2)), None, "its controller has not seen it");
         assert_eq!(shortages.follow([Arc::clone(&lacking)], at(0)).len(), 1);
-        assert_eq!(shortages.refusal(&lacking), Some(Refusal::Unasked));
+        assert_eq!(shortages.refusal(&lacking), Some(PodRefusal::Unasked));
     }
 
     #[test]
@@ -281,12 +281,16 @@ mod tests {
             "lastTimestamp": at(-30).to_string()});
         let unreadable = json!({"message": 3, "lastTimestamp": "9999-12-31T23:59:59Z"});
         assert!(shortages.note("1", list(&[other, refused("shop-hot-2", -10), unreadable])));
-        assert_eq!(shortages.refusal(&lacking), Some(Refusal::Told(QUOTA.into())));
+        assert_eq!(shortages.refusal(&lacking), Some(PodRefusal::Told(QUOTA.into())));
         assert!(!shortages.note("1", list(&[refused("shop-hot-3", 5)])), "the same of another pod");
         assert!(!shortages.note("1", None), "what is known stays");
         let more = workload(3, 2, 2);
         shortages.follow([Arc::clone(&more)], at(20));
-        assert_eq!(shortages.refusal(&more), Some(Refusal::Told(QUOTA.into())), "while it is asked for more");
+        assert_eq!(
+            shortages.refusal(&more),
+            Some(PodRefusal::Told(QUOTA.into())),
+            "while it is asked for more"
+        );
         shortages.follow([workload(3, 3, 3)], at(21));
         assert!(!shortages.note("1", list(&[refused("shop-hot-3", 21)])), "an answer that comes late");
     }
@@ -301,8 +305,8 @@ mod tests {
             }
             said.push(shortages.refusal(&lacking));
         }
-        let first = said.iter().position(|one| *one == Some(Refusal::Untold));
-        assert_eq!((first, said.pop().flatten()), (Some(14), Some(Refusal::Untold)));
+        let first = said.iter().position(|one| *one == Some(PodRefusal::Untold));
+        assert_eq!((first, said.pop().flatten()), (Some(14), Some(PodRefusal::Untold)));
         assert!(shortages.note("1", list(&[refused("shop-hot-2", 15)])));
     }
 

@@ -5,7 +5,7 @@ use super::{
     caches::Observed,
     owner::Controlled,
     pods::CachedPod,
-    shortages::Refusal,
+    shortages::PodRefusal,
 };
 use crate::{kinds::Kind, resolve::app::Component};
 use jiff::Timestamp;
@@ -28,7 +28,7 @@ pub struct LiveRevision {
     /// Ready pods.
     pub ready: i32,
     /// Why a StatefulSet lacks pods; `None` if it has them, or for no longer than their creation takes.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<PodRefusal>,
 }
 
 /// The problem of a component's pods.
@@ -113,9 +113,9 @@ pub fn problem<'a>(
 /// The refusal of pods by the API server in words, once these are known.
 fn refused_pods(revision: &LiveRevision) -> Option<Problem> {
     let words = match &revision.refusal {
-        Some(Refusal::Unasked) => return None,
-        Some(Refusal::Told(words)) => words,
-        Some(Refusal::Untold) => {
+        Some(PodRefusal::Unasked) => return None,
+        Some(PodRefusal::Told(words)) => words,
+        Some(PodRefusal::Untold) => {
             let message = format!(
                 "{} of {} pods are not created, and no event of the StatefulSet says why",
                 revision.replicas - revision.pods,
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_statefulset_that_lacks_pods_is_told_in_the_words_of_its_events() {
-        let told = |replicas: i32, refusal: Option<Refusal>| {
+        let told = |replicas: i32, refusal: Option<PodRefusal>| {
             let revision = LiveRevision {
                 replicas,
                 pods: 3,
@@ -161,12 +161,16 @@ mod tests {
             };
             refused_pods(&revision).map(|problem| (problem.reason.name, problem.message))
         };
-        let quota = || Some(Refusal::Told("exceeded quota: small".into()));
+        let quota = || Some(PodRefusal::Told("exceeded quota: small".into()));
         let words = "the API server refuses pods of revision new: exceeded quota: small";
         assert_eq!(told(4, quota()), Some(("PodsRefused", words.to_owned())));
         let words = "1 of 4 pods are not created, and no event of the StatefulSet says why";
-        assert_eq!(told(4, Some(Refusal::Untold)), Some(("PodsRefused", words.to_owned())));
-        assert_eq!([told(4, None), told(4, Some(Refusal::Unasked))], [None, None], "the words will follow");
+        assert_eq!(told(4, Some(PodRefusal::Untold)), Some(("PodsRefused", words.to_owned())));
+        assert_eq!(
+            [told(4, None), told(4, Some(PodRefusal::Unasked))],
+            [None, None],
+            "the words will follow"
+        );
     }
 
     #[test]
