@@ -34,6 +34,9 @@ enum Mood {
     Silent,
 }
 
+/// The labels of a series, and its value at each second.
+type CountedSeries = (Value, Box<dyn Fn(f64) -> Option<f64> + Send>);
+
 /// A Prometheus with a service, whose canary began ten minutes ago.
 #[derive(Clone)]
 struct Shop {
@@ -105,9 +108,9 @@ impl Shop {
     }
 
     /// The series of a query: labels, and the value at a time.
-    fn series(&self, query: &str) -> Vec<(Value, Box<dyn Fn(f64) -> Option<f64> + Send>)> {
+    fn series(&self, query: &str) -> Vec<CountedSeries> {
         let pods = [("new", 0), ("new", 1), ("new", 2)].into_iter().chain((0..6).map(|index| ("old", index)));
-        let mut series: Vec<(Value, Box<dyn Fn(f64) -> Option<f64> + Send>)> = Vec::new();
+        let mut series: Vec<CountedSeries> = Vec::new();
         for (revision, index) in pods {
             let (shop, is_canary) = (self.clone(), revision == "new");
             let pod = format!("web-{revision}-{index}");

@@ -181,7 +181,7 @@ mod tests {
     }
 
     /// A series with these values at the ends of the slices from 1 on.
-    fn series(labels: Value, values: &[&str]) -> RangeVector {
+    fn series(labels: &Value, values: &[&str]) -> RangeVector {
         let samples =
             values.iter().enumerate().map(|(index, value)| json!([BEGUN + 15 + 15 * index as i64, value]));
         serde_json::from_value(json!({"metric": labels, "values": samples.collect::<Vec<_>>()})).unwrap()
@@ -213,12 +213,12 @@ mod tests {
             labels
         };
         let answers = CanaryAnswers {
-            pods: vec![series(pod("a", &[]), &["1", "0"]), series(pod("b", &[]), &["1", "1"])],
-            requests: vec![series(pod("a", &[]), &["5", "9"]), series(pod("b", &[]), &["NaN", "7"])],
-            errors: vec![series(pod("a", &[]), &["2"]), series(pod("gone", &[]), &["2"])],
-            buckets: ["0.30", "+Inf", "odd"].map(|le| series(pod("a", &[("le", le)]), &["4"])).into(),
+            pods: vec![series(&pod("a", &[]), &["1", "0"]), series(&pod("b", &[]), &["1", "1"])],
+            requests: vec![series(&pod("a", &[]), &["5", "9"]), series(&pod("b", &[]), &["NaN", "7"])],
+            errors: vec![series(&pod("a", &[]), &["2"]), series(&pod("gone", &[]), &["2"])],
+            buckets: ["0.30", "+Inf", "odd"].map(|le| series(&pod("a", &[("le", le)]), &["4"])).into(),
             masked: ["fallback", "rejected"]
-                .map(|outcome| series(pod("a", &[("name", "pay"), ("outcome", outcome)]), &["1"]))
+                .map(|outcome| series(&pod("a", &[("name", "pay"), ("outcome", outcome)]), &["1"]))
                 .into(),
             ..CanaryAnswers::default()
         };
@@ -240,9 +240,9 @@ mod tests {
 
     #[test]
     fn a_breaker_has_the_state_of_its_facts() {
-        let up = |pod: &str| series(json!({"pod": pod, "revision": "new"}), &["1"]);
+        let up = |pod: &str| series(&json!({"pod": pod, "revision": "new"}), &["1"]);
         let fact = |pod: &str, name: &str, state: &str| {
-            series(json!({"pod": pod, "name": name, "state": state}), &["1"])
+            series(&json!({"pod": pod, "name": name, "state": state}), &["1"])
         };
         let breakers = vec![
             (CircuitSource::App, vec![fact("a", "pay", "open"), fact("b", "other", "open")]),
