@@ -110,7 +110,7 @@ async fn show(context: &Context, namespace: &str, name: &str) -> Option<LiveApp>
     })
 }
 
-fn live_component(
+pub(super) fn live_component(
     component: &Component,
     pass: &ComponentPass,
     samples: &Samples,
@@ -159,6 +159,7 @@ fn canary(
     let is_of_step = |judged: &&JudgedStep| {
         (&judged.canary, &judged.stable) == (&rollout.canary, &rollout.stable)
             && i32::try_from(judged.step + 1) == Ok(rollout.step)
+            && rollout.begun.as_ref().is_some_and(|begun| begun.0.as_second() == judged.begun.as_second())
     };
     let Some(judged) = samples.judged(&component.key).filter(is_of_step) else {
         return LiveRollout { pod_share, message: rollout.message.clone(), ..LiveRollout::default() };

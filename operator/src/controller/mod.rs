@@ -7,6 +7,8 @@ pub mod memory;
 pub mod overrides;
 pub mod reconcile;
 pub mod refusals;
+#[cfg(test)]
+mod rollout_tests;
 mod status;
 pub mod tick;
 

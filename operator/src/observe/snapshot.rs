@@ -62,6 +62,14 @@ impl Samples {
         Self { taken: Some(taken), ..Self::default() }
     }
 
+    /// The samples of a tick with these judgements of canaries.
+    pub(crate) fn of_canaries(
+        taken: Timestamp,
+        judged: impl IntoIterator<Item = (ComponentKey, JudgedStep)>,
+    ) -> Self {
+        Self { judged: Arc::new(judged.into_iter().collect()), ..Self::without_any(taken) }
+    }
+
     /// The samples of a tick in which this query of an app returned a series for each of these pods.
     pub(crate) fn of_breakers(
         app: &App,
