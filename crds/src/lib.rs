@@ -4,6 +4,7 @@
 //! together with its behavior in the operator; no field is accepted and ignored.
 
 mod behavior;
+mod blue_green;
 mod bottleneck;
 mod cache;
 mod canary;
@@ -43,6 +44,7 @@ use kube::CustomResourceExt;
 use serde_json::json;
 
 pub use behavior::{Behavior, PolicyType, ScalingPolicyRule, ScalingRules, SelectPolicy};
+pub use blue_green::BlueGreen;
 pub use bottleneck::BottleneckStatus;
 pub use cache::{Cache, CacheEngine, CacheTarget, CacheTls, Eviction, Redis, Shards};
 pub use canary::{Canary, CanaryAnalysis, CanaryStep, ErrorAnalysis, LatencyAnalysis};

@@ -42,6 +42,9 @@ pub const EFFECT: usize = 200;
 /// Changes of replicas that are kept over a restart.
 pub const SCALE_EVENTS: usize = 16;
 
+/// Replicas of a component.
+pub const MOST_REPLICAS: i32 = 10_000;
+
 /// Steps of a canary.
 pub const CANARY_STEPS: usize = 20;
 /// Revisions of a component that were stable before and are remembered.

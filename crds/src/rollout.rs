@@ -1,6 +1,6 @@
 //! How a new version replaces the old one. Pure.
 
-use crate::Canary;
+use crate::{BlueGreen, Canary};
 use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -9,7 +9,7 @@ use std::{borrow::Cow, fmt};
 /// How a new revision of a service takes over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = ("!has(self.rolling) || !has(self.canary)", "set at most one of rolling, canary"))]
+#[x_kube(validation = (ONE_STRATEGY, "set at most one of rolling, canary, blueGreen"))]
 pub struct Rollout {
     /// Rolling update: new pods replace old ones a few at a time. This is the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -18,7 +18,13 @@ pub struct Rollout {
     /// proven to be good enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
+    /// Blue-green: the new revision gets all of its pods beside the stable one, and then all requests at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blue_green: Option<BlueGreen>,
 }
+
+const ONE_STRATEGY: &str =
+    "[has(self.rolling), has(self.canary), has(self.blueGreen)].filter(one, one).size() <= 1";
 
 /// How a new revision of a worker takes over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]

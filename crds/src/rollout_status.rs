@@ -1,4 +1,4 @@
-//! Where a canary is, as the status says it. Pure.
+//! Where a canary or a blue-green rollout is, as the status says it. Pure.
 
 use crate::limits::{self, Clip, clip_text};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where the rollout of a component with a canary is.
+/// Where the rollout of a component with a canary or a blue-green rollout is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutStatus {
@@ -20,7 +20,13 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = limits::REVISION))]
     pub canary: String,
-    /// Step of the canary, from 1 on; 0 without a canary.
+    /// Hash of the revision that all requests of a blue-green rollout go to; empty for a canary, and before a revision has all
+    /// of its pods for the first time.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = limits::REVISION))]
+    pub active: String,
+    /// Step of the canary, from 1 on; 0 without a canary. Those of a blue-green rollout are the preview (1), all pods (2) and
+    /// the hold after the switch (3).
     pub step: i32,
     /// Steps of the canary; 0 without a canary.
     pub steps: i32,
@@ -74,7 +80,7 @@ pub enum RolloutPhase {
     /// The declared revision is the stable one.
     #[default]
     Complete,
-    /// The declared revision is a canary.
+    /// The declared revision is on its way: a canary, or a blue-green rollout up to the end of its hold.
     Progressing,
     /// The declared revision was aborted, and the stable one has all requests.
     Aborted,
@@ -96,6 +102,7 @@ impl Clip for RolloutStatus {
     fn clip(mut self) -> Self {
         clip_text(&mut self.stable, limits::REVISION);
         clip_text(&mut self.canary, limits::REVISION);
+        clip_text(&mut self.active, limits::REVISION);
         clip_text(&mut self.message, limits::DECISION_MESSAGE);
         for hash in &mut self.earlier {
             clip_text(hash, limits::REVISION);

@@ -97,7 +97,7 @@ pub struct ComponentStatus {
     #[schemars(length(max = limits::REVISIONS))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Atomic)]
     pub revisions: Vec<RevisionStatus>,
-    /// Where the canary is; null for a component without one in its spec.
+    /// Where the canary or the blue-green rollout is; null for a component without one in its spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutStatus>,
     /// What the operator needs for scaling after a restart. It is written only together with a change of the replicas,

@@ -24,6 +24,16 @@ pub fn deployment(app: &str, component: &str, revision: &str) -> String {
     format!("{app}-{component}-{revision}")
 }
 
+/// `<app>-<component>-preview`: the Service of a new revision of a blue-green rollout before the switch. At most 59
+/// characters.
+#[must_use]
+pub fn preview(app: &str, component: &str) -> String {
+    format!("{app}-{component}{PREVIEW}")
+}
+
+/// The end of that name, which no other component may have.
+pub const PREVIEW: &str = "-preview";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -127,6 +127,8 @@ reasons! {
     REPLICA_BEHIND = "ReplicaBehind": "A read replica has left the read Service, because it does not follow the primary closely enough.";
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded": "The pods of the declared revision did not become ready in time.";
     CANARY_PROGRESSING = "CanaryProgressing": "A new revision gets a part of the requests. The message says which step, and what it waits for.";
+    BLUE_GREEN_PROGRESSING = "BlueGreenProgressing": "A new revision runs beside the stable one, before or after the switch. The message says which step, and what it waits for.";
+    BLUE_GREEN_ABORTED = "BlueGreenAborted": "The new revision was aborted, and the stable one has all requests. Change the spec, or ask for another try.";
     CANARY_ABORTED = "CanaryAborted": "The new revision was aborted, and the stable one has all requests. Change the spec, or ask for another try.";
 
     // Conditions of metrics and limits.
@@ -174,6 +176,9 @@ reasons! {
     // Events.
     SCALED = "Scaled": "The replicas were changed.";
     CANARY_STEP = "CanaryStep": "A canary begins its next step.";
+    BLUE_GREEN_STEP = "BlueGreenStep": "A blue-green rollout begins its next step.";
+    BLUE_GREEN_SWITCHED = "BlueGreenSwitched": "All requests go to another revision.";
+    BLUE_GREEN_PROMOTED = "BlueGreenPromoted": "The new revision of a blue-green rollout is now the stable one.";
     CANARY_PROMOTED = "CanaryPromoted": "A canary is now the stable revision.";
     STATUS_NOT_WRITTEN = "StatusNotWritten": "The API server refuses the status of this object. Nothing scales before it is written.";
     STATUS_REDUCED = "StatusReduced": "The API server refuses the full status of this object, so a reduced one is written. Check that the CRDs match the operator's version.";

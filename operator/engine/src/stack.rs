@@ -5,6 +5,7 @@ use crate::bounds::schedule::Schedule;
 use crate::forecast::Forecast;
 use crate::hpa::behavior::Behavior;
 use crate::propose::metric::Metric;
+use crate::rollout::blue_green::BlueGreen;
 use crate::rollout::canary::Canary;
 use crate::rollout::rolling::Rolling;
 use jiff::SignedDuration;
@@ -101,6 +102,9 @@ pub struct Component {
     /// How it is tried before that; `None` where it takes over at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
+    /// How it takes over at once, beside the earlier one; `None` where it does so otherwise. Not set with a canary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blue_green: Option<BlueGreen>,
     /// Names of the dependencies and components that it calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,

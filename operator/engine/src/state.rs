@@ -26,6 +26,9 @@ pub struct Observed {
     /// Those of them that get no requests, because they are not in the Service.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub ejected: BTreeSet<String>,
+    /// Hash of the revision that alone gets requests, because the Service selects it; `None` where all do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selected: Option<String>,
     /// Whether another field manager wrote the replicas.
     pub scaled_by_other: bool,
     /// Replicas that were written to a revision but are not in the cache yet, by the revision's hash.

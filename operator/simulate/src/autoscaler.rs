@@ -248,6 +248,7 @@ impl Autoscaler {
             revision: REVISION.to_owned(),
             rolling: Rolling::default(),
             canary: None,
+            blue_green: None,
             calls: Vec::new(),
             pool: None,
         }

@@ -10,7 +10,7 @@ use super::{
     writer::{WriteError, Writer},
 };
 use crate::{
-    decide::{Pass, component_state::ComponentState, removed::Removed, routes::Routed},
+    decide::{Pass, component_state::ComponentState, removed::Removed, routes::Routed, selection::Selection},
     event::Event,
     kinds::Kind,
     names,
@@ -56,7 +56,7 @@ pub async fn apply(
     observed: &Observed,
     mut children: BTreeMap<String, ComponentChildren>,
     memory: &mut ApplyMemory,
-    Pass { components, plan, routes, removed, .. }: &mut Pass,
+    Pass { components, plan, routes, selections, removed, .. }: &mut Pass,
 ) -> Result<(), WriteError> {
     let ApplyMemory { failing, records, passwords, leftovers, unpublished, .. } = memory;
     let (mut unanswered, now) = (0, clock::wall());
@@ -83,7 +83,7 @@ pub async fn apply(
         retire(leader, &mut round, plan, &mut pass.state, applied.is_written).await?;
         pass.state.failure = failing.said(pass.state.was_applied);
     }
-    let wanted = Wanted { app, removed, routes };
+    let wanted = Wanted { app, removed, routes, selections };
     prune(leader, wanted, observed, WriteRound::new(leftovers, &mut unanswered, now)).await
 }
 
@@ -252,6 +252,8 @@ struct Wanted<'a> {
     removed: &'a Removed,
     /// The services with a route whose revisions are known.
     routes: &'a BTreeMap<String, Routed>,
+    /// What the Services of blue-green rollouts select.
+    selections: &'a BTreeMap<String, Selection>,
 }
 
 /// Deletes the children of components that are no longer in the spec, and those of a kind that their component no longer
@@ -293,9 +295,8 @@ async fn delete_orphans<K: Child>(
     let named = of_kind.map(|component| component.name.as_str()).chain(removed.names());
     let named: BTreeSet<&str> = named.collect();
     for child in children {
-        let is_of_a_revision = kind == Kind::Service && child.own_labels().revision.is_some();
         let is_kept = child.component().is_some_and(|component| named.contains(component))
-            && (!is_of_a_revision || wanted.has_service_of_revision(&**child));
+            && (kind != Kind::Service || wanted.has_service(&**child));
         if !is_kept && is_deletable(&**child, app) {
             remove(writer, round, kind, &**child).await?;
         }
@@ -304,11 +305,19 @@ async fn delete_orphans<K: Child>(
 }
 
 impl Wanted<'_> {
-    /// Whether a revision still has its Service: it has pods, or the route still refers to it.
-    fn has_service_of_revision<K: Child>(self, service: &K) -> bool {
+    /// Whether a Service is still needed. That of a revision is while the revision has pods, or the route still refers to it.
+    fn has_service<K: Child>(self, service: &K) -> bool {
         let component = service.component().and_then(|name| self.app.component(name));
         let Some(component) = component.filter(|one| one.is_valid()) else { return true };
-        let revision = service.own_labels().revision.as_deref().unwrap_or_default();
+        let (app, name) = (self.app.name.as_str(), component.name.as_str());
+        let found = service.name_any();
+        if found == names::preview(app, name) {
+            return self.selections.get(name).is_some_and(|one| one.preview.is_some());
+        }
+        let Some(revision) = service.own_labels().revision.as_deref() else { return true };
+        if found != names::deployment(app, name, revision) {
+            return true;
+        }
         component.route.is_some()
             && self
                 .routes

@@ -120,6 +120,7 @@ fn settings(pass: &Pass, observed: &Observed) -> Settings {
         removed_shards: caches,
         removed_readers: readers,
         pools: pass.pools.clone(),
+        selections: pass.selections.clone(),
         weights: pass.routes.iter().map(|(name, routed)| (name.clone(), routed.weights.clone())).collect(),
     }
 }

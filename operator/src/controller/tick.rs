@@ -157,6 +157,9 @@ fn scales(pass: &Pass) -> bool {
                 })
                 || pass.routes.get(&one.state.name).is_some_and(|routed| {
                     one.state.failure.is_none() && routed.moves
+                })
+                || pass.selections.get(&one.state.name).is_some_and(|selection| {
+                    one.state.failure.is_none() && selection.moves
                 }))
     })
 }

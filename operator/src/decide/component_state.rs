@@ -70,7 +70,9 @@ pub struct ComponentState {
     pub circuit_problems: BTreeMap<String, String>,
     /// The database whose connections a rollout waits for.
     pub rollout_waits_for: Option<String>,
-    /// Where the canary is; `None` without one, and where it was not decided.
+    /// Whether it has a blue-green rollout.
+    pub is_blue_green: bool,
+    /// Where the canary or the blue-green rollout is; `None` without one, and where it was not decided.
     pub rollout: Option<RolloutStatus>,
     /// What stands in the way of requests by its route.
     pub route: Option<Problem>,
@@ -105,6 +107,16 @@ impl ComponentState {
         self.revisions.iter().map(|revision| revision.ready).sum()
     }
 
+    /// Pods that are ready and get requests: in a blue-green rollout those of one revision.
+    #[must_use]
+    pub fn serving(&self) -> i32 {
+        let active = self.rollout.as_ref().map(|rollout| rollout.active.as_str()).unwrap_or_default();
+        match self.revisions.iter().find(|revision| revision.hash == active) {
+            Some(revision) => revision.ready,
+            None => self.ready(),
+        }
+    }
+
     /// Whether all is known of its scaling: it was decided, or cannot be.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -135,13 +147,13 @@ impl ComponentState {
     /// towards a larger number is not down.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.ready() >= self.min
+        self.serving() >= self.min
     }
 
     /// The problem that keeps desired replicas from being ready.
     #[must_use]
     pub fn shortage(&self) -> Option<Failure> {
-        let (ready, desired) = (self.ready(), self.desired);
+        let (ready, desired) = (self.serving(), self.desired);
         let problem =
             self.problem.as_ref().or(self.problem_of_others.as_ref()).filter(|_| ready < desired)?;
         let message = format!("{ready} of {desired} replicas are ready: {}", problem.message);

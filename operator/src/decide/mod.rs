@@ -16,6 +16,7 @@ mod pass;
 pub mod removed;
 mod route_problem;
 pub mod routes;
+pub mod selection;
 mod series;
 pub mod shard_memory;
 mod shards;

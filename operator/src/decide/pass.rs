@@ -12,6 +12,7 @@ use super::{
     news, other_scaler,
     removed::Removed,
     routes::{Routed, routes},
+    selection::{Selection, selected, selections},
     shard_memory::{CacheMemory, observed_memory, shard_memory},
     ungranted::ungranted,
 };
@@ -105,6 +106,8 @@ pub struct Pass {
     pub demands: AppDemands,
     /// How the requests of each service with a route are divided, by its name.
     pub routes: BTreeMap<String, Routed>,
+    /// What the Services of each component with a blue-green rollout select, by its name.
+    pub selections: BTreeMap<String, Selection>,
     /// Data tiers that are no longer declared and still used.
     pub removed: Removed,
     /// The decisions to record with everything that they depended on, if there are any and decisions are recorded.
@@ -153,6 +156,7 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
     let mut plan = decision.plan;
     let kept = keep_leaving_shards(&mut plan, &components, view, memory);
     let routes = routes(app, known, &mut plan, &mut components, view, memory);
+    let selections = selections(app, &components, known, view);
     let recorded = recorded.and_then(|input| record(app, input, &mut components));
     let removed = Removed::of(app, components.iter().map(|one| &one.state), view.observed);
     let (demands, pools, costs) = (decision.demands, decision.pools, CostChanges::new());
@@ -169,6 +173,7 @@ pub fn pass(app: &App, known: Option<&ScalableAppStatus>, view: View<'_>, memory
         memory: of_shards,
         demands,
         routes,
+        selections,
         removed,
         recorded,
     };
@@ -191,7 +196,7 @@ fn before<'a>(
     for resolved in &app.components {
         let mut component = component_state(app, resolved, known, view);
         component.paused.clone_from(&paused);
-        let observed = observed(resolved, &component, view, memory);
+        let observed = observed(app, resolved, &component, view, memory);
         let name = resolved.name.as_str();
         if observed.undecided.is_none() {
             memory.begin(resolved, known.and_then(|known| known.component(name)), view.now);
@@ -204,7 +209,7 @@ fn before<'a>(
             if overrides != Overrides::default() {
                 limits.overrides.insert(name.to_owned(), overrides);
             }
-            if resolved.declared.canary.is_some() {
+            if resolved.declared.canary.is_some() || resolved.declared.blue_green.is_some() {
                 limit_rollout(name, &in_force, &mut limits);
             }
         }
@@ -244,6 +249,7 @@ fn record(app: &App, input: RecordedInput, components: &mut [ComponentPass]) -> 
 
 /// The observed component, as the engine's input.
 fn observed(
+    app: &App,
     resolved: &Component,
     component: &ComponentState,
     view: View<'_>,
@@ -293,6 +299,7 @@ fn observed(
         revisions: component.revisions.iter().map(revision).collect(),
         existing_replicas: component.revisions.iter().map(|revision| revision.pods).sum(),
         pods,
+        selected: selected(app, resolved, view),
         scaled_by_other: other_scaler::manager(component).is_some(),
         ungranted: ungranted(resolved, &component.revisions, view.observed, view.now),
         shard_memory: observed_memory(resolved, component, view, memory),
@@ -430,6 +437,7 @@ fn component_state(
         name: name.to_owned(),
         tier: resolved.tier,
         min: resolved.declared.min_replicas,
+        is_blue_green: resolved.declared.blue_green.is_some(),
         calls_dependencies: !resolved.breakers.is_empty(),
         desired: known.and_then(|known| known.component(name)).map_or(0, |known| known.desired),
         target,

@@ -15,7 +15,7 @@ use scalableapp_crds::{RolloutPhase, RolloutStatus, Route, ScalableAppStatus};
 use scalableapp_engine::hpa::pod::{Ready, ReadyStatus};
 use scalableapp_engine::rollout::Plan;
 use scalableapp_engine::rollout::rolling::Revision;
-use scalableapp_engine::rollout::weights::{CanaryShare, Weights, keep, weights};
+use scalableapp_engine::rollout::weights::{CanaryShare, Weights, all_to, keep, weights};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -118,7 +118,12 @@ impl Routing<'_> {
         let revisions = self.revisions(one);
         let planned = plan.replicas.get_mut(resolved.name.as_str());
         let share = self.share(one, &revisions);
-        let mut weights = weights(one.state.desired, &revisions, planned.as_deref(), share);
+        let mut weights = one
+            .state
+            .rollout
+            .as_ref()
+            .and_then(|rollout| all_to(&rollout.active, &revisions))
+            .unwrap_or_else(|| weights(one.state.desired, &revisions, planned.as_deref(), share));
         shorten(&mut weights);
         if let Some(planned) = planned {
             let taken = match memory.followed(found) {

@@ -63,7 +63,11 @@ fn children(app: &App, component: &Component, epoch: u64, settings: &Settings) -
         }
         (Tier::Service | Tier::Worker | Tier::Cache, None) => settings::config_map(app, component, settings),
     };
-    let service = service::service(app, component).as_ref().map(to_value);
+    let selection = settings.selections.get(component.name.as_str());
+    let active = selection.and_then(|one| one.active.as_deref());
+    let service = service::service(app, component, active).as_ref().map(to_value);
+    let preview = selection.and_then(|one| one.preview.as_deref());
+    let preview = preview.and_then(|revision| service::preview(app, component, revision));
     let budget = Some(to_value(&pod_disruption_budget::pod_disruption_budget(app, component)));
     let network_policy = Some(to_value(&network_policy::network_policy(app, component)));
     let of_route = settings.weights.get(component.name.as_str());
@@ -71,6 +75,7 @@ fn children(app: &App, component: &Component, epoch: u64, settings: &Settings) -
         (Kind::ServiceAccount, service_account),
         (Kind::ConfigMap, config_map.as_ref().map(to_value)),
         (Kind::Service, service),
+        (Kind::Service, preview.as_ref().map(to_value)),
         (Kind::PodDisruptionBudget, budget),
         (Kind::NetworkPolicy, network_policy),
     ];

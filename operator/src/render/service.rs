@@ -8,9 +8,34 @@ use k8s_openapi::api::core::v1::{Service as ClusterService, ServicePort, Service
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use scalableapp_crds::Tier;
 
-/// A Service over the ready pods of all revisions, so that a rollout never changes the address; none for a component
-/// without a port.
-pub(super) fn service(app: &App, component: &Component) -> Option<ClusterService> {
+/// A Service over the ready pods of all revisions, or of the `active` one alone, so that a rollout never changes the
+/// address; none for a component without a port.
+pub(super) fn service(app: &App, component: &Component, active: Option<&str>) -> Option<ClusterService> {
+    let mut service = of_all(app, component)?;
+    if let Some(revision) = active {
+        select(&mut service, revision);
+    }
+    Some(service)
+}
+
+/// A Service over the ready pods of a new revision before requests go to it; none for a component without a port.
+pub(super) fn preview(app: &App, component: &Component, revision: &str) -> Option<ClusterService> {
+    let mut service = of_all(app, component)?;
+    service.metadata.name = Some(names::preview(app.name.as_str(), component.name.as_str()));
+    select(&mut service, revision);
+    Some(service)
+}
+
+/// Selects one revision, and says so in its labels.
+fn select(service: &mut ClusterService, revision: &str) {
+    let label = || (REVISION.to_owned(), revision.to_owned());
+    service.metadata.labels.get_or_insert_default().extend([label()]);
+    if let Some(spec) = &mut service.spec {
+        spec.selector.get_or_insert_default().extend([label()]);
+    }
+}
+
+fn of_all(app: &App, component: &Component) -> Option<ClusterService> {
     let number = component.pod.port?;
     let port = match component.tier {
         // No port of a shard is found by its name, so that a sidecar may have a port of the same name.
@@ -43,15 +68,11 @@ pub(super) fn service(app: &App, component: &Component) -> Option<ClusterService
 pub(super) fn of_revision(app: &App, component: &Component, revision: &str) -> ClusterService {
     let mut metadata = metadata(app, component);
     metadata.name = Some(names::deployment(app.name.as_str(), component.name.as_str(), revision));
-    let label = || (REVISION.to_owned(), revision.to_owned());
-    metadata.labels.get_or_insert_default().extend([label()]);
-    let mut selector = labels::selected_by_service(app, component);
-    selector.extend([label()]);
-    ClusterService {
+    let mut service = ClusterService {
         metadata,
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
-            selector: Some(selector),
+            selector: Some(labels::selected_by_service(app, component)),
             ports: Some(vec![ServicePort {
                 name: Some(HTTP_PORT.to_owned()),
                 protocol: Some("TCP".to_owned()),
@@ -62,5 +83,7 @@ pub(super) fn of_revision(app: &App, component: &Component, revision: &str) -> C
             ..ServiceSpec::default()
         }),
         ..ClusterService::default()
-    }
+    };
+    select(&mut service, revision);
+    service
 }

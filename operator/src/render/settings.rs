@@ -3,6 +3,7 @@
 //! None of it is in a template, so none of it restarts a pod.
 
 use super::{cache, metadata, names};
+use crate::decide::selection::Selection;
 use crate::resolve::app::{App, Component, UsedCache};
 use crate::resolve::cache::PORT;
 use crate::resolve::database;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub memory: BTreeMap<String, Memory>,
     /// Weights of the revisions of each service with a route, by its name; none while its route stays as it is.
     pub weights: BTreeMap<String, Weights>,
+    /// What the Services of each component with a blue-green rollout select, by its name; the others select all revisions.
+    pub selections: BTreeMap<String, Selection>,
 }
 
 /// Memory of the shards of a cache.

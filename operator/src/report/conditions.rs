@@ -137,7 +137,7 @@ fn ready(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict {
             return no(problem.reason, of(state, problem));
         }
         if !state.is_up() {
-            let (ready, min, name) = (state.ready(), state.min, &state.name);
+            let (ready, min, name) = (state.serving(), state.min, &state.name);
             return no(reason::PODS_NOT_READY, format!("{name}: {ready} of at least {min} pods are ready"));
         }
         if !state.is_rolled_out() {
@@ -156,7 +156,10 @@ fn ready(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict {
 fn rolling_out(state: &ComponentState) -> (Reason, String) {
     let ComponentState { name, target, .. } = state;
     if let Some(rollout) = state.aborted() {
-        return (reason::CANARY_ABORTED, aborted(state, rollout));
+        return (abortion(state), aborted(state, rollout));
+    }
+    if state.is_blue_green && state.rollout.is_some() {
+        return switching(state);
     }
     if let Some(rollout) = state.canary() {
         let RolloutStatus { canary, step, steps, weight, message, .. } = rollout;
@@ -182,6 +185,26 @@ fn rolling_out(state: &ComponentState) -> (Reason, String) {
     }
 }
 
+/// The same for a blue-green rollout that was not aborted.
+fn switching(state: &ComponentState) -> (Reason, String) {
+    let ComponentState { name, target, .. } = state;
+    let message = state.rollout.as_ref().map(|rollout| rollout.message.as_str()).unwrap_or_default();
+    let Some(RolloutStatus { canary, step, steps, .. }) = state.canary() else {
+        let words = format!("{name}: revision {target} is taking over. {message}");
+        return (reason::ROLLING_OUT, words.trim_end().to_owned());
+    };
+    let room = state.rollout_waits_for.as_ref().map(|database| {
+        format!(
+            " Database {database} has no connections for its pods: use smaller pools, or raise maxConnections."
+        )
+    });
+    let words = format!(
+        "{name}: revision {canary} is at step {step} of {steps} of its blue-green rollout. {message}{}",
+        room.unwrap_or_default()
+    );
+    (reason::BLUE_GREEN_PROGRESSING, words)
+}
+
 fn stalled(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict {
     if let Some(failure) = failure.filter(|failure| !passes(failure.reason)) {
         return yes(failure.reason, failure.message.clone());
@@ -191,7 +214,7 @@ fn stalled(components: &[&ComponentState], failure: Option<&Failure>) -> Verdict
     }
     for state in components {
         if let Some(rollout) = state.aborted() {
-            return yes(reason::CANARY_ABORTED, aborted(state, rollout));
+            return yes(abortion(state), aborted(state, rollout));
         }
         if state.gave_up() && !(state.is_up() && state.is_rolled_out()) {
             let words = state
@@ -331,6 +354,10 @@ fn dependency_degraded(components: &[&ComponentState]) -> Verdict {
     no(reason::DEPENDENCIES_WELL, reason::DEPENDENCIES_WELL.sentence)
 }
 
+fn abortion(state: &ComponentState) -> Reason {
+    if state.is_blue_green { reason::BLUE_GREEN_ABORTED } else { reason::CANARY_ABORTED }
+}
+
 /// The words for a new revision that was aborted.
 fn aborted(state: &ComponentState, rollout: &RolloutStatus) -> String {
     format!("{}: revision {} was aborted. {}", state.name, rollout.canary, rollout.message)
@@ -338,7 +365,7 @@ fn aborted(state: &ComponentState, rollout: &RolloutStatus) -> String {
 
 fn rollout(components: &[&ComponentState]) -> Verdict {
     if let Some((state, rollout)) = components.iter().find_map(|state| Some((state, state.aborted()?))) {
-        return no(reason::CANARY_ABORTED, aborted(state, rollout));
+        return no(abortion(state), aborted(state, rollout));
     }
     let unfinished = || components.iter().filter(|state| !state.is_rolled_out());
     let is_blocked = |state: &&&ComponentState| {

@@ -57,7 +57,7 @@ fn transitions<'a>(
     })
 }
 
-/// The steps and the ends of canaries.
+/// The steps and the ends of canaries and of blue-green rollouts.
 fn rollouts<'a>(
     before: &'a ScalableAppStatus,
     after: &'a ScalableAppStatus,
@@ -65,6 +65,9 @@ fn rollouts<'a>(
     after.components.iter().filter_map(|component| {
         let said = component.rollout.as_ref()?;
         let known = before.component(&component.name)?.rollout.as_ref()?;
+        if !said.active.is_empty() {
+            return switch(&component.name, known, said);
+        }
         let place = |one: &RolloutStatus| (one.phase, one.canary.clone(), one.step);
         if place(known) == place(said) {
             return None;
@@ -89,6 +92,30 @@ fn rollouts<'a>(
         let note = format!("{}: {}", component.name, words.trim_end());
         Some(Event { warning, reason: reason.name, action: "RollOut", note })
     })
+}
+
+/// The step or the end of a blue-green rollout.
+fn switch(component: &str, known: &RolloutStatus, said: &RolloutStatus) -> Option<Event> {
+    let RolloutStatus { phase, stable, canary, active, step, steps, message, .. } = said;
+    let is_new = (known.phase, &known.canary, known.step) != (*phase, canary, *step);
+    let (warning, reason, words) = match phase {
+        RolloutPhase::Aborted if is_new => {
+            (true, reason::BLUE_GREEN_ABORTED, format!("revision {canary} was aborted. {message}"))
+        }
+        RolloutPhase::Complete if is_new && *stable == known.canary => {
+            (false, reason::BLUE_GREEN_PROMOTED, format!("revision {stable} is the stable one. {message}"))
+        }
+        _ if *active != known.active && !known.active.is_empty() => {
+            let words = format!("all requests go to revision {active} instead of {}", known.active);
+            (false, reason::BLUE_GREEN_SWITCHED, words)
+        }
+        RolloutPhase::Progressing if is_new => {
+            (false, reason::BLUE_GREEN_STEP, format!("revision {canary} begins step {step} of {steps}"))
+        }
+        _ => return None,
+    };
+    let note = format!("{component}: {}", words.trim_end());
+    Some(Event { warning, reason: reason.name, action: "RollOut", note })
 }
 
 /// A bottleneck that was not said before. That it is gone may mean that a new process knows too little.

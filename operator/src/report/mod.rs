@@ -156,7 +156,15 @@ impl StatusUpdate {
                 } = said;
                 let rollout = rollout.as_ref().map(|one| {
                     let begun = [&one.begun, &one.step_begun].map(|time| time.as_ref().map(|time| time.0));
-                    let place = (&one.stable, &one.canary, one.step, one.steps, one.weight, &one.message);
+                    let place = (
+                        &one.stable,
+                        &one.canary,
+                        &one.active,
+                        one.step,
+                        one.steps,
+                        one.weight,
+                        &one.message,
+                    );
                     (one.phase, begun, place, &one.earlier, &one.rejected, &one.acts)
                 });
                 if memory.is_some() || last_decision.is_some() {

@@ -4,8 +4,8 @@ use crate::resolve::overrides::InForce;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
-    Condition, ConditionStatus, ScalableApp, ScalingOverride, ScalingOverrideSpec, ScalingOverrideStatus,
-    Service, TakenAct, Unreadable, condition_type::IN_FORCE, limits, set_condition,
+    Condition, ConditionStatus, Rollout, ScalableApp, ScalingOverride, ScalingOverrideSpec,
+    ScalingOverrideStatus, Service, TakenAct, Unreadable, condition_type::IN_FORCE, limits, set_condition,
 };
 use scalableapp_engine::{
     bounds::overrides::Effect,
@@ -204,15 +204,17 @@ fn of_rollouts(
     words: String,
 ) -> (ConditionStatus, Reason, String) {
     let ScalingOverrideSpec { component, expires_at, .. } = &one.spec;
-    let has_canary =
-        |service: &&Service| service.rollout.as_ref().is_some_and(|rollout| rollout.canary.is_some());
+    let has_canary = |service: &&Service| {
+        let is_stepwise = |rollout: &Rollout| rollout.canary.is_some() || rollout.blue_green.is_some();
+        service.rollout.as_ref().is_some_and(is_stepwise)
+    };
     let concerns = |service: &&Service| component.as_ref().is_none_or(|own| *own == service.name);
     if !app.spec.services.iter().filter(concerns).any(|service| has_canary(&service)) {
         let missing = component.as_ref().map_or_else(
-            || "no service declares rollout.canary".to_owned(),
-            |name| format!("{name} declares no rollout.canary"),
+            || "no service declares rollout.canary or blueGreen".to_owned(),
+            |name| format!("{name} declares no rollout.canary or blueGreen"),
         );
-        let missing = format!("{missing}, so there is no canary to act upon");
+        let missing = format!("{missing}, so there is no rollout to act upon");
         return (ConditionStatus::False, reason::WITHOUT_CANARY, missing);
     }
     let status = app.status.as_ref();
@@ -456,14 +458,17 @@ mod tests {
             [json!({"promote": {}}), json!({"abort": {}}), json!({"retry": {}}), json!({"holdRollout": {}})]
         {
             let [now, _] = act_said(&app, &json!("api"), &act);
-            let words = "api declares no rollout.canary, so there is no canary to act upon";
+            let words = "api declares no rollout.canary or blueGreen, so there is no rollout to act upon";
             assert_eq!(now, (false, "WithoutCanary".to_owned(), words.to_owned()));
         }
         let hold = json!({"holdRollout": {}});
         let [now, _] = act_said(&app, &json!(null), &hold);
         assert_eq!(now.1, "InForce");
         let [now, _] = act_said(&self::app(), &json!(null), &hold);
-        assert_eq!(now.2, "no service declares rollout.canary, so there is no canary to act upon");
+        assert_eq!(
+            now.2,
+            "no service declares rollout.canary or blueGreen, so there is no rollout to act upon"
+        );
     }
 
     #[test]

@@ -24,9 +24,6 @@ pub(super) fn resolve(written: &api::Service, path: Path<'_>, problems: &mut Pro
     let rollout = written.rollout.as_ref()?;
     let canary = rollout.canary.as_ref()?;
     let path = Path::Field(&path, "rollout");
-    if rollout.rolling.is_some() {
-        problems.refuse(path, "set at most one of rolling, canary");
-    }
     let path = Path::Field(&path, "canary");
     if written.metrics_port.is_none() {
         problems.refuse(

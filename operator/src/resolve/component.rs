@@ -8,9 +8,9 @@ use super::name::ComponentName;
 use super::path::Path;
 use super::provider::Provider;
 use super::revision::Revision;
-use super::{cache, canary, cnpg, connections, database, rolling, route, scaling, worker};
+use super::{blue_green, cache, canary, cnpg, connections, database, rolling, route, scaling, worker};
 use scalableapp_crds as api;
-use scalableapp_engine::rollout::canary::Canary;
+use scalableapp_engine::rollout::{blue_green::BlueGreen, canary::Canary};
 use scalableapp_engine::stack;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,6 +55,30 @@ impl Shared<'_> {
     }
 }
 
+/// How the revisions of a component follow each other; at most one of these.
+#[derive(Default)]
+struct DeclaredRollout<'a> {
+    rolling: Option<&'a api::Rolling>,
+    canary: Option<Canary>,
+    blue_green: Option<BlueGreen>,
+}
+
+impl<'a> DeclaredRollout<'a> {
+    fn of_service(written: &'a api::Service, path: Path<'_>, problems: &mut Problems) -> Self {
+        let Some(rollout) = &written.rollout else { return Self::default() };
+        let api::Rollout { rolling, canary, blue_green } = rollout;
+        let declared = [rolling.is_some(), canary.is_some(), blue_green.is_some()];
+        if declared.into_iter().filter(|one| *one).count() > 1 {
+            problems.refuse(Path::Field(&path, "rollout"), "set at most one of rolling, canary, blueGreen");
+        }
+        Self {
+            rolling: rolling.as_ref(),
+            canary: canary::resolve(written, path, problems),
+            blue_green: blue_green::resolve(written, path, problems),
+        }
+    }
+}
+
 /// Resolves a service, with its problems.
 pub(super) fn of_service(written: &api::Service, shared: Shared<'_>, path: Path<'_>) -> app::Component {
     let mut problems = Problems::default();
@@ -64,9 +88,7 @@ pub(super) fn of_service(written: &api::Service, shared: Shared<'_>, path: Path<
     let (pod, pool) = shared.pooled(pod, written.connection_pool.as_ref(), path, &mut problems);
     let scaling = scaling::of_service(written, path, &mut problems);
     shared.callees.check(&written.name, &written.calls, Path::Field(&path, "calls"), &mut problems);
-    let canary = canary::resolve(written, path, &mut problems);
-    let rolling = written.rollout.as_ref().and_then(|rollout| rollout.rolling.as_ref());
-    let rollout = (rolling, canary);
+    let rollout = DeclaredRollout::of_service(written, path, &mut problems);
     route::check(written.route.as_ref(), Path::Field(&path, "route"), &mut problems);
     let component =
         component(api::Tier::Service, declaration, rollout, (pod, scaling, pool), shared, path, problems);
@@ -84,7 +106,8 @@ pub(super) fn of_worker(written: &api::Worker, shared: Shared<'_>, path: Path<'_
     let (pod, pool) = shared.pooled(pod, written.connection_pool.as_ref(), path, &mut problems);
     let scaling = scaling::of_worker(written, path, &mut problems);
     shared.callees.check(&written.name, &written.calls, Path::Field(&path, "calls"), &mut problems);
-    let rollout = (written.rollout.as_ref().and_then(|rollout| rollout.rolling.as_ref()), None);
+    let rolling = written.rollout.as_ref().and_then(|rollout| rollout.rolling.as_ref());
+    let rollout = DeclaredRollout { rolling, ..DeclaredRollout::default() };
     let component =
         component(api::Tier::Worker, declaration, rollout, (pod, scaling, pool), shared, path, problems);
     let component = shared.callees.called(component, &written.calls);
@@ -97,7 +120,15 @@ pub(super) fn of_cache(written: &api::Cache, shared: Shared<'_>, path: Path<'_>)
     let declaration = cache::declaration(written);
     let pod = cache::pod(written, declaration, path, &mut problems);
     let scaling = cache::scaling(written, path, &mut problems);
-    component(api::Tier::Cache, declaration, (None, None), (pod, scaling, None), shared, path, problems)
+    component(
+        api::Tier::Cache,
+        declaration,
+        DeclaredRollout::default(),
+        (pod, scaling, None),
+        shared,
+        path,
+        problems,
+    )
 }
 
 /// Resolves the read replicas of a database, with their problems; `None` if it has none. Problems of the primary are
@@ -142,7 +173,7 @@ pub(super) fn of_database(
     Some(component(
         api::Tier::Database,
         declaration,
-        (None, None),
+        DeclaredRollout::default(),
         (pod, scaling, None),
         shared,
         path,
@@ -164,14 +195,15 @@ fn of_cluster(
     let scaling = cnpg::scaling(replicas, Path::Field(&at, "readReplicas"), &mut problems);
     let pods = (Pod::default(), scaling, None);
     let written = Declaration::named(name);
-    let component = component(api::Tier::Database, written, (None, None), pods, shared, path, problems);
+    let component =
+        component(api::Tier::Database, written, DeclaredRollout::default(), pods, shared, path, problems);
     app::Component { cluster: Some(cluster.to_owned()), ..component }
 }
 
 fn component(
     tier: api::Tier,
     written: Declaration<'_>,
-    (rolling, canary): (Option<&api::Rolling>, Option<Canary>),
+    DeclaredRollout { rolling, canary, blue_green }: DeclaredRollout<'_>,
     (pod, scaling, pool): (Pod, scaling::Scaling, Option<stack::Pool>),
     shared: Shared<'_>,
     path: Path<'_>,
@@ -193,6 +225,7 @@ fn component(
         revision: revision.to_string(),
         rolling,
         canary,
+        blue_green,
         calls: Vec::new(),
         pool,
     };

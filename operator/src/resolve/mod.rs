@@ -4,6 +4,7 @@
 //! because the rest of the operator uses resolved types only and checks nothing twice.
 
 pub mod app;
+mod blue_green;
 pub mod cache;
 mod canary;
 mod canonical;
@@ -33,6 +34,7 @@ mod schedule;
 mod syntax;
 mod worker;
 
+use crate::names;
 use app::App;
 use component::Shared;
 use dependency::Callees;
@@ -134,6 +136,10 @@ fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) ->
     let workers = workers.iter().map(|one| (of_workers, &one.name, WrittenComponent::Worker(one)));
     let caches = caches.iter().map(|one| (of_caches, &one.name, WrittenComponent::Cache(one)));
     let databases = databases.iter().map(|one| (of_databases, &one.name, WrittenComponent::Database(one)));
+    let is_preview = |name: &str| {
+        let of = name.strip_suffix(names::PREVIEW);
+        of.is_some_and(|of| app.spec.services.iter().any(|one| one.name == of && has_preview(one)))
+    };
     let mut names = BTreeSet::new();
     services
         .chain(workers)
@@ -143,6 +149,10 @@ fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) ->
             let path = Path::Item(list, name);
             if !names.insert(name) {
                 problems.refuse(path, "give each component a name of its own");
+            }
+            if is_preview(name) {
+                let sentence = "give it another name: a component with blueGreen has a Service of this name";
+                problems.refuse(path, sentence);
             }
             match written {
                 WrittenComponent::Service(written) => Some(component::of_service(written, shared, path)),
@@ -154,6 +164,10 @@ fn components(app: &ScalableApp, shared: Shared<'_>, problems: &mut Problems) ->
             }
         })
         .collect()
+}
+
+fn has_preview(service: &Service) -> bool {
+    service.rollout.as_ref().is_some_and(|rollout| rollout.blue_green.is_some())
 }
 
 /// A component as it is written.

@@ -44,8 +44,7 @@ pub fn decide(input: &Input<'_>) -> Decision {
         let (decision, mut remembered) = stabilize(one);
         let desired = decision.desired;
         let canary = canary(input, name, desired, &mut remembered);
-        let waits = canary.as_ref().is_none_or(CanaryState::is_complete)
-            && rollout::waits(desired, declared, observed, room);
+        let waits = rollout::waits(desired, declared, observed, room, canary.as_ref());
         plan.places.insert(name.to_owned(), declared.workload.place());
         let replicas = rollout::replicas(desired, declared, observed, room, canary.as_ref());
         plan.replicas.insert(name.to_owned(), replicas);
@@ -59,14 +58,14 @@ pub fn decide(input: &Input<'_>) -> Decision {
     Decision { components, bottleneck, plan, pools, demands, memory }
 }
 
-/// Where the canary of a component is, if it declares one.
+/// Where the canary or the blue-green rollout of a component is, if it declares one.
 fn canary(input: &Input<'_>, name: &str, desired: i32, memory: &mut ComponentMemory) -> Option<CanaryState> {
     let declared = input.stack.components.get(name)?;
     let observed = input.state.components.get(name)?;
-    let Some(canary) = &declared.canary else {
+    if declared.canary.is_none() && declared.blue_green.is_none() {
         memory.rollout = RolloutMemory::default();
         return None;
-    };
+    }
     let reading = input.evidence.canary(name);
     let situation = Situation {
         now: input.now,
@@ -76,8 +75,13 @@ fn canary(input: &Input<'_>, name: &str, desired: i32, memory: &mut ComponentMem
         reading: reading.as_deref(),
         acts: input.limits.acts.get(name).map_or(&[], Vec::as_slice),
         hold: input.limits.rollout_holds.get(name).map(String::as_str),
+        selected: observed.selected.as_deref(),
     };
-    Some(memory.rollout.follow(canary, &situation))
+    match (&declared.blue_green, &declared.canary) {
+        (Some(blue_green), _) => Some(memory.rollout.follow_blue_green(blue_green, &situation)),
+        (None, Some(canary)) => Some(memory.rollout.follow(canary, &situation)),
+        (None, None) => None,
+    }
 }
 
 /// The components to decide, after PROPOSE. The memory of the others stays, except for recommendations that nobody acts

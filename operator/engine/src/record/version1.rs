@@ -85,6 +85,7 @@ impl InputV1 {
             revision: REVISION.to_owned(),
             rolling: Rolling::default(),
             canary: None,
+            blue_green: None,
             calls: Vec::new(),
             pool: None,
         };

@@ -11,6 +11,7 @@
 
 use crate::evidence::canary::CanaryReading;
 use crate::rollout::act::{Act, RolloutAct};
+use crate::rollout::blue_green::Selected;
 use crate::rollout::judge::counts::BadKind;
 use crate::rollout::judge::policy::CanaryPolicy;
 use crate::rollout::judge::verdict::{Because, CanaryVerdict};
@@ -40,6 +41,13 @@ pub struct Canary {
     /// Whether a route gives the canary its weight.
     #[serde(default)]
     pub is_routed: bool,
+}
+
+impl Canary {
+    /// The most pods of its steps, for this many replicas of the stable revision.
+    pub(super) fn most_pods(&self, replicas: i32) -> i32 {
+        self.steps.iter().map(|step| step.pods(replicas, self.is_routed)).max().unwrap_or(0)
+    }
 }
 
 /// A step of a canary.
@@ -74,21 +82,26 @@ impl CanaryStep {
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutMemory {
     /// Hash of the stable revision; empty until one had an available pod.
-    stable: String,
+    pub(super) stable: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    trial: Option<Trial>,
+    pub(super) trial: Option<Trial>,
+    /// Hash of the revision that all requests of a blue-green rollout go to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) active: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) selected: Option<Selected>,
     /// Hashes of the revisions that were stable before, newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    earlier: Vec<String>,
+    pub(super) earlier: Vec<String>,
     /// Newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    rejected: Vec<Rejected>,
+    pub(super) rejected: Vec<Rejected>,
     /// What became of the overrides in force, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     acts: Vec<api::TakenAct>,
 }
 
-/// A canary in progress.
+/// A canary or a blue-green rollout in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trial {
@@ -106,9 +119,9 @@ pub struct Trial {
 
 /// An aborted revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Rejected {
-    revision: String,
-    message: String,
+pub(super) struct Rejected {
+    pub(super) revision: String,
+    pub(super) message: String,
 }
 
 /// What a rollout depends on beside its memory.
@@ -124,10 +137,12 @@ pub(crate) struct Situation<'a> {
     pub(crate) acts: &'a [Act],
     /// Who holds the canary at its step, in words.
     pub(crate) hold: Option<&'a str>,
+    /// Hash of the revision that the Service selects; `None` where it selects all.
+    pub(crate) selected: Option<&'a str>,
 }
 
 /// Where a rollout is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CanaryState {
     /// What the status says.
     pub status: api::RolloutStatus,
@@ -135,6 +150,8 @@ pub struct CanaryState {
     pub pods: i32,
     /// The pod of the canary that alone makes it look worse, and is to be replaced.
     pub sick_pod: Option<String>,
+    /// Whether pods stay that may still get requests of a blue-green rollout.
+    pub(crate) keeps: bool,
 }
 
 impl CanaryState {
@@ -168,6 +185,8 @@ impl RolloutMemory {
         };
         Self {
             stable: known.stable.clone(),
+            active: Some(known.active.clone()).filter(|active| !active.is_empty()),
+            selected: None,
             trial: if known.phase == api::RolloutPhase::Progressing { trial() } else { None },
             earlier: known.earlier.clone(),
             rejected: rejected.collect(),
@@ -190,6 +209,11 @@ impl RolloutMemory {
     pub(crate) fn follow(&mut self, canary: &Canary, situation: &Situation<'_>) -> CanaryState {
         let declared = situation.declared;
         let act = self.next_act(situation.acts);
+        self.selected = None;
+        if self.active.take().is_some() {
+            // It was a blue-green rollout.
+            self.trial = None;
+        }
         self.find_stable(situation);
         if self.stable.is_empty() {
             return self.complete(String::new());
@@ -223,7 +247,7 @@ impl RolloutMemory {
 
     /// The stable revision, where it is gone or was never known: the declared one if it is up, or else the one with the most
     /// available pods. A revision that never had an available pod is not stable, so its successor replaces it at once.
-    fn find_stable(&mut self, situation: &Situation<'_>) {
+    pub(super) fn find_stable(&mut self, situation: &Situation<'_>) {
         let Situation { declared, revisions, desired, .. } = *situation;
         if revisions.iter().any(|one| one.hash == self.stable) {
             return;
@@ -235,7 +259,7 @@ impl RolloutMemory {
     }
 
     /// Another revision is the stable one.
-    fn succeed(&mut self, revision: &str) {
+    pub(super) fn succeed(&mut self, revision: &str) {
         let before = std::mem::replace(&mut self.stable, revision.to_owned());
         self.earlier.retain(|one| one != revision && *one != before);
         self.earlier.insert(0, before);
@@ -243,7 +267,7 @@ impl RolloutMemory {
     }
 
     /// The oldest act that was not taken yet. It counts as taken, even without effect.
-    fn next_act<'a>(&mut self, acts: &'a [Act]) -> Option<&'a Act> {
+    pub(super) fn next_act<'a>(&mut self, acts: &'a [Act]) -> Option<&'a Act> {
         self.acts.retain(|taken| acts.iter().any(|one| one.uid == taken.uid));
         let act = acts.iter().find(|one| self.acts.iter().all(|taken| taken.uid != one.uid))?;
         if self.acts.len() >= ROLLOUT_ACTS {
@@ -255,13 +279,13 @@ impl RolloutMemory {
     }
 
     /// What became of the act that was taken last.
-    fn answer(&mut self, acted: bool, message: String) {
+    pub(super) fn answer(&mut self, acted: bool, message: String) {
         if let Some(taken) = self.acts.last_mut() {
             (taken.acted, taken.message) = (acted, message);
         }
     }
 
-    fn retry(&mut self, act: Option<&Act>, declared: &str) {
+    pub(super) fn retry(&mut self, act: Option<&Act>, declared: &str) {
         let Some(Act { act: RolloutAct::Retry, by, .. }) = act else { return };
         let is_this = |one: &Rejected| one.revision == declared;
         if self.rejected.iter().any(is_this) {
@@ -349,7 +373,7 @@ impl RolloutMemory {
     }
 
     /// The end by an abort.
-    fn reject(&mut self, declared: &str, message: String) -> CanaryState {
+    pub(super) fn reject(&mut self, declared: &str, message: String) -> CanaryState {
         self.rejected.retain(|one| one.revision != declared);
         self.rejected.insert(0, Rejected { revision: declared.to_owned(), message: message.clone() });
         self.rejected.truncate(REJECTED_REVISIONS);
@@ -364,23 +388,29 @@ impl RolloutMemory {
         pods: i32,
         message: String,
     ) -> CanaryState {
-        let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         let status = api::RolloutStatus {
+            steps: number(canary.steps.len()),
+            weight: step.weight,
+            message,
+            ..self.progress(&trial)
+        };
+        self.trial = Some(trial);
+        CanaryState { status, pods, ..CanaryState::default() }
+    }
+
+    /// The status of a rollout in progress, without what its strategy knows.
+    pub(super) fn progress(&self, trial: &Trial) -> api::RolloutStatus {
+        api::RolloutStatus {
             phase: api::RolloutPhase::Progressing,
             canary: trial.canary.clone(),
             step: number(trial.step + 1),
-            steps: number(canary.steps.len()),
-            weight: step.weight,
             begun: Some(Time(trial.begun)),
             step_begun: trial.step_begun.map(Time),
-            message,
             ..self.status()
-        };
-        self.trial = Some(trial);
-        CanaryState { status, pods, sick_pod: None }
+        }
     }
 
-    fn aborted(&mut self, declared: &str, message: String) -> CanaryState {
+    pub(super) fn aborted(&mut self, declared: &str, message: String) -> CanaryState {
         self.trial = None;
         let status = api::RolloutStatus {
             phase: api::RolloutPhase::Aborted,
@@ -388,12 +418,12 @@ impl RolloutMemory {
             message,
             ..self.status()
         };
-        CanaryState { status, pods: 0, sick_pod: None }
+        CanaryState { status, pods: 0, ..CanaryState::default() }
     }
 
-    fn complete(&mut self, message: String) -> CanaryState {
+    pub(super) fn complete(&mut self, message: String) -> CanaryState {
         self.trial = None;
-        CanaryState { status: api::RolloutStatus { message, ..self.status() }, pods: 0, sick_pod: None }
+        CanaryState { status: api::RolloutStatus { message, ..self.status() }, ..CanaryState::default() }
     }
 
     fn status(&self) -> api::RolloutStatus {
@@ -409,6 +439,10 @@ impl RolloutMemory {
             ..api::RolloutStatus::default()
         }
     }
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// What a step waits for, without numbers that change: they would write the status again and again.

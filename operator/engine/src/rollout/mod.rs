@@ -3,6 +3,7 @@
 //! A plan is the next safe step, computed from what is observed; it is never a stored script.
 
 pub mod act;
+pub mod blue_green;
 pub mod canary;
 pub mod judge;
 pub mod rolling;
@@ -68,8 +69,21 @@ pub(crate) struct Room {
 }
 
 /// Whether a rollout waits, because what is shared has no room for a new pod beside the only old one.
-pub(crate) fn waits(desired: i32, declared: &Component, observed: &Observed, room: Option<Room>) -> bool {
-    observed.is_rolling() && limits(desired, declared, observed, room).admit_nothing()
+pub(crate) fn waits(
+    desired: i32,
+    declared: &Component,
+    observed: &Observed,
+    room: Option<Room>,
+    canary: Option<&CanaryState>,
+) -> bool {
+    match canary {
+        Some(state) if declared.blue_green.is_some() => {
+            let growth = room.map(|room| room.growth);
+            blue_green::waits(state, &declared.revision, &observed.revisions, growth)
+        }
+        Some(state) if !state.is_complete() => false,
+        _ => observed.is_rolling() && limits(desired, declared, observed, room).admit_nothing(),
+    }
 }
 
 fn limits(desired: i32, declared: &Component, observed: &Observed, room: Option<Room>) -> RollingLimits {
@@ -103,14 +117,34 @@ pub(crate) fn replicas(
         let plan = rolling::plan(desired, revisions, limits);
         plan.into_iter().map(|(hash, replicas)| (hash.to_owned(), replicas)).collect()
     };
+    let hash = &declared.revision;
     let mut plan: BTreeMap<String, i32> = match canary {
-        Some(state) => canary::plan(state, &declared.revision, &revisions, rolling),
+        Some(state) if declared.blue_green.is_some() => {
+            let plan = blue_green::plan(state, hash, &revisions, desired, rolling);
+            revisions = blue_green::by_need(state, hash, &revisions);
+            plan
+        }
+        Some(state) => canary::plan(state, hash, &revisions, rolling),
         None => rolling(&revisions),
     };
     if let Some(room) = room {
         rolling::limit_growth(&mut plan, &revisions, room.growth);
     }
+    if let Some(one) = revisions.iter().find(|one| Some(&one.hash) == observed.selected.as_ref()) {
+        // It alone gets requests until its Service is written.
+        let replicas = plan.entry(one.hash.clone()).or_default();
+        *replicas = one.replicas.min(desired).max(*replicas);
+    }
     plan
+}
+
+/// Pods that a rollout may have above the desired replicas.
+pub(crate) fn surge(desired: i32, declared: &Component) -> i32 {
+    match (&declared.blue_green, &declared.canary) {
+        (Some(_), _) => desired,
+        (None, Some(canary)) => canary.most_pods(desired).max(declared.rolling.surge(desired)),
+        (None, None) => declared.rolling.surge(desired),
+    }
 }
 
 #[cfg(test)]

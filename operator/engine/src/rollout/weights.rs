@@ -52,6 +52,13 @@ pub fn weights(
     weights
 }
 
+/// The weights that give all requests to one revision; `None` where it does not exist.
+#[must_use]
+pub fn all_to(revision: &str, revisions: &[Revision]) -> Option<Weights> {
+    let weight = |one: &Revision| (one.hash.clone(), if one.hash == revision { ALL } else { 0 });
+    revisions.iter().any(|one| one.hash == revision).then(|| revisions.iter().map(weight).collect())
+}
+
 /// Parts in proportion to the pods that serve and stay; to those that serve, to the replicas, or all to the declared
 /// revision, where there are none.
 fn parts(revisions: &[&Revision], staying: impl Fn(&Revision) -> i32) -> Weights {

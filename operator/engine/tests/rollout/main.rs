@@ -1,7 +1,8 @@
-//! Canaries: each rule of theirs, and what holds through any order of edits, faults and acts.
+//! Canaries and blue-green rollouts: each rule of theirs, and what holds through any order of edits, faults and acts.
 #![allow(clippy::expect_used, reason = "clippy sees tests only in functions marked as such")]
 
 mod acts;
 mod any_order;
+mod blue_green;
 mod canary;
 mod world;

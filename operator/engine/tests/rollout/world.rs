@@ -1,4 +1,4 @@
-//! A service with a canary whose pods follow every decision.
+//! A service with a canary or a blue-green rollout, whose pods and whose Service follow every decision.
 
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds::{ComponentStatus, RolloutPhase, RolloutStatus, Tier};
@@ -9,6 +9,7 @@ use scalableapp_engine::limits::Limits;
 use scalableapp_engine::memory::{AppMemory, ComponentMemory};
 use scalableapp_engine::record::RecordedInput;
 use scalableapp_engine::rollout::act::{Act, RolloutAct};
+use scalableapp_engine::rollout::blue_green::BlueGreen;
 use scalableapp_engine::rollout::canary::{Canary, CanaryStep};
 use scalableapp_engine::rollout::judge::counts::BadKind;
 use scalableapp_engine::rollout::judge::policy::CanaryPolicy;
@@ -41,6 +42,12 @@ pub struct World {
     pub hold: Option<String>,
     pub steps: Vec<CanaryStep>,
     pub is_routed: bool,
+    /// Declared instead of a canary.
+    pub blue_green: Option<BlueGreen>,
+    /// The revision that the Service selects; nothing where it selects all.
+    pub selected: Option<String>,
+    /// Whether the Service cannot be written.
+    pub is_refused: bool,
     pub memory: AppMemory,
     /// What the status says; nothing before the first decision.
     pub status: Option<RolloutStatus>,
@@ -63,6 +70,13 @@ impl World {
         world
     }
 
+    /// A service with one revision that serves, and blue-green rollouts.
+    pub fn blue_green(replicas: i32, declared: BlueGreen) -> Self {
+        let mut world = Self { blue_green: Some(declared), ..Self::empty(replicas) };
+        world.settle();
+        world
+    }
+
     /// A service without pods.
     pub fn empty(replicas: i32) -> Self {
         Self {
@@ -77,6 +91,9 @@ impl World {
             hold: None,
             steps: steps(),
             is_routed: false,
+            blue_green: None,
+            selected: None,
+            is_refused: false,
             memory: AppMemory::default(),
             status: None,
             plan: BTreeMap::new(),
@@ -122,12 +139,13 @@ impl World {
             behavior: Behavior::default(),
             revision: self.declared.clone(),
             rolling: Rolling::default(),
-            canary: Some(Canary {
+            canary: self.blue_green.is_none().then(|| Canary {
                 steps: self.steps.clone(),
                 policy: CanaryPolicy::default(),
                 slow_above: None,
                 is_routed: self.is_routed,
             }),
+            blue_green: self.blue_green,
             calls: Vec::new(),
             pool: None,
         };
@@ -135,6 +153,7 @@ impl World {
             self.revisions.iter().map(|one| Revision { is_target: one.hash == self.declared, ..one.clone() });
         let observed = Observed {
             revisions: revisions.collect(),
+            selected: self.selected.clone(),
             existing_replicas: self.revisions.iter().map(|one| one.replicas).sum(),
             ..Observed::default()
         };
@@ -175,8 +194,12 @@ impl World {
         Some((WEB.to_owned(), CanaryReading { canary, stable, step, verdict, because, sentence }))
     }
 
-    /// Writes the replicas of the plan.
+    /// Writes the Service, and then the replicas of the plan.
     pub fn write(&mut self) {
+        if !self.is_refused {
+            let active = self.status.as_ref().map(|status| status.active.clone());
+            self.selected = active.filter(|active| !active.is_empty());
+        }
         for (hash, replicas) in &self.plan {
             match self.revisions.iter_mut().find(|one| one.hash == *hash) {
                 Some(one) => one.replicas = *replicas,
@@ -223,6 +246,12 @@ impl World {
     pub fn ask(&mut self, act: RolloutAct) {
         let uid = format!("u{}-{}", self.now.as_second(), self.acts.len());
         self.acts.push(Act { uid, act, by: "jane".to_owned(), reason: "a test".to_owned() });
+    }
+
+    /// Available pods that get requests.
+    pub fn answering(&self) -> i32 {
+        let gets = |one: &&Revision| self.selected.as_ref().is_none_or(|selected| *selected == one.hash);
+        self.revisions.iter().filter(gets).map(|one| one.available.min(one.replicas)).sum()
     }
 
     pub fn status(&self) -> &RolloutStatus {

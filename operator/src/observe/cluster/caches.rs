@@ -80,6 +80,8 @@ pub struct Observed {
     pub workloads: BTreeMap<Kind, Siblings<CachedWorkload>>,
     /// Its pods, in the order of their names.
     pub pods: Siblings<CachedPod>,
+    /// Its Services, in the order of their names.
+    pub services: Siblings<CachedChild>,
     /// Its overrides, in force or not.
     pub overrides: Siblings<GuardedOverride>,
     /// The Clusters of CloudNativePG that it has scaled, by name.
@@ -125,6 +127,11 @@ impl Cluster {
             refusals: stateful_sets.filter_map(refusal).collect(),
             workloads,
             pods: self.pods.of_app(&namespace, &name),
+            services: self
+                .others
+                .get(&Kind::Service)
+                .map(|services| services.of_app(&namespace, &name))
+                .unwrap_or_default(),
             overrides: self.overrides.of_app(&namespace, &name),
             clusters: clusters.collect(),
             routes: ObservedRoutes {

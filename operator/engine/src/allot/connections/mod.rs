@@ -17,7 +17,7 @@ use crate::bounds::Bound;
 use crate::input::Input;
 use crate::memory::AppMemory;
 use crate::reason;
-use crate::rollout::Room;
+use crate::rollout::{self, Room};
 use crate::stack::Pool;
 use crate::state::Observed;
 use budget::Budget;
@@ -143,7 +143,7 @@ fn claim(holder: &Holder<'_>, components: &[Bounded<'_>]) -> Claim {
     let least = subject.declared.min_replicas.min(component.bounds.range().max);
     let wanted = component.wanted();
     let leaving = leaving(component);
-    let surge = if subject.observed.is_rolling() { subject.declared.rolling.surge(wanted) } else { 0 };
+    let surge = if subject.observed.is_rolling() { rollout::surge(wanted, subject.declared) } else { 0 };
     let [least, wanted, surge] = [least, wanted, surge].map(i64::from);
     Claim { per_pod, pods, least: least + leaving, wanted: wanted + leaving, surge }
 }
@@ -165,7 +165,8 @@ fn lower(component: &mut Bounded<'_>, claim: &Claim, share: Allotment, database:
     });
     if is_known && claim.surge > 0 && share.at_rest <= i64::from(component.wanted()) {
         let (wanted, most) = (component.wanted(), whole(share.at_rest));
-        let waits = subject.declared.rolling.within(wanted, most).admit_nothing();
+        let waits = subject.declared.blue_green.is_some()
+            || subject.declared.rolling.within(wanted, most).admit_nothing();
         let words = if waits { "the rollout waits" } else { "old pods leave first" };
         component.connections.push_str(&format!("; none for a surge, so {words}"));
     }
