@@ -321,7 +321,8 @@ impl RolloutMemory {
             self.answer(true, format!("{by} aborted revision {declared} at {place}"));
             return self.reject(declared, format!("{by} aborted it: {reason}."));
         }
-        if let Some(reading) = reading.filter(|_| verdict == Some(CanaryVerdict::Abort)) {
+        // What was counted before the pods of the step are available counts, too.
+        if let Some(reading) = reading.filter(|one| one.verdict == CanaryVerdict::Abort) {
             return self.reject(declared, reading.sentence.clone());
         }
         if let Some(Act { act: RolloutAct::Promote { full }, by, reason, .. }) = act {

@@ -158,6 +158,10 @@ fn warm_up_and_silence_are_no_evidence() {
     let mut judge = judge(CanaryPolicy::default());
     let cold = PodCounts { ready_seconds: 59, slow: 90, ..counts(100, 50) };
     let judgement = observe(&mut judge, &slice(cold, counts(400, 2)), 20);
+    let too_little = Because::TooLittleEvidence(BadKind::Errors);
+    assert_eq!((judgement.verdict, judgement.because), (CanaryVerdict::Hold, too_little));
+    assert_eq!(judgement.kinds[0].canary.requests, 0.0);
+    let judgement = observe(&mut judge, &slice(counts(0, 0), counts(400, 2)), 20);
     assert_eq!((judgement.verdict, judgement.because), (CanaryVerdict::Hold, Because::NoRequests));
     judge.observe(None);
     assert_eq!(judge.judgement().because, Because::NotMeasured);

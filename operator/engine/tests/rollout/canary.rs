@@ -125,6 +125,16 @@ fn a_canary_whose_pods_never_become_available_takes_nothing() {
 }
 
 #[test]
+fn a_bad_canary_is_aborted_before_all_pods_of_its_step_are_available() {
+    let mut world = World::new(8);
+    "r1".clone_into(&mut world.declared);
+    world.broken.insert("r1".to_owned());
+    world.verdict = Some(CanaryVerdict::Abort);
+    world.pass(20);
+    assert_eq!((world.phase(), world.replicas_of("r1")), (RolloutPhase::Aborted, 0));
+}
+
+#[test]
 fn a_weight_that_the_replicas_cannot_realise_is_refused_in_words() {
     let mut world = World::new(1);
     "r1".clone_into(&mut world.declared);

@@ -126,7 +126,9 @@ impl Judge {
             canary: self.pods.arm(&slice.canary, warm_up),
             stable: self.pods.arm(&slice.stable, warm_up),
         };
-        self.silent = if pair.canary.all.requests > 0.0 { 0 } else { self.silent.saturating_add(1) };
+        // Pods in their warm-up have requests, too.
+        let is_silent = slice.canary.pods.values().all(|counts| counts.requests == 0);
+        self.silent = if is_silent { self.silent.saturating_add(1) } else { 0 };
         for pair in self.clock.admit(slice, pair) {
             self.stable.push(&pair.stable);
             self.worse.push(&pair, None);

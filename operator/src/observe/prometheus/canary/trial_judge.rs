@@ -20,6 +20,9 @@ const FRESH: i64 = 3;
 /// Slices that are read again while no pod was scraped: where the server is behind, they come later.
 const AWAITED: i64 = 20;
 
+/// Slices of a step after which it is a problem that none of the rollout was measured yet.
+const YOUNG: i64 = 8;
+
 /// What the judge says, and of which step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JudgedStep {
@@ -161,10 +164,18 @@ impl TrialJudge {
         }
     }
 
-    /// What the judge says of the step; `None` before the slices of the rollout were read.
+    /// Whether nothing is measured yet because the rollout has just begun.
+    fn is_young(&self) -> bool {
+        let age = |begun: Timestamp| self.grid.end_of(self.next) - begun.as_second();
+        let is_young = |begun| age(begun) <= YOUNG * self.grid.seconds();
+        self.newest.is_none() && self.trial.step_begun.is_none_or(is_young)
+    }
+
+    /// What the judge says of the step; `None` before slices of the rollout were read, and before the first ones could be
+    /// measured.
     #[must_use]
     pub fn judged(&self) -> Option<JudgedStep> {
-        let judge = self.judge.as_ref()?;
+        let judge = self.judge.as_ref().filter(|_| !self.is_young())?;
         let judgement = if self.has_begun_step {
             judge.judgement()
         } else {
@@ -212,6 +223,9 @@ impl JudgedStep {
     /// The same at a time at which nothing newer was counted, because of this problem.
     #[must_use]
     pub fn without_news(&self, problem: Option<&str>) -> Self {
+        if problem.is_none() && self.judgement.because == Because::NotMeasured {
+            return self.clone();
+        }
         let sentence = match problem {
             Some(problem) => format!("The canary is not measured, so nothing is decided: {problem}."),
             None => "Prometheus has no new scrape of the canary and the stable revision: nothing is decided."

@@ -173,17 +173,48 @@ fn slices_that_come_late_are_read_again() {
     assert_eq!(judge.judged().unwrap(), restarted(GOOD, &trial(), 330, 120));
 }
 
-#[test]
-fn a_pod_of_the_canary_alone_is_not_measured() {
-    let mut judge = TrialJudge::new(&trial(), at(100));
-    let (from, due) = judge.due(at(100));
-    let until = from + i64::from(due) - 1;
-    let mut scrapes = GOOD.scrapes(judge.grid(), from..=until);
+/// The judgement where only the canary is scraped.
+fn without_stable(until: i64) -> Option<JudgedStep> {
+    let mut judge = TrialJudge::new(&trial(), at(until));
+    let (from, due) = judge.due(at(until));
+    let newest = from + i64::from(due) - 1;
+    let mut scrapes = GOOD.scrapes(judge.grid(), from..=newest);
     for scrape in scrapes.values_mut() {
         scrape.pods.retain(|_, pod| pod.is_canary);
     }
-    judge.feed(&scrapes, until, true).unwrap();
-    let judgement = judge.judged().unwrap().judgement;
-    assert_eq!((judgement.verdict, judgement.because), (CanaryVerdict::Hold, Because::NotMeasured));
+    judge.feed(&scrapes, newest, true).unwrap();
+    judge.judged()
+}
+
+#[test]
+fn what_is_not_measured_is_named_unless_the_step_has_just_begun() {
+    assert_eq!(without_stable(100), None);
+    let judged = without_stable(300).unwrap();
+    let judgement = &judged.judgement;
+    assert_eq!((judgement.verdict, &judgement.because), (CanaryVerdict::Hold, &Because::NotMeasured));
     assert!(judgement.sentence.contains("of any pod of the stable revision"), "{}", judgement.sentence);
+    assert_eq!(judged.without_news(None), judged, "the reason stays");
+}
+
+#[test]
+fn a_canary_in_its_warm_up_is_not_without_requests() {
+    for second in (60..200).step_by(15) {
+        let sentence = restarted(GOOD, &trial(), second, 120).judgement.sentence;
+        assert!(!sentence.contains("has no requests"), "at {second} s: {sentence}");
+    }
+}
+
+#[test]
+fn a_judgement_is_of_one_step_of_one_rollout_also_after_a_restart() {
+    let judged = restarted(GOOD, &trial(), 300, 120);
+    let of = |begun: Timestamp, step, step_begun: Option<Timestamp>| {
+        let (canary, stable) = ("new".to_owned(), "old".to_owned());
+        judged.is_of(&Trial { canary, stable, begun, step, step_begun })
+    };
+    assert!(of(begun(), 0, Some(at(60))));
+    // The status has whole seconds.
+    assert!(of(begun() + 300.milliseconds(), 0, Some(at(60) + 999.milliseconds())));
+    assert!(!of(begun(), 1, Some(at(60))), "another step");
+    assert!(!of(begun(), 0, Some(at(90))), "the step begun anew");
+    assert!(!of(at(5), 0, Some(at(60))), "the same revisions once more");
 }
