@@ -57,6 +57,10 @@ impl RolloutMemory {
         situation: &Situation<'_>,
     ) -> CanaryState {
         let act = self.next_act(situation.acts);
+        if let Some(trial) = self.trial.as_mut().filter(|_| self.active.is_none()) {
+            // What a canary of this revision has reached counts for nothing here.
+            (trial.step, trial.step_begun) = (PREVIEW, None);
+        }
         self.find_stable(situation);
         self.note_selected(situation);
         let state = self.turn(declared, act, situation);
@@ -114,9 +118,8 @@ impl RolloutMemory {
         let (replicas, serving) = (own.map_or(0, |one| one.replicas), own.map_or(0, Revision::serving));
         if self.active.is_none() {
             let message = format!("It waits until revision {} has all of its pods.", self.stable);
-            return self.in_step(Trial { step: PREVIEW, step_begun: None, ..trial }, replicas, message);
+            return self.in_step(trial, replicas, message);
         }
-        // What a canary of this revision has reached counts for nothing here.
         let is_switched = self.active.as_deref() == Some(declared);
         trial.step = if is_switched { HOLD } else { trial.step.min(ALL_PODS) };
         let promoter = act.filter(|one| matches!(one.act, RolloutAct::Promote { .. }));
@@ -204,6 +207,7 @@ impl RolloutMemory {
         let is_there =
             |active: &String| active == declared || revisions.iter().any(|one| one.hash == *active);
         self.active = self.active.take().filter(is_there);
+        self.reconsider(situation);
         if self.active.is_none() {
             let is_stable = |one: &&Revision| one.hash == self.stable;
             let (stable, others): (Vec<_>, Vec<_>) = revisions.iter().partition(is_stable);
@@ -213,15 +217,29 @@ impl RolloutMemory {
         }
     }
 
-    /// Sends all requests to the stable revision again, unless too few of its pods serve; then it says so. Half of them are
-    /// enough: what they take over from was aborted, or is no longer declared.
+    /// Takes back a switch that the Service does not show yet, where the pods of the revision are gone meanwhile.
+    fn reconsider(&mut self, situation: &Situation<'_>) {
+        let Situation { revisions, desired, selected, .. } = *situation;
+        let Some(active) = self.active.as_deref().filter(|active| selected != Some(*active)) else { return };
+        let serving = find(revisions, active).map_or(0, Revision::serving);
+        match selected.and_then(|hash| find(revisions, hash)) {
+            Some(selected) if active == self.stable => {
+                if !is_enough_to_take_back(serving, selected.serving(), desired) {
+                    self.active = Some(selected.hash.clone());
+                }
+            }
+            selected if serving < desired => self.active = selected.map(|one| one.hash.clone()),
+            _ => {}
+        }
+    }
+
+    /// Sends all requests to the stable revision again, unless too few of its pods serve; then it says so.
     fn take_back(&mut self, situation: &Situation<'_>) -> String {
         let serving = |hash: &str| find(situation.revisions, hash).map_or(0, Revision::serving);
         let Some(active) = self.active.as_deref().filter(|active| *active != self.stable) else {
             return String::new();
         };
-        let (stable, others) = (serving(&self.stable), serving(active));
-        if stable > 0 && (stable >= others || stable.saturating_mul(2) >= situation.desired) {
+        if is_enough_to_take_back(serving(&self.stable), serving(active), situation.desired) {
             self.active = Some(self.stable.clone());
             return String::new();
         }
@@ -254,6 +272,12 @@ fn preview_waits_for(trial: &Trial, approval: bool) -> &'static str {
         (Some(_), true) => "It waits until somebody promotes it.",
         (Some(_), false) => "It waits until all pods of the preview are available again.",
     }
+}
+
+/// Whether so many pods of the stable revision can take the requests from those of another one. Half of them are enough:
+/// the other one was aborted, or is no longer declared.
+fn is_enough_to_take_back(stable: i32, other: i32, desired: i32) -> bool {
+    stable > 0 && (stable >= other || stable.saturating_mul(2) >= desired)
 }
 
 fn with_hold(hold: Option<&str>, message: &str) -> String {

@@ -181,7 +181,7 @@ fn another_edit_in_the_hold_switches_back_and_begins_anew() {
     world.turn();
     assert_eq!((world.status().canary.as_str(), world.status().step), ("r2", 1));
     assert_eq!((world.selected.as_deref(), world.answering()), (Some("r0"), 8));
-    world.pass(15);
+    world.pass(30);
     assert_eq!([replicas(&world)[0], replicas(&world)[1], world.replicas_of("r2")], [8, 0, 8]);
     assert_eq!(world.selected.as_deref(), Some("r2"));
 }
@@ -267,9 +267,9 @@ fn a_new_process_goes_on_where_the_earlier_one_was() {
     world.restart();
     world.turn();
     assert_eq!((world.status().step, world.selected.as_deref()), (3, Some("r1")));
-    world.pass(45);
+    world.pass(35);
     assert_eq!(replicas(&world), [8, 8]);
-    world.pass(30);
+    world.pass(40);
     assert_eq!((world.phase(), replicas(&world)), (RolloutPhase::Complete, [0, 8]));
 }
 

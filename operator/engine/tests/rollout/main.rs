@@ -3,6 +3,7 @@
 
 mod acts;
 mod any_order;
+mod any_switch;
 mod blue_green;
 mod canary;
 mod world;

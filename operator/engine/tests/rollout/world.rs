@@ -101,6 +101,11 @@ impl World {
         }
     }
 
+    /// Whether all requests go to the new revision.
+    pub fn is_switched(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| !status.active.is_empty() && status.active == status.canary)
+    }
+
     /// Decides until nothing moves.
     pub fn settle(&mut self) {
         for _ in 0..60 {
