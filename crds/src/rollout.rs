@@ -23,8 +23,7 @@ pub struct Rollout {
     pub blue_green: Option<BlueGreen>,
 }
 
-const ONE_STRATEGY: &str =
-    "[has(self.rolling), has(self.canary), has(self.blueGreen)].filter(one, one).size() <= 1";
+const ONE_STRATEGY: &str = "!(has(self.rolling) && has(self.canary)) && !(has(self.blueGreen) && (has(self.rolling) || has(self.canary)))";
 
 /// How a new revision of a worker takes over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]

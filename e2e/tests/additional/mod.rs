@@ -2,6 +2,7 @@
 //! load. On a real cluster, by `make test-all`.
 
 mod at_rest_for_a_default_window;
+mod blue_green_switches_and_back;
 mod cache_changes_while_it_runs;
 mod cache_scales_and_survives;
 mod callee_of_a_silent_caller_is_held;
