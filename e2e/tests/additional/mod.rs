@@ -10,6 +10,8 @@ mod cloud_native_pg_follows_the_load;
 mod cluster_of_cloud_native_pg_is_scaled;
 mod delete_keeps_storage_when_told;
 mod delete_leaves_nothing;
+mod diagnosis;
+mod diagnosis_names_the_pool;
 mod diagnosis_names_the_slow_query;
 mod drain_loses_no_job;
 mod idle_workers_leave_first;
