@@ -61,15 +61,18 @@ impl Case<'_> {
         all.filter_map(|quantity| self.changes.most(node, quantity)).map(Number::from).collect()
     }
 
-    /// No resource grew. Where a slow node has a callee that nobody measures, neither it nor the node, that may be slow.
+    /// No resource grew. Where a node is slow or repeats its calls, and has a callee that nobody measures, neither it nor the
+    /// node, that may be slow.
     fn without_cause(&self, node: &str) -> Verdict {
         let measures = |node: &str, is_so: fn(Quantity) -> bool| {
             self.observation.nodes.get(node).into_iter().flatten().any(|series| is_so(series.quantity))
         };
         let is_timed = measures(node, |quantity| quantity == Quantity::ClientLatency);
         let is_measured = |callee: &str| measures(callee, |quantity| quantity != Quantity::CircuitOpen);
-        let is_slow = self.changes.agreed(node, Quantity::Latency) >= NOTICED;
-        let may_be_slow = |callee: &&str| is_slow && !is_timed && !is_measured(callee);
+        let waits = [Quantity::Latency, Quantity::Retries]
+            .iter()
+            .any(|quantity| self.changes.agreed(node, *quantity) >= NOTICED);
+        let may_be_slow = |callee: &&str| waits && !is_timed && !is_measured(callee);
         let Some(callee) = self.graph.callees(node).find(may_be_slow) else {
             return Verdict::NotAScalingProblem { node: node.to_owned(), evidence: self.symptoms(node) };
         };

@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 const BEGINS: u32 = 2;
 /// Equal other verdicts in a row after which the one that is said changes.
 const CHANGES: u32 = 4;
+/// Verdicts without a cause in a row after which a cause is not said any more: its window has passed by then, and the one that
+/// its rates are averaged over. What is left of failures outlasts what is left of an open breaker.
+const FADES: u32 = 12;
 /// Healthy ones in a row after which nothing is said any more.
 const ENDS: u32 = 4;
 /// Windows of normal operation that are needed: with fewer nothing is known to be ordinary.
@@ -86,6 +89,10 @@ impl Bottleneck {
             Intervention::Nothing => message,
             step => format!("{message} {}", step.sentence()),
         }
+    }
+
+    fn has_cause(&self) -> bool {
+        ![reason::UNKNOWN, reason::NOT_A_SCALING_PROBLEM].contains(&self.cause)
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -182,7 +189,11 @@ impl DiagnosisMemory {
             }
             _ => Candidate { bottleneck: found, times: 1 },
         };
-        let needed = if self.standing.is_some() { CHANGES } else { BEGINS };
+        let needed = match &self.standing {
+            None => BEGINS,
+            Some(standing) if standing.has_cause() && !candidate.bottleneck.has_cause() => FADES,
+            Some(_) => CHANGES,
+        };
         if candidate.times >= needed {
             self.standing = Some(candidate.bottleneck);
         } else {

@@ -226,6 +226,29 @@ fn a_verdict_stays_as_it_began_and_an_incident_does_not_become_normal() {
 }
 
 #[test]
+fn what_is_left_of_an_incident_is_not_taken_for_the_code() {
+    let begun = || Shop::of(|index| if index < 60 { FINE } else { SLOW_QUERY }, 75);
+    let left = Level { latency: 0.6, ..FINE };
+    let mut shop = begun();
+    let mut said = Vec::new();
+    for step in 0..40 {
+        shop.step(left);
+        said.extend(shop.said().map(|(_, cause, _)| (step, cause)));
+    }
+    let first = said.iter().find(|(_, cause)| *cause != reason::DATABASE_SLOW);
+    let (step, cause) = first.expect("what lasts is said");
+    assert_eq!(*cause, reason::NOT_A_SCALING_PROBLEM);
+    // Half of a window, and then twelve looks.
+    assert!((12..=20).contains(step), "{step}");
+    let mut shop = begun();
+    for step in 0..30 {
+        shop.step(if step < 8 { left } else { FINE });
+        assert!(shop.said().is_none_or(|(_, cause, _)| cause == reason::DATABASE_SLOW), "{step}");
+    }
+    assert_eq!(shop.said(), None);
+}
+
+#[test]
 fn an_incident_of_360_windows_is_normal_from_then_on() {
     let mut shop = Shop::of(|index| if index < KEPT { FINE } else { SLOW_QUERY }, KEPT + 20);
     assert!(shop.said().is_some());

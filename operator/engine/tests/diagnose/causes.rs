@@ -195,6 +195,23 @@ fn a_retry_storm_is_sustained_overload_and_not_load() {
 }
 
 #[test]
+fn repeated_calls_of_half_a_minute_are_no_storm_yet() {
+    let rows = [SLOW, RATE, ("web", "retries_per_second", 1.0, 90.0), ("web", "error_share", 0.001, 0.9)];
+    names(&rows, "web", reason::SUSTAINED_OVERLOAD, Intervention::ShedLoad);
+    let mut observation = observation(&rows);
+    for series in observation.nodes.values_mut().flatten() {
+        for (at, value) in &mut series.samples {
+            if series.name == "retries_per_second" && *at < 730.0 {
+                *value = if *at < 600.0 { 1.0 } else { 20.0 };
+            }
+        }
+    }
+    let diagnosis = diagnose(&observation);
+    let Verdict::Unknown { deciding, .. } = &diagnosis.verdict else { panic!("{diagnosis:?}") };
+    assert_eq!(deciding, "the latency of the calls of web to cache");
+}
+
+#[test]
 fn a_callee_that_nobody_measures_may_be_slow() {
     let mut rows =
         vec![SLOW, RATE, ("db", "query_duration_seconds", 0.01, 0.01), ("cache", "hit_ratio", 0.9, 0.9)];

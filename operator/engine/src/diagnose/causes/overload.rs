@@ -12,8 +12,9 @@ const AMPLIFIED: f64 = 1.3;
 const OFFERED: f64 = 1.2;
 /// Answers that fall below this share of normal are a loss.
 const LOST: f64 = 0.9;
-/// Seconds that it must last: shorter ones end by themselves.
-const LASTS: f64 = 120.0;
+/// Seconds for which calls must have been repeated: shorter storms end by themselves. The window of an operator is a little
+/// shorter than its two minutes.
+const LASTS: f64 = 60.0;
 
 pub(super) fn sustained(facts: &Facts<'_>) -> Option<Finding> {
     let requests = facts.near(Quantity::Requests)?;
@@ -29,8 +30,7 @@ pub(super) fn sustained(facts: &Facts<'_>) -> Option<Finding> {
         good(requests.change.normal, failures.change.normal),
     );
     let is_lost = before > 0.0 && now / before < LOST;
-    let window = facts.observation.window;
-    let lasts = window.until - window.from >= LASTS;
+    let lasts = seconds_of_storm(facts, repeated, requests.change.value) >= LASTS;
     let storms = value > AMPLIFIED && normal <= AMPLIFIED && is_lost && lasts && offered <= OFFERED;
     let evidence = [Some(repeated), Some(requests), Some(failures)];
     facts.finding(SUSTAINED_OVERLOAD, if storms { 1.0 } else { 0.0 }, &evidence, Intervention::ShedLoad)
@@ -46,4 +46,18 @@ fn amplification<'a>(facts: &Facts<'a>, first: &Changed) -> Option<(&'a Changed,
     let retries = facts.near(Quantity::Retries)?;
     let value = 1.0 + per_first(retries.change.value, first.change.value);
     Some((retries, value, 1.0 + per_first(retries.change.normal, first.change.normal)))
+}
+
+/// Time until the end of the window in which calls were repeated as often as in a storm, at this rate of first calls.
+fn seconds_of_storm(facts: &Facts<'_>, repeated: &Changed, first: f64) -> f64 {
+    let window = facts.observation.window;
+    let series = facts.observation.nodes.get(&repeated.source).into_iter().flatten();
+    let samples = series.filter(|one| one.name == repeated.name).flat_map(|one| &one.samples);
+    let samples: Vec<&(f64, f64)> = samples.filter(|(at, _)| window.contains(*at)).collect();
+    let storms = |repetitions: f64| match repeated.quantity {
+        Quantity::Attempts => repetitions > AMPLIFIED * first,
+        _ => repetitions > (AMPLIFIED - 1.0) * first,
+    };
+    let since = samples.iter().rev().take_while(|(_, value)| storms(*value)).last();
+    since.map_or(0.0, |(at, _)| window.until - at)
 }
