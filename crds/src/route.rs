@@ -37,7 +37,6 @@ pub struct GatewayRef {
     /// app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
-    #[x_kube(validation = ("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')", "namespace must be at most 63 lower case letters, digits and hyphens, with a letter or digit at both ends"))]
     pub namespace: Option<String>,
     /// Name of the only listener that passes requests on. Default: all listeners that accept them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

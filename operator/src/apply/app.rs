@@ -10,7 +10,9 @@ use super::{
     writer::{WriteError, Writer},
 };
 use crate::{
-    decide::{Pass, component_state::ComponentState, removed::Removed, routes::Routed, selection::Selection},
+    decide::{
+        Pass, component_state::ComponentState, removed::Removed, routes::Routed, selection::ServiceSelection,
+    },
     event::Event,
     kinds::Kind,
     names,
@@ -253,7 +255,7 @@ struct Wanted<'a> {
     /// The services with a route whose revisions are known.
     routes: &'a BTreeMap<String, Routed>,
     /// What the Services of blue-green rollouts select.
-    selections: &'a BTreeMap<String, Selection>,
+    selections: &'a BTreeMap<String, ServiceSelection>,
 }
 
 /// Deletes the children of components that are no longer in the spec, and those of a kind that their component no longer

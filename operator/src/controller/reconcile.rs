@@ -11,7 +11,7 @@ use crate::{
     observe::cluster::caches::{GuardedApp, Observed},
     render::{
         render,
-        settings::{Memory, Settings},
+        settings::{Memory, SelectedRevisions, Settings},
     },
     report::{self, StatusUpdate, joined::joined, rollouts::RolloutEnd},
     resolve::invalid::Invalid,
@@ -114,13 +114,17 @@ fn settings(pass: &Pass, observed: &Observed) -> Settings {
         .iter()
         .map(|(cache, memory)| (cache.clone(), Memory { bytes: memory.bytes, replaces: memory.replaces }));
     let Removed { caches, readers } = pass.removed.clone();
+    let selections = pass.selections.iter().map(|(name, one)| {
+        let (active, preview) = (one.active.clone(), one.preview.clone());
+        (name.clone(), SelectedRevisions { active, preview })
+    });
     Settings {
         shards: pass.shards(observed),
         memory: memory.collect(),
         removed_shards: caches,
         removed_readers: readers,
         pools: pass.pools.clone(),
-        selections: pass.selections.clone(),
+        selections: selections.collect(),
         weights: pass.routes.iter().map(|(name, routed)| (name.clone(), routed.weights.clone())).collect(),
     }
 }

@@ -12,7 +12,7 @@ use super::{
     news, other_scaler,
     removed::Removed,
     routes::{Routed, routes},
-    selection::{Selection, selected, selections},
+    selection::{ServiceSelection, selected, selections},
     shard_memory::{CacheMemory, observed_memory, shard_memory},
     ungranted::ungranted,
 };
@@ -107,7 +107,7 @@ pub struct Pass {
     /// How the requests of each service with a route are divided, by its name.
     pub routes: BTreeMap<String, Routed>,
     /// What the Services of each component with a blue-green rollout select, by its name.
-    pub selections: BTreeMap<String, Selection>,
+    pub selections: BTreeMap<String, ServiceSelection>,
     /// Data tiers that are no longer declared and still used.
     pub removed: Removed,
     /// The decisions to record with everything that they depended on, if there are any and decisions are recorded.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// What the Services of a component select.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct ServiceSelection {
     /// The revision that all requests go to; `None` for all revisions.
     pub active: Option<String>,
     /// The new revision, which its preview Service selects; `None` without one.
@@ -25,7 +25,7 @@ pub(super) fn selections(
     components: &[ComponentPass],
     known: Option<&ScalableAppStatus>,
     view: View<'_>,
-) -> BTreeMap<String, Selection> {
+) -> BTreeMap<String, ServiceSelection> {
     let mut selections = BTreeMap::new();
     for one in components {
         let Some(component) = app.component(&one.state.name).filter(|one| is_blue_green(one)) else {
@@ -40,12 +40,12 @@ pub(super) fn selections(
                 let (active, preview) = (active(rollout), preview(rollout));
                 let moves =
                     selected.as_ref().is_some_and(|selected| *selected != active) || previewed != preview;
-                Selection { active, preview, moves }
+                ServiceSelection { active, preview, moves }
             }
             None => {
                 let said = || known?.component(name)?.rollout.as_ref().and_then(active);
                 let active = selected.unwrap_or_else(said);
-                Selection { active, preview: previewed, moves: false }
+                ServiceSelection { active, preview: previewed, moves: false }
             }
         };
         selections.insert(name.to_owned(), selection);

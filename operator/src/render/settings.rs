@@ -3,7 +3,6 @@
 //! None of it is in a template, so none of it restarts a pod.
 
 use super::{cache, metadata, names};
-use crate::decide::selection::Selection;
 use crate::resolve::app::{App, Component, UsedCache};
 use crate::resolve::cache::PORT;
 use crate::resolve::database;
@@ -34,7 +33,16 @@ pub struct Settings {
     /// Weights of the revisions of each service with a route, by its name; none while its route stays as it is.
     pub weights: BTreeMap<String, Weights>,
     /// What the Services of each component with a blue-green rollout select, by its name; the others select all revisions.
-    pub selections: BTreeMap<String, Selection>,
+    pub selections: BTreeMap<String, SelectedRevisions>,
+}
+
+/// The revisions that the Services of a component select.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SelectedRevisions {
+    /// The one that all requests go to; `None` for all revisions.
+    pub active: Option<String>,
+    /// The one of the preview Service; `None` without one.
+    pub preview: Option<String>,
 }
 
 /// Memory of the shards of a cache.

@@ -151,11 +151,9 @@ fn check(before: &World, world: &World) -> Result<(), TestCaseError> {
         prop_assert!(status.rejected.iter().any(|one| one.hash == world.declared), "it is remembered");
     }
     let Some(known) = &before.status else { return Ok(()) };
-    let is_new = |act: &&scalableapp_engine::rollout::act::Act| {
-        known.acts.iter().all(|taken| taken.uid != act.uid)
-    };
-    let promotes =
-        world.acts.iter().filter(is_new).any(|one| matches!(one.act, RolloutAct::Promote { .. }));
+    let is_new =
+        |act: &&scalableapp_engine::rollout::act::Act| known.acts.iter().all(|taken| taken.uid != act.uid);
+    let promotes = world.acts.iter().filter(is_new).any(|one| matches!(one.act, RolloutAct::Promote { .. }));
     if world.is_switched() && status.active != known.active && !known.active.is_empty() {
         prop_assert!(serving(before, &status.active) >= world.replicas, "all pods are available: {status:?}");
     }
