@@ -5,6 +5,7 @@
 use kube::core::cel::validate_cel;
 use rstest::rstest;
 use scalableapp_crds::ScalableApp;
+use scalableapp_operator::decide::selection::Selection;
 use scalableapp_operator::kinds::Kind;
 use scalableapp_operator::render::settings::{Memory, Settings};
 use scalableapp_operator::render::{ComponentChildren, METRICS_PORT_ANNOTATION, deployment};
@@ -100,6 +101,36 @@ fn the_size_of_a_pool_is_a_file_and_no_part_of_the_template() {
     // While the size is not known, the file of an earlier process stays.
     let unknown = scalableapp_operator::render::render(&small, EPOCH, &Settings::default());
     assert!(unknown["web"].others.iter().all(|(kind, _)| *kind != Kind::ConfigMap));
+}
+
+#[test]
+fn the_services_of_a_blue_green_rollout_select_one_revision_each() {
+    let app = app(&json!({"rollout": {"blueGreen": {}}}));
+    let services = |active: Option<&str>, preview: Option<&str>| {
+        let selection = Selection {
+            active: active.map(str::to_owned),
+            preview: preview.map(str::to_owned),
+            moves: false,
+        };
+        let selections = BTreeMap::from([("web".to_owned(), selection)]);
+        let settings = Settings { selections, ..Settings::default() };
+        let children = scalableapp_operator::render::render(&app, EPOCH, &settings);
+        let services = children["web"].others.iter().filter(|(kind, _)| *kind == Kind::Service);
+        let revision = |value: &Value| value["scalableapp.dev/revision"].as_str().map(str::to_owned);
+        let seen = services.map(|(_, one)| {
+            let (label, selected) =
+                (revision(&one["metadata"]["labels"]), revision(&one["spec"]["selector"]));
+            assert_eq!(label, selected, "the label says what is selected");
+            (one["metadata"]["name"].as_str().expect("a name").to_owned(), selected)
+        });
+        seen.collect::<Vec<_>>()
+    };
+    let named = |name: &str, revision: Option<&str>| (name.to_owned(), revision.map(str::to_owned));
+    assert_eq!(services(None, None), [named("shop-web", None)]);
+    assert_eq!(
+        services(Some("a"), Some("b")),
+        [named("shop-web", Some("a")), named("shop-web-preview", Some("b"))]
+    );
 }
 
 fn template(app: &App) -> Value {

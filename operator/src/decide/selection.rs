@@ -88,3 +88,108 @@ fn own_service<'a>(app: &App, name: &str, view: View<'a>) -> Option<&'a CachedCh
     };
     view.observed.services.iter().map(AsRef::as_ref).find(is_it)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::{DecideMemory, Pass, pass};
+    use crate::kinds::Kind;
+    use crate::observe::cluster::caches::Observed;
+    use crate::observe::snapshot::Samples;
+    use crate::resolve::resolve;
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+
+    fn app(rollout: &Value) -> App {
+        let app = serde_json::from_value(json!({
+            "metadata": {"name": "shop", "namespace": "shop", "uid": "1", "generation": 1},
+            "spec": {"services": [{
+                "name": "web", "image": "shop:1", "port": 8080, "metricsPort": 9090, "rollout": rollout,
+                "scaling": {"minReplicas": 2, "maxReplicas": 4,
+                            "metrics": [{"name": "rps", "requestRate": {"perReplica": "10"}}]},
+            }]},
+        }));
+        resolve(&app.expect("an app")).expect("no problem")
+    }
+
+    fn child(name: &str, revision: &str) -> Value {
+        json!({
+            "metadata": {"name": name, "labels": {
+                "scalableapp.dev/app": "shop", "scalableapp.dev/component": "web",
+                "scalableapp.dev/revision": revision,
+            }, "ownerReferences": [{
+                "apiVersion": "scalableapp.dev/v1alpha1", "kind": "ScalableApp", "name": "shop", "uid": "1",
+                "controller": true,
+            }]},
+            "spec": {"replicas": 2}, "status": {"replicas": 2, "readyReplicas": 2},
+        })
+    }
+
+    /// Two revisions of two ready pods, of which the Services select these.
+    fn observed(revisions: [&str; 2], services: &[(&str, &str)]) -> Observed {
+        let workload = |hash: &&str| {
+            let workload = serde_json::from_value(child(&format!("shop-web-{hash}"), hash));
+            Arc::new(workload.expect("a Deployment"))
+        };
+        let service = |(name, hash): &(&str, &str)| {
+            Arc::new(serde_json::from_value(child(name, hash)).expect("a Service"))
+        };
+        let deployments = Arc::new(revisions.iter().map(workload).collect());
+        Observed {
+            workloads: BTreeMap::from([(Kind::Deployment, deployments)]),
+            services: Arc::new(services.iter().map(service).collect()),
+            ..Observed::default()
+        }
+    }
+
+    fn passed(app: &App, observed: &Observed, samples: &Samples, status: &Value) -> Pass {
+        let status = json!({"components": [{
+            "name": "web", "tier": "service", "desired": 2, "ready": 2, "rollout": status,
+        }]});
+        let known = serde_json::from_value(status).expect("a status");
+        let view = View::new(observed, samples, Timestamp::UNIX_EPOCH);
+        pass(app, Some(&known), view, &mut DecideMemory::default())
+    }
+
+    fn selection(active: &str, preview: Option<&str>, moves: bool) -> Option<Selection> {
+        Some(Selection { active: Some(active.to_owned()), preview: preview.map(str::to_owned), moves })
+    }
+
+    #[test]
+    fn what_is_not_decided_stays_selected_as_it_is() {
+        let (app, samples) = (app(&json!({"blueGreen": {}})), Samples::default());
+        let status = json!({"phase": "Complete", "stable": "old", "active": "old", "step": 0, "steps": 0, "weight": 0});
+        let services = [("shop-web", "new"), ("shop-web-preview", "other")];
+        let pass_with = passed(&app, &observed(["old", "new"], &services), &samples, &status);
+        assert!(!pass_with.components[0].state.decided);
+        assert_eq!(pass_with.selections.get("web").cloned(), selection("new", Some("other"), false));
+        let pass_without = passed(&app, &observed(["old", "new"], &[]), &samples, &status);
+        assert_eq!(pass_without.selections.get("web").cloned(), selection("old", None, false), "as was said last");
+    }
+
+    #[test]
+    fn all_requests_go_to_the_new_revision_once_its_pods_are_available_and_the_old_one_stays() {
+        let (app, samples) = (app(&json!({"blueGreen": {}})), Samples::without_any(Timestamp::UNIX_EPOCH));
+        let new = app.components[0].revision.to_string();
+        let status = json!({
+            "phase": "Progressing", "stable": "old", "active": "old", "canary": new, "step": 1, "steps": 3, "weight": 0,
+            "begun": "1970-01-01T00:00:00Z",
+        });
+        let services = [("shop-web", "old"), ("shop-web-preview", new.as_str())];
+        let pass = passed(&app, &observed(["old", &new], &services), &samples, &status);
+        assert_eq!(pass.selections.get("web").cloned(), selection(&new, None, true));
+        let replicas = BTreeMap::from([("old".to_owned(), 2), (new, 2)]);
+        assert_eq!(pass.plan.replicas.get("web"), Some(&replicas));
+    }
+
+    #[test]
+    fn a_component_without_blue_green_selects_all_revisions() {
+        let (app, samples) = (app(&json!({})), Samples::without_any(Timestamp::UNIX_EPOCH));
+        let new = app.components[0].revision.to_string();
+        let observed = observed(["old", &new], &[("shop-web", "old")]);
+        let pass = passed(&app, &observed, &samples, &Value::Null);
+        assert!(pass.selections.is_empty());
+        assert_eq!(pass.plan.replicas["web"]["old"], 2, "its Service is not written yet");
+    }
+}

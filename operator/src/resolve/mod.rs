@@ -210,6 +210,24 @@ mod tests {
         found(app).iter().map(Invalid::to_string).collect()
     }
 
+    #[test]
+    fn no_component_has_the_name_of_a_preview() {
+        let named = |rollout: &Value| {
+            let services = json!([
+                {"name": "web", "image": "shop:1", "port": 80, "rollout": rollout},
+                {"name": "web-preview", "image": "shop:1", "port": 80},
+            ]);
+            let metadata = json!({"name": "shop", "namespace": "shop", "uid": "1", "generation": 3});
+            let app = json!({"metadata": metadata, "spec": {"services": services}});
+            problems(&serde_json::from_value(app).expect("an app"))
+        };
+        assert_eq!(named(&json!({})), Vec::<String>::new());
+        assert_eq!(
+            named(&json!({"blueGreen": {}})),
+            ["spec.services[web-preview]: give it another name: a component with blueGreen has a Service of this name"]
+        );
+    }
+
     fn with_template(spec: &Value) -> ScalableApp {
         app(&json!({"podTemplate": {"spec": spec}}))
     }

@@ -259,8 +259,7 @@ fn on_pods(
         return Ok(MetricResult::Silent { measured: None, why: "no pods".to_owned() });
     }
     let sampled = |pod: &Pod| pod.usage.get(resource).is_some();
-    // The pods of a canary take a part of the CPU time that the load needs. The stable ones must be able to do all of it.
-    let in_addition = if resource == Resource::Cpu { subject.canary_replicas } else { 0 };
+    let total = subject.current_replicas.saturating_add(subject.canary_replicas);
     let metric = PodMetric {
         now: subject.now,
         pods,
@@ -269,11 +268,24 @@ fn on_pods(
         resource,
         container: None,
         target,
-        current_replicas: subject.current_replicas.saturating_add(in_addition),
+        current_replicas: total,
         tolerance: subject.declared.behavior.tolerance(),
         timing: PodTiming::default(),
     };
-    Ok(MetricResult::Asks(metric.propose()?))
+    let proposal = metric.propose()?;
+    // The pods of a canary take a part of the CPU time that the load needs. The stable ones must be able to do all of it. The
+    // memory of a pod does not depend on the number of pods, so each revision needs its own.
+    let replicas = match resource {
+        Resource::Cpu => proposal.replicas,
+        Resource::Memory => of_stable(proposal.replicas, subject.current_replicas, total),
+    };
+    Ok(MetricResult::Asks(Proposal { replicas, ..proposal }))
+}
+
+/// The part of `proposed` replicas that is the stable revision's, which has `current` of `total`, rounded up.
+fn of_stable(proposed: i32, current: i32, total: i32) -> i32 {
+    let (proposed, current, total) = (i64::from(proposed), i64::from(current), i64::from(total.max(1)));
+    i32::try_from((proposed * current + total - 1) / total).unwrap_or(i32::MAX)
 }
 
 /// Reads a total over the component. `doubt` gets the total and the requests in flight.
