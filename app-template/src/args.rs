@@ -93,6 +93,11 @@ pub struct Args {
     #[arg(long, env = "PAYMENTS_URL", global = true)]
     pub payments_url: Option<Secret>,
 
+    /// Whether the payment provider is called without a circuit breaker and without a budget for retries, to show what
+    /// that does to a provider with too many calls.
+    #[arg(long, env = "PAYMENTS_CARELESS", global = true)]
+    pub payments_careless: bool,
+
     /// The Redis that all pods share, for example redis://127.0.0.1:6379; without it each process caches for
     /// itself, and the module visits is off.
     #[arg(long, env = "REDIS_URL")]

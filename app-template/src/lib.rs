@@ -249,7 +249,11 @@ async fn open(args: &Args, phase: watch::Receiver<Phase>) -> Result<(AppState, O
     check_modules(args, redis.is_some())?;
     let sessions = redis.clone().map(Sessions::new);
     let caches = Caches::new(redis);
-    let policy = if args.command.is_some() { payments::FOR_JOBS } else { payments::FOR_REQUESTS };
+    let policy = match args.command {
+        Some(_) => payments::FOR_JOBS,
+        None if args.payments_careless => payments::CARELESS,
+        None => payments::FOR_REQUESTS,
+    };
     let payments = match value("PAYMENTS_URL", args.payments_url.as_ref(), http_client::plain_http)? {
         Some(url) => Some(Arc::new(Payments::new(url, policy, &dependencies, &caches)?)),
         None => None,

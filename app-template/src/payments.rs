@@ -33,6 +33,13 @@ pub(crate) const FOR_REQUESTS: Policy = Policy {
                repeated",
 };
 
+/// As many calls are repeated as fail, and the breaker never opens: a provider with too many calls gets twice as many.
+pub(crate) const CARELESS: Policy = Policy {
+    retry_share: 10.0,
+    breaker: BreakerSettings { minimum_calls: u32::MAX, ..BreakerSettings::USUAL },
+    ..FOR_REQUESTS
+};
+
 /// Nobody waits for a job, and its queue repeats it: retries here would only multiply with those.
 pub(crate) const FOR_JOBS: Policy = Policy {
     attempt_timeout: Duration::from_secs(5),

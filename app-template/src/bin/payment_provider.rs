@@ -5,7 +5,7 @@
 //! | `POST /payments` | takes a payment once for each `Idempotency-Key` |
 //! | `GET /methods` | says how one can pay |
 //! | `GET /taken` | says how many payments were taken, and their sum: what was really paid |
-//! | `PUT /behavior` | `{"delay_ms": 0, "fail_percent": 0, "fail_status": 500, "hang": false, "hang_for": "10.0.0.1"}`, each optional; `{}` recovers |
+//! | `PUT /behavior` | `{"delay_ms": 0, "fail_percent": 0, "fail_status": 500, "hang": false, "hang_for": "10.0.0.1", "answers_per_second": 0}`, each optional; `{}` recovers |
 //!
 //! A payment is taken before the answer is delayed, lost or turned into a failure, as with real providers:
 //! whoever repeats it without its key pays twice. With `--ledger` it is known again after a restart.
@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// A stand-in for a payment provider, for the demo and for tests.
 #[derive(Debug, Parser)]
@@ -59,11 +60,23 @@ struct Behavior {
     hang: bool,
     /// The one caller who gets no answer until the behavior changes.
     hang_for: Option<IpAddr>,
+    /// How many calls are answered a second; 0 for as many as come.
+    answers_per_second: u32,
 }
+
+/// How long a call waits for its turn at most.
+const LONGEST_QUEUE: Duration = Duration::from_secs(2);
 
 impl Default for Behavior {
     fn default() -> Self {
-        Self { delay_ms: 0, fail_percent: 0, fail_status: 500, hang: false, hang_for: None }
+        Self {
+            delay_ms: 0,
+            fail_percent: 0,
+            fail_status: 500,
+            hang: false,
+            hang_for: None,
+            answers_per_second: 0,
+        }
     }
 }
 
@@ -90,6 +103,8 @@ struct Payment {
 struct Provider {
     behavior: watch::Sender<Behavior>,
     ledger: Arc<Mutex<Ledger>>,
+    /// When the next turn is free.
+    next_turn: Arc<Mutex<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -168,7 +183,25 @@ fn router(provider: Provider) -> Router {
 
 impl Provider {
     fn new(ledger: Ledger) -> Self {
-        Self { behavior: watch::Sender::new(Behavior::default()), ledger: Arc::new(Mutex::new(ledger)) }
+        let next_turn = Arc::new(Mutex::new(Instant::now()));
+        let behavior = watch::Sender::new(Behavior::default());
+        Self { behavior, ledger: Arc::new(Mutex::new(ledger)), next_turn }
+    }
+
+    /// The end of this call's turn, which is taken also if its caller goes away; `None` if the queue is too long.
+    fn turn(&self) -> Option<Instant> {
+        let rate = self.behavior.borrow().answers_per_second;
+        let now = Instant::now();
+        if rate == 0 {
+            return Some(now);
+        }
+        let mut next_turn = self.next_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = now.max(*next_turn) + Duration::from_secs(1) / rate;
+        if end > now + LONGEST_QUEUE {
+            return None;
+        }
+        *next_turn = end;
+        Some(end)
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -220,7 +253,12 @@ async fn misbehave(
     request: Request,
     next: Next,
 ) -> Response {
+    let turn = provider.turn();
     let response = next.run(request).await;
+    let Some(turn) = turn else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many calls\n").into_response();
+    };
+    tokio::time::sleep_until(turn).await;
     let behavior = *provider.behavior.borrow();
     tokio::time::sleep(Duration::from_millis(behavior.delay_ms.into())).await;
     // Fails only if the sender is gone, and this function holds it.

@@ -144,6 +144,38 @@ fn retries_hide_a_failure_now_and_then_and_no_payment_is_taken_twice() {
 }
 
 #[test]
+fn a_careless_service_repeats_every_call_that_fails_and_its_breaker_stays_closed() {
+    let provider = Provider::start();
+    let service = Service::start(&["--payments-url", &provider.url(), "--payments-careless"]);
+    provider.behave(&json!({ "fail_percent": 100 }));
+    let mut connection = service.connect();
+    for number in 0..20 {
+        assert!(pay(&mut connection, &format!("order-{number}")).status >= 500);
+    }
+    let metrics = service.scrape();
+    assert!(
+        metrics.contains("retry_attempts_total{name=\"payments\",outcome=\"failure\"} 40\n"),
+        "{metrics}"
+    );
+    wait_for_breaker(&service, "closed");
+}
+
+#[test]
+fn a_provider_with_a_capacity_refuses_calls_that_would_wait_for_too_long() {
+    let provider = Provider::start();
+    let service = shop(&provider);
+    provider.behave(&json!({ "answers_per_second": 1 }));
+    let clients: Vec<_> = (0..4)
+        .map(|number| {
+            let address = service.address;
+            thread::spawn(move || pay(&mut Connection::open(address).unwrap(), &format!("order-{number}")))
+        })
+        .collect();
+    let statuses: Vec<u16> = clients.into_iter().map(|client| client.join().unwrap().status).collect();
+    assert!(statuses.iter().any(|status| *status >= 500), "{statuses:?}");
+}
+
+#[test]
 fn a_payment_that_the_provider_is_still_taking_is_not_refused_for_good() {
     let provider = Provider::start();
     let service = shop(&provider);
