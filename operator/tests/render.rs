@@ -5,9 +5,8 @@
 use kube::core::cel::validate_cel;
 use rstest::rstest;
 use scalableapp_crds::ScalableApp;
-use scalableapp_operator::decide::selection::Selection;
 use scalableapp_operator::kinds::Kind;
-use scalableapp_operator::render::settings::{Memory, Settings};
+use scalableapp_operator::render::settings::{Memory, SelectedRevisions, Settings};
 use scalableapp_operator::render::{ComponentChildren, METRICS_PORT_ANNOTATION, deployment};
 use scalableapp_operator::resolve::app::{App, Component};
 use scalableapp_operator::resolve::resolve;
@@ -107,11 +106,8 @@ fn the_size_of_a_pool_is_a_file_and_no_part_of_the_template() {
 fn the_services_of_a_blue_green_rollout_select_one_revision_each() {
     let app = app(&json!({"rollout": {"blueGreen": {}}}));
     let services = |active: Option<&str>, preview: Option<&str>| {
-        let selection = Selection {
-            active: active.map(str::to_owned),
-            preview: preview.map(str::to_owned),
-            moves: false,
-        };
+        let selection =
+            SelectedRevisions { active: active.map(str::to_owned), preview: preview.map(str::to_owned) };
         let selections = BTreeMap::from([("web".to_owned(), selection)]);
         let settings = Settings { selections, ..Settings::default() };
         let children = scalableapp_operator::render::render(&app, EPOCH, &settings);

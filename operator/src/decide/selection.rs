@@ -152,8 +152,8 @@ mod tests {
         pass(app, Some(&known), view, &mut DecideMemory::default())
     }
 
-    fn selection(active: &str, preview: Option<&str>, moves: bool) -> Option<Selection> {
-        Some(Selection { active: Some(active.to_owned()), preview: preview.map(str::to_owned), moves })
+    fn selection(active: &str, preview: Option<&str>, moves: bool) -> Option<ServiceSelection> {
+        Some(ServiceSelection { active: Some(active.to_owned()), preview: preview.map(str::to_owned), moves })
     }
 
     #[test]
@@ -165,7 +165,11 @@ mod tests {
         assert!(!pass_with.components[0].state.decided);
         assert_eq!(pass_with.selections.get("web").cloned(), selection("new", Some("other"), false));
         let pass_without = passed(&app, &observed(["old", "new"], &[]), &samples, &status);
-        assert_eq!(pass_without.selections.get("web").cloned(), selection("old", None, false), "as was said last");
+        assert_eq!(
+            pass_without.selections.get("web").cloned(),
+            selection("old", None, false),
+            "as was said last"
+        );
     }
 
     #[test]
