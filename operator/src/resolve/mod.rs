@@ -224,9 +224,7 @@ mod tests {
         assert_eq!(named(&json!({})), Vec::<String>::new());
         assert_eq!(
             named(&json!({"blueGreen": {}})),
-            [
-                "spec.services[web-preview]: give it another name: a component with blueGreen has a Service of this name"
-            ]
+            ["services[web-preview]: give it another name: a component with blueGreen has a Service of this name"]
         );
     }
 
