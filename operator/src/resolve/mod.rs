@@ -224,7 +224,9 @@ mod tests {
         assert_eq!(named(&json!({})), Vec::<String>::new());
         assert_eq!(
             named(&json!({"blueGreen": {}})),
-            ["services[web-preview]: give it another name: a component with blueGreen has a Service of this name"]
+            [
+                "services[web-preview]: give it another name: a component with blueGreen has a Service of this name"
+            ]
         );
     }
 
