@@ -72,6 +72,41 @@ async fn switched(world: &World) -> Result<(String, String)> {
     Ok((rollout.stable, rollout.canary))
 }
 
+/// An abort in the hold brings all requests back, without a new pod.
+async fn taken_back(world: &World, stable: &str, new: &str) -> Result<()> {
+    let before = pods(world).await?;
+    let begun = Instant::now();
+    ask(world, "back", "abort").await?;
+    wait_until("only the stable version answers", SOON, async || serves(world, WEB, false).await).await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("blue_green_switches_and_back: all requests are back {seconds:.1} s after the abort");
+    ensure!(seconds < 30.0, "an abort takes {seconds:.1} s");
+    wait_until("the aborted version has no pods", SOON, async || {
+        world.rollout_is(RolloutPhase::Aborted, 0).await?;
+        has(world, [(stable, 4), (new, 0)]).await
+    })
+    .await?;
+    let after = pods(world).await?;
+    ensure!(after.is_subset(&before), "a new pod was needed: {before:?} {after:?}");
+    Ok(())
+}
+
+/// The new version is tried once more, and kept.
+async fn kept(world: &World, stable: &str, new: &str) -> Result<()> {
+    ask(world, "again", "retry").await?;
+    step(world, 1).await?;
+    ask(world, "approve-again", "promote").await?;
+    switched(world).await?;
+    ask(world, "keep", "promote").await?;
+    wait_until("the new version alone is left", SOON, async || {
+        let rollout = world.rollout_is(RolloutPhase::Complete, 0).await?;
+        ensure!(rollout.stable == new && rollout.active == new, "{rollout:?}");
+        has(world, [(stable, 0), (new, 4)]).await
+    })
+    .await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn blue_green_switches_and_back() -> Result<()> {
     World::apart("blue_green_switches_and_back", async |world| {
@@ -110,32 +145,8 @@ async fn blue_green_switches_and_back() -> Result<()> {
         })
         .await?;
 
-        let before = pods(world).await?;
-        let begun = Instant::now();
-        ask(world, "back", "abort").await?;
-        wait_until("only the stable version answers", SOON, async || serves(world, WEB, false).await).await?;
-        let seconds = begun.elapsed().as_secs_f64();
-        println!("blue_green_switches_and_back: all requests are back {seconds:.1} s after the abort");
-        ensure!(seconds < 30.0, "an abort takes {seconds:.1} s");
-        wait_until("the aborted version has no pods", SOON, async || {
-            world.rollout_is(RolloutPhase::Aborted, 0).await?;
-            has(world, [(&stable, 4), (&new, 0)]).await
-        })
-        .await?;
-        let after = pods(world).await?;
-        ensure!(after.is_subset(&before), "a new pod was needed: {before:?} {after:?}");
-
-        ask(world, "again", "retry").await?;
-        step(world, 1).await?;
-        ask(world, "approve-again", "promote").await?;
-        switched(world).await?;
-        ask(world, "keep", "promote").await?;
-        wait_until("the new version alone is left", SOON, async || {
-            let rollout = world.rollout_is(RolloutPhase::Complete, 0).await?;
-            ensure!(rollout.stable == new && rollout.active == new, "{rollout:?}");
-            has(world, [(&stable, 0), (&new, 4)]).await
-        })
-        .await?;
+        taken_back(world, &stable, &new).await?;
+        kept(world, &stable, &new).await?;
         let report = load.finish().await.context("the load")?;
         println!(
             "blue_green_switches_and_back: {} of {} requests failed",

@@ -222,12 +222,10 @@ impl RolloutMemory {
         let Situation { revisions, desired, selected, .. } = *situation;
         let Some(active) = self.active.as_deref().filter(|active| selected != Some(*active)) else { return };
         let serving = find(revisions, active).map_or(0, Revision::serving);
+        let is_back = active == self.stable;
         match selected.and_then(|hash| find(revisions, hash)) {
-            Some(selected) if active == self.stable => {
-                if !is_enough_to_take_back(serving, selected.serving(), desired) {
-                    self.active = Some(selected.hash.clone());
-                }
-            }
+            Some(selected) if is_back && is_enough_to_take_back(serving, selected.serving(), desired) => {}
+            Some(selected) if is_back => self.active = Some(selected.hash.clone()),
             selected if serving < desired => self.active = selected.map(|one| one.hash.clone()),
             _ => {}
         }
