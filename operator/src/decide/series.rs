@@ -68,7 +68,11 @@ impl Moment<'_> {
             {
                 self.add(name, measure, samples.latency_quantile(key, quantile));
             }
-            self.add(name, Measure::Failures, samples.failures(key).map(|failures| failures / rate));
+            self.add(
+                name,
+                Measure::Failures,
+                samples.failures(key).map(|failures| (failures / rate).min(1.0)),
+            );
         }
         self.add(name, Measure::CallSeconds, samples.call_seconds(key));
         self.add(name, Measure::Retries, samples.retries(key));

@@ -195,6 +195,20 @@ fn a_retry_storm_is_sustained_overload_and_not_load() {
 }
 
 #[test]
+fn a_storm_in_which_every_request_fails_is_one_too() {
+    for failures in [1.0, 1.002] {
+        let rows = [
+            SLOW,
+            RATE,
+            ("web", "retries_per_second", 1.0, 90.0),
+            ("web", "failure_share", 0.001, failures),
+            ("web", "cpu_utilization", 0.5, 0.99),
+        ];
+        names(&rows, "web", reason::SUSTAINED_OVERLOAD, Intervention::ShedLoad);
+    }
+}
+
+#[test]
 fn repeated_calls_of_half_a_minute_are_no_storm_yet() {
     let rows = [SLOW, RATE, ("web", "retries_per_second", 1.0, 90.0), ("web", "error_share", 0.001, 0.9)];
     names(&rows, "web", reason::SUSTAINED_OVERLOAD, Intervention::ShedLoad);

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use crate::diagnose::changes::Changed;
-use crate::diagnose::quantity::Quantity;
+use crate::diagnose::quantity::{Quantity, Statistic};
 use crate::diagnose::verdict::{Finding, Intervention};
 use crate::reason::SUSTAINED_OVERLOAD;
 
@@ -19,20 +19,23 @@ const LASTS: f64 = 60.0;
 pub(super) fn sustained(facts: &Facts<'_>) -> Option<Finding> {
     let requests = facts.near(Quantity::Requests)?;
     let (repeated, value, normal) = amplification(facts, requests)?;
-    let failures = facts.near(Quantity::Failures)?;
+    let failed = facts.near(Quantity::Failures)?;
     let offered = requests.change.ratio();
     let good = |requests: f64, failures: f64| {
-        // A share of failures, or a number of them.
-        if failures <= 1.0 { requests * (1.0 - failures) } else { requests - failures }
+        match failed.statistic {
+            Statistic::Count => requests - failures,
+            // A share of two rates may be a little more than all.
+            _ => requests * (1.0 - failures.min(1.0)),
+        }
     };
     let (now, before) = (
-        good(requests.change.value, failures.change.value),
-        good(requests.change.normal, failures.change.normal),
+        good(requests.change.value, failed.change.value),
+        good(requests.change.normal, failed.change.normal),
     );
     let is_lost = before > 0.0 && now / before < LOST;
     let lasts = seconds_of_storm(facts, repeated, requests.change.value) >= LASTS;
     let storms = value > AMPLIFIED && normal <= AMPLIFIED && is_lost && lasts && offered <= OFFERED;
-    let evidence = [Some(repeated), Some(requests), Some(failures)];
+    let evidence = [Some(repeated), Some(requests), Some(failed)];
     facts.finding(SUSTAINED_OVERLOAD, if storms { 1.0 } else { 0.0 }, &evidence, Intervention::ShedLoad)
 }
 
