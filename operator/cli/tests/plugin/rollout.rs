@@ -206,3 +206,39 @@ async fn a_component_without_a_canary_is_refused_in_words() {
         assert!(error.contains(sentence), "{arguments}: {error}");
     }
 }
+
+#[tokio::test]
+async fn nothing_of_others_in_a_rollout_acts_on_the_terminal() {
+    const EVIL: &str = "\u{1b}[2J\u{9b}2J\r\nstore/shop/web has no canary in progress\u{202e}";
+    let mut rollout = progressing();
+    for field in ["stable", "canary", "message"] {
+        rollout[field] = json!(EVIL);
+    }
+    rollout["rejected"] = json!([{"hash": EVIL, "message": EVIL}]);
+    let mut live = live();
+    let measured = &mut live["components"][0]["rollout"];
+    (measured["verdict"], measured["message"]) = (json!(EVIL), json!(EVIL));
+    measured["evidence"][0]["kind"] = json!(EVIL);
+    let mut deployments = deployments();
+    deployments["items"][0]["metadata"]["labels"]["scalableapp.dev/revision"] = json!(EVIL);
+    deployments["items"][0]["spec"]["template"]["spec"]["containers"][1]["image"] = json!(EVIL);
+    let mut promote = act("promote", &json!({"promote": {}}), Some((EVIL, EVIL)));
+    (promote["metadata"]["name"], promote["spec"]["by"]) = (json!(EVIL), json!(EVIL));
+    promote["spec"]["reason"] = json!(EVIL);
+    let server = ApiServer::start(vec![
+        (APP, vec![(200, with_canary(&rollout))]),
+        (LIVE, vec![(200, live)]),
+        (DEPLOYMENTS, vec![(200, deployments)]),
+        (OVERRIDES, vec![(200, json!({"metadata": {}, "items": [promote]}))]),
+    ])
+    .await;
+    for arguments in ["rollout status shop", "rollout status shop -o json", "status shop"] {
+        let (code, out, error) = server.run(arguments).await;
+        assert_eq!((code, error.as_str()), (0, ""), "{arguments}");
+        assert!(out.contains("2J"), "{arguments}: {out}");
+        assert!(out.chars().all(|one| one == '\n' || !one.is_control()), "{arguments}: {out:?}");
+        assert!(!out.contains('\u{202e}'), "{arguments}: {out:?}");
+        let is_forged = |line: &str| line.starts_with("store/shop/web has no canary");
+        assert!(!out.lines().any(is_forged), "{arguments}: {out}");
+    }
+}
