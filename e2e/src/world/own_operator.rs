@@ -55,15 +55,13 @@ impl World {
         self.own_operator_with(&json!({})).await
     }
 
-    /// The same, with other values of the chart beside those of every test.
+    /// The same, with other values of the chart beside those of every test, or in place of them.
     ///
     /// # Errors
     /// With the error of helm.
     pub async fn own_operator_with(&self, more: &Value) -> Result<OwnOperator<'_>> {
         let mut values = self.values();
-        for (name, value) in more.as_object().into_iter().flatten() {
-            values[name] = value.clone();
-        }
+        merge(&mut values, more);
         let install = ["install", self.namespace(), "charts/scalableapp", "--values", "-"];
         self.helm(&[&install[..], &["--wait", "--timeout", "2m"]].concat(), &values).await?;
         Ok(OwnOperator { world: self })
@@ -184,5 +182,17 @@ impl OwnOperator<'_> {
         let line = lines.find(|line| line.contains(&of_component)).context("no decision yet")?;
         let (_, value) = line.rsplit_once(' ').context("no value")?;
         Ok(value.parse()?)
+    }
+}
+
+/// Sets values in place of others; those of a map beside its others.
+fn merge(values: &mut Value, more: &Value) {
+    match more {
+        Value::Object(more) if values.is_object() => {
+            for (name, value) in more {
+                merge(&mut values[name], value);
+            }
+        }
+        more => *values = more.clone(),
     }
 }

@@ -26,6 +26,7 @@ mod readers_scale_without_errors;
 mod renamed_tiers_stay_until_unused;
 mod replica_lag_excludes;
 mod route_loses_no_request;
+mod retry_storm_is_named_and_ends;
 mod scales_in_after_the_default_window;
 mod stack;
 mod ungranted_growth_stops;
