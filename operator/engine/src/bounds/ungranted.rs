@@ -50,10 +50,11 @@ impl Tries {
         self.last.is_some_and(|last| now.duration_since(last) >= wait)
     }
 
-    /// Remembers a growth of the replicas.
+    /// Remembers a growth of the replicas. One that is not due follows a try whose pods were granted, and is none itself.
     pub(crate) fn grew(&mut self, now: Timestamp) {
         if self.last.is_some() {
-            *self = Self { last: Some(now), count: self.count.saturating_add(1) };
+            let tries = u8::from(self.is_due(now));
+            *self = Self { last: Some(now), count: self.count.saturating_add(tries) };
         }
     }
 }
@@ -80,4 +81,22 @@ fn reason(subject: &Subject<'_>) -> Option<Reason> {
     let is_served = observed.revisions.iter().any(|one| one.available > 0);
     let grows = |one: &&Revision| one.available > 0 || !is_served;
     observed.revisions.iter().filter(grows).find_map(|one| observed.ungranted.get(&one.hash)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_growth_after_a_try_that_was_granted_is_no_try() {
+        let at = |seconds| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        let mut tries = Tries::default();
+        tries.observe(true, at(0));
+        assert!(tries.is_due(at(120)));
+        tries.grew(at(120));
+        tries.observe(false, at(121));
+        tries.grew(at(121));
+        tries.observe(true, at(122));
+        assert_eq!([360, 361].map(|seconds| tries.is_due(at(seconds))), [false, true], "after four minutes");
+    }
 }
