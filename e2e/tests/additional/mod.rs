@@ -17,6 +17,7 @@ mod diagnosis_names_the_slow_query;
 mod drain_loses_no_job;
 mod idle_workers_leave_first;
 mod no_scale_in_while_evicting;
+mod nothing_wrong_does_nothing;
 mod one_bad_pod_is_not_an_outage;
 mod payments;
 mod pool;
