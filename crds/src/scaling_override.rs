@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     shortname = "scaleover",
     category = "scalable",
-    doc = "A temporary change to a ScalableApp: hold, pause, other minimum and maximum replicas, or an act on a canary.",
+    doc = "A temporary change to a ScalableApp: hold, pause, other minimum and maximum replicas, or an act on a rollout.",
     printcolumn(name = "App", type_ = "string", json_path = ".spec.app"),
     printcolumn(name = "Component", type_ = "string", json_path = ".spec.component"),
     printcolumn(
@@ -72,11 +72,11 @@ pub struct ScalingOverrideSpec {
     /// Other minimum and maximum replicas than those of the app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<ReplicaBounds>,
-    /// Promote: the canary of the component begins its next step now, whatever the evidence; after the last step it is the
-    /// stable revision. It acts once.
+    /// Promote: the new revision of the component begins its next step now, whatever the evidence; after the last step it is
+    /// the stable one. It acts once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promote: Option<Promote>,
-    /// Abort: the stable revision gets all requests of the component back, and the canary is not tried again. It acts once
+    /// Abort: the stable revision gets all requests of the component back, and the new one is not tried again. It acts once
     /// and has no fields: write `abort: {}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort: Option<Abort>,
@@ -84,8 +84,8 @@ pub struct ScalingOverrideSpec {
     /// and has no fields: write `retry: {}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Hold of rollouts: no evidence promotes a canary while the override is in force. It is still aborted if it is worse,
-    /// and replicas still scale. It has no fields: write `holdRollout: {}`.
+    /// Hold of rollouts: while the override is in force, a new revision begins its next step only by a `promote`. A canary is
+    /// still aborted if it is worse, and replicas still scale. It has no fields: write `holdRollout: {}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_rollout: Option<HoldRollout>,
 }
@@ -161,10 +161,11 @@ pub struct Hold {}
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct Pause {}
 
-/// The next step of a canary, or all of them.
+/// The next step of a new revision, or all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct Promote {
-    /// All steps at once: the canary is the stable revision. Default: false.
+    /// All steps of a canary at once: it is the stable revision. A blue-green rollout has one switch, so it changes nothing
+    /// there. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
 }
@@ -177,7 +178,7 @@ pub struct Abort {}
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct Retry {}
 
-/// Keeps canaries at their step. It has no fields.
+/// Keeps new revisions at their step. It has no fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct HoldRollout {}
 

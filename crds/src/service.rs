@@ -90,6 +90,12 @@ impl Service {
             .as_ref()
             .map_or((1, 1), |scaling| (scaling.min_replicas.unwrap_or(1), scaling.max_replicas))
     }
+
+    /// Whether a new revision takes over in steps that people can act on: as a canary, or blue-green.
+    #[must_use]
+    pub fn rolls_out_in_steps(&self) -> bool {
+        self.rollout.as_ref().is_some_and(|one| one.canary.is_some() || one.blue_green.is_some())
+    }
 }
 
 /// Number of replicas, and the metrics that decide it.

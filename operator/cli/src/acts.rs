@@ -10,7 +10,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, P
 use kube::{Client, Resource, ResourceExt};
 use scalableapp_crds::{
     Abort, Guarded, Hold, HoldRollout, Pause, Promote, ReplicaBounds, Retry, RolloutPhase, ScalableApp,
-    ScalingOverride, ScalingOverrideSpec,
+    ScalingOverride, ScalingOverrideSpec, Service,
 };
 use scalableapp_engine::{bounds::overrides::Effect, hpa::range::Range};
 use serde::Deserialize;
@@ -44,9 +44,11 @@ pub enum ActError {
         /// The existing components.
         existing: String,
     },
-    /// The component has no canary in its spec.
-    #[error("failed to find a canary of {target}: set rollout.canary of the service first")]
-    NoCanary {
+    /// The component has neither a canary nor a blue-green rollout in its spec.
+    #[error(
+        "failed to find a rollout of {target}: set rollout.canary or rollout.blueGreen of the service first"
+    )]
+    NoRollout {
         /// The component, or the app.
         target: String,
     },
@@ -361,9 +363,9 @@ fn target(app: &ScalableApp, spec: &ScalingOverrideSpec) -> Result<Vec<(String, 
     }
     let is_concerned = |name: &str| all.iter().any(|(one, _)| one == name);
     let mut services = app.services.iter().filter(|one| is_concerned(&one.name));
-    if spec.is_of_rollouts() && !services.any(crate::rollout_view::has_canary) {
+    if spec.is_of_rollouts() && !services.any(Service::rolls_out_in_steps) {
         let target = spec.component.as_ref().unwrap_or(&spec.app).clone();
-        return Err(ActError::NoCanary { target });
+        return Err(ActError::NoRollout { target });
     }
     Ok(all)
 }
@@ -377,7 +379,7 @@ fn remark_on_rollout(app: &ScalableApp, spec: &ScalingOverrideSpec) -> Option<St
         (RolloutPhase::Aborted, false) => {
             Some(format!("the declared revision of {component} was aborted: retry it first"))
         }
-        (RolloutPhase::Complete, false) => Some(format!("{component} has no canary in progress")),
+        (RolloutPhase::Complete, false) => Some(format!("{component} has no rollout in progress")),
         (RolloutPhase::Complete | RolloutPhase::Progressing, true) => {
             Some(format!("the declared revision of {component} was not aborted"))
         }

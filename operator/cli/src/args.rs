@@ -38,7 +38,7 @@ pub enum Command {
     /// Delete every ScalingOverride of an app: pauses, holds and bounds, whoever made them.
     #[command(after_help = RESUME_HELP)]
     Resume(ResumeArguments),
-    /// Show a canary, or act on it: the next step, the abort, another try, a hold.
+    /// Show a canary or a blue-green rollout, or act on it: the next step, the abort, another try, a hold.
     Rollout(RolloutArguments),
     /// Repeat recorded decisions, and show those with another result now.
     #[command(
@@ -167,26 +167,26 @@ pub struct RolloutArguments {
 /// The commands on rollouts.
 #[derive(Debug, Subcommand)]
 pub enum RolloutCommand {
-    /// Show a canary: step, weight asked and realised, evidence so far, when a verdict is expected, and why it holds.
+    /// Show rollouts: step, weight asked and realised, evidence so far, when a verdict is expected, and why it holds.
     #[command(after_help = ROLLOUT_STATUS_HELP)]
     Status(RolloutStatusArguments),
-    /// Have the canary begin its next step now, whatever the evidence. After the last step it is the stable revision.
+    /// Have the new revision begin its next step now, whatever the evidence. After the last step it is the stable one.
     #[command(after_help = ONCE_HELP)]
     Promote(RolloutPromoteArguments),
-    /// Give all requests back to the stable revision. The canary is not tried again until that is asked for.
+    /// Give all requests back to the stable revision. The new one is not tried again until that is asked for.
     #[command(after_help = ONCE_HELP)]
     Abort(RolloutAct),
     /// Try an aborted revision again, from the first step on.
     #[command(after_help = ONCE_HELP)]
     Retry(RolloutAct),
-    /// Keep canaries at their step until a time. They are still aborted if they are worse, and replicas still scale.
+    /// Keep new revisions at their step until a time. A canary is still aborted if it is worse, and replicas still scale.
     #[command(after_help = ROLLOUT_HOLD_HELP)]
     Hold(RolloutHoldArguments),
 }
 
 const ROLLOUT_STATUS_HELP: &str = "\
-With --watch it is shown until no canary is in progress.
-Exit codes: 0 no canary was aborted, 1 one was, 2 the time-out passed first, 3 the command line or the connection is wrong.";
+With --watch it is shown until no rollout is in progress.
+Exit codes: 0 no new revision was aborted, 1 one was, 2 the time-out passed first, 3 the command line or the connection is wrong.";
 
 const ONCE_HELP: &str = "\
 The act is a ScalingOverride, and counts once. It counts even if there is nothing to act upon: kubectl scalableapp rollout \
@@ -200,9 +200,9 @@ A promote passes a hold. It ends after --for, or with: kubectl scalableapp resum
 pub struct RolloutStatusArguments {
     /// The app.
     pub name: String,
-    /// The component; by default every component with a canary in its spec.
+    /// The component; by default every component with a canary or a blue-green rollout.
     pub component: Option<String>,
-    /// Keep showing it until no canary is in progress.
+    /// Keep showing it until no rollout is in progress.
     #[arg(short, long)]
     pub watch: bool,
     /// Watch at most for this time (90s, 10m, 1h).
@@ -237,7 +237,7 @@ pub struct RolloutPromoteArguments {
     /// Target, author and reason.
     #[command(flatten)]
     pub act: RolloutAct,
-    /// All steps at once.
+    /// All steps of a canary at once.
     #[arg(long)]
     pub full: bool,
 }

@@ -1,4 +1,4 @@
-//! `kubectl scalableapp rollout`: shows the canaries of an app, or acts on one. I/O: reads the cluster, writes to stdout.
+//! `kubectl scalableapp rollout`: shows the rollouts of an app, or acts on one. I/O: reads the cluster, writes to stdout.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::args::{ConnectionArguments, Output, RolloutArguments, RolloutCommand,
 use crate::cluster::{self, ANSWER_TIMEOUT, Cluster};
 use crate::live;
 use crate::printable;
-use crate::rollout_view::{ComponentRollout, Images, has_canary, render};
+use crate::rollout_view::{ComponentRollout, Images, render};
 use crate::screen::{columns, redraw, terminal};
 use crate::watch::Outcome;
 
@@ -36,9 +36,11 @@ pub enum RolloutError {
     /// The act failed.
     #[error(transparent)]
     Act(#[from] ActError),
-    /// There is no such component with a canary.
-    #[error("failed to find a canary of {target}: the services with rollout.canary are: {existing}")]
-    NoCanary {
+    /// There is no such component with a canary or a blue-green rollout.
+    #[error(
+        "failed to find a rollout of {target}: the services with rollout.canary or rollout.blueGreen are: {existing}"
+    )]
+    NoRollout {
         /// The component, or the app.
         target: String,
         /// The services that declare one.
@@ -115,10 +117,10 @@ async fn look(
     let images = images(cluster, namespace, name).await;
     let all = ComponentRollout::all(&app, component, &live, &images, &overrides, Timestamp::now());
     if all.is_empty() {
-        let services = app.spec.services.iter().filter(|one| has_canary(one));
+        let services = app.spec.services.iter().filter(|one| one.rolls_out_in_steps());
         let existing: Vec<&str> = services.map(|one| one.name.as_str()).collect();
         let existing = if existing.is_empty() { "none".to_owned() } else { existing.join(", ") };
-        return Err(RolloutError::NoCanary { target: component.unwrap_or(name).to_owned(), existing });
+        return Err(RolloutError::NoRollout { target: component.unwrap_or(name).to_owned(), existing });
     }
     Ok(all)
 }

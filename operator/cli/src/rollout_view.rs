@@ -45,7 +45,7 @@ pub struct ComponentRollout {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutRevision {
-    /// `stable` or `canary`.
+    /// `stable`, `canary`, or `new` in a blue-green rollout.
     pub role: &'static str,
     /// Its hash.
     pub hash: String,
@@ -77,14 +77,8 @@ pub struct RolloutOverride {
     pub message: String,
 }
 
-/// Whether a service declares a canary.
-#[must_use]
-pub fn has_canary(service: &Service) -> bool {
-    service.rollout.as_ref().is_some_and(|rollout| rollout.canary.is_some())
-}
-
 impl ComponentRollout {
-    /// The rollouts of the services with a canary, or of one of them.
+    /// The rollouts of the services with a canary or a blue-green rollout, or of one of them.
     #[must_use]
     pub fn all(
         app: &ScalableApp,
@@ -95,21 +89,22 @@ impl ComponentRollout {
         now: Timestamp,
     ) -> Vec<Self> {
         let is_asked = |service: &&Service| {
-            has_canary(service) && component.is_none_or(|component| component == service.name)
+            service.rolls_out_in_steps() && component.is_none_or(|component| component == service.name)
         };
         let services = app.spec.services.iter().filter(is_asked);
-        let of = |service: &Service| Self::of(app, &service.name, live, images, overrides, now);
+        let of = |service: &Service| Self::of(app, service, live, images, overrides, now);
         services.map(of).collect()
     }
 
     fn of(
         app: &ScalableApp,
-        component: &str,
+        service: &Service,
         live: &Result<LiveApp, Unavailable>,
         images: &Images,
         overrides: &[ScalingOverride],
         now: Timestamp,
     ) -> Self {
+        let component = service.name.as_str();
         let status = app.status.as_ref();
         let observed = status.map_or(-1, |status| status.observed_generation);
         let rollout = status.and_then(|status| status.component(component)?.rollout.clone());
@@ -127,7 +122,7 @@ impl ComponentRollout {
         };
         let acts = overrides.iter().filter(concerns).map(RolloutOverride::new).collect();
         let notes = live.as_ref().err().map(|why| format!("{why}.")).into_iter().collect();
-        let revisions = revisions(app, component, rollout.as_ref(), numbers.as_ref(), images);
+        let revisions = revisions(app, service, rollout.as_ref(), numbers.as_ref(), images);
         Self {
             namespace,
             app: name,
@@ -141,7 +136,7 @@ impl ComponentRollout {
         }
     }
 
-    /// Whether a canary is in progress, or is to begin.
+    /// Whether a rollout is in progress, or is to begin.
     #[must_use]
     pub fn is_open(&self) -> bool {
         let phase = self.status.as_ref().map(|status| status.phase);
@@ -157,12 +152,13 @@ impl ComponentRollout {
 
 fn revisions(
     app: &ScalableApp,
-    component: &str,
+    service: &Service,
     rollout: Option<&RolloutStatus>,
     live: Option<&LiveRollout>,
     images: &Images,
 ) -> Vec<RolloutRevision> {
     let Some(rollout) = rollout else { return Vec::new() };
+    let component = service.name.as_str();
     let known = app.status.as_ref().and_then(|status| status.component(component));
     let of = |role: &'static str, hash: &String, share: fn(f64) -> f64| {
         let one = known.and_then(|known| known.revisions.iter().find(|one| one.hash == *hash));
@@ -177,7 +173,8 @@ fn revisions(
         }
     };
     let stable = of("stable", &rollout.stable, |of_canary| 1.0 - of_canary);
-    let canary = of("canary", &rollout.canary, |of_canary| of_canary);
+    let is_canary = service.rollout.as_ref().is_some_and(|rollout| rollout.canary.is_some());
+    let canary = of(if is_canary { "canary" } else { "new" }, &rollout.canary, |of_canary| of_canary);
     [stable, canary].into_iter().filter(|one| !one.hash.is_empty()).collect()
 }
 
@@ -239,15 +236,15 @@ fn headline(one: &ComponentRollout) -> String {
         RolloutPhase::Progressing => progress(status),
         RolloutPhase::Aborted => format!("has aborted revision {}", printable(&status.canary)),
         RolloutPhase::Complete if status.stable.is_empty() => "waits for its first pod".to_owned(),
-        RolloutPhase::Complete => "has no canary in progress".to_owned(),
+        RolloutPhase::Complete => "has no rollout in progress".to_owned(),
     };
     if one.up_to_date { said } else { format!("{said}; the last change is not seen yet") }
 }
 
-/// The step of a canary in a few words.
+/// The step of a rollout in a few words.
 fn progress(status: &RolloutStatus) -> String {
     let RolloutStatus { canary, step, steps, weight, .. } = status;
-    format!("has canary {} at step {step} of {steps}, weight {weight}%", printable(canary))
+    format!("has new revision {} at step {step} of {steps}, weight {weight}%", printable(canary))
 }
 
 fn sentences(one: &ComponentRollout) -> Vec<String> {

@@ -27,7 +27,7 @@ fn render_app(app: &AppStatus, columns: usize) -> String {
         columns,
     ));
     blocks.push(table(
-        ["CANARY", "REVISION", "STEP", "WEIGHT", "WHY"],
+        ["ROLLOUT", "REVISION", "STEP", "WEIGHT", "WHY"],
         app.components.iter().filter_map(canary_row),
         columns,
     ));
@@ -144,7 +144,7 @@ pub(crate) fn component_row(app: &AppStatus, component: &Component) -> [String; 
     ]
 }
 
-/// The canary of a component; `None` while none is in progress.
+/// The rollout of a component; `None` while none is in progress.
 fn canary_row(component: &Component) -> Option<[String; 5]> {
     let RolloutStatus { canary, step, steps, weight, message, .. } = component.canary.as_ref()?;
     let (step, weight) = (format!("{step}/{steps}"), format!("{weight}%"));

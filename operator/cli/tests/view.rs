@@ -103,14 +103,14 @@ fn a_canary_in_progress_is_a_line_of_the_status_and_no_other_rollout_is() {
         render(&[AppStatus::new(&app, &Ok(live()))], WIDE)
     };
     let shown = text("Progressing");
-    let rows: Vec<&str> = shown.lines().skip_while(|line| !line.starts_with("CANARY ")).take(3).collect();
-    let header = "CANARY  REVISION  STEP  WEIGHT  WHY";
+    let rows: Vec<&str> = shown.lines().skip_while(|line| !line.starts_with("ROLLOUT ")).take(3).collect();
+    let header = "ROLLOUT  REVISION  STEP  WEIGHT  WHY";
     assert_eq!(
         rows,
-        [header, "web     b2        2/3   25%     It waits for more evidence on errors.", ""],
+        [header, "web      b2        2/3   25%     It waits for more evidence on errors.", ""],
         "{shown}"
     );
-    assert!(!text("Aborted").contains("CANARY ") && !text("Complete").contains("CANARY "));
+    assert!(!text("Aborted").contains("ROLLOUT ") && !text("Complete").contains("ROLLOUT "));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use crate::resolve::overrides::InForce;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use scalableapp_crds::{
-    Condition, ConditionStatus, Rollout, ScalableApp, ScalingOverride, ScalingOverrideSpec,
-    ScalingOverrideStatus, Service, TakenAct, Unreadable, condition_type::IN_FORCE, limits, set_condition,
+    Condition, ConditionStatus, ScalableApp, ScalingOverride, ScalingOverrideSpec, ScalingOverrideStatus,
+    Service, TakenAct, Unreadable, condition_type::IN_FORCE, limits, set_condition,
 };
 use scalableapp_engine::{
     bounds::overrides::Effect,
@@ -204,12 +204,8 @@ fn of_rollouts(
     words: String,
 ) -> (ConditionStatus, Reason, String) {
     let ScalingOverrideSpec { component, expires_at, .. } = &one.spec;
-    let has_canary = |service: &&Service| {
-        let is_stepwise = |rollout: &Rollout| rollout.canary.is_some() || rollout.blue_green.is_some();
-        service.rollout.as_ref().is_some_and(is_stepwise)
-    };
     let concerns = |service: &&Service| component.as_ref().is_none_or(|own| *own == service.name);
-    if !app.spec.services.iter().filter(concerns).any(|service| has_canary(&service)) {
+    if !app.spec.services.iter().filter(concerns).any(Service::rolls_out_in_steps) {
         let missing = component.as_ref().map_or_else(
             || "no service declares rollout.canary or blueGreen".to_owned(),
             |name| format!("{name} declares no rollout.canary or blueGreen"),
@@ -442,7 +438,7 @@ mod tests {
         assert!(then.2.ends_with("delete it at any time"), "{}", then.2);
         for (acted, reason, message) in [
             (true, "Acted", "jane promoted revision b from step 1 of 3 to step 2"),
-            (false, "WithoutCanary", "no canary was in progress"),
+            (false, "WithoutCanary", "no rollout was in progress"),
         ] {
             let taken = json!([{"uid": "uid", "acted": acted, "message": message}]);
             let [now, then] = act_said(&with_canary(&rollout(taken)), &web, &promote);

@@ -1,9 +1,15 @@
 //! What the statuses say of canaries, for metrics. Pure.
 
 use jiff::{SignedDuration, Timestamp};
-use scalableapp_crds::{GoDuration, RolloutPhase, RolloutStatus, ScalableAppSpec, ScalableAppStatus};
+use scalableapp_crds::{
+    GoDuration, Rollout, RolloutPhase, RolloutStatus, ScalableAppSpec, ScalableAppStatus,
+};
+use std::time::Duration;
 
-/// The end of a canary.
+/// Time after the switch of a blue-green rollout for which the stable revision stays, where none is set.
+const BLUE_GREEN_HOLD: Duration = Duration::from_secs(300);
+
+/// The end of a rollout in steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RolloutEnd {
     /// Whether it is the stable revision now; otherwise it was aborted.
@@ -35,7 +41,7 @@ pub fn ends<'a>(
     })
 }
 
-/// Seconds since the least time of a canary's step was over, 0 until then; `None` without a canary in progress. While the
+/// Seconds since the least time of a rollout's step was over, 0 until then; `None` without one in progress. While the
 /// pods of the step are not available they count from the begin of the rollout on.
 #[must_use]
 pub fn overdue(
@@ -48,9 +54,18 @@ pub fn overdue(
         return None;
     }
     let service = spec.services.iter().find(|service| service.name == component)?;
-    let canary = service.rollout.as_ref()?.canary.as_ref()?;
-    let step = usize::try_from(rollout.step - 1).ok().and_then(|index| canary.steps.get(index));
-    let hold = step.and_then(|step| step.hold.as_ref()).map(GoDuration::parse);
+    let hold = match service.rollout.as_ref()? {
+        Rollout { canary: Some(canary), .. } => {
+            let step = usize::try_from(rollout.step - 1).ok().and_then(|index| canary.steps.get(index));
+            step.and_then(|step| step.hold.as_ref()).map(GoDuration::parse)
+        }
+        Rollout { blue_green: Some(blue_green), .. } => {
+            let is_last = rollout.step == rollout.steps;
+            let hold = blue_green.hold.as_ref().filter(|_| is_last).map(GoDuration::parse);
+            hold.or(is_last.then_some(Ok(BLUE_GREEN_HOLD)))
+        }
+        _ => return None,
+    };
     let hold = hold.and_then(Result::ok).and_then(|hold| SignedDuration::try_from(hold).ok());
     let due = match (&rollout.step_begun, &rollout.begun) {
         (Some(begun), _) => begun.0.checked_add(hold.unwrap_or_default()).ok()?,
@@ -113,5 +128,21 @@ mod tests {
         assert_eq!(overdue(&json!({"stepBegun": "2026-01-01T00:55:00Z"})), Some(0.0), "its least time runs");
         assert_eq!(overdue(&json!({"step": 2, "stepBegun": "2026-01-01T00:55:00Z"})), Some(300.0));
         assert_eq!(overdue(&json!({"phase": "Aborted"})), None);
+    }
+
+    #[test]
+    fn a_blue_green_rollout_is_overdue_before_its_switch_and_after_its_hold() {
+        let spec = |blue_green: &Value| -> ScalableAppSpec {
+            let services = json!([{"name": "web", "port": 80, "rollout": {"blueGreen": blue_green}}]);
+            serde_json::from_value(json!({"image": "shop:1", "services": services})).expect("a spec")
+        };
+        let now = "2026-01-01T01:00:00Z".parse().expect("a time");
+        let overdue = |spec: &ScalableAppSpec, step: i32| {
+            let fields = json!({"step": step, "steps": 3, "stepBegun": "2026-01-01T00:50:00Z"});
+            super::overdue(spec, "web", &serde_json::from_value(rollout(&fields)).expect("a rollout"), now)
+        };
+        assert_eq!(overdue(&spec(&json!({"approval": true})), 1), Some(600.0), "nobody approved of it");
+        assert_eq!(overdue(&spec(&json!({})), 3), Some(300.0), "the default hold");
+        assert_eq!(overdue(&spec(&json!({"hold": "30m"})), 3), Some(0.0));
     }
 }

@@ -104,7 +104,7 @@ async fn a_canary_is_shown_without_what_cannot_be_read() {
     ];
     let (code, out, error) = ApiServer::start(script).await.run("rollout status shop").await;
     assert_eq!((code, error.as_str()), (0, ""), "{out}");
-    assert!(out.starts_with("store/shop/web has canary b2 at step 1 of 2, weight 25%\n"), "{out}");
+    assert!(out.starts_with("store/shop/web has new revision b2 at step 1 of 2, weight 25%\n"), "{out}");
     assert!(out.contains("It waits for more evidence on errors.\n"), "{out}");
     assert!(out.contains("live measurements are not shown: you have no right"), "{out}");
 }
@@ -147,7 +147,7 @@ async fn an_act_takes_the_place_of_the_earlier_one_as_a_new_object() {
 #[tokio::test]
 async fn an_act_that_will_find_nothing_says_so_at_once() {
     for (phase, verb, said) in [
-        ("Complete", "promote", "web has no canary in progress"),
+        ("Complete", "promote", "web has no rollout in progress"),
         ("Complete", "retry", "the declared revision of web was not aborted"),
         ("Aborted", "promote", "the declared revision of web was aborted: retry it first"),
     ] {
@@ -188,16 +188,16 @@ async fn a_component_without_a_canary_is_refused_in_words() {
     for (arguments, sentence) in [
         (
             "rollout promote shop web --reason known --by jane",
-            "failed to find a canary of web: set rollout.canary",
+            "failed to find a rollout of web: set rollout.canary",
         ),
         (
             "rollout hold shop --for 1h --reason known --by jane",
-            "failed to find a canary of shop: set rollout.canary",
+            "failed to find a rollout of shop: set rollout.canary",
         ),
         ("rollout abort shop api --reason known --by jane", "its components are web"),
         (
             "rollout status shop web",
-            "failed to find a canary of web: the services with rollout.canary are: none",
+            "failed to find a rollout of web: the services with rollout.canary or rollout.blueGreen are: none",
         ),
         ("rollout retry shop web", "--reason"),
     ] {
@@ -209,7 +209,7 @@ async fn a_component_without_a_canary_is_refused_in_words() {
 
 #[tokio::test]
 async fn nothing_of_others_in_a_rollout_acts_on_the_terminal() {
-    const EVIL: &str = "\u{1b}[2J\u{9b}2J\r\nstore/shop/web has no canary in progress\u{202e}";
+    const EVIL: &str = "\u{1b}[2J\u{9b}2J\r\nstore/shop/web has no rollout in progress\u{202e}";
     let mut rollout = progressing();
     for field in ["stable", "canary", "message"] {
         rollout[field] = json!(EVIL);
@@ -238,7 +238,28 @@ async fn nothing_of_others_in_a_rollout_acts_on_the_terminal() {
         assert!(out.contains("2J"), "{arguments}: {out}");
         assert!(out.chars().all(|one| one == '\n' || !one.is_control()), "{arguments}: {out:?}");
         assert!(!out.contains('\u{202e}'), "{arguments}: {out:?}");
-        let is_forged = |line: &str| line.starts_with("store/shop/web has no canary");
+        let is_forged = |line: &str| line.starts_with("store/shop/web has no rollout");
         assert!(!out.lines().any(is_forged), "{arguments}: {out}");
     }
+}
+
+#[tokio::test]
+async fn a_blue_green_rollout_is_shown_and_promoted_like_a_canary() {
+    let mut rollout = progressing();
+    (rollout["steps"], rollout["weight"]) = (json!(3), json!(0));
+    let mut app = with_canary(&rollout);
+    app["spec"]["services"][0]["rollout"] = json!({"blueGreen": {"approval": true}});
+    let server = ApiServer::start(vec![
+        (APP, vec![(200, app)]),
+        (DEPLOYMENTS, vec![(200, deployments())]),
+        (PROMOTE, vec![refusal(404, "NotFound")]),
+        (OVERRIDES, vec![(201, act("promote", &json!({"promote": {}}), None))]),
+    ])
+    .await;
+    let (code, out, error) = server.run("rollout status shop").await;
+    assert_eq!((code, error.as_str()), (0, ""), "{out}");
+    assert!(out.starts_with("store/shop/web has new revision b2 at step 1 of 3, weight 0%\n"), "{out}");
+    assert!(out.contains("\nnew     b2        2/2             -        -            shop:2\n"), "{out}");
+    let (code, out, error) = server.run("rollout promote shop web --reason known --by jane").await;
+    assert_eq!((code, error.as_str(), out.lines().count()), (0, "", 1), "{out}");
 }

@@ -32,10 +32,10 @@ pub enum RolloutAct {
 }
 
 impl Act {
-    /// Why it changes nothing where no canary is in progress.
-    pub(super) fn without_canary(&self) -> &'static str {
+    /// Why it changes nothing where no rollout is in progress.
+    pub(super) fn without_rollout(&self) -> &'static str {
         match self.act {
-            RolloutAct::Promote { .. } | RolloutAct::Abort => "no canary was in progress",
+            RolloutAct::Promote { .. } | RolloutAct::Abort => "no rollout was in progress",
             RolloutAct::Retry => "the declared revision was not aborted, so there is nothing to retry",
         }
     }

@@ -273,7 +273,7 @@ impl RolloutMemory {
         if self.acts.len() >= ROLLOUT_ACTS {
             return None;
         }
-        let message = act.without_canary().to_owned();
+        let message = act.without_rollout().to_owned();
         self.acts.push(api::TakenAct { uid: act.uid.clone(), acted: false, message });
         Some(act)
     }

@@ -85,7 +85,7 @@ fn an_act_that_finds_nothing_counts_all_the_same_and_never_acts_on_a_later_canar
     let mut world = World::new(8);
     world.ask(ALL_STEPS);
     world.settle();
-    assert_eq!(answer(&world), (false, "no canary was in progress"));
+    assert_eq!(answer(&world), (false, "no rollout was in progress"));
     world.ask(RolloutAct::Retry);
     world.settle();
     assert_eq!(
