@@ -51,6 +51,8 @@
 //!     behavior: Behavior::default(),
 //!     revision: "7c9f8d".into(),
 //!     rolling: Rolling::default(),
+//!     canary: None,
+//!     blue_green: None,
 //!     calls: vec![],
 //!     pool: None,
 //! };
