@@ -23,7 +23,7 @@ use crate::propose::latency::{LatencyMemory, LatencyStep};
 use crate::propose::metric::{Metric, decimal};
 use crate::propose::throughput::GrowthMemory;
 use crate::propose::time_to_useful::TimeToUseful;
-use crate::rollout::canary::{RolloutMemory, Trial};
+use crate::rollout::memory::{RolloutMemory, Trial};
 use crate::rollout::rolling::{Revision, current_replicas};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};

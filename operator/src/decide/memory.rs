@@ -21,7 +21,7 @@ use scalableapp_engine::{
     ComponentDecision,
     diagnose::standing::DiagnosisMemory,
     memory::{AppMemory, ComponentMemory},
-    rollout::canary::Trial,
+    rollout::memory::Trial,
     state::State,
 };
 use std::collections::BTreeMap;

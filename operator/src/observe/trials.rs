@@ -2,9 +2,9 @@
 
 use crate::resolve::app::{Breaker, Component, ComponentKey};
 use jiff::Timestamp;
-use scalableapp_engine::rollout::canary::Trial;
 use scalableapp_engine::rollout::judge::counts::BadKind;
 use scalableapp_engine::rollout::judge::policy::CanaryPolicy;
+use scalableapp_engine::rollout::memory::Trial;
 use std::collections::BTreeMap;
 
 /// A canary in progress, and what it is judged by.

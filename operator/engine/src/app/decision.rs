@@ -9,7 +9,7 @@ use crate::memory::{AppMemory, MemoryChange, ScaleChange};
 use crate::propose::evaluate::Invalid;
 use crate::reason::Reason;
 use crate::rollout::Plan;
-use crate::rollout::canary::CanaryState;
+use crate::rollout::memory::RolloutState;
 use scalableapp_crds::{Proposal, Stage};
 use std::collections::BTreeMap;
 
@@ -63,7 +63,7 @@ pub struct ComponentDecision {
     /// Whether the rollout waits, because the connection budget has no room for a new pod beside the only old one.
     pub rollout_waits: bool,
     /// Where the canary is; `None` where none is declared.
-    pub canary: Option<CanaryState>,
+    pub canary: Option<RolloutState>,
     /// The growth of the memory of each shard of a cache, to be passed to [`AppMemory::commit`] once it is written; `None`
     /// where it stays.
     pub memory: Option<MemoryChange>,

@@ -14,7 +14,7 @@ use crate::allot::connections::ConnectionsMemory;
 use crate::bounds::diagnosis::Waiting;
 use crate::input::Input;
 use crate::memory::{AppMemory, ComponentMemory, Memory};
-use crate::rollout::canary::{CanaryState, RolloutMemory, Situation};
+use crate::rollout::memory::{RolloutMemory, RolloutState, Situation};
 use crate::rollout::{self, Plan};
 use circuits::Circuits;
 use component::{Bounded, Proposed, bound, propose, stabilize};
@@ -59,7 +59,7 @@ pub fn decide(input: &Input<'_>) -> Decision {
 }
 
 /// Where the canary or the blue-green rollout of a component is, if it declares one.
-fn canary(input: &Input<'_>, name: &str, desired: i32, memory: &mut ComponentMemory) -> Option<CanaryState> {
+fn canary(input: &Input<'_>, name: &str, desired: i32, memory: &mut ComponentMemory) -> Option<RolloutState> {
     let declared = input.stack.components.get(name)?;
     let observed = input.state.components.get(name)?;
     if declared.canary.is_none() && declared.blue_green.is_none() {

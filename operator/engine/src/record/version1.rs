@@ -13,7 +13,7 @@ use crate::hpa::pod::Pod;
 use crate::limits::Limits;
 use crate::memory::{AppMemory, ComponentMemory, Memory};
 use crate::propose::metric::Metric;
-use crate::rollout::canary::RolloutMemory;
+use crate::rollout::memory::RolloutMemory;
 use crate::rollout::rolling::{Revision, Rolling};
 use crate::stack::{Component, Service, Stack, Workload};
 use crate::state::{Observed, State};

@@ -13,7 +13,8 @@
 //! 7. A revision that was stable before needs no preview and no approval.
 
 use crate::rollout::act::{Act, RolloutAct};
-use crate::rollout::canary::{self, CanaryState, RolloutMemory, Situation, Trial};
+use crate::rollout::canary;
+use crate::rollout::memory::{RolloutMemory, RolloutState, Situation, Trial, with_hold};
 use crate::rollout::rolling::Revision;
 use jiff::{SignedDuration, Timestamp};
 use scalableapp_crds as api;
@@ -55,7 +56,7 @@ impl RolloutMemory {
         &mut self,
         declared: &BlueGreen,
         situation: &Situation<'_>,
-    ) -> CanaryState {
+    ) -> RolloutState {
         let act = self.next_act(situation.acts);
         if let Some(trial) = self.trial.as_mut().filter(|_| self.active.is_none()) {
             // What a canary of this revision has reached counts for nothing here.
@@ -66,10 +67,10 @@ impl RolloutMemory {
         let state = self.turn(declared, act, situation);
         let keeps = self.keeps(situation.now);
         let active = self.active.clone().unwrap_or_default();
-        CanaryState { status: api::RolloutStatus { active, ..state.status }, keeps, ..state }
+        RolloutState { status: api::RolloutStatus { active, ..state.status }, keeps, ..state }
     }
 
-    fn turn(&mut self, blue_green: &BlueGreen, act: Option<&Act>, situation: &Situation<'_>) -> CanaryState {
+    fn turn(&mut self, blue_green: &BlueGreen, act: Option<&Act>, situation: &Situation<'_>) -> RolloutState {
         let declared = situation.declared;
         if self.stable.is_empty() {
             self.active = None;
@@ -112,7 +113,7 @@ impl RolloutMemory {
         mut trial: Trial,
         act: Option<&Act>,
         situation: &Situation<'_>,
-    ) -> CanaryState {
+    ) -> RolloutState {
         let Situation { declared, desired, hold, .. } = *situation;
         let own = find(situation.revisions, declared);
         let (replicas, serving) = (own.map_or(0, |one| one.replicas), own.map_or(0, Revision::serving));
@@ -157,7 +158,7 @@ impl RolloutMemory {
         mut trial: Trial,
         promoter: Option<&Act>,
         situation: &Situation<'_>,
-    ) -> CanaryState {
+    ) -> RolloutState {
         let Situation { now, declared, desired, hold, .. } = *situation;
         if let Some(Act { by, reason, .. }) = promoter {
             self.succeed(declared);
@@ -180,7 +181,7 @@ impl RolloutMemory {
         self.in_step(trial, desired, with_hold(hold, &message))
     }
 
-    fn in_step(&mut self, trial: Trial, pods: i32, message: String) -> CanaryState {
+    fn in_step(&mut self, trial: Trial, pods: i32, message: String) -> RolloutState {
         let status = api::RolloutStatus {
             steps: STEPS,
             weight: if trial.step == HOLD { 100 } else { 0 },
@@ -188,11 +189,11 @@ impl RolloutMemory {
             ..self.progress(&trial)
         };
         self.trial = Some(trial);
-        CanaryState { status, pods, ..CanaryState::default() }
+        RolloutState { status, pods, ..RolloutState::default() }
     }
 
     /// The state of an aborted revision, which loses its requests.
-    fn back(&mut self, mut state: CanaryState, situation: &Situation<'_>) -> CanaryState {
+    fn back(&mut self, mut state: RolloutState, situation: &Situation<'_>) -> RolloutState {
         let waits = self.take_back(situation);
         if !waits.is_empty() {
             state.status.message = format!("{} {waits}", state.status.message);
@@ -278,11 +279,6 @@ fn is_enough_to_take_back(stable: i32, other: i32, desired: i32) -> bool {
     stable > 0 && (stable >= other || stable.saturating_mul(2) >= desired)
 }
 
-fn with_hold(hold: Option<&str>, message: &str) -> String {
-    let held = hold.map(|who| format!("{who}. ")).unwrap_or_default();
-    held + message
-}
-
 fn place(trial: &Trial) -> String {
     format!("step {} of {STEPS}", trial.step + 1)
 }
@@ -294,7 +290,7 @@ fn find<'a>(revisions: &'a [Revision], hash: &str) -> Option<&'a Revision> {
 /// The replicas of each revision. The declared one is among `revisions`. Until one alone gets requests, it is the plan of a
 /// canary.
 pub(crate) fn plan(
-    state: &CanaryState,
+    state: &RolloutState,
     declared: &str,
     revisions: &[Revision],
     desired: i32,
@@ -319,7 +315,7 @@ pub(crate) fn plan(
 
 /// The revisions in the order in which they grow where not all may: the one that requests go to comes first, and the new
 /// one last, because its pods may never serve.
-pub(crate) fn by_need(state: &CanaryState, declared: &str, revisions: &[Revision]) -> Vec<Revision> {
+pub(crate) fn by_need(state: &RolloutState, declared: &str, revisions: &[Revision]) -> Vec<Revision> {
     let active = state.status.active.as_str();
     let mut sorted: Vec<Revision> = revisions
         .iter()
@@ -331,7 +327,7 @@ pub(crate) fn by_need(state: &CanaryState, declared: &str, revisions: &[Revision
 
 /// Whether the new revision cannot get its pods, because what is shared has no room for them.
 pub(crate) fn waits(
-    state: &CanaryState,
+    state: &RolloutState,
     declared: &str,
     revisions: &[Revision],
     growth: Option<i32>,

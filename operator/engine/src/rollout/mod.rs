@@ -6,12 +6,13 @@ pub mod act;
 pub mod blue_green;
 pub mod canary;
 pub mod judge;
+pub mod memory;
 pub mod rolling;
 pub mod weights;
 
 use crate::stack::Component;
 use crate::state::Observed;
-use canary::CanaryState;
+use memory::RolloutState;
 use rolling::{Revision, RollingLimits};
 use std::collections::BTreeMap;
 
@@ -74,7 +75,7 @@ pub(crate) fn waits(
     declared: &Component,
     observed: &Observed,
     room: Option<Room>,
-    canary: Option<&CanaryState>,
+    canary: Option<&RolloutState>,
 ) -> bool {
     match canary {
         Some(state) if declared.blue_green.is_some() => {
@@ -103,7 +104,7 @@ pub(crate) fn replicas(
     declared: &Component,
     observed: &Observed,
     room: Option<Room>,
-    canary: Option<&CanaryState>,
+    canary: Option<&RolloutState>,
 ) -> BTreeMap<String, i32> {
     let mut limits = limits(desired, declared, observed, room);
     let mut revisions = observed.revisions.clone();

@@ -8,12 +8,12 @@ use super::grid::SliceGrid;
 use super::scrapes::{Scrapes, nanoseconds};
 use crate::observe::trials::{CanaryTrial, in_seconds};
 use jiff::Timestamp;
-use scalableapp_engine::rollout::canary::Trial;
 use scalableapp_engine::rollout::judge::Judge;
 use scalableapp_engine::rollout::judge::calibration::Calibration;
 use scalableapp_engine::rollout::judge::counts::RevisionCounts;
 use scalableapp_engine::rollout::judge::policy::PolicyError;
 use scalableapp_engine::rollout::judge::verdict::{Because, CanaryVerdict, Judgement};
+use scalableapp_engine::rollout::memory::Trial;
 
 /// Slices after which what was counted is too old for a verdict.
 const FRESH: i64 = 3;
